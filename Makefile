@@ -1,0 +1,75 @@
+# Everything is installed into .venv; servers and their data live outside this folder.
+#   make PYTHON=python3.12 …   uses that Python where .venv is not made yet
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+CACHE := $(or $(KATA_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kata-context)
+PG16 := $(CACHE)/pgserver-0.1.4
+WORKERS := 2
+# Migrations up to this one make a fresh database; later ones meet rows and traffic, which is what squawk looks at.
+FIRST_RELEASE := 0004
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-pg16 lint migrate bench sql clean
+
+help: ## List the targets
+	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do \
+	  printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+setup: $(READY) ## Install everything into .venv
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
+	  echo "make: $(PYTHON) is not Python 3.10 or newer ($$($(PYTHON) --version 2>&1 | tail -1))"; \
+	  echo "hint: name one that is: make setup PYTHON=python3.12"; exit 1; } >&2
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "make: $(PYTHON) cannot make a virtual environment: it lacks venv or ensurepip"; \
+	  echo "hint: install them, on Debian and Ubuntu with: apt-get install python3-venv"; exit 1; } >&2
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+	  echo "making $(VENV) with $$($(PYTHON) --version)"; $(PYTHON) -m venv --clear $(VENV); }
+	@echo "installing packages into $(VENV)"
+	@$(BIN)/python -m pip install -qq --editable '.[dev]'
+	@touch $@
+
+demo: $(READY) ## Show the main job on a real conversation
+	@$(BIN)/kata demo
+
+test: $(READY) ## Run all tests: pgTAP and pytest
+	@$(BIN)/python -m pytest -q -n $(WORKERS)
+
+test-pg16: $(READY) $(PG16)/ready ## Run the same tests on PostgreSQL 16
+	@KATA_PG_BIN=$(PG16)/pgserver/pginstall/bin $(BIN)/python -m pytest -q -n $(WORKERS)
+
+# pip looks for a wheel of Python 3.12, the last that there is: only the programs in it are used, so any Python will do.
+$(PG16)/ready: | $(READY)
+	@echo "installing PostgreSQL 16 into $(PG16)"
+	@$(BIN)/python -m pip install -qq --no-deps --upgrade --python-version 3.12 --only-binary=:all: --target $(PG16) pgserver==0.1.4
+	@touch $@
+
+lint: $(READY) ## Check style, types, migrations and the house rules
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@later=$$(ls sql/migrations/*.up.sql | awk -F/ '$$NF > "$(FIRST_RELEASE)~"'); test -z "$$later" || $(BIN)/squawk $$later
+	@$(BIN)/python -m pytest -q tests/test_house_rules.py
+
+migrate: $(READY) ## Migrate DATABASE_URL, or else the embedded server
+	@$(BIN)/kata migrate up
+
+bench: $(READY) ## Run the benchmarks
+	@$(BIN)/python bench/run.py
+
+sql: $(READY) ## Write build/kata.sql, all in one file for psql
+	@mkdir -p build
+	@$(BIN)/kata migrate bundle > build/kata.sql.new
+	@mv build/kata.sql.new build/kata.sql
+	@echo "wrote build/kata.sql"
+
+clean: ## Remove what make has made in this folder
+	@rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

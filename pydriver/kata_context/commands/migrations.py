@@ -1,0 +1,136 @@
+"""`kata migrate`: apply, roll back and inspect migrations."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from kata_context import config
+from kata_context import migrate as runner
+from kata_context.errors import KataError
+
+DONE = {
+    "applied": "would apply",
+    "rolled back": "would roll back",
+    "installed": "would install",
+    "dropped": "would drop",
+}
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def migrate(ctx: click.Context) -> None:
+    """Apply, roll back and inspect migrations; without a command: up."""
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(up)
+
+
+@migrate.command()
+@click.option(
+    "--to", type=int, metavar="N", help="Stop after migration N; the functions then stay as they are."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done.")
+@click.option(
+    "--reinstall", is_flag=True, help="Run every function file again, which undoes changes made by hand."
+)
+@click.pass_context
+def up(ctx: click.Context, to: int | None = None, dry_run: bool = False, reinstall: bool = False) -> None:
+    """Apply pending migrations, then the functions that changed."""
+    report = runner.up(_dsn(ctx), to=to, dry_run=dry_run, reinstall=reinstall, progress=_printer(dry_run))
+    _conclude(report)
+
+
+@migrate.command()
+@click.option(
+    "--to",
+    type=int,
+    required=True,
+    metavar="N",
+    help="Roll back every migration above N; 0 removes everything.",
+)
+@click.option("--allow-data-loss", is_flag=True, help="Also roll back migrations that lose data.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done and what would be lost.")
+@click.pass_context
+def down(ctx: click.Context, to: int, allow_data_loss: bool, dry_run: bool) -> None:
+    """Roll back migrations, newest first, and with them all functions; up brings them back."""
+    report = runner.down(
+        _dsn(ctx), to=to, allow_destructive=allow_data_loss, dry_run=dry_run, progress=_printer(dry_run)
+    )
+    _conclude(report)
+
+
+@migrate.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def status(ctx: click.Context, as_json: bool) -> None:
+    """Show migrations, functions to install and functions changed by hand; exits with 1 if not up to date."""
+    found = runner.status(_dsn(ctx))
+    if as_json:
+        click.echo(json.dumps({"up_to_date": found.up_to_date, **asdict(found)}, indent=2))
+    else:
+        for migration in found.migrations:
+            note = migration.reason or (f"on {migration.applied_at}" if migration.applied_at else "")
+            click.echo(f"{migration.state:9} {migration.name:32} {note}".rstrip())
+        for step in found.functions:
+            state = {"installed": "pending", "dropped": "gone"}.get(step.action, step.action)
+            click.echo(f"{state:9} functions {step.name:22} {step.reason or ''}".rstrip())
+        for drift in found.drift:
+            click.echo(f"{drift.state:9} {drift.name:32} {drift.file or 'no file defines it'}")
+        if found.drift:
+            click.echo(
+                "hint: kata migrate up --reinstall restores what was changed; drop what is unknown", err=True
+            )
+        click.echo("up to date" if found.up_to_date else "not up to date", err=True)
+    if not found.up_to_date:
+        sys.exit(1)
+
+
+@migrate.command()
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write; default: standard output.",
+)
+def bundle(output: Path | None) -> None:
+    """Print one SQL file that installs everything with psql alone."""
+    text = runner.bundle()
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise KataError(f"cannot write {output}: {error.strerror}") from error
+
+
+def _dsn(ctx: click.Context) -> str:
+    """The database that the command is about, told on standard error."""
+    target = config.resolve(ctx.find_root().obj)
+    click.echo(f"database: {target.description}", err=True)
+    return target.dsn
+
+
+def _printer(dry_run: bool) -> runner.Progress:
+    """Prints a line a migration as it happens; function files are many, so they are only counted."""
+
+    def show(step: runner.Step) -> None:
+        if step.kind == "migration" or step.action == "skipped" or dry_run:
+            action = DONE.get(step.action, step.action) if dry_run else step.action
+            note = step.reason or (f"{step.seconds:.2f} s" if not dry_run else "")
+            click.echo(f"{action:15} {step.name:32} {note}".rstrip())
+
+    return show
+
+
+def _conclude(report: runner.Report) -> None:
+    if report.dry_run:
+        click.echo("nothing was changed" if report.changed else "nothing to do", err=True)
+        return
+    for action in ("installed", "dropped"):
+        if files := report.names(action, kind="function"):
+            click.echo(f"{action:15} {len(files)} function file{'s' if len(files) > 1 else ''}")
+    if not report.changed:
+        click.echo("nothing to do", err=True)

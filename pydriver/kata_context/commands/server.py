@@ -1,0 +1,41 @@
+"""`kata up`, `kata down` and `kata psql`."""
+
+import os
+
+import click
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from kata_context.config import resolve
+from kata_context.server import Server, default_home, find_binaries
+
+
+@click.command()
+def up() -> None:
+    """Start the embedded server and print its DSN."""
+    server = Server(default_home())
+    dsn = server.start()
+    click.echo(f"the embedded server runs; its data are in {server.home}", err=True)
+    click.echo(dsn)
+
+
+@click.command()
+def down() -> None:
+    """Stop the embedded server. The data stay."""
+    server = Server(default_home())
+    stopped = server.stop()
+    state = "stopped" if stopped else "was not running"
+    click.echo(f"the embedded server {state}; its data are in {server.home}", err=True)
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def psql(dsn: str | None, arguments: tuple[str, ...]) -> None:
+    """Open psql on the database; ARGUMENTS go to psql as they are."""
+    target = resolve(dsn)
+    program = str(find_binaries() / "psql")
+    # Command lines can be read by every account of the machine, so the password goes another way.
+    parts = {name: str(value) for name, value in conninfo_to_dict(target.dsn).items()}
+    password = {"PGPASSWORD": parts.pop("password")} if "password" in parts else {}
+    command = [program, "-d", make_conninfo(**parts), *arguments]
+    os.execve(program, command, os.environ | password)

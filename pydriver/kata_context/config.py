@@ -1,0 +1,77 @@
+"""Which database is meant: --dsn, or else DATABASE_URL, or else the embedded server."""
+
+import os
+from dataclasses import dataclass
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from kata_context.errors import KataError
+
+FORM = "write it as postgresql://user:password@host:port/database"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A database to work on.
+
+    Parameters
+    ----------
+    dsn : connection string for libpq, with the password if there is one
+    embedded : whether it is on the embedded server
+    description : what to show to people; never holds the password
+    """
+
+    dsn: str
+    embedded: bool
+    description: str
+
+
+def resolve(dsn: str | None) -> Target:
+    """Return the database that is meant, starting the embedded server where it is that one.
+
+    Parameters
+    ----------
+    dsn : what was given as --dsn, or None
+
+    Raises
+    ------
+    KataError : the connection string is malformed, or the embedded server does not start
+    """
+    if dsn is not None:
+        return Target(dsn, False, _describe(dsn, "--dsn"))
+    from_environment = os.environ.get("DATABASE_URL")
+    if from_environment:
+        return Target(from_environment, False, _describe(from_environment, "DATABASE_URL"))
+    return embedded()
+
+
+def embedded() -> Target:
+    """Return the database on the embedded server, which is started if need be.
+
+    Raises
+    ------
+    KataError : the server does not start
+    """
+    # fcntl and pwd, which the launcher needs, are not on every system that can reach a server elsewhere.
+    from kata_context.server import Server, default_home
+
+    server = Server(default_home())
+    return Target(server.start(), True, f"embedded server ({server.home})")
+
+
+def _describe(dsn: str, source: str) -> str:
+    # libpq quotes the offending string in its message, password and all: that text is not passed on.
+    try:
+        parts = {name: str(value) for name, value in conninfo_to_dict(dsn).items()}
+    except psycopg.ProgrammingError:
+        raise KataError(f"the connection string in {source} is malformed", hint=FORM) from None
+    if not parts:
+        raise KataError(f"the connection string in {source} is empty", hint=FORM)
+    if "service" in parts:
+        return f"service {parts['service']}"
+    host, port = parts.get("host", parts.get("hostaddr", "")), parts.get("port", "")
+    user = f"{parts['user']}@" if "user" in parts else ""
+    socket_folder = f"?host={host}" if host.startswith("/") else ""
+    address = "" if socket_folder else host
+    return f"postgresql://{user}{address}{port and f':{port}'}/{parts.get('dbname', '')}{socket_folder}"

@@ -1,0 +1,379 @@
+"""Function files: what they define is made to stand in the database exactly as they say, and nothing else."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import errors
+
+from kata_context.errors import KataError
+from kata_context.migrate.files import OWNER, PRIVILEGES, SqlFile, Tree
+from kata_context.migrate.session import (
+    Connection,
+    explain,
+    has_ledger,
+    literal,
+    naming,
+    run,
+    transaction,
+    unmet,
+)
+
+_UNCHANGED = "no function was changed"
+
+# What function files can define: the functions, views and policies of the two schemas.
+_OBJECTS = """
+select o.classid, o.objid, o.name, o.identity, o.owner, o.row_version, o.drop_statement,
+  encode(sha256(convert_to(concat_ws(chr(10), o.owner, o.definition), 'UTF8')), 'hex') as checksum
+from (
+  select 'pg_proc'::regclass::oid as classid, p.oid as objid,
+    format('%s.%s', n.nspname, p.proname) as name,
+    format('%s.%s(%s)', n.nspname, p.proname, oidvectortypes(p.proargtypes)) as identity,
+    pg_get_userbyid(p.proowner)::text as owner, concat_ws(' ', p.xmin, p.ctid) as row_version,
+    format('drop routine %s restrict', p.oid::regprocedure) as drop_statement,
+    pg_get_functiondef(p.oid) as definition
+  from pg_proc p
+  join pg_namespace n on n.oid = p.pronamespace
+  where n.nspname in ('kata', 'kata_data')
+    and p.prokind in ('f', 'p')
+    and not exists (
+      select from pg_depend d
+      where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
+  union all
+  select c.tableoid, c.oid, x.name, x.name, pg_get_userbyid(c.relowner)::text, concat_ws(' ', c.xmin, c.ctid),
+    format('drop view %s restrict', c.oid::regclass), concat_ws(' ', pg_get_viewdef(c.oid), c.reloptions)
+  from pg_class c
+  join pg_namespace n on n.oid = c.relnamespace
+  cross join lateral (select format('view %s.%s', n.nspname, c.relname) as name) x
+  where n.nspname in ('kata', 'kata_data')
+    and c.relkind = 'v'
+    and not exists (
+      select from pg_depend d
+      where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+  union all
+  select p.tableoid, p.oid, x.name, x.name, pg_get_userbyid(c.relowner)::text, concat_ws(' ', p.xmin, p.ctid),
+    format('drop policy %I on %s', p.polname, c.oid::regclass),
+    concat_ws(' ', p.polpermissive, p.polcmd, p.polroles::regrole[],
+      pg_get_expr(p.polqual, c.oid), pg_get_expr(p.polwithcheck, c.oid))
+  from pg_policy p
+  join pg_class c on c.oid = p.polrelid
+  join pg_namespace n on n.oid = c.relnamespace
+  cross join lateral (select format('policy %s on %s.%s', p.polname, n.nspname, c.relname) as name) x
+  where n.nspname in ('kata', 'kata_data')
+) o
+"""
+
+# Who depends on some objects, however far; a view by way of its rule, users of its row type by way of that.
+_DEPENDENTS = """
+with recursive dependent(classid, objid) as (
+  select a.classid, a.objid from unnest(%s::oid[], %s::oid[]) a(classid, objid)
+  union
+  select case when r.oid is null then d.classid else 'pg_class'::regclass end, coalesce(r.ev_class, d.objid)
+  from dependent t
+  join pg_depend d on d.refclassid = t.classid and d.refobjid = t.objid and d.deptype in ('n', 'a', 'i')
+  left join pg_rewrite r on d.classid = 'pg_rewrite'::regclass and r.oid = d.objid
+)
+select t.classid, t.objid, pg_describe_object(t.classid, t.objid, 0)
+from dependent t
+where t.classid <> 'pg_type'::regclass
+"""
+
+# Aligned: `functions`, and in definition_checksum a checksum for each of them, so that drift has a name.
+_RECORD = f"""
+insert into kata_data.function_file as t (path, checksum, functions, definition_checksum)
+select f.path, f.checksum,
+  coalesce(array_agg(o.identity order by o.identity collate "C") filter (where o.identity is not null),
+    array[]::text[]),
+  coalesce(string_agg(o.checksum, ' ' order by o.identity collate "C"), '')
+from jsonb_to_recordset({{files}}::jsonb) f(path text, checksum text, defines text[])
+left join ({_OBJECTS.strip()}) o on o.name = any (f.defines)
+group by f.path, f.checksum
+on conflict on constraint function_file_pkey do update
+set checksum = excluded.checksum, functions = excluded.functions,
+  definition_checksum = excluded.definition_checksum, applied_at = excluded.applied_at
+"""
+
+# What CREATE OR REPLACE cannot do: another result, other parameter names, fewer defaults; other columns of a
+# view; a function where a procedure was; a comment by name alone while an old signature stands beside.
+_CANNOT_REPLACE = (
+    errors.InvalidFunctionDefinition,
+    errors.InvalidTableDefinition,
+    errors.WrongObjectType,
+    errors.AmbiguousFunction,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A function, view or policy that is not as the runner left it.
+
+    Parameters
+    ----------
+    name : as in `kata.append(uuid, jsonb, bigint, text)`
+    state : changed, missing, or unknown: no file defines it
+    file : the file that defines it
+    """
+
+    name: str
+    state: str
+    file: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done about function files: run, undo, leave for lack of an extension."""
+
+    install: tuple[SqlFile, ...]
+    gone: tuple[str, ...]
+    skipped: tuple[tuple[SqlFile, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    """A function, view or policy in the database; row_version changes when it is replaced."""
+
+    classid: int
+    objid: int
+    name: str
+    identity: str
+    owner: str
+    row_version: str
+    drop_statement: str
+    checksum: str
+
+
+def make_plan(connection: Connection, tree: Tree, *, reinstall: bool = False, migrated: bool = False) -> Plan:
+    """Compare the files with the ledger and with what is there.
+
+    Parameters
+    ----------
+    reinstall : plan every file
+    migrated : whether migrations were applied before; privileges then follow
+    """
+    ledger = _ledger(connection)
+    present = {
+        o.name for o in _objects(connection, (name for file in tree.functions for name in file.defines))
+    }
+    gone = tuple(sorted(ledger.keys() - {file.name for file in tree.functions}))
+    install: list[SqlFile] = []
+    skipped: list[tuple[SqlFile, str]] = []
+    for file in tree.functions:
+        if reason := unmet(connection, file):
+            skipped.append((file, reason))
+            continue
+        known = file.name in ledger and ledger[file.name][0] == file.checksum
+        follows = file.name == PRIVILEGES and (install or gone or migrated)
+        if reinstall or not known or follows or not present.issuperset(file.defines):
+            install.append(file)
+    return Plan(tuple(install), gone, tuple(skipped))
+
+
+def install(connection: Connection, tree: Tree, plan: Plan, lock_timeout: str) -> None:
+    """Carry out a plan in one transaction.
+
+    Raises
+    ------
+    KataError : a file fails, a body is not valid, or what must be dropped is used by something not ours
+    """
+    position = {file.name: index for index, file in enumerate(tree.functions)}
+    home = {name: file for file in tree.functions for name in file.defines}
+    recorded = _recorded_names(connection)
+    with transaction(connection, lock_timeout):
+        # Off while files run, for bodies name functions of files to come; all are validated at the end.
+        connection.execute("set local check_function_bodies = off")
+        waiting = {file.name: file for file in plan.install}
+        done: dict[str, SqlFile] = {}
+        while waiting:
+            file = waiting.pop(min(waiting, key=position.__getitem__))
+            done[file.name] = file
+            with naming(connection, file, _UNCHANGED):
+                dropped = _install_file(connection, file, home.keys() | recorded)
+            waiting |= {home[name].name: home[name] for name in dropped if name in home}
+        _drop(connection, _objects(connection, recorded - home.keys()), home.keys() | recorded)
+        _validate(connection, home)
+        connection.execute(f"set local role {OWNER}".encode())
+        connection.execute(
+            "delete from kata_data.function_file f where f.path = any (%s)", (list(plan.gone),)
+        )
+        connection.execute(record_statement(done.values()).encode())
+
+
+def record_statement(files: Iterable[SqlFile]) -> str:
+    """Return the statement that writes the ledger's rows of some files, which have just run."""
+    rows = [{"path": file.name, "checksum": file.checksum, "defines": file.defines} for file in files]
+    return _RECORD.strip().format(files=literal(json.dumps(rows)))
+
+
+def drop_all(connection: Connection) -> None:
+    """Drop all that function files have defined, and their rows in the ledger."""
+    recorded = _recorded_names(connection)
+    _drop(connection, _objects(connection, recorded), recorded)
+    connection.execute("delete from kata_data.function_file")
+
+
+def find_drift(connection: Connection) -> list[Drift]:
+    """Compare what is there with what the runner left."""
+    if not has_ledger(connection):
+        return []
+    present = {o.identity: o for o in _objects(connection)}
+    found: list[Drift] = []
+    for path, identities, checksums in connection.execute(
+        "select f.path, f.functions, f.definition_checksum from kata_data.function_file f order by f.path"
+    ):
+        for identity, checksum in zip(identities, checksums.split(), strict=True):
+            there = present.pop(identity, None)
+            if there is None:
+                found.append(Drift(identity, "missing", path))
+            elif there.checksum != checksum:
+                found.append(Drift(identity, "changed", path))
+    # Functions of triggers, defaults, constraints and the like are part of the tables, made by migrations.
+    of_tables = {
+        row[0]
+        for row in connection.execute(
+            """
+            select d.refobjid
+            from pg_depend d
+            where d.refclassid = 'pg_proc'::regclass
+              and d.classid not in ('pg_proc'::regclass, 'pg_rewrite'::regclass, 'pg_policy'::regclass)
+            """
+        )
+    }
+    found += (
+        Drift(identity, "unknown", None)
+        for identity, there in sorted(present.items())
+        if there.objid not in of_tables
+    )
+    return found
+
+
+def _ledger(connection: Connection) -> dict[str, tuple[str, list[str]]]:
+    """Path → checksum and identities, as the ledger has them."""
+    if not has_ledger(connection):
+        return {}
+    rows = connection.execute("select f.path, f.checksum, f.functions from kata_data.function_file f")
+    return {path: (checksum, identities) for path, checksum, identities in rows}
+
+
+def _recorded_names(connection: Connection) -> set[str]:
+    return {_name(identity) for _, identities in _ledger(connection).values() for identity in identities}
+
+
+def _name(identity: str) -> str:
+    return identity.partition("(")[0]
+
+
+def _objects(connection: Connection, names: Iterable[str] | None = None) -> list[_Object]:
+    """All that function files could have defined, or that has one of the names."""
+    wanted = "" if names is None else f"where o.name = any (array[{', '.join(map(literal, names))}]::text[])"
+    return [_Object(*row) for row in connection.execute(f"{_OBJECTS}{wanted}".encode())]
+
+
+def _install_file(connection: Connection, file: SqlFile, ours: set[str]) -> set[str]:
+    """Run a file, so that each name that it defines ends with one signature.
+
+    Returns
+    -------
+    names of what had to be dropped for it and is not in it
+    """
+    before = _objects(connection, file.defines)
+    dropped: set[str] = set()
+    try:
+        if any(o.owner != file.owner for o in before):
+            raise errors.WrongObjectType  # Only the owner can replace.
+        with connection.transaction():
+            run(connection, file, file.owner)
+    except _CANNOT_REPLACE:
+        dropped |= _drop(connection, before, ours)
+        before = []
+        with connection.transaction():
+            run(connection, file, file.owner)
+    old = {(o.objid, o.row_version) for o in before}
+    now = _objects(connection, file.defines)
+    replaced = {o.name for o in now if (o.objid, o.row_version) not in old}
+    dropped |= _drop(
+        connection, [o for o in now if o.name in replaced and (o.objid, o.row_version) in old], ours
+    )
+    left = [o.name for o in _objects(connection, file.defines)]
+    for name in file.defines:
+        if left.count(name) != 1:
+            raise KataError(
+                f"{file.name} leaves {left.count(name) or 'no'} signatures of {name}",
+                f"{_UNCHANGED}; a name has exactly one",
+            )
+    return dropped
+
+
+def _drop(connection: Connection, targets: Sequence[_Object], ours: set[str]) -> set[str]:
+    """Drop objects, and before them what depends on them if it is ours too; never what is somebody else's.
+
+    Parameters
+    ----------
+    ours : names that files define or defined
+
+    Returns
+    -------
+    names of those that went besides the targets
+    """
+    if not targets:
+        return set()
+    known = {(o.classid, o.objid): o for o in _objects(connection, ours)}
+    doomed = {(o.classid, o.objid): o for o in targets}
+    foreign = []
+    for classid, objid, description in connection.execute(
+        _DEPENDENTS.encode(), ([o.classid for o in targets], [o.objid for o in targets])
+    ):
+        if (classid, objid) in known:
+            doomed[classid, objid] = known[classid, objid]
+        elif (classid, objid) not in doomed and not description.startswith("rule "):
+            foreign.append(description)
+    if foreign:
+        raise KataError(
+            f"{', '.join(sorted(o.identity for o in targets))} must be dropped, but is used by "
+            f"{', '.join(sorted(foreign))}",
+            f"{_UNCHANGED}; drop what uses it, run again, and create it anew",
+        )
+    # In the order that their dependencies allow.
+    waiting = list(doomed.values())
+    while waiting:
+        kept = []
+        for candidate in waiting:
+            try:
+                with connection.transaction():
+                    connection.execute(candidate.drop_statement.encode())
+            except errors.DependentObjectsStillExist:
+                kept.append(candidate)
+        if len(kept) == len(waiting):
+            raise KataError(f"{kept[0].identity} cannot be dropped, others depend on it", _UNCHANGED)
+        waiting = kept
+    return {o.name for o in doomed.values()} - {o.name for o in targets}
+
+
+def _validate(connection: Connection, home: dict[str, SqlFile]) -> None:
+    """Let the languages check all bodies, SQL in full and PL/pgSQL its syntax and types.
+
+    Their validators are what CREATE FUNCTION calls, and calling them leaves the functions untouched. Those
+    that did not change are checked too: what they name may have gone.
+    """
+    connection.execute("set local check_function_bodies = on")
+    for name, identity, validator, oid, path in connection.execute(
+        """
+        select format('%%s.%%s', n.nspname, p.proname), p.oid::regprocedure::text,
+          l.lanvalidator::regproc::text, p.oid,
+          coalesce(substring(array_to_string(p.proconfig, chr(10)) from '(?n)^search_path=(.*)$'), '')
+        from pg_proc p
+        join pg_namespace n on n.oid = p.pronamespace
+        join pg_language l on l.oid = p.prolang
+        where format('%%s.%%s', n.nspname, p.proname) = any (%s) and l.lanvalidator <> 0
+        """,
+        (list(home),),
+    ).fetchall():
+        try:
+            connection.execute("select set_config('search_path', %s, true)", (path,))
+            connection.execute(f"select {validator}(%s)".encode(), (oid,))
+        except psycopg.Error as error:
+            raise KataError(
+                f"{home[name].name}: {identity} is not valid: {explain(error)[0]}",
+                f"{_UNCHANGED}; correct the file and run again",
+            ) from error
+    connection.execute("set local search_path = ''")

@@ -1,0 +1,417 @@
+"""Applying migrations, rolling them back, and telling where a database stands."""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kata_context import __version__
+from kata_context.errors import KataError
+from kata_context.migrate import functions
+from kata_context.migrate.files import OWNER, Migration, SqlFile, Tree, read_tree, sql_root
+from kata_context.migrate.functions import Drift
+from kata_context.migrate.session import (
+    Connection,
+    connect,
+    connect_runner,
+    has_ledger,
+    naming,
+    run,
+    run_apart,
+    transaction,
+    unmet,
+    value,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing done, or in a dry run to be done.
+
+    Parameters
+    ----------
+    kind : migration, or function for a function file
+    action : applied, rolled back, installed, dropped; or skipped, and then `reason` says why
+    """
+
+    kind: str
+    name: str
+    action: str
+    reason: str | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The steps of a run, in order."""
+
+    steps: tuple[Step, ...]
+    dry_run: bool
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was changed, or in a dry run would be."""
+        return any(step.action != "skipped" for step in self.steps)
+
+    def names(self, action: str, kind: str = "migration") -> list[str]:
+        """Return the names of the steps of one kind and action."""
+        return [step.name for step in self.steps if (step.kind, step.action) == (kind, action)]
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationState:
+    """A migration, and how it stands in a database.
+
+    Parameters
+    ----------
+    state : applied, skipped, pending, edited (a file of it), missing (its files), newer (than the package)
+    """
+
+    number: int
+    name: str
+    state: str
+    reason: str | None
+    applied_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where a database stands against the files."""
+
+    migrations: tuple[MigrationState, ...]
+    functions: tuple[Step, ...]
+    drift: tuple[Drift, ...]
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether `up` has nothing to do and nothing to refuse, and nothing was changed by hand."""
+        return (
+            all(migration.state in ("applied", "skipped") for migration in self.migrations)
+            and all(step.action == "skipped" for step in self.functions)
+            and not self.drift
+        )
+
+
+Progress = Callable[[Step], None]
+
+
+def up(
+    dsn: str,
+    *,
+    root: Path | None = None,
+    to: int | None = None,
+    dry_run: bool = False,
+    lock_timeout: str = "5s",
+    wait: float = 300.0,
+    reinstall: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Apply the pending migrations, then the function files that changed.
+
+    Parameters
+    ----------
+    dsn : of the server itself, not of a transaction pooler
+    root : folder of the SQL files; default: the package's
+    to : number of the last migration to apply; below the highest, functions are left as they are
+    dry_run : change nothing and say what would be done
+    lock_timeout : how long a statement may wait for a lock before the migration is given up, as in Postgres
+    wait : seconds to wait for another runner
+    reinstall : run all function files, changed or not
+    progress : called after each step
+
+    Raises
+    ------
+    KataError : a refusal, and nothing has changed; or a failure, and what came before it stands
+    """
+    report = _Recorder(progress)
+    with connect(dsn) if dry_run else connect_runner(dsn, wait) as connection:
+        ledger = _read_ledger(connection)
+        tree = _read_files(ledger, root)
+        to = _known_number(tree, tree.latest if to is None else to)
+        for migration in tree.migrations[:to]:
+            recorded = ledger.get(migration.number)
+            if recorded and recorded.status == "applied":
+                continue
+            started = time.monotonic()
+            if dry_run:
+                reason = unmet(connection, migration.up, dry_run=True)
+            else:
+                reason = _apply(connection, migration, recorded, lock_timeout)
+            report.add("migration", migration.name, "skipped" if reason else "applied", reason, started)
+        if to == tree.latest:
+            plan = functions.make_plan(connection, tree, reinstall=reinstall, migrated=report.changed)
+            if not dry_run and (plan.install or plan.gone):
+                functions.install(connection, tree, plan, lock_timeout)
+            for step in _function_steps(plan):
+                report.add(step.kind, step.name, step.action, step.reason)
+    return Report(tuple(report.steps), dry_run)
+
+
+def down(
+    dsn: str,
+    *,
+    to: int,
+    allow_destructive: bool = False,
+    root: Path | None = None,
+    dry_run: bool = False,
+    lock_timeout: str = "5s",
+    wait: float = 300.0,
+    progress: Progress | None = None,
+) -> Report:
+    """Roll back the migrations above a number, newest first.
+
+    Functions belong to the newest schema, so the first step drops them all; `up`, of this package or an older
+    one, brings its own.
+
+    Parameters
+    ----------
+    to : number of the migration that stays the last; 0 removes everything
+    allow_destructive : also run down files that are marked as losing data
+    root, dry_run, lock_timeout, wait, progress : as for `up`
+
+    Raises
+    ------
+    KataError : a refusal, and nothing has changed; or a failure, and what was rolled back before it stays so
+    """
+    report = _Recorder(progress)
+    with connect(dsn) if dry_run else connect_runner(dsn, wait) as connection:
+        ledger = _read_ledger(connection)
+        tree = _read_files(ledger, root)
+        to = _known_number(tree, to)
+        doomed = [m for m in reversed(tree.migrations[to:]) if m.number in ledger]
+        losses = {
+            m.number: f"loses {_losses(connection, m.down)}"
+            for m in doomed
+            if m.down.destructive and ledger[m.number].status == "applied"
+        }
+        if losses and not (allow_destructive or dry_run):
+            raise KataError(
+                f"data would be lost: {'; '.join(f'{n:04} {loss}' for n, loss in losses.items())}",
+                "make a backup, then allow it with --allow-data-loss",
+            )
+        for migration in doomed:
+            started = time.monotonic()
+            if not dry_run:
+                was_applied = ledger[migration.number].status == "applied"
+                _roll_back(connection, migration, was_applied, lock_timeout)
+            report.add("migration", migration.name, "rolled back", losses.get(migration.number), started)
+    return Report(tuple(report.steps), dry_run)
+
+
+def status(dsn: str, *, root: Path | None = None) -> Status:
+    """Compare a database with the files; changes nothing and waits for nobody.
+
+    Raises
+    ------
+    KataError : the files do not fit each other, or the ledger cannot be read
+    """
+    with connect(dsn) as connection:
+        ledger = _read_ledger(connection)
+        tree = read_tree(root or sql_root())
+        migrations = []
+        for number in sorted(ledger.keys() | {m.number for m in tree.migrations}):
+            row = ledger.get(number)
+            state, refusal = _compare(tree, ledger, number)
+            migrations.append(
+                MigrationState(
+                    number,
+                    row.name if row else tree.migrations[number - 1].name,
+                    state,
+                    str(refusal) if refusal else row.reason if row else None,
+                    row.applied_at if row else None,
+                )
+            )
+        plan = functions.make_plan(connection, tree)
+        found = functions.find_drift(connection)
+    return Status(tuple(migrations), tuple(_function_steps(plan)), tuple(found))
+
+
+def drift(dsn: str) -> list[Drift]:
+    """Return the functions, views and policies that are not as the runner left them."""
+    with connect(dsn) as connection:
+        return functions.find_drift(connection)
+
+
+class _Recorder:
+    """Collects steps and tells them on."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.steps: list[Step] = []
+        self.progress = progress
+
+    def add(
+        self, kind: str, name: str, action: str, reason: str | None, started: float | None = None
+    ) -> None:
+        step = Step(kind, name, action, reason, 0.0 if started is None else time.monotonic() - started)
+        self.steps.append(step)
+        if self.progress:
+            self.progress(step)
+
+    @property
+    def changed(self) -> bool:
+        return any(step.action != "skipped" for step in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of kata_data.migration."""
+
+    number: int
+    name: str
+    up_checksum: str
+    down_checksum: str
+    status: str
+    reason: str | None
+    applied_at: str
+
+
+def _read_ledger(connection: Connection) -> dict[int, _Row]:
+    if not has_ledger(connection):
+        return {}
+    rows = connection.execute(
+        """
+        select m.number, m.name, m.up_checksum, m.down_checksum, m.status, m.reason, m.applied_at::text
+        from kata_data.migration m
+        order by m.number
+        """
+    )
+    return {row[0]: _Row(*row) for row in rows}
+
+
+def _read_files(ledger: dict[int, _Row], root: Path | None) -> Tree:
+    """Read the files, and refuse to go on if they do not fit the ledger."""
+    root = root or sql_root()
+    # First of all, for a lost file also makes a gap in the numbers: its name says more.
+    numbers = (path.name.partition("_")[0] for path in (root / "migrations").glob("*.up.sql"))
+    last = max((int(number) for number in numbers if number.isdecimal()), default=0)
+    for row in ledger.values():
+        for name in (f"{row.name}.up.sql", f"{row.name}.down.sql"):
+            if row.number <= last and not (root / "migrations" / name).is_file():
+                raise KataError(
+                    f"{name} is missing, and the migration was applied", "put the file back as it was"
+                )
+    tree = read_tree(root)
+    for number in sorted(ledger.keys() | {m.number for m in tree.migrations}):
+        _, refusal = _compare(tree, ledger, number)
+        if refusal:
+            raise refusal
+    return tree
+
+
+def _compare(tree: Tree, ledger: dict[int, _Row], number: int) -> tuple[str, KataError | None]:
+    """Return the state of a migration, and why to refuse to go on, if so."""
+    row = ledger.get(number)
+    if row is None:
+        last = max(ledger, default=0)
+        if number > last:
+            return "pending", None
+        return "pending", KataError(
+            f"{tree.migrations[number - 1].name} was never applied, but {ledger[last].name} was",
+            f"give it the number {tree.latest + 1:04}",
+        )
+    if number > tree.latest:
+        return "newer", KataError(
+            f"the package, version {__version__}, is older than the database: it lacks {row.name}.up.sql",
+            "upgrade the package",
+        )
+    migration = tree.migrations[number - 1]
+    if migration.name != row.name:
+        return "missing", KataError(
+            f"{row.name}.up.sql is missing, and the migration was applied", "put the file back as it was"
+        )
+    for file, checksum in ((migration.up, row.up_checksum), (migration.down, row.down_checksum)):
+        if file.checksum != checksum:
+            return "edited", KataError(
+                f"{file.name} was edited after it was applied",
+                "put the file back as it was, and the change into a new migration",
+            )
+    return row.status, None
+
+
+def _known_number(tree: Tree, number: int) -> int:
+    if not 0 <= number <= tree.latest:
+        raise KataError(f"there is no migration {number}", f"the last is {tree.latest}; 0 stands for none")
+    return number
+
+
+def _apply(
+    connection: Connection, migration: Migration, recorded: _Row | None, lock_timeout: str
+) -> str | None:
+    """Apply a migration and write its row; return why it was skipped, if it was."""
+    file = migration.up
+    reason = None
+    with naming(connection, file, "what comes before it is applied, and nothing of it"):
+        if file.no_transaction:
+            reason = unmet(connection, file, create=True)
+            if not reason:
+                run_apart(connection, file, lock_timeout)
+        with transaction(connection, lock_timeout):
+            if not file.no_transaction:
+                reason = unmet(connection, file, create=True)
+                if not reason:
+                    # The first makes the owner, and so runs as whoever connects.
+                    run(connection, file, file.owner if migration.number > 1 else None)
+            if reason and recorded and recorded.reason == reason:
+                return reason
+            connection.execute(f"set local role {OWNER}".encode())
+            connection.execute(
+                """
+                insert into kata_data.migration as t
+                  (number, name, up_checksum, down_checksum, status, reason)
+                values (%s, %s, %s, %s, %s, %s)
+                on conflict on constraint migration_pkey do update
+                set status = excluded.status, reason = excluded.reason, applied_at = excluded.applied_at,
+                  applied_by = excluded.applied_by
+                """,
+                (
+                    migration.number,
+                    migration.name,
+                    file.checksum,
+                    migration.down.checksum,
+                    "skipped" if reason else "applied",
+                    reason,
+                ),
+            )
+    return reason
+
+
+def _roll_back(connection: Connection, migration: Migration, was_applied: bool, lock_timeout: str) -> None:
+    """Take a migration back, and its row; with it, where they still stand, all functions."""
+    file = migration.down
+    with naming(connection, file, "it is still applied, and what comes before it"):
+        if was_applied and file.no_transaction:
+            with transaction(connection, lock_timeout):
+                functions.drop_all(connection)
+            run_apart(connection, file, lock_timeout)
+        with transaction(connection, lock_timeout):
+            functions.drop_all(connection)
+            if was_applied and not file.no_transaction:
+                run(connection, file, file.owner if migration.number > 1 else None)
+            # The first takes the ledger with it.
+            if has_ledger(connection):
+                connection.execute(
+                    "delete from kata_data.migration m where m.number = %s", (migration.number,)
+                )
+
+
+def _losses(connection: Connection, file: SqlFile) -> str:
+    """Return the tables, with their sizes, and the columns that a down file drops."""
+    text = file.body.decode()
+    losses = []
+    for table in re.findall(r"^drop table (?:if exists )?([\w.]+)", text, re.MULTILINE | re.IGNORECASE):
+        size = value(connection, "select pg_size_pretty(pg_total_relation_size(to_regclass(%s)))", (table,))
+        losses.append(f"table {table} ({size})" if size else f"table {table}")
+    losses += (
+        f"column {column}"
+        for column in re.findall(r"\bdrop column (?:if exists )?(\w+)", text, re.IGNORECASE)
+    )
+    return ", ".join(losses) or "what its file says"
+
+
+def _function_steps(plan: functions.Plan) -> list[Step]:
+    return [
+        *(Step("function", file.name, "installed") for file in plan.install),
+        *(Step("function", path, "dropped") for path in plan.gone),
+        *(Step("function", file.name, "skipped", reason) for file, reason in plan.skipped),
+    ]

@@ -1,0 +1,364 @@
+"""The connection that migrates: to a server that is fit, by a role that may, one runner at a time."""
+
+import re
+import select
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import conninfo, errors, sql
+from psycopg.rows import TupleRow
+
+from kata_context.errors import KataError
+from kata_context.migrate.files import OWNER, SqlFile, split_statements
+
+Connection = psycopg.Connection[TupleRow]
+
+OLDEST_SERVER = 16
+# Two 32-bit halves of this number name the lock in pg_locks.
+LOCK_KEY = "hashtextextended('kata_context.migrate', 0)"
+_OUR_LOCK = f"""
+  l.locktype = 'advisory' and l.granted and (l.classid::bigint << 32 | l.objid::bigint) = {LOCK_KEY}
+  and l.database = (select d.oid from pg_database d where d.datname = current_database())
+"""
+_HAS_LEDGER = """exists (
+  select
+  from pg_class c
+  join pg_namespace n on n.oid = c.relnamespace
+  where n.nspname = 'kata_data' and c.relname = 'migration')"""
+# Whatever role and database are set to: every name is qualified, and what takes long is not wrong for it.
+_SETTINGS = {
+    "search_path": "",
+    "check_function_bodies": "on",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    "idle_in_transaction_session_timeout": "0",
+    "statement_timeout": "0",
+    "transaction_timeout": "0",
+}
+
+
+@contextmanager
+def connect(dsn: str) -> Iterator[Connection]:
+    """Open a connection for reading; what Postgres refuses leaves as KataError."""
+    try:
+        with closing(
+            psycopg.connect(
+                dsn,
+                autocommit=True,
+                prepare_threshold=None,
+                client_encoding="utf8",
+                fallback_application_name="kata migrate",
+            )
+        ) as connection:
+            if connection.info.server_version < OLDEST_SERVER * 10000:
+                version = connection.info.parameter_status("server_version")
+                raise KataError(f"PostgreSQL {version} is too old: {OLDEST_SERVER} or newer is needed")
+            for name, setting in _SETTINGS.items():
+                connection.execute(
+                    "select set_config(s.name, %s, false) from pg_catalog.pg_settings s where s.name = %s",
+                    (setting, name),
+                )
+            yield connection
+    except errors.InsufficientPrivilege as error:
+        raise KataError(
+            explain(error)[0], "use the role that installed Kata Context, or a superuser"
+        ) from error
+    except psycopg.Error as error:
+        raise KataError(*explain(error)) from error
+
+
+@contextmanager
+def connect_runner(dsn: str, wait: float) -> Iterator[Connection]:
+    """Open the connection of the one runner, which holds the lock as long as it lives.
+
+    Parameters
+    ----------
+    wait : seconds to wait for another runner
+
+    Raises
+    ------
+    KataError : a transaction pooler stands between, the server is a standby, the role lacks rights, another
+        runner took too long
+    """
+    with connect(dsn) as connection:
+        _refuse_transaction_pooler(connection, dsn)
+        if value(connection, "select pg_is_in_recovery()"):
+            raise KataError("the server is a read-only standby", "use the URL of the primary")
+        _take_lock(connection, wait)
+        _refuse_lack_of_rights(connection)
+        yield connection
+
+
+@contextmanager
+def transaction(connection: Connection, lock_timeout: str) -> Iterator[None]:
+    """Open a transaction; one that a pooler moved to another session, without the lock, is refused."""
+    with connection.transaction():
+        connection.execute("select set_config('lock_timeout', %s, true)", (lock_timeout,))
+        if not value(
+            connection,
+            f"select exists (select from pg_locks l where l.pid = pg_backend_pid() and {_OUR_LOCK})",
+        ):
+            raise KataError(
+                "a pooler changed the session of the migration", "use the URL of the server itself"
+            )
+        yield
+
+
+def value(connection: Connection, query: str, parameters: Sequence[object] | None = None) -> Any:
+    """Return the first column of the first row, or None."""
+    row = connection.execute(query.encode(), parameters).fetchone()
+    return row[0] if row else None
+
+
+def has_ledger(connection: Connection) -> bool:
+    """Return whether anything has been applied; to_regclass would fail where the role may not look."""
+    return bool(value(connection, f"select {_HAS_LEDGER}"))
+
+
+def literal(text: str) -> str:
+    """Quote a string for SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def explain(error: psycopg.Error, body: bytes = b"") -> tuple[str, str | None]:
+    """Return what Postgres said, in one line, with the line of the file where it is known, and its hint."""
+    message = error.diag.message_primary or " ".join(str(error).split()) or "the connection was lost"
+    if body and error.diag.statement_position:
+        before = body.decode()[: int(error.diag.statement_position) - 1]
+        message = f"line {before.count(chr(10)) + 1}: {message}"
+    if error.diag.message_detail:
+        message += f" ({' '.join(error.diag.message_detail.split())})"
+    return message, error.diag.message_hint
+
+
+@contextmanager
+def naming(connection: Connection, file: SqlFile, outcome: str) -> Iterator[None]:
+    """Name the file in errors of the transaction or savepoint inside, and who was in the way of its locks.
+
+    Parameters
+    ----------
+    outcome : what holds after a failure
+    """
+    try:
+        yield
+    except errors.LockNotAvailable as error:
+        holders = value(
+            connection,
+            """
+            select string_agg(distinct format('process %s of %s, transaction open since %s', a.pid,
+              coalesce(nullif(a.application_name, ''), a.usename, 'somebody'),
+              coalesce(date_trunc('second', a.xact_start)::text, 'unknown')), '; ')
+            from pg_locks l
+            join pg_class c on c.oid = l.relation
+            join pg_namespace n on n.oid = c.relnamespace
+            join pg_stat_activity a on a.pid = l.pid
+            where l.granted
+              and l.pid <> pg_backend_pid()
+              and n.nspname in ('kata', 'kata_data')
+              and l.database = (select d.oid from pg_database d where d.datname = current_database())
+            """,
+        )
+        raise KataError(
+            f"{file.name} did not get its locks in time, held by {holders or 'somebody who has left since'}",
+            f"{outcome}; wait for that transaction or end it, and run again",
+        ) from error
+    except psycopg.Error as error:
+        message, hint = explain(error, file.body)
+        raise KataError(
+            f"{file.name} failed: {message}", f"{outcome}; {hint or 'remove the cause and run again'}"
+        ) from error
+
+
+def unmet(
+    connection: Connection, file: SqlFile, *, create: bool = False, dry_run: bool = False
+) -> str | None:
+    """Return why a file cannot be run here for lack of an extension, or None.
+
+    Parameters
+    ----------
+    create : create the extensions that are available but not created
+    dry_run : take those that could be created for created
+    """
+    for extension in file.extensions:
+        if value(connection, "select true from pg_extension e where e.extname = %s", (extension,)):
+            continue
+        if not value(
+            connection, "select true from pg_available_extensions a where a.name = %s", (extension,)
+        ):
+            return f"extension {extension} is not available on this server"
+        if create:
+            try:
+                with connection.transaction():
+                    connection.execute("set local search_path = public")
+                    connection.execute(
+                        sql.SQL("create extension if not exists {}").format(sql.Identifier(extension))
+                    )
+            except psycopg.Error as error:
+                return f"extension {extension} could not be created: {explain(error)[0]}"
+        elif not dry_run:
+            return f"extension {extension} is not created in this database"
+    return None
+
+
+def extension_path(file: SqlFile) -> str:
+    """Return an SQL expression for the search path of a file: the schemas of its extensions."""
+    names = ", ".join(map(literal, file.extensions))
+    return (
+        "(select coalesce(string_agg(distinct quote_ident(n.nspname), ', '), '') from pg_extension e "
+        f"join pg_namespace n on n.oid = e.extnamespace where e.extname = any (array[{names}]::name[]))"
+    )
+
+
+def run(connection: Connection, file: SqlFile, role: str | None) -> None:
+    """Run a file in the transaction that is open, as a role, and be the connecting role again after it."""
+    if role:
+        connection.execute(sql.SQL("set local role {}").format(sql.Identifier(role)))
+    connection.execute(f"select set_config('search_path', {extension_path(file)}, true)".encode())
+    connection.execute(file.body)
+    connection.execute("set local role none")
+    connection.execute("set local search_path = ''")
+
+
+def run_apart(connection: Connection, file: SqlFile, lock_timeout: str) -> None:
+    """Run the statements of a file each on its own, outside a transaction."""
+    statements = split_statements(file.body.decode())
+    connection.execute(f"select set_config('search_path', {extension_path(file)}, false)".encode())
+    connection.execute(sql.SQL("set role {}").format(sql.Identifier(OWNER)))
+    try:
+        for position, statement in enumerate(statements, start=1):
+            # A concurrent build waits for old transactions as a matter of course, and nobody waits behind it.
+            patience = "0" if re.search(r"\bconcurrently\b", statement, re.IGNORECASE) else lock_timeout
+            connection.execute("select set_config('lock_timeout', %s, false)", (patience,))
+            with naming(
+                connection,
+                SqlFile(f"statement {position} of {len(statements)} of {file.name}", statement.encode()),
+                "the statements before it are done, nothing is recorded, the next run starts with the first",
+            ):
+                connection.execute(statement.encode())
+    finally:
+        if not connection.broken:
+            connection.execute("reset role")
+            connection.execute("set lock_timeout = 0")
+            connection.execute("set search_path = ''")
+
+
+def _refuse_transaction_pooler(connection: Connection, dsn: str) -> None:
+    """Refuse a pooler that hands the session to others between transactions.
+
+    Behind any pooler the process id in the greeting of the protocol is not that of the server. A transaction
+    pooler then shows itself: it gives the session of one client to another, or one client different sessions.
+    """
+    pid = "select pg_backend_pid()::text"
+    own = {value(connection, pid)}
+    if own == {str(connection.info.backend_pid)}:
+        return
+    others = set()
+    try:
+        with closing(
+            psycopg.connect(dsn, autocommit=True, prepare_threshold=None, connect_timeout=5)
+        ) as other:
+            for _ in range(3):
+                others.add(_ask(other, pid, seconds=2))
+                own.add(value(connection, pid))
+    except (psycopg.OperationalError, TimeoutError):
+        pass  # A session pooler whose sessions are all taken keeps the second client waiting.
+    if len(own) == 1 and not own & others:
+        return
+    given = conninfo.conninfo_to_dict(dsn)
+    address, port = connection.execute(
+        "select host(inet_server_addr()), current_setting('port')"
+    ).fetchone() or (None, 5432)
+    host = address or str(given.get("host", "localhost")).replace("-pooler", "")
+    raise KataError(
+        f"{given.get('host', 'localhost')}, port {given.get('port', 5432)}, is a pooler in transaction mode, "
+        "and migrations need a session of their own",
+        f"use the URL of the server itself, as it sees itself postgresql://USER@{host}:{port}/{connection.info.dbname}",
+    )
+
+
+def _ask(connection: Connection, query: str, seconds: float) -> str:
+    """Return the one value that a query yields, in time or not at all; psycopg itself would wait for ever."""
+    pgconn = connection.pgconn
+    pgconn.send_query(query.encode())
+    deadline = time.monotonic() + seconds
+    while pgconn.is_busy():
+        if not select.select([pgconn.socket], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            raise TimeoutError
+        pgconn.consume_input()
+    result = pgconn.get_result()
+    answer = result.get_value(0, 0) if result else None
+    if answer is None:
+        raise psycopg.OperationalError("the pooler gave no answer")
+    while pgconn.get_result():
+        pass
+    return answer.decode()
+
+
+def _take_lock(connection: Connection, wait: float) -> None:
+    """Become the one runner.
+
+    Asks again and again: who waits inside pg_advisory_lock holds a snapshot, and a CREATE INDEX CONCURRENTLY
+    of the runner at work would wait for that in turn.
+    """
+    deadline = time.monotonic() + wait
+    while not value(connection, f"select pg_try_advisory_lock({LOCK_KEY})"):
+        if time.monotonic() > deadline:
+            holder = value(
+                connection,
+                f"""
+                select format('process %s, connected since %s', l.pid,
+                  coalesce(date_trunc('second', a.backend_start)::text, 'unknown'))
+                from pg_locks l
+                left join pg_stat_activity a on a.pid = l.pid
+                where {_OUR_LOCK}
+                """,
+            )
+            raise KataError(
+                f"another migration is running ({holder or 'it has just ended'})",
+                "wait for it, then run again",
+            )
+        time.sleep(0.1)
+
+
+def _refuse_lack_of_rights(connection: Connection) -> None:
+    """Refuse early and by name what would fail later with 'permission denied'."""
+    owners = [OWNER, "kata_eraser"]
+    row = connection.execute(
+        f"""
+        select current_user, current_database(), r.rolcreaterole,
+          has_database_privilege(current_database(), 'create'),
+          {_HAS_LEDGER},
+          array(select o.rolname::text from pg_roles o where o.rolname = any (%(owners)s)),
+          array(
+            select o.rolname::text
+            from pg_roles o
+            where o.rolname = any (%(owners)s)
+              and not (pg_has_role(o.oid, 'set') and pg_has_role(o.oid, 'usage'))
+              -- The first migration makes a member of whoever may grant the role.
+              and not (pg_has_role(o.oid, 'member with admin option') and not {_HAS_LEDGER})
+            order by 1 desc)
+        from pg_roles r
+        where r.rolname = current_user and not r.rolsuper
+        """.encode(),
+        {"owners": owners},
+    ).fetchone()
+    if row is None:
+        return
+    role, database, creates_roles, creates_schemas, installed, present, closed = row
+    if closed:
+        raise KataError(
+            f'role "{role}" may not act as {" and ".join(closed)}, who own Kata Context in this cluster',
+            f'by a superuser: grant {", ".join(closed)} to "{role}" with inherit true, set true',
+        )
+    if len(present) < len(owners) and not creates_roles:
+        raise KataError(
+            f'role "{role}" may not create roles', f'by a superuser: alter role "{role}" createrole'
+        )
+    if not installed and not creates_schemas:
+        raise KataError(
+            f'role "{role}" may not create schemas in the database "{database}"',
+            f'by its owner: grant create on database "{database}" to "{role}"',
+        )

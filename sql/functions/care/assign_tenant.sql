@@ -1,0 +1,26 @@
+-- Ties a database role to a tenant.
+
+create or replace function kata.assign_tenant(role_name text, tenant text) returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if role_name is null or not exists (select from pg_catalog.pg_roles r where r.rolname = role_name)
+    or tenant is null or tenant in ('', '*') then
+    raise exception using
+      errcode = 'KC017',
+      message = 'role or tenant is invalid',
+      detail = format('The role is "%s", the tenant "%s".', coalesce(role_name, 'null'), coalesce(tenant, 'null')),
+      hint = 'Pass a role that exists and a tenant that is neither empty nor ''*''.';
+  end if;
+  insert into kata_data.tenant_role as t (role_name, tenant)
+  values (assign_tenant.role_name, assign_tenant.tenant)
+  on conflict on constraint tenant_role_pkey do update
+  set tenant = excluded.tenant;
+end
+$$;
+comment on function kata.assign_tenant(text, text) is
+'Gives a database role a tenant other than its own name. Members of kata_service are not bound to one.
+
+role_name: an existing role. tenant: neither empty nor ''*''.
+
+Errors: KC017. Cost: O(1).';

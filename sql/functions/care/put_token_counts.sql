@@ -1,0 +1,59 @@
+-- Counts in other tokenizers stand beside the messages, which stay as they are.
+
+create or replace function kata.put_token_counts(context_id uuid, tokenizer text, versions bigint[], counts integer[]) returns integer
+language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
+as $$
+declare
+  v_context record := kata_data.open_context(context_id, access => 'write');
+  v_unknown bigint;
+  v_rows integer;
+begin
+  if tokenizer is not distinct from v_context.tokenizer or not exists (select from kata_data.tokenizer t where t.name = put_token_counts.tokenizer) then
+    raise exception using
+      errcode = 'KC017',
+      message = format('tokenizer "%s" cannot be counted beside', coalesce(tokenizer, 'null')),
+      detail = format('The context counts in "%s" itself; counts of other registered tokenizers can be stored beside.', v_context.tokenizer),
+      hint = 'Register it with kata.register_tokenizer; kata.tokenizers lists the known ones.';
+  end if;
+  if versions is null or counts is null or cardinality(versions) <> cardinality(counts)
+    or exists (select from unnest(counts) c(count) where c.count is null or c.count < 0) then
+    raise exception using
+      errcode = 'KC017',
+      message = 'versions and counts do not match',
+      detail = format('There are %s versions and %s counts; a count is an integer that is not negative.',
+        coalesce(cardinality(versions)::text, 'no'), coalesce(cardinality(counts)::text, 'no')),
+      hint = 'Pass one count for every version, in the same order.';
+  end if;
+
+  insert into kata_data.token_count as t (segment_id, version, tokenizer, token_count)
+  select distinct on (m.segment_id, m.version) m.segment_id, m.version, put_token_counts.tokenizer, c.count
+  from unnest(versions, counts) with ordinality c(version, count, ordinality)
+  cross join lateral kata_data.path_messages(put_token_counts.context_id, int8multirange(int8range(c.version, c.version, '[]'))) m
+  order by m.segment_id, m.version, c.ordinality desc
+  on conflict on constraint token_count_pkey do update
+  set token_count = excluded.token_count;
+  get diagnostics v_rows = row_count;
+
+  select min(u.version) into v_unknown
+  from unnest(versions) u(version)
+  where not exists (
+    select from kata_data.path_messages(put_token_counts.context_id, int8multirange(int8range(u.version, u.version, '[]'))));
+  if v_unknown is not null then
+    raise exception using
+      errcode = 'KC002',
+      message = format('version %s not found', v_unknown),
+      detail = format('Context %s has no message of this version.', context_id),
+      hint = 'List what there is with kata.messages. No count was stored.';
+  end if;
+  return v_rows;
+end
+$$;
+comment on function kata.put_token_counts(uuid, text, bigint[], integer[]) is
+'Stores exact counts of messages in a tokenizer other than the context''s, for windows asked for in it. Counts of inherited messages are
+shared with the context that wrote them.
+
+context_id: the context. tokenizer: a registered one. versions, counts: one count a version; a later one for the same version wins.
+
+Returns how many messages have a new count.
+Errors: KC001, KC002, KC006, KC017. Cost: O(versions).';

@@ -1,0 +1,27 @@
+-- A tokenizer is a name and how dense it is; counting with it is the business of clients.
+
+create or replace function kata.register_tokenizer(name text, bytes_per_token numeric, margin numeric default 0.15) returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if name is null or length(name) not between 1 and 255 or bytes_per_token is null or bytes_per_token not between 0.1 and 100
+    or margin is null or margin not between 0 and 10 then
+    raise exception using
+      errcode = 'KC017',
+      message = 'tokenizer is out of range',
+      detail = format('Its name is "%s", bytes_per_token %s, margin %s.', coalesce(name, 'null'), coalesce(bytes_per_token::text, 'null'), coalesce(margin::text, 'null')),
+      hint = 'Pass a name of 1 to 255 characters, 0.1 to 100 bytes a token and a margin from 0 to 10, 0.15 for example.';
+  end if;
+  insert into kata_data.tokenizer as t (name, bytes_per_token, margin)
+  values (register_tokenizer.name, register_tokenizer.bytes_per_token, register_tokenizer.margin)
+  on conflict on constraint tokenizer_pkey do update
+  set bytes_per_token = excluded.bytes_per_token, margin = excluded.margin;
+end
+$$;
+comment on function kata.register_tokenizer(text, numeric, numeric) is
+'Registers a tokenizer, or corrects one.
+
+name: 1 to 255 characters. bytes_per_token: bytes of English text a token, 0.1 to 100.
+margin: what a conversion from another tokenizer is padded with, a fraction from 0 to 10.
+
+Errors: KC017. Cost: O(1).';

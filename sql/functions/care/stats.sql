@@ -1,0 +1,31 @@
+-- Numbers for a dashboard.
+
+create or replace function kata.stats() returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_tenant text := kata_data.current_tenant();
+begin
+  return (
+    select coalesce(jsonb_object_agg(s.tenant, to_jsonb(s) - 'tenant'), '{}')
+    from (
+      select c.tenant, count(*) as contexts,
+        count(*) filter (where c.deleted_at is null and c.archived_at is null) as live,
+        count(*) filter (where c.deleted_at is null and c.archived_at is not null) as archived,
+        count(*) filter (where c.deleted_at is not null) as deleted,
+        count(*) filter (where c.parent_id is not null) as forks,
+        sum(h.version - coalesce(c.fork_version, 0)) as entries,
+        max(greatest(c.updated_at, h.last_at)) as updated_at
+      from kata_data.context c
+      join kata_data.head h on h.context_id = c.context_id
+      where v_tenant in (c.tenant, '*')
+      group by c.tenant
+    ) s);
+end
+$$;
+comment on function kata.stats() is
+'Counts of the caller''s tenant, under kata.tenant ''*'' of every tenant.
+
+Returns an object, a key a tenant: contexts, live, archived, deleted, forks (contexts each), entries (log entries that its contexts wrote
+themselves), updated_at (last append or change).
+Cost: O(contexts).';

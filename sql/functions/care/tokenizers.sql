@@ -1,0 +1,17 @@
+-- Which tokenizers a context may count in.
+
+create or replace function kata.tokenizers() returns table (name text, bytes_per_token numeric, margin numeric)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  return query
+  select t.name, t.bytes_per_token, t.margin
+  from kata_data.tokenizer t
+  order by t.name;
+end
+$$;
+comment on function kata.tokenizers() is
+'The registered tokenizers.
+
+Returns name, bytes_per_token (of English text), margin (what a conversion from another tokenizer is padded with, a fraction).
+Cost: O(tokenizers).';

@@ -1,0 +1,39 @@
+-- Recomputes what can be recomputed, and says where the tables disagree. It trusts nothing but the content of the log: versions,
+-- running totals, groups, open calls and digests are derived again, entry by entry, and held against what is stored.
+
+create or replace function kata.verify(inout context_id uuid default null, out version bigint, out problem text, out detail text)
+returns setof record
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
+as $$
+declare
+  v_tenant text := kata_data.current_tenant();
+  v_context_id uuid;
+begin
+  if context_id is not null and v_tenant <> '*' then
+    perform kata_data.open_context(context_id, access => 'any');
+  end if;
+  for v_context_id in
+    select c.context_id
+    from kata_data.context c
+    where v_tenant in (c.tenant, '*')
+      and (verify.context_id is null or c.context_id = verify.context_id)
+      and c.purged_at is null
+    order by c.context_id
+  loop
+    return query select v_context_id, l.version, l.problem, l.detail from kata_data.verify_lineage(v_context_id) l;
+    return query select v_context_id, l.version, l.problem, l.detail from kata_data.verify_log(v_context_id) l;
+  end loop;
+  if context_id is null and v_tenant = '*' or pg_has_role(kata_data.calling_role(), 'kata_admin', 'member') and context_id is null then
+    return query select o.segment_id, o.version, o.problem, o.detail from kata_data.verify_orphans() o;
+  end if;
+end
+$$;
+comment on function kata.verify(uuid) is
+'Looks for damage: recomputes versions, totals, groups, open calls and digests from the log and compares. No rows: sound.
+
+context_id: one context, deleted or not; null for all of the caller''s tenant (under kata.tenant ''*'' of all tenants) and, for
+  administrators, for rows that belong to no context.
+
+Returns a row a problem: context_id, version (null where it is not about one), problem (a short name), detail (a sentence).
+Errors: KC001. Cost: O(length of the paths verified); reads only, takes no lock.';

@@ -1,0 +1,16 @@
+-- An archived context can be read and forked, not changed.
+
+create or replace function kata.archive_context(context_id uuid) returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform kata_data.lock_context(context_id, 'read');
+  perform kata_data.set_state(context_id, archived => true);
+end
+$$;
+comment on function kata.archive_context(uuid) is
+'Archives a context: from then on it can be read and forked, not changed. One that is archived already stays as it is.
+
+context_id: the context.
+
+Errors: KC001, KC006 deleted. Locks: the head of the context. Cost: O(1).';

@@ -1,0 +1,52 @@
+-- Tidies a jungle of branches. Contexts are locked by id ascending, as everywhere, and looked at again under the lock.
+
+create or replace function kata.archive_inactive(idle interval, dry_run boolean default false)
+returns table (context_id uuid, name text, updated_at timestamptz)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_tenant text := kata_data.current_tenant();
+  v_before timestamptz := kata_data.clock() - idle;
+begin
+  if idle is null or idle < interval '0' then
+    raise exception using
+      errcode = 'KC017',
+      message = 'idle must be a length of time that is not negative',
+      detail = format('It is %s.', coalesce(idle::text, 'null')),
+      hint = 'Pass for example interval ''30 days''.';
+  end if;
+  for context_id in
+    select c.context_id
+    from kata_data.context c
+    where v_tenant in (c.tenant, '*')
+      and c.parent_id is not null
+      and c.deleted_at is null
+      and c.archived_at is null
+    order by c.context_id
+  loop
+    if not dry_run then
+      perform from kata_data.head h where h.context_id = archive_inactive.context_id for no key update;
+    end if;
+    select r.name, r.updated_at into archive_inactive.name, archive_inactive.updated_at
+    from kata_data.context_row r
+    where r.context_id = archive_inactive.context_id
+      and r.archived_at is null
+      and r.deleted_at is null
+      and r.updated_at < v_before;
+    if found then
+      if not dry_run then
+        perform kata_data.set_state(context_id, archived => true);
+      end if;
+      return next;
+    end if;
+  end loop;
+end
+$$;
+comment on function kata.archive_inactive(interval, boolean) is
+'Archives the forks that nothing was appended to or changed in for a while; roots are left alone. Under kata.tenant ''*'' the forks of
+all tenants.
+
+idle: how long nothing happened. dry_run: only say which.
+
+Returns a row a fork: context_id, name, updated_at (before archiving).
+Errors: KC017. Locks: the heads of the forks, by id ascending. Cost: O(forks of the tenant).';

@@ -1,0 +1,79 @@
+-- Creates a root: its identity, its head and its lineage of one open-ended segment.
+
+create or replace function kata.create_context(
+  name text default null,
+  policy jsonb default null,
+  metadata jsonb default '{}',
+  tokenizer text default 'o200k_base',
+  preset text default null,
+  idempotency_key text default null
+) returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+-- The arbiter of ON CONFLICT names columns, and cannot qualify them.
+#variable_conflict use_column
+declare
+  v_tenant text := kata_data.current_tenant();
+  v_policy jsonb := kata_data.policy_preset(preset) || kata_data.check_policy(policy);
+  v_context_id uuid := kata_data.new_context_id(floor(random() * 4096)::integer);
+  v_now timestamptz := kata_data.clock();
+  v_known jsonb;
+begin
+  if v_tenant = '*' then
+    raise exception using
+      errcode = 'KC017',
+      message = 'a context cannot belong to every tenant',
+      detail = 'kata.tenant is ''*''.',
+      hint = 'Set kata.tenant to the tenant that the context is for.';
+  end if;
+  perform kata_data.check_name(name);
+  perform kata_data.check_metadata(metadata);
+  if not exists (select from kata_data.tokenizer t where t.name = create_context.tokenizer) then
+    raise exception using
+      errcode = 'KC017',
+      message = format('tokenizer "%s" is unknown', coalesce(tokenizer, 'null')),
+      detail = 'A context counts its tokens in one registered tokenizer.',
+      hint = 'Register it with kata.register_tokenizer; kata.tokenizers lists the known ones.';
+  end if;
+
+  if idempotency_key is not null then
+    v_known := kata_data.use_key(
+      'tenant:' || v_tenant, idempotency_key,
+      sha256(convert_to(jsonb_build_array('create_context', name, policy, metadata, tokenizer, preset)::text, 'UTF8')),
+      to_jsonb(v_context_id));
+    if v_known is not null then
+      return (v_known #>> '{}')::uuid;
+    end if;
+  end if;
+
+  insert into kata_data.context (context_id, tenant, name, family_id, tokenizer, policy, metadata, created_at, updated_at)
+  values (v_context_id, v_tenant, create_context.name, v_context_id, create_context.tokenizer, v_policy, create_context.metadata, v_now, v_now)
+  on conflict (tenant, name) where deleted_at is null and name is not null do nothing;
+  if not found then
+    raise exception using
+      errcode = 'KC007',
+      message = format('context name "%s" is taken', name),
+      detail = format('A live context of tenant "%s" has it.', v_tenant),
+      hint = 'Choose another name, or find that context with kata.find_context.';
+  end if;
+  insert into kata_data.head (context_id, tenant, tokenizer, is_strict, notifies, last_digest)
+  values (
+    v_context_id, v_tenant, create_context.tokenizer, coalesce((v_policy -> 'strict')::boolean, true), coalesce((v_policy -> 'notify')::boolean, false),
+    kata_data.first_digest(v_context_id));
+  insert into kata_data.lineage (context_id, first_version, segment_id)
+  values (v_context_id, 1, v_context_id);
+  return v_context_id;
+end
+$$;
+comment on function kata.create_context(text, jsonb, jsonb, text, text, text) is
+'Creates an empty context in the caller''s tenant.
+
+name: 1 to 255 characters, unique among the tenant''s live contexts; null for none.
+policy: compaction policy, an object of the fields that differ from the defaults. preset: a preset that policy patches.
+metadata: an object of at most 64 kB.
+tokenizer: the unit of its token counts and budgets; one that kata.tokenizers lists.
+idempotency_key: 1 to 255 characters; the same request again within seven days returns the first result.
+
+Returns the id: a UUID in the version 7 layout, so ids sort by creation; the 12 bits after the version nibble are the bucket of its
+fork family.
+Errors: KC007 name taken, KC013 invalid policy, KC017, KC019. Cost: O(1).';

@@ -1,0 +1,18 @@
+-- From a name to an id.
+
+create or replace function kata.find_context(name text) returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  return (
+    select c.context_id
+    from kata_data.context c
+    where c.tenant = kata_data.current_tenant()
+      and c.name = find_context.name
+      and c.deleted_at is null);
+end
+$$;
+comment on function kata.find_context(text) is
+'The id of the live context of this name in the caller''s tenant; null when there is none.
+
+name: the exact name. Cost: O(log contexts).';

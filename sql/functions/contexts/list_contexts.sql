@@ -1,0 +1,48 @@
+-- Pages through contexts, newest first. The page is found in an index that holds just what is asked for; only then are heads
+-- looked up.
+
+create or replace function kata.list_contexts(after uuid default null, max_rows integer default 50, include_deleted boolean default false)
+returns table (
+  context_id uuid, name text, tenant text, parent_id uuid, fork_version bigint, depth integer, version bigint,
+  message_count bigint, raw_tokens bigint, view_tokens bigint, tokenizer text, open_calls text[], metadata jsonb,
+  created_at timestamptz, updated_at timestamptz, archived_at timestamptz, deleted_at timestamptz
+)
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_tenant text := kata_data.current_tenant();
+  v_below uuid := coalesce(after, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_page uuid[];
+begin
+  perform kata_data.check_max_rows(max_rows);
+  if v_tenant = '*' then
+    v_page := array(
+      select c.context_id from kata_data.context c
+      where c.context_id < v_below and (include_deleted or c.deleted_at is null)
+      order by c.context_id desc limit max_rows);
+  elsif include_deleted then
+    v_page := array(
+      select c.context_id from kata_data.context c
+      where c.tenant = v_tenant and c.context_id < v_below
+      order by c.context_id desc limit max_rows);
+  else
+    v_page := array(
+      select c.context_id from kata_data.context c
+      where c.tenant = v_tenant and c.context_id < v_below and c.deleted_at is null
+      order by c.context_id desc limit max_rows);
+  end if;
+  return query
+  select r.*
+  from kata_data.context_row r
+  where r.context_id = any (v_page)
+  order by r.context_id desc;
+end
+$$;
+comment on function kata.list_contexts(uuid, integer, boolean) is
+'A page of the caller''s contexts, newest first; under kata.tenant ''*'' those of all tenants.
+
+after: the last context_id of the page before; null for the first page. max_rows: 1 to 1,000.
+include_deleted: deleted ones too.
+
+Returns rows as get_context.
+Errors: KC017. Cost: O(log contexts + rows).';

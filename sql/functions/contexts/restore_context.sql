@@ -1,0 +1,16 @@
+-- Undoes delete_context.
+
+create or replace function kata.restore_context(context_id uuid) returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform kata_data.lock_context(context_id, 'any');
+  perform kata_data.set_state(context_id, deleted => false);
+end
+$$;
+comment on function kata.restore_context(uuid) is
+'Brings a deleted context back; one that is not deleted stays as it is.
+
+context_id: the context.
+
+Errors: KC001, KC007 its name was taken meanwhile. Locks: the head of the context. Cost: O(1).';

@@ -1,0 +1,29 @@
+-- Locks the head like every change of a context, so that a deletion at the same moment is seen.
+
+create or replace function kata.update_context(context_id uuid, name text default null, metadata jsonb default null) returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform kata_data.lock_context(context_id);
+  perform kata_data.check_name(nullif(name, ''));
+  perform kata_data.check_metadata(coalesce(metadata, '{}'));
+  update kata_data.context c
+  set name = case when update_context.name is null then c.name else nullif(update_context.name, '') end,
+      metadata = coalesce(update_context.metadata, c.metadata),
+      updated_at = kata_data.clock()
+  where c.context_id = update_context.context_id;
+exception
+  when unique_violation then
+    raise exception using
+      errcode = 'KC007',
+      message = format('context name "%s" is taken', name),
+      detail = 'Another live context of the tenant has it.',
+      hint = 'Choose another name, or find that context with kata.find_context.';
+end
+$$;
+comment on function kata.update_context(uuid, text, jsonb) is
+'Changes name or metadata of a context.
+
+context_id: the context. name: the new name; null keeps it, '''' clears it. metadata: the new object, at most 64 kB; null keeps it.
+
+Errors: KC001, KC006, KC007 name taken, KC017. Locks: the head of the context. Cost: O(1).';

@@ -1,0 +1,103 @@
+-- The Anthropic Messages form: the preamble apart as system, then turns that alternate and start with the user. Neighbours of one
+-- role merge into one turn; the results of calls open the turn after them, because the rows come with results behind their call.
+
+create or replace function kata_data.anthropic_prompt(messages jsonb) returns jsonb
+language sql immutable
+as $$
+  with message as (
+    select m.value, m.ordinality, coalesce((m.value -> 'preamble')::boolean, false) as in_preamble
+    from jsonb_array_elements(messages) with ordinality m(value, ordinality)
+  ),
+  block as (
+    select b.block, m.ordinality, b.ordinality as place, case m.value ->> 'role' when 'assistant' then 'assistant' else 'user' end as role
+    from message m
+    cross join lateral jsonb_array_elements(kata_data.anthropic_blocks(m.value)) with ordinality b(block, ordinality)
+    where not m.in_preamble
+    union all
+    select jsonb_build_object('type', 'text', 'text', '[beginning of the messages]'), 0, 1, 'user'
+    from (select m.value from message m where not m.in_preamble order by m.ordinality limit 1) f
+    where f.value ->> 'role' = 'assistant'
+  ),
+  -- A turn ends where the role changes.
+  numbered as (
+    select b.*, b.role is distinct from lag(b.role) over (order by b.ordinality, b.place) as opens_turn
+    from block b
+  ),
+  turn as (
+    select n.*, count(*) filter (where n.opens_turn) over (order by n.ordinality, n.place) as turn
+    from numbered n
+  )
+  select jsonb_build_object(
+    'system', coalesce((
+      select case
+        when bool_or(kata_data.has_elements(m.value -> 'parts')) then (
+          select jsonb_agg(b.block order by p.ordinality, b.ordinality)
+          from message p
+          cross join lateral jsonb_array_elements(kata_data.anthropic_content(p.value)) with ordinality b(block, ordinality)
+          where p.in_preamble)
+        else to_jsonb(string_agg(m.value ->> 'content', E'\n\n' order by m.ordinality))
+      end
+      from message m
+      where m.in_preamble), '""'),
+    'messages', coalesce((
+      select jsonb_agg(jsonb_build_object('role', t.role, 'content', t.content) order by t.turn)
+      from (
+        select t.turn, t.role, jsonb_agg(t.block order by t.ordinality, t.place) as content
+        from turn t
+        group by t.turn, t.role
+      ) t), '[]'))
+$$;
+comment on function kata_data.anthropic_prompt(jsonb) is 'Messages of a prompt in the Anthropic Messages form.';
+
+create or replace function kata_data.anthropic_content(message jsonb) returns jsonb
+language sql immutable
+as $$
+  select case
+    when kata_data.has_elements(message -> 'parts') then message -> 'parts'
+    -- The API refuses empty text blocks.
+    when coalesce(message ->> 'content', '') = '' then '[]'
+    else jsonb_build_array(jsonb_build_object('type', 'text', 'text', message -> 'content'))
+  end
+$$;
+comment on function kata_data.anthropic_content(jsonb) is 'The content of a message as blocks.';
+
+create or replace function kata_data.anthropic_blocks(message jsonb) returns jsonb
+language sql immutable
+as $$
+  select case
+    when (message -> 'orphan')::boolean
+      then jsonb_build_array(jsonb_build_object('type', 'text', 'text', kata_data.orphan_text(message)))
+    when message ->> 'role' = 'assistant'
+      then kata_data.anthropic_content(message) || coalesce((
+        select jsonb_agg(jsonb_build_object(
+          'type', 'tool_use', 'id', c.call -> 'id', 'name', c.call #> '{function,name}',
+          'input', kata_data.tool_input(c.call #>> '{function,arguments}')) order by c.ordinality)
+        from jsonb_array_elements(case when kata_data.has_elements(message -> 'tool_calls') then message -> 'tool_calls' else '[]' end)
+          with ordinality c(call, ordinality)), '[]')
+    when message ->> 'role' = 'tool'
+      then jsonb_build_array(
+        case when jsonb_typeof(message -> 'provider') = 'object' then message -> 'provider' else '{}' end
+        || jsonb_build_object('type', 'tool_result', 'tool_use_id', message -> 'tool_call_id', 'content', kata_data.anthropic_content(message)))
+    when message ->> 'role' in ('system', 'developer')
+      -- Closing tags in the text are broken up, so that it cannot leave its wrapper.
+      then jsonb_build_array(jsonb_build_object('type', 'text', 'text',
+        E'<system>\n' || regexp_replace(coalesce(message ->> 'content', ''), '</(system)', '<\\/\1', 'gi') || E'\n</system>'))
+    else kata_data.anthropic_content(message)
+  end
+$$;
+comment on function kata_data.anthropic_blocks(jsonb) is 'A message as the blocks of a turn.';
+
+-- PL/pgSQL, because a cast in a branch of an SQL CASE may be folded, and fail, before the test beside it is made.
+create or replace function kata_data.tool_input(arguments text) returns jsonb
+language plpgsql immutable
+as $$
+begin
+  if arguments is json object and strpos(arguments, '\u0000') = 0 then
+    return arguments::jsonb;
+  elsif btrim(arguments) = '' then
+    return '{}';
+  end if;
+  return jsonb_build_object('arguments', arguments);
+end
+$$;
+comment on function kata_data.tool_input(text) is 'The arguments of a call as an object; text that is no JSON object stands under "arguments".';

@@ -1,0 +1,54 @@
+-- Checks of arguments that several functions share.
+
+create or replace function kata_data.check_max_rows(max_rows integer) returns void
+language plpgsql immutable
+as $$
+begin
+  if max_rows between 1 and 1000 then
+    return;
+  end if;
+  raise exception using
+    errcode = 'KC017',
+    message = 'max_rows is out of range',
+    detail = format('It is %s.', coalesce(max_rows::text, 'null')),
+    hint = 'Pass 1 to 1000, and read on with the cursor.';
+end
+$$;
+comment on function kata_data.check_max_rows(integer) is 'Refuses a page size that is not 1 to 1,000. KC017.';
+
+create or replace function kata_data.check_name(name text) returns void
+language plpgsql immutable
+as $$
+begin
+  if name is null or length(name) between 1 and 255 then
+    return;
+  end if;
+  raise exception using
+    errcode = 'KC017',
+    message = 'name is too long or empty',
+    detail = format('It has %s characters.', length(name)),
+    hint = 'Pass 1 to 255 characters, or null for no name.';
+end
+$$;
+comment on function kata_data.check_name(text) is 'Refuses a name that is not 1 to 255 characters. KC017.';
+
+create or replace function kata_data.check_metadata(metadata jsonb) returns void
+language plpgsql immutable
+as $$
+declare
+  v_detail text := case
+    when jsonb_typeof(metadata) is distinct from 'object' then format('It is %s.', coalesce(jsonb_typeof(metadata), 'null'))
+    when octet_length(metadata::text) > 65536 then format('It is %s bytes long.', octet_length(metadata::text))
+  end;
+begin
+  if v_detail is null then
+    return;
+  end if;
+  raise exception using
+    errcode = 'KC017',
+    message = 'metadata must be an object of at most 64 kB',
+    detail = v_detail,
+    hint = 'Keep large values elsewhere and refer to them.';
+end
+$$;
+comment on function kata_data.check_metadata(jsonb) is 'Refuses metadata of a context that is no object or over 64 kB. KC017.';

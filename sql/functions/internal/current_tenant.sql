@@ -1,0 +1,29 @@
+-- Whose data this call may see. API functions run as kata_owner, so current_user tells nothing: the role that counts is the
+-- SET ROLE in force, else the session's.
+
+create or replace function kata_data.calling_role() returns name
+language sql stable
+as $$
+  select coalesce(nullif(current_setting('role', true), 'none'), session_user)::name
+$$;
+comment on function kata_data.calling_role() is 'The role that called the API: the SET ROLE in force, else the session''s.';
+
+create or replace function kata_data.current_tenant() returns text
+language plpgsql stable
+as $$
+declare
+  v_role name := kata_data.calling_role();
+  v_setting text := nullif(current_setting('kata.tenant', true), '');
+begin
+  if pg_has_role(v_role, 'kata_service', 'member') then
+    return coalesce(v_setting, 'default');
+  end if;
+  if v_setting = '*' and pg_has_role(v_role, 'kata_admin', 'member') then
+    return '*';
+  end if;
+  return coalesce((select t.tenant from kata_data.tenant_role t where t.role_name = v_role), v_role);
+end
+$$;
+comment on function kata_data.current_tenant() is
+'The tenant of the caller: for a member of kata_service the setting kata.tenant (default: ''default''), else what assign_tenant
+gave to the role, else the role''s name. ''*'' is every tenant, for members of kata_service and kata_admin that set it.';

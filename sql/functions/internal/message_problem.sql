@@ -1,0 +1,92 @@
+-- What is wrong with a message, in the order in which a person would look. Two steps: a draft is JSON whose keys and types are
+-- right (draft_problem); a message is a draft whose values make sense together (message_problem).
+
+create or replace function kata_data.draft_problem(draft jsonb) returns text
+language sql immutable
+as $$
+  select case
+    when jsonb_typeof(draft) <> 'object'
+      then format('It is %s, not an object.', jsonb_typeof(draft))
+    when draft - '{role,content,token_count,token_source,tool_call_id,tool_name,tool_calls,model,metadata,pinned,name,parts,provider}'::text[] <> '{}'
+      then format('Its key %s is unknown.', left(jsonb_path_query_first(
+        draft - '{role,content,token_count,token_source,tool_call_id,tool_name,tool_calls,model,metadata,pinned,name,parts,provider}'::text[],
+        '$.keyvalue().key')::text, 100))
+    when jsonb_typeof(draft -> 'content') not in ('string', 'null')
+      then format('Its content is %s; content is a string, and parts hold what is not text.', jsonb_typeof(draft -> 'content'))
+    when jsonb_path_exists(draft, '$.keyvalue() ? (
+        @.key == "role" || @.key == "tool_call_id" || @.key == "tool_name" || @.key == "model" || @.key == "name" || @.key == "token_source"
+      ).value ? (@.type() != "string" && @.type() != "null")')
+      then 'Its role, tool_call_id, tool_name, model, name and token_source must be strings.'
+    when jsonb_typeof(draft -> 'pinned') not in ('boolean', 'null')
+      then 'Its pinned must be true or false.'
+    when not case jsonb_typeof(draft -> 'token_count')
+        when 'number' then draft ->> 'token_count' !~ '[.]' and (draft -> 'token_count')::numeric between 0 and 2147483647
+        else draft ->> 'token_count' is null
+      end
+      then format('Its token_count is %s, not an integer from 0 to 2147483647.', left(draft ->> 'token_count', 100))
+  end
+$$;
+comment on function kata_data.draft_problem(jsonb) is 'What is wrong with the keys and types of a message as a caller gave it, as a sentence; null if nothing is.';
+
+create or replace function kata_data.message_problem(message kata_data.message) returns text
+language plpgsql stable
+as $$
+begin
+  return case
+    when coalesce(message.role not in ('system', 'developer', 'user', 'assistant', 'tool'), true)
+      then format('Its role is %s; roles are system, developer, user, assistant and tool.', coalesce('"' || left(message.role, 100) || '"', 'missing'))
+    when octet_length(message.content) > 16777216
+      then format('Its content is %s bytes long; at most 16 MB fit.', octet_length(message.content))
+    when not kata_data.tool_calls_fit(message.tool_calls)
+      then 'Its tool_calls are not in the form [{"id": …, "type": "function", "function": {"name": …, "arguments": "…"}}] with arguments as a string.'
+    when kata_data.has_elements(message.tool_calls) and message.role <> 'assistant'
+      then format('Its role is %s, and only an assistant calls tools.', message.role)
+    when not kata_data.parts_fit(message.parts)
+      then 'Its parts are not an array of objects with a type.'
+    when message.content is null and not kata_data.has_elements(message.tool_calls) and not kata_data.has_elements(message.parts)
+      then 'It has no content, and neither tool_calls nor parts.'
+    when message.role = 'tool' and coalesce(message.tool_call_id, '') = ''
+      then 'It is a tool message without tool_call_id.'
+    when message.role <> 'tool' and message.tool_call_id is not null
+      then format('It has a tool_call_id, and its role is %s.', message.role)
+    when jsonb_typeof(message.metadata) <> 'object' or jsonb_typeof(message.provider) <> 'object'
+      then 'Its metadata and provider must be objects.'
+    when greatest(pg_column_size(message.tool_calls), pg_column_size(message.parts), pg_column_size(message.provider), pg_column_size(message.metadata)) > 16777216
+      then 'Its tool_calls, parts, provider or metadata are over 16 MB.'
+    when message.token_count < 0
+      then format('Its token_count is %s, not an integer from 0 to 2147483647.', message.token_count)
+    when message.token_source is not null and (message.token_count is null or message.token_source not in ('exact', 'given'))
+      then 'Its token_source must be "exact" or "given", beside a token_count.'
+  end;
+end
+$$;
+comment on function kata_data.message_problem(kata_data.message) is 'What is wrong with the values of a message, as a sentence; null if nothing is.';
+
+create or replace function kata_data.has_elements(value jsonb) returns boolean
+language sql immutable
+as $$
+  select case jsonb_typeof(value) when 'array' then value <> '[]' else false end
+$$;
+comment on function kata_data.has_elements(jsonb) is 'Whether a value is an array that is not empty.';
+
+create or replace function kata_data.tool_calls_fit(tool_calls jsonb) returns boolean
+language sql immutable
+as $$
+  select case jsonb_typeof(tool_calls)
+    when 'array' then jsonb_array_length(tool_calls) = jsonb_array_length(jsonb_path_query_array(tool_calls,
+      '$[*] ? (@.type() == "object" && @.id.type() == "string" && @.id != "" && (!exists(@.type) || @.type == "function")
+        && @.function.type() == "object" && @.function.name.type() == "string" && @.function.name != "" && @.function.arguments.type() == "string")'))
+    else tool_calls is null
+  end
+$$;
+comment on function kata_data.tool_calls_fit(jsonb) is 'Whether tool calls are in the OpenAI chat form, or absent.';
+
+create or replace function kata_data.parts_fit(parts jsonb) returns boolean
+language sql immutable
+as $$
+  select case jsonb_typeof(parts)
+    when 'array' then jsonb_array_length(parts) = jsonb_array_length(jsonb_path_query_array(parts, '$[*] ? (@.type() == "object" && @.type.type() == "string")'))
+    else parts is null
+  end
+$$;
+comment on function kata_data.parts_fit(jsonb) is 'Whether content parts are an array of objects with a type, or absent.';

@@ -1,0 +1,99 @@
+-- The door: every API function that takes a context comes through here, the one place that checks tenant, existence and
+-- deletion. Readers open a context; writers lock it, too: the lock is the head row, taken before anything is decided.
+
+create or replace function kata_data.open_context(
+  context_id uuid,
+  inout at bigint default null,
+  access text default 'read',
+  out tokenizer text,
+  out version bigint,
+  out preamble_end bigint
+)
+language plpgsql stable
+as $$
+declare
+  v_closed boolean;
+begin
+  select h.tokenizer, h.version, h.preamble_end, h.closed into tokenizer, version, preamble_end, v_closed
+  from kata_data.head h
+  where h.context_id = open_context.context_id
+    and h.tenant = kata_data.current_tenant();
+  if v_closed is distinct from false then
+    perform kata_data.check_access(context_id, access);
+  end if;
+  if at not between 0 and version then
+    raise exception using
+      errcode = 'KC002',
+      message = format('version %s not found', at),
+      detail = format('Context %s has versions 0 to %s.', context_id, version),
+      hint = 'Pass one of these, or null for now.';
+  end if;
+  at := coalesce(at, version);
+end
+$$;
+comment on function kata_data.open_context(uuid, bigint, text) is
+'Opens a context of the caller''s tenant. at: a version, null for the newest. access: read (refuses deleted ones), write (refuses
+archived ones too), any. Takes no lock. KC001, KC002, KC006.';
+
+create or replace function kata_data.lock_context(context_id uuid, access text default 'write') returns kata_data.head
+language plpgsql volatile
+as $$
+declare
+  v_head kata_data.head;
+begin
+  select h.* into v_head
+  from kata_data.head h
+  where h.context_id = lock_context.context_id
+    and h.tenant = kata_data.current_tenant()
+  for no key update;
+  if v_head.closed is distinct from false then
+    perform kata_data.check_access(context_id, access);
+  end if;
+  return v_head;
+end
+$$;
+comment on function kata_data.lock_context(uuid, text) is
+'Opens a context of the caller''s tenant for change: locks its head until the end of the transaction. access: as open_context.
+KC001, KC006.';
+
+create or replace function kata_data.check_access(context_id uuid, access text) returns void
+language plpgsql volatile
+as $$
+declare
+  v_tenant text := kata_data.current_tenant();
+  v_archived_at timestamptz;
+  v_deleted_at timestamptz;
+begin
+  select c.archived_at, c.deleted_at into v_archived_at, v_deleted_at
+  from kata_data.context c
+  where c.context_id = check_access.context_id
+    and c.tenant = v_tenant;
+  if not found then
+    raise exception using
+      errcode = 'KC001',
+      message = format('context %s not found', coalesce(context_id::text, 'null')),
+      detail = format('Tenant "%s" has no context of this id.', v_tenant),
+      hint = case v_tenant
+        when '*' then 'kata.tenant is ''*'', which only spans lists, claims and purges: set it to the tenant of the context.'
+        else 'List what there is with kata.list_contexts.'
+      end;
+  end if;
+  if v_deleted_at is not null and access <> 'any' then
+    raise exception using
+      errcode = 'KC006',
+      message = format('context %s is deleted', context_id),
+      detail = format('It was deleted at %s.', v_deleted_at),
+      hint = 'Bring it back with kata.restore_context.';
+  end if;
+  if v_archived_at is not null and access = 'write' then
+    raise exception using
+      errcode = 'KC006',
+      message = format('context %s is archived', context_id),
+      detail = format('It was archived at %s; it can be read, not changed.', v_archived_at),
+      hint = 'Open it again with kata.unarchive_context, or fork it.';
+  end if;
+end
+$$;
+comment on function kata_data.check_access(uuid, text) is
+'Refuses a context that is missing, deleted or archived, as far as the access asks: read, write or any. Volatile, so that it sees what
+others committed while its caller waited for the lock. KC001, KC006.';

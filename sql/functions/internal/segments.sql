@@ -1,0 +1,61 @@
+-- Reads along a path. A range of versions is clipped to the segments that hold it, and each piece is an index range scan:
+-- LATERAL and OFFSET 0 leave the planner no other way, so that the cost follows the rows read, never the length of the log.
+
+create or replace function kata_data.segments(context_id uuid, low bigint, high bigint)
+returns table (segment_id uuid, first_version bigint, last_version bigint)
+language sql stable rows 1
+as $$
+  select l.segment_id, greatest(l.first_version, low), least(l.last_version, high)
+  from kata_data.lineage l
+  where l.context_id = segments.context_id
+    and l.first_version <= high
+    and l.last_version >= low
+$$;
+comment on function kata_data.segments(uuid, bigint, bigint) is 'The segments that hold the versions low to high of a context''s path, clipped to these.';
+
+create or replace function kata_data.path_messages(context_id uuid, versions int8multirange)
+returns setof kata_data.message
+language sql stable rows 100
+as $$
+  select m.*
+  from unnest(versions) r(range)
+  cross join lateral (
+    select s.segment_id, s.first_version, s.last_version
+    from kata_data.segments(path_messages.context_id, lower(r.range), upper(r.range) - 1) s
+    offset 0
+  ) s
+  cross join lateral (
+    select m.*
+    from kata_data.message m
+    where m.segment_id = s.segment_id
+      and m.version between s.first_version and s.last_version
+    order by m.version
+    offset 0
+  ) m
+$$;
+comment on function kata_data.path_messages(uuid, int8multirange) is 'The messages of a context''s path at some versions, in no order. Cost: O(messages + ranges × depth).';
+
+create or replace function kata_data.group_members(context_id uuid, groups bigint[], at bigint) returns int8multirange
+language plpgsql stable
+as $$
+begin
+  return (
+    select range_agg(int8range(x.version, x.version + 1))
+    from (
+      select g.version from unnest(groups) g(version)
+      union all
+      select m.version
+      from kata_data.segments(group_members.context_id, (select min(g.version) from unnest(groups) g(version)), at) s
+      cross join lateral (
+        select m.version
+        from kata_data.message m
+        where m.segment_id = s.segment_id
+          and m.group_version = any (groups)
+          and m.version between s.first_version and s.last_version
+          and (m.tool_calls is not null or m.tool_call_id is not null)
+        offset 0
+      ) m
+    ) x);
+end
+$$;
+comment on function kata_data.group_members(uuid, bigint[], bigint) is 'The versions up to `at` of the messages of some groups. Cost: O(members + groups × depth).';

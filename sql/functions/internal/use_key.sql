@@ -1,0 +1,52 @@
+-- A retry must not do the work twice. The key is claimed by its row: a second request with the same key waits for the first
+-- to commit, then finds its result. Expired keys are overwritten, and a few others swept, so that the table stays small
+-- without a job.
+
+create or replace function kata_data.use_key(scope text, key text, request bytea, result jsonb) returns jsonb
+language plpgsql volatile
+as $$
+declare
+  v_now timestamptz := kata_data.clock();
+  v_expired timestamptz := v_now - interval '7 days';
+  v_known kata_data.idempotency;
+begin
+  if length(key) not between 1 and 255 then
+    raise exception using
+      errcode = 'KC017',
+      message = 'idempotency key is too long or empty',
+      detail = format('It has %s characters.', length(key)),
+      hint = 'Pass 1 to 255 characters, a UUID for example, or none.';
+  end if;
+
+  insert into kata_data.idempotency as i (scope, key, request, result, created_at)
+  values (use_key.scope, use_key.key, use_key.request, use_key.result, v_now)
+  on conflict on constraint idempotency_pkey do update
+  set request = excluded.request, result = excluded.result, created_at = excluded.created_at
+  where i.created_at < v_expired;
+  if found then
+    delete from kata_data.idempotency i
+    where (i.scope, i.key) in (
+      select e.scope, e.key
+      from kata_data.idempotency e
+      where e.created_at < v_expired
+      order by e.created_at
+      limit 10
+      for update skip locked);
+    return null;
+  end if;
+
+  select i.* into strict v_known
+  from kata_data.idempotency i
+  where i.scope = use_key.scope and i.key = use_key.key;
+  if v_known.request <> request then
+    raise exception using
+      errcode = 'KC019',
+      message = format('idempotency key "%s" was used for another request', key),
+      detail = format('It was first used at %s.', v_known.created_at),
+      hint = 'Use a new key for a new request; repeat a request unchanged to get its first result.';
+  end if;
+  return v_known.result;
+end
+$$;
+comment on function kata_data.use_key(text, text, bytea, jsonb) is
+'Claims an idempotency key for seven days. Null: the request is new, go on. Else the result of the first request. KC017, KC019.';

@@ -1,0 +1,225 @@
+-- The parts of verify.
+
+create or replace function kata_data.verify_lineage(context_id uuid)
+returns table (version bigint, problem text, detail text)
+language plpgsql stable rows 10
+as $$
+declare
+  v_context kata_data.context;
+  v_parent_version bigint;
+  v_next bigint := 1;
+  v_last record;
+  v_segment record;
+begin
+  select c.* into strict v_context from kata_data.context c where c.context_id = verify_lineage.context_id;
+  for v_segment in
+    select l.first_version, l.last_version, l.segment_id
+    from kata_data.lineage l
+    where l.context_id = verify_lineage.context_id
+    order by l.first_version
+  loop
+    if v_segment.first_version > v_next then
+      return query select v_next, 'lineage gap', format('Versions %s to %s belong to no segment.', v_next, v_segment.first_version - 1);
+    elsif v_segment.first_version < v_next then
+      return query select v_segment.first_version, 'lineage overlap', format('Segment %s starts at version %s, the one before ends at %s.',
+        v_segment.segment_id, v_segment.first_version, v_next - 1);
+    end if;
+    if v_segment.last_version = 9223372036854775807 then
+      v_next := v_segment.last_version;
+    else
+      v_next := v_segment.last_version + 1;
+    end if;
+    v_last := v_segment;
+  end loop;
+  if v_last is null or v_last.segment_id <> context_id or v_last.last_version <> 9223372036854775807
+    or v_last.first_version <> coalesce(v_context.fork_version, 0) + 1 then
+    return query select null::bigint, 'lineage gap', 'The last segment is not the context''s own and open-ended from the version after the fork on.';
+  end if;
+
+  if v_context.parent_id is not null then
+    select h.version into v_parent_version
+    from kata_data.head h
+    join kata_data.context p on p.context_id = h.context_id
+    where p.context_id = v_context.parent_id
+      and p.tenant = v_context.tenant
+      and p.family_id = v_context.family_id
+      and p.depth = v_context.depth - 1
+      and kata_data.bucket(p.context_id) = kata_data.bucket(v_context.context_id);
+    if v_parent_version is null or v_parent_version < v_context.fork_version then
+      return query select null::bigint, 'broken parent', format('Context %s, forked at version %s, is not its parent by tenant, family, depth, bucket and version.',
+        v_context.parent_id, v_context.fork_version);
+    elsif exists (
+      select from kata_data.segments(v_context.parent_id, 1, v_context.fork_version) p
+      full join (
+        select s.segment_id, s.first_version, s.last_version
+        from kata_data.segments(verify_lineage.context_id, 1, v_context.fork_version) s
+      ) s using (segment_id, first_version, last_version)
+      where p.segment_id is null or s.segment_id is null) then
+      return query select null::bigint, 'broken parent', format('Its lineage up to version %s is not that of its parent %s.',
+        v_context.fork_version, v_context.parent_id);
+    end if;
+  end if;
+end
+$$;
+comment on function kata_data.verify_lineage(uuid) is 'Damage in the lineage of a context and in its tie to its parent.';
+
+create or replace function kata_data.verify_log(context_id uuid)
+returns table (version bigint, problem text, detail text)
+language plpgsql stable rows 10
+as $$
+declare
+  v_context kata_data.context;
+  v_head kata_data.head;
+  v_next bigint := 1;
+  v_through bigint := 0;
+  v_last_at timestamptz := '-infinity';
+  v_preamble_end bigint;
+  v_digest bytea;
+  v_open_calls jsonb := '{}';
+  v_open_groups jsonb := '{}';
+  v_group bigint;
+  v_group_tokens bigint;
+  v_segment record;
+  v_row kata_data.message;
+begin
+  select c.* into strict v_context from kata_data.context c where c.context_id = verify_log.context_id;
+  select h.* into v_head from kata_data.head h where h.context_id = verify_log.context_id;
+  if not found then
+    return query select null::bigint, 'head counters', 'The context has no head.';
+    return;
+  end if;
+  v_digest := kata_data.first_digest(v_context.family_id);
+
+  for v_segment in
+    select s.segment_id, s.first_version, s.last_version
+    from kata_data.segments(verify_log.context_id, 1, 9223372036854775807) s
+    order by s.first_version
+  loop
+    for v_row in
+      select m.*
+      from kata_data.message m
+      where m.segment_id = v_segment.segment_id
+        and m.version between v_segment.first_version and v_segment.last_version
+      order by m.version
+    loop
+      if v_row.version > v_head.version then
+        return query select v_row.version, 'row added', format('The head is at version %s.', v_head.version);
+        continue;
+      end if;
+      if v_row.version > v_next then
+        return query select v_next, 'row gone', format('Versions %s to %s are missing.', v_next, v_row.version - 1);
+        -- What was there cannot be recomputed: go on from what the next row claims.
+        v_through := v_row.tokens_through - v_row.token_count;
+      end if;
+
+      v_group := v_row.version;
+      v_group_tokens := null;
+      if v_row.role = 'tool' and v_open_calls ? v_row.tool_call_id then
+        v_group := v_open_calls -> v_row.tool_call_id;
+        v_group_tokens := (v_open_groups -> v_group::text)::bigint + v_row.token_count;
+        v_open_calls := v_open_calls - v_row.tool_call_id;
+        v_open_groups := case
+          when jsonb_path_exists(v_open_calls, '$.* ? (@ == $group)', jsonb_build_object('group', v_group))
+            then v_open_groups || jsonb_build_object(v_group, v_group_tokens)
+          else v_open_groups - v_group::text
+        end;
+      elsif kata_data.has_elements(v_row.tool_calls) then
+        v_open_calls := v_open_calls || (
+          select jsonb_object_agg(c.call ->> 'id', v_row.version) from jsonb_array_elements(v_row.tool_calls) c(call));
+        v_open_groups := v_open_groups || jsonb_build_object(v_row.version, v_row.token_count);
+      end if;
+      if (v_row.group_version, v_row.group_tokens, v_row.oldest_open_group)
+        is distinct from (v_group, v_group_tokens, kata_data.oldest_group(v_open_groups)) then
+        return query select v_row.version, 'group', format('Stored: group %s, its tokens %s, oldest open group %s; recomputed: %s, %s, %s.',
+          v_row.group_version, coalesce(v_row.group_tokens::text, 'null'), coalesce(v_row.oldest_open_group::text, 'null'),
+          v_group, coalesce(v_group_tokens::text, 'null'), coalesce(kata_data.oldest_group(v_open_groups)::text, 'null'));
+      end if;
+
+      v_through := v_through + v_row.token_count;
+      if v_row.tokens_through <> v_through then
+        return query select v_row.version, 'running total', format('Stored: %s; recomputed: %s.', v_row.tokens_through, v_through);
+        v_through := v_row.tokens_through;
+      end if;
+      if v_row.created_at < v_last_at then
+        return query select v_row.version, 'time', format('It was created at %s, before the entry before it.', v_row.created_at);
+      end if;
+      if v_preamble_end is null and v_row.role not in ('system', 'developer') then
+        v_preamble_end := v_row.version - 1;
+      end if;
+
+      if v_row.digest <> kata_data.message_digest(
+        v_digest, v_row.segment_id, v_row.version, v_row.created_at, v_row.role, v_row.content, v_row.token_count,
+        v_row.token_source, v_row.group_version, v_row.pinned,
+        kata_data.digest_rest(v_row.name, v_row.tool_call_id, v_row.tool_name, v_row.model, v_row.tool_calls,
+          v_row.parts, v_row.provider, v_row.metadata)) then
+        return query select v_row.version, 'digest', 'The entry, or the digest before it, is not what was appended.';
+      end if;
+      v_digest := v_row.digest;
+      v_last_at := v_row.created_at;
+      v_next := v_row.version + 1;
+    end loop;
+  end loop;
+
+  if v_next <= v_head.version then
+    return query select v_next, 'row gone', format('Versions %s to %s are missing.', v_next, v_head.version);
+  end if;
+  if (v_head.message_count, v_head.raw_tokens, v_head.view_tokens, v_head.content_version, v_head.preamble_end)
+    is distinct from (v_next - 1, v_through, v_through, v_next - 1, v_preamble_end)
+    or v_head.last_at < v_last_at
+    or (v_head.tenant, v_head.tokenizer, v_head.closed, v_head.is_strict, v_head.notifies) is distinct from (
+      v_context.tenant, v_context.tokenizer, v_context.archived_at is not null or v_context.deleted_at is not null,
+      coalesce((v_context.policy -> 'strict')::boolean, true), coalesce((v_context.policy -> 'notify')::boolean, false)) then
+    return query select null::bigint, 'head counters', format(
+      'Stored: %s messages, %s tokens, %s in view, content version %s, preamble to %s; recomputed: %s, %s, %s, %s, %s.',
+      v_head.message_count, v_head.raw_tokens, v_head.view_tokens, v_head.content_version, coalesce(v_head.preamble_end::text, 'null'),
+      v_next - 1, v_through, v_through, v_next - 1, coalesce(v_preamble_end::text, 'null'));
+  end if;
+  if (v_head.open_calls, v_head.open_groups) is distinct from (v_open_calls, v_open_groups) then
+    return query select null::bigint, 'open calls', format('Stored: %s; recomputed: %s.', v_head.open_calls, v_open_calls);
+  end if;
+  if v_head.last_digest <> v_digest then
+    return query select null::bigint, 'digest', 'The head does not end the chain of digests.';
+  end if;
+end
+$$;
+comment on function kata_data.verify_log(uuid) is 'Damage in the log of a context and in its head.';
+
+create or replace function kata_data.verify_orphans()
+returns table (segment_id uuid, version bigint, problem text, detail text)
+language plpgsql stable rows 10
+as $$
+begin
+  -- Segments are found by skipping through the index, one look-up each.
+  for segment_id in
+    with recursive segment as (
+      (select m.segment_id from kata_data.message m order by m.segment_id limit 1)
+      union all
+      select (select m.segment_id from kata_data.message m where m.segment_id > s.segment_id order by m.segment_id limit 1)
+      from segment s
+      where s.segment_id is not null
+    )
+    select s.segment_id from segment s where s.segment_id is not null
+  loop
+    return query
+    select m.segment_id, m.version, 'orphan row', 'No context''s lineage reaches this message.'
+    from (
+      select m.segment_id, min(m.version) as version
+      from kata_data.message m
+      where m.segment_id = verify_orphans.segment_id
+        and not exists (
+          select from kata_data.lineage l
+          where l.segment_id = m.segment_id
+            and m.version between l.first_version and l.last_version)
+      group by m.segment_id
+    ) m;
+  end loop;
+  return query
+  select t.segment_id, t.version, 'orphan row', format('A token count in %s belongs to no message.', t.tokenizer)
+  from kata_data.token_count t
+  where not exists (
+    select from kata_data.message m
+    where m.segment_id = t.segment_id
+      and m.version = t.version);
+end
+$$;
+comment on function kata_data.verify_orphans() is 'Rows that no context owns, the first of each segment.';

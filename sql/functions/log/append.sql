@@ -1,0 +1,70 @@
+-- Appends a batch: one lock, one created_at, whole or nothing. See kata_data.append_batch.
+
+create or replace function kata.append(
+  context_id uuid,
+  messages jsonb,
+  expected_version bigint default null,
+  idempotency_key text default null
+) returns table (version bigint, token_count integer, created_at timestamptz)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_problem record;
+  v_batch record;
+begin
+  if jsonb_typeof(messages) is distinct from 'array' or jsonb_array_length(messages) > 10000 then
+    raise exception using
+      errcode = 'KC004',
+      message = 'messages must be an array of at most 10000 messages',
+      detail = case jsonb_typeof(messages)
+        when 'array' then format('It has %s elements.', jsonb_array_length(messages))
+        else format('It is %s.', coalesce(jsonb_typeof(messages), 'null'))
+      end,
+      hint = 'Pass a JSON array of message objects; split a longer one, each call is one batch.';
+  end if;
+  select d.ordinality, kata_data.draft_problem(d.draft) as problem into v_problem
+  from jsonb_array_elements(messages) with ordinality d(draft, ordinality)
+  where kata_data.draft_problem(d.draft) is not null
+  limit 1;
+  if found then
+    raise exception using
+      errcode = 'KC004',
+      message = format('message %s of the batch is invalid', v_problem.ordinality),
+      detail = v_problem.problem,
+      hint = 'Nothing was appended: correct the message and append the batch again.';
+  end if;
+
+  if messages = '[]' then
+    perform kata_data.open_context(context_id, access => 'write');
+    return;
+  end if;
+  v_batch := kata_data.append_batch(
+    context_id,
+    array(
+      select jsonb_populate_record(null::kata_data.message, d.draft)
+      from jsonb_array_elements(messages) with ordinality d(draft, ordinality)
+      order by d.ordinality),
+    expected_version,
+    idempotency_key);
+  return query
+  select m.version, m.token_count, m.created_at
+  from kata_data.message m
+  where m.segment_id = append.context_id
+    and m.version between v_batch.first_version and v_batch.last_version
+  order by m.version;
+end
+$$;
+comment on function kata.append(uuid, jsonb, bigint, text) is
+'Appends a batch of messages, whole or not at all.
+
+context_id: the context.
+messages: an array of at most 10,000 objects with the keys role (system, developer, user, assistant, tool), content (text, at most
+  16 MB; null only beside tool_calls or parts), token_count (tokens of all that is sent; estimated when missing), tool_call_id,
+  tool_name, tool_calls (OpenAI chat form), model, metadata, pinned, name, parts (provider content parts), provider (opaque fields),
+  token_source (''exact'' or ''given'', of a token_count). An empty array appends nothing.
+expected_version: a version since which no message may have been appended or deleted.
+idempotency_key: 1 to 255 characters; the same request again within seven days returns the first result.
+
+Returns a row a message, in order: version, token_count, created_at (the same for the whole batch).
+Errors: KC001, KC003 version conflict, KC004 invalid message, KC005 a tool result whose call is not open, KC006, KC017, KC019.
+Locks: the head of the context, until the end of the transaction. Cost: O(batch), whatever the length of the log.';

@@ -1,0 +1,38 @@
+-- Answers calls that never will be, so that providers accept the conversation. Locks the head before it reads which are open.
+
+create or replace function kata.close_calls(
+  context_id uuid,
+  call_ids text[] default null,
+  reason text default 'cancelled'
+) returns table (version bigint, token_count integer, created_at timestamptz)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_open_calls jsonb := (kata_data.lock_context(context_id)).open_calls;
+  v_unknown text := (select min(i.id) from unnest(call_ids) i(id) where not coalesce(v_open_calls ? i.id, false));
+begin
+  if v_unknown is not null then
+    raise exception using
+      errcode = 'KC005',
+      message = format('call "%s" is not open', v_unknown),
+      detail = 'It was never made on this path, or it is answered already.',
+      hint = 'kata.get_context lists the open calls; pass null to close them all.';
+  end if;
+  return query
+  select a.version, a.token_count, a.created_at
+  from kata.append(context_id, (
+    select coalesce(jsonb_agg(
+      jsonb_build_object('role', 'tool', 'tool_call_id', o.key, 'content', coalesce(reason, 'cancelled'))
+      order by o.value::bigint, o.key), '[]')
+    from jsonb_each(v_open_calls) o
+    where call_ids is null or o.key = any (call_ids))) a;
+end
+$$;
+comment on function kata.close_calls(uuid, text[], text) is
+'Answers open tool calls with a tool message each.
+
+context_id: the context. call_ids: the calls to close; null: all that are open. reason: the content of the messages.
+
+Returns a row a message, as append; none where no call is open.
+Errors: KC001, KC005 where a call is not open, KC006.
+Locks: the head of the context. Cost: O(calls closed).';

@@ -1,0 +1,52 @@
+-- Pages through a context. The cursor is the last version seen, so a page is exact under a fixed `at` whatever is appended.
+
+create or replace function kata.messages(
+  context_id uuid,
+  after bigint default null,
+  max_rows integer default 100,
+  descending boolean default false,
+  visibility text default 'effective',
+  at bigint default null
+)
+returns table (
+  version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text,
+  tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint,
+  group_version bigint, segment_id uuid, created_at timestamptz, name text, parts jsonb, provider jsonb
+)
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
+as $$
+declare
+  v_at bigint := (kata_data.open_context(context_id, at)).at;
+  v_descending boolean := coalesce(descending, false);
+begin
+  perform kata_data.check_max_rows(max_rows);
+  if coalesce(visibility, '') not in ('effective', 'raw', 'all') then
+    raise exception using
+      errcode = 'KC017',
+      message = format('visibility "%s" is unknown', coalesce(visibility, 'null')),
+      detail = 'It says which messages are listed.',
+      hint = 'Pass effective, raw or all.';
+  end if;
+  return query
+  select r.*
+  from kata_data.message_rows(
+    messages.context_id,
+    case when v_descending then 1 else least(greatest(coalesce(after, 0), 0), v_at) + 1 end,
+    case when v_descending then least(greatest(coalesce(after, v_at + 1), 1) - 1, v_at) else v_at end,
+    max_rows,
+    v_descending) r;
+end
+$$;
+comment on function kata.messages(uuid, bigint, integer, boolean, text, bigint) is
+'A page of the messages of a context.
+
+context_id: the context.
+after: the last position (or version, under raw and all) of the page before; null for the first page.
+max_rows: 1 to 1,000. descending: newest first.
+visibility: effective (the view: what a model would see, in reading order), raw (every message but the deleted ones, by version),
+  all (everything, by version).
+at: as of this version; null for now. Pages under a fixed `at` are exact whatever is appended meanwhile.
+
+Returns message rows, as get_message.
+Errors: KC001, KC002, KC006, KC017. Cost: O(log n + rows + fork depth).';

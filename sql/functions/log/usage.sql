@@ -1,0 +1,23 @@
+-- Counts and tokens, now or as of any version: two look-ups.
+
+create or replace function kata.usage(context_id uuid, at bigint default null)
+returns table (version bigint, message_count bigint, raw_tokens bigint, view_tokens bigint)
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
+as $$
+declare
+  v_at bigint := (kata_data.open_context(context_id, at)).at;
+begin
+  return query
+  select v_at, v_at, coalesce(max(m.tokens_through), 0), coalesce(max(m.tokens_through), 0)
+  from kata_data.path_messages(usage.context_id, int8multirange(int8range(v_at, v_at, '[]'))) m;
+end
+$$;
+comment on function kata.usage(uuid, bigint) is
+'How much a context holds.
+
+context_id: the context. at: as of this version; null for now.
+
+Returns one row: version, message_count and raw_tokens (all messages of the path, inherited, deleted and erased ones included,
+replacements not), view_tokens (what a model would see).
+Errors: KC001, KC002, KC006. Cost: O(log n).';

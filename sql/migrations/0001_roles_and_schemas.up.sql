@@ -1,0 +1,73 @@
+-- Roles, schemas and the ledger of the migration runner.
+--
+-- Runs as the connecting role: a superuser, or a role with CREATEROLE that owns the database. Roles belong to the cluster, so
+-- a second database finds them made. Everything after this file runs as kata_owner.
+
+do $$
+declare
+  v_role text;
+begin
+  foreach v_role in array array['kata_owner', 'kata_eraser', 'kata_reader', 'kata_writer', 'kata_admin', 'kata_service'] loop
+    if not exists (select from pg_catalog.pg_roles r where r.rolname = v_role) then
+      begin
+        execute format('create role %I nologin', v_role);
+      exception
+        -- Another database of the cluster was being migrated at the same moment.
+        when duplicate_object or unique_violation then null;
+      end;
+    end if;
+  end loop;
+  -- Who is no superuser needs to act as the owners; CREATEROLE gives the right to grant that to oneself.
+  foreach v_role in array array['kata_owner', 'kata_eraser'] loop
+    if not pg_catalog.pg_has_role(current_user, v_role, 'set') then
+      execute format('grant %I to current_user with inherit true, set true', v_role);
+    end if;
+  end loop;
+  -- A grant that stands already is not repeated: concurrent ones would collide on the catalogue row.
+  if not pg_catalog.pg_has_role('kata_writer', 'kata_reader', 'member') then
+    grant kata_reader to kata_writer;
+  end if;
+  if not pg_catalog.pg_has_role('kata_admin', 'kata_writer', 'member') then
+    grant kata_writer to kata_admin;
+  end if;
+  if not pg_catalog.pg_has_role('kata_service', 'kata_writer', 'member') then
+    grant kata_writer to kata_service;
+  end if;
+end
+$$;
+
+create schema kata authorization kata_owner;
+comment on schema kata is 'Kata Context: the public API, functions and views only.';
+create schema kata_data authorization kata_owner;
+comment on schema kata_data is 'Kata Context: tables, triggers and internal helpers. Clients have no privilege here.';
+
+set local role kata_owner;
+
+-- Postgres lets everybody execute a new function; here a function is for whom privileges.sql names.
+alter default privileges revoke execute on functions from public;
+
+grant usage on schema kata to kata_reader;
+-- kata_eraser owns purge_context and erase_message, which live in kata and write to kata_data.
+grant usage on schema kata_data to kata_eraser;
+grant usage, create on schema kata to kata_eraser;
+
+create table kata_data.migration (
+  number integer constraint migration_pkey primary key,
+  name text not null,
+  up_checksum text not null,
+  down_checksum text not null,
+  status text not null constraint migration_status_known check (status in ('applied', 'skipped')),
+  reason text,
+  applied_at timestamptz not null default clock_timestamp(),
+  applied_by text not null default session_user
+);
+comment on table kata_data.migration is 'The migrations that this database has seen, with the SHA-256 of their files. Written by the migration runner only.';
+
+create table kata_data.function_file (
+  path text constraint function_file_pkey primary key,
+  checksum text not null,
+  functions text[] not null,
+  definition_checksum text not null,
+  applied_at timestamptz not null default clock_timestamp()
+);
+comment on table kata_data.function_file is 'The function files as last applied, with the SHA-256 of the file and of what Postgres made of it: an unchanged file is not touched, a function changed behind our back is seen.';

@@ -1,0 +1,5 @@
+-- kata: destructive
+
+drop table kata_data.token_count;
+drop table kata_data.message;
+drop function kata_data.refuse_change();

@@ -1,0 +1,198 @@
+-- What the test files say in words: contexts go by name, and a talk is written as it would be told.
+
+create schema fixture;
+grant usage on schema fixture to public;
+
+create function fixture.id(name text) returns uuid
+language sql stable security definer set search_path = ''
+as $$
+  select c.context_id
+  from kata_data.context c
+  where c.name = id.name
+  order by c.deleted_at is null desc, c.created_at desc
+  limit 1
+$$;
+comment on function fixture.id(text) is 'The context of a name, whosever it is; of a deleted one too, where no live one has the name.';
+
+create function fixture.calls(ids text) returns jsonb
+language sql immutable
+as $$
+  select jsonb_agg(jsonb_build_object('id', c.id, 'type', 'function', 'function', jsonb_build_object('name', 'search', 'arguments', '{}')))
+  from string_to_table(ids, ' ') c(id)
+$$;
+comment on function fixture.calls(text) is 'Tool calls with these ids, a space between two.';
+
+create function fixture.drafts(script text) returns jsonb
+language sql immutable
+as $$
+  select jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+    'role', p.part[1],
+    'token_count', p.part[2]::integer,
+    'content', d.draft,
+    'tool_calls', case p.part[3] when 'calls' then fixture.calls(p.part[4]) end,
+    'tool_call_id', case p.part[3] when 'answers' then p.part[4] end,
+    'pinned', case when p.part[5] is not null then true end)) order by d.ordinality)
+  from regexp_split_to_table(script, ',\s*') with ordinality d(draft, ordinality)
+  cross join lateral regexp_match(d.draft, '^(\w+) (\d+)(?: (calls|answers) (.+?))?( pinned)?$') p(part)
+$$;
+comment on function fixture.drafts(text) is
+'The messages of a script such as "system 10, assistant 7 calls a b, tool 3 answers a, user 2 pinned": role, tokens, and what there is
+besides. The content of a message is its clause.';
+
+create function fixture.context(name text, policy jsonb default null) returns uuid
+language sql volatile
+as $$
+  select kata.create_context(name, policy)
+$$;
+comment on function fixture.context(text, jsonb) is 'Creates a context of this name.';
+
+create function fixture.talk(context text, script text) returns bigint[]
+language sql volatile
+as $$
+  select array_agg(a.version order by a.version) from kata.append(fixture.id(context), fixture.drafts(script)) a
+$$;
+comment on function fixture.talk(text, text) is 'Appends the messages of a script as one batch, and says which versions they took.';
+
+create function fixture.fork(parent text, at bigint, name text) returns uuid
+language plpgsql volatile
+as $$
+declare
+  v_context_id uuid := kata_data.new_context_id(kata_data.bucket(fixture.id(parent)));
+begin
+  insert into kata_data.context (context_id, tenant, name, family_id, parent_id, fork_version, depth, tokenizer, policy, created_at, updated_at)
+  select v_context_id, p.tenant, fork.name, p.family_id, p.context_id, fork.at, p.depth + 1, p.tokenizer, p.policy, kata_data.clock(), kata_data.clock()
+  from kata_data.context p
+  where p.context_id = fixture.id(parent);
+
+  insert into kata_data.lineage (context_id, first_version, last_version, segment_id)
+  select v_context_id, s.first_version, s.last_version, s.segment_id
+  from kata_data.segments(fixture.id(parent), 1, fork.at) s
+  union all
+  select v_context_id, fork.at + 1, 9223372036854775807, v_context_id;
+
+  insert into kata_data.head (
+    context_id, version, message_count, raw_tokens, view_tokens, content_version, preamble_end, last_at, last_digest, open_calls, open_groups)
+  with path as (
+    select m.* from kata_data.path_messages(fixture.id(parent), int8multirange(int8range(1, fork.at, '[]'))) m
+  ),
+  open_call as (
+    select m.version, c.call ->> 'id' as id
+    from path m
+    cross join lateral jsonb_array_elements(m.tool_calls) c(call)
+    where not exists (select from path r where r.group_version = m.version and r.tool_call_id = c.call ->> 'id')
+  ),
+  last_message as (
+    select m.tokens_through, m.created_at, m.digest from path m where m.version = fork.at
+  )
+  select v_context_id, fork.at, fork.at, coalesce(l.tokens_through, 0), coalesce(l.tokens_through, 0), fork.at,
+    (select min(m.version) - 1 from path m where m.role not in ('system', 'developer')),
+    coalesce(l.created_at, '-infinity'), coalesce(l.digest, kata_data.first_digest(c.family_id)),
+    coalesce((select jsonb_object_agg(o.id, o.version) from open_call o), '{}'),
+    coalesce((
+      select jsonb_object_agg(g.group_version, g.tokens)
+      from (
+        select m.group_version, sum(m.token_count) as tokens
+        from path m
+        where m.group_version in (select o.version from open_call o)
+        group by m.group_version
+      ) g), '{}')
+  from kata_data.context c
+  left join last_message l on true
+  where c.context_id = v_context_id;
+  return v_context_id;
+end
+$$;
+comment on function fixture.fork(text, bigint, text) is 'A fork of a context at a version: its rows in context, lineage and head.';
+
+create function fixture.view(
+  context text, budget integer, at bigint default null, stable_step integer default 0, tokenizer text default null
+) returns bigint[]
+language sql stable
+as $$
+  select array_agg(w.version order by w.ordinal) from kata."window"(fixture.id(context), budget, at, stable_step, tokenizer) w
+$$;
+comment on function fixture.view(text, integer, bigint, integer, text) is 'The versions that a window shows; null for none.';
+
+create function fixture.page(
+  context text, after bigint default null, max_rows integer default 100, descending boolean default false,
+  visibility text default 'effective', at bigint default null
+) returns bigint[]
+language sql stable
+as $$
+  select array_agg(m.version order by m.ordinality)
+  from kata.messages(fixture.id(context), after, max_rows, descending, visibility, at) with ordinality m
+$$;
+comment on function fixture.page(text, bigint, integer, boolean, text, bigint) is 'The versions on a page of messages; null for none.';
+
+create function fixture.error(query text) returns table (code text, message text, detail text, hint text)
+language plpgsql volatile
+as $$
+begin
+  execute query;
+exception
+  when others then
+    get stacked diagnostics code = returned_sqlstate, message = message_text, detail = pg_exception_detail, hint = pg_exception_hint;
+    return next;
+end
+$$;
+comment on function fixture.error(text) is 'What a statement fails with; no row where it does not.';
+
+create function fixture.as_role(role text, query text, tenant text default '') returns text
+language plpgsql volatile
+as $$
+declare
+  v_result text;
+begin
+  perform set_config('kata.tenant', tenant, true);
+  perform set_config('role', role, true);
+  execute query into v_result;
+  perform set_config('role', 'none', true);
+  perform set_config('kata.tenant', '', true);
+  return v_result;
+end
+$$;
+comment on function fixture.as_role(text, text, text) is 'The first value that a query returns after SET ROLE, with kata.tenant set.';
+
+create function fixture.as_session(role text, query text, tenant text default '') returns text
+language plpgsql volatile
+as $$
+declare
+  v_session text := session_user;
+  v_result text;
+begin
+  perform set_config('kata.tenant', tenant, true);
+  perform set_config('session_authorization', role, true);
+  execute query into v_result;
+  perform set_config('session_authorization', v_session, true);
+  perform set_config('kata.tenant', '', true);
+  return v_result;
+end
+$$;
+comment on function fixture.as_session(text, text, text) is 'The first value that a query returns in a session of another role, with kata.tenant set.';
+
+create function fixture.damage(statement text, context text default null) returns text[]
+language plpgsql volatile
+as $$
+declare
+  v_found text[];
+begin
+  begin
+    alter table kata_data.message disable trigger all;
+    set constraints all immediate;
+    perform set_config('session_replication_role', 'replica', true);
+    execute statement;
+    perform set_config('session_replication_role', 'origin', true);
+    if context is null then
+      perform set_config('kata.tenant', '*', true);
+    end if;
+    v_found := array(
+      select distinct concat_ws(' at ', v.problem, v.version) as problem from kata.verify(fixture.id(context)) v order by problem);
+    raise exception using errcode = 'KC999';
+  exception
+    when sqlstate 'KC999' then null;
+  end;
+  return v_found;
+end
+$$;
+comment on function fixture.damage(text, text) is
+'What verify finds, in all contexts or one, after a statement that nothing hinders; the damage is undone. A problem reads "kind at version".';

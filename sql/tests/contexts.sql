@@ -1,0 +1,309 @@
+-- A context can be made, found, listed, renamed, archived, deleted and brought back, and its names and policy keep the rules.
+
+begin;
+select plan(0);
+
+-- Making one
+
+select kata.create_context('first', metadata => '{"ticket": 7}') as first \gset
+
+select results_eq(
+  format($$select name, tenant, parent_id, fork_version, depth, version, message_count, raw_tokens, view_tokens, tokenizer, open_calls, metadata,
+    archived_at, deleted_at from kata.get_context(%L)$$, :'first'),
+  $$values ('first', 'default', null::uuid, null::bigint, 0, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 'o200k_base', '{}'::text[],
+    '{"ticket": 7}'::jsonb, null::timestamptz, null::timestamptz)$$,
+  'a new context is empty, at version 0, a root');
+select is((select created_at from kata.get_context(:'first')), (select updated_at from kata.get_context(:'first')),
+  'a new context was last changed when it was created');
+select is(kata.find_context('first'), :'first', 'a live context is found by its name');
+select is(kata.find_context('no such'), null, 'a name that nobody has finds nothing');
+select is(kata.find_context(null), null, 'no name finds nothing');
+select is((select name from kata.get_context(kata.create_context())), null, 'a name is not needed');
+select lives_ok($$select kata.create_context(), kata.create_context()$$, 'contexts without a name do not collide');
+select is((select tokenizer from kata.get_context(kata.create_context(tokenizer => 'cl100k_base'))), 'cl100k_base', 'a context counts in the tokenizer that it was made with');
+select throws_ok($$select kata.create_context(tokenizer => 'abacus')$$, 'KC017', null, 'a tokenizer must be registered');
+select throws_ok($$select kata.create_context(tokenizer => null)$$, 'KC017', null, 'a context has a tokenizer');
+select results_eq(
+  $$select * from fixture.error($q$select kata.create_context(tokenizer => 'abacus')$q$)$$,
+  $$values ('KC017', 'tokenizer "abacus" is unknown', 'A context counts its tokens in one registered tokenizer.',
+    'Register it with kata.register_tokenizer; kata.tokenizers lists the known ones.')$$,
+  'an error says what is wrong, what was found and what to do');
+
+-- Ids
+
+set local kata.clock = '2026-01-02 03:04:05.678+00';
+select kata.create_context('in time') as in_time \gset
+select is(split_part(:'in_time', '-', 1) || split_part(:'in_time', '-', 2), lpad(to_hex(1767323045678), 12, '0'),
+  'an id begins with its milliseconds since 1970');
+select matches(:'in_time', '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$', 'an id is a UUID in the version 7 layout');
+select is((select created_at from kata.get_context(:'in_time')), '2026-01-02 03:04:05.678+00', 'a superuser''s session may fake the clock');
+set local kata.clock = '2026-01-02 03:04:05.679+00';
+select ok(kata.create_context() > :'in_time', 'ids sort by creation');
+set local kata.clock = '';
+select ok((select count(distinct substr(kata.create_context()::text, 16, 3)) > 20 from generate_series(1, 40)), 'roots are spread over buckets');
+select is(substr(fixture.fork('in time', 0, 'bucket fork')::text, 15, 4), substr(:'in_time', 15, 4), 'a fork shares the bucket of its family');
+
+-- Names
+
+select throws_ok($$select kata.create_context('first')$$, 'KC007', null, 'a name is unique among live contexts');
+select results_eq(
+  $$select * from fixture.error($q$select kata.create_context('first')$q$)$$,
+  $$values ('KC007', 'context name "first" is taken', 'A live context of tenant "default" has it.',
+    'Choose another name, or find that context with kata.find_context.')$$,
+  'a name that is taken is named, with its tenant');
+select throws_ok($$select kata.create_context('')$$, 'KC017', null, 'a name is not empty');
+select throws_ok($$select kata.create_context(repeat('é', 256))$$, 'KC017', null, 'a name of 256 characters is too long');
+select lives_ok($$select kata.create_context(repeat('é', 255))$$, 'a name may have 255 characters, whatever their bytes');
+select lives_ok($$select kata.create_context('First')$$, 'names differ by case');
+
+select kata.update_context(:'first', 'second');
+select is(kata.find_context('second'), :'first', 'a context can be renamed');
+select is(kata.find_context('first'), null, 'the old name finds nothing');
+select lives_ok($$select kata.create_context('first')$$, 'the old name is free');
+select throws_ok(format($$select kata.update_context(%L, 'first')$$, :'first'), 'KC007', null, 'a context cannot be renamed to a name that is taken');
+select lives_ok(format($$select kata.update_context(%L, 'second')$$, :'first'), 'a context may be given the name that it has');
+select throws_ok(format($$select kata.update_context(%L, repeat('x', 256))$$, :'first'), 'KC017', null, 'a new name obeys the limit');
+select kata.update_context(:'first', metadata => '{"ticket": 8}');
+select results_eq(format('select name, metadata from kata.get_context(%L)', :'first'), $$values ('second', '{"ticket": 8}'::jsonb)$$,
+  'a change of the metadata keeps the name');
+select kata.update_context(:'first', '');
+select results_eq(format('select name, metadata from kata.get_context(%L)', :'first'), $$values (null::text, '{"ticket": 8}'::jsonb)$$,
+  'an empty name clears the name and keeps the metadata');
+
+select kata.update_context(:'first', 'second');
+select kata.delete_context(:'first');
+select is(kata.find_context('second'), null, 'a deleted context is not found by its name');
+select kata.create_context('second') as usurper \gset
+select is(kata.find_context('second'), :'usurper', 'deleting frees the name');
+select throws_ok(format('select kata.restore_context(%L)', :'first'), 'KC007', null, 'a context is not restored while its name is taken');
+select isnt((select deleted_at from kata.get_context(:'first')), null, 'a context that was not restored stays deleted');
+select kata.update_context(:'usurper', 'third');
+select lives_ok(format('select kata.restore_context(%L)', :'first'), 'a context is restored once its name is free');
+select is(kata.find_context('second'), :'first', 'a restored context has its name again');
+
+-- Metadata
+
+select throws_ok($$select kata.create_context(metadata => '[]')$$, 'KC017', null, 'metadata is an object');
+select throws_ok($$select kata.create_context(metadata => '"text"')$$, 'KC017', null, 'metadata is not a string');
+select throws_ok($$select kata.create_context(metadata => null)$$, 'KC017', null, 'metadata is not null');
+select lives_ok($$select kata.create_context(metadata => jsonb_build_object('a', repeat('x', 65536 - 9)))$$, 'metadata may have 65,536 bytes');
+select throws_ok($$select kata.create_context(metadata => jsonb_build_object('a', repeat('x', 65536 - 8)))$$, 'KC017', null, 'metadata of 65,537 bytes is too long');
+select throws_ok($$select kata.create_context(metadata => jsonb_build_object('a', repeat('é', 32768)))$$, 'KC017', null, 'metadata is measured in bytes');
+select throws_ok(format($$select kata.update_context(%L, metadata => '[]')$$, :'first'), 'KC017', null, 'new metadata is an object');
+select throws_ok(format($$select kata.update_context(%L, metadata => jsonb_build_object('a', repeat('x', 65536)))$$, :'first'), 'KC017', null,
+  'new metadata obeys the limit');
+
+-- Archiving, deleting, restoring
+
+select fixture.context('box') as box \gset
+select fixture.talk('box', 'user 1, assistant 2');
+select kata.archive_context(:'box');
+select isnt((select archived_at from kata.get_context(:'box')), null, 'an archived context says since when');
+select is(kata.find_context('box'), :'box', 'an archived context is found by its name');
+select is(fixture.page('box'), '{1,2}', 'an archived context can be read');
+select throws_ok(format($$select kata.append_message(%L, 'user', 'hi')$$, :'box'), 'KC006', null, 'an archived context takes no message');
+select throws_ok(format($$select kata.append(%L, '[]')$$, :'box'), 'KC006', null, 'an archived context does not even take an empty batch');
+select throws_ok(format($$select kata.close_calls(%L)$$, :'box'), 'KC006', null, 'calls of an archived context are not closed');
+select throws_ok(format($$select kata.update_context(%L, 'crate')$$, :'box'), 'KC006', null, 'an archived context is not renamed');
+select throws_ok(format($$select kata.put_token_counts(%L, 'cl100k_base', '{1}', '{1}')$$, :'box'), 'KC006', null, 'an archived context takes no counts');
+select results_eq(
+  format($$select code, message, hint from fixture.error($q$select kata.append_message(%L, 'user', 'hi')$q$)$$, :'box'),
+  format($$values ('KC006', 'context %s is archived', 'Open it again with kata.unarchive_context, or fork it.')$$, :'box'),
+  'who writes to an archived context is told how to open it');
+select archived_at as since from kata.get_context(:'box') \gset
+select kata.archive_context(:'box');
+select is((select archived_at from kata.get_context(:'box')), :'since', 'archiving twice changes nothing');
+select kata.unarchive_context(:'box');
+select is((select archived_at from kata.get_context(:'box')), null, 'unarchiving opens a context');
+select lives_ok(format($$select kata.unarchive_context(%L)$$, :'box'), 'unarchiving twice is nothing');
+select lives_ok($$select fixture.talk('box', 'user 3')$$, 'an unarchived context takes messages again');
+
+select kata.archive_context(:'box');
+select kata.delete_context(:'box');
+select isnt((select deleted_at from kata.get_context(:'box')), null, 'a deleted context can still be looked at');
+select throws_ok(format('select %s', call), 'KC006', null, 'a deleted context is closed: ' || split_part(call, '(', 1))
+from (values
+  (format($$kata.append_message(%L, 'user', 'hi')$$, :'box')), (format($$kata.append(%L, '[]')$$, :'box')), (format('kata.close_calls(%L)', :'box')),
+  (format('kata.get_message(%L, 1)', :'box')), (format('kata.messages(%L)', :'box')), (format('kata.usage(%L)', :'box')),
+  (format('kata."window"(%L, 10)', :'box')), (format('kata.prompt(%L, 10)', :'box')), (format($$kata.update_context(%L, 'x')$$, :'box')),
+  (format('kata.delete_context(%L)', :'box')), (format('kata.archive_context(%L)', :'box')), (format('kata.unarchive_context(%L)', :'box')),
+  (format($$kata.put_token_counts(%L, 'cl100k_base', '{1}', '{1}')$$, :'box'))
+) c(call);
+select kata.restore_context(:'box');
+select results_eq(format('select deleted_at is null, archived_at is not null, version from kata.get_context(%L)', :'box'), 'values (true, true, 3::bigint)',
+  'restoring brings back what was there, archived as it was');
+select lives_ok(format('select kata.restore_context(%L)', :'box'), 'restoring a live context is nothing');
+select throws_ok(format('select kata.append_message(%L, %L, %L)', :'box', 'user', 'hi'), 'KC006', null, 'a context restored as archived takes no message');
+
+-- Unknown ones
+
+select throws_ok(format('select %s', call), 'KC001', null, 'an unknown context is not found: ' || call)
+from (values
+  ($$kata.get_context('00000000-0000-7000-8000-000000000000')$$), ($$kata.update_context('00000000-0000-7000-8000-000000000000')$$),
+  ($$kata.delete_context('00000000-0000-7000-8000-000000000000')$$), ($$kata.restore_context('00000000-0000-7000-8000-000000000000')$$),
+  ($$kata.archive_context('00000000-0000-7000-8000-000000000000')$$), ($$kata.unarchive_context('00000000-0000-7000-8000-000000000000')$$),
+  ($$kata.get_context(null)$$), ($$kata.delete_context(null)$$), ($$kata.restore_context(null)$$), ($$kata.archive_context(null)$$)
+) c(call);
+select throws_ok($$select kata.get_context('not-a-uuid')$$, '22P02', null, 'what is no UUID is refused by its type');
+select results_eq(
+  $$select * from fixture.error($q$select kata.get_context('00000000-0000-7000-8000-000000000000')$q$)$$,
+  $$values ('KC001', 'context 00000000-0000-7000-8000-000000000000 not found', 'Tenant "default" has no context of this id.', 'List what there is with kata.list_contexts.')$$,
+  'a context that is not found is named, with the tenant that was searched');
+
+-- What counts as a change
+
+set local kata.clock = '2030-01-01 00:00:00+00';
+select fixture.context('changing') as changing \gset
+set local kata.clock = '2030-01-01 00:01:00+00';
+select fixture.talk('changing', 'user 1');
+select is((select updated_at from kata.get_context(:'changing')), '2030-01-01 00:01:00+00', 'an append is a change');
+set local kata.clock = '2030-01-01 00:02:00+00';
+select kata.update_context(:'changing', metadata => '{}');
+select is((select updated_at from kata.get_context(:'changing')), '2030-01-01 00:02:00+00', 'new metadata is a change');
+select is((select created_at from kata.get_context(:'changing')), '2030-01-01 00:00:00+00', 'a change leaves the time of creation alone');
+set local kata.clock = '';
+
+-- Policies
+
+select is((select c.policy from kata_data.context c where c.context_id = kata.create_context(policy => '{"budget": 32000, "threshold": null}')), '{"budget": 32000}',
+  'a policy keeps the fields that are given');
+select throws_ok($$select kata.create_context(policy => '[]')$$, 'KC013', null, 'a policy is an object');
+select throws_ok($$select kata.create_context(policy => '7')$$, 'KC013', null, 'a policy is not a number');
+select throws_ok($$select kata.create_context(policy => 'null')$$, 'KC013', null, 'a policy is not JSON null');
+select throws_ok($$select kata.create_context(policy => '{"bugdet": 1}')$$, 'KC013', null, 'a field of a policy must be known');
+select throws_ok($$select kata.create_context(policy => '{"bugdet": null}')$$, 'KC013', null, 'an unknown field is refused even as null');
+select throws_ok($$select kata.create_context(policy => '{"budget": 32000, "bugdet": 1}')$$, 'KC013', null, 'one unknown field among known ones is refused');
+select results_eq(
+  $$select code, message, detail from fixture.error($q$select kata.create_context(policy => '{"bugdet": 1}')$q$)$$,
+  $$values ('KC013', 'policy field "bugdet" is unknown', 'Its value is 1.')$$,
+  'an unknown field is named');
+select results_eq(
+  $$select * from fixture.error($q$select kata.create_context(policy => '{"threshold": 2}')$q$)$$,
+  $$values ('KC013', 'policy field "threshold" is out of range or of the wrong type', 'Its value is 2.', 'Pass a number from 0.01 to 1, or null for the default.')$$,
+  'a value out of range is named, with the range');
+
+select set_eq(
+  'select name, fallback from kata_data.policy_fields()',
+  $$values ('enabled', 'true'::jsonb), ('budget', '128000'), ('threshold', '0.8'), ('preserve_recent_count', '10'), ('preserve_roles', '["system"]'),
+    ('strategy', '"summarize"'), ('every_messages', 'null'), ('min_interval_seconds', '60'), ('debounce_seconds', '0'), ('min_gain_tokens', '500'),
+    ('open_call_grace_seconds', '600'), ('summary_role', '"system"'), ('elide_over_tokens', '2000'), ('max_fork_depth', '10'), ('max_failures', '3'),
+    ('strict', 'true'), ('notify', 'false')$$,
+  'the fields of a policy and their defaults are those of the interface');
+select lives_ok(format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, null)), f.name || ' may be null, for the default')
+from kata_data.policy_fields() f;
+select lives_ok(format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, f.fallback)), f.name || ' may be what it is by default')
+from kata_data.policy_fields() f;
+select lives_ok(format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, f.low)), f.name || ' may be as low as its range')
+from kata_data.policy_fields() f where f.low is not null;
+select lives_ok(format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, f.high)), f.name || ' may be as high as its range')
+from kata_data.policy_fields() f where f.high is not null;
+select throws_ok(format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, f.low - case f.kind when 'integer' then 1 else 0.001 end)), 'KC013', null,
+  f.name || ' may not be lower than its range')
+from kata_data.policy_fields() f where f.low is not null;
+select throws_ok(format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, f.high + case f.kind when 'integer' then 1 else 0.001 end)), 'KC013', null,
+  f.name || ' may not be higher than its range')
+from kata_data.policy_fields() f where f.high is not null;
+select throws_ok(format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, f.low + 0.5)), 'KC013', null, f.name || ' is a whole number')
+from kata_data.policy_fields() f where f.kind = 'integer';
+select throws_ok(format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, w.value)), 'KC013', null,
+  format('%s is %s, not %s', f.name, f.kind, jsonb_typeof(w.value)))
+from kata_data.policy_fields() f
+cross join (values ('"x"'::jsonb), ('7'), ('true'), ('["x"]'), ('{"x": 1}')) w(value)
+where jsonb_typeof(w.value) <> case f.kind when 'integer' then 'number' when 'choice' then 'string' when 'choices' then 'array' else f.kind end;
+select throws_ok(format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, 'nonsense')), 'KC013', null, f.name || ' is one of its choices')
+from kata_data.policy_fields() f where f.kind = 'choice';
+select lives_ok(format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, c.choice)), format('%s may be %s', f.name, c.choice))
+from kata_data.policy_fields() f cross join unnest(f.choices) c(choice) where f.kind = 'choice';
+select throws_ok($$select kata.create_context(policy => '{"summary_role": "tool"}')$$, 'KC013', null, 'a summary is no tool message');
+select lives_ok($$select kata.create_context(policy => '{"preserve_roles": ["system", "developer", "user", "assistant", "tool"]}')$$, 'every role may be preserved');
+select lives_ok($$select kata.create_context(policy => '{"preserve_roles": []}')$$, 'no role need be preserved');
+select throws_ok($$select kata.create_context(policy => '{"preserve_roles": ["user", "robot"]}')$$, 'KC013', null, 'an unknown role cannot be preserved');
+select throws_ok($$select kata.create_context(policy => '{"preserve_roles": ["user", null]}')$$, 'KC013', null, 'null is no role to preserve');
+select throws_ok($$select kata.create_context(policy => '{"preserve_roles": [["user"]]}')$$, 'KC013', null, 'roles to preserve are not nested');
+
+-- Presets
+
+select is((select c.policy from kata_data.context c where c.context_id = kata.create_context(preset => 'audit')), '{"enabled": false}', 'a preset gives its policy');
+select is((select c.policy from kata_data.context c where c.context_id = kata.create_context(preset => 'audit', policy => '{"budget": 9, "enabled": true}')),
+  '{"enabled": true, "budget": 9}', 'a policy patches its preset');
+select is((select c.policy from kata_data.context c where c.context_id = kata.create_context(preset => 'audit', policy => '{"enabled": null}')), '{}',
+  'null in a policy resets a field of its preset to the default');
+select throws_ok($$select kata.create_context(preset => 'nonsense')$$, 'KC013', null, 'a preset must be known');
+select results_eq(
+  $$select code, message, hint from fixture.error($q$select kata.create_context(preset => 'nonsense')$q$)$$,
+  $$values ('KC013', 'policy preset "nonsense" is unknown', 'Presets are default, sequential, multi_phase, audit.')$$,
+  'who names an unknown preset is told the known ones');
+select lives_ok(format('select kata_data.check_policy(%L)', p.policy), format('preset %s is a policy', p.name)) from kata_data.policy_presets() p;
+
+-- Lists
+
+select fixture.as_role('kata_service', $$select count(kata.create_context('listed ' || i)) from generate_series(1, 7) i$$, 'listing');
+set local kata.tenant = 'listing';
+select set_eq($$select name from kata.list_contexts()$$, $$select 'listed ' || i from generate_series(1, 7) i$$, 'a list has the live contexts of the tenant');
+select results_eq('select context_id from kata.list_contexts()', 'select context_id from kata.list_contexts() order by context_id desc', 'a list has the newest first');
+select results_eq(
+  $$select l.* from kata.list_contexts() l$$,
+  $$select g.* from kata.list_contexts() l cross join lateral kata.get_context(l.context_id) g$$,
+  'a list shows contexts as they are shown one by one');
+select results_eq(
+  $$with recursive page as (
+      select 1 as page, l.context_id from kata.list_contexts(null, 3) l
+      union all
+      select p.page + 1, l.context_id
+      from (select p.page, p.context_id, row_number() over (order by p.context_id) = 1 as is_last from page p) p
+      cross join lateral kata.list_contexts(p.context_id, 3) l
+      where p.is_last and p.page < 10
+    )
+    select context_id from page$$,
+  'select context_id from kata.list_contexts()',
+  'pages have every context once, in order');
+select is((select count(*) from kata.list_contexts(null, 1)), 1::bigint, 'a page may have one row');
+select is((select count(*) from kata.list_contexts((select context_id from kata.list_contexts() order by 1 limit 1))), 0::bigint, 'after the oldest there is nothing');
+select throws_ok($$select kata.list_contexts(max_rows => 0)$$, 'KC017', null, 'a page of no rows is refused');
+select throws_ok($$select kata.list_contexts(max_rows => -1)$$, 'KC017', null, 'a page of negative length is refused');
+select throws_ok($$select kata.list_contexts(max_rows => 1001)$$, 'KC017', null, 'a page of 1,001 rows is refused');
+select throws_ok($$select kata.list_contexts(max_rows => null)$$, 'KC017', null, 'a page has a length');
+select lives_ok($$select kata.list_contexts(max_rows => 1000)$$, 'a page may have 1,000 rows');
+select kata.delete_context(kata.find_context('listed 2')), kata.archive_context(kata.find_context('listed 5'));
+select set_eq($$select name from kata.list_contexts()$$, $$select 'listed ' || i from generate_series(1, 7) i where i <> 2$$, 'a list leaves deleted contexts out, and has archived ones');
+select set_eq($$select name from kata.list_contexts(include_deleted => true)$$, $$select 'listed ' || i from generate_series(1, 7) i$$, 'a list has deleted contexts on demand');
+set local kata.tenant = '';
+
+-- Inactive forks
+
+set local kata.clock = '2030-06-01 00:00:00+00';
+select fixture.context('trunk') as trunk \gset
+select fixture.talk('trunk', 'user 1, assistant 1');
+select fixture.fork('trunk', 2, 'quiet') as quiet \gset
+select fixture.fork('trunk', 2, 'busy') as busy \gset
+select fixture.fork('trunk', 2, 'gone') as gone \gset
+select kata.delete_context(:'gone');
+set local kata.clock = '2030-06-09 00:00:00+00';
+select fixture.talk('busy', 'user 1');
+set local kata.clock = '2030-06-10 00:00:00+00';
+select throws_ok($$select kata.archive_inactive(interval '-1 day')$$, 'KC017', null, 'idle time is not negative');
+select throws_ok($$select kata.archive_inactive(null)$$, 'KC017', null, 'idle time must be said');
+select results_eq(
+  $$select context_id, name, updated_at from kata.archive_inactive(interval '7 days', dry_run => true) where name in ('trunk', 'quiet', 'busy', 'gone')$$,
+  format($$values (%L::uuid, 'quiet', '2030-06-01 00:00:00+00'::timestamptz)$$, :'quiet'),
+  'a dry run names the forks that nothing happened in');
+select is((select archived_at from kata.get_context(:'quiet')), null, 'a dry run archives nothing');
+select results_eq(
+  $$select context_id, name, updated_at from kata.archive_inactive(interval '7 days') where name in ('trunk', 'quiet', 'busy', 'gone')$$,
+  format($$values (%L::uuid, 'quiet', '2030-06-01 00:00:00+00'::timestamptz)$$, :'quiet'),
+  'what is archived is what the dry run named');
+select is((select archived_at from kata.get_context(:'quiet')), '2030-06-10 00:00:00+00', 'an inactive fork is archived');
+select is((select count(*) from unnest(array[:'trunk', :'busy', :'gone']::uuid[]) c(id) cross join lateral kata.get_context(c.id) g where g.archived_at is not null), 0::bigint,
+  'roots, active forks and deleted ones are left alone');
+select is_empty($$select from kata.archive_inactive(interval '7 days') where name = 'quiet'$$, 'an archived fork is not archived again');
+set local kata.clock = '';
+
+-- Requests that are sent twice
+
+select kata.create_context('once', idempotency_key => 'k1') as once \gset
+select is(kata.create_context('once', idempotency_key => 'k1'), :'once', 'the same request creates one context');
+select throws_ok($$select kata.create_context('twice', idempotency_key => 'k1')$$, 'KC019', null, 'another request under the same key is refused');
+select is(kata.find_context('twice'), null, 'a refused request creates nothing');
+
+select * from finish();
+rollback;

@@ -1,0 +1,274 @@
+"""One Postgres server for each test process, a migrated template database in it, databases made from that.
+
+A test that leaves nothing behind takes `conn` (one transaction, rolled back) or `dsn` (the shared database).
+A test that commits takes `database`, its own, and `connect`. A test of migrations takes `empty_database`, or
+`create_database` for several.
+"""
+
+import itertools
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Protocol
+
+import psycopg
+import pytest
+from testing.postgresql import Postgresql
+
+import pgtap
+from kata_context.server import (
+    SUPERUSER,
+    Account,
+    as_account,
+    child_environment,
+    find_account,
+    find_binaries,
+    initdb_options,
+    usable_binaries,
+)
+
+ROOT = Path(__file__).parent.parent
+TEMPLATE = "kata_template"
+SHARED = "kata_shared"
+DURABLE = ("listen_addresses=", "max_connections=100")
+# For a server that nobody will miss.
+FAST = (
+    *DURABLE,
+    "fsync=off",
+    "full_page_writes=off",
+    "synchronous_commit=off",
+    "checkpoint_timeout=1h",
+    "max_wal_size=4GB",
+)
+
+# Waits until the test process has gone, however it went, then stops its servers and removes its files.
+GUARD = """
+import os, pathlib, shutil, signal, sys, time
+folder = pathlib.Path(sys.argv[1])
+sys.stdin.read()
+for pid_file in folder.glob("*/data/postmaster.pid"):
+    try:
+        pid = int(pid_file.read_text().split()[0])
+        os.kill(pid, signal.SIGQUIT)
+        for _ in range(100):
+            os.kill(pid, 0)
+            time.sleep(0.1)
+        os.kill(pid, signal.SIGKILL)
+    except (OSError, ValueError, IndexError):
+        pass
+shutil.rmtree(folder, ignore_errors=True)
+"""
+
+
+class TestServer(Postgresql):
+    """A server of the tests, reachable through its socket only.
+
+    Parameters
+    ----------
+    folder : where everything of it lies
+    binaries : folder of the programs
+    account : who it runs as, None for ourselves
+    settings : "name=value" of the server's configuration
+    """
+
+    __test__ = False
+
+    def __init__(
+        self, folder: Path, binaries: Path, account: Account | None, settings: tuple[str, ...]
+    ) -> None:
+        self.binaries = binaries
+        self.account = account
+        self.folder = folder
+        super().__init__(
+            base_dir=str(folder),
+            initdb=str(binaries / "initdb"),
+            postgres=str(binaries / "postgres"),
+            postgres_args=" ".join(f"-c {setting}" for setting in settings),
+            port=5432,
+            boot_timeout=60,
+        )
+
+    def initialize_database(self) -> None:
+        """Make the database cluster."""
+        for name in self.subdirectories:
+            if self.account:
+                os.chown(self.folder / name, self.account.uid, self.account.gid)
+        command = [self.initdb, "-D", self.get_data_directory(), "--no-sync", *initdb_options(self.binaries)]
+        subprocess.run(
+            as_account(self.account, command), env=child_environment(), check=True, stdout=subprocess.DEVNULL
+        )
+
+    def get_server_commandline(self) -> list[str]:
+        """Return the command that runs the server."""
+        return as_account(self.account, super().get_server_commandline())
+
+    def url(self, database: str = "postgres", user: str = SUPERUSER) -> str:
+        """Return the DSN of a database, as a role."""
+        return f"postgresql://{user}@/{database}?host={self.folder / 'tmp'}&port={self.settings['port']}"
+
+    def is_server_available(self) -> bool:
+        """Return whether the server answers."""
+        try:
+            psycopg.connect(self.url()).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def poststart(self) -> None:
+        """Nothing is made in a new server."""
+
+    def execute(self, statement: str) -> None:
+        """Run a statement of administration in the database postgres."""
+        with closing(psycopg.connect(self.url(), autocommit=True)) as conn:
+            conn.execute(statement.encode())
+
+
+class LaunchServer(Protocol):
+    """Starts a server; it stops at the end of the session."""
+
+    def __call__(self, name: str, settings: tuple[str, ...] = DURABLE) -> TestServer: ...
+
+
+class CreateDatabase(Protocol):
+    """Makes a database and returns its DSN; it is dropped after the test."""
+
+    def __call__(self, template: str = "template1") -> str: ...
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have pgTAP at hand before any worker needs it."""
+    if not hasattr(config, "workerinput"):
+        try:
+            pgtap.find_script(find_binaries())
+        except pgtap.PgtapMissingError as error:
+            raise pytest.UsageError(str(error)) from None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def scratch() -> Iterator[Path]:
+    """A folder outside the source tree, gone with its servers when this process has gone, however it went.
+
+    No test meets a database of the user's: what the environment says of one is forgotten.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="kata-test-"))
+    folder.chmod(0o711)
+    guard = subprocess.Popen(
+        [sys.executable, "-c", GUARD, str(folder)], stdin=subprocess.PIPE, start_new_session=True
+    )
+    for name in [name for name in os.environ if name == "DATABASE_URL" or name.startswith("PG")]:
+        del os.environ[name]
+    os.environ["KATA_HOME"] = str(folder / "home")
+    yield folder
+    assert guard.stdin
+    guard.stdin.close()
+    guard.wait(60)
+
+
+@pytest.fixture(scope="session")
+def launch_server(scratch: Path) -> Iterator[LaunchServer]:
+    """Start a further server, durable unless told otherwise: `launch_server("crash")`."""
+    account = find_account()
+    binaries = usable_binaries(account, scratch)
+    servers: list[TestServer] = []
+
+    def launch(name: str, settings: tuple[str, ...] = DURABLE) -> TestServer:
+        folder = scratch / name
+        folder.mkdir(mode=0o711)
+        servers.append(TestServer(folder, binaries, account, settings))
+        return servers[-1]
+
+    yield launch
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def server(launch_server: LaunchServer) -> TestServer:
+    """The server of this test process."""
+    return launch_server("server", FAST)
+
+
+@pytest.fixture(scope="session")
+def psql() -> Path:
+    """The program psql of the server under test."""
+    return find_binaries() / "psql"
+
+
+@pytest.fixture(scope="session")
+def template(server: TestServer, psql: Path) -> str:
+    """The name of a database that is migrated and has pgTAP and the fixtures of sql/tests."""
+    from kata_context import migrate
+
+    server.execute(f"create database {TEMPLATE}")
+    dsn = server.url(TEMPLATE)
+    migrate.up(dsn)
+    with psycopg.connect(dsn) as conn:
+        conn.execute(pgtap.load(pgtap.find_script(find_binaries())).encode())
+    for file in sorted((ROOT / "sql" / "tests").glob("_*.sql")):
+        loaded = pgtap.execute(psql, dsn, file.read_text())
+        assert loaded.returncode == 0, f"{file.name}: {loaded.stderr.decode()}"
+    return TEMPLATE
+
+
+@pytest.fixture(scope="session")
+def dsn(server: TestServer, template: str) -> str:
+    """A migrated database that all tests of this process share. Leave nothing committed in it."""
+    server.execute(f"create database {SHARED} template {template}")
+    return server.url(SHARED)
+
+
+@pytest.fixture
+def conn(dsn: str) -> Iterator[psycopg.Connection]:
+    """A connection to the shared database, in a transaction that is rolled back after the test."""
+    with closing(psycopg.connect(dsn)) as connection:
+        yield connection
+        connection.rollback()
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def create_database(server: TestServer) -> Iterator[CreateDatabase]:
+    """Make databases for this test: empty ones, or migrated ones with `create_database(template)`."""
+    made: list[str] = []
+
+    def create(template: str = "template1") -> str:
+        name = f"test_{next(_numbers)}"
+        server.execute(f"create database {name} template {template}")
+        made.append(name)
+        return server.url(name)
+
+    yield create
+    for name in made:
+        server.execute(f"drop database if exists {name} with (force)")
+
+
+@pytest.fixture
+def database(create_database: CreateDatabase, template: str) -> str:
+    """A migrated database for this test alone."""
+    return create_database(template)
+
+
+@pytest.fixture
+def empty_database(create_database: CreateDatabase) -> str:
+    """A database for this test alone, in which nothing is installed yet."""
+    return create_database()
+
+
+@pytest.fixture
+def connect(database: str) -> Iterator[Callable[..., psycopg.Connection]]:
+    """Open connections to `database`, with options of psycopg.connect; they are closed after the test."""
+    opened: list[psycopg.Connection] = []
+
+    def open_connection(**options: Any) -> psycopg.Connection:
+        opened.append(psycopg.connect(database, **options))
+        return opened[-1]
+
+    yield open_connection
+    for connection in opened:
+        connection.close()

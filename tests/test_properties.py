@@ -1,0 +1,514 @@
+"""The functions of the log and the window against a model in memory, over thousands of random steps.
+
+KATA_PROPERTIES=long runs far more of them, with another seed each time.
+"""
+
+import os
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta, timezone
+from random import Random
+from typing import Any, ClassVar, TypeVar
+
+import model
+import psycopg
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from model import Draft, Message, Receipt
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+settings.register_profile("standard", max_examples=80, stateful_step_count=60, derandomize=True)
+settings.register_profile("long", max_examples=2000, stateful_step_count=100)
+PROFILE = settings(
+    settings.get_profile(os.environ.get("KATA_PROPERTIES", "standard")),
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+T = TypeVar("T")
+LARGEST = 2147483647
+NOON = datetime(2030, 1, 1, 12, tzinfo=timezone.utc)
+# Half the bytes a token of o200k_base, no margin: a conversion doubles the count.
+OTHER = "other_base"
+
+IDS = st.sampled_from(["a", "b", "c", "d", "é 1"])
+TEXTS = st.sampled_from(["", "yes", "Grüße, 世界 🌍\n", '{"a": "\\u0041"}', "word " * 40, "x" * 3000])
+COUNTS = st.one_of(st.none(), st.integers(0, 30), st.integers(0, 30), st.integers(0, 400), st.just(0))
+PARTS = st.lists(
+    st.sampled_from(
+        [
+            {"type": "text", "text": "seen"},
+            {"type": "text", "text": ""},
+            {"type": "image_url", "image_url": {"url": "data:"}},
+        ]
+    ),
+    min_size=1,
+    max_size=3,
+)
+FLAWS: Sequence[Draft] = (
+    {"role": "robot"},
+    {"role": None},
+    {"text": "a key that does not exist"},
+    {"token_count": -1},
+    {"content": None, "tool_calls": None, "parts": None},
+    {"role": "tool", "tool_calls": None, "tool_call_id": None},
+    {"role": "user", "tool_call_id": "a"},
+    {"role": "user", "tool_calls": [{"id": "z", "function": {"name": "f", "arguments": "{}"}}]},
+    {"role": "assistant", "tool_calls": [{"id": "z", "function": {"name": "f", "arguments": "{}"}}] * 2},
+)
+
+
+@st.composite
+def drafts(draw: st.DrawFn, open_calls: Sequence[str], flawed: bool = True) -> Draft:
+    """A message, mostly one that can be appended while these calls are open."""
+    kind = draw(st.sampled_from(["plain"] * 4 + ["calls"] * 3 + ["answer"] * 4 + ["parts"]))
+    draft: Draft = {"content": draw(TEXTS)}
+    odd = draw(st.integers(0, 9)) == 9
+    if kind == "calls":
+        ids = draw(st.lists(IDS, min_size=1, max_size=3, unique=not odd))
+        free = [call for call in ids if odd or call not in open_calls]
+        draft["role"] = "assistant"
+        draft["tool_calls"] = [
+            {"id": call, "type": "function", "function": {"name": "look", "arguments": draw(TEXTS)}}
+            for call in free
+        ]
+        if draw(st.booleans()) and free:
+            del draft["content"]
+    elif kind == "answer":
+        draft["role"] = "tool"
+        draft["tool_call_id"] = draw(st.sampled_from(open_calls) if open_calls and not odd else IDS)
+        draft["tool_name"] = "look"
+    else:
+        draft["role"] = draw(
+            st.sampled_from(["user", "user", "assistant", "assistant", "system", "developer"])
+        )
+    if kind == "parts":
+        del draft["content"]
+        draft["parts"] = draw(PARTS)
+    optional: dict[str, st.SearchStrategy[Any]] = {
+        "model": st.just("gpt-4o"),
+        "name": st.just("ann"),
+        "metadata": st.just({"turn": 1.50, "at": ["x", None]}),
+        "provider": st.just({"cache_control": {"type": "ephemeral"}}),
+        "pinned": st.just(True),
+    }
+    for key, values in optional.items():
+        if draw(st.integers(0, 19)) == 0:
+            draft[key] = draw(values)
+    count = LARGEST if draw(st.integers(0, 99)) == 99 else draw(COUNTS)
+    if count is not None:
+        draft["token_count"] = count
+        if draw(st.integers(0, 4)) == 0:
+            draft["token_source"] = "exact"
+    if flawed and draw(st.integers(0, 24)) == 24:
+        draft |= draw(st.sampled_from(FLAWS))
+    return draft
+
+
+def conversation(random: Random, open_calls: Sequence[str], size: int) -> list[Draft]:
+    """Return messages of users who interrupt an agent that calls tools in parallel."""
+    batch: list[Draft] = []
+    waiting = list(open_calls)
+    for number in range(size):
+        draft: Draft = {"content": "…", "token_count": random.choice([0, 1, 5, 10, 20, 50])}
+        kind = random.random()
+        if waiting and kind < 0.45:
+            call = waiting.pop(random.randrange(len(waiting)))
+            draft |= {"role": "tool", "tool_call_id": call}
+        elif kind < 0.7:
+            calls = [f"{len(open_calls)}-{number}-{n}" for n in range(random.randint(1, 3))]
+            calls = [call for call in calls if call not in waiting]
+            waiting += calls
+            function = {"name": "look", "arguments": "{}"}
+            draft |= {
+                "role": "assistant",
+                "tool_calls": [{"id": call, "function": function} for call in calls],
+            }
+        else:
+            draft["role"] = random.choice(["user", "assistant", "user", "assistant", "system", "developer"])
+        if random.random() < 0.02:
+            draft["pinned"] = True
+        batch.append(draft)
+    return batch
+
+
+@dataclass
+class Pair:
+    """A context in the database and its model."""
+
+    context_id: uuid.UUID
+    model: model.Context
+    counts: dict[int, int] = field(default_factory=dict)
+    """Counts in the other tokenizer that were stored."""
+    kept: list[tuple[tuple[Any, ...], str | None]] = field(default_factory=list)
+    """Windows that were asked for, and the bytes of the answer."""
+
+    def count(self, message: Message) -> int:
+        """Return the tokens of a message in the other tokenizer."""
+        return self.counts.get(message.version, min(2 * message.token_count, LARGEST))
+
+
+def message_row(message: Message) -> Draft:
+    """Return a message as get_message and messages show it."""
+    fixed = {"position": message.version, "kind": "message", "compacted_into": None}
+    return asdict(message) | fixed
+
+
+def window_rows(shown: Sequence[model.Shown]) -> list[Draft]:
+    """Return a window as the function shows it."""
+    rows: list[Draft] = []
+    for s in shown:
+        before = rows[-1]["running_tokens"] if rows else 0
+        row = message_row(s.message) | {
+            "ordinal": len(rows) + 1,
+            "token_count": s.token_count,
+            "running_tokens": before + s.token_count,
+            "reason": s.reason,
+            "over_budget": s.over_budget,
+        }
+        for column in ("token_source", "pinned", "compacted_into"):
+            del row[column]
+        rows.append(row)
+    return rows
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """Takes random steps with two contexts, in the database and in memory, and compares."""
+
+    connection: ClassVar[psycopg.Connection]
+    """A superuser's; every run is rolled back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = NOON
+
+    @initialize()
+    def create(self) -> None:
+        self._set_clock(self.now)
+        self.connection.execute("select kata.register_tokenizer(%s, 2.2, 0)", [OTHER])
+        self.pairs = [
+            Pair(self._value("select kata.create_context(policy => %s)", Jsonb({"strict": strict})), log)
+            for strict, log in ((True, model.Context(True)), (False, model.Context(False)))
+        ]
+
+    def teardown(self) -> None:
+        for pair in getattr(self, "pairs", []):
+            assert self._rows("select * from kata.verify(%s)", pair.context_id) == []
+            for arguments, answer in pair.kept:
+                assert self._bytes(*arguments) == answer, f"later appends changed window {arguments}"
+        self.connection.rollback()
+
+    # Steps
+
+    @rule(which=st.booleans(), data=st.data())
+    def append_a_message(self, which: bool, data: st.DataObject) -> None:
+        pair = self.pairs[which]
+        draft = data.draw(drafts(list(pair.model.open_calls)).filter(lambda draft: "text" not in draft))
+        expected = data.draw(self._expected(pair))
+        arguments = {name: Jsonb(v) if isinstance(v, dict | list) else v for name, v in draft.items()}
+        arguments = {"content": None, "expected_version": expected} | arguments
+        named = ", ".join(f"{name} => %({name})s" for name in arguments)
+
+        def append() -> list[Receipt]:
+            arguments["context_id"] = pair.context_id
+            version = self._value(
+                f"select kata.append_message(context_id => %(context_id)s, {named})", arguments
+            )
+            row = self._rows("select * from kata.get_message(%s, %s)", pair.context_id, version)[0]
+            return [(row["version"], row["token_count"], row["created_at"])]
+
+        self._append(pair, [draft], expected, None, append)
+
+    @rule(
+        which=st.booleans(),
+        data=st.data(),
+        size=st.integers(0, 6),
+        key=st.sampled_from([None, None, None, "k1", "k2"]),
+    )
+    def append_a_batch(self, which: bool, data: st.DataObject, size: int, key: str | None) -> None:
+        pair = self.pairs[which]
+        open_calls = dict(pair.model.open_calls)
+        batch = []
+        for _ in range(size):
+            draft = data.draw(drafts(list(open_calls)))
+            batch.append(draft)
+            open_calls.update({call["id"]: 0 for call in draft.get("tool_calls") or []})
+            open_calls.pop(draft.get("tool_call_id") or "", None)
+        self._append_batch(pair, batch, data.draw(self._expected(pair)), key)
+
+    @rule(which=st.booleans(), seed=st.integers(0, 2**32), size=st.integers(1, 40))
+    def append_a_conversation(self, which: bool, seed: int, size: int) -> None:
+        pair = self.pairs[which]
+        batch = conversation(Random(seed), list(pair.model.open_calls), size)
+        self._append_batch(pair, batch, None, None)
+
+    @precondition(lambda self: any(pair.model.requests for pair in self.pairs))
+    @rule(data=st.data())
+    def repeat_a_request(self, data: st.DataObject) -> None:
+        pair = data.draw(st.sampled_from([pair for pair in self.pairs if pair.model.requests]))
+        key = data.draw(st.sampled_from(sorted(pair.model.requests)))
+        self._append_batch(pair, pair.model.requests[key][0], data.draw(self._expected(pair)), key)
+
+    @rule(which=st.booleans(), data=st.data(), reason=st.sampled_from(["cancelled", "the user left"]))
+    def close_calls(self, which: bool, data: st.DataObject, reason: str) -> None:
+        pair = self.pairs[which]
+        call_ids = data.draw(st.one_of(st.none(), st.lists(IDS, max_size=3)))
+        batch = pair.model.closing(pair.model.open_calls if call_ids is None else call_ids, reason)
+        receipts, error = self._attempt(
+            lambda: self._receipts(
+                "select * from kata.close_calls(%s, %s, %s)", pair.context_id, call_ids, reason
+            )
+        )
+        if set(call_ids or ()) <= set(pair.model.open_calls):
+            assert error is None
+            assert receipts == pair.model.append(batch, self.now, [r[1] for r in receipts or []], None)
+        else:
+            assert error == "KC005"
+
+    @rule(microseconds=st.sampled_from([-3_600_000_000, -1, 1, 2, 1_000_000]))
+    def let_time_pass(self, microseconds: int) -> None:
+        self.now += timedelta(microseconds=microseconds)
+        self._set_clock(self.now)
+
+    @rule(which=st.booleans(), data=st.data())
+    def store_counts_of_another_tokenizer(self, which: bool, data: st.DataObject) -> None:
+        pair = self.pairs[which]
+        versions = data.draw(st.lists(st.integers(1, pair.model.version + 1), max_size=5, unique=True))
+        counts = data.draw(st.lists(st.integers(0, 60), min_size=len(versions), max_size=len(versions)))
+        statement = "select kata.put_token_counts(%s, %s, %s::bigint[], %s::integer[])"
+        stored, error = self._attempt(
+            lambda: self._value(statement, pair.context_id, OTHER, versions, counts)
+        )
+        if pair.model.version + 1 in versions:
+            assert error == "KC002"
+        else:
+            assert (stored, error) == (len(versions), None)
+            pair.counts.update(zip(versions, counts, strict=True))
+
+    @rule(which=st.booleans(), data=st.data())
+    def look_through_windows(self, which: bool, data: st.DataObject) -> None:
+        pair = self.pairs[which] if self.pairs[which].model.log else self.pairs[not which]
+        wanted: list[tuple[int, int | None, int, str | None]] = []
+        for _ in range(12):
+            at = data.draw(st.one_of(st.none(), st.none(), st.integers(0, pair.model.version)))
+            tokenizer = data.draw(st.sampled_from([None, None, "o200k_base", OTHER]))
+            budget = data.draw(self._budgets(pair, at))
+            step = data.draw(
+                st.one_of(st.just(0), st.integers(0, min(budget - 1, 60)), st.integers(0, budget - 1))
+            )
+            wanted.append((budget, at, step, tokenizer))
+        rows = self._rows(
+            """
+            select q.number, w.*
+            from unnest(%s::integer[], %s::bigint[], %s::integer[], %s::text[])
+              with ordinality q(budget, at, step, tokenizer, number)
+            cross join lateral kata."window"(%s, q.budget, q.at, q.step, q.tokenizer) with ordinality w
+            order by q.number, w.ordinality
+            """,
+            *([query[column] for query in wanted] for column in range(4)),
+            pair.context_id,
+        )
+        found = defaultdict(list)
+        for row in rows:
+            assert row.pop("ordinality") == row["ordinal"]
+            found[row.pop("number")].append(row)
+        for number, (budget, at, step, tokenizer) in enumerate(wanted, 1):
+            self._check_promises(pair, found[number], budget, at)
+            if tokenizer == OTHER:
+                shown = pair.model.window(budget, at, step, pair.count)
+            else:
+                shown = pair.model.window(budget, at, step)
+            assert found[number] == window_rows(shown), f"budget {budget}, at {at}, step {step}, {tokenizer}"
+        budget, at, step, tokenizer = wanted[0]
+        if tokenizer is None:
+            arguments = (pair.context_id, budget, pair.model.version if at is None else at, step)
+            answer = self._bytes(*arguments)
+            assert self._bytes(*arguments) == answer
+            pair.kept.append((arguments, answer))
+
+    @rule(which=st.booleans(), data=st.data())
+    def turn_pages(self, which: bool, data: st.DataObject) -> None:
+        pair = self.pairs[which]
+        wanted = [
+            (
+                data.draw(st.one_of(st.none(), st.integers(-2, pair.model.version + 2))),
+                data.draw(st.sampled_from([1, 2, 3, 7, 1000])),
+                data.draw(st.booleans()),
+                data.draw(st.sampled_from(["effective", "raw", "all"])),
+                data.draw(st.one_of(st.none(), st.integers(0, pair.model.version))),
+            )
+            for _ in range(8)
+        ]
+        rows = self._rows(
+            """
+            select q.number, m.*
+            from unnest(%s::bigint[], %s::integer[], %s::boolean[], %s::text[], %s::bigint[])
+              with ordinality q(after, max_rows, descending, visibility, at, number)
+            cross join lateral kata.messages(%s, q.after, q.max_rows, q.descending, q.visibility, q.at)
+              with ordinality m
+            order by q.number, m.ordinality
+            """,
+            *([query[column] for query in wanted] for column in range(5)),
+            pair.context_id,
+        )
+        found = defaultdict(list)
+        for row in rows:
+            del row["ordinality"]
+            assert row.pop("segment_id") == pair.context_id
+            found[row.pop("number")].append(row)
+        for number, (after, max_rows, descending, _, at) in enumerate(wanted, 1):
+            page = pair.model.messages(after, max_rows, descending, at)
+            assert found[number] == [message_row(message) for message in page], wanted[number - 1]
+
+    @rule(which=st.booleans())
+    def read_every_version(self, which: bool) -> None:
+        pair = self.pairs[which]
+        rows = self._rows(
+            "select u.* from generate_series(0, %s) at, kata.usage(%s, at) u order by at",
+            pair.model.version,
+            pair.context_id,
+        )
+        assert [tuple(row.values()) for row in rows] == [
+            pair.model.usage(at) for at in range(pair.model.version + 1)
+        ]
+        rows = self._rows(
+            "select m.* from generate_series(1, %s) v, kata.get_message(%s, v) m order by v",
+            pair.model.version,
+            pair.context_id,
+        )
+        assert [row | {"segment_id": None} for row in rows] == [
+            message_row(message) | {"segment_id": None} for message in pair.model.log
+        ]
+
+    @rule(which=st.booleans(), beyond=st.sampled_from([-1, 1, 10**12]))
+    def ask_for_what_is_not_there(self, which: bool, beyond: int) -> None:
+        pair = self.pairs[which]
+        at = beyond if beyond < 0 else pair.model.version + beyond
+        for call in (
+            "usage(%s, %s)",
+            "messages(%s, at => %s)",
+            "get_message(%s, %s)",
+            '"window"(%s, 100, %s)',
+        ):
+            assert self._refusal(f"select * from kata.{call}", pair.context_id, at) == "KC002"
+        for budget, step in ((0, 0), (-1, 0), (None, 0), (5, 5), (5, -1), (5, None)):
+            call = 'select * from kata."window"(%s, %s, null, %s)'
+            assert self._refusal(call, pair.context_id, budget, step) == "KC017"
+
+    @invariant()
+    def the_context_stands_where_the_model_does(self) -> None:
+        for pair in getattr(self, "pairs", []):
+            row = self._rows("select * from kata.get_context(%s)", pair.context_id)[0]
+            found = tuple(row[column] for column in ("version", "message_count", "raw_tokens", "view_tokens"))
+            assert found == pair.model.usage(None)
+            assert row["open_calls"] == pair.model.calls_in_order()
+
+    # Help
+
+    def _append_batch(self, pair: Pair, batch: list[Draft], expected: int | None, key: str | None) -> None:
+        statement = "select * from kata.append(%s, %s, %s, %s)"
+        self._append(
+            pair,
+            batch,
+            expected,
+            key,
+            lambda: self._receipts(statement, pair.context_id, Jsonb(batch), expected, key),
+        )
+
+    def _append(
+        self,
+        pair: Pair,
+        batch: list[Draft],
+        expected: int | None,
+        key: str | None,
+        append: Callable[[], list[Receipt]],
+    ) -> None:
+        problems = pair.model.problems(batch, expected, key)
+        receipts, error = self._attempt(append)
+        if problems:
+            assert error in problems
+        else:
+            assert error is None
+            assert receipts == pair.model.append(batch, self.now, [r[1] for r in receipts or []], key)
+
+    def _expected(self, pair: Pair) -> st.SearchStrategy[int | None]:
+        version = pair.model.version
+        return st.sampled_from([None] * 12 + [version] * 3 + [version - 1, version + 1])
+
+    def _budgets(self, pair: Pair, at: int | None) -> st.SearchStrategy[int]:
+        """Return budgets of which many are exactly what some windows take, or one off."""
+        total = pair.model.usage(at)[2]
+        exact = {total, total // 2}
+        for base in (1, 10, 100, 1000):
+            exact.add(sum(shown.token_count for shown in pair.model.window(base, at)))
+        near = {value + off for value in exact for off in (-1, 0, 1, 7)}
+        return st.one_of(
+            st.sampled_from(sorted(value for value in near if 0 < value <= LARGEST) or [1]),
+            st.integers(1, 300),
+            st.integers(1, max(1, min(total, LARGEST))),
+            st.just(LARGEST),
+        )
+
+    def _check_promises(self, pair: Pair, rows: list[Draft], budget: int, at: int | None) -> None:
+        total = sum(row["token_count"] for row in rows)
+        assert all(row["over_budget"] == (total > budget) for row in rows)
+        assert all(row["reason"] not in ("recent", "summary") for row in rows if row["over_budget"])
+        groups = {row["group_version"] for row in rows}
+        whole = [message.version for message in pair.model.log[:at] if message.group_version in groups]
+        assert [row["version"] for row in rows] == whole, "a group is split, or the order is wrong"
+
+    def _set_clock(self, now: datetime) -> None:
+        self.connection.execute("select set_config('kata.clock', %s, true)", [now.isoformat()])
+
+    def _rows(self, statement: str, *arguments: Any) -> list[Draft]:
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(statement.encode(), arguments).fetchall()
+
+    def _receipts(self, statement: str, *arguments: Any) -> list[Receipt]:
+        return [
+            (row["version"], row["token_count"], row["created_at"])
+            for row in self._rows(statement, *arguments)
+        ]
+
+    def _value(self, statement: str, *arguments: Any) -> Any:
+        parameters = arguments[0] if arguments and isinstance(arguments[0], dict) else arguments
+        row = self.connection.execute(statement.encode(), parameters).fetchone()
+        assert row is not None
+        return row[0]
+
+    def _bytes(self, context_id: uuid.UUID, budget: int, at: int | None, step: int) -> str | None:
+        statement = (
+            'select string_agg(w::text, chr(10) order by w.ordinal) from kata."window"(%s, %s, %s, %s) w'
+        )
+        answer: str | None = self._value(statement, context_id, budget, at, step)
+        return answer
+
+    def _refusal(self, statement: str, *arguments: Any) -> str | None:
+        return self._attempt(lambda: self._rows(statement, *arguments))[1]
+
+    def _attempt(self, call: Callable[[], T]) -> tuple[T | None, str | None]:
+        """Make a call in a savepoint and return its answer, or else its error."""
+        try:
+            with self.connection.transaction():
+                return call(), None
+        except psycopg.Error as error:
+            return None, error.sqlstate
+
+
+def test_the_store_answers_as_the_model_does(conn: psycopg.Connection) -> None:
+    class Machine(StoreMachine):
+        connection = conn
+
+    run_state_machine_as_test(Machine, settings=PROFILE)
