@@ -1,4 +1,4 @@
-"""How a comparison is measured: pairs of short runs in alternation, the median of their ratios and its 95 % interval."""
+"""How a comparison is measured: short runs in alternation, the median of their ratios, its 95 % interval."""
 
 import json
 import statistics
@@ -37,7 +37,11 @@ class Comparison:
 
     def show(self) -> str:
         """Return the comparison as a line for people."""
-        verdict = "" if self.target is None else f"  target {self.target:.2f} {'met' if self.ratio >= self.target else 'MISSED'}"
+        verdict = (
+            ""
+            if self.target is None
+            else f"  target {self.target:.2f} {'met' if self.ratio >= self.target else 'MISSED'}"
+        )
         return (
             f"{self.name:<44} {self.ours_us:>9.1f} µs   {self.reference:<36} {self.reference_us:>9.1f} µs   "
             f"ratio {self.ratio:.2f} [{self.low:.2f}, {self.high:.2f}]{verdict}"
@@ -81,7 +85,7 @@ def compare(
 
 
 def median_interval(n: int) -> tuple[int, int]:
-    """Return the indexes of the order statistics that enclose the median of n values with at least 95 % confidence.
+    """Return the indexes of the order statistics that enclose the median of n values, 95 % sure.
 
     The number of values below the median is binomial with p = 1/2.
     """

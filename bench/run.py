@@ -16,46 +16,56 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from measure import Comparison, compare
 
 from kata_context import migrate
 from kata_context.server import Server
+from measure import Comparison, compare
 
 DATA = Path(__file__).parent.parent / "tests" / "data" / "conversations" / "airline.jsonl"
-COLUMNS = (
-    "version, role, content, token_count, tool_call_id, tool_name, tool_calls, model, metadata, created_at, name, parts, provider"
-)
-BARE = """
+COLUMNS = """version, role, content, token_count, tool_call_id, tool_name, tool_calls, model, metadata, created_at,
+  name, parts, provider"""
+# The limit: the same rows in a table with nothing but its key.
+INSERT = """insert into bare.message (
+  segment_id, version, role, content, token_count, tool_call_id, tool_calls,
+  tokens_through, group_version, created_at, pinned, token_source, digest)"""
+BARE = f"""
 create schema bare;
-create table bare.message (
-  context_id uuid, version bigint, role text not null, content text, token_count integer not null, tool_call_id text, tool_name text,
-  tool_calls jsonb, model text, metadata jsonb, created_at timestamptz not null default clock_timestamp(), name text, parts jsonb,
-  provider jsonb, primary key (context_id, version));
+create table bare.message (like kata_data.message, primary key (segment_id, version));
 create table bare.counter (context_id uuid primary key, version bigint not null) with (fillfactor = 50);
-create function bare.append(context_id uuid, role text, content text, token_count integer, tool_call_id text, tool_calls jsonb)
-returns bigint language plpgsql as $$
+create function bare.append(
+  context_id uuid, role text, content text, token_count integer, tool_call_id text, tool_calls jsonb
+) returns bigint language plpgsql as $$
 declare
   v_version bigint;
 begin
-  update bare.counter c set version = c.version + 1 where c.context_id = append.context_id returning c.version into v_version;
-  insert into bare.message (context_id, version, role, content, token_count, tool_call_id, tool_calls)
-  values (append.context_id, v_version, append.role, append.content, append.token_count, append.tool_call_id, append.tool_calls);
+  update bare.counter c
+  set version = c.version + 1
+  where c.context_id = append.context_id
+  returning c.version into v_version;
+  {INSERT}
+  values (
+    append.context_id, v_version, append.role, append.content, append.token_count, append.tool_call_id,
+    append.tool_calls, v_version, v_version, clock_timestamp(), false, 'given', sha256(''));
   return v_version;
 end $$;
 """
 APPEND = "select kata.append_message(%s, %s, %s, %s, tool_call_id => %s, tool_calls => %s)"
 BARE_APPEND = "select bare.append(%s, %s, %s, %s, %s, %s)"
-BARE_INSERT = "insert into bare.message (context_id, version, role, content, token_count, tool_call_id, tool_calls) values (%s, %s, %s, %s, %s, %s, %s)"
+VALUES = "(%s, %s, %s, %s, %s, %s, %s, 1, 1, clock_timestamp(), false, 'given', sha256(''))"
 
 Message = dict[str, Any]
 Row = tuple[str, str | None, int, str | None, str | None]
 
 
 def real_messages() -> list[Message]:
-    """Return the messages of real conversations as one, each with a token count; only the first system prompt is kept."""
+    """Return the messages of real conversations as one, with token counts and one system prompt."""
     conversations = [json.loads(line)["messages"] for line in DATA.read_text("utf-8").splitlines()]
     messages = [
-        {key: message[key] for key in ("role", "content", "tool_call_id", "tool_calls") if message.get(key) is not None}
+        {
+            key: message[key]
+            for key in ("role", "content", "tool_call_id", "tool_calls")
+            if message.get(key) is not None
+        }
         for number, conversation in enumerate(conversations)
         for message in conversation
         if number == 0 or message["role"] != "system"
@@ -93,9 +103,11 @@ class Appends:
         self.connection = connection
         self.rows = itertools.cycle([as_row(message) for message in messages])
         self.context_id = scalar(connection, "select kata.create_context()")
-        self.bare_id = scalar(connection, "insert into bare.counter values (gen_random_uuid(), 0) returning context_id")
+        self.bare_id = scalar(
+            connection, "insert into bare.counter values (gen_random_uuid(), 0) returning context_id"
+        )
         self.insert_id = scalar(connection, "select gen_random_uuid()")
-        # A row that is timed by one side is timed by the other too; a call is answered before its id comes again.
+        # Both sides get the same rows; a call is answered before its id comes again.
         self.ours_rows, self.bare_rows = itertools.tee(self.rows)
 
     def ours(self, _: int) -> None:
@@ -104,7 +116,7 @@ class Appends:
 
     def bare_insert(self, number: int) -> None:
         """Insert the row, its version given."""
-        self.connection.execute(BARE_INSERT, (self.insert_id, number, *next(self.bare_rows)))
+        self.connection.execute(f"{INSERT} values {VALUES}", (self.insert_id, number, *next(self.bare_rows)))
 
     def bare_function(self, _: int) -> None:
         """Insert the row and count, in a function."""
@@ -112,7 +124,7 @@ class Appends:
 
 
 def append_one(dsn: str, messages: list[Message], pairs: int) -> Iterator[Comparison]:
-    """append_message, durable against a bare INSERT, and without waiting for the disk against the PL/pgSQL floor."""
+    """append_message, durable against a bare INSERT, not durable against the PL/pgSQL floor."""
     with connect(dsn, durable=True) as connection:
         appends = Appends(connection, messages)
         yield compare(
@@ -122,8 +134,8 @@ def append_one(dsn: str, messages: list[Message], pairs: int) -> Iterator[Compar
     with connect(dsn, durable=False) as connection:
         appends = Appends(connection, messages)
         yield compare(
-            "append_message, synchronous_commit off", appends.ours, "PL/pgSQL insert + counter", appends.bare_function,
-            pairs=pairs, calls=300, target=0.50,
+            "append_message, synchronous_commit off", appends.ours,
+            "PL/pgSQL insert + counter", appends.bare_function, pairs=pairs, calls=300, target=0.50,
         )  # fmt: skip
         appends = Appends(connection, [{**message, "token_count": None} for message in messages])
         counted = Appends(connection, messages)
@@ -147,14 +159,20 @@ def append_hundred(dsn: str, messages: list[Message], pairs: int) -> Iterator[Co
         insert_id = scalar(connection, "select gen_random_uuid()")
 
         def ours(number: int) -> None:
-            connection.execute("select * from kata.append(%s, %s)", (context_id, documents[number % len(documents)]))
+            connection.execute(
+                "select * from kata.append(%s, %s)", (context_id, documents[number % len(documents)])
+            )
 
         def bare(number: int) -> None:
             batch = rows[number % len(rows)]
-            values = ", ".join(["(%s, %s, %s, %s, %s, %s, %s)"] * len(batch))
-            query = BARE_INSERT.partition("values")[0] + "values " + values
-            parameters = [value for offset, row in enumerate(batch) for value in (insert_id, number * 1000 + offset, *row)]
-            connection.execute(query, parameters)  # type: ignore[call-overload]
+            values = ", ".join([VALUES] * len(batch))
+            query = f"{INSERT} values {values}"
+            parameters = [
+                value
+                for offset, row in enumerate(batch)
+                for value in (insert_id, number * 1000 + offset, *row)
+            ]
+            connection.execute(query, parameters)
 
         yield compare(
             "append of 100, durable", ours, "one INSERT of 100 rows", bare, pairs=pairs, calls=10, target=0.50
@@ -162,22 +180,26 @@ def append_hundred(dsn: str, messages: list[Message], pairs: int) -> Iterator[Co
 
 
 def windows(dsn: str, messages: list[Message], pairs: int) -> Iterator[Comparison]:
-    """window(8000) in contexts of 1,000 and 100,000 messages against ORDER BY version DESC LIMIT k of the same rows."""
+    """window(8000) at n = 1,000 and 100,000 against ORDER BY version DESC LIMIT of the same rows."""
     with connect(dsn, durable=False) as connection:
         for length in (1_000, 100_000):
             context_id = scalar(connection, "select kata.create_context()")
             endless = itertools.cycle(messages)
             for start in range(0, length, 1_000):
                 batch = [next(endless) for _ in range(min(1_000, length - start))]
-                connection.execute("select count(*) from kata.append(%s, %s)", (context_id, json.dumps(batch)))
+                connection.execute(
+                    "select count(*) from kata.append(%s, %s)", (context_id, json.dumps(batch))
+                )
             connection.execute(
-                f"insert into bare.message (context_id, {COLUMNS}) select segment_id, {COLUMNS} from kata_data.message where segment_id = %s",
+                "insert into bare.message select m.* from kata_data.message m where m.segment_id = %s",
                 (context_id,),
             )
             connection.execute("vacuum analyze kata_data.message", prepare=False)
             connection.execute("vacuum analyze bare.message", prepare=False)
             count = len(connection.execute("select * from kata.window(%s, 8000)", (context_id,)).fetchall())
-            limit_query = f"select {COLUMNS} from bare.message where context_id = %s order by version desc limit %s"
+            limit_query = (
+                f"select {COLUMNS} from bare.message where segment_id = %s order by version desc limit %s"
+            )
 
             def ours(_: int, context_id: Any = context_id) -> None:
                 connection.execute("select * from kata.window(%s, 8000)", (context_id,)).fetchall()
@@ -191,7 +213,9 @@ def windows(dsn: str, messages: list[Message], pairs: int) -> Iterator[Compariso
             )  # fmt: skip
 
 
-def client(dsn: str, query: str, parameters: list[tuple[Any, ...]], start: Any, durable: bool, report: Any) -> None:
+def client(
+    dsn: str, query: str, parameters: list[tuple[Any, ...]], start: Any, durable: bool, report: Any
+) -> None:
     """Run one client of a concurrent workload and report its seconds."""
     with connect(dsn, durable) as connection:
         connection.execute("select 1")
@@ -204,44 +228,63 @@ def client(dsn: str, query: str, parameters: list[tuple[Any, ...]], start: Any, 
 
 def throughput(dsn: str, query: str, clients: list[list[tuple[Any, ...]]]) -> float:
     """Return the calls a second of several clients that start together, durable."""
-    context = multiprocessing.get_context("spawn")
-    start, report = context.Barrier(len(clients)), context.Queue()
-    workers = [context.Process(target=client, args=(dsn, query, calls, start, True, report)) for calls in clients]
+    processes = multiprocessing.get_context("spawn")
+    start, report = processes.Barrier(len(clients)), processes.Queue()
+    workers = [
+        processes.Process(target=client, args=(dsn, query, calls, start, True, report)) for calls in clients
+    ]
     for worker in workers:
         worker.start()
-    seconds = max(report.get() for _ in workers)
+    seconds: float = max(report.get() for _ in workers)
     for worker in workers:
         worker.join()
     return sum(map(len, clients)) / seconds
 
 
 def concurrency(dsn: str, messages: list[Message], calls: int = 400) -> Iterator[dict[str, Any]]:
-    """4 clients on 4 contexts, how they scale beside bare INSERTs; and 4 on one, counting what is lost, doubled or reordered."""
-    plain = [as_row(message) for message in messages if message["role"] in ("user", "assistant") and "tool_calls" not in message]
+    """4 clients on 4 contexts beside bare INSERTs; 4 on one, counting what is lost, doubled or reordered."""
+    plain = [
+        as_row(message)
+        for message in messages
+        if message["role"] in ("user", "assistant") and "tool_calls" not in message
+    ]
     texts = list(itertools.islice(itertools.cycle(plain), calls))
     with connect(dsn, durable=False) as connection:
         contexts = [scalar(connection, "select kata.create_context()") for _ in range(6)]
         ids = [scalar(connection, "select gen_random_uuid()") for _ in range(5)]
         ours = [[(context_id, *row) for row in texts] for context_id in contexts]
         bare = [[(insert_id, number, *row) for number, row in enumerate(texts)] for insert_id in ids]
-        ours_one, bare_one = throughput(dsn, APPEND, ours[4:5]), throughput(dsn, BARE_INSERT, bare[4:5])
-        ours_four, bare_four = throughput(dsn, APPEND, ours[:4]), throughput(dsn, BARE_INSERT, bare[:4])
+        ours_one, bare_one = (
+            throughput(dsn, APPEND, ours[4:5]),
+            throughput(dsn, f"{INSERT} values {VALUES}", bare[4:5]),
+        )
+        ours_four, bare_four = (
+            throughput(dsn, APPEND, ours[:4]),
+            throughput(dsn, f"{INSERT} values {VALUES}", bare[:4]),
+        )
         yield {
-            "name": "4 clients on 4 contexts, durable", "ours_per_second": round(ours_four), "bare_per_second": round(bare_four),
+            "name": "4 clients on 4 contexts, durable",
+            "ours_per_second": round(ours_four), "bare_per_second": round(bare_four),
             "ours_scale": round(ours_four / ours_one, 2), "bare_scale": round(bare_four / bare_one, 2),
         }  # fmt: skip
 
         shared = contexts[5]
-        marked = [[(shared, "user", f"{worker}:{number}", 5, None, None) for number in range(calls)] for worker in range(4)]
+        marked = [
+            [(shared, "user", f"{worker}:{number}", 5, None, None) for number in range(calls)]
+            for worker in range(4)
+        ]
         per_second = throughput(dsn, APPEND, marked)
         stored = [
             row[0].split(":")
-            for row in connection.execute("select content from kata_data.message where segment_id = %s order by version", (shared,))
+            for row in connection.execute(
+                "select content from kata_data.message where segment_id = %s order by version", (shared,)
+            )
         ]
+        different = {tuple(mark) for mark in stored}
         by_worker = [[int(number) for worker, number in stored if worker == str(w)] for w in range(4)]
         yield {
             "name": "4 clients on one context, durable", "ours_per_second": round(per_second),
-            "lost": 4 * calls - len({tuple(mark) for mark in stored}), "doubled": len(stored) - len({tuple(mark) for mark in stored}),
+            "lost": 4 * calls - len(different), "doubled": len(stored) - len(different),
             "reordered": sum(numbers != sorted(numbers) for numbers in by_worker),
             "versions": scalar(connection, "select version from kata.get_context(%s)", shared),
         }  # fmt: skip
@@ -257,7 +300,9 @@ BENCHMARKS: dict[str, Callable[[str, list[Message], int], Iterator[Comparison]]]
 def main() -> None:
     """Run the benchmarks on a server of their own, with the settings of Postgres as they come."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("only", nargs="*", choices=[*BENCHMARKS, "concurrency", []], help="which; default: all")
+    parser.add_argument(
+        "only", nargs="*", choices=[*BENCHMARKS, "concurrency", []], help="which; default: all"
+    )
     parser.add_argument("--pairs", type=int, default=30, help="pairs of runs a comparison (default 30)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write JSON lines to this file")
     options = parser.parse_args()
@@ -273,13 +318,22 @@ def main() -> None:
             with psycopg.connect(dsn, autocommit=True) as connection:
                 connection.execute(BARE)
                 version = scalar(connection, "show server_version")
-            print(f"PostgreSQL {version}, Python {platform.python_version()}, {os.cpu_count()} cores, {options.pairs} pairs")
+            print(
+                f"PostgreSQL {version}, Python {platform.python_version()}, "
+                f"{os.cpu_count()} cores, {options.pairs} pairs"
+            )
             messages = real_messages()
             for name in chosen:
                 if name == "concurrency":
                     for result in concurrency(dsn, messages):
                         lines.append(json.dumps(result))
-                        print("  ".join(f"{key} {value}" if key != "name" else f"{value:<44}" for key, value in result.items()), flush=True)
+                        print(
+                            "  ".join(
+                                f"{key} {value}" if key != "name" else f"{value:<44}"
+                                for key, value in result.items()
+                            ),
+                            flush=True,
+                        )
                 else:
                     for comparison in BENCHMARKS[name](dsn, messages, options.pairs):
                         lines.append(comparison.as_json())

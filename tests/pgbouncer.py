@@ -4,11 +4,12 @@ import fcntl
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -113,7 +114,7 @@ def pgbouncer(
         )
     try:
         deadline = time.monotonic() + 30
-        while not (folder / f".s.PGSQL.{PORT}").exists():
+        while not _listens(folder / f".s.PGSQL.{PORT}"):
             if process.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(f"PgBouncer did not start: {(folder / 'log').read_text()}", pytrace=False)
             time.sleep(0.02)
@@ -121,6 +122,11 @@ def pgbouncer(
     finally:
         process.kill()
         process.wait(30)
+
+
+def _listens(address: Path) -> bool:
+    with closing(socket.socket(socket.AF_UNIX)) as probe:
+        return probe.connect_ex(str(address)) == 0
 
 
 def _fetch(folder: Path, destination: Path) -> None:

@@ -540,7 +540,8 @@ def test_a_role_that_is_not_superuser_installs_it(cluster: TestServer, psql: Pat
     assert not migrate.up(dsn).changed
     with closing(psycopg.connect(cluster.url("of_admin"))) as connection:
         owners = connection.execute(
-            "select distinct relowner::regrole::text from pg_class where relnamespace = 'kata_data'::regnamespace"
+            "select distinct relowner::regrole::text from pg_class "
+            "where relnamespace = 'kata_data'::regnamespace"
         ).fetchall()
     assert owners == [("kata_owner",)]
 
@@ -550,9 +551,13 @@ def test_several_databases_of_one_cluster_share_the_roles(cluster: TestServer) -
     migrate.up(first)
     migrate.up(second)
     assert migrate.status(second).up_to_date
-    # The roles stay as long as one database needs them.
     migrate.down(second, to=0, allow_destructive=True)
-    assert migrate.status(first).up_to_date
+    # All of them stay as long as one database needs them.
+    with closing(psycopg.connect(first)) as connection:
+        roles = connection.execute("select count(*) from pg_roles where rolname like 'kata_%'").fetchone()
+    assert roles == (6,)
+    migrate.up(second)
+    assert migrate.status(second).up_to_date
 
 
 def test_a_role_that_may_not_act_as_the_owner_is_told_which_grant_it_lacks(cluster: TestServer) -> None:
@@ -615,6 +620,11 @@ def test_a_pooler_in_transaction_mode_is_refused_with_the_url_to_use(
                 one.execute("select 1")
                 other.execute("select 1")
         said = refusal(migrate.up, dsn)
+        # Reading is allowed, and neither leaves anything in a session that belongs to others.
+        if settings.get("pool_mode") != "statement":
+            assert not migrate.status(dsn).up_to_date
+        with closing(psycopg.connect(dsn, autocommit=True)) as other:
+            assert other.execute("show search_path").fetchone() == ('"$user", public',)
     assert "port 6432, is a pooler in transaction mode" in said
     assert "use the URL of the server itself" in said
     assert ":5432/" in said

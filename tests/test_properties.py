@@ -12,7 +12,6 @@ from datetime import datetime, timedelta, timezone
 from random import Random
 from typing import Any, ClassVar, TypeVar
 
-import model
 import psycopg
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -24,9 +23,11 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from model import Draft, Message, Receipt
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
+
+import model
+from model import Draft, Message, Receipt
 
 settings.register_profile("standard", max_examples=80, stateful_step_count=60, derandomize=True)
 settings.register_profile("long", max_examples=2000, stateful_step_count=100)

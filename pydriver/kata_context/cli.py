@@ -39,7 +39,9 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="kata")
-@click.option("--dsn", metavar="URL", help="Database to use; default: $DATABASE_URL, else the embedded server.")
+@click.option(
+    "--dsn", metavar="URL", help="Database to use; default: $DATABASE_URL, else the embedded server."
+)
 @click.pass_context
 def cli(ctx: click.Context, dsn: str | None) -> None:
     """Kata Context: a context store for LLM agents that lives inside Postgres."""

@@ -66,7 +66,8 @@ create table kata_data.head (
   notifies boolean not null default false,
   last_digest bytea not null,
   open_calls jsonb not null default '{}',
-  open_groups jsonb not null default '{}'
+  open_groups jsonb not null default '{}',
+  oldest_open_group bigint
 )
 -- Every append updates this row: room for the new one on its page, and no index on what changes, keep the update HOT. No
 -- CHECK either, here and on message: Postgres parses them anew for every statement, a tenth of the time of an append.
@@ -83,6 +84,7 @@ comment on column kata_data.head.is_strict is 'The policy''s field strict, resol
 comment on column kata_data.head.notifies is 'The policy''s field notify, resolved.';
 comment on column kata_data.head.open_calls is 'Call id → group version, of the calls without a result.';
 comment on column kata_data.head.open_groups is 'Group version → tokens of the group so far, of the groups with an open call.';
+comment on column kata_data.head.oldest_open_group is 'The oldest of open_groups; null where there is none.';
 
 -- claim_due_compaction.
 create index head_due on kata_data.head (due_at) where due_at is not null;

@@ -46,6 +46,13 @@ as $$
 $$;
 comment on function fixture.context(text, jsonb) is 'Creates a context of this name.';
 
+create function fixture.stored(context_id uuid) returns kata_data.context
+language sql volatile
+as $$
+  select c from kata_data.context c where c.context_id = stored.context_id
+$$;
+comment on function fixture.stored(uuid) is 'The row of a context; volatile, so that it sees one made by the same statement.';
+
 create function fixture.talk(context text, script text) returns bigint[]
 language sql volatile
 as $$
@@ -73,7 +80,7 @@ begin
   insert into kata_data.head (
     context_id, version, message_count, raw_tokens, view_tokens, content_version, preamble_end, last_at, last_digest, open_calls, open_groups)
   with path as (
-    select m.* from kata_data.path_messages(fixture.id(parent), int8multirange(int8range(1, fork.at, '[]'))) m
+    select m.* from kata_data.path_messages(fixture.id(parent), int8multirange(int8range(1, fork.at + 1))) m
   ),
   open_call as (
     select m.version, c.call ->> 'id' as id

@@ -1,7 +1,7 @@
 -- A context can be made, found, listed, renamed, archived, deleted and brought back, and its names and policy keep the rules.
 
 begin;
-select plan(0);
+select plan(305);
 
 -- Making one
 
@@ -18,9 +18,9 @@ select is((select created_at from kata.get_context(:'first')), (select updated_a
 select is(kata.find_context('first'), :'first', 'a live context is found by its name');
 select is(kata.find_context('no such'), null, 'a name that nobody has finds nothing');
 select is(kata.find_context(null), null, 'no name finds nothing');
-select is((select name from kata.get_context(kata.create_context())), null, 'a name is not needed');
+select is((fixture.stored(kata.create_context())).name, null, 'a name is not needed');
 select lives_ok($$select kata.create_context(), kata.create_context()$$, 'contexts without a name do not collide');
-select is((select tokenizer from kata.get_context(kata.create_context(tokenizer => 'cl100k_base'))), 'cl100k_base', 'a context counts in the tokenizer that it was made with');
+select is((fixture.stored(kata.create_context(tokenizer => 'cl100k_base'))).tokenizer, 'cl100k_base', 'a context counts in the tokenizer that it was made with');
 select throws_ok($$select kata.create_context(tokenizer => 'abacus')$$, 'KC017', null, 'a tokenizer must be registered');
 select throws_ok($$select kata.create_context(tokenizer => null)$$, 'KC017', null, 'a context has a tokenizer');
 select results_eq(
@@ -35,7 +35,7 @@ set local kata.clock = '2026-01-02 03:04:05.678+00';
 select kata.create_context('in time') as in_time \gset
 select is(split_part(:'in_time', '-', 1) || split_part(:'in_time', '-', 2), lpad(to_hex(1767323045678), 12, '0'),
   'an id begins with its milliseconds since 1970');
-select matches(:'in_time', '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$', 'an id is a UUID in the version 7 layout');
+select matches(:'in_time'::text, '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$', 'an id is a UUID in the version 7 layout');
 select is((select created_at from kata.get_context(:'in_time')), '2026-01-02 03:04:05.678+00', 'a superuser''s session may fake the clock');
 set local kata.clock = '2026-01-02 03:04:05.679+00';
 select ok(kata.create_context() > :'in_time', 'ids sort by creation');
@@ -165,7 +165,7 @@ set local kata.clock = '';
 
 -- Policies
 
-select is((select c.policy from kata_data.context c where c.context_id = kata.create_context(policy => '{"budget": 32000, "threshold": null}')), '{"budget": 32000}',
+select is((fixture.stored(kata.create_context(policy => '{"budget": 32000, "threshold": null}'))).policy, '{"budget": 32000}',
   'a policy keeps the fields that are given');
 select throws_ok($$select kata.create_context(policy => '[]')$$, 'KC013', null, 'a policy is an object');
 select throws_ok($$select kata.create_context(policy => '7')$$, 'KC013', null, 'a policy is not a number');
@@ -223,10 +223,10 @@ select throws_ok($$select kata.create_context(policy => '{"preserve_roles": [["u
 
 -- Presets
 
-select is((select c.policy from kata_data.context c where c.context_id = kata.create_context(preset => 'audit')), '{"enabled": false}', 'a preset gives its policy');
-select is((select c.policy from kata_data.context c where c.context_id = kata.create_context(preset => 'audit', policy => '{"budget": 9, "enabled": true}')),
+select is((fixture.stored(kata.create_context(preset => 'audit'))).policy, '{"enabled": false}', 'a preset gives its policy');
+select is((fixture.stored(kata.create_context(preset => 'audit', policy => '{"budget": 9, "enabled": true}'))).policy,
   '{"enabled": true, "budget": 9}', 'a policy patches its preset');
-select is((select c.policy from kata_data.context c where c.context_id = kata.create_context(preset => 'audit', policy => '{"enabled": null}')), '{}',
+select is((fixture.stored(kata.create_context(preset => 'audit', policy => '{"enabled": null}'))).policy, '{}',
   'null in a policy resets a field of its preset to the default');
 select throws_ok($$select kata.create_context(preset => 'nonsense')$$, 'KC013', null, 'a preset must be known');
 select results_eq(

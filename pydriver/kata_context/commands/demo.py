@@ -1,4 +1,4 @@
-"""`kata demo`: the main job on a real conversation, every step a call of SQL that is shown before its result."""
+"""`kata demo`: the main job on a real conversation; every call of SQL is shown before its result."""
 
 import json
 from importlib.resources import files
@@ -14,7 +14,7 @@ Connection = psycopg.Connection[TupleRow]
 
 LOG = """select m.version, m.group_version, m.role, m.token_count, m.content, m.tool_calls
 from kata.messages(%s, max_rows => 1000) m"""
-WINDOW = """select w.version, w.role, w.token_count, w.running_tokens, w.reason, w.over_budget, w.content, w.tool_calls
+WINDOW = """select w.version, w.role, w.token_count, w.running_tokens, w.reason, w.content, w.tool_calls
 from kata.window(%s, budget => {budget}{at}) w"""
 
 
@@ -32,7 +32,10 @@ def demo(dsn: str | None) -> None:
         connection.execute("set kata.tenant = 'demo'")
         context_id = import_conversation(connection, conversation)
         say(f"A real conversation on the {target.description}")
-        click.echo(f"{conversation['name']}: {len(conversation['messages'])} messages of a customer service agent, appended as one batch.")
+        count = len(conversation["messages"])
+        click.echo(
+            f"{conversation['name']}: {count} messages of a customer service agent, appended as one batch"
+        )
 
         say("The log: every message has a permanent version; a call and its results are one group")
         show_log(connection, context_id)
@@ -40,21 +43,22 @@ def demo(dsn: str | None) -> None:
         total = scalar(connection, "select raw_tokens from kata.usage(%s)", context_id)
         least = scalar(connection, "select sum(token_count) from kata.window(%s, budget => 1)", context_id)
         say(f"What should the model see? The whole log takes {total:,} tokens. With less:")
-        for budget in (least + 350, least + 900, total):
+        for budget in (least + 350, least + 900, least + 1600):
             show_window(connection, context_id, budget)
 
         say("The same question as of version 12, as if nothing had come after")
         show_window(connection, context_id, least + 350, at=12)
 
         say("Ready to send: kata.prompt, in OpenAI form (texts cut for display)")
-        call = f"select kata.prompt('{context_id}', budget => {least + 350})"
+        call = f"select kata.prompt('{context_id}', budget => {least + 900})"
         click.secho(call, dim=True)
         show_prompt(scalar(connection, call))
 
-    click.echo("\nLook around yourself, with kata.tenant set to demo:")
-    click.echo(f"  {'kata psql' if target.embedded else 'psql'}    set kata.tenant = 'demo'; select * from kata.list_contexts();")
+    click.echo(f"\nLook around yourself: {'kata psql' if target.embedded else 'psql'}")
+    click.echo("  set kata.tenant = 'demo';")
+    click.echo("  select * from kata.list_contexts();")
     if target.embedded:
-        click.echo("  kata down    stops the embedded server")
+        click.echo("The embedded server stops with: kata down")
 
 
 def import_conversation(connection: Connection, conversation: dict[str, Any]) -> str:
@@ -66,7 +70,8 @@ def import_conversation(connection: Connection, conversation: dict[str, Any]) ->
     if earlier is not None:
         connection.execute("select kata.delete_context(%s)", (earlier,))
     context_id: str = str(scalar(connection, "select kata.create_context('demo')"))
-    connection.execute("select count(*) from kata.append(%s, %s)", (context_id, json.dumps(conversation["messages"])))
+    messages = json.dumps(conversation["messages"])
+    connection.execute("select count(*) from kata.append(%s, %s)", (context_id, messages))
     return context_id
 
 
@@ -75,7 +80,8 @@ def show_log(connection: Connection, context_id: str) -> None:
     click.secho(LOG.replace("%s", f"'{context_id}'"), dim=True)
     click.secho(f"{'version':>8} {'group':>6} {'role':<10} {'tokens':>6}  text", bold=True)
     for version, group, role, tokens, content, calls in connection.execute(LOG, (context_id,)):
-        click.echo(f"{version:>8} {group if group != version else '':>6} {role:<10} {tokens:>6}  {preview(content, calls)}")
+        of_call = group if group != version else ""
+        click.echo(f"{version:>8} {of_call:>6} {role:<10} {tokens:>6}  {preview(content, calls)}")
 
 
 def show_window(connection: Connection, context_id: str, budget: int, at: int | None = None) -> None:
@@ -86,7 +92,7 @@ def show_window(connection: Connection, context_id: str, budget: int, at: int | 
     click.secho(f"\nbudget {budget:,}{past}: {len(rows)} messages, {rows[-1][3]:,} tokens", fg="green")
     click.secho(query.replace("%s", f"'{context_id}'"), dim=True)
     click.secho(f"{'version':>8} {'role':<10} {'tokens':>6} {'running':>8} {'reason':<9} text", bold=True)
-    for version, role, tokens, running, reason, _, content, calls in rows:
+    for version, role, tokens, running, reason, content, calls in rows:
         click.echo(f"{version:>8} {role:<10} {tokens:>6} {running:>8} {reason:<9} {preview(content, calls)}")
 
 
@@ -102,7 +108,8 @@ def show_prompt(prompt: list[dict[str, Any]]) -> None:
 
 def preview(content: str | None, calls: list[dict[str, Any]] | None) -> str:
     """The start of a message on one line, its tool calls after it."""
-    called = " ".join(f"→ {call['function']['name']}({cut(call['function']['arguments'], 40)})" for call in calls or [])
+    functions = [call["function"] for call in calls or []]
+    called = " ".join(f"→ {function['name']}({cut(function['arguments'], 40)})" for function in functions)
     return " ".join(filter(None, [cut(" ".join((content or "").split()), 64), called]))
 
 

@@ -17,6 +17,13 @@ DONE = {
     "installed": "would install",
     "dropped": "would drop",
 }
+LOCK_TIMEOUT = click.option(
+    "--lock-timeout",
+    default="5s",
+    show_default=True,
+    metavar="TIME",
+    help="How long to wait for a lock, while others wait behind, before giving up.",
+)
 
 
 @click.group(invoke_without_command=True)
@@ -35,10 +42,18 @@ def migrate(ctx: click.Context) -> None:
 @click.option(
     "--reinstall", is_flag=True, help="Run every function file again, which undoes changes made by hand."
 )
+@LOCK_TIMEOUT
 @click.pass_context
-def up(ctx: click.Context, to: int | None = None, dry_run: bool = False, reinstall: bool = False) -> None:
+def up(ctx: click.Context, to: int | None, dry_run: bool, reinstall: bool, lock_timeout: str) -> None:
     """Apply pending migrations, then the functions that changed."""
-    report = runner.up(_dsn(ctx), to=to, dry_run=dry_run, reinstall=reinstall, progress=_printer(dry_run))
+    report = runner.up(
+        _dsn(ctx),
+        to=to,
+        dry_run=dry_run,
+        lock_timeout=lock_timeout,
+        reinstall=reinstall,
+        progress=_printer(dry_run),
+    )
     _conclude(report)
 
 
@@ -52,11 +67,17 @@ def up(ctx: click.Context, to: int | None = None, dry_run: bool = False, reinsta
 )
 @click.option("--allow-data-loss", is_flag=True, help="Also roll back migrations that lose data.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and what would be lost.")
+@LOCK_TIMEOUT
 @click.pass_context
-def down(ctx: click.Context, to: int, allow_data_loss: bool, dry_run: bool) -> None:
+def down(ctx: click.Context, to: int, allow_data_loss: bool, dry_run: bool, lock_timeout: str) -> None:
     """Roll back migrations, newest first, and with them all functions; up brings them back."""
     report = runner.down(
-        _dsn(ctx), to=to, allow_destructive=allow_data_loss, dry_run=dry_run, progress=_printer(dry_run)
+        _dsn(ctx),
+        to=to,
+        allow_destructive=allow_data_loss,
+        dry_run=dry_run,
+        lock_timeout=lock_timeout,
+        progress=_printer(dry_run),
     )
     _conclude(report)
 

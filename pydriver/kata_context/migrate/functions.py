@@ -12,6 +12,7 @@ from kata_context.migrate.files import OWNER, PRIVILEGES, SqlFile, Tree
 from kata_context.migrate.session import (
     Connection,
     explain,
+    extension_path,
     has_ledger,
     literal,
     naming,
@@ -143,13 +144,21 @@ class _Object:
     checksum: str
 
 
-def make_plan(connection: Connection, tree: Tree, *, reinstall: bool = False, migrated: bool = False) -> Plan:
+def make_plan(
+    connection: Connection,
+    tree: Tree,
+    *,
+    reinstall: bool = False,
+    migrated: bool = False,
+    dry_run: bool = False,
+) -> Plan:
     """Compare the files with the ledger and with what is there.
 
     Parameters
     ----------
     reinstall : plan every file
     migrated : whether migrations were applied before; privileges then follow
+    dry_run : whether that was not in earnest, and extensions that can be created are still to be
     """
     ledger = _ledger(connection)
     present = {
@@ -159,7 +168,7 @@ def make_plan(connection: Connection, tree: Tree, *, reinstall: bool = False, mi
     install: list[SqlFile] = []
     skipped: list[tuple[SqlFile, str]] = []
     for file in tree.functions:
-        if reason := unmet(connection, file):
+        if reason := unmet(connection, file, dry_run=dry_run):
             skipped.append((file, reason))
             continue
         known = file.name in ledger and ledger[file.name][0] == file.checksum
@@ -278,12 +287,7 @@ def _install_file(connection: Connection, file: SqlFile, ours: set[str]) -> set[
     """
     before = _objects(connection, file.defines)
     dropped: set[str] = set()
-    try:
-        if any(o.owner != file.owner for o in before):
-            raise errors.WrongObjectType  # Only the owner can replace.
-        with connection.transaction():
-            run(connection, file, file.owner)
-    except _CANNOT_REPLACE:
+    if any(o.owner != file.owner for o in before) or not _replaces(connection, file):
         dropped |= _drop(connection, before, ours)
         before = []
         with connection.transaction():
@@ -302,6 +306,16 @@ def _install_file(connection: Connection, file: SqlFile, ours: set[str]) -> set[
                 f"{_UNCHANGED}; a name has exactly one",
             )
     return dropped
+
+
+def _replaces(connection: Connection, file: SqlFile) -> bool:
+    """Run a file over what there is; return whether that could be replaced."""
+    try:
+        with connection.transaction():
+            run(connection, file, file.owner)
+    except _CANNOT_REPLACE:
+        return False
+    return True
 
 
 def _drop(connection: Connection, targets: Sequence[_Object], ours: set[str]) -> set[str]:
@@ -356,11 +370,11 @@ def _validate(connection: Connection, home: dict[str, SqlFile]) -> None:
     that did not change are checked too: what they name may have gone.
     """
     connection.execute("set local check_function_bodies = on")
-    for name, identity, validator, oid, path in connection.execute(
+    for name, identity, validator, oid, search_path in connection.execute(
         """
         select format('%%s.%%s', n.nspname, p.proname), p.oid::regprocedure::text,
           l.lanvalidator::regproc::text, p.oid,
-          coalesce(substring(array_to_string(p.proconfig, chr(10)) from '(?n)^search_path=(.*)$'), '')
+          substring(array_to_string(p.proconfig, chr(10)) from '(?n)^search_path=(.*)$')
         from pg_proc p
         join pg_namespace n on n.oid = p.pronamespace
         join pg_language l on l.oid = p.prolang
@@ -369,7 +383,8 @@ def _validate(connection: Connection, home: dict[str, SqlFile]) -> None:
         (list(home),),
     ).fetchall():
         try:
-            connection.execute("select set_config('search_path', %s, true)", (path,))
+            path = extension_path(home[name]) if search_path is None else literal(search_path)
+            connection.execute(f"select set_config('search_path', {path}, true)".encode())
             connection.execute(f"select {validator}(%s)".encode(), (oid,))
         except psycopg.Error as error:
             raise KataError(

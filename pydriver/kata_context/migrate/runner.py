@@ -13,7 +13,7 @@ from kata_context.migrate.files import OWNER, Migration, SqlFile, Tree, read_tre
 from kata_context.migrate.functions import Drift
 from kata_context.migrate.session import (
     Connection,
-    connect,
+    connect_reader,
     connect_runner,
     has_ledger,
     naming,
@@ -125,7 +125,7 @@ def up(
     KataError : a refusal, and nothing has changed; or a failure, and what came before it stands
     """
     report = _Recorder(progress)
-    with connect(dsn) if dry_run else connect_runner(dsn, wait) as connection:
+    with connect_reader(dsn) if dry_run else connect_runner(dsn, wait) as connection:
         ledger = _read_ledger(connection)
         tree = _read_files(ledger, root)
         to = _known_number(tree, tree.latest if to is None else to)
@@ -140,7 +140,9 @@ def up(
                 reason = _apply(connection, migration, recorded, lock_timeout)
             report.add("migration", migration.name, "skipped" if reason else "applied", reason, started)
         if to == tree.latest:
-            plan = functions.make_plan(connection, tree, reinstall=reinstall, migrated=report.changed)
+            plan = functions.make_plan(
+                connection, tree, reinstall=reinstall, migrated=report.changed, dry_run=dry_run
+            )
             if not dry_run and (plan.install or plan.gone):
                 functions.install(connection, tree, plan, lock_timeout)
             for step in _function_steps(plan):
@@ -175,7 +177,7 @@ def down(
     KataError : a refusal, and nothing has changed; or a failure, and what was rolled back before it stays so
     """
     report = _Recorder(progress)
-    with connect(dsn) if dry_run else connect_runner(dsn, wait) as connection:
+    with connect_reader(dsn) if dry_run else connect_runner(dsn, wait) as connection:
         ledger = _read_ledger(connection)
         tree = _read_files(ledger, root)
         to = _known_number(tree, to)
@@ -206,13 +208,15 @@ def status(dsn: str, *, root: Path | None = None) -> Status:
     ------
     KataError : the files do not fit each other, or the ledger cannot be read
     """
-    with connect(dsn) as connection:
+    with connect_reader(dsn) as connection:
         ledger = _read_ledger(connection)
         tree = read_tree(root or sql_root())
         migrations = []
         for number in sorted(ledger.keys() | {m.number for m in tree.migrations}):
             row = ledger.get(number)
             state, refusal = _compare(tree, ledger, number)
+            if state == "skipped" and not unmet(connection, tree.migrations[number - 1].up):
+                state = "pending"
             migrations.append(
                 MigrationState(
                     number,
@@ -229,7 +233,7 @@ def status(dsn: str, *, root: Path | None = None) -> Status:
 
 def drift(dsn: str) -> list[Drift]:
     """Return the functions, views and policies that are not as the runner left them."""
-    with connect(dsn) as connection:
+    with connect_reader(dsn) as connection:
         return functions.find_drift(connection)
 
 

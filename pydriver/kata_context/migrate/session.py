@@ -41,8 +41,31 @@ _SETTINGS = {
 
 
 @contextmanager
-def connect(dsn: str) -> Iterator[Connection]:
-    """Open a connection for reading; what Postgres refuses leaves as KataError."""
+def connect_reader(dsn: str) -> Iterator[Connection]:
+    """Open a connection that reads, in one transaction and thus one snapshot; a pooler is no hindrance.
+
+    Raises
+    ------
+    KataError : the server cannot be reached or is too old, or the role may not read the ledger
+    """
+    with _connect(dsn) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
+        with connection.transaction():
+            _configure(connection, local=True)
+            yield connection
+
+
+@contextmanager
+def _connect(dsn: str) -> Iterator[Connection]:
+    """Open a connection; what Postgres refuses leaves as KataError."""
+    try:
+        conninfo.conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        # What libpq says repeats the string, password and all.
+        raise KataError(
+            "the connection string is malformed", "write it as postgresql://user:password@host:port/database"
+        ) from None
     try:
         with closing(
             psycopg.connect(
@@ -56,11 +79,6 @@ def connect(dsn: str) -> Iterator[Connection]:
             if connection.info.server_version < OLDEST_SERVER * 10000:
                 version = connection.info.parameter_status("server_version")
                 raise KataError(f"PostgreSQL {version} is too old: {OLDEST_SERVER} or newer is needed")
-            for name, setting in _SETTINGS.items():
-                connection.execute(
-                    "select set_config(s.name, %s, false) from pg_catalog.pg_settings s where s.name = %s",
-                    (setting, name),
-                )
             yield connection
     except errors.InsufficientPrivilege as error:
         raise KataError(
@@ -68,6 +86,14 @@ def connect(dsn: str) -> Iterator[Connection]:
         ) from error
     except psycopg.Error as error:
         raise KataError(*explain(error)) from error
+
+
+def _configure(connection: Connection, *, local: bool) -> None:
+    for name, setting in _SETTINGS.items():
+        connection.execute(
+            "select set_config(s.name, %s, %s) from pg_catalog.pg_settings s where s.name = %s",
+            (setting, local, name),
+        )
 
 
 @contextmanager
@@ -80,11 +106,13 @@ def connect_runner(dsn: str, wait: float) -> Iterator[Connection]:
 
     Raises
     ------
-    KataError : a transaction pooler stands between, the server is a standby, the role lacks rights, another
-        runner took too long
+    KataError : as for reading; or a transaction pooler stands between, the server is a standby, the role
+        lacks rights, another runner took too long
     """
-    with connect(dsn) as connection:
+    with _connect(dsn) as connection:
+        # Before anything is set in a session that may belong to others.
         _refuse_transaction_pooler(connection, dsn)
+        _configure(connection, local=False)
         if value(connection, "select pg_is_in_recovery()"):
             raise KataError("the server is a read-only standby", "use the URL of the primary")
         _take_lock(connection, wait)
@@ -138,6 +166,8 @@ def explain(error: psycopg.Error, body: bytes = b"") -> tuple[str, str | None]:
 def naming(connection: Connection, file: SqlFile, outcome: str) -> Iterator[None]:
     """Name the file in errors of the transaction or savepoint inside, and who was in the way of its locks.
 
+    That is told by who holds locks on our tables, those first who began first.
+
     Parameters
     ----------
     outcome : what holds after a failure
@@ -148,17 +178,23 @@ def naming(connection: Connection, file: SqlFile, outcome: str) -> Iterator[None
         holders = value(
             connection,
             """
-            select string_agg(distinct format('process %s of %s, transaction open since %s', a.pid,
-              coalesce(nullif(a.application_name, ''), a.usename, 'somebody'),
-              coalesce(date_trunc('second', a.xact_start)::text, 'unknown')), '; ')
-            from pg_locks l
-            join pg_class c on c.oid = l.relation
-            join pg_namespace n on n.oid = c.relnamespace
-            join pg_stat_activity a on a.pid = l.pid
-            where l.granted
-              and l.pid <> pg_backend_pid()
-              and n.nspname in ('kata', 'kata_data')
-              and l.database = (select d.oid from pg_database d where d.datname = current_database())
+            select string_agg(h.holder, '; ')
+            from (
+              select format('process %s of %s, transaction open since %s', a.pid,
+                coalesce(nullif(a.application_name, ''), a.usename, 'somebody'),
+                coalesce(date_trunc('second', a.xact_start)::text, 'unknown')) as holder
+              from pg_stat_activity a
+              where a.pid <> pg_backend_pid()
+                and exists (
+                  select
+                  from pg_locks l
+                  join pg_class c on c.oid = l.relation
+                  join pg_namespace n on n.oid = c.relnamespace
+                  where l.pid = a.pid and l.granted and n.nspname in ('kata', 'kata_data')
+                    and l.database = (select d.oid from pg_database d where d.datname = current_database()))
+              order by a.xact_start
+              limit 3
+            ) h
             """,
         )
         raise KataError(
@@ -204,11 +240,15 @@ def unmet(
 
 
 def extension_path(file: SqlFile) -> str:
-    """Return an SQL expression for the search path of a file: the schemas of its extensions."""
+    """Return an SQL expression for the search path of a file: the schemas of its extensions, else none.
+
+    Temporary objects come last, so that a function may keep this path: `set search_path from current`.
+    """
     names = ", ".join(map(literal, file.extensions))
     return (
-        "(select coalesce(string_agg(distinct quote_ident(n.nspname), ', '), '') from pg_extension e "
-        f"join pg_namespace n on n.oid = e.extnamespace where e.extname = any (array[{names}]::name[]))"
+        "(select coalesce(string_agg(distinct quote_ident(n.nspname), ', ') || ', pg_temp', '') "
+        "from pg_extension e join pg_namespace n on n.oid = e.extnamespace "
+        f"where e.extname = any (array[{names}]::name[]))"
     )
 
 
@@ -275,7 +315,8 @@ def _refuse_transaction_pooler(connection: Connection, dsn: str) -> None:
     raise KataError(
         f"{given.get('host', 'localhost')}, port {given.get('port', 5432)}, is a pooler in transaction mode, "
         "and migrations need a session of their own",
-        f"use the URL of the server itself, as it sees itself postgresql://USER@{host}:{port}/{connection.info.dbname}",
+        "use the URL of the server itself, which calls itself "
+        f"postgresql://USER@{host}:{port}/{connection.info.dbname}",
     )
 
 

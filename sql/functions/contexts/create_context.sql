@@ -8,7 +8,7 @@ create or replace function kata.create_context(
   preset text default null,
   idempotency_key text default null
 ) returns uuid
-language plpgsql volatile security definer set search_path = ''
+language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
 as $$
 -- The arbiter of ON CONFLICT names columns, and cannot qualify them.
 #variable_conflict use_column

@@ -34,10 +34,15 @@ begin
 
   v_head.last_at := greatest(kata_data.clock(), v_head.last_at + interval '1 microsecond');
   foreach v_draft in array drafts loop
-    -- Plain text, which most messages are, needs no closer look.
-    if (v_draft.role in ('user', 'assistant', 'system') and octet_length(v_draft.content) <= 16777216 and coalesce(v_draft.token_count, 0) >= 0
-      and num_nonnulls(v_draft.tool_call_id, v_draft.tool_calls, v_draft.parts, v_draft.provider, v_draft.metadata, v_draft.token_source) = 0
-    ) is not true then
+    -- What most messages are needs no closer look: text, a tool's result, calls without text.
+    if (coalesce(v_draft.token_count, 0) >= 0
+      and num_nonnulls(v_draft.parts, v_draft.provider, v_draft.metadata, v_draft.token_source) = 0
+      and case
+        when v_draft.role in ('user', 'assistant', 'system', 'developer', 'tool') and v_draft.tool_calls is null
+          then octet_length(v_draft.content) <= 16777216 and (coalesce(v_draft.tool_call_id, '') <> '') = (v_draft.role = 'tool')
+        when v_draft.role = 'assistant' and v_draft.tool_call_id is null and v_draft.content is null
+          then v_draft.tool_calls <> '[]' and kata_data.tool_calls_fit(v_draft.tool_calls)
+      end) is not true then
       if kata_data.message_problem(v_draft) is not null then
         raise exception using
           errcode = 'KC004',
@@ -63,11 +68,10 @@ begin
         v_group := v_head.open_calls -> v_draft.tool_call_id;
         v_group_tokens := (v_head.open_groups -> v_group::text)::bigint + v_draft.token_count;
         v_head.open_calls := v_head.open_calls - v_draft.tool_call_id;
-        v_head.open_groups := case
-          when jsonb_path_exists(v_head.open_calls, '$.* ? (@ == $group)', jsonb_build_object('group', v_group))
-            then v_head.open_groups || jsonb_build_object(v_group, v_group_tokens)
-          else v_head.open_groups - v_group::text
-        end;
+        v_head.open_groups := kata_data.open_groups_after(v_head.open_groups, v_head.open_calls, v_group, v_group_tokens);
+        if v_group = v_head.oldest_open_group and not v_head.open_groups ? v_group::text then
+          v_head.oldest_open_group := kata_data.oldest_group(v_head.open_groups);
+        end if;
       elsif v_head.is_strict then
         raise exception using
           errcode = 'KC005',
@@ -78,6 +82,7 @@ begin
     elsif v_draft.tool_calls is not null and v_draft.tool_calls <> '[]' then
       v_head.open_calls := kata_data.open_calls_with(v_head.open_calls, v_draft.tool_calls, v_head.version);
       v_head.open_groups := v_head.open_groups || jsonb_build_object(v_head.version, v_draft.token_count);
+      v_head.oldest_open_group := coalesce(v_head.oldest_open_group, v_head.version);
     end if;
     if v_head.preamble_end is null and v_draft.role not in ('system', 'developer') then
       v_head.preamble_end := v_head.version - 1;
@@ -92,8 +97,7 @@ begin
       segment_id, version, tokens_through, group_version, created_at, oldest_open_group, group_tokens, token_count, pinned,
       role, token_source, digest, content, name, tool_call_id, tool_name, model, tool_calls, parts, provider, metadata)
     values (
-      append_batch.context_id, v_head.version, v_head.raw_tokens, v_group, v_head.last_at,
-      case when v_head.open_groups <> '{}' then kata_data.oldest_group(v_head.open_groups) end,
+      append_batch.context_id, v_head.version, v_head.raw_tokens, v_group, v_head.last_at, v_head.oldest_open_group,
       v_group_tokens, v_draft.token_count, coalesce(v_draft.pinned, false), v_draft.role, coalesce(v_draft.token_source, 'given'),
       v_head.last_digest, v_draft.content, v_draft.name, v_draft.tool_call_id, v_draft.tool_name, v_draft.model,
       v_draft.tool_calls, v_draft.parts, v_draft.provider, v_draft.metadata);
@@ -109,7 +113,8 @@ begin
       last_at = v_head.last_at,
       last_digest = v_head.last_digest,
       open_calls = v_head.open_calls,
-      open_groups = v_head.open_groups
+      open_groups = v_head.open_groups,
+      oldest_open_group = v_head.oldest_open_group
   where h.context_id = append_batch.context_id;
 
   last_version := v_head.version;
@@ -157,7 +162,8 @@ declare
   v_open jsonb := open_calls;
   v_id text;
 begin
-  for v_id in select c.call ->> 'id' from jsonb_array_elements(tool_calls) c(call) loop
+  for v_place in 0 .. jsonb_array_length(tool_calls) - 1 loop
+    v_id := tool_calls -> v_place ->> 'id';
     if v_open ? v_id then
       raise exception using
         errcode = 'KC004',
@@ -172,9 +178,26 @@ end
 $$;
 comment on function kata_data.open_calls_with(jsonb, jsonb, bigint) is 'The open calls after those of one more message. KC004 where an id is open already.';
 
-create or replace function kata_data.oldest_group(open_groups jsonb) returns bigint
+create or replace function kata_data.open_groups_after(open_groups jsonb, open_calls jsonb, group_version bigint, group_tokens bigint) returns jsonb
 language sql immutable
 as $$
-  select min(g.version::bigint) from jsonb_object_keys(open_groups) g(version)
+  select case
+    when jsonb_path_exists(open_calls, '$.* ? (@ == $group)', jsonb_build_object('group', group_version))
+      then open_groups || jsonb_build_object(group_version, group_tokens)
+    else open_groups - group_version::text
+  end
+$$;
+comment on function kata_data.open_groups_after(jsonb, jsonb, bigint, bigint) is
+'The open groups after a result of one of them: its new tokens, or, where open_calls has no call of it any more, without it.';
+
+create or replace function kata_data.oldest_group(open_groups jsonb) returns bigint
+language plpgsql immutable
+as $$
+begin
+  if open_groups = '{}' then
+    return null;
+  end if;
+  return (select min(g.version::bigint) from jsonb_object_keys(open_groups) g(version));
+end
 $$;
 comment on function kata_data.oldest_group(jsonb) is 'The oldest of the groups with an open call.';

@@ -17,6 +17,7 @@ create or replace function kata_data.select_window(
   stable_step integer,
   tokenizer text,
   tokens_factor double precision,
+  mean_tokens bigint,
   out versions int8multirange,
   out pinned_groups bigint[],
   out newest_group bigint,
@@ -31,7 +32,10 @@ declare
   v_through_before bigint;
   v_low bigint;
   v_reach bigint;
-  v_rest record;
+  v_start bigint;
+  v_results bigint[];
+  v_result_groups bigint[];
+  v_candidates bigint[];
 begin
   preamble_end := least(coalesce(preamble_end, at), at);
   select m.group_version, m.tokens_through into newest_group, v_through
@@ -63,8 +67,9 @@ begin
     return;
   end if;
 
-  -- As many of the newest versions as hold the budget, by running totals: the start cannot lie below.
-  v_reach := 16;
+  -- As many of the newest versions as hold the budget, by running totals: the start cannot lie below. The first guess is not
+  -- to cost much where the newest messages are much longer than most.
+  v_reach := least(16 + budget / coalesce(tokens_factor, 1) / greatest(mean_tokens, 1) * 1.2, 1000);
   loop
     exit when at - v_reach <= preamble_end;
     select m.tokens_through into v_through_before
@@ -78,60 +83,61 @@ begin
   end loop;
   loop
     v_low := greatest(at - v_reach, preamble_end) + 1;
-    with message as materialized (
-      select m.version, m.group_version, m.tokens_through, m.token_count,
-        case
-          when m.group_version = any (v_promised) then 0
-          when m.version < max(m.version) over (partition by m.group_version) then 0
-          -- More than any budget is enough; integers add up faster.
-          when tokenizer is null then least(coalesce(m.group_tokens, m.token_count), 2147483647)::integer
-          else least(kata_data.group_tokens_in(select_window.context_id, m.group_version, at, tokenizer, tokens_factor), 2147483647)::integer
-        end as cost
-      from kata_data.segments(select_window.context_id, v_low, at) s
-      cross join lateral (
-        select m.version, m.group_version, m.tokens_through, m.token_count, m.group_tokens
-        from kata_data.message m
-        where m.segment_id = s.segment_id
-          and m.version between s.first_version and s.last_version
-        offset 0
-      ) m
-    ),
-    fitting as materialized (
-      select f.version, f.group_version, f.tokens_through, f.token_count
+    select
+      min(f.version),
+      array_agg(f.version) filter (where f.group_version < f.version),
+      array_agg(f.group_version) filter (where f.group_version < f.version),
+      array_agg(f.group_version) filter (
+        where (f.tokens_through + stable_step - 1) / nullif(stable_step, 0)
+          > (f.tokens_through - f.token_count + stable_step - 1) / nullif(stable_step, 0))
+    into v_start, v_results, v_result_groups, v_candidates
+    from (
+      select m.version, m.group_version, m.tokens_through, m.token_count, sum(m.cost) over (order by m.version desc) as paid
       from (
-        select m.version, m.group_version, m.tokens_through, m.token_count, sum(m.cost) over (order by m.version desc) as paid
-        from message m
-      ) f
-      where f.paid <= v_left
-    )
-    select l.version as lowest, s.version as start,
-      array(select f.group_version from fitting f where f.version >= s.version and f.group_version < s.version) as spanning
-    into v_rest
-    from (select min(f.version) from fitting f) l(version)
-    cross join lateral (
-      select coalesce(
-        (select min(f.group_version)
-         from fitting f
-         where l.version > select_window.preamble_end + 1
-           and f.group_version >= l.version
-           and (f.tokens_through + stable_step - 1) / nullif(stable_step, 0)
-             > (f.tokens_through - f.token_count + stable_step - 1) / nullif(stable_step, 0)),
-        l.version)
-    ) s(version);
+        select m.version, m.group_version, m.tokens_through, m.token_count,
+          case
+            when m.group_version = any (v_promised) then 0
+            when m.version < max(m.version) over (partition by m.group_version) then 0
+            -- More than any budget is enough; integers add up faster.
+            when tokenizer is null then least(coalesce(m.group_tokens, m.token_count), 2147483647)::integer
+            else least(kata_data.group_tokens_in(select_window.context_id, m.group_version, at, tokenizer, tokens_factor), 2147483647)::integer
+          end as cost
+        from kata_data.segments(select_window.context_id, v_low, at) s
+        cross join lateral (
+          select m.version, m.group_version, m.tokens_through, m.token_count, m.group_tokens
+          from kata_data.message m
+          where m.segment_id = s.segment_id
+            and m.version between s.first_version and s.last_version
+          offset 0
+        ) m
+      ) m
+    ) f
+    where f.paid <= v_left;
     -- Counts in another tokenizer may differ from what the running totals promise.
-    exit when v_rest.lowest > v_low or v_low = preamble_end + 1;
+    exit when v_start > v_low or v_low = preamble_end + 1;
     v_reach := v_reach * 4;
   end loop;
-  if v_rest.start is not null then
-    versions := versions + int8multirange(int8range(v_rest.start, at + 1));
+
+  if stable_step > 0 and v_start > preamble_end + 1 then
+    v_start := coalesce((select min(c.version) from unnest(v_candidates) c(version) where c.version >= v_start), v_start);
   end if;
-  if v_rest.spanning <> '{}' then
-    versions := versions + kata_data.group_members(context_id, v_rest.spanning, at);
+  if v_start is not null then
+    versions := versions + int8multirange(int8range(v_start, at + 1));
+  end if;
+  if v_result_groups is not null then
+    v_result_groups := array(
+      select r.group_version
+      from unnest(v_results, v_result_groups) r(version, group_version)
+      where r.version >= v_start and r.group_version < v_start);
+    if v_result_groups <> '{}' then
+      versions := versions + kata_data.group_members(context_id, v_result_groups, at);
+    end if;
   end if;
 end
 $$;
-comment on function kata_data.select_window(uuid, bigint, integer, bigint, integer, text, double precision) is
+comment on function kata_data.select_window(uuid, bigint, integer, bigint, integer, text, double precision, bigint) is
 'The versions of a window as of a version above 0, and what of them was promised. preamble_end: as the head has it. tokenizer: null for the context''s own.
+mean_tokens: of the messages of the context.
 Cost: O(log n + window + pins + fork depth).';
 
 create or replace function kata_data.tokens_in(message kata_data.message, tokenizer text, tokens_factor double precision) returns integer

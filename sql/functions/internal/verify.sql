@@ -118,11 +118,7 @@ begin
         v_group := v_open_calls -> v_row.tool_call_id;
         v_group_tokens := (v_open_groups -> v_group::text)::bigint + v_row.token_count;
         v_open_calls := v_open_calls - v_row.tool_call_id;
-        v_open_groups := case
-          when jsonb_path_exists(v_open_calls, '$.* ? (@ == $group)', jsonb_build_object('group', v_group))
-            then v_open_groups || jsonb_build_object(v_group, v_group_tokens)
-          else v_open_groups - v_group::text
-        end;
+        v_open_groups := kata_data.open_groups_after(v_open_groups, v_open_calls, v_group, v_group_tokens);
       elsif kata_data.has_elements(v_row.tool_calls) then
         v_open_calls := v_open_calls || (
           select jsonb_object_agg(c.call ->> 'id', v_row.version) from jsonb_array_elements(v_row.tool_calls) c(call));
@@ -174,7 +170,8 @@ begin
       v_head.message_count, v_head.raw_tokens, v_head.view_tokens, v_head.content_version, coalesce(v_head.preamble_end::text, 'null'),
       v_next - 1, v_through, v_through, v_next - 1, coalesce(v_preamble_end::text, 'null'));
   end if;
-  if (v_head.open_calls, v_head.open_groups) is distinct from (v_open_calls, v_open_groups) then
+  if (v_head.open_calls, v_head.open_groups, v_head.oldest_open_group)
+    is distinct from (v_open_calls, v_open_groups, kata_data.oldest_group(v_open_groups)) then
     return query select null::bigint, 'open calls', format('Stored: %s; recomputed: %s.', v_head.open_calls, v_open_calls);
   end if;
   if v_head.last_digest <> v_digest then

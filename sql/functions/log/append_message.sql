@@ -18,7 +18,7 @@ create or replace function kata.append_message(
   provider jsonb default null,
   token_source text default null
 ) returns bigint
-language plpgsql volatile security definer set search_path = ''
+language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
 as $$
 begin
   -- The columns of a draft that a caller gives, in the order of the table.

@@ -38,7 +38,8 @@ begin
   if v_context.at = 0 then
     return;
   end if;
-  v_window := kata_data.select_window(context_id, v_context.preamble_end, budget, v_context.at, stable_step, v_tokenizer, v_factor);
+  v_window := kata_data.select_window(context_id, v_context.preamble_end, budget, v_context.at, stable_step, v_tokenizer, v_factor,
+    v_context.raw_tokens / greatest(v_context.message_count, 1));
   return query
   select (row_number() over w)::integer, m.version, m.version, m.role, m.content, m.shown_tokens, sum(m.shown_tokens) over w,
     case
