@@ -298,5 +298,6 @@ def test_a_call_planned_when_there_were_few_contexts_costs_the_same_when_there_a
             """
         )
         after = least_costs()
-    grown = {name: (before[name], after[name]) for name in CALLS if after[name] > before[name] + 15}
+    # Creating a context descends a dozen indexes, each of which may have a level more now.
+    grown = {name: (before[name], after[name]) for name in CALLS if after[name] > before[name] + 20}
     assert not grown

@@ -566,6 +566,9 @@ def test_a_role_that_may_not_act_as_the_owner_is_told_which_grant_it_lacks(clust
     said = refusal(migrate.up, dsn)
     assert 'role "stranger" may not act as kata_owner and kata_eraser' in said
     assert 'grant kata_owner, kata_eraser to "stranger" with inherit true, set true' in said
+    said = refusal(migrate.status, cluster.url("of_admin", "stranger"))
+    assert "permission denied" in said
+    assert "use the role that installed Kata Context" in said
     said = refusal(migrate.up, cluster.url("of_admin", "stranger"))
     assert 'role "stranger" may not act as kata_owner' in said
     cluster.execute(said.partition("superuser: ")[2])
@@ -603,6 +606,12 @@ def test_a_server_that_is_too_old_is_refused_in_one_line(
     monkeypatch.setattr(session, "OLDEST_SERVER", 99)
     with pytest.raises(KataError, match=r"^PostgreSQL 1\d\.\d+ is too old: 99 or newer is needed$"):
         migrate.up(empty_database)
+
+
+def test_a_malformed_connection_string_is_not_repeated() -> None:
+    said = refusal(migrate.up, "postgresql//me:secret@host/database")
+    assert said.startswith("the connection string is malformed")
+    assert "secret" not in said
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 -- kata: destructive
--- Removes the schemas. The roles belong to the cluster: each goes only if no other database uses it.
+-- Removes the schemas. The roles belong to the cluster: they go only if no other database uses them.
 
 drop table kata_data.function_file;
 drop table kata_data.migration;
@@ -10,17 +10,12 @@ set local role kata_owner;
 alter default privileges grant execute on functions to public;
 reset role;
 
+-- All or none: a role that owns nothing here may still be granted to somebody elsewhere.
 do $$
-declare
-  v_role text;
 begin
-  foreach v_role in array array['kata_service', 'kata_admin', 'kata_writer', 'kata_reader', 'kata_eraser', 'kata_owner'] loop
-    begin
-      execute format('drop role %I', v_role);
-    exception
-      when dependent_objects_still_exist or insufficient_privilege then
-        raise notice 'role % stays: other objects depend on it', v_role;
-    end;
-  end loop;
+  drop role kata_service, kata_admin, kata_writer, kata_reader, kata_eraser, kata_owner;
+exception
+  when dependent_objects_still_exist or insufficient_privilege then
+    raise notice 'the roles stay: other objects depend on them';
 end
 $$;

@@ -70,4 +70,4 @@ create table kata_data.function_file (
   definition_checksum text not null,
   applied_at timestamptz not null default clock_timestamp()
 );
-comment on table kata_data.function_file is 'The function files as last applied, with the SHA-256 of the file and of what Postgres made of it: an unchanged file is not touched, a function changed behind our back is seen.';
+comment on table kata_data.function_file is 'The function files as last applied, with the SHA-256 of the file, what it defines, and the SHA-256 of each of these as Postgres has it: an unchanged file is not touched, a function changed behind our back is seen.';

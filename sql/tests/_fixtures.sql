@@ -78,7 +78,8 @@ begin
   select v_context_id, fork.at + 1, 9223372036854775807, v_context_id;
 
   insert into kata_data.head (
-    context_id, version, message_count, raw_tokens, view_tokens, content_version, preamble_end, last_at, last_digest, open_calls, open_groups)
+    context_id, tenant, tokenizer, is_strict, notifies, version, message_count, raw_tokens, view_tokens, content_version, preamble_end, last_at,
+    last_digest, open_calls, open_groups, oldest_open_group)
   with path as (
     select m.* from kata_data.path_messages(fixture.id(parent), int8multirange(int8range(1, fork.at + 1))) m
   ),
@@ -91,7 +92,7 @@ begin
   last_message as (
     select m.tokens_through, m.created_at, m.digest from path m where m.version = fork.at
   )
-  select v_context_id, fork.at, fork.at, coalesce(l.tokens_through, 0), coalesce(l.tokens_through, 0), fork.at,
+  select v_context_id, c.tenant, c.tokenizer, p.is_strict, p.notifies, fork.at, fork.at, coalesce(l.tokens_through, 0), coalesce(l.tokens_through, 0), fork.at,
     (select min(m.version) - 1 from path m where m.role not in ('system', 'developer')),
     coalesce(l.created_at, '-infinity'), coalesce(l.digest, kata_data.first_digest(c.family_id)),
     coalesce((select jsonb_object_agg(o.id, o.version) from open_call o), '{}'),
@@ -102,8 +103,10 @@ begin
         from path m
         where m.group_version in (select o.version from open_call o)
         group by m.group_version
-      ) g), '{}')
+      ) g), '{}'),
+    (select min(o.version) from open_call o)
   from kata_data.context c
+  join kata_data.head p on p.context_id = c.parent_id
   left join last_message l on true
   where c.context_id = v_context_id;
   return v_context_id;

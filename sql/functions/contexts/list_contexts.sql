@@ -33,8 +33,13 @@ begin
   end if;
   return query
   select r.*
-  from kata_data.context_row r
-  where r.context_id = any (v_page)
+  from unnest(v_page) p(context_id)
+  cross join lateral (
+    select r.*
+    from kata_data.context_row r
+    where r.context_id = p.context_id
+    offset 0
+  ) r
   order by r.context_id desc;
 end
 $$;

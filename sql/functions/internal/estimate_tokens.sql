@@ -116,20 +116,20 @@ begin
     v_space_after_space := bit_count(v_spaces);
     v_space_after_two := bit_count(v_spaces & (v_space >> 16));
 
-    v_prose := 2379
-      + 146 * v_letter_count + 779 * v_start_count - 653 * v_start_after_mark
-      + 280 * v_upper_count + 120 * v_upper_after_letter - 409 * v_upper_after_upper
-      + 868 * v_digit_count - 522 * v_digit_after_digit - 454 * v_digit_after_space
-      + 1095 * v_mark_count - 1021 * v_mark_after_mark - 44 * v_mark_after_three
-      + 1290 * v_control_count - 954 * v_control_after_control - 1155 * v_control_after_mark
-      + 299 * v_space_count + 734 * v_space_after_space - 1007 * v_space_after_two;
-    v_dense := 2505
-      + 71 * v_letter_count + 785 * v_start_count + 127 * v_start_after_mark
-      - 26 * v_upper_count + 1755 * v_upper_after_letter - 1439 * v_upper_after_upper
-      + 1737 * v_digit_count - 1629 * v_digit_after_digit + 2344 * v_digit_after_space
-      + 181 * v_mark_count + 909 * v_mark_after_mark - 1287 * v_mark_after_three
-      + 1790 * v_control_count - 1646 * v_control_after_control - 25 * v_control_after_mark
-      - 279 * v_space_count + 851 * v_space_after_space - 568 * v_space_after_two;
+    v_prose := 2093
+      + 172 * v_letter_count + 564 * v_start_count - 372 * v_start_after_mark
+      + 340 * v_upper_count + 633 * v_upper_after_letter - 972 * v_upper_after_upper
+      + 958 * v_digit_count - 588 * v_digit_after_digit - 462 * v_digit_after_space
+      + 1007 * v_mark_count - 990 * v_mark_after_mark + 519 * v_mark_after_three
+      + 1381 * v_control_count - 1107 * v_control_after_control - 1562 * v_control_after_mark
+      + 144 * v_space_count + 1357 * v_space_after_space - 1485 * v_space_after_two;
+    v_dense := 1753
+      + 79 * v_letter_count + 1088 * v_start_count - 308 * v_start_after_mark
+      - 123 * v_upper_count + 1958 * v_upper_after_letter - 1556 * v_upper_after_upper
+      + 1542 * v_digit_count - 1608 * v_digit_after_digit + 1934 * v_digit_after_space
+      + 406 * v_mark_count + 389 * v_mark_after_mark - 734 * v_mark_after_three
+      + 1919 * v_control_count - 1699 * v_control_after_control - 417 * v_control_after_mark
+      - 189 * v_space_count + 1607 * v_space_after_space - 1418 * v_space_after_two;
 
     if bit_count(v_bits & v_mask) > 0 then
       v_lead := v_bits & (v_bits << 1) & v_mask;
@@ -143,11 +143,11 @@ begin
       v_hangul_count := bit_count(v_three & v_bit3 & (v_bit2 # v_bit1));
       v_wide_count := bit_count(v_three & v_bit3 & v_bit2 & v_bit1 & v_bit0);
       v_prose := v_prose
-        + 405 * v_lead_count + 427 * v_accent_count + 540 * v_three_count + 1364 * v_four_count
-        - 3000 * v_indic_count - 136 * v_kana_count - 109 * v_hangul_count + 575 * v_wide_count;
+        + 435 * v_lead_count + 337 * v_accent_count + 510 * v_three_count + 1986 * v_four_count
+        - 3000 * v_indic_count - 164 * v_kana_count - 59 * v_hangul_count - 390 * v_wide_count;
       v_dense := v_dense
-        + 496 * v_lead_count + 712 * v_accent_count + 316 * v_three_count + 2152 * v_four_count
-        - 297 * v_indic_count - 3000 * v_kana_count - 3000 * v_hangul_count + 1775 * v_wide_count;
+        + 473 * v_lead_count + 133 * v_accent_count + 261 * v_three_count + 2103 * v_four_count
+        - 240 * v_indic_count - 3000 * v_kana_count - 3000 * v_hangul_count + 1804 * v_wide_count;
     end if;
 
     v_total := v_total + greatest(v_prose, v_dense, 0);

@@ -1,0 +1,283 @@
+-- A window is what the model should see within a budget: the promises always, then whole groups, newest first, until one does not fit.
+
+begin;
+select plan(0);
+
+create function pg_temp.reasons(context text, budget integer, at bigint default null) returns text
+language sql
+as $$
+  select string_agg(w.version || ' ' || w.reason, ', ' order by w.ordinal) from kata."window"(fixture.id(context), budget, at) w
+$$;
+create function pg_temp.over(context text, budget integer) returns boolean[]
+language sql
+as $$
+  select array_agg(distinct w.over_budget) from kata."window"(fixture.id(context), budget) w
+$$;
+
+-- Budgets
+
+select fixture.context('plain') as plain \gset
+select fixture.talk('plain', 'system 10, user 20, assistant 30, user 40');
+select is(fixture.view('plain', 100), '{1,2,3,4}', 'a budget of exactly the sum holds everything');
+select is(fixture.view('plain', 1000), '{1,2,3,4}', 'a budget above the sum holds everything');
+select is(fixture.view('plain', 2147483647), '{1,2,3,4}', 'the greatest budget holds everything');
+select is(fixture.view('plain', 99), '{1,3,4}', 'one token less leaves the oldest out, but not the preamble');
+select is(fixture.view('plain', 80), '{1,3,4}', 'a budget of exactly what is shown is enough');
+select is(fixture.view('plain', 79), '{1,4}', 'one token less than the next group leaves it out');
+select is(fixture.view('plain', 50), '{1,4}', 'a budget of exactly the promises holds the promises');
+select is(pg_temp.over('plain', 50), '{f}', 'promises that just fit are not over budget');
+select is(fixture.view('plain', 49), '{1,4}', 'the promises come even over budget');
+select is(pg_temp.over('plain', 49), '{t}', 'promises over budget say so, every row');
+select is(fixture.view('plain', 1), '{1,4}', 'the least budget shows the promises');
+select is(pg_temp.over('plain', 100), '{f}', 'what fits is not over budget');
+select results_eq(
+  format('select ordinal, version, "position", role, content, token_count, running_tokens, reason, over_budget, kind, group_version from kata."window"(%L, 80)', :'plain'),
+  $$values (1, 1::bigint, 1::bigint, 'system', 'system 10', 10, 10::bigint, 'preamble', false, 'message', 1::bigint),
+    (2, 3, 3, 'assistant', 'assistant 30', 30, 40, 'recent', false, 'message', 3), (3, 4, 4, 'user', 'user 40', 40, 80, 'newest', false, 'message', 4)$$,
+  'rows come in reading order, numbered, with their running total and their reason');
+select results_eq(
+  format('select w.version, w.role, w.content, w.tool_call_id, w.tool_name, w.tool_calls, w.model, w.metadata, w.created_at, w.name, w.parts, w.provider, w.group_version from kata."window"(%L, 100) w', :'plain'),
+  format('select m.version, m.role, m.content, m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at, m.name, m.parts, m.provider, m.group_version from kata.messages(%L) m', :'plain'),
+  'a row of a window is the message as it is listed');
+select is((select string_agg(w::text, E'\n') from kata."window"(:'plain', 80) w), (select string_agg(w::text, E'\n') from kata."window"(:'plain', 80) w), 'the same question has the same answer');
+select throws_ok(format('select kata."window"(%L, %s)', :'plain', b.budget), 'KC017', null, 'this is no budget: ' || b.budget) from (values ('0'), ('-1'), ('null')) b(budget);
+select throws_ok(format('select kata."window"(%L, %L)', :'plain', 'abc'), '22P02', null, 'a budget is a number');
+select results_eq(
+  format('select * from fixture.error($q$select kata."window"(%L, 0)$q$)', :'plain'),
+  $$values ('KC017', 'budget must be a positive number of tokens', 'It is 0.', 'Pass how many tokens the messages may take, for example 8000.')$$,
+  'a budget of nothing is refused with advice');
+select throws_ok($$select kata."window"('00000000-0000-7000-8000-000000000000', 10)$$, 'KC001', null, 'an unknown context has no window');
+
+select fixture.context('empty') as empty \gset
+select is_empty(format('select kata."window"(%L, 100)', :'empty'), 'an empty context has an empty window');
+select throws_ok(format('select kata."window"(%L, 0)', :'empty'), 'KC017', null, 'an empty context needs a budget all the same');
+select throws_ok(format($$select kata."window"(%L, 100, tokenizer => 'abacus')$$, :'empty'), 'KC017', null, 'an empty context needs a known tokenizer all the same');
+
+select fixture.context('alone') as alone \gset
+select fixture.talk('alone', 'user 100');
+select is(pg_temp.reasons('alone', 100), '1 newest', 'a message alone is the newest');
+select is(pg_temp.over('alone', 99), '{t}', 'a message alone comes over budget');
+
+select fixture.context('stop') as stop \gset
+select fixture.talk('stop', 'user 1, user 50, user 1, user 1');
+select is(fixture.view('stop', 10), '{3,4}', 'nothing older comes after the first group that does not fit');
+select fixture.context('free') as free \gset
+select fixture.talk('free', 'user 5, user 0, user 0, user 5');
+select is(fixture.view('free', 5), '{2,3,4}', 'messages of no tokens always fit');
+
+-- Groups
+
+select fixture.context('tools') as tools \gset
+select fixture.talk('tools', 'user 5, assistant 10 calls a, user 7, tool 20 answers a, user 3');
+select is(fixture.view('tools', 45), '{1,2,3,4,5}', 'everything fits, groups or not');
+select is(fixture.view('tools', 44), '{2,3,4,5}', 'the oldest group goes first');
+select is(fixture.view('tools', 40), '{2,3,4,5}', 'a message between a call and its result is a group of its own');
+select is(fixture.view('tools', 39), '{2,4,5}', 'a group is kept whole while what stands in it goes');
+select is(fixture.view('tools', 33), '{2,4,5}', 'a budget of exactly the group holds it');
+select is(fixture.view('tools', 32), '{5}', 'a group that does not fit goes whole, and all before its newest message');
+select is(fixture.view('tools', 40, 4), '{2,3,4}', 'as of its result a group is the newest');
+select is(pg_temp.reasons('tools', 37, 4), '2 newest, 3 recent, 4 newest', 'the newest group is an assistant''s message with its results');
+select is(fixture.view('tools', 29, 4), '{2,4}', 'the newest group comes whole over budget');
+select is(fixture.view('tools', 17, 3), '{2,3}', 'a call that is not answered yet is a group without result');
+
+select fixture.context('batch') as batch \gset
+select fixture.talk('batch', 'user 1, assistant 10 calls a b c, tool 20 answers b, tool 30 answers a, tool 40 answers c, assistant 5');
+select is(fixture.view('batch', 106), '{1,2,3,4,5,6}', 'parallel calls come with all their results');
+select is(fixture.view('batch', 105), '{2,3,4,5,6}', 'parallel calls with results are one unit');
+select is(fixture.view('batch', 104), '{6}', 'parallel calls are not cut apart');
+select is(fixture.view('batch', 31, 3), '{1,2,3}', 'parallel calls that are half answered come with what there is');
+select is(fixture.view('batch', 30, 3), '{2,3}', 'half answered calls are the newest group');
+select is(fixture.view('batch', 29, 3), '{2,3}', 'half answered calls come over budget');
+
+select fixture.context('woven') as woven \gset
+select fixture.talk('woven', 'system 1, user 2, assistant 4 calls a b, assistant 8 calls c, tool 16 answers c, user 32, tool 64 answers a, assistant 128 calls d, tool 256 answers b, tool 512 answers d, user 1024');
+select is(fixture.view('woven', 2047), '{1,2,3,4,5,6,7,8,9,10,11}', 'woven groups all fit');
+select is(fixture.view('woven', 2044), '{1,3,4,5,6,7,8,9,10,11}', 'of woven groups the one with the oldest end goes first');
+select is(fixture.view('woven', 2021), '{1,3,6,7,8,9,10,11}', 'then the next, though another began earlier');
+select is(fixture.view('woven', 1989), '{1,3,7,8,9,10,11}', 'a group reaches back over what is left out');
+select is(fixture.view('woven', 1665), '{1,8,10,11}', 'the group with the newest end stays longest');
+select is(fixture.view('woven', 1664), '{1,11}', 'in the end only promises stay');
+create function pg_temp.broken_windows(context text) returns text
+language sql
+as $$
+  select string_agg(format('budget %s at %s', b.budget, a.at), ', ')
+  from generate_series(1, (select g.version from kata.get_context(fixture.id(context)) g)) a(at)
+  cross join generate_series(1, 2100, 13) b(budget)
+  cross join lateral (
+    select sum(w.token_count) as tokens, bool_or(w.over_budget) as over, bool_or(w.reason = 'recent') as rest, array_agg(w.version) as versions, max(w.running_tokens) as running
+    from kata."window"(fixture.id(context), b.budget, a.at) w
+  ) w
+  where (w.tokens > b.budget) <> w.over
+    or w.over and w.rest
+    or w.tokens <> w.running
+    or exists (
+      select from kata.messages(fixture.id(context), at => a.at) m
+      where (m.version = any (w.versions)) <> (m.group_version = any (w.versions)))
+$$;
+select is(pg_temp.broken_windows('woven'), null, 'at no budget and no version does a window split a group, lie about its sum or show more than promises over budget');
+
+-- Preamble
+
+select fixture.context('rules') as rules \gset
+select fixture.talk('rules', 'system 10, developer 20, user 5, system 7, developer 3, assistant 1');
+select is(pg_temp.reasons('rules', 46), '1 preamble, 2 preamble, 3 recent, 4 recent, 5 recent, 6 newest', 'system and developer messages before anybody speaks are the preamble, later ones are ordinary');
+select is(fixture.view('rules', 31), '{1,2,6}', 'the preamble stays, a later system message goes');
+select is(pg_temp.reasons('rules', 30), '1 preamble, 2 preamble, 6 newest', 'the preamble comes over budget');
+select is(pg_temp.reasons('rules', 100, 2), '1 preamble, 2 preamble', 'the newest message of the preamble is preamble');
+select is(pg_temp.reasons('rules', 100, 1), '1 preamble', 'as of an earlier version the preamble is what was there');
+select fixture.context('only rules');
+select fixture.talk('only rules', 'system 10, system 10');
+select is(pg_temp.reasons('only rules', 5), '1 preamble, 2 preamble', 'a context of nothing but rules is all preamble');
+select is(pg_temp.over('only rules', 19), '{t}', 'a preamble alone may be over budget');
+select fixture.context('no rules');
+select fixture.talk('no rules', 'user 10, system 10, user 10');
+select is(pg_temp.reasons('no rules', 20), '2 recent, 3 newest', 'a system message after a user is not preamble');
+
+-- Pins
+
+select fixture.context('pins') as pins \gset
+select fixture.talk('pins', 'system 1, user 2 pinned, assistant 4, assistant 8 calls a, tool 16 answers a pinned, user 32, user 64');
+select is(pg_temp.reasons('pins', 1000), '1 preamble, 2 pinned, 3 recent, 4 pinned, 5 pinned, 6 recent, 7 newest', 'a pin holds its whole group');
+select is(fixture.view('pins', 122), '{1,2,4,5,6,7}', 'what is promised and what fits');
+select is(fixture.view('pins', 91), '{1,2,4,5,7}', 'pins come when nothing else fits');
+select is(pg_temp.over('pins', 91), '{f}', 'pins that just fit are not over budget');
+select is(fixture.view('pins', 90), '{1,2,4,5,7}', 'pins come over budget');
+select is(pg_temp.over('pins', 90), '{t}', 'pins over budget say so');
+select is(fixture.view('pins', 127), '{1,2,3,4,5,6,7}', 'pins are not paid twice');
+select is(fixture.view('pins', 4, 3), '{1,2,3}', 'a pin that comes later is not in force yet');
+select is(pg_temp.reasons('pins', 100, 4), '1 preamble, 2 pinned, 3 recent, 4 newest', 'a call is pinned from when its pinned result is there');
+select is(pg_temp.reasons('pins', 100, 2), '1 preamble, 2 pinned', 'a newest message that is pinned counts as pinned');
+select fixture.context('pinned rule');
+select fixture.talk('pinned rule', 'system 1 pinned, user 1');
+select is(pg_temp.reasons('pinned rule', 10), '1 preamble, 2 newest', 'a pinned message of the preamble counts as preamble');
+select fixture.context('pinned pending');
+select fixture.talk('pinned pending', 'user 1, assistant 5 calls a b pinned, user 1, user 1');
+select is(fixture.view('pinned pending', 6), '{2,4}', 'a pinned call may be open');
+select fixture.talk('pinned pending', 'tool 9 answers b, user 1');
+select is(fixture.view('pinned pending', 15), '{2,5,6}', 'a result comes into the pinned group of its call');
+
+-- Past versions
+
+select is(fixture.view('plain', 60, 3), '{1,2,3}', 'as of a version later messages are not there');
+select is(fixture.view('plain', 59, 3), '{1,3}', 'as of a version the budget cuts as it did then');
+select is_empty(format('select kata."window"(%L, 100, 0)', :'plain'), 'as of version 0 the window is empty');
+select is(fixture.view('plain', 100, 4), fixture.view('plain', 100), 'as of the head the window is that of now');
+select throws_ok(format('select kata."window"(%L, 100, %s)', :'plain', a.at), 'KC002', null, 'there is no window as of version ' || a.at) from (values (5), (-1)) a(at);
+create temporary table before_append as
+  select a.at, b.budget, s.step, fixture.view('woven', b.budget, a.at, s.step) as versions
+  from generate_series(0, 11) a(at), generate_series(50, 2050, 100) b(budget), (values (0), (40)) s(step);
+select fixture.talk('woven', 'user 5 pinned, assistant 1, system 3');
+select is_empty($$select from before_append b where fixture.view('woven', b.budget, b.at, b.step) is distinct from b.versions$$, 'what is appended later changes no window as of a version');
+
+-- Stable starts
+
+select fixture.context('stable') as stable \gset
+select fixture.talk('stable', (select string_agg('user 10', ', ') from generate_series(1, 12)));
+select is(fixture.view('stable', 50, a.at, 20), a.versions::bigint[], format('with a step of 20 the start stands still: version %s', a.at))
+from (values (4, '{1,2,3,4}'), (5, '{1,2,3,4,5}'), (6, '{3,4,5,6}'), (7, '{3,4,5,6,7}'), (8, '{5,6,7,8}'), (9, '{5,6,7,8,9}'), (10, '{7,8,9,10}'), (11, '{7,8,9,10,11}')) a(at, versions);
+select is(fixture.view('stable', 50, 10), '{6,7,8,9,10}', 'without a step the window is as long as it can be');
+select is(fixture.view('stable', 50, 10, 0), '{6,7,8,9,10}', 'a step of 0 is none');
+select is(fixture.view('stable', 120, null, 20), '{1,2,3,4,5,6,7,8,9,10,11,12}', 'where everything fits the step has no effect');
+select lives_ok($$select fixture.view('stable', 50, null, 49)$$, 'a step may be one less than the budget');
+select throws_ok(format($$select fixture.view('stable', 50, null, %s)$$, s.step), 'KC017', null, 'a step of this size is refused: ' || s.step) from (values ('50'), ('51'), ('-1'), ('null')) s(step);
+select lives_ok($$select fixture.view('stable', 50)$$, 'no step need be given');
+select results_eq(
+  $$select * from fixture.error($q$select fixture.view('stable', 50, null, 50)$q$)$$,
+  $$values ('KC017', 'stable_step must be smaller than the budget', 'It is 50, the budget is 50.', 'Pass a fraction of the budget, a quarter for example, or 0 for none.')$$,
+  'a step that is too large is refused with advice');
+
+select fixture.context('replay') as replay \gset
+select fixture.talk('replay', 'system 30');
+select fixture.talk('replay', (select string_agg(
+  case i % 7
+    when 3 then format('assistant %s calls c%s', 3 + i % 5, i)
+    when 5 then format('tool %s answers c%s', 11 + i % 17, i - 2)
+    else format('user %s', 1 + i * 7 % 23)
+  end, ', ' order by i) from generate_series(1, 118) i));
+create temporary table replay as
+  select s.step, a.at, fixture.view('replay', 300, a.at, s.step) as versions
+  from generate_series(1, 119) a(at), (values (20), (75), (150), (299)) s(step);
+select is_empty(
+  $$select from replay r join replay n on n.step = r.step and n.at = r.at + 1 and n.versions[2] = r.versions[2] and r.at > 1
+    where n.versions[1:cardinality(r.versions)] <> r.versions$$,
+  'as long as the start does not move the next window begins with this one');
+select is_empty(
+  format($$select r.step
+    from (select r.step, r.versions[2] is distinct from lag(r.versions[2]) over (partition by r.step order by r.at) as moves from replay r where r.at > 1) r
+    group by r.step
+    having count(*) filter (where r.moves) - 1 > (select raw_tokens from kata.usage(%L)) / r.step + 1$$, :'replay'),
+  'over a replay the start moves at most once a step');
+select is_empty(
+  $$select from replay r where not r.at = any (r.versions)$$,
+  'the newest message is in every window');
+select is_empty(
+  format($$select from replay r
+    cross join lateral (select sum(w.token_count) as tokens, bool_or(w.over_budget) as over from kata."window"(%L, 300, r.at, r.step) w) w
+    where w.tokens > 300 or w.over$$, :'replay'),
+  'a stable window keeps its budget');
+select is_empty(
+  format($$select from replay r join kata.messages(%L, max_rows => 1000) m on m.version <= r.at
+    where (m.version = any (r.versions)) <> (m.group_version = any (r.versions))$$, :'replay'),
+  'a stable window splits no group');
+select is_empty($$select from replay r where not fixture.view('replay', 300, r.at) @> r.versions$$, 'a stable window shows nothing that a longest one would not');
+
+-- Other tokenizers
+
+select fixture.context('units') as units \gset
+select fixture.talk('units', 'user 10, assistant 10, user 10');
+select is((select array_agg(w.token_count order by w.ordinal) from kata."window"(:'units', 100, tokenizer => 'cl100k_base') w), '{12,12,12}',
+  'counts are converted by the density of the tokenizers, and padded');
+select is(fixture.view('units', 36, tokenizer => 'cl100k_base'), '{1,2,3}', 'the budget is in the tokenizer that is asked for');
+select is(fixture.view('units', 35, tokenizer => 'cl100k_base'), '{2,3}', 'converted counts are what the budget cuts');
+select is(fixture.view('units', 30, tokenizer => 'o200k_base'), '{1,2,3}', 'the context''s own tokenizer is not converted');
+select is(kata.put_token_counts(:'units', 'cl100k_base', '{1,3}', '{11,9}'), 2, 'exact counts can be stored beside');
+select is((select array_agg(w.token_count order by w.ordinal) from kata."window"(:'units', 100, tokenizer => 'cl100k_base') w), '{11,12,9}',
+  'stored counts are used where there are any');
+select is((select array_agg(w.running_tokens order by w.ordinal) from kata."window"(:'units', 100, tokenizer => 'cl100k_base') w), '{11,23,32}', 'running totals are of the counts shown');
+select is(fixture.view('units', 32, tokenizer => 'cl100k_base'), '{1,2,3}', 'stored counts are what the budget cuts');
+select is(fixture.view('units', 31, tokenizer => 'cl100k_base'), '{2,3}', 'one token less cuts');
+select is((select array_agg(w.token_count order by w.ordinal) from kata."window"(:'units', 100) w), '{10,10,10}', 'counts beside do not change the context''s own');
+select is((select over_budget from kata."window"(:'units', 8, tokenizer => 'cl100k_base') w), true, 'promises are held against the budget in the tokenizer that is asked for');
+select throws_ok(format($$select kata."window"(%L, 100, tokenizer => 'abacus')$$, :'units'), 'KC017', null, 'an unknown tokenizer is refused');
+select results_eq(
+  format($$select * from fixture.error($q$select kata."window"(%L, 100, tokenizer => 'abacus')$q$)$$, :'units'),
+  $$values ('KC017', 'tokenizer "abacus" is unknown', 'Its ratio to other tokenizers is not registered.', 'Register it with kata.register_tokenizer; kata.tokenizers lists the known ones.')$$,
+  'an unknown tokenizer is refused with advice');
+select kata.register_tokenizer('coarse', 44, 0);
+select is(fixture.view('units', 3, tokenizer => 'coarse'), '{1,2,3}', 'a registered tokenizer can be asked for');
+select kata.register_tokenizer('fine', 0.44, 0);
+select fixture.context('fine units') as fine_units \gset
+select fixture.talk('fine units', (select string_agg(format('user 1, assistant 1 calls x%s, tool 1 answers x%s', i, i), ', ') from generate_series(1, 100) i));
+select is((select sum(w.token_count) from kata."window"(:'fine_units', 455, tokenizer => 'fine') w), 450::bigint, 'a window in a finer tokenizer keeps its budget');
+select is((select count(*) from kata."window"(:'fine_units', 31, tokenizer => 'coarse') w), 30::bigint, 'a message takes one token at least when it is converted');
+select kata.put_token_counts(:'fine_units', 'coarse', array(select generate_series(1, 300)::bigint), array(select 0 from generate_series(1, 300)));
+select is((select count(*) from kata."window"(:'fine_units', 1, tokenizer => 'coarse') w), 300::bigint, 'stored counts may be far below what running totals promise');
+
+-- Along a lineage
+
+select fixture.context('trunk') as trunk \gset
+select fixture.talk('trunk', 'system 1, user 2 pinned, assistant 4 calls a, user 8, user 16 pinned');
+select fixture.fork('trunk', 4, 'branch') as branch \gset
+select fixture.talk('branch', 'tool 32 answers a, user 64');
+select fixture.fork('branch', 5, 'twig') as twig \gset
+select fixture.talk('twig', 'assistant 128 calls b, tool 256 answers b, user 512');
+select fixture.talk('trunk', 'tool 1000 answers a, user 2000');
+select fixture.talk('branch', 'user 3000 pinned');
+select is(pg_temp.reasons('twig', 2000), '1 preamble, 2 pinned, 3 recent, 4 recent, 5 recent, 6 recent, 7 recent, 8 newest', 'a fork''s window has what it inherited and what is its own');
+select is(fixture.view('twig', 943), '{1,2,3,5,6,7,8}', 'groups that span contexts are whole');
+select is(fixture.view('twig', 934), '{1,2,6,7,8}', 'groups that span contexts go whole');
+select is(fixture.view('twig', 514), '{1,2,8}', 'preamble and pins are inherited up to the fork');
+select is((select array_agg(w.token_count order by w.ordinal) from kata."window"(:'twig', 2000) w), '{1,2,4,8,32,128,256,512}', 'what siblings and parents wrote after the fork is not there');
+select is(fixture.view('twig', 15, 4), '{1,2,3,4}', 'a fork''s window as of a version before it is that of its ancestor');
+select is(fixture.view('twig', 2000, a.at), fixture.view('branch', 2000, a.at), format('as of version %s parent and child show the same', a.at)) from generate_series(1, 5) a(at);
+select is(pg_temp.broken_windows('twig'), null, 'at no budget and no version does a fork''s window split a group or lie about its sum');
+select fixture.fork('trunk', 0, 'bare') as bare \gset
+select is_empty(format('select kata."window"(%L, 10)', :'bare'), 'a fork of nothing has an empty window');
+select fixture.talk('bare', 'user 3');
+select is(pg_temp.reasons('bare', 10), '1 newest', 'a fork of nothing shows what it wrote');
+select fixture.fork('trunk', 1, 'rules only') as rules_only \gset
+select fixture.talk('rules only', 'developer 1, user 1');
+select is(pg_temp.reasons('rules only', 10), '1 preamble, 2 preamble, 3 newest', 'a fork inside the preamble goes on with it');
+
+select * from finish();
+rollback;
