@@ -31,9 +31,9 @@ as $$
     'content', d.draft,
     'tool_calls', case p.part[3] when 'calls' then fixture.calls(p.part[4]) end,
     'tool_call_id', case p.part[3] when 'answers' then p.part[4] end,
-    'pinned', case when p.part[5] is not null then true end)) order by d.ordinality)
+    'pinned', nullif(d.draft like '% pinned', false))) order by d.ordinality)
   from regexp_split_to_table(script, ',\s*') with ordinality d(draft, ordinality)
-  cross join lateral regexp_match(d.draft, '^(\w+) (\d+)(?: (calls|answers) (.+?))?( pinned)?$') p(part)
+  cross join lateral regexp_match(replace(d.draft, ' pinned', ''), '^(\w+) (\d+)(?: (calls|answers) (.+))?$') p(part)
 $$;
 comment on function fixture.drafts(text) is
 'The messages of a script such as "system 10, assistant 7 calls a b, tool 3 answers a, user 2 pinned": role, tokens, and what there is

@@ -14,7 +14,7 @@ as $$
 #variable_conflict use_column
 declare
   v_tenant text := kata_data.current_tenant();
-  v_policy jsonb := kata_data.policy_preset(preset) || kata_data.check_policy(policy);
+  v_policy jsonb := jsonb_strip_nulls(kata_data.policy_preset(preset) || kata_data.check_policy(policy));
   v_context_id uuid := kata_data.new_context_id(floor(random() * 4096)::integer);
   v_now timestamptz := kata_data.clock();
   v_known jsonb;

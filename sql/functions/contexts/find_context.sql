@@ -9,7 +9,10 @@ begin
     from kata_data.context c
     where c.tenant = kata_data.current_tenant()
       and c.name = find_context.name
-      and c.deleted_at is null);
+      and c.deleted_at is null
+    -- There is one at most; the order says by which index.
+    order by c.name
+    limit 1);
 end
 $$;
 comment on function kata.find_context(text) is

@@ -1,5 +1,6 @@
 -- What is wrong with a message, in the order in which a person would look. Two steps: a draft is JSON whose keys and types are
--- right (draft_problem); a message is a draft whose values make sense together (message_problem).
+-- right (draft_problem); a message is a draft whose values make sense together (message_problem). JSON paths are strict: lax ones
+-- look through arrays.
 
 create or replace function kata_data.draft_problem(draft jsonb) returns text
 language sql immutable
@@ -13,7 +14,7 @@ as $$
         '$.keyvalue().key')::text, 100))
     when jsonb_typeof(draft -> 'content') not in ('string', 'null')
       then format('Its content is %s; content is a string, and parts hold what is not text.', jsonb_typeof(draft -> 'content'))
-    when jsonb_path_exists(draft, '$.keyvalue() ? (
+    when jsonb_path_exists(draft, 'strict $.keyvalue() ? (
         @.key == "role" || @.key == "tool_call_id" || @.key == "tool_name" || @.key == "model" || @.key == "name" || @.key == "token_source"
       ).value ? (@.type() != "string" && @.type() != "null")')
       then 'Its role, tool_call_id, tool_name, model, name and token_source must be strings.'
@@ -74,7 +75,7 @@ language sql immutable
 as $$
   select case jsonb_typeof(tool_calls)
     when 'array' then jsonb_array_length(tool_calls) = jsonb_array_length(jsonb_path_query_array(tool_calls,
-      '$[*] ? (@.type() == "object" && @.id.type() == "string" && @.id != "" && (!exists(@.type) || @.type == "function")
+      'strict $[*] ? (@.type() == "object" && @.id.type() == "string" && @.id != "" && (!(@.keyvalue().key == "type") || @.type == "function")
         && @.function.type() == "object" && @.function.name.type() == "string" && @.function.name != "" && @.function.arguments.type() == "string")'))
     else tool_calls is null
   end
@@ -85,7 +86,7 @@ create or replace function kata_data.parts_fit(parts jsonb) returns boolean
 language sql immutable
 as $$
   select case jsonb_typeof(parts)
-    when 'array' then jsonb_array_length(parts) = jsonb_array_length(jsonb_path_query_array(parts, '$[*] ? (@.type() == "object" && @.type.type() == "string")'))
+    when 'array' then jsonb_array_length(parts) = jsonb_array_length(jsonb_path_query_array(parts, 'strict $[*] ? (@.type() == "object" && @.type.type() == "string")'))
     else parts is null
   end
 $$;

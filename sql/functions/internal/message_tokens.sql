@@ -26,7 +26,7 @@ comment on function kata_data.tool_call_tokens(jsonb) is 'An estimate of the tok
 create or replace function kata_data.opaque_parts(parts jsonb) returns integer
 language sql immutable
 as $$
-  select jsonb_array_length(jsonb_path_query_array(parts, '$[*] ? (!(@.type like_regex "^(input_|output_)?text$"))'))
+  select jsonb_array_length(jsonb_path_query_array(parts, 'strict $[*] ? (!(@.type like_regex "^(input_|output_)?text$"))'))
 $$;
 comment on function kata_data.opaque_parts(jsonb) is 'How many content parts are not text.';
 

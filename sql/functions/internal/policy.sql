@@ -62,10 +62,10 @@ begin
         else 'Pass true or false, or null for the default.'
       end;
   end if;
-  return jsonb_strip_nulls(policy);
+  return policy;
 end
 $$;
-comment on function kata_data.check_policy(jsonb) is 'The policy without its null fields. KC013 where a field is unknown, out of range or of the wrong type.';
+comment on function kata_data.check_policy(jsonb) is 'The policy, or an empty one for null. KC013 where a field is unknown, out of range or of the wrong type.';
 
 create or replace function kata_data.policy_value_fits(value jsonb, kind text, low numeric, high numeric, choices text[]) returns boolean
 language sql immutable

@@ -9,7 +9,7 @@ language plpgsql volatile security definer set search_path = '' set enable_seqsc
 as $$
 declare
   v_open_calls jsonb := (kata_data.lock_context(context_id)).open_calls;
-  v_unknown text := (select min(i.id) from unnest(call_ids) i(id) where not coalesce(v_open_calls ? i.id, false));
+  v_unknown text := (select min(coalesce(i.id, 'null')) from unnest(call_ids) i(id) where not coalesce(v_open_calls ? i.id, false));
 begin
   if v_unknown is not null then
     raise exception using

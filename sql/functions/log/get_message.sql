@@ -12,11 +12,13 @@ language plpgsql stable security definer set search_path = '' set plan_cache_mod
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_context record := kata_data.open_context(context_id);
+  v_newest bigint := (kata_data.open_context(context_id)).version;
 begin
-  return query
-  select r.*
-  from kata_data.message_rows(get_message.context_id, get_message.version, get_message.version, 1, false) r;
+  if version between 1 and v_newest then
+    return query
+    select r.*
+    from kata_data.message_rows(get_message.context_id, get_message.version, get_message.version, 1, false) r;
+  end if;
   if not found then
     raise exception using
       errcode = 'KC002',
