@@ -22,8 +22,8 @@ from kata_context.server import Server
 from measure import Comparison, compare
 
 DATA = Path(__file__).parent.parent / "tests" / "data" / "conversations" / "airline.jsonl"
-COLUMNS = """version, role, content, token_count, tool_call_id, tool_name, tool_calls, model, metadata, created_at,
-  name, parts, provider"""
+COLUMNS = """version, role, content, token_count, tool_call_id, tool_name, tool_calls, model, metadata,
+  created_at, name, parts, provider"""
 # The limit: the same rows in a table with nothing but its key.
 INSERT = """insert into bare.message (
   segment_id, version, role, content, token_count, tool_call_id, tool_calls,

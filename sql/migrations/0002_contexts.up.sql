@@ -45,7 +45,7 @@ create index context_parent on kata_data.context (parent_id, fork_version) where
 -- tree.
 create index context_family on kata_data.context (family_id) where parent_id is not null;
 
--- The second fence: the owner obeys it too. The policy stands in sql/functions/internal; without one nothing is visible.
+-- The second fence: the owner obeys it too. The head has none: it holds no text, and asking twice costs every append. The policy stands in sql/functions/internal; without one nothing is visible.
 alter table kata_data.context enable row level security;
 alter table kata_data.context force row level security;
 

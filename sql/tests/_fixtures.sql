@@ -200,9 +200,11 @@ begin
     raise exception using errcode = 'KC999';
   exception
     when sqlstate 'KC999' then null;
+    when others then v_found := array['error: ' || sqlerrm];
   end;
   return v_found;
 end
 $$;
 comment on function fixture.damage(text, text) is
-'What verify finds, in all contexts or one, after a statement that nothing hinders; the damage is undone. A problem reads "kind at version".';
+'What verify finds, in all contexts or one, after a statement that nothing hinders; the damage is undone. A problem reads "kind at version",
+an error of verify "error: …".';

@@ -17,15 +17,23 @@ begin
       hint = 'Register it with kata.register_tokenizer; kata.tokenizers lists the known ones.';
   end if;
   if versions is null or counts is null or cardinality(versions) <> cardinality(counts)
-    or exists (select from unnest(counts) c(count) where c.count is null or c.count < 0) then
+    or exists (select from unnest(versions, counts) c(version, count) where c.version is null or c.count is null or c.count < 0) then
     raise exception using
       errcode = 'KC017',
       message = 'versions and counts do not match',
-      detail = format('There are %s versions and %s counts; a count is an integer that is not negative.',
+      detail = format('There are %s versions and %s counts; none is null, and no count is negative.',
         coalesce(cardinality(versions)::text, 'no'), coalesce(cardinality(counts)::text, 'no')),
       hint = 'Pass one count for every version, in the same order.';
   end if;
 
+  select min(u.version) into v_unknown from unnest(versions) u(version) where u.version not between 1 and v_context.version;
+  if v_unknown is not null then
+    raise exception using
+      errcode = 'KC002',
+      message = format('version %s not found', v_unknown),
+      detail = format('Context %s has versions 1 to %s.', context_id, v_context.version),
+      hint = 'List what there is with kata.messages. No count was stored.';
+  end if;
   insert into kata_data.token_count as t (segment_id, version, tokenizer, token_count)
   select distinct on (m.segment_id, m.version) m.segment_id, m.version, put_token_counts.tokenizer, c.count
   from unnest(versions, counts) with ordinality c(version, count, ordinality)
@@ -34,18 +42,6 @@ begin
   on conflict on constraint token_count_pkey do update
   set token_count = excluded.token_count;
   get diagnostics v_rows = row_count;
-
-  select min(u.version) into v_unknown
-  from unnest(versions) u(version)
-  where not exists (
-    select from kata_data.path_messages(put_token_counts.context_id, int8multirange(int8range(u.version, u.version, '[]'))));
-  if v_unknown is not null then
-    raise exception using
-      errcode = 'KC002',
-      message = format('version %s not found', v_unknown),
-      detail = format('Context %s has no message of this version.', context_id),
-      hint = 'List what there is with kata.messages. No count was stored.';
-  end if;
   return v_rows;
 end
 $$;

@@ -10,8 +10,9 @@ declare
   v_tenant text := kata_data.current_tenant();
   v_context_id uuid;
 begin
-  if context_id is not null and v_tenant <> '*' then
-    perform kata_data.open_context(context_id, access => 'any');
+  if context_id is not null and not (
+    v_tenant = '*' and exists (select from kata_data.context c where c.context_id = verify.context_id)) then
+    perform kata_data.check_access(context_id, 'any');
   end if;
   for v_context_id in
     select c.context_id
@@ -24,7 +25,7 @@ begin
     return query select v_context_id, l.version, l.problem, l.detail from kata_data.verify_lineage(v_context_id) l;
     return query select v_context_id, l.version, l.problem, l.detail from kata_data.verify_log(v_context_id) l;
   end loop;
-  if context_id is null and v_tenant = '*' or pg_has_role(kata_data.calling_role(), 'kata_admin', 'member') and context_id is null then
+  if context_id is null and (v_tenant = '*' or pg_has_role(kata_data.calling_role(), 'kata_admin', 'member')) then
     return query select o.segment_id, o.version, o.problem, o.detail from kata_data.verify_orphans() o;
   end if;
 end

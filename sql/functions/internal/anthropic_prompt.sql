@@ -2,7 +2,7 @@
 -- role merge into one turn; the results of calls open the turn after them, because the rows come with results behind their call.
 
 create or replace function kata_data.anthropic_prompt(messages jsonb) returns jsonb
-language sql immutable
+language sql stable
 as $$
   with message as (
     select m.value, m.ordinality, coalesce((m.value -> 'preamble')::boolean, false) as in_preamble
@@ -13,15 +13,20 @@ as $$
     from message m
     cross join lateral jsonb_array_elements(kata_data.anthropic_blocks(m.value)) with ordinality b(block, ordinality)
     where not m.in_preamble
+  ),
+  -- The first turn must be the user's.
+  opened as (
+    select b.block, b.ordinality, b.place, b.role
+    from block b
     union all
     select jsonb_build_object('type', 'text', 'text', '[beginning of the messages]'), 0, 1, 'user'
-    from (select m.value from message m where not m.in_preamble order by m.ordinality limit 1) f
-    where f.value ->> 'role' = 'assistant'
+    from (select b.role from block b order by b.ordinality, b.place limit 1) f
+    where f.role = 'assistant'
   ),
   -- A turn ends where the role changes.
   numbered as (
-    select b.*, b.role is distinct from lag(b.role) over (order by b.ordinality, b.place) as opens_turn
-    from block b
+    select o.*, o.role is distinct from lag(o.role) over (order by o.ordinality, o.place) as opens_turn
+    from opened o
   ),
   turn as (
     select n.*, count(*) filter (where n.opens_turn) over (order by n.ordinality, n.place) as turn
@@ -62,7 +67,7 @@ $$;
 comment on function kata_data.anthropic_content(jsonb) is 'The content of a message as blocks.';
 
 create or replace function kata_data.anthropic_blocks(message jsonb) returns jsonb
-language sql immutable
+language sql stable
 as $$
   select case
     when (message -> 'orphan')::boolean
@@ -87,14 +92,15 @@ as $$
 $$;
 comment on function kata_data.anthropic_blocks(jsonb) is 'A message as the blocks of a turn.';
 
--- PL/pgSQL, because a cast in a branch of an SQL CASE may be folded, and fail, before the test beside it is made.
+-- Valid JSON may still be none that jsonb can hold. PL/pgSQL, because a cast in a branch of an SQL CASE may be folded, and fail,
+-- before the test beside it is made.
 create or replace function kata_data.tool_input(arguments text) returns jsonb
-language plpgsql immutable
+language plpgsql stable
 as $$
 begin
-  if arguments is json object and strpos(arguments, '\u0000') = 0 then
+  if pg_input_is_valid(arguments, 'jsonb') and jsonb_typeof(arguments::jsonb) = 'object' then
     return arguments::jsonb;
-  elsif btrim(arguments) = '' then
+  elsif arguments ~ '^\s*$' then
     return '{}';
   end if;
   return jsonb_build_object('arguments', arguments);

@@ -9,7 +9,7 @@ as $$
       then jsonb_build_object('role', 'user', 'content', kata_data.orphan_text(m.value))
       else jsonb_build_object(
         'role', m.value -> 'role',
-        'content', case jsonb_typeof(m.value -> 'parts') when 'array' then m.value -> 'parts' else m.value -> 'content' end)
+        'content', case when kata_data.has_elements(m.value -> 'parts') then m.value -> 'parts' else m.value -> 'content' end)
         || case when m.value ->> 'name' is not null then jsonb_build_object('name', m.value -> 'name') else '{}' end
         || case when kata_data.has_elements(m.value -> 'tool_calls') then jsonb_build_object('tool_calls', m.value -> 'tool_calls') else '{}' end
         || case when m.value ->> 'tool_call_id' is not null then jsonb_build_object('tool_call_id', m.value -> 'tool_call_id') else '{}' end

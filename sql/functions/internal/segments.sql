@@ -46,11 +46,13 @@ begin
       union all
       select m.version
       from kata_data.segments(group_members.context_id, (select min(g.version) from unnest(groups) g(version)), at) s
+      -- A join rather than = any (groups), which PostgreSQL 16 takes for a filter over the whole segment.
+      cross join unnest(groups) g(version)
       cross join lateral (
         select m.version
         from kata_data.message m
         where m.segment_id = s.segment_id
-          and m.group_version = any (groups)
+          and m.group_version = g.version
           and m.version between s.first_version and s.last_version
           and (m.tool_calls is not null or m.tool_call_id is not null)
         offset 0

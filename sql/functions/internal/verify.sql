@@ -8,7 +8,9 @@ declare
   v_context kata_data.context;
   v_parent_version bigint;
   v_next bigint := 1;
-  v_last record;
+  v_last_segment uuid;
+  v_last_start bigint;
+  v_last_end bigint;
   v_segment record;
 begin
   select c.* into strict v_context from kata_data.context c where c.context_id = verify_lineage.context_id;
@@ -29,10 +31,12 @@ begin
     else
       v_next := v_segment.last_version + 1;
     end if;
-    v_last := v_segment;
+    v_last_segment := v_segment.segment_id;
+    v_last_start := v_segment.first_version;
+    v_last_end := v_segment.last_version;
   end loop;
-  if v_last is null or v_last.segment_id <> context_id or v_last.last_version <> 9223372036854775807
-    or v_last.first_version <> coalesce(v_context.fork_version, 0) + 1 then
+  if (v_last_segment, v_last_start, v_last_end)
+    is distinct from (context_id, coalesce(v_context.fork_version, 0) + 1, 9223372036854775807) then
     return query select null::bigint, 'lineage gap', 'The last segment is not the context''s own and open-ended from the version after the fork on.';
   end if;
 
@@ -185,7 +189,11 @@ create or replace function kata_data.verify_orphans()
 returns table (segment_id uuid, version bigint, problem text, detail text)
 language plpgsql stable rows 10
 as $$
+declare
+  v_setting text := coalesce(current_setting('kata.tenant', true), '');
 begin
+  -- Contexts of all tenants must be seen to say that one is missing; verify lets only those come here who may.
+  perform set_config('kata.tenant', '*', true);
   -- Segments are found by skipping through the index, one look-up each.
   for segment_id in
     with recursive segment as (
@@ -211,12 +219,21 @@ begin
     ) m;
   end loop;
   return query
+  select h.context_id, null::bigint, 'orphan row', 'A head belongs to no context.'
+  from kata_data.head h
+  where not exists (select from kata_data.context c where c.context_id = h.context_id);
+  return query
+  select l.context_id, null::bigint, 'orphan row', 'A lineage belongs to no context.'
+  from kata_data.lineage l
+  where not exists (select from kata_data.context c where c.context_id = l.context_id);
+  return query
   select t.segment_id, t.version, 'orphan row', format('A token count in %s belongs to no message.', t.tokenizer)
   from kata_data.token_count t
   where not exists (
     select from kata_data.message m
     where m.segment_id = t.segment_id
       and m.version = t.version);
+  perform set_config('kata.tenant', v_setting, true);
 end
 $$;
 comment on function kata_data.verify_orphans() is 'Rows that no context owns, the first of each segment.';

@@ -65,7 +65,7 @@ context_id: the context.
 budget: tokens that the messages may take together, positive.
 at: as of this version; null for now.
 stable_step: tokens for which the start of the window stays still, so that a provider''s prompt cache is hit; 0 for none; smaller
-  than the budget.
+  than the budget. Where what always comes leaves no room for a step, the window starts as without one.
 tokenizer: count in this one instead of the context''s: stored counts where there are any, else a padded conversion.
 
 The newest group (an assistant message with tool calls and their results; any other message alone), the preamble (system and developer

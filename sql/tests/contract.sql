@@ -1,0 +1,163 @@
+-- What other software relies on does not move: names, order, types and defaults of parameters and results, and what a function may do.
+
+begin;
+select plan(111);
+
+create function pg_temp.inputs(function oid) returns text
+language sql
+as $$
+  select coalesce(string_agg(concat_ws(' = ', concat_ws(' ', quote_ident(a.name), format_type(a.type, null)),
+    regexp_replace(pg_get_function_arg_default(function, a.ordinality::integer), '::[a-z ]+(\[\])?$', '')), ', ' order by a.ordinality), '')
+  from pg_proc p
+  cross join lateral unnest(
+    p.proargnames, coalesce(p.proallargtypes, p.proargtypes::oid[]), coalesce(p.proargmodes, array_fill('i'::"char", array[p.pronargs]))) with ordinality a(name, type, mode, ordinality)
+  where p.oid = function
+    and a.mode in ('i', 'b', 'v')
+$$;
+comment on function pg_temp.inputs(oid) is 'The parameters of a function with their types and defaults.';
+create function pg_temp.output(function oid) returns text
+language sql
+as $$
+  select concat_ws(' ', case when p.proretset then 'rows' end, coalesce(
+    (select string_agg(concat_ws(' ', quote_ident(a.name), format_type(a.type, null)), ', ' order by a.ordinality)
+     from unnest(p.proargnames, p.proallargtypes, p.proargmodes) with ordinality a(name, type, mode, ordinality)
+     where a.mode in ('o', 'b', 't')),
+    format_type(p.prorettype, null)))
+  from pg_proc p
+  where p.oid = function
+$$;
+comment on function pg_temp.output(oid) is 'The columns that a function returns, or its type.';
+
+create temporary table expected (function text, volatility text, inputs text, output text);
+insert into expected values
+  ('append', 'volatile',
+    'context_id uuid, messages jsonb, expected_version bigint = NULL, idempotency_key text = NULL',
+    'rows version bigint, token_count integer, created_at timestamp with time zone'),
+  ('append_message', 'volatile',
+    'context_id uuid, role text, content text, token_count integer = NULL, tool_call_id text = NULL, tool_name text = NULL, tool_calls jsonb = NULL, model text = NULL, metadata jsonb = NULL, pinned boolean = false, expected_version bigint = NULL, idempotency_key text = NULL, name text = NULL, parts jsonb = NULL, provider jsonb = NULL, token_source text = NULL',
+    'bigint'),
+  ('archive_context', 'volatile',
+    'context_id uuid',
+    'void'),
+  ('archive_inactive', 'volatile',
+    'idle interval, dry_run boolean = false',
+    'rows context_id uuid, name text, updated_at timestamp with time zone'),
+  ('assign_tenant', 'volatile',
+    'role_name text, tenant text',
+    'void'),
+  ('close_calls', 'volatile',
+    'context_id uuid, call_ids text[] = NULL, reason text = ''cancelled''',
+    'rows version bigint, token_count integer, created_at timestamp with time zone'),
+  ('create_context', 'volatile',
+    'name text = NULL, policy jsonb = NULL, metadata jsonb = ''{}'', tokenizer text = ''o200k_base'', preset text = NULL, idempotency_key text = NULL',
+    'uuid'),
+  ('delete_context', 'volatile',
+    'context_id uuid',
+    'void'),
+  ('find_context', 'stable',
+    'name text',
+    'uuid'),
+  ('get_context', 'stable',
+    'context_id uuid',
+    'rows context_id uuid, name text, tenant text, parent_id uuid, fork_version bigint, depth integer, version bigint, message_count bigint, raw_tokens bigint, view_tokens bigint, tokenizer text, open_calls text[], metadata jsonb, created_at timestamp with time zone, updated_at timestamp with time zone, archived_at timestamp with time zone, deleted_at timestamp with time zone'),
+  ('get_message', 'stable',
+    'context_id uuid, version bigint',
+    'rows version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text, tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint, group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb'),
+  ('list_contexts', 'stable',
+    'after uuid = NULL, max_rows integer = 50, include_deleted boolean = false',
+    'rows context_id uuid, name text, tenant text, parent_id uuid, fork_version bigint, depth integer, version bigint, message_count bigint, raw_tokens bigint, view_tokens bigint, tokenizer text, open_calls text[], metadata jsonb, created_at timestamp with time zone, updated_at timestamp with time zone, archived_at timestamp with time zone, deleted_at timestamp with time zone'),
+  ('messages', 'stable',
+    'context_id uuid, after bigint = NULL, max_rows integer = 100, descending boolean = false, visibility text = ''effective'', at bigint = NULL',
+    'rows version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text, tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint, group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb'),
+  ('prompt', 'stable',
+    'context_id uuid, budget integer, format text = ''openai'', at bigint = NULL, stable_step integer = 0, tokenizer text = NULL',
+    'jsonb'),
+  ('put_token_counts', 'volatile',
+    'context_id uuid, tokenizer text, versions bigint[], counts integer[]',
+    'integer'),
+  ('register_tokenizer', 'volatile',
+    'name text, bytes_per_token numeric, margin numeric = 0.15',
+    'void'),
+  ('restore_context', 'volatile',
+    'context_id uuid',
+    'void'),
+  ('stats', 'stable',
+    '',
+    'jsonb'),
+  ('tokenizers', 'stable',
+    '',
+    'rows name text, bytes_per_token numeric, margin numeric'),
+  ('unarchive_context', 'volatile',
+    'context_id uuid',
+    'void'),
+  ('update_context', 'volatile',
+    'context_id uuid, name text = NULL, metadata jsonb = NULL',
+    'void'),
+  ('usage', 'stable',
+    'context_id uuid, at bigint = NULL',
+    'rows version bigint, message_count bigint, raw_tokens bigint, view_tokens bigint'),
+  ('verify', 'stable',
+    'context_id uuid = NULL',
+    'rows context_id uuid, version bigint, problem text, detail text'),
+  ('version', 'immutable',
+    '',
+    'text'),
+  ('window', 'stable',
+    'context_id uuid, budget integer, at bigint = NULL, stable_step integer = 0, tokenizer text = NULL',
+    'rows ordinal integer, version bigint, "position" bigint, role text, content text, token_count integer, running_tokens bigint, reason text, over_budget boolean, tool_call_id text, tool_name text, tool_calls jsonb, model text, metadata jsonb, created_at timestamp with time zone, kind text, name text, parts jsonb, provider jsonb, group_version bigint');
+
+select set_eq(
+  $$select p.proname::text from pg_proc p where p.pronamespace = 'kata'::regnamespace$$, 'select function from expected',
+  'the public functions are these');
+select is(pg_temp.inputs(p.oid), e.inputs, 'its parameters stay: ' || e.function)
+from expected e left join pg_proc p on p.pronamespace = 'kata'::regnamespace and p.proname = e.function
+order by e.function;
+select is(pg_temp.output(p.oid), e.output, 'its result stays: ' || e.function)
+from expected e left join pg_proc p on p.pronamespace = 'kata'::regnamespace and p.proname = e.function
+order by e.function;
+select is(case p.provolatile when 'v' then 'volatile' when 's' then 'stable' else 'immutable' end, e.volatility, format('it is %s: %s', e.volatility, e.function))
+from expected e left join pg_proc p on p.pronamespace = 'kata'::regnamespace and p.proname = e.function
+order by e.function;
+
+select is_empty(
+  $$select p.pronamespace::regnamespace, p.proname from pg_proc p where p.pronamespace in ('kata'::regnamespace, 'kata_data'::regnamespace) group by 1, 2 having count(*) > 1$$,
+  'one name is one signature');
+select is_empty(
+  $$select p.proname from pg_proc p join pg_type t on t.oid = p.prorettype where p.pronamespace = 'kata'::regnamespace and t.typtype = 'c'$$,
+  'no public function returns a composite type');
+select is_empty(
+  $$select p.proname from pg_proc p cross join lateral unnest(p.proargtypes) a(type) join pg_type t on t.oid = a.type where p.pronamespace = 'kata'::regnamespace and t.typnamespace <> 'pg_catalog'::regnamespace$$,
+  'public parameters are of types that every client can pass');
+select is_empty($$select c.relname from pg_class c where c.relnamespace = 'kata'::regnamespace and c.relkind <> 'v'$$, 'the public schema has functions and views only');
+
+select ok(obj_description(p.oid, 'pg_proc') is not null, 'it has a comment: ' || p.proname)
+from pg_proc p where p.pronamespace = 'kata'::regnamespace order by p.proname;
+select is_empty(
+  $$select p.proname, a.name
+    from pg_proc p
+    cross join lateral unnest(p.proargnames, coalesce(p.proargmodes, array_fill('i'::"char", array[p.pronargs]))) a(name, mode)
+    where p.pronamespace = 'kata'::regnamespace and a.mode in ('i', 'b', 'v') and obj_description(p.oid, 'pg_proc') !~ ('\m' || a.name || '\M')$$,
+  'the comment of a public function names every parameter');
+select is_empty(
+  $$select p.proname, a.name
+    from pg_proc p
+    cross join lateral unnest(p.proargnames, p.proargmodes) a(name, mode)
+    where p.pronamespace = 'kata'::regnamespace and a.mode in ('o', 'b', 't') and obj_description(p.oid, 'pg_proc') !~ ('\m' || a.name || '\M')
+      and obj_description(p.oid, 'pg_proc') !~ '\mas (append|get_context|get_message)\M'$$,
+  'and every column of its result, or the function that returns the same');
+select is_empty(
+  $$select p.proname from pg_proc p where p.pronamespace = 'kata'::regnamespace and p.pronargs > 0 and obj_description(p.oid, 'pg_proc') !~ 'Cost: '$$,
+  'and what it costs');
+select is_empty(
+  $$select p.proname from pg_proc p
+    where p.pronamespace = 'kata'::regnamespace and 'context_id' = any (p.proargnames[1:p.pronargs]) and obj_description(p.oid, 'pg_proc') !~ 'Errors:.*KC001'$$,
+  'and that it may not find its context');
+select is_empty(
+  $$select p.proname from pg_proc p where p.pronamespace = 'kata_data'::regnamespace and obj_description(p.oid, 'pg_proc') is null$$,
+  'every internal function has a comment, too');
+select is_empty(
+  $$select c.relname from pg_class c where c.relnamespace = 'kata_data'::regnamespace and c.relkind in ('r', 'v') and obj_description(c.oid, 'pg_class') is null$$,
+  'so has every table and view');
+
+select * from finish();
+rollback;

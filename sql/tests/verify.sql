@@ -1,0 +1,201 @@
+-- Damage does not stay hidden: verify finds every kind of it, says which, and finds nothing where nothing is wrong.
+
+begin;
+select plan(112);
+
+-- Sound data of every kind
+
+select fixture.context('sound') as sound \gset
+select fixture.talk('sound', 'system 1, user 2, assistant 4 calls a b, tool 8 answers b, user 16 pinned, assistant 32 calls c, tool 64 answers a');
+select fixture.talk('sound', 'assistant 128 calls d');
+select kata.append(:'sound', $$[{"role": "user", "content": null, "parts": [{"type": "text", "text": "é 🚀"}], "metadata": {"a": 1.50}, "provider": {"x": null}, "name": "ann", "model": "m"}]$$);
+select fixture.context('loose', '{"strict": false, "notify": true}') as loose \gset
+select fixture.talk('loose', 'tool 1 answers nobody, user 2, tool 3 answers nobody');
+select fixture.context('empty') as empty \gset
+select fixture.context('gone') as gone \gset
+select fixture.talk('gone', 'user 1');
+select kata.delete_context(:'gone');
+select fixture.context('shelved') as shelved \gset
+select kata.archive_context(:'shelved');
+select fixture.context('trunk') as trunk \gset
+select fixture.talk('trunk', 'system 1, user 2, assistant 4 calls a b, tool 8 answers a, user 16');
+select fixture.fork('trunk', 4, 'branch') as branch \gset
+select fixture.talk('branch', 'tool 32 answers b, user 64');
+select fixture.fork('branch', 5, 'twig') as twig \gset
+select fixture.talk('twig', 'user 128, user 256');
+select fixture.fork('trunk', 0, 'bare') as bare \gset
+select kata.put_token_counts(:'twig', 'cl100k_base', '{1,5,6}', '{1,2,3}');
+
+select is(array(select v::text from kata.verify(c.id::uuid) v), '{}', 'it is sound: ' || c.name)
+from (values (:'sound', 'parallel, interleaved and open calls, pins, parts'), (:'loose', 'orphans that were let in'), (:'empty', 'an empty context'), (:'gone', 'a deleted context'),
+  (:'shelved', 'an archived context'), (:'trunk', 'a parent'), (:'branch', 'a fork inside a group'), (:'twig', 'a fork of a fork'), (:'bare', 'a fork of nothing')) c(id, name);
+select is(fixture.damage('select'), '{}', 'all contexts and the rows between them are sound');
+select throws_ok($$select kata.verify('00000000-0000-7000-8000-000000000000')$$, 'KC001', null, 'an unknown context is not verified');
+select is((select count(*) from kata.verify()), 0::bigint, 'without a context the caller''s tenant is verified');
+-- The log
+
+create function pg_temp.damaged(changes text, context text, version bigint) returns text[]
+language sql
+as $$
+  select fixture.damage(format('update kata_data.message m set %s where m.segment_id = %L and m.version = %s', changes, fixture.id(context), version), context)
+$$;
+
+select is(fixture.damage(format('delete from kata_data.message m where m.segment_id = %L and m.version = 2', :'sound'), 'sound') @> '{row gone at 2}', true, 'a row gone in the middle is found');
+select is(fixture.damage(format('delete from kata_data.message m where m.segment_id = %L and m.version = 1', :'sound'), 'sound') @> '{row gone at 1}', true, 'a first row gone is found');
+select is(fixture.damage(format('delete from kata_data.message m where m.segment_id = %L and m.version = 9', :'sound'), 'sound') @> '{row gone at 9}', true, 'a last row gone is found');
+select is(fixture.damage(format('delete from kata_data.message m where m.segment_id = %L', :'sound'), 'sound') @> '{row gone at 1}', true, 'a whole log gone is found');
+select is(fixture.damage(format('delete from kata_data.message m where m.segment_id = %L and m.version between 3 and 4', :'trunk'), 'twig') @> '{row gone at 3}', true, 'a row gone from an ancestor is found in the fork');
+select is(fixture.damage(format($$
+    insert into kata_data.message (segment_id, version, tokens_through, group_version, created_at, token_count, pinned, role, token_source, digest, content)
+    values (%L, 10, 1000, 10, now(), 5, false, 'user', 'given', '\x00', 'slipped in')$$, :'sound'), 'sound'), '{row added at 10}', 'a row added is found');
+select is(fixture.damage(format($$
+    insert into kata_data.message (segment_id, version, tokens_through, group_version, created_at, token_count, pinned, role, token_source, digest, content)
+    values (%L, 1, 1, 1, now(), 1, false, 'user', 'given', '\x00', 'slipped in')$$, :'empty'), 'empty'), '{row added at 1}', 'a row added to an empty context is found');
+select is(pg_temp.damaged(d.changes, 'sound', d.version) @> array[d.problem], true, d.description)
+from (values
+  ('content = content || '' ''', 2, 'digest at 2', 'content that was changed is found'),
+  ('content = null', 9, 'digest at 9', 'content that was removed is found'),
+  ('content = ''''', 2, 'digest at 2', 'content that was emptied is found'),
+  ('role = ''developer''', 2, 'digest at 2', 'a role that was changed is found'),
+  ('role = ''assistant''', 4, 'group at 4', 'a result that was made an assistant''s message leaves its group'),
+  ('token_count = token_count + 1', 2, 'running total at 2', 'a token count that was changed is found'),
+  ('token_count = token_count + 1', 2, 'digest at 2', 'a token count that was changed is in the digest'),
+  ('token_source = ''exact''', 2, 'digest at 2', 'a source of a count that was changed is found'),
+  ('tokens_through = tokens_through + 1', 2, 'running total at 2', 'a running total that was changed is found'),
+  ('tokens_through = tokens_through - 1', 9, 'running total at 9', 'the last running total that was changed is found'),
+  ('group_version = 4', 4, 'group at 4', 'a result that was taken from its group is found'),
+  ('group_version = 1', 2, 'group at 2', 'a message that was put into a group is found'),
+  ('group_tokens = group_tokens + 1', 4, 'group at 4', 'tokens of a group that were changed are found'),
+  ('group_tokens = 5', 2, 'group at 2', 'tokens of a group that is none are found'),
+  ('oldest_open_group = null', 4, 'group at 4', 'an oldest open group that was removed is found'),
+  ('oldest_open_group = 3', 8, 'group at 8', 'an oldest open group that was changed is found'),
+  ('digest = sha256(digest)', 5, 'digest at 5', 'a digest that was changed is found'),
+  ('digest = sha256(digest)', 9, 'digest at 9', 'the last digest that was changed is found'),
+  ('created_at = created_at - interval ''1 day''', 8, 'time at 8', 'time that runs back is found'),
+  ('created_at = created_at + interval ''1 us''', 2, 'digest at 2', 'a time that was changed is found'),
+  ('pinned = true', 2, 'digest at 2', 'a pin that was put is found'),
+  ('pinned = false', 5, 'digest at 5', 'a pin that was taken is found'),
+  ('tool_call_id = ''b2''', 4, 'digest at 4', 'a call id that was changed is found'),
+  ('tool_calls = tool_calls - 1', 3, 'digest at 3', 'a call that was removed is found'),
+  ('tool_calls = jsonb_set(tool_calls, ''{0,function,arguments}'', ''"{ }"'')', 3, 'digest at 3', 'arguments that were changed are found'),
+  ('tool_name = ''f''', 4, 'digest at 4', 'a tool name that was changed is found'),
+  ('name = ''bob''', 9, 'digest at 9', 'a name that was changed is found'),
+  ('name = null', 9, 'digest at 9', 'a name that was removed is found'),
+  ('model = ''n''', 9, 'digest at 9', 'a model that was changed is found'),
+  ('parts = ''[]''', 9, 'digest at 9', 'parts that were changed are found'),
+  ('provider = ''{}''', 9, 'digest at 9', 'provider fields that were changed are found'),
+  ('metadata = ''{"a": 1.5}''', 9, 'digest at 9', 'metadata that were changed are found'),
+  ('name = model, model = name', 9, 'digest at 9', 'values that changed places are found'),
+  ('name = null, model = null, tool_name = ''annm''', 9, 'digest at 9', 'values that moved are found')
+) d(changes, version, problem, description);
+select is(pg_temp.damaged('version = -version', 'sound', 2) @> '{row gone at 2}', true, 'a row that was renumbered is gone');
+select is(fixture.damage(format($$update kata_data.message m set content = o.content from kata_data.message o
+    where m.segment_id = %1$L and o.segment_id = %1$L and (m.version, o.version) in ((1, 2), (2, 1))$$, :'sound'), 'sound') @> '{digest at 1,digest at 2}', true, 'contents that changed places are found');
+select is(fixture.damage(format($$
+    update kata_data.message m set content = 'forged', digest = kata_data.message_digest(kata_data.first_digest(%1$L), m.segment_id, m.version, m.created_at, m.role, 'forged', m.token_count,
+      m.token_source, m.group_version, m.pinned, null)
+    where m.segment_id = %1$L and m.version = 1$$, :'sound'), 'sound'), '{digest at 2}', 'content that was forged with its digest breaks the chain at the next entry');
+select is(fixture.damage(format($$
+    update kata_data.message m set content = 'forged', digest = kata_data.message_digest(kata_data.first_digest(%1$L), m.segment_id, m.version, m.created_at, m.role, 'forged', m.token_count,
+      m.token_source, m.group_version, m.pinned, null)
+    where m.segment_id = %1$L and m.version = 1$$, :'gone'), 'gone'), '{digest}', 'a last entry that was forged with its digest does not end the chain of the head');
+select is(pg_temp.damaged('content = ''x''', 'trunk', 1), '{digest at 1}', 'damage is found in the context that wrote the row');
+select is(fixture.damage(format('update kata_data.message set content = %L where segment_id = %L and version = 1', 'x', :'trunk'), 'twig'), '{digest at 1}', 'and in every fork that reads it');
+select is(fixture.damage(format('update kata_data.message set content = %L where segment_id = %L and version = 5', 'x', :'trunk'), 'twig'), '{}', 'but not in one that was forked before it');
+
+-- The head
+
+create function pg_temp.damaged_head(changes text, context text) returns text[]
+language sql
+as $$
+  select fixture.damage(format('update kata_data.head h set %s where h.context_id = %L', changes, fixture.id(context)), context)
+$$;
+select is(pg_temp.damaged_head(d.changes, 'sound'), d.problems::text[], d.description)
+from (values
+  ('message_count = message_count + 1', '{head counters}', 'a message count that is off is found'),
+  ('raw_tokens = raw_tokens - 1', '{head counters}', 'a token total that is off is found'),
+  ('view_tokens = view_tokens + 1', '{head counters}', 'a total of the view that is off is found'),
+  ('content_version = content_version - 1', '{head counters}', 'a content version that is off is found'),
+  ('preamble_end = preamble_end + 1', '{head counters}', 'a preamble that is too long is found'),
+  ('preamble_end = null', '{head counters}', 'a preamble that was opened is found'),
+  ('last_at = last_at - interval ''1 day''', '{head counters}', 'a last time before the last entry''s is found'),
+  ('closed = true', '{head counters}', 'a head that is closed while its context is not is found'),
+  ('version = version + 1, message_count = message_count + 1, content_version = content_version + 1', '{head counters,row gone at 10}', 'a version without entry is found'),
+  ('open_calls = ''{}''', '{open calls}', 'open calls that were forgotten are found'),
+  ('open_calls = open_calls || ''{"z": 3}''', '{open calls}', 'an open call that nobody made is found'),
+  ('open_calls = open_calls || ''{"d": 3}''', '{open calls}', 'an open call in the wrong group is found'),
+  ('open_groups = ''{}''', '{open calls}', 'open groups that were forgotten are found'),
+  ('open_groups = open_groups || ''{"8": 129}''', '{open calls}', 'an open group with other tokens is found'),
+  ('last_digest = sha256(last_digest)', '{digest}', 'a last digest that is off is found')
+) d(changes, problems, description);
+select is(pg_temp.damaged_head('version = 8', 'sound') @> '{row added at 9}', true, 'a head that stays behind its log is found');
+select is(pg_temp.damaged_head('closed = false', 'gone'), '{head counters}', 'a head that is open while its context is deleted is found');
+select is(pg_temp.damaged_head('raw_tokens = 1', 'empty'), '{head counters}', 'tokens of an empty context are found');
+select is(fixture.damage(format('delete from kata_data.head where context_id = %L', :'sound')), '{head counters}', 'a context without head is found');
+select is(fixture.damage(format('update kata_data.context set deleted_at = null where context_id = %L', :'gone'), 'gone'), '{head counters}', 'a context that was restored by hand is found');
+
+-- The lineage
+
+create function pg_temp.damaged_lineage(statement text, context text) returns text[]
+language sql
+as $$
+  select fixture.damage(format(statement, fixture.id(context)), context)
+$$;
+select is(pg_temp.damaged_lineage(d.statement, 'twig') @> array[d.problem], true, d.description)
+from (values
+  ('delete from kata_data.lineage where context_id = %L and first_version = 5', 'lineage gap at 5', 'a gap in the middle of a lineage is found'),
+  ('delete from kata_data.lineage where context_id = %L and first_version = 1', 'lineage gap at 1', 'a gap at the start of a lineage is found'),
+  ('delete from kata_data.lineage where context_id = %L and first_version = 6', 'lineage gap', 'a lineage without own segment is found'),
+  ('delete from kata_data.lineage where context_id = %L', 'lineage gap', 'a context without lineage is found'),
+  ('update kata_data.lineage set last_version = 3 where context_id = %L and first_version = 1', 'lineage gap at 4', 'a segment that ends too early is found'),
+  ('update kata_data.lineage set last_version = 100 where context_id = %L and first_version = 6', 'lineage gap', 'an own segment that ends is found'),
+  ('update kata_data.lineage set last_version = 5 where context_id = %L and first_version = 1', 'lineage overlap at 5', 'segments that overlap are found'),
+  ('update kata_data.lineage set last_version = 9223372036854775807 where context_id = %L and first_version = 1', 'lineage overlap at 5', 'an open end in the middle is found'),
+  ('update kata_data.lineage set first_version = 4 where context_id = %L and first_version = 5', 'lineage overlap at 4', 'a segment that starts too early is found'),
+  ('update kata_data.lineage l set segment_id = c.family_id from kata_data.context c where l.context_id = %L and c.context_id = l.context_id and l.first_version = 6', 'lineage gap', 'an own segment of somebody else is found'),
+  ('update kata_data.lineage l set segment_id = c.family_id from kata_data.context c where l.context_id = %L and c.context_id = l.context_id and l.first_version = 5', 'broken parent', 'a lineage that is not the parent''s is found')
+) d(statement, problem, description);
+select is(fixture.damage(format('delete from kata_data.lineage where context_id = %L', :'empty'), 'empty') @> '{lineage gap}', true, 'an empty context without lineage is found');
+select is(fixture.damage(format('update kata_data.context set %s where context_id = %L', d.changes, :'twig'), 'twig') @> '{broken parent}', true, d.description)
+from (values
+  (format('parent_id = %L', :'trunk'), 'another parent is found'),
+  (format('parent_id = %L', :'sound'), 'a parent of another family is found'),
+  ('parent_id = ''00000000-0000-7000-8000-000000000000''', 'a parent that does not exist is found'),
+  ('fork_version = 99', 'a fork beyond the parent''s head is found'),
+  ('depth = 5', 'another depth is found'),
+  (format('family_id = %L', :'sound'), 'another family is found')
+) d(changes, description);
+select is(fixture.damage(format('update kata_data.context set fork_version = 4 where context_id = %L', :'twig'), 'twig'), '{lineage gap}', 'another fork version is found');
+select is(fixture.damage(format('update kata_data.context set tenant = %L where context_id = %L; update kata_data.head set tenant = %1$L where context_id = %2$L', 'other', :'twig')) @> '{broken parent}', true, 'a fork of another tenant is found');
+select is(fixture.damage(format('delete from kata_data.context where context_id = %L', :'trunk'), 'branch') @> '{broken parent}', true, 'a parent that is gone is found');
+select is(fixture.damage(format('delete from kata_data.head where context_id = %L', :'branch'), 'twig') @> '{broken parent}', true, 'a parent without head is found');
+
+-- What belongs to nobody
+
+select is(fixture.damage(format($$
+    insert into kata_data.message (segment_id, version, tokens_through, group_version, created_at, token_count, pinned, role, token_source, digest, content)
+    values ('00000000-0000-7000-8000-000000000000', 3, 5, 3, now(), 5, false, 'user', 'given', '\x00', 'lost'), ('00000000-0000-7000-8000-000000000000', 4, 5, 4, now(), 5, false, 'user', 'given', '\x00', 'lost')$$)),
+  '{orphan row at 3}', 'messages of no context are found, the first of each segment');
+select is(fixture.damage(format($$
+    insert into kata_data.message (segment_id, version, tokens_through, group_version, created_at, token_count, pinned, role, token_source, digest, content)
+    values (%L, 2, 5, 2, now(), 5, false, 'user', 'given', '\x00', 'below the fork')$$, :'twig')), '{orphan row at 2}', 'a message of a fork below its fork version is found');
+select is(fixture.damage(format($$
+    insert into kata_data.message (segment_id, version, tokens_through, group_version, created_at, token_count, pinned, role, token_source, digest, content)
+    values (%L, 0, 5, 0, now(), 5, false, 'user', 'given', '\x00', 'before the beginning')$$, :'sound')), '{orphan row at 0}', 'a message before version 1 is found');
+select is(fixture.damage(format('insert into kata_data.token_count values (%L, 99, %L, 5)', :'sound', 'cl100k_base')), '{orphan row at 99}', 'a count of no message is found');
+select is(fixture.damage(format('insert into kata_data.token_count values (%L, 1, %L, 5)', '00000000-0000-7000-8000-000000000000', 'cl100k_base')), '{orphan row at 1}', 'a count of no context is found');
+select is(fixture.damage(format('insert into kata_data.lineage values (%L, 1, 9223372036854775807, %1$L)', '00000000-0000-7000-8000-000000000000')) @> '{orphan row}', true, 'a lineage of no context is found');
+select is(fixture.damage(format('insert into kata_data.head (context_id, tenant, tokenizer, last_digest) values (%L, %L, %L, %L)', '00000000-0000-7000-8000-000000000000', 'default', 'o200k_base', '\x00')) @> '{orphan row}', true,
+  'a head of no context is found');
+
+select is(fixture.damage(format('delete from kata_data.context where context_id = %L', :'sound')) @> '{orphan row}', true, 'a context that is gone from among its head, lineage and log is found');
+
+-- Who is told what
+
+select is(fixture.damage('select'), '{}', 'what was damaged is whole again');
+create role test_owner;
+grant kata_reader to test_owner;
+select is(fixture.as_role('test_owner', 'select count(*) from kata.verify()'), '0', 'a reader may verify');
+
+select * from finish();
+rollback;
