@@ -8,7 +8,8 @@ to kata_reader;
 
 grant execute on function
   kata.append, kata.append_message, kata.archive_context, kata.archive_inactive, kata.close_calls, kata.create_context,
-  kata.delete_context, kata.put_token_counts, kata.restore_context, kata.unarchive_context, kata.update_context
+  kata.delete_context, kata.delete_messages, kata.elide, kata.pin, kata.put_token_counts, kata.restore_context, kata.unarchive_context, kata.undo,
+  kata.unpin, kata.update_context
 to kata_writer;
 
 grant execute on function

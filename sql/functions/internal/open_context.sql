@@ -9,15 +9,16 @@ create or replace function kata_data.open_context(
   out version bigint,
   out message_count bigint,
   out raw_tokens bigint,
-  out preamble_end bigint
+  out preamble_end bigint,
+  out view_version bigint
 )
 language plpgsql stable
 as $$
 declare
   v_closed boolean;
 begin
-  select h.tokenizer, h.version, h.message_count, h.raw_tokens, h.preamble_end, h.closed
-  into tokenizer, version, message_count, raw_tokens, preamble_end, v_closed
+  select h.tokenizer, h.version, h.message_count, h.raw_tokens, h.preamble_end, h.view_version, h.closed
+  into tokenizer, version, message_count, raw_tokens, preamble_end, view_version, v_closed
   from kata_data.head h
   where h.context_id = open_context.context_id
     and h.tenant = kata_data.current_tenant();
