@@ -8,7 +8,7 @@ to kata_reader;
 
 grant execute on function
   kata.append, kata.append_message, kata.archive_context, kata.archive_inactive, kata.close_calls, kata.create_context,
-  kata.delete_context, kata.put_token_counts, kata.restore_context, kata.unarchive_context, kata.update_context
+  kata.delete_context, kata.fork, kata.put_token_counts, kata.restore_context, kata.unarchive_context, kata.update_context
 to kata_writer;
 
 grant execute on function

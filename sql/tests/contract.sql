@@ -1,7 +1,7 @@
 -- What other software relies on does not move: names, order, types and defaults of parameters and results, and what a function may do.
 
 begin;
-select plan(111);
+select plan(115);
 
 create function pg_temp.inputs(function oid) returns text
 language sql
@@ -56,6 +56,9 @@ insert into expected values
     'void'),
   ('find_context', 'stable',
     'name text',
+    'uuid'),
+  ('fork', 'volatile',
+    'context_id uuid, at bigint = NULL, name text = NULL, policy jsonb = NULL, metadata jsonb = NULL, idempotency_key text = NULL',
     'uuid'),
   ('get_context', 'stable',
     'context_id uuid',
