@@ -61,58 +61,11 @@ $$;
 comment on function fixture.talk(text, text) is 'Appends the messages of a script as one batch, and says which versions they took.';
 
 create function fixture.fork(parent text, at bigint, name text) returns uuid
-language plpgsql volatile
+language sql volatile
 as $$
-declare
-  v_context_id uuid := kata_data.new_context_id(kata_data.bucket(fixture.id(parent)));
-begin
-  insert into kata_data.context (context_id, tenant, name, family_id, parent_id, fork_version, depth, tokenizer, policy, created_at, updated_at)
-  select v_context_id, p.tenant, fork.name, p.family_id, p.context_id, fork.at, p.depth + 1, p.tokenizer, p.policy, kata_data.clock(), kata_data.clock()
-  from kata_data.context p
-  where p.context_id = fixture.id(parent);
-
-  insert into kata_data.lineage (context_id, first_version, last_version, segment_id)
-  select v_context_id, s.first_version, s.last_version, s.segment_id
-  from kata_data.segments(fixture.id(parent), 1, fork.at) s
-  union all
-  select v_context_id, fork.at + 1, 9223372036854775807, v_context_id;
-
-  insert into kata_data.head (
-    context_id, tenant, tokenizer, is_strict, notifies, version, message_count, raw_tokens, view_tokens, content_version, preamble_end, last_at,
-    last_digest, open_calls, open_groups, oldest_open_group)
-  with path as (
-    select m.* from kata_data.path_messages(fixture.id(parent), int8multirange(int8range(1, fork.at + 1))) m
-  ),
-  open_call as (
-    select m.version, c.call ->> 'id' as id
-    from path m
-    cross join lateral jsonb_array_elements(m.tool_calls) c(call)
-    where not exists (select from path r where r.group_version = m.version and r.tool_call_id = c.call ->> 'id')
-  ),
-  last_message as (
-    select m.tokens_through, m.created_at, m.digest from path m where m.version = fork.at
-  )
-  select v_context_id, c.tenant, c.tokenizer, p.is_strict, p.notifies, fork.at, fork.at, coalesce(l.tokens_through, 0), coalesce(l.tokens_through, 0), fork.at,
-    (select min(m.version) - 1 from path m where m.role not in ('system', 'developer')),
-    coalesce(l.created_at, '-infinity'), coalesce(l.digest, kata_data.first_digest(c.family_id)),
-    coalesce((select jsonb_object_agg(o.id, o.version) from open_call o), '{}'),
-    coalesce((
-      select jsonb_object_agg(g.group_version, g.tokens)
-      from (
-        select m.group_version, sum(m.token_count) as tokens
-        from path m
-        where m.group_version in (select o.version from open_call o)
-        group by m.group_version
-      ) g), '{}'),
-    (select min(o.version) from open_call o)
-  from kata_data.context c
-  join kata_data.head p on p.context_id = c.parent_id
-  left join last_message l on true
-  where c.context_id = v_context_id;
-  return v_context_id;
-end
+  select kata.fork(fixture.id(parent), at, name)
 $$;
-comment on function fixture.fork(text, bigint, text) is 'A fork of a context at a version: its rows in context, lineage and head.';
+comment on function fixture.fork(text, bigint, text) is 'Forks a context at a version.';
 
 create function fixture.view(
   context text, budget integer, at bigint default null, stable_step integer default 0, tokenizer text default null

@@ -138,8 +138,7 @@ from (values ('test_server'), ('test_chief')) w(role),
 select is(fixture.as_role('test_server', $$select kata.find_context('plan')$$, '*'), null, 'acting for every tenant, no name is found: it may be several tenants''');
 select is(fixture.as_role('test_server', format('select count(*) from kata.verify(%L)', :'ann'), '*'), '0', 'acting for every tenant, one context can be verified');
 select throws_ok($$select fixture.as_role('test_server', $q$select kata.verify('00000000-0000-7000-8000-000000000000')$q$, '*')$$, 'KC001', null, 'an unknown context is not sound');
-select fixture.as_role('test_bob', $$select kata.create_context('limb')$$);
-select fixture.fork('limb', 0, 'limb fork') as limb_fork \gset
+select fixture.as_role('test_bob', $$select kata.fork(kata.create_context('limb'), 0, 'limb fork')$$);
 select is(fixture.as_role('test_ann', $$select count(*) from kata.archive_inactive(interval '0', true) where name = 'limb fork'$$), '0', 'another tenant''s forks are not archived');
 select is(fixture.as_role('test_bob', $$select count(*) from kata.archive_inactive(interval '0', true) where name = 'limb fork'$$), '1', 'the caller''s are');
 select is(fixture.as_role('test_server', $$select count(*) from kata.archive_inactive(interval '0', true) where name = 'limb fork'$$, '*'), '1', 'acting for every tenant, everybody''s are');

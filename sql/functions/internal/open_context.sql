@@ -26,11 +26,7 @@ begin
     perform kata_data.check_access(context_id, access);
   end if;
   if at not between 0 and version then
-    raise exception using
-      errcode = 'KC002',
-      message = format('version %s not found', at),
-      detail = format('Context %s has versions 0 to %s.', context_id, version),
-      hint = 'Pass one of these, or null for now.';
+    perform kata_data.check_version(context_id, at, version);
   end if;
   at := coalesce(at, version);
 end
@@ -59,6 +55,43 @@ $$;
 comment on function kata_data.lock_context(uuid, text) is
 'Opens a context of the caller''s tenant for change: locks its head until the end of the transaction. access: as open_context.
 KC001, KC006.';
+
+create or replace function kata_data.share_context(context_id uuid, access text default 'read') returns kata_data.head
+language plpgsql volatile
+as $$
+declare
+  v_head kata_data.head;
+begin
+  select h.* into v_head
+  from kata_data.head h
+  where h.context_id = share_context.context_id
+    and h.tenant = kata_data.current_tenant()
+  for key share;
+  if v_head.closed is distinct from false then
+    perform kata_data.check_access(context_id, access);
+  end if;
+  return v_head;
+end
+$$;
+comment on function kata_data.share_context(uuid, text) is
+'Opens a context of the caller''s tenant for a copy of its history: shares its head until the end of the transaction, so that a purge
+waits, and appends do not. access: as open_context. KC001, KC006.';
+
+create or replace function kata_data.check_version(context_id uuid, version bigint, newest bigint) returns void
+language plpgsql immutable
+as $$
+begin
+  if version between 0 and newest then
+    return;
+  end if;
+  raise exception using
+    errcode = 'KC002',
+    message = format('version %s not found', coalesce(version::text, 'null')),
+    detail = format('Context %s has versions 0 to %s.', context_id, newest),
+    hint = 'Pass one of these, or null for now.';
+end
+$$;
+comment on function kata_data.check_version(uuid, bigint, bigint) is 'Refuses a version that is not 0 to the newest. KC002.';
 
 create or replace function kata_data.check_access(context_id uuid, access text) returns void
 language plpgsql volatile

@@ -264,6 +264,26 @@ as $$
 $$;
 comment on function kata_data.summary_tokens(uuid, bigint[]) is 'The tokens of some summaries of a path.';
 
+create or replace function kata_data.reshown(view_a kata_data.view_change, view_b kata_data.view_change) returns int8multirange
+language plpgsql stable
+as $$
+declare
+  v_elisions bigint[];
+begin
+  if view_a.elisions = view_b.elisions then
+    return '{}';
+  end if;
+  v_elisions := array(
+    select e.change_id from unnest(view_a.elisions || view_b.elisions) e(change_id) group by e.change_id having count(*) = 1);
+  return coalesce((
+    select range_agg(int8range(s.version, s.version + 1))
+    from kata_data.stub s
+    where s.change_id = any (v_elisions)), '{}');
+end
+$$;
+comment on function kata_data.reshown(kata_data.view_change, kata_data.view_change) is
+'The messages that elisions shorten which are in force in one of two views only.';
+
 create or replace function kata_data.view_tokens_after(context_id uuid, view kata_data.view_change, view_tokens bigint, change kata_data.view_change)
 returns bigint
 language plpgsql stable
@@ -272,19 +292,9 @@ declare
   v_before int8multirange := kata_data.visible_at(view, change.version);
   v_gone int8multirange := v_before - change.visible;
   v_come int8multirange := change.visible - v_before;
-  v_other_elisions bigint[] := array(
-    select e.change_id from unnest(view.elisions || change.elisions) e(change_id) group by e.change_id having count(*) = 1);
-  v_reshown int8multirange := '{}';
+  v_reshown int8multirange := kata_data.reshown(view, change) * v_before * change.visible;
   v_total bigint := view_tokens;
 begin
-  if v_other_elisions <> '{}' then
-    v_reshown := coalesce((
-      select range_agg(int8range(s.version, s.version + 1))
-      from kata_data.stub s
-      where s.change_id = any (v_other_elisions)
-        and v_before @> s.version
-        and change.visible @> s.version), '{}');
-  end if;
   if view.replacements <> change.replacements then
     v_total := v_total - kata_data.summary_tokens(context_id, view.replacements) + kata_data.summary_tokens(context_id, change.replacements);
   end if;

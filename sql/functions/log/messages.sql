@@ -21,13 +21,7 @@ declare
   v_view kata_data.view_change := kata_data.no_view();
 begin
   perform kata_data.check_max_rows(max_rows);
-  if coalesce(visibility, '') not in ('effective', 'raw', 'all') then
-    raise exception using
-      errcode = 'KC017',
-      message = format('visibility "%s" is unknown', coalesce(visibility, 'null')),
-      detail = 'It says which messages are listed.',
-      hint = 'Pass effective, raw or all.';
-  end if;
+  perform kata_data.check_visibility(visibility);
   if v_context.view_version is not null then
     v_view := kata_data.view_at(context_id, v_context.at);
   end if;

@@ -6,19 +6,11 @@ language plpgsql stable security definer set search_path = '' set plan_cache_mod
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_context record := kata_data.open_context(context_id, at);
-  v_view kata_data.view_change := kata_data.no_view();
-  v_through bigint;
+  v_at bigint := (kata_data.open_context(context_id, at)).at;
 begin
-  if v_context.view_version is not null then
-    v_view := kata_data.view_at(context_id, v_context.at);
-  end if;
-  -- After the last view change there are only messages.
-  v_through := greatest(v_view.raw_tokens, (
-    select max(m.tokens_through)
-    from kata_data.path_messages(usage.context_id, int8multirange(int8range(v_context.at, v_context.at, '[]'))) m));
   return query
-  select v_context.at, v_view.message_count + v_context.at - v_view.version, v_through, v_view.view_tokens + v_through - v_view.raw_tokens;
+  select v_at, t.message_count, t.raw_tokens, t.view_tokens
+  from kata_data.totals_at(usage.context_id, v_at) t;
 end
 $$;
 comment on function kata.usage(uuid, bigint) is
