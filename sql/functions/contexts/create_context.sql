@@ -62,6 +62,7 @@ begin
     kata_data.first_digest(v_context_id));
   insert into kata_data.lineage (context_id, first_version, segment_id)
   values (v_context_id, 1, v_context_id);
+  perform kata_data.set_due(v_context.context_id);
   return v_context_id;
 end
 $$;

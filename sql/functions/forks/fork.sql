@@ -67,6 +67,7 @@ begin
   union all
   select v_child.context_id, v_at + 1, 9223372036854775807, v_child.context_id;
   perform kata_data.insert_fork_head(v_child, v_head);
+  perform kata_data.set_due(v_child.context_id);
   return v_child.context_id;
 end
 $$;

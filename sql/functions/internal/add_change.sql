@@ -70,6 +70,7 @@ begin
       last_at = v_change.created_at,
       last_digest = v_change.digest
   where h.context_id = v_context_id;
+  perform kata_data.set_due(v_context_id);
 
   if head.notifies then
     perform pg_notify('kata', json_build_object('context_id', v_context_id, 'version', v_change.version)::text);

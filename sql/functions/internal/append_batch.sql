@@ -20,6 +20,8 @@ declare
   v_draft kata_data.message;
   v_group bigint;
   v_group_tokens bigint;
+  v_had_open_calls boolean := v_head.open_calls <> '{}';
+  v_due_changes boolean;
 begin
   first_version := v_head.version + 1;
   if idempotency_key is not null or expected_version is not null then
@@ -115,7 +117,15 @@ begin
       open_calls = v_head.open_calls,
       open_groups = v_head.open_groups,
       oldest_open_group = v_head.oldest_open_group
-  where h.context_id = append_batch.context_id;
+  where h.context_id = append_batch.context_id
+  -- The view crosses what makes compaction due; or no open call holds it back any more.
+  returning case
+    when h.due_at is null then h.view_tokens >= h.due_tokens or h.message_count >= h.due_messages
+    else v_had_open_calls and v_head.open_calls = '{}' and h.due_at > v_head.last_at
+  end into v_due_changes;
+  if v_due_changes then
+    perform kata_data.set_due(context_id);
+  end if;
 
   last_version := v_head.version;
   if v_head.notifies then

@@ -9,7 +9,8 @@ create or replace function kata_data.message_rows(
   visibility text,
   max_rows bigint default 9223372036854775807,
   after bigint default null,
-  descending boolean default false
+  descending boolean default false,
+  within int8multirange default null
 )
 returns table (
   version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text,
@@ -35,6 +36,15 @@ declare
   v_left bigint := max_rows;
   v_rows bigint;
 begin
+  if within is not null then
+    v_messages := v_messages * within;
+    v_scope := v_messages;
+    select
+      coalesce(array_agg(p.version order by p.version), '{}'), coalesce(array_agg(p.place order by p.version), '{}')
+    into v_summaries, v_positions
+    from unnest(v_summaries, v_positions) p(version, place)
+    where within @> p.version;
+  end if;
   if v_is_view then
     v_scope := v_scope + coalesce((select range_agg(int8range(p.place, p.place + 1)) from unnest(v_positions) p(place)), '{}');
   end if;
@@ -79,9 +89,9 @@ begin
   end loop;
 end
 $$;
-comment on function kata_data.message_rows(uuid, kata_data.view_change, bigint, text, bigint, bigint, boolean) is
+comment on function kata_data.message_rows(uuid, kata_data.view_change, bigint, text, bigint, bigint, boolean, int8multirange) is
 'At most max_rows messages as of a version, view being what view_at has for it. visibility: effective (the view, by position), raw (all but the deleted
-ones, by version), all (summaries, too, by version). after: the last position or version that is not wanted any more. Cost: O(log n + rows + fork depth +
+ones, by version), all (summaries, too, by version). after: the last position or version that is not wanted any more. within: only messages and summaries of these versions. Cost: O(log n + rows + fork depth +
 pieces of the view).';
 
 create or replace function kata_data.summary_positions(view kata_data.view_change) returns bigint[]

@@ -115,22 +115,31 @@ begin
         else 'List what there is with kata.list_contexts.'
       end;
   end if;
-  if v_deleted_at is not null and access <> 'any' then
-    raise exception using
-      errcode = 'KC006',
-      message = format('context %s is deleted', context_id),
-      detail = format('It was deleted at %s.', v_deleted_at),
-      hint = 'Bring it back with kata.restore_context.';
-  end if;
-  if v_archived_at is not null and access = 'write' then
-    raise exception using
-      errcode = 'KC006',
-      message = format('context %s is archived', context_id),
-      detail = format('It was archived at %s; it can be read, not changed.', v_archived_at),
-      hint = 'Open it again with kata.unarchive_context, or fork it.';
-  end if;
+  perform kata_data.check_state(context_id, v_deleted_at, v_archived_at, access);
 end
 $$;
 comment on function kata_data.check_access(uuid, text) is
 'Refuses a context that is missing, deleted or archived, as far as the access asks: read, write or any. Volatile, so that it sees what
 others committed while its caller waited for the lock. KC001, KC006.';
+
+create or replace function kata_data.check_state(context_id uuid, deleted_at timestamptz, archived_at timestamptz, access text) returns void
+language plpgsql immutable
+as $$
+begin
+  if deleted_at is not null and access <> 'any' then
+    raise exception using
+      errcode = 'KC006',
+      message = format('context %s is deleted', context_id),
+      detail = format('It was deleted at %s.', deleted_at),
+      hint = 'Bring it back with kata.restore_context.';
+  end if;
+  if archived_at is not null and access = 'write' then
+    raise exception using
+      errcode = 'KC006',
+      message = format('context %s is archived', context_id),
+      detail = format('It was archived at %s; it can be read, not changed.', archived_at),
+      hint = 'Open it again with kata.unarchive_context, or fork it.';
+  end if;
+end
+$$;
+comment on function kata_data.check_state(uuid, timestamptz, timestamptz, text) is 'Refuses a context that is deleted or archived, as far as the access asks. KC006.';
