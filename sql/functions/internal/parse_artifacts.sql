@@ -181,8 +181,8 @@ begin
     -- What is a code only by the words before it.
     select p.version, p.place, 'id', substring(c.match[1] from '[0-9A-Za-z]+$'), null
     from plain p
-    cross join lateral regexp_matches(p.body, '([A-Za-z ]*[A-Za-z][ :#*_`"]+(?:[0-9]{4}|[A-Z]{6})[0-9A-Za-z]*)', 'g') c(match)
-    where c.match[1] ~ '(rder|icket|nvoice|ase|ssue|PR|ooking|eservation|onfirmation|ccount|ustomer|ser|ard|ertificate|ransaction|ayment|racking|eference|light|hipment|[Ii][Dd])s?( ([Ii][Dd]|[Nn]umber|[Cc]ode|[Nn]o))?( is)?[ :#*_`"]+([0-9]+|[A-Z]{6})$'
+    cross join lateral regexp_matches(p.body, '([A-Za-z ]*[A-Za-z][ :#*`"]+(?:[0-9]{4}|[A-Z]{6})[0-9A-Za-z]*)', 'g') c(match)
+    where c.match[1] ~ '(rder|icket|nvoice|ase|ssue|PR|ooking|eservation|onfirmation|ccount|ustomer|ser|ard|ertificate|ransaction|ayment|racking|eference|light|hipment|[Ii][Dd])s?( ([Ii][Dd]|[Nn]umber|[Cc]ode|[Nn]o))?( is)?[ :#*`"]+([0-9]+|[A-Z]{6})$'
     union all
     select p.version, p.place, 'id', c.match[1], null
     from plain p
