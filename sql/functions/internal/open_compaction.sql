@@ -32,7 +32,7 @@ declare
 begin
   select h.* into strict head from kata_data.head h where h.context_id = v_context_id for no key update;
   if head.closed then
-    perform kata_data.check_state(c.context_id, c.deleted_at, c.archived_at, 'write') from kata_data.context c where c.context_id = v_context_id;
+    perform kata_data.check_state(x.context_id, x.deleted_at, x.archived_at, 'write') from kata_data.context x where x.context_id = v_context_id;
   end if;
   select c.* into strict compaction
   from kata_data.compaction c
@@ -73,7 +73,8 @@ begin
   if status <> 'aborted' then
     select h.* into strict v_head from kata_data.head h where h.context_id = compaction.context_id;
     insert into kata_data.compaction_guard as g (context_id, failures, attempted_at)
-    values (compaction.context_id, 1, v_now)
+    -- Who takes over does not wait once more.
+    values (compaction.context_id, 1, case status when 'expired' then compaction.started_at else v_now end)
     on conflict on constraint compaction_guard_pkey do update
     set failures = g.failures + 1,
         attempted_at = excluded.attempted_at;
