@@ -3,7 +3,8 @@
 -- Tool calls first: the tool, and its arguments as JSON, where keys tell what a value is ("path", "reservation_id") and the tool
 -- what becomes of it. Then every text (content, the strings inside JSON, commands), where only the form tells: addresses, paths,
 -- names with a known ending, codes. Patterns have no back references and no nested repetition, so their time is linear.
--- Strings in JSON that are JSON themselves are opened, four deep.
+-- Strings in JSON that are JSON themselves are opened, four deep. What JSON holds is taken as one array: jsonb_path_query moves all
+-- that is left for every row that it returns.
 
 create or replace function kata_data.parse_artifacts(segment_id uuid, low bigint, high bigint)
 returns table (version bigint, kind text, ref text, mentions integer, detail jsonb)
@@ -13,7 +14,7 @@ begin
   return query
   with recursive source as materialized (
     select m.version, 0::bigint as place, false as is_call, m.content as body,
-      case when m.content ~ '\[File: ' then coalesce(m.tool_name, kata_data.called_tool(m.segment_id, m.group_version, m.tool_call_id)) end as tool
+      case when position('[File: ' in m.content) > 0 then coalesce(m.tool_name, kata_data.called_tool(m.segment_id, m.group_version, m.tool_call_id)) end as tool
     from kata_data.message m
     where m.segment_id = parse_artifacts.segment_id
       and m.version between low and high
@@ -32,35 +33,39 @@ begin
     union all
     select d.version, d.place, d.is_call, d.tool, d.depth + 1, kata_data.as_json(n.nested #>> '{}'), null
     from document d
-    cross join lateral jsonb_path_query(d.body, 'strict $.**{0 to 20} ? (@ starts with "{" || @ starts with "[")') n(nested)
+    cross join lateral jsonb_array_elements(
+      jsonb_path_query_array(d.body, 'strict $.**{0 to 20} ? (@ starts with "{" || @ starts with "[")')) n(nested)
     where d.depth < 4
       and d.body is not null
   ),
   member as materialized (
     select d.version, d.place, d.depth, d.tool, case when d.is_call then d.body end as arguments,
-      k.member ->> 'key' as key, k.member -> 'value' as value
+      k.key, k.value, jsonb_typeof(k.value) as type
     from document d
-    cross join lateral jsonb_path_query(d.body, 'strict $.**{0 to 20} ? (@.type() == "object").keyvalue() ? (@.value.type() != "object")') k(member)
+    cross join lateral jsonb_array_elements(
+      jsonb_path_query_array(d.body, 'strict $.**{0 to 20} ? (@.type() == "object")')) with ordinality o(object, ordinality)
+    cross join lateral jsonb_each(o.object) k(key, value)
     where d.body is not null
+      and o.ordinality <= 5000
   ),
   -- Many values, few keys: a key is looked at once.
   key as materialized (
-    select k.key, kata_data.meaning_of_key(k.key) as meaning
-    from (select distinct m.key from member m) k
+    select k.key, kata_data.meaning_of_key(k.key) as meaning, k.key ~ '[0-9/.]' as is_word
+    from (select distinct m.key from member m offset 0) k
   ),
   -- A value under a key that tells what it is; of an array, every element.
   leaf as materialized (
     select m.version, m.place, m.tool, m.arguments, m.key, k.meaning, m.value #>> '{}' as value
     from member m
     join key k on k.key = m.key
-    where jsonb_typeof(m.value) in ('string', 'number')
+    where m.type in ('string', 'number')
       and k.meaning in ('id', 'file', 'command')
     union all
     select m.version, m.place, m.tool, m.arguments, m.key, coalesce(k.meaning, 'element'), e.value #>> '{}'
     from member m
     join key k on k.key = m.key
     cross join lateral jsonb_array_elements(m.value) e(value)
-    where jsonb_typeof(m.value) = 'array'
+    where m.type = 'array'
       and jsonb_typeof(e.value) in ('string', 'number')
       and k.meaning is distinct from 'other'
   ),
@@ -72,21 +77,24 @@ begin
     union all
     select d.version, d.place, string_agg(t.string #>> '{}', E'\n')
     from document d
-    cross join lateral jsonb_path_query(d.body, 'strict $.**{0 to 20} ? (@.type() == "string")') t(string)
+    cross join lateral jsonb_array_elements(
+      jsonb_path_query_array(d.body, 'strict $.**{0 to 20} ? (@.type() == "string")')) t(string)
     where d.body is not null
       and case when left(t.string #>> '{}', 1) in ('{', '[') then kata_data.as_json(t.string #>> '{}') is null else true end
     group by d.version, d.place, d.depth
     union all
     select m.version, m.place, string_agg(distinct m.key, E'\n')
     from member m
-    where m.key ~ '[0-9/.]'
+    join key k on k.key = m.key
+    where k.is_word
     group by m.version, m.place, m.depth
   ),
   address as materialized (
     select p.version, p.place, rtrim(u.match[1], '.,:;!?*_~''') as url
     from prose p
-    cross join lateral regexp_matches(p.body, '((?:https?|ftp|wss?|s3|gs|ssh|git)://[^\s"<>`\\)\]}|]+)', 'g') u(match)
+    cross join lateral regexp_matches(p.body, '((?:https?|ftp|wss?|s3|gs|ssh|git)://[^\s"<>`\\)\]}|]+)', 'g') with ordinality u(match, ordinality)
     where position('://' in p.body) > 0
+      and u.ordinality <= 5000
   ),
   plain as materialized (
     select p.version, p.place, case position('://' in b.body)
@@ -107,14 +115,15 @@ begin
       from plain p
       cross join lateral regexp_matches(
         case position('\' in p.body) when 0 then p.body else regexp_replace(p.body, '\\[nrt]', ' ', 'g') end,
-        '([\w./@+~-]*(?:[0-9/.][\w./@+~-]*[[:alpha:]_]|[[:alpha:]_][\w./@+~-]*[0-9/.])[\w./@+~-]*)', 'g') c(match)
+        '([\w./@+~-]*(?:[0-9/.][\w./@+~-]*[[:alpha:]_]|[[:alpha:]_][\w./@+~-]*[0-9/.])[\w./@+~-]*)', 'g') with ordinality c(match, ordinality)
+      where c.ordinality <= 20000
     ) w
     where length(w.word) between 3 and 500
     order by w.version, w.word, w.place
   ),
   form as materialized (
     select w.word, kata_data.word_is_file(w.word) as is_file
-    from (select distinct w.word from word w) w
+    from (select distinct w.word from word w offset 0) w
   ),
   -- What a word is: a path, or identifiers with strokes or dots between.
   named as materialized (
@@ -138,7 +147,7 @@ begin
     from leaf l
     join (
       select d.value, d.meaning
-      from (select distinct l.value, l.meaning from leaf l where l.meaning in ('id', 'element')) d
+      from (select distinct l.value, l.meaning from leaf l where l.meaning in ('id', 'element') offset 0) d
       where kata_data.value_is_id(d.value, d.meaning = 'element')
     ) i on i.value = l.value and i.meaning = l.meaning
     union all
@@ -152,13 +161,13 @@ begin
     union all
     select l.version, l.place, 'file', f.path, f.detail
     from leaf l
-    cross join lateral kata_data.command_files(l.value) f
+    cross join lateral kata_data.command_files(left(l.value, 100000)) f
     where l.meaning = 'command'
       and l.arguments is not null
     union all
     select p.version, p.place, 'file', f.path, f.detail
     from prose p
-    cross join lateral kata_data.patch_files(p.body) f
+    cross join lateral kata_data.patch_files(left(p.body, 1000000)) f
     where position('--- ' in p.body) > 0
       or position('diff --git a/' in p.body) > 0
       or position(' File: ' in p.body) > 0
@@ -216,7 +225,9 @@ create or replace function kata_data.as_json(body text) returns jsonb
 language plpgsql immutable
 as $$
 begin
-  if left(ltrim(left(body, 100), E' \t\r\n'), 1) in ('{', '[') and pg_input_is_valid(body, 'jsonb') then
+  if left(ltrim(left(body, 100), E' \t\r\n'), 1) in ('{', '[')
+    and octet_length(body) <= 4194304
+    and pg_input_is_valid(body, 'jsonb') then
     return body::jsonb;
   end if;
   return null;
@@ -226,7 +237,7 @@ exception
     return null;
 end
 $$;
-comment on function kata_data.as_json(text) is 'A text as JSON, if it is an object or an array; else null.';
+comment on function kata_data.as_json(text) is 'A text as JSON, if it is an object or an array of at most 4 MB; else null.';
 
 create or replace function kata_data.called_tool(segment_id uuid, group_version bigint, tool_call_id text) returns text
 language sql stable
@@ -367,10 +378,11 @@ begin
       command,
       '(?:^|[\n;&|(])[ \t]*(?:sudo[ \t]+)?(rm|mv|cp|touch|create|tee|sed|cat|less|head|tail|open|edit|vim|nano|git[ \t]+(?:rm|mv))[ \t]+([^\n;&|()<>]+)',
       'g') s(match)
+    limit 1000
   loop
     v_words := array(
       select regexp_replace(w.word, '^(\./)+', '')
-      from regexp_split_to_table(btrim(v_step[2]), '[ \t]+') with ordinality x(quoted, ordinality)
+      from regexp_split_to_table(btrim(left(v_step[2], 20000)), '[ \t]+') with ordinality x(quoted, ordinality)
       cross join lateral btrim(x.quoted, '"''') w(word)
       where w.word ~ '^[\w.@+~/][\w.@+~/-]*$'
         and w.word ~ '[[:alpha:]]'
