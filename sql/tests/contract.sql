@@ -1,7 +1,7 @@
 -- What other software relies on does not move: names, order, types and defaults of parameters and results, and what a function may do.
 
 begin;
-select plan(111);
+select plan(119);
 
 create function pg_temp.inputs(function oid) returns text
 language sql
@@ -30,6 +30,9 @@ comment on function pg_temp.output(oid) is 'The columns that a function returns,
 
 create temporary table expected (function text, volatility text, inputs text, output text);
 insert into expected values
+  ('add_artifact', 'volatile',
+    'context_id uuid, kind text, ref text, detail jsonb = NULL, version bigint = NULL',
+    'void'),
   ('append', 'volatile',
     'context_id uuid, messages jsonb, expected_version bigint = NULL, idempotency_key text = NULL',
     'rows version bigint, token_count integer, created_at timestamp with time zone'),
@@ -42,6 +45,9 @@ insert into expected values
   ('archive_inactive', 'volatile',
     'idle interval, dry_run boolean = false',
     'rows context_id uuid, name text, updated_at timestamp with time zone'),
+  ('artifacts', 'stable',
+    'context_id uuid, kind text = NULL, at bigint = NULL',
+    'rows kind text, ref text, detail jsonb, first_version bigint, last_version bigint, mentions bigint'),
   ('assign_tenant', 'volatile',
     'role_name text, tenant text',
     'void'),

@@ -53,6 +53,12 @@ begin
     select k.key, kata_data.meaning_of_key(k.key) as meaning, k.key ~ '[0-9/.]' as is_word
     from (select distinct m.key from member m offset 0) k
   ),
+  secret as materialized (
+    select m.version, m.value #>> '{}' as value
+    from member m
+    join key k on k.key = m.key
+    where k.meaning = 'secret'
+  ),
   -- A value under a key that tells what it is; of an array, every element.
   leaf as materialized (
     select m.version, m.place, m.tool, m.arguments, m.key, k.meaning, m.value #>> '{}' as value
@@ -67,7 +73,7 @@ begin
     cross join lateral jsonb_array_elements(m.value) e(value)
     where m.type = 'array'
       and jsonb_typeof(e.value) in ('string', 'number')
-      and k.meaning is distinct from 'other'
+      and (k.meaning is null or k.meaning not in ('other', 'secret'))
   ),
   prose as materialized (
     select d.version, d.place, d.text as body
@@ -206,6 +212,7 @@ begin
     from found f
     where f.ref <> ''
       and octet_length(f.ref) <= 2000
+      and not exists (select from secret s where s.version = f.version and s.value = f.ref)
     group by f.version, f.kind, f.ref
   )
   select o.version, o.kind, o.ref, o.mentions, o.detail
@@ -260,7 +267,7 @@ as $$
       or (position('.' in word) > 0
         and split_part(word, '.', 1) not in ('self', 'this', 'cls', 'os', 'np', 'df', 're', 'e', 'i')
         and word ~ '^[\w.@+-]*[[:alpha:]_][\w@+-]*[\w]\.(py|pyi|ipynb|js|jsx|mjs|cjs|ts|tsx|json|jsonl|ya?ml|toml|ini|cfg|conf|env|md|mdx|rst|txt|log|csv|tsv|parquet|xml|html?|css|scss|less|svg|png|jpe?g|gif|webp|pdf|docx?|xlsx?|pptx?|zip|tar|gz|tgz|bz2|whl|jar|java|kt|kts|scala|gradle|go|mod|rs|c|h|cc|cpp|cxx|hpp|cs|vb|swift|rb|gemspec|php|pl|lua|jl|sql|db|sqlite3?|sh|bash|zsh|ps1|bat|exe|dll|dylib|proto|graphql|tf|tfvars|patch|diff|tex|bib|vue|svelte|dart|exs?|erl|hs|ml|clj|el|cmake|lock|in)$')
-    when position('//' in word) > 0 then false
+    when position('//' in word) > 0 or left(word, 5) = '/dev/' then false
     when left(word, 1) in ('/', '~') or left(word, 2) in ('./', '..') then
       word ~ '^(~|\.{1,2}(/\.{1,2})*)?/[\w.@+-]*[[:alpha:]][\w.@+-]*(/|\.[a-z][a-z0-9]*$)|^(~|\.{1,2})/[\w.@+-]+'
     else word ~ '^[\w.@+~-]+(/[\w.@+~-]+)*/[\w.@+~-]*[\w-]\.[a-z][a-z0-9]*$'
@@ -303,7 +310,8 @@ create or replace function kata_data.meaning_of_key(key text) returns text
 language sql immutable
 as $$
   select case
-    when k.key ~ '(token|secret|password|api_?key|credential|authorization|signature)|(^|[_-])(line|page|status|exit|return|error|country|currency|language|lang|zip|postal|row|column|col|port|phone|house|room|seat)[_-]?(number|no|code|id)s?$' then 'other'
+    when k.key ~ '(token|secret|password|api_?key|credential|authorization|signature)' then 'secret'
+    when k.key ~ '(^|[_-])(line|page|status|exit|return|error|country|currency|language|lang|zip|postal|row|column|col|port|phone|house|room|seat)[_-]?(number|no|code|id)s?$' then 'other'
     when k.key ~ '(^|[_-])(file|path|filename|filepath|filenames|files|paths|file_?name)$' then 'file'
     when k.key ~ '(^|[_-])(id|uuid|guid|number|code|hash|sha|commit|ref|reference|slug|sku|username|login|email|iban)s?$' then 'id'
     when k.key in ('command', 'commands', 'cmd', 'script', 'bash', 'shell', 'input') then 'command'
@@ -311,7 +319,7 @@ as $$
   from (select lower(regexp_replace(meaning_of_key.key, '([a-z])([A-Z])', '\1_\2', 'g'))) k(key)
 $$;
 comment on function kata_data.meaning_of_key(text) is
-'What a key in JSON says of its values: id, file, command, other (none of these, and nothing to be shown); null if nothing.';
+'What a key in JSON says of its values: id, file, command, secret (not to be shown), other (none of these); null if nothing.';
 
 create or replace function kata_data.value_is_id(value text, by_form boolean) returns boolean
 language sql immutable
@@ -402,7 +410,11 @@ begin
         select t.target, jsonb_build_object('access', 'modified', 'renamed_from', w.word)
         from unnest(v_words[:cardinality(v_words) - 1]) w(word)
         cross join lateral (select case when v_last like '%/' or cardinality(v_words) > 2 then rtrim(v_last, '/') || '/' || regexp_replace(w.word, '^.*/', '') else v_last end) t(target);
-      when v_step[1] = 'cp' or (v_step[1] = 'sed' and v_step[2] ~ '(^|[ \t])(-i|--in-place)') then
+      when v_step[1] = 'cp' then
+        return query
+        select w.word, case when w.ordinality = cardinality(v_words) then '{"access": "modified"}'::jsonb end
+        from unnest(v_words) with ordinality w(word, ordinality);
+      when v_step[1] = 'sed' and v_step[2] ~ '(^|[ \t])(-i|--in-place)' then
         return query select v_last, '{"access": "modified"}'::jsonb;
       when v_step[1] in ('touch', 'create', 'tee') then
         return query select w.word, '{"access": "modified"}'::jsonb from unnest(v_words) w(word);
