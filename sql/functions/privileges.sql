@@ -2,7 +2,7 @@
 -- New functions are closed to everybody by the default privileges of kata_owner.
 
 grant execute on function
-  kata.find_context, kata.get_context, kata.get_message, kata.list_contexts, kata.messages, kata.prompt, kata.stats,
+  kata.erasures, kata.find_context, kata.get_context, kata.get_message, kata.list_contexts, kata.messages, kata.prompt, kata.purges, kata.stats,
   kata.tokenizers, kata.usage, kata.verify, kata.version, kata."window"
 to kata_reader;
 
@@ -14,3 +14,16 @@ to kata_writer;
 grant execute on function
   kata.assign_tenant, kata.register_tokenizer
 to kata_admin;
+
+-- What is for ever is not for every writer.
+grant execute on function
+  kata.erase_message, kata.purge_context, kata.purge_deleted
+to kata_admin, kata_service;
+
+-- What kata.erase_message and kata.purge_context, which run as kata_eraser, call in turn.
+grant execute on function
+  kata_data.blanked, kata_data.calling_role, kata_data.check_access, kata_data.check_isolation, kata_data.clock,
+  kata_data.clock_setting, kata_data.current_tenant, kata_data.cut_segment, kata_data.digest_rest, kata_data.erase_entry,
+  kata_data.has_elements, kata_data.lock_context, kata_data.message_digest, kata_data.plan_purge, kata_data.remains_digest,
+  kata_data.segment_reach, kata_data.segments
+to kata_eraser;
