@@ -14,16 +14,16 @@ language plpgsql volatile security definer set search_path = '' set enable_seqsc
 as $$
 declare
   v_tenant text := kata_data.current_tenant();
+  v_is_real boolean := dry_run is false;
   v_now timestamptz;
   v_context kata_data.context;
-  v_goes boolean;
   v_cut record;
 begin
-  if dry_run then
-    perform from kata_data.head h where h.context_id = purge_context.context_id and v_tenant in (h.tenant, '*');
-  else
+  if v_is_real then
     perform kata_data.check_isolation();
     perform from kata_data.head h where h.context_id = purge_context.context_id and v_tenant in (h.tenant, '*') for update;
+  else
+    perform from kata_data.head h where h.context_id = purge_context.context_id and v_tenant in (h.tenant, '*');
   end if;
   if not found then
     perform kata_data.check_access(context_id, 'any');
@@ -36,12 +36,12 @@ begin
       detail = 'Only a deleted context is purged; until then it can be restored.',
       hint = 'Delete it first with kata.delete_context.';
   end if;
-  if not dry_run then
+  if v_is_real then
     perform from kata_data.context f where f.context_id = v_context.family_id for no key update;
   end if;
 
   v_now := kata_data.clock();
-  v_goes := not dry_run and v_context.purged_at is null;
+  v_is_real := v_is_real and v_context.purged_at is null;
   removed := 0;
   for v_cut in
     select p.segment_id, p.reach, p.removed, p.kept from kata_data.plan_purge(purge_context.context_id) p
@@ -50,16 +50,16 @@ begin
     if v_cut.segment_id = context_id then
       kept := v_cut.kept;
     end if;
-    if v_goes then
+    if v_is_real then
       perform kata_data.cut_segment(v_cut.segment_id, v_cut.reach);
     end if;
-    if v_goes and (v_cut.segment_id = context_id or v_cut.removed > 0) then
+    if v_is_real and (v_cut.segment_id = context_id or v_cut.removed > 0) then
       insert into kata_data.purge (context_id, cause_id, purged_at, purged_by, removed, kept)
       values (v_cut.segment_id, purge_context.context_id, v_now, kata_data.calling_role(), v_cut.removed, v_cut.kept);
     end if;
   end loop;
 
-  if v_goes then
+  if v_is_real then
     delete from kata_data.idempotency i where i.scope = 'context:' || purge_context.context_id;
     update kata_data.context c
     set name = null, metadata = '{}', policy = '{}', purged_at = v_now, updated_at = v_now

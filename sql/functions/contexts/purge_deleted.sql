@@ -26,7 +26,7 @@ begin
       and c.purged_at is null
     order by c.deleted_at
     limit 1000);
-  if not dry_run then
+  if dry_run is false then
     perform kata_data.check_isolation();
     perform from kata_data.head h where h.context_id = any (v_chosen) order by h.context_id for update;
     perform
@@ -43,13 +43,13 @@ begin
       and c.purged_at is null
     order by c.depth desc, c.context_id
   loop
-    if dry_run then
-      select sum(p.removed), sum(p.kept) filter (where p.segment_id = purge_deleted.context_id)
-      into removed, kept
-      from kata_data.plan_purge(purge_deleted.context_id, v_purged) p;
-    else
+    if dry_run is false then
       select p.removed, p.kept into strict removed, kept
       from kata.purge_context(purge_deleted.context_id) p;
+    else
+      select sum(p.removed), sum(p.kept) filter (where p.segment_id = purge_deleted.context_id)
+      into strict removed, kept
+      from kata_data.plan_purge(purge_deleted.context_id, v_purged) p;
     end if;
     v_purged := v_purged || context_id;
     return next;
