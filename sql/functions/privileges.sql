@@ -2,13 +2,16 @@
 -- New functions are closed to everybody by the default privileges of kata_owner.
 
 grant execute on function
-  kata.erasures, kata.find_context, kata.get_context, kata.get_message, kata.list_contexts, kata.messages, kata.prompt, kata.purges, kata.stats,
-  kata.tokenizers, kata.usage, kata.verify, kata.version, kata."window"
+  kata.ancestry, kata.checkpoints, kata.common_ancestor, kata.diff, kata.diff_versions, kata.erasures, kata.find_context,
+  kata.forks, kata.get_context, kata.get_message, kata.history, kata.list_contexts, kata.messages, kata.prompt,
+  kata.purges, kata.resolve_version, kata.state_at, kata.stats, kata.tokenizers, kata.tree, kata.usage, kata.verify,
+  kata.version, kata."window"
 to kata_reader;
 
 grant execute on function
-  kata.append, kata.append_message, kata.archive_context, kata.archive_inactive, kata.close_calls, kata.create_context,
-  kata.delete_context, kata.fork, kata.put_token_counts, kata.restore_context, kata.unarchive_context, kata.update_context
+  kata.append, kata.append_message, kata.archive_context, kata.archive_inactive, kata.checkpoint, kata.close_calls,
+  kata.create_context, kata.delete_context, kata.drop_checkpoint, kata.fork, kata.merge, kata.put_token_counts,
+  kata.restore_context, kata.unarchive_context, kata.update_context
 to kata_writer;
 
 grant execute on function

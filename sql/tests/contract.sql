@@ -1,13 +1,13 @@
 -- What other software relies on does not move: names, order, types and defaults of parameters and results, and what a function may do.
 
 begin;
-select plan(135);
+select plan(187);
 
 create function pg_temp.inputs(function oid) returns text
 language sql
 as $$
   select coalesce(string_agg(concat_ws(' = ', concat_ws(' ', quote_ident(a.name), format_type(a.type, null)),
-    regexp_replace(pg_get_function_arg_default(function, a.ordinality::integer), '::[a-z ]+(\[\])?$', '')), ', ' order by a.ordinality), '')
+    regexp_replace(pg_get_function_arg_default(function, a.ordinality::integer), '::[a-z0-9 ]+(\[\])?$', '')), ', ' order by a.ordinality), '')
   from pg_proc p
   cross join lateral unnest(
     p.proargnames, coalesce(p.proallargtypes, p.proargtypes::oid[]), coalesce(p.proargmodes, array_fill('i'::"char", array[p.pronargs]))) with ordinality a(name, type, mode, ordinality)
@@ -30,6 +30,9 @@ comment on function pg_temp.output(oid) is 'The columns that a function returns,
 
 create temporary table expected (function text, volatility text, inputs text, output text);
 insert into expected values
+  ('ancestry', 'stable',
+    'context_id uuid',
+    'rows context_id uuid, name text, fork_version bigint, depth integer, deleted_at timestamp with time zone, purged_at timestamp with time zone'),
   ('append', 'volatile',
     'context_id uuid, messages jsonb, expected_version bigint = NULL, idempotency_key text = NULL',
     'rows version bigint, token_count integer, created_at timestamp with time zone'),
@@ -45,14 +48,32 @@ insert into expected values
   ('assign_tenant', 'volatile',
     'role_name text, tenant text',
     'void'),
+  ('checkpoint', 'volatile',
+    'context_id uuid, name text, at bigint = NULL, note text = NULL',
+    'bigint'),
+  ('checkpoints', 'stable',
+    'context_id uuid',
+    'rows name text, version bigint, note text, created_at timestamp with time zone'),
   ('close_calls', 'volatile',
     'context_id uuid, call_ids text[] = NULL, reason text = ''cancelled''',
     'rows version bigint, token_count integer, created_at timestamp with time zone'),
+  ('common_ancestor', 'stable',
+    'context_a uuid, context_b uuid',
+    'rows segment_id uuid, version bigint'),
   ('create_context', 'volatile',
     'name text = NULL, policy jsonb = NULL, metadata jsonb = ''{}'', tokenizer text = ''o200k_base'', preset text = NULL, idempotency_key text = NULL',
     'uuid'),
   ('delete_context', 'volatile',
     'context_id uuid',
+    'void'),
+  ('diff', 'stable',
+    'context_a uuid, context_b uuid',
+    'rows side text, version bigint, role text, kind text, preview text, token_count integer, created_at timestamp with time zone'),
+  ('diff_versions', 'stable',
+    'context_id uuid, from_version bigint, to_version bigint',
+    'rows change text, version bigint, role text, kind text, preview text, token_count integer'),
+  ('drop_checkpoint', 'volatile',
+    'context_id uuid, name text',
     'void'),
   ('erase_message', 'volatile',
     'context_id uuid, version bigint, reason text',
@@ -66,15 +87,24 @@ insert into expected values
   ('fork', 'volatile',
     'context_id uuid, at bigint = NULL, name text = NULL, policy jsonb = NULL, metadata jsonb = NULL, idempotency_key text = NULL',
     'uuid'),
+  ('forks', 'stable',
+    'context_id uuid',
+    'rows context_id uuid, name text, fork_version bigint, version bigint, created_at timestamp with time zone, deleted_at timestamp with time zone'),
   ('get_context', 'stable',
     'context_id uuid',
     'rows context_id uuid, name text, tenant text, parent_id uuid, fork_version bigint, depth integer, version bigint, message_count bigint, raw_tokens bigint, view_tokens bigint, tokenizer text, open_calls text[], metadata jsonb, created_at timestamp with time zone, updated_at timestamp with time zone, archived_at timestamp with time zone, deleted_at timestamp with time zone'),
   ('get_message', 'stable',
     'context_id uuid, version bigint',
     'rows version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text, tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint, group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb'),
+  ('history', 'stable',
+    'context_id uuid, before bigint = NULL, max_rows integer = 50',
+    'rows version bigint, kind text, role text, preview text, token_count integer, view_tokens bigint, checkpoints text[], created_at timestamp with time zone'),
   ('list_contexts', 'stable',
     'after uuid = NULL, max_rows integer = 50, include_deleted boolean = false',
     'rows context_id uuid, name text, tenant text, parent_id uuid, fork_version bigint, depth integer, version bigint, message_count bigint, raw_tokens bigint, view_tokens bigint, tokenizer text, open_calls text[], metadata jsonb, created_at timestamp with time zone, updated_at timestamp with time zone, archived_at timestamp with time zone, deleted_at timestamp with time zone'),
+  ('merge', 'volatile',
+    'target uuid, source uuid, versions int8multirange = NULL, idempotency_key text = NULL',
+    'rows version bigint, token_count integer, created_at timestamp with time zone'),
   ('messages', 'stable',
     'context_id uuid, after bigint = NULL, max_rows integer = 100, descending boolean = false, visibility text = ''effective'', at bigint = NULL',
     'rows version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text, tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint, group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb'),
@@ -96,15 +126,24 @@ insert into expected values
   ('register_tokenizer', 'volatile',
     'name text, bytes_per_token numeric, margin numeric = 0.15',
     'void'),
+  ('resolve_version', 'stable',
+    'context_id uuid, selector text',
+    'bigint'),
   ('restore_context', 'volatile',
     'context_id uuid',
     'void'),
+  ('state_at', 'stable',
+    'context_id uuid, at bigint = NULL, visibility text = ''effective'', after bigint = NULL, max_rows integer = NULL',
+    'rows version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text, tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint, group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb'),
   ('stats', 'stable',
     '',
     'jsonb'),
   ('tokenizers', 'stable',
     '',
     'rows name text, bytes_per_token numeric, margin numeric'),
+  ('tree', 'stable',
+    'context_id uuid',
+    'rows context_id uuid, parent_id uuid, name text, fork_version bigint, depth integer, version bigint, view_tokens bigint, updated_at timestamp with time zone, archived_at timestamp with time zone, deleted_at timestamp with time zone, purged_at timestamp with time zone'),
   ('unarchive_context', 'volatile',
     'context_id uuid',
     'void'),

@@ -27,6 +27,7 @@ begin
       return query select v_context_id, p.version, p.problem, p.detail from kata_data.verify_purged(v_context_id) p;
     else
       return query select v_context_id, l.version, l.problem, l.detail from kata_data.verify_log(v_context_id) l;
+      return query select v_context_id, k.version, k.problem, k.detail from kata_data.verify_marks(v_context_id) k;
     end if;
   end loop;
   if context_id is null and (v_tenant = '*' or pg_has_role(kata_data.calling_role(), 'kata_admin', 'member')) then
@@ -35,7 +36,8 @@ begin
 end
 $$;
 comment on function kata.verify(uuid) is
-'Looks for damage: recomputes versions, totals, groups, open calls and digests from the log and compares. No rows: sound.
+'Looks for damage: recomputes versions, totals, groups, open calls and digests from the log and compares, and follows what
+points at versions. No rows: sound.
 
 context_id: one context, deleted or not; null for all of the caller''s tenant (under kata.tenant ''*'' of all tenants) and, for
   administrators, for rows that belong to no context.

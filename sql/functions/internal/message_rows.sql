@@ -30,4 +30,4 @@ begin
   order by case when descending then -m.version else m.version end;
 end
 $$;
-comment on function kata_data.message_rows(uuid, bigint, bigint, integer, boolean) is 'At most max_rows messages of the versions low to high, from the low end or, descending, from the high one.';
+comment on function kata_data.message_rows(uuid, bigint, bigint, integer, boolean) is 'At most max_rows messages (null: all) of the versions low to high, from the low end or, descending, from the high one.';

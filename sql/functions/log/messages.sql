@@ -21,13 +21,7 @@ declare
   v_descending boolean := coalesce(descending, false);
 begin
   perform kata_data.check_max_rows(max_rows);
-  if coalesce(visibility, '') not in ('effective', 'raw', 'all') then
-    raise exception using
-      errcode = 'KC017',
-      message = format('visibility "%s" is unknown', coalesce(visibility, 'null')),
-      detail = 'It says which messages are listed.',
-      hint = 'Pass effective, raw or all.';
-  end if;
+  perform kata_data.check_visibility(visibility);
   return query
   select r.*
   from kata_data.message_rows(
