@@ -34,19 +34,17 @@ declare
   v_end bigint;
 begin
   for segment_id, v_start, v_end in
-    with recursive ancestor as (
-      select c.context_id, c.parent_id, c.fork_version, c.purged_at
-      from kata_data.context c
-      where c.context_id = plan_purge.context_id
+    select c.context_id, coalesce(c.fork_version, 0), least(h.version, kata_data.segment_reach(c.context_id, assumed))
+    from (
+      select plan_purge.context_id, 0 as distance
       union all
-      select c.context_id, c.parent_id, c.fork_version, c.purged_at
-      from ancestor a
-      join kata_data.context c on c.context_id = a.parent_id
-    )
-    select a.context_id, coalesce(a.fork_version, 0), least(h.version, kata_data.segment_reach(a.context_id, assumed))
-    from ancestor a
-    join kata_data.head h on h.context_id = a.context_id
-    where a.purged_at is not null or a.context_id = any (v_assumed)
+      select a.ancestor_id, a.distance
+      from kata_data.ancestors(plan_purge.context_id) a
+    ) a
+    join kata_data.context c on c.context_id = a.context_id
+    join kata_data.head h on h.context_id = c.context_id
+    where c.purged_at is not null or c.context_id = any (v_assumed)
+    order by a.distance
   loop
     -- Every version is one entry, so none need be counted.
     reach := kata_data.segment_reach(segment_id, v_assumed);
