@@ -1,7 +1,7 @@
 -- What is erased is gone for everybody who read it, and nothing else is: versions, totals, groups and the chain hold.
 
 begin;
-select plan(68);
+select plan(72);
 
 create function pg_temp.erase(context text, version bigint, reason text default 'by request') returns text[]
 language sql volatile
@@ -147,6 +147,21 @@ select is(array(select v::text from kata.verify(fixture.id(n.name)) v), '{}', 'i
 select fixture.context('late') as late \gset
 select kata.merge(:'late', :'source');
 select is(pg_temp.contents('late'), '{"user 1",""}', 'what is merged later is blank already');
+
+select fixture.context('well') as well \gset
+select fixture.talk('well', 'user 8');
+select fixture.context('pipe') as pipe \gset
+select fixture.context('tap') as tap \gset
+select kata.merge(:'pipe', :'well');
+select kata.merge(:'tap', :'pipe');
+select kata.delete_context(:'pipe');
+select kata.purge_context(:'pipe');
+select is((select array_agg(format('%s %s', e.segment_id = :'tap', e.what)) from kata.erase_message(:'tap', 1, 'x') e where e.what = 'original' or e.segment_id = :'tap'), '{"t message","f original"}', 'a copy of a copy that was purged still knows what it goes back to');
+select is(pg_temp.erase('well', 1), '{"well 1: message","tap 1: copy"}', 'and is found from there');
+select is(pg_temp.contents('tap'), '{""}', 'and blank');
+select kata.delete_context(:'well');
+select kata.purge_context(:'well');
+select is(pg_temp.erase('tap', 1), '{"tap 1: message"}', 'an original that was purged is not named');
 
 -- Tampering
 

@@ -42,6 +42,7 @@ begin
   return query
   select o.source_segment_id, o.source_version, 'original'
   from kata_data.merge_origin o
+  join kata_data.message m on m.segment_id = o.source_segment_id and m.version = o.source_version
   where o.segment_id = v_segment_id
     and o.version = erase_message.version;
 end
