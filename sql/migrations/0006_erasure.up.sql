@@ -51,7 +51,6 @@ create index context_deleted on kata_data.context (deleted_at) where deleted_at 
 grant select, update on kata_data.context, kata_data.head to kata_eraser;
 grant select on kata_data.lineage, kata_data.tenant_role to kata_eraser;
 grant select, update, delete on kata_data.message to kata_eraser;
-grant select, update, delete on kata_data.merge_origin to kata_eraser;
-grant select, delete on kata_data.token_count, kata_data.idempotency, kata_data.checkpoint to kata_eraser;
+grant select, delete on kata_data.token_count, kata_data.idempotency, kata_data.checkpoint, kata_data.merge_origin to kata_eraser;
 grant select, insert on kata_data.purge to kata_eraser;
 grant select, insert, delete on kata_data.erasure to kata_eraser;

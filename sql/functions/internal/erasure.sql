@@ -49,25 +49,28 @@ declare
   v_copy record;
 begin
   -- A merge that copies the message right now has shared its row: wait for it, then its copy is seen. A later one copies the blank.
-  select m.* into strict v_message
+  select m.* into v_message
   from kata_data.message m
   where m.segment_id = erase_entry.segment_id
     and m.version = erase_entry.version
   for update;
-  v_message := kata_data.blanked(v_message);
-  insert into kata_data.erasure (segment_id, version, what, reason, erased_by, erased_at, remains)
-  values (
-    erase_entry.segment_id, erase_entry.version, erase_entry.what, erase_entry.reason, kata_data.calling_role(), kata_data.clock(),
-    kata_data.remains_digest(v_message))
-  on conflict on constraint erasure_pkey do nothing;
+  -- A copy may have been purged, and copies of it be left.
   if found then
-    update kata_data.message m
-    set content = v_message.content, name = v_message.name, model = v_message.model, parts = v_message.parts,
-        provider = v_message.provider, metadata = v_message.metadata, tool_calls = v_message.tool_calls
-    where m.segment_id = erase_entry.segment_id
-      and m.version = erase_entry.version;
+    v_message := kata_data.blanked(v_message);
+    insert into kata_data.erasure (segment_id, version, what, reason, erased_by, erased_at, remains)
+    values (
+      erase_entry.segment_id, erase_entry.version, erase_entry.what, erase_entry.reason, kata_data.calling_role(), kata_data.clock(),
+      kata_data.remains_digest(v_message))
+    on conflict on constraint erasure_pkey do nothing;
+    if found then
+      update kata_data.message m
+      set content = v_message.content, name = v_message.name, model = v_message.model, parts = v_message.parts,
+          provider = v_message.provider, metadata = v_message.metadata, tool_calls = v_message.tool_calls
+      where m.segment_id = erase_entry.segment_id
+        and m.version = erase_entry.version;
+    end if;
+    return query select erase_entry.segment_id, erase_entry.version, erase_entry.what;
   end if;
-  return query select erase_entry.segment_id, erase_entry.version, erase_entry.what;
 
   for v_copy in
     select c.segment_id, c.version

@@ -62,19 +62,18 @@ create or replace function kata_data.cut_segment(segment_id uuid, reach bigint) 
 language plpgsql volatile
 as $$
 begin
-  -- A copy of a copy that goes becomes one of what that was copied from: an erasure still finds it.
-  update kata_data.merge_origin c
-  set source_segment_id = o.source_segment_id, source_version = o.source_version
-  from kata_data.merge_origin o
-  where o.segment_id = cut_segment.segment_id
-    and o.version > reach
-    and c.origin_segment_id = o.origin_segment_id
-    and c.origin_version = o.origin_version
-    and c.source_segment_id = o.segment_id
-    and c.source_version = o.version;
   delete from kata_data.message m where m.segment_id = cut_segment.segment_id and m.version > reach;
   delete from kata_data.token_count t where t.segment_id = cut_segment.segment_id and t.version > reach;
-  delete from kata_data.merge_origin o where o.segment_id = cut_segment.segment_id and o.version > reach;
+  -- An origin is what leads from an original to the copies of its copies, so that an erasure finds them.
+  delete from kata_data.merge_origin o
+  where o.segment_id = cut_segment.segment_id
+    and o.version > reach
+    and not exists (
+      select from kata_data.merge_origin c
+      where c.origin_segment_id = o.origin_segment_id
+        and c.origin_version = o.origin_version
+        and c.source_segment_id = o.segment_id
+        and c.source_version = o.version);
   delete from kata_data.erasure e where e.segment_id = cut_segment.segment_id and e.version > reach;
   delete from kata_data.checkpoint p where p.context_id = cut_segment.segment_id and p.version > reach;
 end

@@ -321,9 +321,14 @@ begin
   select o.segment_id, o.version, 'orphan row', 'An origin belongs to no message.'
   from kata_data.merge_origin o
   where not exists (
-    select from kata_data.message m
-    where m.segment_id = o.segment_id
-      and m.version = o.version);
+      select from kata_data.message m
+      where m.segment_id = o.segment_id
+        and m.version = o.version)
+    -- A purge leaves what leads to copies.
+    and not exists (
+      select from kata_data.context c
+      where c.context_id = o.segment_id
+        and c.purged_at is not null);
   return query
   select k.context_id, k.version, 'orphan row', format('Checkpoint "%s" belongs to no context.', k.name)
   from kata_data.checkpoint k

@@ -40,11 +40,24 @@ begin
   select e.erased_segment_id, e.erased_version, e.erased_what
   from kata_data.erase_entry(v_segment_id, erase_message.version, 'message', erase_message.reason) e;
   return query
-  select o.source_segment_id, o.source_version, 'original'
-  from kata_data.merge_origin o
-  join kata_data.message m on m.segment_id = o.source_segment_id and m.version = o.source_version
-  where o.segment_id = v_segment_id
-    and o.version = erase_message.version;
+  with recursive source as (
+    select o.source_segment_id, o.source_version
+    from kata_data.merge_origin o
+    where o.segment_id = v_segment_id
+      and o.version = erase_message.version
+    union all
+    -- Where that was purged, what it was copied from.
+    select o.source_segment_id, o.source_version
+    from source s
+    join kata_data.merge_origin o on o.segment_id = s.source_segment_id and o.version = s.source_version
+    where not exists (
+      select from kata_data.message m
+      where m.segment_id = s.source_segment_id
+        and m.version = s.source_version)
+  )
+  select s.source_segment_id, s.source_version, 'original'
+  from source s
+  join kata_data.message m on m.segment_id = s.source_segment_id and m.version = s.source_version;
 end
 $$;
 comment on function kata.erase_message(uuid, bigint, text) is
