@@ -6,7 +6,6 @@ See `interleaving` for how a test lets one wait for another.
 import uuid
 from itertools import pairwise
 from random import Random
-from time import monotonic
 from typing import Any
 
 import psycopg
