@@ -141,6 +141,7 @@ declare
 begin
   begin
     alter table kata_data.message disable trigger all;
+    alter table kata_data.erasure disable trigger all;
     set constraints all immediate;
     perform set_config('session_replication_role', 'replica', true);
     execute statement;

@@ -2,7 +2,7 @@
 -- it came from: nothing comes twice, and what is erased in one place can be found in the other.
 --
 -- Locks by id ascending: the target for change, the source shared, so that it may be appended to meanwhile and is read up to the version
--- that it had.
+-- that it had. Then it shares the messages, so that an erasure misses no copy.
 
 create or replace function kata.merge(target uuid, source uuid, versions int8multirange default null, idempotency_key text default null)
 returns table (version bigint, token_count integer, created_at timestamptz)
@@ -65,12 +65,12 @@ Token counts are kept where both count in one tokenizer; else stored counts are 
 
 Returns a row a message, as append; none where there is nothing to merge.
 Errors: KC001, KC002, KC004 over 10,000 messages, KC005 the target, or a group of the choice, has open calls, KC006, KC017, KC019.
-Locks: the head of the target, and shares that of the source (FOR KEY SHARE), by id ascending.
+Locks: the head of the target, and shares that of the source (FOR KEY SHARE), by id ascending; shares the messages that are copied.
 Cost: O(messages after the common ancestor × fork depth).';
 
 create or replace function kata_data.merge_drafts(target kata_data.head, source kata_data.head, versions int8multirange)
 returns kata_data.message[]
-language plpgsql stable
+language plpgsql volatile
 as $$
 declare
   v_first bigint := (kata_data.shared_history(target.context_id, target.version, source.context_id, source.version)).version + 1;
@@ -99,18 +99,21 @@ begin
 
   for v_message in
     with candidate as materialized (
-      select m.*
-      from kata_data.path_messages(source.context_id, v_versions) m
-      where m.group_version >= v_first
+      select c.segment_id, c.version, c.group_version
+      from kata_data.path_messages(source.context_id, v_versions) c
+      where c.group_version >= v_first
     )
-    select c.*
+    select m.*
     from candidate c
+    join kata_data.message m on m.segment_id = c.segment_id and m.version = c.version
     where c.group_version not in (
       select p.version
       from candidate p
       where p.version = p.group_version
         and kata_data.is_on_path(target.context_id, target.version, p.segment_id, p.version))
     order by c.version
+    -- Against an erasure at this moment: it waits and finds the copy, or what is copied is blank already.
+    for key share of m
   loop
     if target.tokenizer <> source.tokenizer then
       select t.token_count into v_message.token_count
