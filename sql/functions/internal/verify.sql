@@ -327,6 +327,12 @@ begin
     and m.version > kata_data.segment_reach(verify_purged.context_id)
   having count(*) > 0;
   return query
+  select min(v.version), 'left behind', 'The context is purged, and nobody reads its view changes from here on.'
+  from kata_data.view_change v
+  where v.segment_id = verify_purged.context_id
+    and v.version > kata_data.segment_reach(verify_purged.context_id)
+  having count(*) > 0;
+  return query
   select k.version, 'left behind', format('The context is purged, and nobody sees its checkpoint "%s".', k.name)
   from kata_data.checkpoint k
   where k.context_id = verify_purged.context_id
