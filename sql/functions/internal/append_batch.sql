@@ -21,7 +21,7 @@ declare
   v_is_sound boolean;
   v_group bigint;
   v_group_tokens bigint;
-  v_had_open_calls boolean := v_head.open_calls <> '{}';
+  v_had_open_calls boolean;
   v_due_changes boolean;
 begin
   -- As kata_data.lock_context, which takes 9 µs to hand out a whole head.
@@ -45,6 +45,7 @@ begin
     end if;
   end if;
 
+  v_had_open_calls := v_head.open_calls <> '{}';
   v_head.last_at := kata_data.batch_time(v_head.last_at);
   foreach v_draft in array drafts loop
     -- What most messages are needs no closer look: text, a tool's result, calls. One condition each, because the functions of

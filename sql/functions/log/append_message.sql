@@ -43,6 +43,8 @@ begin
       and h.tenant = kata_data.current_tenant()
       and not h.closed
       and not h.notifies
+      and (h.due_at is not null
+        or (h.view_tokens + append_message.token_count >= h.due_tokens or h.message_count + 1 >= h.due_messages) is not true)
     for no key update;
   end if;
   if v_version is null then
