@@ -199,8 +199,10 @@ declare
   v_newest bigint := (select c.version from kata.get_context(v_id) c);
   v_fork uuid;
 begin
-  create temporary table if not exists told (
-    at bigint, ordinality bigint, version bigint, "position" bigint, kind text, token_count integer, content text, group_version bigint, pinned boolean);
+  if to_regclass('pg_temp.told') is null then
+    create temporary table told (
+      at bigint, ordinality bigint, version bigint, "position" bigint, kind text, token_count integer, content text, group_version bigint, pinned boolean);
+  end if;
   truncate told;
   insert into told
   select a.at, m.ordinality, m.version, m."position", m.kind, m.token_count, m.content, m.group_version, m.pinned
