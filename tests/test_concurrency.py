@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
+from random import Random
 from time import monotonic
 from typing import Any, Protocol
 
@@ -333,12 +334,277 @@ def test_of_two_that_end_a_context_the_second_finds_it_ended(
     assert getattr(error, "sqlstate", None) == ("KC006" if closing == "delete_context" else None)
 
 
+def content(conn: psycopg.Connection, context_id: uuid.UUID) -> list[Any]:
+    """Return version, content and created_at of every message of a path."""
+    call = "select version, content, created_at from kata.state_at(%s)"
+    return rows(conn, call, context_id)
+
+
+def fork(conn: psycopg.Connection, context_id: uuid.UUID, at: int | None = None) -> uuid.UUID:
+    """Fork a context and return the id of the fork."""
+    made: uuid.UUID = rows(conn, "select kata.fork(%s, %s)", context_id, at)[0][0]
+    return made
+
+
+def test_a_fork_does_not_wait_for_an_append_and_has_what_was_committed(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    writer, forker = connect(), connect(autocommit=True)
+    append(writer, context_id, 5)
+    forker.execute("set lock_timeout = '1ms'")
+    early = fork(forker, context_id)
+    writer.commit()
+    late = fork(forker, context_id)
+    assert len(content(observer, early)) == 2
+    assert content(observer, late) == content(observer, context_id)
+    assert append(observer, early, 1) == [3]
+    assert rows(observer, "select * from kata.verify()") == []
+
+
+def test_an_append_does_not_wait_for_a_fork(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    forker, writer = connect(), connect(autocommit=True)
+    made = fork(forker, context_id)
+    writer.execute("set lock_timeout = '1ms'")
+    assert append(writer, context_id, 3) == [3, 4, 5]
+    forker.commit()
+    assert len(content(observer, made)) == 2
+    assert_sound(observer, context_id, 5)
+
+
+def test_every_fork_made_while_others_write_is_a_prefix_of_its_parent(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    def work(conn: psycopg.Connection, number: int) -> list[uuid.UUID]:
+        made = []
+        for turn in range(20):
+            if number % 2:
+                rows(conn, APPEND, context_id, batch(1 + turn % 3, f"{number}:{turn}"))
+            else:
+                made.append(fork(conn, context_id))
+                append(conn, made[-1], 1)
+        return made
+
+    forks = [made for answer in at_once(connect, work) for made in answer]
+    parent = content(observer, context_id)
+    ends = {at: version for version, _, at in parent}
+    for made in forks:
+        path = content(observer, made)
+        assert path[:-1] == parent[: len(path) - 1]
+        assert len(path) - 1 in ends.values(), "a batch was cut in two"
+    assert rows(observer, "select * from kata.verify()") == []
+
+
+def test_a_fork_of_a_context_whose_deletion_is_not_over_is_whole(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    deleter, forker = connect(), connect(autocommit=True)
+    rows(deleter, "select kata.delete_context(%s)", context_id)
+    forker.execute("set lock_timeout = '1ms'")
+    made = fork(forker, context_id)
+    deleter.commit()
+    assert outcome(forker, "select kata.fork(%s)", context_id) == "KC006"
+    assert len(content(observer, made)) == 2
+    assert append(observer, made, 1) == [3]
+    assert rows(observer, "select * from kata.verify()") == []
+
+
+def test_a_parent_and_its_forks_are_written_to_without_waiting(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    made = fork(observer, context_id)
+    first, second = connect(), connect(autocommit=True)
+    append(first, context_id, 1)
+    second.execute("set lock_timeout = '1ms'")
+    assert append(second, made, 1) == [3]
+    assert append(second, fork(second, made), 1) == [4]
+
+
+@pytest.mark.parametrize(
+    "level", [psycopg.IsolationLevel.REPEATABLE_READ, psycopg.IsolationLevel.SERIALIZABLE]
+)
+def test_a_fork_with_an_old_snapshot_is_its_parent_at_that_moment(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID, level: psycopg.IsolationLevel
+) -> None:
+    forker = connect()
+    forker.isolation_level = level
+    before = content(forker, context_id)
+    append(observer, context_id, 1)
+    made = fork(forker, context_id)
+    forker.commit()
+    assert content(observer, made) == before
+    assert rows(observer, "select * from kata.verify()") == []
+
+
+def test_eight_with_one_key_make_one_fork(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    call = "select kata.fork(%s, idempotency_key => 'branch 7')"
+    answers = at_once(connect, lambda conn, _: rows(conn, call, context_id))
+    assert answers == [answers[0]] * WRITERS
+    assert rows(observer, "select context_id from kata.forks(%s)", context_id) == answers[0]
+
+
+def test_of_eight_forks_with_one_name_one_is_made(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    call = "select count(*) from kata.fork(%s, name => 'branch')"
+    answers = at_once(connect, lambda conn, _: outcome(conn, call, context_id))
+    assert sorted(map(str, answers)) == sorted(["[(1,)]"] + ["KC007"] * (WRITERS - 1))
+    assert len(rows(observer, "select * from kata.forks(%s)", context_id)) == 1
+
+
+def test_of_eight_checkpoints_with_one_name_one_is_made(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    call = "select kata.checkpoint(%s, 'here')"
+    answers = at_once(connect, lambda conn, _: outcome(conn, call, context_id))
+    assert sorted(map(str, answers)) == sorted(["[(2,)]"] + ["KC014"] * (WRITERS - 1))
+    assert rows(observer, "select name, version from kata.checkpoints(%s)", context_id) == [("here", 2)]
+
+
+MERGE = "select version from kata.merge(%s, %s)"
+
+
+def test_of_two_merges_of_one_source_the_second_waits_and_has_nothing_left_to_merge(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID, start: Start
+) -> None:
+    side = fork(observer, context_id)
+    append(observer, side, 3)
+    first, second = connect(), connect(autocommit=True)
+    assert rows(first, MERGE, context_id, side) == [(3,), (4,), (5,)]
+    later = start(second, MERGE, context_id, side)
+    wait_until_blocked(observer, second)
+    first.commit()
+    assert later.result(PATIENCE) == []
+    assert_sound(observer, context_id, 5)
+
+
+def test_two_contexts_that_merge_each_other_do_not_wait_and_nothing_comes_twice(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    side = fork(observer, context_id)
+    append(observer, side, 1)
+    append(observer, context_id, 2)
+    first, second = connect(), connect(autocommit=True)
+    assert rows(first, MERGE, context_id, side) == [(5,)]
+    second.execute("set lock_timeout = '1ms'")
+    assert rows(second, MERGE, side, context_id) == [(4,), (5,)]
+    first.commit()
+    assert rows(observer, MERGE, context_id, side) == []
+    assert rows(observer, MERGE, side, context_id) == []
+    assert_sound(observer, context_id, 5)
+
+
+def test_a_merge_does_not_wait_for_an_append_to_its_source(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    side = fork(observer, context_id)
+    append(observer, side, 1)
+    writer, merger = connect(), connect(autocommit=True)
+    append(writer, side, 4)
+    merger.execute("set lock_timeout = '1ms'")
+    assert rows(merger, MERGE, context_id, side) == [(3,)]
+    writer.commit()
+    assert rows(merger, MERGE, context_id, side) == [(4,), (5,), (6,), (7,)]
+    assert_sound(observer, context_id, 7)
+
+
+def test_a_merge_waits_for_an_append_to_its_target(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID, start: Start
+) -> None:
+    side = fork(observer, context_id)
+    append(observer, side, 1)
+    writer, merger = connect(), connect(autocommit=True)
+    append(writer, context_id, 4)
+    later = start(merger, MERGE, context_id, side)
+    wait_until_blocked(observer, merger)
+    writer.commit()
+    assert later.result(PATIENCE) == [(7,)]
+    assert_sound(observer, context_id, 7)
+
+
+@pytest.mark.parametrize(("deleted", "code"), [("target", "KC006"), ("source", None)])
+def test_a_merge_waits_for_the_end_of_its_target_and_not_of_its_source(
+    connect: Connect,
+    observer: psycopg.Connection,
+    context_id: uuid.UUID,
+    start: Start,
+    deleted: str,
+    code: str | None,
+) -> None:
+    side = fork(observer, context_id)
+    append(observer, side, 1)
+    deleter, merger = connect(), connect(autocommit=True)
+    rows(deleter, "select kata.delete_context(%s)", context_id if deleted == "target" else side)
+    later = start(merger, MERGE, context_id, side)
+    if deleted == "target":
+        wait_until_blocked(observer, merger)
+        deleter.commit()
+    error = later.exception(PATIENCE)
+    assert getattr(error, "sqlstate", None) == code
+    deleter.commit()
+    assert rows(observer, "select * from kata.verify()") == []
+
+
+# What a soak does to a context and another of its family, and what it may be told.
+SOAK = {
+    "select kata.append_message(%(one)s, 'user', 'x', 1)": {"KC006"},
+    "select * from kata.append(%(one)s, %(turn)s)": {"KC004", "KC006"},
+    "select * from kata.close_calls(%(one)s)": {"KC006"},
+    "select kata.fork(%(one)s)": {"KC006", "KC008"},
+    "select kata.fork(%(one)s, 1)": {"KC002", "KC006", "KC008"},
+    "select * from kata.merge(%(one)s, %(other)s)": {"KC005", "KC006"},
+    "select kata.checkpoint(%(one)s, 'here')": {"KC006", "KC014"},
+    "select kata.drop_checkpoint(%(one)s, 'here')": {"KC006", "KC014"},
+    "select kata.update_context(%(one)s, metadata => '{}')": {"KC006"},
+    "select kata.delete_context(%(one)s)": {"KC006"},
+    "select kata.restore_context(%(one)s)": set(),
+    "select kata.archive_context(%(one)s)": {"KC006"},
+    "select kata.unarchive_context(%(one)s)": {"KC006"},
+    "select * from kata.diff(%(one)s, %(other)s)": {"KC006"},
+    "select * from kata.history(%(one)s)": {"KC006"},
+    "select * from kata.tree(%(one)s)": set(),
+}
+CALL = {"id": "c", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+TURN = Jsonb([{"role": "assistant", "tool_calls": [CALL], "token_count": 1}])
+
+
+def test_a_soak_of_everything_deadlocks_nobody_and_leaves_everything_sound(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    family = [context_id]
+
+    def work(conn: psycopg.Connection, number: int) -> list[tuple[str, str]]:
+        random = Random(number)
+        unexpected = []
+        for _ in range(150):
+            call = random.choice(list(SOAK))
+            values = {"one": random.choice(family), "other": random.choice(family), "turn": TURN}
+            try:
+                answer = conn.execute(call.encode(), values).fetchall()
+                if "kata.fork" in call and len(family) < 12:
+                    family.append(answer[0][0])
+            except psycopg.Error as error:
+                if error.sqlstate not in SOAK[call]:
+                    unexpected.append((call, str(error)))
+        return unexpected
+
+    assert at_once(connect, work) == [[]] * WRITERS
+    assert rows(observer, "select * from kata.verify()") == []
+
+
 READS = {
     "context": "select version, message_count, raw_tokens, updated_at from kata.get_context(%s)",
     "usage": "select * from kata.usage(%s)",
     "messages": "select * from kata.messages(%s)",
     "window": 'select * from kata."window"(%s, 1000)',
     "prompt": "select kata.prompt(%s, 1000)",
+    "state": "select * from kata.state_at(%s)",
+    "history": "select * from kata.history(%s)",
+    "tree": "select * from kata.tree(%s)",
+    "the newest version": "select kata.resolve_version(%s, 'head')",
     "verify": "select * from kata.verify(%s)",
 }
 

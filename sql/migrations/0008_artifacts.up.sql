@@ -8,7 +8,7 @@ create table kata_data.artifact_mark (
 comment on table kata_data.artifact_mark is 'Up to which version the messages of a segment have been parsed for artifacts. No row: none yet.';
 
 create table kata_data.artifact (
-  artifact_id bigint generated always as identity constraint artifact_pkey primary key,
+  artifact_id bigint constraint artifact_id_generated generated always as identity constraint artifact_pkey primary key,
   segment_id uuid not null,
   kind text not null,
   ref text not null,

@@ -1,7 +1,7 @@
 -- Damage does not stay hidden: verify finds every kind of it, says which, and finds nothing where nothing is wrong.
 
 begin;
-select plan(112);
+select plan(121);
 
 -- Sound data of every kind
 
@@ -25,10 +25,14 @@ select fixture.fork('branch', 5, 'twig') as twig \gset
 select fixture.talk('twig', 'user 128, user 256');
 select fixture.fork('trunk', 0, 'bare') as bare \gset
 select kata.put_token_counts(:'twig', 'cl100k_base', '{1,5,6}', '{1,2,3}');
+select fixture.context('merged') as merged \gset
+select fixture.talk('merged', 'user 1');
+select count(*) from kata.merge(:'merged', :'twig', '{[6,7]}');
+select kata.checkpoint(:'merged', 'start', 0), kata.checkpoint(:'merged', 'end');
 
 select is(array(select v::text from kata.verify(c.id::uuid) v), '{}', 'it is sound: ' || c.name)
 from (values (:'sound', 'parallel, interleaved and open calls, pins, parts'), (:'loose', 'orphans that were let in'), (:'empty', 'an empty context'), (:'gone', 'a deleted context'),
-  (:'shelved', 'an archived context'), (:'trunk', 'a parent'), (:'branch', 'a fork inside a group'), (:'twig', 'a fork of a fork'), (:'bare', 'a fork of nothing')) c(id, name);
+  (:'shelved', 'an archived context'), (:'trunk', 'a parent'), (:'branch', 'a fork inside a group'), (:'twig', 'a fork of a fork'), (:'bare', 'a fork of nothing'), (:'merged', 'merged messages and checkpoints')) c(id, name);
 select is(fixture.damage('select'), '{}', 'all contexts and the rows between them are sound');
 select throws_ok($$select kata.verify('00000000-0000-7000-8000-000000000000')$$, 'KC001', null, 'an unknown context is not verified');
 select is((select count(*) from kata.verify()), 0::bigint, 'without a context the caller''s tenant is verified');
@@ -170,7 +174,21 @@ select is(fixture.damage(format('update kata_data.context set tenant = %L where 
 select is(fixture.damage(format('delete from kata_data.context where context_id = %L', :'trunk'), 'branch') @> '{broken parent}', true, 'a parent that is gone is found');
 select is(fixture.damage(format('delete from kata_data.head where context_id = %L', :'branch'), 'twig') @> '{broken parent}', true, 'a parent without head is found');
 
+-- What points at versions
+
+select is(fixture.damage(format(d.statement, :'merged', :'twig'), 'merged'), d.problems::text[], d.description)
+from (values
+  ('update kata_data.checkpoint set version = 4 where context_id = %L and name = ''end''', '{dangling checkpoint at 4}', 'a checkpoint of a version that does not exist is found'),
+  ('update kata_data.head set version = 2, message_count = 2, content_version = 2 where context_id = %L', '{dangling checkpoint at 3,digest,head counters,row added at 3}', 'so is one that the head went back behind'),
+  ('insert into kata_data.merge_origin values (%L, 1, %L, 99, %2$L, 6)', '{dangling origin at 1}', 'a copy of nothing is found'),
+  ('insert into kata_data.merge_origin values (%L, 1, %L, 6, %2$L, 99)', '{dangling origin at 1}', 'a copy that goes back to nothing is found'),
+  ('delete from kata_data.message where segment_id = %2$L and version = 6', '{dangling origin at 2}', 'a copy whose source is gone is found'),
+  ('delete from kata_data.message where segment_id = %2$L and version = 6; update kata_data.context set deleted_at = now(), purged_at = now() where context_id = %2$L', '{}', 'but not one whose source was purged')) d(statement, problems, description);
+
 -- What belongs to nobody
+
+select is(fixture.damage(format('insert into kata_data.merge_origin values (%L, 9, %L, 6, %2$L, 6)', :'merged', :'twig')) @> '{orphan row at 9}', true, 'an origin of no message is found');
+select is(fixture.damage(format('insert into kata_data.checkpoint values (%L, %L, 3, null, now())', '00000000-0000-7000-8000-000000000000', 'lost')), '{orphan row at 3}', 'a checkpoint of no context is found');
 
 select is(fixture.damage(format($$
     insert into kata_data.message (segment_id, version, tokens_through, group_version, created_at, token_count, pinned, role, token_source, digest, content)

@@ -22,12 +22,10 @@ begin
   perform kata_data.check_compaction_arguments(strategy, lease_seconds);
   perform kata_data.extract_artifacts(context_id, v_context.version);
   v_head := kata_data.lock_context(context_id);
+  v_due := kata_data.due_state(v_head, kata_data.resolved_policy(context_id));
   v_compaction := kata_data.start_compaction(v_head, strategy, claimed_by, lease_seconds, coalesce(force, false));
-  if not v_compaction.forced then
-    v_due := kata_data.due_state(v_head, v_compaction.policy);
-    if v_due.due_at is null or v_due.due_at > kata_data.clock() then
-      perform kata_data.refuse_nothing_to_compact(context_id, v_due.reason);
-    end if;
+  if not v_compaction.forced and (v_due.due_at <= v_compaction.started_at) is not true then
+    perform kata_data.refuse_nothing_to_compact(context_id, v_due.reason);
   end if;
   if kata_data.gain_problem(v_compaction) is not null then
     perform kata_data.refuse_nothing_to_compact(context_id, kata_data.gain_problem(v_compaction));

@@ -15,6 +15,18 @@ end
 $$;
 comment on function kata_data.resolved_policy(uuid) is 'The policy of a context, every field resolved.';
 
+create or replace function kata_data.threshold_tokens(policy jsonb) returns bigint
+language plpgsql stable
+as $$
+begin
+  if not kata_data.policy_value(policy, 'enabled')::boolean then
+    return null;
+  end if;
+  return ceil(kata_data.policy_value(policy, 'budget')::numeric * kata_data.policy_value(policy, 'threshold')::numeric);
+end
+$$;
+comment on function kata_data.threshold_tokens(jsonb) is 'The tokens of the view from which on a policy, stored or resolved, has compaction due; null: never.';
+
 create or replace function kata_data.due_state(
   head kata_data.head,
   policy jsonb,
@@ -30,7 +42,7 @@ create or replace function kata_data.due_state(
 language plpgsql stable
 as $$
 declare
-  v_threshold bigint := ceil((policy -> 'budget')::numeric * (policy -> 'threshold')::numeric);
+  v_threshold bigint := kata_data.threshold_tokens(policy);
   v_guard kata_data.compaction_guard;
   v_lease timestamptz;
   v_open timestamptz;

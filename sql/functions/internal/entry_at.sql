@@ -1,5 +1,5 @@
--- What stood at a version of a path: one look-up each, by which forks, time travel and usage know the past. A version may have no
--- row in message, so each takes the greatest one at or before it.
+-- What stood at a version of a path: a look-up each, by which forks and usage know the past. A version may have no row in message, so
+-- each takes the greatest one at or before it.
 
 create or replace function kata_data.message_at(context_id uuid, at bigint) returns kata_data.message
 language plpgsql stable
@@ -50,7 +50,8 @@ comment on function kata_data.entry_at(uuid, bigint) is
 'The newest entry, message or view change, at or before a version of a context''s path; all null where there is none. Cost: O(log n + fork depth).';
 
 create or replace function kata_data.totals_at(
-  context_id uuid, at bigint, out message_count bigint, out raw_tokens bigint, out view_tokens bigint, out content_version bigint, out view_version bigint
+  context_id uuid, at bigint, out message_count bigint, out raw_tokens bigint, out view_tokens bigint, out content_version bigint,
+  out view_version bigint, out oldest_open_group bigint
 )
 language plpgsql stable
 as $$
@@ -64,8 +65,10 @@ begin
   view_tokens := v_view.view_tokens + raw_tokens - v_view.raw_tokens;
   content_version := greatest(v_message.version, v_view.content_version);
   view_version := nullif(v_view.version, 0);
+  oldest_open_group := v_message.oldest_open_group;
 end
 $$;
 comment on function kata_data.totals_at(uuid, bigint) is
-'How much a context held as of a version, which version was the last at which a message was appended or deleted, and the newest view change (null: none).
+'How much a context held as of a version, at which version a message was last appended or deleted, the newest view change (null: none), and which group was
+the oldest open one.
 Cost: O(log n + fork depth).';

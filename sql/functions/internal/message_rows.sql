@@ -95,10 +95,17 @@ ones, by version), all (summaries, too, by version). after: the last position or
 pieces of the view).';
 
 create or replace function kata_data.summary_positions(view kata_data.view_change) returns bigint[]
-language sql immutable
+language plpgsql immutable
 as $$
-  select coalesce(array_agg(coalesce(lower(r.covers), r.version) order by r.ordinality), '{}')
-  from unnest(view.replacements, view.covers) with ordinality r(version, covers, ordinality)
+begin
+  if view.replacements = '{}' then
+    return '{}';
+  end if;
+  return array(
+    select coalesce(lower(r.covers), r.version)
+    from unnest(view.replacements, view.covers) with ordinality r(version, covers, ordinality)
+    order by r.ordinality);
+end
 $$;
 comment on function kata_data.summary_positions(kata_data.view_change) is
 'Where the replacements of a view read: each at the lowest version that it stands for. What they stand for is neither visible nor shared, so no two

@@ -24,23 +24,27 @@ end
 $$;
 comment on function kata_data.compaction_context(uuid) is 'The context of a compaction of the caller''s tenant; under kata.tenant ''*'' of any. KC001.';
 
-create or replace function kata_data.open_compaction(compaction_id uuid, inout head kata_data.head default null, out compaction kata_data.compaction)
+create or replace function kata_data.open_compaction(compaction_id uuid, out head kata_data.head, out compaction kata_data.compaction)
 language plpgsql volatile
 as $$
 declare
   v_context_id uuid := kata_data.compaction_context(compaction_id);
+  v_head kata_data.head;
+  v_compaction kata_data.compaction;
 begin
-  select h.* into strict head from kata_data.head h where h.context_id = v_context_id for no key update;
-  if head.closed then
-    perform kata_data.check_state(c.context_id, c.deleted_at, c.archived_at, 'write') from kata_data.context c where c.context_id = v_context_id;
+  select h.* into strict v_head from kata_data.head h where h.context_id = v_context_id for no key update;
+  if v_head.closed then
+    perform kata_data.check_state(x.context_id, x.deleted_at, x.archived_at, 'write') from kata_data.context x where x.context_id = v_context_id;
   end if;
-  select c.* into strict compaction
+  select c.* into strict v_compaction
   from kata_data.compaction c
   where c.compaction_id = open_compaction.compaction_id
   for no key update;
+  head := v_head;
+  compaction := v_compaction;
 end
 $$;
-comment on function kata_data.open_compaction(uuid, kata_data.head) is 'Opens a compaction for change: locks the head of its context, then its row. KC001, KC006.';
+comment on function kata_data.open_compaction(uuid) is 'Opens a compaction for change: locks the head of its context, then its row. KC001, KC006.';
 
 create or replace function kata_data.refuse_stale(compaction kata_data.compaction, detail text) returns void
 language plpgsql immutable
@@ -73,7 +77,8 @@ begin
   if status <> 'aborted' then
     select h.* into strict v_head from kata_data.head h where h.context_id = compaction.context_id;
     insert into kata_data.compaction_guard as g (context_id, failures, attempted_at)
-    values (compaction.context_id, 1, v_now)
+    -- Who takes over does not wait once more.
+    values (compaction.context_id, 1, case status when 'expired' then compaction.started_at else v_now end)
     on conflict on constraint compaction_guard_pkey do update
     set failures = g.failures + 1,
         attempted_at = excluded.attempted_at;

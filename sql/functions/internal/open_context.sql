@@ -67,9 +67,8 @@ begin
   where h.context_id = share_context.context_id
     and h.tenant = kata_data.current_tenant()
   for key share;
-  if v_head.closed is distinct from false then
-    perform kata_data.check_access(context_id, access);
-  end if;
+  -- The row may be one from before a deletion that has just been committed: asked again, under the lock.
+  perform kata_data.check_access(context_id, access);
   return v_head;
 end
 $$;

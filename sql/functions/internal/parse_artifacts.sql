@@ -3,7 +3,8 @@
 -- Tool calls first: the tool, and its arguments as JSON, where keys tell what a value is ("path", "reservation_id") and the tool
 -- what becomes of it. Then every text (content, the strings inside JSON, commands), where only the form tells: addresses, paths,
 -- names with a known ending, codes. Patterns have no back references and no nested repetition, so their time is linear.
--- Strings in JSON that are JSON themselves are opened, four deep.
+-- Strings in JSON that are JSON themselves are opened, four deep. What JSON holds is taken as one array: jsonb_path_query moves all
+-- that is left for every row that it returns.
 
 create or replace function kata_data.parse_artifacts(segment_id uuid, low bigint, high bigint)
 returns table (version bigint, kind text, ref text, mentions integer, detail jsonb)
@@ -13,7 +14,7 @@ begin
   return query
   with recursive source as materialized (
     select m.version, 0::bigint as place, false as is_call, m.content as body,
-      case when m.content ~ '\[File: ' then coalesce(m.tool_name, kata_data.called_tool(m.segment_id, m.group_version, m.tool_call_id)) end as tool
+      case when position('[File: ' in m.content) > 0 then coalesce(m.tool_name, kata_data.called_tool(m.segment_id, m.group_version, m.tool_call_id)) end as tool
     from kata_data.message m
     where m.segment_id = parse_artifacts.segment_id
       and m.version between low and high
@@ -32,37 +33,47 @@ begin
     union all
     select d.version, d.place, d.is_call, d.tool, d.depth + 1, kata_data.as_json(n.nested #>> '{}'), null
     from document d
-    cross join lateral jsonb_path_query(d.body, 'strict $.**{0 to 20} ? (@ starts with "{" || @ starts with "[")') n(nested)
+    cross join lateral jsonb_array_elements(
+      jsonb_path_query_array(d.body, 'strict $.**{0 to 20} ? (@ starts with "{" || @ starts with "[")')) n(nested)
     where d.depth < 4
       and d.body is not null
   ),
   member as materialized (
     select d.version, d.place, d.depth, d.tool, case when d.is_call then d.body end as arguments,
-      k.member ->> 'key' as key, k.member -> 'value' as value
+      k.key, k.value, jsonb_typeof(k.value) as type
     from document d
-    cross join lateral jsonb_path_query(d.body, 'strict $.**{0 to 20} ? (@.type() == "object").keyvalue() ? (@.value.type() != "object")') k(member)
+    cross join lateral jsonb_array_elements(
+      jsonb_path_query_array(d.body, 'strict $.**{0 to 20} ? (@.type() == "object")')) with ordinality o(object, ordinality)
+    cross join lateral jsonb_each(o.object) k(key, value)
     where d.body is not null
+      and o.ordinality <= 5000
   ),
   -- Many values, few keys: a key is looked at once.
   key as materialized (
-    select k.key, kata_data.meaning_of_key(k.key) as meaning
-    from (select distinct m.key from member m) k
+    select k.key, kata_data.meaning_of_key(k.key) as meaning, k.key ~ '[0-9/.]' as is_word
+    from (select distinct m.key from member m offset 0) k
+  ),
+  secret as materialized (
+    select m.version, m.value #>> '{}' as value
+    from member m
+    join key k on k.key = m.key
+    where k.meaning = 'secret'
   ),
   -- A value under a key that tells what it is; of an array, every element.
   leaf as materialized (
     select m.version, m.place, m.tool, m.arguments, m.key, k.meaning, m.value #>> '{}' as value
     from member m
     join key k on k.key = m.key
-    where jsonb_typeof(m.value) in ('string', 'number')
+    where m.type in ('string', 'number')
       and k.meaning in ('id', 'file', 'command')
     union all
     select m.version, m.place, m.tool, m.arguments, m.key, coalesce(k.meaning, 'element'), e.value #>> '{}'
     from member m
     join key k on k.key = m.key
     cross join lateral jsonb_array_elements(m.value) e(value)
-    where jsonb_typeof(m.value) = 'array'
+    where m.type = 'array'
       and jsonb_typeof(e.value) in ('string', 'number')
-      and k.meaning is distinct from 'other'
+      and (k.meaning is null or k.meaning not in ('other', 'secret'))
   ),
   prose as materialized (
     select d.version, d.place, d.text as body
@@ -72,21 +83,24 @@ begin
     union all
     select d.version, d.place, string_agg(t.string #>> '{}', E'\n')
     from document d
-    cross join lateral jsonb_path_query(d.body, 'strict $.**{0 to 20} ? (@.type() == "string")') t(string)
+    cross join lateral jsonb_array_elements(
+      jsonb_path_query_array(d.body, 'strict $.**{0 to 20} ? (@.type() == "string")')) t(string)
     where d.body is not null
       and case when left(t.string #>> '{}', 1) in ('{', '[') then kata_data.as_json(t.string #>> '{}') is null else true end
     group by d.version, d.place, d.depth
     union all
     select m.version, m.place, string_agg(distinct m.key, E'\n')
     from member m
-    where m.key ~ '[0-9/.]'
+    join key k on k.key = m.key
+    where k.is_word
     group by m.version, m.place, m.depth
   ),
   address as materialized (
     select p.version, p.place, rtrim(u.match[1], '.,:;!?*_~''') as url
     from prose p
-    cross join lateral regexp_matches(p.body, '((?:https?|ftp|wss?|s3|gs|ssh|git)://[^\s"<>`\\)\]}|]+)', 'g') u(match)
+    cross join lateral regexp_matches(p.body, '((?:https?|ftp|wss?|s3|gs|ssh|git)://[^\s"<>`\\)\]}|]+)', 'g') with ordinality u(match, ordinality)
     where position('://' in p.body) > 0
+      and u.ordinality <= 5000
   ),
   plain as materialized (
     select p.version, p.place, case position('://' in b.body)
@@ -107,14 +121,15 @@ begin
       from plain p
       cross join lateral regexp_matches(
         case position('\' in p.body) when 0 then p.body else regexp_replace(p.body, '\\[nrt]', ' ', 'g') end,
-        '([\w./@+~-]*(?:[0-9/.][\w./@+~-]*[[:alpha:]_]|[[:alpha:]_][\w./@+~-]*[0-9/.])[\w./@+~-]*)', 'g') c(match)
+        '([\w./@+~-]*(?:[0-9/.][\w./@+~-]*[[:alpha:]_]|[[:alpha:]_][\w./@+~-]*[0-9/.])[\w./@+~-]*)', 'g') with ordinality c(match, ordinality)
+      where c.ordinality <= 20000
     ) w
     where length(w.word) between 3 and 500
     order by w.version, w.word, w.place
   ),
   form as materialized (
     select w.word, kata_data.word_is_file(w.word) as is_file
-    from (select distinct w.word from word w) w
+    from (select distinct w.word from word w offset 0) w
   ),
   -- What a word is: a path, or identifiers with strokes or dots between.
   named as materialized (
@@ -138,7 +153,7 @@ begin
     from leaf l
     join (
       select d.value, d.meaning
-      from (select distinct l.value, l.meaning from leaf l where l.meaning in ('id', 'element')) d
+      from (select distinct l.value, l.meaning from leaf l where l.meaning in ('id', 'element') offset 0) d
       where kata_data.value_is_id(d.value, d.meaning = 'element')
     ) i on i.value = l.value and i.meaning = l.meaning
     union all
@@ -152,13 +167,13 @@ begin
     union all
     select l.version, l.place, 'file', f.path, f.detail
     from leaf l
-    cross join lateral kata_data.command_files(l.value) f
+    cross join lateral kata_data.command_files(left(l.value, 100000)) f
     where l.meaning = 'command'
       and l.arguments is not null
     union all
     select p.version, p.place, 'file', f.path, f.detail
     from prose p
-    cross join lateral kata_data.patch_files(p.body) f
+    cross join lateral kata_data.patch_files(left(p.body, 1000000)) f
     where position('--- ' in p.body) > 0
       or position('diff --git a/' in p.body) > 0
       or position(' File: ' in p.body) > 0
@@ -197,6 +212,7 @@ begin
     from found f
     where f.ref <> ''
       and octet_length(f.ref) <= 2000
+      and not exists (select from secret s where s.version = f.version and s.value = f.ref)
     group by f.version, f.kind, f.ref
   )
   select o.version, o.kind, o.ref, o.mentions, o.detail
@@ -216,7 +232,9 @@ create or replace function kata_data.as_json(body text) returns jsonb
 language plpgsql immutable
 as $$
 begin
-  if left(ltrim(left(body, 100), E' \t\r\n'), 1) in ('{', '[') and pg_input_is_valid(body, 'jsonb') then
+  if left(ltrim(left(body, 100), E' \t\r\n'), 1) in ('{', '[')
+    and octet_length(body) <= 4194304
+    and pg_input_is_valid(body, 'jsonb') then
     return body::jsonb;
   end if;
   return null;
@@ -226,7 +244,7 @@ exception
     return null;
 end
 $$;
-comment on function kata_data.as_json(text) is 'A text as JSON, if it is an object or an array; else null.';
+comment on function kata_data.as_json(text) is 'A text as JSON, if it is an object or an array of at most 4 MB; else null.';
 
 create or replace function kata_data.called_tool(segment_id uuid, group_version bigint, tool_call_id text) returns text
 language sql stable
@@ -249,7 +267,7 @@ as $$
       or (position('.' in word) > 0
         and split_part(word, '.', 1) not in ('self', 'this', 'cls', 'os', 'np', 'df', 're', 'e', 'i')
         and word ~ '^[\w.@+-]*[[:alpha:]_][\w@+-]*[\w]\.(py|pyi|ipynb|js|jsx|mjs|cjs|ts|tsx|json|jsonl|ya?ml|toml|ini|cfg|conf|env|md|mdx|rst|txt|log|csv|tsv|parquet|xml|html?|css|scss|less|svg|png|jpe?g|gif|webp|pdf|docx?|xlsx?|pptx?|zip|tar|gz|tgz|bz2|whl|jar|java|kt|kts|scala|gradle|go|mod|rs|c|h|cc|cpp|cxx|hpp|cs|vb|swift|rb|gemspec|php|pl|lua|jl|sql|db|sqlite3?|sh|bash|zsh|ps1|bat|exe|dll|dylib|proto|graphql|tf|tfvars|patch|diff|tex|bib|vue|svelte|dart|exs?|erl|hs|ml|clj|el|cmake|lock|in)$')
-    when position('//' in word) > 0 then false
+    when position('//' in word) > 0 or left(word, 5) = '/dev/' then false
     when left(word, 1) in ('/', '~') or left(word, 2) in ('./', '..') then
       word ~ '^(~|\.{1,2}(/\.{1,2})*)?/[\w.@+-]*[[:alpha:]][\w.@+-]*(/|\.[a-z][a-z0-9]*$)|^(~|\.{1,2})/[\w.@+-]+'
     else word ~ '^[\w.@+~-]+(/[\w.@+~-]+)*/[\w.@+~-]*[\w-]\.[a-z][a-z0-9]*$'
@@ -292,7 +310,8 @@ create or replace function kata_data.meaning_of_key(key text) returns text
 language sql immutable
 as $$
   select case
-    when k.key ~ '(token|secret|password|api_?key|credential|authorization|signature)|(^|[_-])(line|page|status|exit|return|error|country|currency|language|lang|zip|postal|row|column|col|port|phone|house|room|seat)[_-]?(number|no|code|id)s?$' then 'other'
+    when k.key ~ '(token|secret|password|api_?key|credential|authorization|signature)' then 'secret'
+    when k.key ~ '(^|[_-])(line|page|status|exit|return|error|country|currency|language|lang|zip|postal|row|column|col|port|phone|house|room|seat)[_-]?(number|no|code|id)s?$' then 'other'
     when k.key ~ '(^|[_-])(file|path|filename|filepath|filenames|files|paths|file_?name)$' then 'file'
     when k.key ~ '(^|[_-])(id|uuid|guid|number|code|hash|sha|commit|ref|reference|slug|sku|username|login|email|iban)s?$' then 'id'
     when k.key in ('command', 'commands', 'cmd', 'script', 'bash', 'shell', 'input') then 'command'
@@ -300,7 +319,7 @@ as $$
   from (select lower(regexp_replace(meaning_of_key.key, '([a-z])([A-Z])', '\1_\2', 'g'))) k(key)
 $$;
 comment on function kata_data.meaning_of_key(text) is
-'What a key in JSON says of its values: id, file, command, other (none of these, and nothing to be shown); null if nothing.';
+'What a key in JSON says of its values: id, file, command, secret (not to be shown), other (none of these); null if nothing.';
 
 create or replace function kata_data.value_is_id(value text, by_form boolean) returns boolean
 language sql immutable
@@ -367,10 +386,11 @@ begin
       command,
       '(?:^|[\n;&|(])[ \t]*(?:sudo[ \t]+)?(rm|mv|cp|touch|create|tee|sed|cat|less|head|tail|open|edit|vim|nano|git[ \t]+(?:rm|mv))[ \t]+([^\n;&|()<>]+)',
       'g') s(match)
+    limit 1000
   loop
     v_words := array(
       select regexp_replace(w.word, '^(\./)+', '')
-      from regexp_split_to_table(btrim(v_step[2]), '[ \t]+') with ordinality x(quoted, ordinality)
+      from regexp_split_to_table(btrim(left(v_step[2], 20000)), '[ \t]+') with ordinality x(quoted, ordinality)
       cross join lateral btrim(x.quoted, '"''') w(word)
       where w.word ~ '^[\w.@+~/][\w.@+~/-]*$'
         and w.word ~ '[[:alpha:]]'
@@ -390,7 +410,11 @@ begin
         select t.target, jsonb_build_object('access', 'modified', 'renamed_from', w.word)
         from unnest(v_words[:cardinality(v_words) - 1]) w(word)
         cross join lateral (select case when v_last like '%/' or cardinality(v_words) > 2 then rtrim(v_last, '/') || '/' || regexp_replace(w.word, '^.*/', '') else v_last end) t(target);
-      when v_step[1] = 'cp' or (v_step[1] = 'sed' and v_step[2] ~ '(^|[ \t])(-i|--in-place)') then
+      when v_step[1] = 'cp' then
+        return query
+        select w.word, case when w.ordinality = cardinality(v_words) then '{"access": "modified"}'::jsonb end
+        from unnest(v_words) with ordinality w(word, ordinality);
+      when v_step[1] = 'sed' and v_step[2] ~ '(^|[ \t])(-i|--in-place)' then
         return query select v_last, '{"access": "modified"}'::jsonb;
       when v_step[1] in ('touch', 'create', 'tee') then
         return query select w.word, '{"access": "modified"}'::jsonb from unnest(v_words) w(word);

@@ -32,13 +32,15 @@ declare
   v_preamble int8multirange;
   v_promised bigint[];
   v_left bigint;
+  v_newest record;
   v_summary_tokens bigint;
   v_rest record;
 begin
   preamble_end := least(coalesce(preamble_end, at), at);
   v_preamble := v_visible * int8multirange(int8range(1, preamble_end + 1));
   pinned_groups := kata_data.pinned_groups_at(context_id, view, at);
-  newest_group := kata_data.newest_group(context_id, v_visible);
+  v_newest := kata_data.newest_message(context_id, v_visible);
+  newest_group := v_newest.group_version;
   v_promised := array_remove(pinned_groups || newest_group, null);
   versions := v_preamble + case
     when v_promised = array[at] then int8multirange(int8range(at, at + 1))
@@ -63,7 +65,7 @@ begin
     v_rest := kata_data.select_rest(
       context_id, v_visible - int8multirange(int8range(1, preamble_end + 1)), at, view.elisions, v_promised,
       v_left - coalesce(v_summary_tokens, 0), v_step, tokenizer, tokens_factor,
-      least(16 + budget / coalesce(tokens_factor, 1) / greatest(mean_tokens, 1) * 1.2, 1000)::bigint);
+      kata_data.reach(context_id, v_visible, v_newest.tokens_through, (budget / coalesce(tokens_factor, 1))::bigint, mean_tokens));
     -- Where no candidate fits, all is as without a step.
     exit when v_step = 0 or v_rest.is_stable or view.replacements = '{}';
     v_step := 0;
@@ -80,23 +82,23 @@ comment on function kata_data.select_window(uuid, bigint, integer, bigint, kata_
 for the version. tokenizer: null for the context''s own. mean_tokens: of the messages of the context.
 Cost: O(log n + window + pins + pieces of the view + fork depth).';
 
-create or replace function kata_data.newest_group(context_id uuid, versions int8multirange) returns bigint
+create or replace function kata_data.newest_message(context_id uuid, versions int8multirange, out group_version bigint, out tokens_through bigint)
 language plpgsql stable
 as $$
 declare
   v_piece int8range;
-  v_group bigint;
 begin
   -- From the newest piece and segment down until there is a message: mostly the first look-up finds it.
   for v_piece in select r.piece from unnest(versions) r(piece) order by r.piece desc loop
-    select m.group_version into v_group
+    select m.group_version, m.tokens_through into newest_message.group_version, newest_message.tokens_through
     from (
       select s.segment_id, s.first_version, s.last_version
-      from kata_data.segments(newest_group.context_id, lower(v_piece), upper(v_piece) - 1) s
+      from kata_data.segments(newest_message.context_id, lower(v_piece), upper(v_piece) - 1) s
       order by s.first_version desc
+      offset 0
     ) s
     cross join lateral (
-      select m.group_version
+      select m.group_version, m.tokens_through
       from kata_data.message m
       where m.segment_id = s.segment_id
         and m.version between s.first_version and s.last_version
@@ -106,10 +108,38 @@ begin
     limit 1;
     exit when found;
   end loop;
-  return v_group;
 end
 $$;
-comment on function kata_data.newest_group(uuid, int8multirange) is 'The group of the newest message among some versions; null where there is none.';
+comment on function kata_data.newest_message(uuid, int8multirange) is 'The group and the running total of the newest message among some versions; null where there is none.';
+
+create or replace function kata_data.reach(context_id uuid, versions int8multirange, tokens_through bigint, budget bigint, mean_tokens bigint)
+returns bigint
+language plpgsql stable
+as $$
+declare
+  -- Not to cost much where the newest messages are much longer than most.
+  v_reach bigint := least(16 + budget / greatest(mean_tokens, 1) * 1.2, 1000);
+  v_edge int8multirange;
+  v_before bigint;
+begin
+  -- Running totals tell how far back a budget goes, as long as nothing in between is out of view.
+  loop
+    v_edge := kata_data.edge(versions, v_reach, true);
+    exit when v_edge = versions;
+    select m.tokens_through into v_before
+    from kata_data.lineage l
+    join kata_data.message m on m.segment_id = l.segment_id
+    where l.context_id = reach.context_id
+      and lower(v_edge) between l.first_version and l.last_version
+      and m.version = lower(v_edge);
+    exit when (tokens_through - v_before <= budget) is not true;
+    v_reach := v_reach * 2;
+  end loop;
+  return v_reach;
+end
+$$;
+comment on function kata_data.reach(uuid, int8multirange, bigint, bigint, bigint) is
+'About how many of the newest versions hold a budget, given the running total of the newest. Cost: O(log n), a few look-ups.';
 
 create or replace function kata_data.select_rest(
   context_id uuid,
@@ -136,7 +166,7 @@ declare
   v_result_groups bigint[];
   v_candidates bigint[];
 begin
-  -- As many of the newest versions as mostly fill the budget, then more. A group is paid for at its newest message: that row
+  -- As many of the newest versions as mostly fill the budget, then more if they do not. A group is paid for at its newest message: that row
   -- carries the tokens of the whole group, so nothing below is looked at.
   loop
     v_edge := kata_data.edge(versions, v_reach, true);
