@@ -69,7 +69,8 @@ begin
     v_is_redo := not v_is_redo;
   end loop;
   return case v_change.kind
-    when 'compaction' then v_change.versions + int8multirange(int8range(v_change.version, v_change.version + 1))
+    when 'compaction' then v_change.versions
+      + case when v_change.is_summarised then int8multirange(int8range(v_change.version, v_change.version + 1)) else '{}' end
     when 'deletion' then v_change.versions
     when 'elision' then '{}'
     -- A pin brings back what was covered; without it that goes again, and without an unpin it stays.

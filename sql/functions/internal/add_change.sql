@@ -37,7 +37,7 @@ begin
   v_change.content_version := case when v_change.deleted = v_view.deleted then head.content_version else v_change.version end;
   v_change.message_count := head.message_count;
   v_change.raw_tokens := head.raw_tokens;
-  perform kata_data.check_pieces(v_view, v_change);
+  perform kata_data.check_pieces(v_context_id, v_view, v_change);
 
   if v_change.is_summarised then
     insert into kata_data.summary (segment_id, version, role, content, token_count, token_source, covered, created_at, metadata)
@@ -48,7 +48,7 @@ begin
     head.last_digest, v_context_id, v_change, kata_data.summary_digest(summary),
     (select array_agg(s.digest order by s.version) from unnest(stubs) s));
   v_change.view_tokens := case
-    when v_change.kind = 'elision' then head.view_tokens - (select sum(s.saved_tokens) from unnest(stubs) s)
+    when v_change.kind = 'elision' then head.view_tokens - kata_data.stub_gain(v_context_id, v_view, stubs)
     else kata_data.view_tokens_after(v_context_id, v_view, head.view_tokens, v_change)
   end;
 
@@ -83,14 +83,20 @@ comment on function kata_data.add_change(kata_data.head, kata_data.view_change, 
 token_count, token_source, metadata. stubs: of an elision, without change_id; the messages they shorten are visible. Returns the change with the view
 after it. KC017 where the view would fall into too many pieces. Cost: O(messages that come, go or change their length + pieces of the view).';
 
-create or replace function kata_data.check_pieces(view kata_data.view_change, change kata_data.view_change) returns void
+create or replace function kata_data.check_pieces(context_id uuid, view kata_data.view_change, change kata_data.view_change) returns void
 language plpgsql stable
 as $$
 declare
-  v_before bigint := kata_data.piece_count(view);
+  v_before kata_data.view_change := view;
   v_after bigint := kata_data.piece_count(change);
 begin
-  if v_after <= greatest(v_before, 1000) then
+  if v_after <= 1000 then
+    return;
+  end if;
+  -- Messages that were appended as pinned may have cut it already: what makes it no worse is let through.
+  v_before.visible := kata_data.visible_at(view, change.version);
+  v_before.pinned_groups := array(select distinct p.pinned from unnest(kata_data.pinned_groups_at(context_id, view, change.version)) p(pinned));
+  if v_after <= kata_data.piece_count(v_before) then
     return;
   end if;
   raise exception using
@@ -100,7 +106,7 @@ begin
     hint = 'Compact with kata.compact or kata.begin_compaction, or unpin what need not stay, and try again.';
 end
 $$;
-comment on function kata_data.check_pieces(kata_data.view_change, kata_data.view_change) is 'Refuses a change that cuts the view into more than 1,000 pieces. KC017.';
+comment on function kata_data.check_pieces(uuid, kata_data.view_change, kata_data.view_change) is 'Refuses a change that cuts the view into more than 1,000 pieces. KC017.';
 
 create or replace function kata_data.piece_count(view kata_data.view_change) returns bigint
 language sql immutable

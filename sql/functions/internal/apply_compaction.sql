@@ -17,10 +17,11 @@ begin
   case
     when v_compaction.strategy = 'drop' then
       v_compaction.result_tokens := 0;
+      perform kata_data.check_gain(v_compaction);
       v_change := kata_data.add_change(head, kata_data.new_change('compaction', v_compaction.covered));
     when v_compaction.strategy = 'elide' then
-      v_stubs := kata_data.stubs_for(v_compaction.context_id, v_view, head, v_compaction.covered, 100);
-      v_compaction.result_tokens := v_compaction.source_tokens - (select coalesce(sum(s.saved_tokens), 0) from unnest(v_stubs) s);
+      v_stubs := kata_data.stubs_for(v_compaction.context_id, v_view, head, v_compaction.covered, kata_data.stub_tokens()::integer);
+      v_compaction.result_tokens := v_compaction.source_tokens - kata_data.stub_gain(v_compaction.context_id, v_view, v_stubs);
       perform kata_data.check_gain(v_compaction);
       v_change := kata_data.add_change(head, kata_data.elision_of(v_stubs), stubs => v_stubs);
     else

@@ -19,7 +19,7 @@ declare
   v_limit bigint := kata_data.covers_up_to(head, v_body, policy);
   v_preserved_roles text[] := array(select jsonb_array_elements_text(policy -> 'preserve_roles'));
   v_pinned bigint[] := kata_data.pinned_groups_at(v_context_id, view, head.version);
-  v_stubbable bigint := case when strategy = 'elide' then (policy -> 'elide_over_tokens')::bigint end;
+  v_stubbable bigint := case when strategy = 'elide' then greatest((policy -> 'elide_over_tokens')::bigint, kata_data.stub_tokens()) end;
 begin
   merged_summaries := '{}';
   select
@@ -39,21 +39,26 @@ begin
     and not coalesce(m.is_last_request, false)
     and case
       when v_stubbable is null then not m.is_preserved
-      else m.role = 'tool' and m.shown > v_stubbable
+      else m.role = 'tool' and m.role <> all (v_preserved_roles) and m.shown > v_stubbable
     end;
-  if message_count = 0 or strategy not in ('summarize', 'digest') then
+  if message_count = 0 or strategy = 'elide' then
     return;
   end if;
 
-  merged_summaries := array(select r.version from unnest(view.replacements) r(version) order by r.version);
-  source_tokens := source_tokens + kata_data.summary_tokens(v_context_id, merged_summaries);
+  if strategy <> 'drop' then
+    merged_summaries := array(select r.version from unnest(view.replacements) r(version) order by r.version);
+    source_tokens := source_tokens + kata_data.summary_tokens(v_context_id, merged_summaries);
+  end if;
   -- View changes in between have no message; left out they would cut the ranges.
   covered := covered + coalesce((
     select range_agg(int8range(c.version, c.version + 1))
     from (
       select s.version from unnest(merged_summaries) s(version)
       union all
-      select c.version from kata_data.path_changes(v_context_id, lower(covered), upper(covered)) c
+      select c.version
+      from kata_data.path_changes(v_context_id, lower(covered), upper(covered)) c
+      where v_body @> c.version
+        and c.version <> all (view.replacements)
     ) c), '{}');
 end
 $$;

@@ -190,8 +190,8 @@ begin
             -- More than any budget is enough; integers add up faster.
             when tokenizer is not null then least(kata_data.shown_tokens(
               select_rest.context_id, kata_data.group_members(select_rest.context_id, array[m.group_version], at), elisions, tokenizer, tokens_factor), 2147483647)::integer
-            when elisions <> '{}' and m.group_version < m.version
-              then least(m.group_tokens - kata_data.saved_tokens(select_rest.context_id, m.group_version, at, elisions), 2147483647)::integer
+            when elisions <> '{}' and m.role = 'tool'
+              then least(coalesce(m.group_tokens, m.token_count) - kata_data.saved_tokens(select_rest.context_id, m.group_version, at, elisions), 2147483647)::integer
             else least(coalesce(m.group_tokens, m.token_count), 2147483647)::integer
           end as cost
         from unnest(v_edge) r(range)
@@ -201,7 +201,7 @@ begin
           offset 0
         ) s
         cross join lateral (
-          select m.version, m.group_version, m.tokens_through, m.token_count, m.group_tokens
+          select m.version, m.group_version, m.tokens_through, m.token_count, m.group_tokens, m.role
           from kata_data.message m
           where m.segment_id = s.segment_id
             and m.version between s.first_version and s.last_version
