@@ -10,7 +10,7 @@ PG16 := $(CACHE)/pgserver-0.1.4
 WORKERS := 2
 # Migrations up to this one make a fresh database; later ones meet rows and traffic, which is what squawk looks at.
 FIRST_RELEASE := 0004
-# The runner wraps each migration in a transaction with a lock_timeout; one that must not wait for long sets statement_timeout itself.
+# The runner wraps each migration in a transaction and sets lock_timeout.
 SQUAWK := $(BIN)/squawk --assume-in-transaction --exclude=require-lock-timeout,require-statement-timeout
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
