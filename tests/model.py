@@ -140,6 +140,10 @@ class Context:
             rows = [m for m in self.log[:at] if after is None or m.version > after]
         return rows[:max_rows]
 
+    def pinned_groups(self, at: int | None) -> set[int]:
+        """Return the groups with a pinned message."""
+        return {m.group_version for m in self.log[:at] if m.pinned}
+
     def usage(self, at: int | None) -> tuple[int, int, int, int]:
         """Return version, message_count, raw_tokens and view_tokens."""
         tokens = sum(m.token_count for m in self.log[:at])
@@ -172,7 +176,7 @@ class Context:
             return {group for group, members in groups.items() if members[-1].version >= start}
 
         newest = log[-1].group_version
-        pinned = {m.group_version for m in log if m.pinned}
+        pinned = self.pinned_groups(at)
         preamble = {m.version for m in takewhile(lambda m: m.role in ("system", "developer"), log)}
         chosen = promised = preamble | pinned | {newest}
         over_budget = not fit(promised)

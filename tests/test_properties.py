@@ -6,7 +6,7 @@ KATA_PROPERTIES=long runs far more of them, with another seed each time.
 import os
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta, timezone
 from random import Random
@@ -161,10 +161,10 @@ class Pair:
         return self.counts.get(message.version, min(2 * message.token_count, LARGEST))
 
 
-def message_row(message: Message) -> Draft:
-    """Return a message as get_message and messages show it."""
+def message_row(message: Message, pinned: Set[int] = frozenset()) -> Draft:
+    """Return a message as get_message and messages show it, given the groups that are pinned."""
     fixed = {"position": message.version, "kind": "message", "compacted_into": None}
-    return asdict(message) | fixed
+    return asdict(message) | fixed | {"pinned": message.group_version in pinned}
 
 
 def window_rows(shown: Sequence[model.Shown]) -> list[Draft]:
@@ -373,7 +373,8 @@ class StoreMachine(RuleBasedStateMachine):
             found[row.pop("number")].append(row)
         for number, (after, max_rows, descending, _, at) in enumerate(wanted, 1):
             page = pair.model.messages(after, max_rows, descending, at)
-            assert found[number] == [message_row(message) for message in page], wanted[number - 1]
+            pinned = pair.model.pinned_groups(at)
+            assert found[number] == [message_row(message, pinned) for message in page], wanted[number - 1]
 
     @rule(which=st.booleans())
     def read_every_version(self, which: bool) -> None:
@@ -392,7 +393,8 @@ class StoreMachine(RuleBasedStateMachine):
             pair.context_id,
         )
         assert [row | {"segment_id": None} for row in rows] == [
-            message_row(message) | {"segment_id": None} for message in pair.model.log
+            message_row(message, pair.model.pinned_groups(None)) | {"segment_id": None}
+            for message in pair.model.log
         ]
 
     @rule(which=st.booleans(), beyond=st.sampled_from([-1, 1, 10**12]))

@@ -30,6 +30,9 @@ comment on function pg_temp.output(oid) is 'The columns that a function returns,
 
 create temporary table expected (function text, volatility text, inputs text, output text);
 insert into expected values
+  ('add_artifact', 'volatile',
+    'context_id uuid, kind text, ref text, detail jsonb = NULL, version bigint = NULL',
+    'void'),
   ('ancestry', 'stable',
     'context_id uuid',
     'rows context_id uuid, name text, fork_version bigint, depth integer, deleted_at timestamp with time zone, purged_at timestamp with time zone'),
@@ -45,6 +48,9 @@ insert into expected values
   ('archive_inactive', 'volatile',
     'idle interval, dry_run boolean = false',
     'rows context_id uuid, name text, updated_at timestamp with time zone'),
+  ('artifacts', 'stable',
+    'context_id uuid, kind text = NULL, at bigint = NULL',
+    'rows kind text, ref text, detail jsonb, first_version bigint, last_version bigint, mentions bigint'),
   ('assign_tenant', 'volatile',
     'role_name text, tenant text',
     'void'),

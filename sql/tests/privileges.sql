@@ -9,11 +9,12 @@ insert into client values ('kata_reader'), ('kata_writer'), ('kata_admin'), ('ka
 -- Which function is for whom: r, w, a, s for kata_reader, kata_writer, kata_admin, kata_service.
 create temporary table expected (function text, roles text);
 insert into expected values
-  ('ancestry', 'rwas'), ('append', '-was'), ('append_message', '-was'), ('archive_context', '-was'), ('archive_inactive', '-was'), ('assign_tenant', '--a-'),
-  ('checkpoint', '-was'), ('checkpoints', 'rwas'), ('close_calls', '-was'), ('common_ancestor', 'rwas'), ('create_context', '-was'), ('delete_context', '-was'),
-  ('diff', 'rwas'), ('diff_versions', 'rwas'), ('drop_checkpoint', '-was'), ('erase_message', '--as'), ('erasures', 'rwas'), ('find_context', 'rwas'), ('fork', '-was'), ('forks', 'rwas'), ('get_context', 'rwas'),
-  ('get_message', 'rwas'), ('history', 'rwas'), ('list_contexts', 'rwas'), ('merge', '-was'), ('messages', 'rwas'), ('prompt', 'rwas'),
-  ('purge_context', '--as'), ('purge_deleted', '--as'), ('purges', 'rwas'), ('put_token_counts', '-was'), ('register_tokenizer', '--a-'), ('resolve_version', 'rwas'), ('restore_context', '-was'), ('state_at', 'rwas'), ('stats', 'rwas'),
+  ('add_artifact', '-was'), ('ancestry', 'rwas'), ('append', '-was'), ('append_message', '-was'), ('archive_context', '-was'), ('archive_inactive', '-was'),
+  ('artifacts', 'rwas'), ('assign_tenant', '--a-'), ('checkpoint', '-was'), ('checkpoints', 'rwas'), ('close_calls', '-was'), ('common_ancestor', 'rwas'),
+  ('create_context', '-was'), ('delete_context', '-was'), ('diff', 'rwas'), ('diff_versions', 'rwas'), ('drop_checkpoint', '-was'), ('erase_message', '--as'),
+  ('erasures', 'rwas'), ('find_context', 'rwas'), ('fork', '-was'), ('forks', 'rwas'), ('get_context', 'rwas'), ('get_message', 'rwas'), ('history', 'rwas'),
+  ('list_contexts', 'rwas'), ('merge', '-was'), ('messages', 'rwas'), ('prompt', 'rwas'), ('purge_context', '--as'), ('purge_deleted', '--as'), ('purges', 'rwas'),
+  ('put_token_counts', '-was'), ('register_tokenizer', '--a-'), ('resolve_version', 'rwas'), ('restore_context', '-was'), ('state_at', 'rwas'), ('stats', 'rwas'),
   ('tokenizers', 'rwas'), ('tree', 'rwas'), ('unarchive_context', '-was'), ('update_context', '-was'), ('usage', 'rwas'), ('verify', 'rwas'), ('version', 'rwas'),
   ('window', 'rwas');
 

@@ -1,5 +1,6 @@
 -- Recomputes what can be recomputed, and says where the tables disagree. It trusts nothing but the content of the log: versions,
--- running totals, groups, open calls and digests are derived again, entry by entry, and held against what is stored.
+-- running totals, groups, open calls and digests are derived again, entry by entry, and held against what is stored. The artifact
+-- index must add up.
 
 create or replace function kata.verify(inout context_id uuid default null, out version bigint, out problem text, out detail text)
 returns setof record
@@ -28,10 +29,12 @@ begin
     else
       return query select v_context_id, l.version, l.problem, l.detail from kata_data.verify_log(v_context_id) l;
       return query select v_context_id, k.version, k.problem, k.detail from kata_data.verify_marks(v_context_id) k;
+      return query select v_context_id, a.version, a.problem, a.detail from kata_data.verify_artifacts(v_context_id) a;
     end if;
   end loop;
   if context_id is null and (v_tenant = '*' or pg_has_role(kata_data.calling_role(), 'kata_admin', 'member')) then
     return query select o.segment_id, o.version, o.problem, o.detail from kata_data.verify_orphans() o;
+    return query select o.segment_id, o.version, o.problem, o.detail from kata_data.verify_artifact_orphans() o;
   end if;
 end
 $$;

@@ -56,9 +56,11 @@ begin
   v_context.created_at := v_now;
   v_context.updated_at := v_now;
   perform kata_data.insert_context(v_context);
-  insert into kata_data.head (context_id, tenant, tokenizer, is_strict, notifies, last_digest)
+  insert into kata_data.head (context_id, tenant, tokenizer, due_tokens, due_messages, is_strict, notifies, last_digest)
   values (
-    v_context_id, v_tenant, tokenizer, coalesce((v_policy -> 'strict')::boolean, true), coalesce((v_policy -> 'notify')::boolean, false),
+    v_context_id, v_tenant, tokenizer, kata_data.threshold_tokens(v_policy),
+    case when kata_data.policy_value(v_policy, 'enabled')::boolean then (v_policy -> 'every_messages')::bigint end,
+    coalesce((v_policy -> 'strict')::boolean, true), coalesce((v_policy -> 'notify')::boolean, false),
     kata_data.first_digest(v_context_id));
   insert into kata_data.lineage (context_id, first_version, segment_id)
   values (v_context_id, 1, v_context_id);

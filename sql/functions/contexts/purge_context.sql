@@ -1,7 +1,7 @@
 -- Purging is for ever: what no other context reads goes. What forks read stays, and goes with the last of them.
 -- kata: owner kata_eraser
 --
--- Locks the head (FOR UPDATE), so that a fork being made, which shares it, is seen or finds the context purged; then the row of the
+-- Holds the artifacts of what it may cut (an advisory lock, which extraction takes before any head), then locks the head (FOR UPDATE), so that a fork being made, which shares it, is seen or finds the context purged; then the row of the
 -- family's root, so that of two purges of one family the second sees the first. Only then is looked up who reads what. Appends to
 -- other contexts of the family do not wait.
 
@@ -21,6 +21,7 @@ declare
 begin
   if v_is_real then
     perform kata_data.check_isolation();
+    perform kata_data.hold_artifacts(array[context_id]);
     perform from kata_data.head h where h.context_id = purge_context.context_id and v_tenant in (h.tenant, '*') for update;
   else
     perform from kata_data.head h where h.context_id = purge_context.context_id and v_tenant in (h.tenant, '*');
@@ -61,11 +62,13 @@ begin
 
   if v_is_real then
     delete from kata_data.idempotency i where i.scope = 'context:' || purge_context.context_id;
+    delete from kata_data.compaction_guard g where g.context_id = purge_context.context_id;
+    delete from kata_data.policy_change y where y.context_id = purge_context.context_id;
     update kata_data.context c
     set name = null, metadata = '{}', policy = '{}', purged_at = v_now, updated_at = v_now
     where c.context_id = purge_context.context_id;
     update kata_data.head h
-    set is_strict = true, notifies = false, due_at = null, open_calls = '{}', open_groups = '{}', oldest_open_group = null
+    set is_strict = true, notifies = false, due_at = null, due_tokens = null, due_messages = null, open_calls = '{}', open_groups = '{}', oldest_open_group = null
     where h.context_id = purge_context.context_id;
   end if;
   return next;

@@ -28,6 +28,7 @@ begin
     limit 1000);
   if dry_run is false then
     perform kata_data.check_isolation();
+    perform kata_data.hold_artifacts(v_chosen);
     perform from kata_data.head h where h.context_id = any (v_chosen) order by h.context_id for update;
     perform
     from kata_data.context f

@@ -67,6 +67,7 @@ begin
   union all
   select v_child.context_id, v_at + 1, 9223372036854775807, v_child.context_id;
   perform kata_data.insert_fork_head(v_child, v_head);
+  perform kata_data.set_due(v_child.context_id);
   return v_child.context_id;
 end
 $$;
@@ -97,8 +98,8 @@ declare
 begin
   -- At the parent's version its head is the child's; before it, what it was is looked up.
   if v_at < parent_head.version then
-    select t.message_count, t.raw_tokens, t.view_tokens, t.content_version, t.oldest_open_group
-    into v_head.message_count, v_head.raw_tokens, v_head.view_tokens, v_head.content_version, v_head.oldest_open_group
+    select t.message_count, t.raw_tokens, t.view_tokens, t.content_version, t.view_version, t.oldest_open_group
+    into v_head.message_count, v_head.raw_tokens, v_head.view_tokens, v_head.content_version, v_head.view_version, v_head.oldest_open_group
     from kata_data.totals_at(parent_head.context_id, v_at) t;
     v_entry := kata_data.entry_at(parent_head.context_id, v_at);
     v_head.last_at := coalesce(v_entry.created_at, '-infinity');
@@ -109,11 +110,11 @@ begin
     v_head.open_groups := v_open.open_groups;
   end if;
   insert into kata_data.head (
-    context_id, tenant, tokenizer, version, message_count, raw_tokens, view_tokens, content_version, preamble_end, last_at,
-    is_strict, notifies, last_digest, open_calls, open_groups, oldest_open_group)
+    context_id, tenant, tokenizer, version, message_count, raw_tokens, view_tokens, content_version, view_version, preamble_end,
+    last_at, is_strict, notifies, last_digest, open_calls, open_groups, oldest_open_group)
   values (
     child.context_id, child.tenant, child.tokenizer, v_at, v_head.message_count, v_head.raw_tokens, v_head.view_tokens,
-    v_head.content_version, v_head.preamble_end, v_head.last_at,
+    v_head.content_version, v_head.view_version, v_head.preamble_end, v_head.last_at,
     coalesce((child.policy -> 'strict')::boolean, true), coalesce((child.policy -> 'notify')::boolean, false),
     v_head.last_digest, v_head.open_calls, v_head.open_groups, v_head.oldest_open_group);
 end

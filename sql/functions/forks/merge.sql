@@ -12,7 +12,8 @@ as $$
 declare
   v_target kata_data.head;
   v_source kata_data.head;
-  v_batch record;
+  v_first_version bigint;
+  v_last_version bigint;
   v_drafts kata_data.message[];
   v_known jsonb;
 begin
@@ -31,15 +32,17 @@ begin
       jsonb_build_object('first_version', v_target.version + 1, 'last_version', v_target.version + cardinality(v_drafts)));
   end if;
   if v_known is not null then
-    select (v_known -> 'first_version')::bigint as first_version, (v_known -> 'last_version')::bigint as last_version into v_batch;
+    v_first_version := v_known -> 'first_version';
+    v_last_version := v_known -> 'last_version';
   else
     perform kata_data.check_merge(v_target, v_source, v_drafts);
     if v_drafts = '{}' then
       return;
     end if;
-    v_batch := kata_data.append_batch(target, v_drafts, null, null);
+    v_first_version := kata_data.append_batch(target, v_drafts, null, null);
+    v_last_version := v_first_version + cardinality(v_drafts) - 1;
     insert into kata_data.merge_origin (segment_id, version, source_segment_id, source_version, origin_segment_id, origin_version)
-    select target, v_batch.first_version + d.ordinality - 1, d.segment_id, d.version,
+    select target, v_first_version + d.ordinality - 1, d.segment_id, d.version,
       coalesce(o.origin_segment_id, d.segment_id), coalesce(o.origin_version, d.version)
     from unnest(v_drafts) with ordinality d
     left join kata_data.merge_origin o on o.segment_id = d.segment_id and o.version = d.version;
@@ -48,7 +51,7 @@ begin
   select m.version, m.token_count, m.created_at
   from kata_data.message m
   where m.segment_id = target
-    and m.version between v_batch.first_version and v_batch.last_version
+    and m.version between v_first_version and v_last_version
   order by m.version;
 end
 $$;
@@ -74,7 +77,7 @@ language plpgsql volatile
 as $$
 declare
   v_first bigint := (kata_data.shared_history(target.context_id, target.version, source.context_id, source.version)).version + 1;
-  v_versions int8multirange := int8multirange(int8range(v_first, source.version + 1));
+  v_versions int8multirange := int8multirange(int8range(v_first, source.version + 1)) - (kata_data.view_at(source.context_id, source.version)).deleted;
   v_message kata_data.message;
   v_drafts kata_data.message[] := '{}';
 begin
@@ -87,14 +90,14 @@ begin
   end if;
   if versions is not null then
     v_versions := v_versions * versions;
-    v_versions := v_versions + coalesce(kata_data.group_members(
+    v_versions := v_versions + kata_data.group_members(
       source.context_id,
       array(
         select distinct m.group_version
         from kata_data.path_messages(source.context_id, v_versions) m
         where m.group_version >= v_first
           and (m.tool_calls is not null or m.tool_call_id is not null)),
-      source.version), '{}');
+      source.version);
   end if;
 
   for v_message in

@@ -70,8 +70,25 @@ begin
           provider = v_message.provider, metadata = v_message.metadata, tool_calls = v_message.tool_calls
       where m.segment_id = erase_entry.segment_id
         and m.version = erase_entry.version;
+      update kata_data.stub s
+      set content = null
+      where s.segment_id = erase_entry.segment_id
+        and s.group_version = v_message.group_version
+        and s.version = erase_entry.version;
+      perform kata_data.forget_artifacts(erase_entry.segment_id, erase_entry.version);
     end if;
     return query select erase_entry.segment_id, erase_entry.version, erase_entry.what;
+    return query
+    select y.segment_id, y.version, 'summary'
+    from kata_data.context o
+    join kata_data.context c on c.family_id = o.family_id
+    join kata_data.lineage l on l.context_id = c.context_id
+    join kata_data.summary y on y.segment_id = c.context_id
+    where o.context_id = erase_entry.segment_id
+      and l.segment_id = erase_entry.segment_id
+      and erase_entry.version between l.first_version and l.last_version
+      and y.covered @> erase_entry.version
+    order by y.segment_id, y.version;
   end if;
 
   select o.origin_segment_id, o.origin_version into v_origin_segment, v_origin_version

@@ -9,15 +9,16 @@ create or replace function kata_data.open_context(
   out version bigint,
   out message_count bigint,
   out raw_tokens bigint,
-  out preamble_end bigint
+  out preamble_end bigint,
+  out view_version bigint
 )
 language plpgsql stable
 as $$
 declare
   v_closed boolean;
 begin
-  select h.tokenizer, h.version, h.message_count, h.raw_tokens, h.preamble_end, h.closed
-  into tokenizer, version, message_count, raw_tokens, preamble_end, v_closed
+  select h.tokenizer, h.version, h.message_count, h.raw_tokens, h.preamble_end, h.view_version, h.closed
+  into tokenizer, version, message_count, raw_tokens, preamble_end, view_version, v_closed
   from kata_data.head h
   where h.context_id = open_context.context_id
     and h.tenant = kata_data.current_tenant();
@@ -114,29 +115,41 @@ begin
         else 'List what there is with kata.list_contexts.'
       end;
   end if;
-  if v_purged_at is not null and access <> 'any' then
-    raise exception using
-      errcode = 'KC006',
-      message = format('context %s is purged', context_id),
-      detail = format('It was purged at %s.', v_purged_at),
-      hint = 'Nothing brings it back; its forks keep what they share with it.';
-  end if;
-  if v_deleted_at is not null and access not in ('any', 'restore') then
-    raise exception using
-      errcode = 'KC006',
-      message = format('context %s is deleted', context_id),
-      detail = format('It was deleted at %s.', v_deleted_at),
-      hint = 'Bring it back with kata.restore_context.';
-  end if;
-  if v_archived_at is not null and access = 'write' then
-    raise exception using
-      errcode = 'KC006',
-      message = format('context %s is archived', context_id),
-      detail = format('It was archived at %s; it can be read, not changed.', v_archived_at),
-      hint = 'Open it again with kata.unarchive_context, or fork it.';
-  end if;
+  perform kata_data.check_state(context_id, v_purged_at, v_deleted_at, v_archived_at, access);
 end
 $$;
 comment on function kata_data.check_access(uuid, text) is
 'Refuses a context that is missing, purged, deleted or archived, as far as the access asks: read, write, restore or any. Volatile, so that
 it sees what others committed while its caller waited for the lock. KC001, KC006.';
+
+create or replace function kata_data.check_state(
+  context_id uuid, purged_at timestamptz, deleted_at timestamptz, archived_at timestamptz, access text
+) returns void
+language plpgsql immutable
+as $$
+begin
+  if purged_at is not null and access <> 'any' then
+    raise exception using
+      errcode = 'KC006',
+      message = format('context %s is purged', context_id),
+      detail = format('It was purged at %s.', purged_at),
+      hint = 'Nothing brings it back; its forks keep what they share with it.';
+  end if;
+  if deleted_at is not null and access not in ('any', 'restore') then
+    raise exception using
+      errcode = 'KC006',
+      message = format('context %s is deleted', context_id),
+      detail = format('It was deleted at %s.', deleted_at),
+      hint = 'Bring it back with kata.restore_context.';
+  end if;
+  if archived_at is not null and access = 'write' then
+    raise exception using
+      errcode = 'KC006',
+      message = format('context %s is archived', context_id),
+      detail = format('It was archived at %s; it can be read, not changed.', archived_at),
+      hint = 'Open it again with kata.unarchive_context, or fork it.';
+  end if;
+end
+$$;
+comment on function kata_data.check_state(uuid, timestamptz, timestamptz, timestamptz, text) is
+'Refuses a context that is purged, deleted or archived, as far as the access asks. KC006.';

@@ -74,6 +74,21 @@ begin
         and c.origin_version = o.origin_version
         and c.source_segment_id = o.segment_id
         and c.source_version = o.version);
+  delete from kata_data.stub s
+  where s.segment_id = cut_segment.segment_id
+    and s.version > reach;
+  -- What a fork shortened may belong to an ancestor.
+  delete from kata_data.stub s
+  using kata_data.view_change v
+  where v.segment_id = cut_segment.segment_id
+    and v.version > reach
+    and s.change_id = v.change_id;
+  delete from kata_data.summary y where y.segment_id = cut_segment.segment_id and y.version > reach;
+  delete from kata_data.view_change v where v.segment_id = cut_segment.segment_id and v.version > reach;
+  delete from kata_data.compaction n
+  where n.context_id = cut_segment.segment_id
+    and (n.summary_version <= reach) is not true;
+  perform kata_data.trim_artifacts(cut_segment.segment_id, reach);
   delete from kata_data.erasure e where e.segment_id = cut_segment.segment_id and e.version > reach;
   delete from kata_data.checkpoint p where p.context_id = cut_segment.segment_id and p.version > reach;
 end
@@ -98,3 +113,22 @@ begin
 end
 $$;
 comment on function kata_data.check_isolation() is 'Refuses a transaction that could not see what others commit before it has its locks. KC017.';
+
+create or replace function kata_data.hold_artifacts(contexts uuid[]) returns void
+language plpgsql volatile
+as $$
+begin
+  perform pg_advisory_xact_lock(kata_data.artifact_lock(s.segment_id))
+  from (
+    select c.context_id as segment_id
+    from unnest(contexts) c(context_id)
+    union
+    select a.ancestor_id
+    from unnest(contexts) c(context_id)
+    cross join lateral kata_data.ancestors(c.context_id) a
+    order by segment_id
+  ) s;
+end
+$$;
+comment on function kata_data.hold_artifacts(uuid[]) is
+'Keeps the segments of some contexts and of their ancestors from being parsed until the end of the transaction. To be called before a head is locked.';

@@ -1,7 +1,7 @@
 -- Erasing takes what a message said out of history and leaves history: version, totals, groups and the chain of digests stay.
 -- kata: owner kata_eraser
 --
--- Locks the head, as every change of a context does, then the message and its copies (FOR UPDATE): a merge shares the rows that it
+-- Holds the artifacts of the path (an advisory lock, which extraction takes before any head), then locks the head, as every change of a context does, then the message and its copies (FOR UPDATE): a merge shares the rows that it
 -- copies, so either its copy is seen or it copies the blank.
 
 create or replace function kata.erase_message(
@@ -14,10 +14,13 @@ create or replace function kata.erase_message(
 language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
 as $$
 declare
-  v_head kata_data.head := kata_data.lock_context(context_id);
+  v_head kata_data.head;
   v_segment_id uuid;
 begin
+  perform kata_data.check_access(context_id, 'write');
   perform kata_data.check_isolation();
+  perform kata_data.hold_artifacts(array[context_id]);
+  v_head := kata_data.lock_context(context_id);
   if reason is null or reason !~ '\S' then
     raise exception using
       errcode = 'KC017',
@@ -69,14 +72,14 @@ end
 $$;
 comment on function kata.erase_message(uuid, bigint, text) is
 'Blanks a message for its context and all forks that share it, and the copies that merges have made of it. Content, parts, arguments of
-calls, name, model, provider fields and metadata go; version, role, token counts, time, pin, ids and digest stay, so no total, group or
+calls, name, model, provider fields and metadata go, stubs and artifacts made of them, too; version, role, token counts, time, pin, ids and digest stay, so no total, group or
 window moves, and kata.verify still holds the chain. Erasing again changes nothing and keeps the first record.
 
 context_id: a context that reads the message, inherited or its own. version: of the message. reason: why, kept with the record; not
 blank.
 
 Returns a row for each entry concerned: segment_id (the context that wrote it), version, what: message or copy (blanked), original (the
-message that this one is a copy of: named, not blanked).
+message that this one is a copy of: named, not blanked), summary (one that covers a blanked message: named, not rewritten).
 Errors: KC001, KC002 no message has this version, KC006 (in a deleted context nothing is erased: restore it, erase through a fork, or
 purge it), KC017 no reason, or the transaction is not at isolation level read committed.
 Locks: the head of the context, then the message and its copies. Cost: O(copies). The bytes leave the disk with the next vacuum; backups

@@ -8,10 +8,32 @@ as $$
 declare
   v_from bigint := (kata_data.open_context(context_id, from_version)).at;
   v_to bigint := (kata_data.open_context(context_id, to_version)).at;
+  v_before kata_data.view_change := kata_data.view_at(context_id, v_from);
+  v_after kata_data.view_change := kata_data.view_at(context_id, v_to);
+  v_seen int8multirange := kata_data.visible_at(v_before, v_from);
+  v_sees int8multirange := kata_data.visible_at(v_after, v_to);
 begin
   return query
-  select case when v_from < v_to then 'added' else 'removed' end, e.version, e.role, e.kind, e.preview, e.token_count
-  from kata_data.entries(diff_versions.context_id, least(v_from, v_to) + 1, greatest(v_from, v_to)) e;
+  select e.change, m.version, m.role, case when s.token_count is null then 'message' else 'stub' end,
+    kata_data.preview(coalesce(s.content, m.content), m.tool_calls), coalesce(s.token_count, m.token_count)
+  from (values ('added', v_sees - v_seen, v_after.elisions), ('removed', v_seen - v_sees, v_before.elisions)) e(change, versions, elisions)
+  cross join lateral kata_data.path_messages(diff_versions.context_id, e.versions) m
+  left join lateral kata_data.stub_of(m.segment_id, m.group_version, m.version, e.elisions) s on true
+  union all
+  select e.change, y.version, y.role, 'summary', kata_data.preview(y.content, null), y.token_count
+  from (values ('added', v_after.replacements, v_before.replacements), ('removed', v_before.replacements, v_after.replacements)) e(change, with_it, without)
+  cross join lateral unnest(e.with_it) r(version)
+  cross join lateral kata_data.path_summaries(diff_versions.context_id, int8multirange(int8range(r.version, r.version, '[]'))) y
+  where r.version <> all (e.without)
+  union all
+  select case when coalesce(a.token_count, m.token_count) < coalesce(b.token_count, m.token_count) then 'shortened' else 'restored' end,
+    m.version, m.role, case when a.token_count is null then 'message' else 'stub' end,
+    kata_data.preview(coalesce(a.content, m.content), m.tool_calls), coalesce(a.token_count, m.token_count)
+  from kata_data.path_messages(diff_versions.context_id, kata_data.reshown(v_before, v_after) * v_seen * v_sees) m
+  left join lateral kata_data.stub_of(m.segment_id, m.group_version, m.version, v_before.elisions) b on true
+  left join lateral kata_data.stub_of(m.segment_id, m.group_version, m.version, v_after.elisions) a on true
+  where a.token_count is distinct from b.token_count
+  order by 2, 1;
 end
 $$;
 comment on function kata.diff_versions(uuid, bigint, bigint) is
