@@ -1,8 +1,9 @@
 -- Erasing takes what a message said out of history and leaves history: version, totals, groups and the chain of digests stay.
 -- kata: owner kata_eraser
 --
--- Holds the artifacts of the path (an advisory lock, which extraction takes before any head), then locks the head, as every change of a context does, then the message and its copies (FOR UPDATE): a merge shares the rows that it
--- copies, so either its copy is seen or it copies the blank.
+-- Holds the artifacts of the path (an advisory lock, which extraction takes before any head), then locks the head, as every change of
+-- a context does, then the message and its copies (FOR UPDATE): a merge or an elision shares the rows that it reads, so either its
+-- copy is seen or it copies the blank.
 
 create or replace function kata.erase_message(
   context_id uuid,
@@ -68,8 +69,9 @@ end
 $$;
 comment on function kata.erase_message(uuid, bigint, text) is
 'Blanks a message for its context and all forks that share it, and the copies that merges have made of it. Content, parts, arguments of
-calls, name, model, provider fields and metadata go, stubs and artifacts made of them, too; version, role, token counts, time, pin, ids and digest stay, so no total, group or
-window moves, and kata.verify still holds the chain. Erasing again changes nothing and keeps the first record.
+calls, name, model, provider fields and metadata go, stubs and artifacts made of them, too; version, role, token counts, time, pin, ids
+and digest stay, so no total, group or window moves, and kata.verify still holds the chain. Erasing again changes nothing and keeps the
+first record.
 
 context_id: a context that reads the message, inherited or its own. version: of the message; a summary is erased by its own. reason: why, kept with the record; not
 blank.
