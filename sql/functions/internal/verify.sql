@@ -242,12 +242,22 @@ as $$
 declare
   v_folded kata_data.view_change := kata_data.fold(context_id, view, change);
   v_summary kata_data.summary;
+  v_summary_digest bytea;
   v_stubs bytea[];
   v_view_tokens bigint;
 begin
   select y.* into v_summary from kata_data.summary y where y.segment_id = change.segment_id and y.version = change.version;
   if (v_summary.version is not null) <> change.is_summarised then
     return query select change.version, 'summary', 'A compaction and its summary are not both there.';
+  end if;
+  select e.remains into v_summary_digest
+  from kata_data.erasure e
+  where e.segment_id = v_summary.segment_id
+    and e.version = v_summary.version;
+  if not found then
+    v_summary_digest := kata_data.summary_digest(v_summary);
+  elsif v_summary.content <> '' or v_summary.metadata is not null then
+    return query select change.version, 'erasure', 'The summary is not as the recorded erasure left it.';
   end if;
   if exists (
     select from kata_data.stub s
@@ -273,7 +283,7 @@ begin
     return query select change.version, 'time', format('It was created at %s, before the entry before it.', change.created_at);
   end if;
   v_stubs := (select array_agg(s.digest order by s.version) from kata_data.stub s where s.change_id = change.change_id);
-  if change.digest <> kata_data.change_digest(previous_digest, change.segment_id, change, kata_data.summary_digest(v_summary), v_stubs) then
+  if change.digest <> kata_data.change_digest(previous_digest, change.segment_id, change, v_summary_digest, v_stubs) then
     return query select change.version, 'digest', 'The view change, or the digest before it, is not what was made.';
   end if;
 end
@@ -386,9 +396,13 @@ begin
   select e.segment_id, e.version, 'orphan row', 'An erasure belongs to no message.'
   from kata_data.erasure e
   where not exists (
-    select from kata_data.message m
-    where m.segment_id = e.segment_id
-      and m.version = e.version);
+      select from kata_data.message m
+      where m.segment_id = e.segment_id
+        and m.version = e.version)
+    and not exists (
+      select from kata_data.summary y
+      where y.segment_id = e.segment_id
+        and y.version = e.version);
   return query
   select h.context_id, null::bigint, 'orphan row', 'A head belongs to no context.'
   from kata_data.head h
