@@ -285,7 +285,7 @@ as $$
     when position('@' in word) > 0 then word ~ '^[\w.+-]+@[\w-]+(\.[\w-]+)+$'
     when word !~ '^[A-Za-z0-9_-]*[0-9][A-Za-z0-9_-]*$' or kata_data.word_is_secret(word) then false
     -- Numbers and dates, line numbers, sizes, addresses of memory, names of algorithms.
-    when lower(word) ~ '^([0-9-]+|[0-9]{4}-[0-9]{2}-.*|l(ine)?[0-9]+|[0-9]+([kmgt]?b|ms|us|ns|px|am|pm|st|nd|rd|th|[kmxs])|0x.*|(sha|utf|u?int|float|base|http|ipv|win|md|aes|rsa|iso|rfc|pep|x)[_-]?[0-9]+.*)$'
+    when lower(word) ~ '^([0-9-]+|[0-9]{4}-[0-9]{2}-.*|l(ine)?[0-9]+|[0-9]+([kmgt]?b|ms|us|ns|px|am|pm|st|nd|rd|th|[kmxs])|0x.*|(sha|utf|u?int|float|base|http|ipv|win|md|aes|rsa|iso|rfc|pep|x)[_-]?[0-9]+([_-][0-9]*)?)$'
       then false
     when length(word) > 64 then false
     -- Codes of capitals, PROJ-123, hashes, UUIDs.
@@ -453,7 +453,7 @@ as $$
   where f.path <> '/dev/null'
   union all
   select f.path, f.detail
-  from regexp_matches(body, '(?:^|\n)rename from ([^\n]+)\nrename to ([^\n]+)', 'g') p(match)
+  from regexp_matches(body, '(?:^|\n)rename from ([^\r\n]+)\r?\nrename to ([^\r\n]+)', 'g') p(match)
   cross join lateral (values
     (p.match[1], jsonb_build_object('access', 'modified', 'deleted', true, 'renamed_to', p.match[2])),
     (p.match[2], jsonb_build_object('access', 'modified', 'renamed_from', p.match[1]))
@@ -466,7 +466,7 @@ as $$
   from regexp_matches(body, '\*\*\* (Add|Update|Delete) File: ([^\s]+)', 'g') p(match)
   union all
   select f.path, f.detail
-  from regexp_matches(body, '\*\*\* Update File: ([^\s]+)\n\*\*\* Move to: ([^\s]+)', 'g') p(match)
+  from regexp_matches(body, '\*\*\* Update File: ([^\s]+)\r?\n\*\*\* Move to: ([^\s]+)', 'g') p(match)
   cross join lateral (values
     (p.match[1], jsonb_build_object('access', 'modified', 'deleted', true, 'renamed_to', p.match[2])),
     (p.match[2], jsonb_build_object('access', 'modified', 'renamed_from', p.match[1]))
