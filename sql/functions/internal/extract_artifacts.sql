@@ -136,12 +136,14 @@ begin
       limit 1
     ) m
   ),
-  -- Only what identifies it: the rest follows, once for all chunks.
+  -- Only what identifies it: the rest follows, once for all chunks. The lock leaves no room for a conflict, but for a transaction that
+  -- looks at an old snapshot: this makes it fail as one that may be tried again.
   new as (
     insert into kata_data.artifact (segment_id, kind, ref, first_version, last_version, mentions)
     select index_artifacts.segment_id, t.kind, t.ref, t.first_version, t.first_version, 0
     from total t
     where not exists (select from known k where k.kind = t.kind and k.ref = t.ref)
+    on conflict on constraint artifact_ref_unique do nothing
     returning artifact_id, kind, ref
   ),
   artifact as materialized (
