@@ -48,7 +48,7 @@ class AsyncDatabase(AsyncMethods):
     """What a pool and a transaction have in common."""
 
     _counts: bool
-    _tokenizers: dict[UUID, str]
+    _tokenizers: dict[UUID | str, str]
 
     async def context(self, context: UUID | str) -> AsyncContext:
         """Return a handle of a context, whose methods are the functions that take a context.
@@ -80,18 +80,17 @@ class AsyncDatabase(AsyncMethods):
         counter = call.count
         if counter is None or not self._counts or not counter.is_needed(arguments):
             return arguments
-        context_id = arguments[0] if isinstance(arguments[0], UUID) else UUID(arguments[0])
-        tokenizer = self._tokenizers.get(context_id)
+        tokenizer = self._tokenizers.get(arguments[0])
         if tokenizer is None:
-            tokenizer = (await self.get_context(context_id)).tokenizer
-            self._remember(context_id, tokenizer)
+            tokenizer = (await self.get_context(arguments[0])).tokenizer
+            self._remember(arguments[0], tokenizer)
         # async only
         if tokens.takes_long(arguments):
             return await asyncio.to_thread(counter.fill, arguments, tokenizer)
         # end of async only
         return counter.fill(arguments, tokenizer)
 
-    def _remember(self, context_id: UUID, tokenizer: str) -> None:
+    def _remember(self, context_id: UUID | str, tokenizer: str) -> None:
         """Keep in mind in which tokenizer a context counts; it never changes."""
         if len(self._tokenizers) >= REMEMBERED:
             self._tokenizers.clear()
@@ -134,7 +133,7 @@ class AsyncKata(AsyncDatabase):
         self._sizes = (min_size, max_size)
         self._max_idle = max_idle
         self._counts = count_tokens
-        self._tokenizers: dict[UUID, str] = {}
+        self._tokenizers: dict[UUID | str, str] = {}
         self._pool: Pool | None = None
         self._route: Route | None = None
         self._pooler = False
@@ -334,7 +333,11 @@ class AsyncTransaction(AsyncDatabase):
     """
 
     def __init__(
-        self, connection: Connection, tenant: str | None, count_tokens: bool, tokenizers: dict[UUID, str]
+        self,
+        connection: Connection,
+        tenant: str | None,
+        count_tokens: bool,
+        tokenizers: dict[UUID | str, str],
     ) -> None:
         self.connection = connection
         self._tenant = tenant
