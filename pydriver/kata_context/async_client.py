@@ -41,6 +41,7 @@ T = TypeVar("T")
 Connection = psycopg.AsyncConnection[Any]
 Pool = AsyncConnectionPool[Connection]
 
+ATTEMPTS = 3  # how often a call that can be repeated is sent
 REMEMBERED = 10_000  # contexts whose tokenizer is kept in mind
 
 
@@ -204,6 +205,7 @@ class AsyncKata(AsyncDatabase):
         if call.count is not None:
             arguments = await self._counted(call, arguments)
         deadline = monotonic() + self._given[3]
+        losses = 0
         while True:
             pool = await self._opened()
             connection = await self._take(pool, deadline)
@@ -216,8 +218,10 @@ class AsyncKata(AsyncDatabase):
                     raise
                 elif not call.is_repeatable(arguments):
                     raise outcome_unknown(call.name, error) from error
-                elif monotonic() > deadline:
-                    raise
+                else:
+                    losses += 1
+                    if losses == ATTEMPTS:
+                        raise
             else:
                 if call is calls.CREATE_CONTEXT:
                     self._remember(rows[0], arguments[3])  # type: ignore[arg-type]

@@ -42,6 +42,7 @@ T = TypeVar("T")
 Connection = psycopg.Connection[Any]
 Pool = ConnectionPool[Connection]
 
+ATTEMPTS = 3  # how often a call that can be repeated is sent
 REMEMBERED = 10_000  # contexts whose tokenizer is kept in mind
 
 
@@ -198,6 +199,7 @@ class Kata(Database):
         if call.count is not None:
             arguments = self._counted(call, arguments)
         deadline = monotonic() + self._given[3]
+        losses = 0
         while True:
             pool = self._opened()
             connection = self._take(pool, deadline)
@@ -210,8 +212,10 @@ class Kata(Database):
                     raise
                 elif not call.is_repeatable(arguments):
                     raise outcome_unknown(call.name, error) from error
-                elif monotonic() > deadline:
-                    raise
+                else:
+                    losses += 1
+                    if losses == ATTEMPTS:
+                        raise
             else:
                 if call is calls.CREATE_CONTEXT:
                     self._remember(rows[0], arguments[3])  # type: ignore[arg-type]

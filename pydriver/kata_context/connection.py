@@ -57,7 +57,7 @@ class Route:
     description : what to show to people; never holds the password
     tenant : whose contexts are meant, None for what the role says
     pooler : whether sessions are not ours alone, None when that is not known yet
-    must_encrypt : whether plain text is refused
+    must_encrypt : whether plain text to another machine is refused
     wait : seconds to wait for a connection
     """
 
@@ -92,7 +92,8 @@ class Route:
         UnsafeConnectionError : it is in plain text and must not be
         UnreachableError : the server is too old, or Kata Context is not installed in the database
         """
-        if self.must_encrypt and not connection.pgconn.ssl_in_use:
+        in_plain_text = not connection.pgconn.ssl_in_use and not is_local({"host": connection.info.hostaddr})
+        if self.must_encrypt and in_plain_text:
             raise UnsafeConnectionError(
                 f"the connection to {self.description} is not encrypted",
                 hint="give the server a certificate; or write sslmode=disable in the DSN to do without",
@@ -161,8 +162,8 @@ def find_route(dsn: str | None, tenant: str | None, pooler: bool | None, wait: f
 
         migrate.up(target.dsn)
     parameters: dict[str, Any] = dict(conninfo.conninfo_to_dict(target.dsn))
-    must_encrypt = not is_local(parameters) and "sslmode" not in parameters and "service" not in parameters
-    if must_encrypt and os.environ.get("PGSSLMODE") not in ENCRYPTED:
+    must_encrypt = "sslmode" not in parameters and "service" not in parameters
+    if must_encrypt and not is_local(parameters) and os.environ.get("PGSSLMODE") not in ENCRYPTED:
         parameters["sslmode"] = "require"
     defaults = {
         "application_name": os.environ.get("PGAPPNAME", "kata-context"),
