@@ -44,9 +44,15 @@ class MisuseError(KataError):
 
 
 class UnreachableError(KataError):
-    """The database cannot be reached, or what is there is not Kata Context."""
+    """The database cannot be reached, or the server is too old."""
 
     title = "the database cannot be reached"
+
+
+class NotInstalledError(UnreachableError):
+    """The database can be reached, but Kata Context is not installed in it."""
+
+    title = "Kata Context is not installed"
 
 
 class UnsafeConnectionError(KataError):
