@@ -177,7 +177,7 @@ def find_route(dsn: str | None, tenant: str | None, pooler: bool | None, wait: f
 def secured(dsn: str) -> tuple[dict[str, Any], bool]:
     """Return the parameters of a connection string, and whether plain text to another machine is refused.
 
-    It is where the string does not say itself how to encrypt.
+    It is unless the string says itself how to encrypt.
     """
     parameters: dict[str, Any] = dict(conninfo.conninfo_to_dict(dsn))
     must_encrypt = "sslmode" not in parameters and "service" not in parameters
