@@ -467,8 +467,8 @@ def forwarded(parameters: Iterable[Parameter]) -> Iterator[str]:
 
 def method(function: Function, shapes: dict[Any, str]) -> str:
     """Return the method of a function."""
-    arguments = "".join(f"{parameter.argument}, " for parameter in function.parameters).strip()
-    arguments = arguments if len(function.parameters) == 1 else arguments.removesuffix(",")
+    arguments = ", ".join(parameter.argument for parameter in function.parameters)
+    arguments += "," if len(function.parameters) == 1 else ""
     run = f"await self._run(calls.{function.constant}, ({arguments}))"
     body = {
         "nothing": run,
@@ -497,25 +497,23 @@ def bound_method(function: Function, shapes: dict[Any, str]) -> str:
     parameters = function.parameters[1:]
     makes = function.name in MAKES_CONTEXT
     returns = '"AsyncContext"' if makes else function.result(shapes)
-    arguments = ", ".join(["self.id", *forwarded_after_id(function)])
+    arguments = ", ".join(["self.id", *list(forwarded(function.parameters))[1:]])
     run = f"await self.database.{function.name}({arguments})"
     if makes:
         run = f"AsyncContext(self.database, {run})"
     return (
         f"    async def {function.name}({signature(parameters)}) -> {returns}:\n"
-        f"{quoted_text([[first_sentence(function)], [f'See AsyncMethods.{function.name}.']])}\n"
+        f"{quoted_text([[first_sentence(function)], [f'See AsyncKata.{function.name}.']])}\n"
         f"        {'' if returns == 'None' else 'return '}{run}\n\n"
     )
 
 
-def forwarded_after_id(function: Function) -> Iterator[str]:
-    """Yield the arguments after the context that pass parameters on."""
-    return iter(list(forwarded(function.parameters))[1:])
-
-
 def first_sentence(function: Function) -> str:
     """Return what a function does, in one line."""
-    return re.split(r"(?<=\.)\s", " ".join(function.comment.split()))[0]
+    return re.split(r"(?<=\.)\s", one_line(function.comment))[0]
+
+
+FACTS = ("Errors", "Locks", "Cost")
 
 
 @dataclass(frozen=True)
@@ -536,39 +534,25 @@ class Prose:
     @classmethod
     def of(cls, function: Function) -> "Prose":
         """Read the COMMENT of a function."""
-        known = "|".join(re.escape(parameter.name) for parameter in function.parameters)
-        parameter = rf"(?:{known})(?: \([^)]*\))?" if known else "(?!)"
+        known = "|".join(parameter.name for parameter in function.parameters) or "(?!)"
+        one = rf"(?:{known})(?:\s\([^)]*\))?"
+        # It opens a line or a sentence.
         heading = re.compile(
-            rf"(?:{parameter})(?:,? (?:and )?{parameter})*(?=: )|(?:{'|'.join(FACTS)})(?=: )"
+            rf"(?:^ *|(?<=[.;] ))({one}(?:,?\s(?:and\s)?{one})*|{'|'.join(FACTS)}):\s", re.MULTILINE
         )
         prose = cls([], {}, {})
         for paragraph in function.comment.split("\n\n"):
-            texts, last = [""], 0
-            heads: list[str] = [""]
-            text = " ".join(paragraph.split())
-            for found in heading.finditer(text):
-                # A heading opens the paragraph or a sentence.
-                if (
-                    found.start() == 0
-                    or re.search(r"[.;] $", text[: found.start()])
-                    or (text[: found.start()].endswith(" ") and f"\n{found[0]}:" in paragraph)
-                ):
-                    texts[-1] = text[last : found.start()].strip()
-                    heads.append(found[0])
-                    texts.append("")
-                    last = found.end() + 2
-            texts[-1] = text[last:].strip()
-            for head, part in zip(heads, texts, strict=True):
-                if head in FACTS:
-                    prose.facts[head] = part
-                elif head:
-                    prose.parameters[head] = part
-                elif part:
-                    prose.paragraphs.append(part)
+            lead, *entries = heading.split(paragraph)
+            if lead.strip():
+                prose.paragraphs.append(one_line(lead))
+            for head, text in zip(entries[::2], entries[1::2], strict=True):
+                (prose.facts if head in FACTS else prose.parameters)[one_line(head)] = one_line(text)
         return prose
 
 
-FACTS = ("Errors", "Locks", "Cost")
+def one_line(text: str) -> str:
+    """Return a text without its line breaks."""
+    return " ".join(text.split())
 
 
 def docstring(function: Function) -> str:
@@ -614,9 +598,9 @@ def tidy_imports(text: str) -> str:
         found = re.fullmatch(r"from (\S+) import (.+)", line)
         if found:
             names = [name for name in found[2].split(", ") if len(re.findall(rf"\b{name}\b", text)) > 1]
-            line = f"from {found[1]} import {', '.join(names)}" if names else ""
             if not names:
                 continue
+            line = f"from {found[1]} import {', '.join(names)}"
         kept.append(line)
     return "\n".join(kept) + "\n"
 
@@ -726,7 +710,7 @@ def render(connection: psycopg.Connection[TupleRow]) -> dict[Path, str]:
     methods = methods_module(functions, shapes)
     client = (PACKAGE / "async_client.py").read_text()
     source = client.split('"""', 2)
-    twin = HEADER.format(source[1].split("\n")[0]).rstrip() + without_async(source[2])
+    twin = HEADER.format(without_async(source[1].split("\n")[0])).rstrip() + without_async(source[2])
     modules = {
         "rows": rows_module(functions, shapes),
         "calls": calls_module(functions, shapes),

@@ -677,42 +677,42 @@ class AsyncContext:
     async def archive_context(self) -> None:
         """Archives a context: from then on it can be read and forked, not changed.
 
-        See AsyncMethods.archive_context.
+        See AsyncKata.archive_context.
         """
         await self.database.archive_context(self.id)
 
     async def delete_context(self) -> None:
         """Deletes a context softly: it can be restored, its name is free, its forks are not touched.
 
-        See AsyncMethods.delete_context.
+        See AsyncKata.delete_context.
         """
         await self.database.delete_context(self.id)
 
     async def get_context(self) -> ContextRow:
         """One context, deleted or not.
 
-        See AsyncMethods.get_context.
+        See AsyncKata.get_context.
         """
         return await self.database.get_context(self.id)
 
     async def restore_context(self) -> None:
         """Brings a deleted context back; one that is not deleted stays as it is.
 
-        See AsyncMethods.restore_context.
+        See AsyncKata.restore_context.
         """
         await self.database.restore_context(self.id)
 
     async def unarchive_context(self) -> None:
         """Opens an archived context again; one that is not archived stays as it is.
 
-        See AsyncMethods.unarchive_context.
+        See AsyncKata.unarchive_context.
         """
         await self.database.unarchive_context(self.id)
 
     async def update_context(self, name: str | None = None, *, metadata: Json = None) -> None:
         """Changes name or metadata of a context.
 
-        See AsyncMethods.update_context.
+        See AsyncKata.update_context.
         """
         await self.database.update_context(self.id, name, metadata=metadata)
 
@@ -721,7 +721,7 @@ class AsyncContext:
     ) -> list[AppendedRow]:
         """Appends a batch of messages, whole or not at all.
 
-        See AsyncMethods.append.
+        See AsyncKata.append.
         """
         return await self.database.append(
             self.id, messages, expected_version, idempotency_key=idempotency_key
@@ -748,7 +748,7 @@ class AsyncContext:
     ) -> int:
         """Appends one message.
 
-        See AsyncMethods.append_message.
+        See AsyncKata.append_message.
         """
         return await self.database.append_message(
             self.id,
@@ -774,14 +774,14 @@ class AsyncContext:
     ) -> list[AppendedRow]:
         """Answers open tool calls with a tool message each.
 
-        See AsyncMethods.close_calls.
+        See AsyncKata.close_calls.
         """
         return await self.database.close_calls(self.id, call_ids, reason=reason)
 
     async def get_message(self, version: int) -> MessageRow:
         """One message, by its version, whatever compaction has done since.
 
-        See AsyncMethods.get_message.
+        See AsyncKata.get_message.
         """
         return await self.database.get_message(self.id, version)
 
@@ -796,7 +796,7 @@ class AsyncContext:
     ) -> list[MessageRow]:
         """A page of the messages of a context.
 
-        See AsyncMethods.messages.
+        See AsyncKata.messages.
         """
         return await self.database.messages(
             self.id, after, max_rows=max_rows, descending=descending, visibility=visibility, at=at
@@ -805,7 +805,7 @@ class AsyncContext:
     async def usage(self, at: int | None = None) -> UsageRow:
         """How much a context holds.
 
-        See AsyncMethods.usage.
+        See AsyncKata.usage.
         """
         return await self.database.usage(self.id, at)
 
@@ -820,7 +820,7 @@ class AsyncContext:
     ) -> Json:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
-        See AsyncMethods.prompt.
+        See AsyncKata.prompt.
         """
         return await self.database.prompt(
             self.id, budget, format, at=at, stable_step=stable_step, tokenizer=tokenizer
@@ -831,7 +831,7 @@ class AsyncContext:
     ) -> list[WindowRow]:
         """The messages that a model should see, within a token budget, in reading order.
 
-        See AsyncMethods.window.
+        See AsyncKata.window.
         """
         return await self.database.window(self.id, budget, at, stable_step=stable_step, tokenizer=tokenizer)
 
@@ -839,7 +839,7 @@ class AsyncContext:
         """Stores exact counts of messages in a tokenizer other than the context's, for windows asked for
         in it.
 
-        See AsyncMethods.put_token_counts.
+        See AsyncKata.put_token_counts.
         """
         return await self.database.put_token_counts(self.id, tokenizer, versions, counts)
 
@@ -847,6 +847,6 @@ class AsyncContext:
         """Looks for damage: recomputes versions, totals, groups, open calls and digests from the log and
         compares.
 
-        See AsyncMethods.verify.
+        See AsyncKata.verify.
         """
         return await self.database.verify(self.id)

@@ -669,42 +669,42 @@ class Context:
     def archive_context(self) -> None:
         """Archives a context: from then on it can be read and forked, not changed.
 
-        See Methods.archive_context.
+        See Kata.archive_context.
         """
         self.database.archive_context(self.id)
 
     def delete_context(self) -> None:
         """Deletes a context softly: it can be restored, its name is free, its forks are not touched.
 
-        See Methods.delete_context.
+        See Kata.delete_context.
         """
         self.database.delete_context(self.id)
 
     def get_context(self) -> ContextRow:
         """One context, deleted or not.
 
-        See Methods.get_context.
+        See Kata.get_context.
         """
         return self.database.get_context(self.id)
 
     def restore_context(self) -> None:
         """Brings a deleted context back; one that is not deleted stays as it is.
 
-        See Methods.restore_context.
+        See Kata.restore_context.
         """
         self.database.restore_context(self.id)
 
     def unarchive_context(self) -> None:
         """Opens an archived context again; one that is not archived stays as it is.
 
-        See Methods.unarchive_context.
+        See Kata.unarchive_context.
         """
         self.database.unarchive_context(self.id)
 
     def update_context(self, name: str | None = None, *, metadata: Json = None) -> None:
         """Changes name or metadata of a context.
 
-        See Methods.update_context.
+        See Kata.update_context.
         """
         self.database.update_context(self.id, name, metadata=metadata)
 
@@ -713,7 +713,7 @@ class Context:
     ) -> list[AppendedRow]:
         """Appends a batch of messages, whole or not at all.
 
-        See Methods.append.
+        See Kata.append.
         """
         return self.database.append(self.id, messages, expected_version, idempotency_key=idempotency_key)
 
@@ -738,7 +738,7 @@ class Context:
     ) -> int:
         """Appends one message.
 
-        See Methods.append_message.
+        See Kata.append_message.
         """
         return self.database.append_message(
             self.id,
@@ -764,14 +764,14 @@ class Context:
     ) -> list[AppendedRow]:
         """Answers open tool calls with a tool message each.
 
-        See Methods.close_calls.
+        See Kata.close_calls.
         """
         return self.database.close_calls(self.id, call_ids, reason=reason)
 
     def get_message(self, version: int) -> MessageRow:
         """One message, by its version, whatever compaction has done since.
 
-        See Methods.get_message.
+        See Kata.get_message.
         """
         return self.database.get_message(self.id, version)
 
@@ -786,7 +786,7 @@ class Context:
     ) -> list[MessageRow]:
         """A page of the messages of a context.
 
-        See Methods.messages.
+        See Kata.messages.
         """
         return self.database.messages(
             self.id, after, max_rows=max_rows, descending=descending, visibility=visibility, at=at
@@ -795,7 +795,7 @@ class Context:
     def usage(self, at: int | None = None) -> UsageRow:
         """How much a context holds.
 
-        See Methods.usage.
+        See Kata.usage.
         """
         return self.database.usage(self.id, at)
 
@@ -810,7 +810,7 @@ class Context:
     ) -> Json:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
-        See Methods.prompt.
+        See Kata.prompt.
         """
         return self.database.prompt(
             self.id, budget, format, at=at, stable_step=stable_step, tokenizer=tokenizer
@@ -821,7 +821,7 @@ class Context:
     ) -> list[WindowRow]:
         """The messages that a model should see, within a token budget, in reading order.
 
-        See Methods.window.
+        See Kata.window.
         """
         return self.database.window(self.id, budget, at, stable_step=stable_step, tokenizer=tokenizer)
 
@@ -829,7 +829,7 @@ class Context:
         """Stores exact counts of messages in a tokenizer other than the context's, for windows asked for
         in it.
 
-        See Methods.put_token_counts.
+        See Kata.put_token_counts.
         """
         return self.database.put_token_counts(self.id, tokenizer, versions, counts)
 
@@ -837,6 +837,6 @@ class Context:
         """Looks for damage: recomputes versions, totals, groups, open calls and digests from the log and
         compares.
 
-        See Methods.verify.
+        See Kata.verify.
         """
         return self.database.verify(self.id)
