@@ -2,8 +2,8 @@
 -- New functions are closed to everybody by the default privileges of kata_owner.
 
 grant execute on function
-  kata.find_context, kata.get_context, kata.get_message, kata.list_contexts, kata.messages, kata.prompt, kata.stats,
-  kata.tokenizers, kata.usage, kata.verify, kata.version, kata."window"
+  kata.current_tenant, kata.environment, kata.find_context, kata.get_context, kata.get_message, kata.list_contexts, kata.messages,
+  kata.prompt, kata.resolve_context, kata.stats, kata.tokenizers, kata.usage, kata.verify, kata.version, kata."window"
 to kata_reader;
 
 grant execute on function
@@ -12,5 +12,5 @@ grant execute on function
 to kata_writer;
 
 grant execute on function
-  kata.assign_tenant, kata.register_tokenizer
+  kata.assign_tenant, kata.register_tokenizer, kata.set_environment
 to kata_admin;

@@ -1,7 +1,7 @@
 -- What other software relies on does not move: names, order, types and defaults of parameters and results, and what a function may do.
 
 begin;
-select plan(111);
+select plan(127);
 
 create function pg_temp.inputs(function oid) returns text
 language sql
@@ -51,9 +51,15 @@ insert into expected values
   ('create_context', 'volatile',
     'name text = NULL, policy jsonb = NULL, metadata jsonb = ''{}'', tokenizer text = ''o200k_base'', preset text = NULL, idempotency_key text = NULL',
     'uuid'),
+  ('current_tenant', 'stable',
+    '',
+    'text'),
   ('delete_context', 'volatile',
     'context_id uuid',
     'void'),
+  ('environment', 'stable',
+    '',
+    'text'),
   ('find_context', 'stable',
     'name text',
     'uuid'),
@@ -78,8 +84,14 @@ insert into expected values
   ('register_tokenizer', 'volatile',
     'name text, bytes_per_token numeric, margin numeric = 0.15',
     'void'),
+  ('resolve_context', 'stable',
+    'selector text, include_deleted boolean = false',
+    'uuid'),
   ('restore_context', 'volatile',
     'context_id uuid',
+    'void'),
+  ('set_environment', 'volatile',
+    'label text, current_label text = NULL',
     'void'),
   ('stats', 'stable',
     '',

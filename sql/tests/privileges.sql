@@ -1,7 +1,7 @@
 -- Readers read, writers write, administrators administer, and nobody gets at the tables.
 
 begin;
-select plan(195);
+select plan(215);
 
 create temporary table client (role text);
 insert into client values ('kata_reader'), ('kata_writer'), ('kata_admin'), ('kata_service');
@@ -10,8 +10,8 @@ insert into client values ('kata_reader'), ('kata_writer'), ('kata_admin'), ('ka
 create temporary table expected (function text, roles text);
 insert into expected values
   ('append', '-was'), ('append_message', '-was'), ('archive_context', '-was'), ('archive_inactive', '-was'), ('assign_tenant', '--a-'), ('close_calls', '-was'),
-  ('create_context', '-was'), ('delete_context', '-was'), ('find_context', 'rwas'), ('get_context', 'rwas'), ('get_message', 'rwas'), ('list_contexts', 'rwas'),
-  ('messages', 'rwas'), ('prompt', 'rwas'), ('put_token_counts', '-was'), ('register_tokenizer', '--a-'), ('restore_context', '-was'), ('stats', 'rwas'),
+  ('create_context', '-was'), ('current_tenant', 'rwas'), ('delete_context', '-was'), ('environment', 'rwas'), ('find_context', 'rwas'), ('get_context', 'rwas'), ('get_message', 'rwas'), ('list_contexts', 'rwas'),
+  ('messages', 'rwas'), ('prompt', 'rwas'), ('put_token_counts', '-was'), ('register_tokenizer', '--a-'), ('resolve_context', 'rwas'), ('restore_context', '-was'), ('set_environment', '--a-'), ('stats', 'rwas'),
   ('tokenizers', 'rwas'), ('unarchive_context', '-was'), ('update_context', '-was'), ('usage', 'rwas'), ('verify', 'rwas'), ('version', 'rwas'), ('window', 'rwas');
 
 select set_eq(
