@@ -209,7 +209,7 @@ def connections(connection: Connection) -> Iterator[Check]:
           (select r.rolconnlimit from pg_roles r where r.rolname = current_user) as role_limit,
           count(*) filter (where c.state = 'active') as active,
           count(*) filter (where c.state = 'idle') as idle,
-          count(*) filter (where c.state in ('idle in transaction', 'idle in transaction (aborted)')) as idle_in_transaction,
+          count(*) filter (where starts_with(c.state, 'idle in transaction')) as idle_in_transaction,
           coalesce(extract(epoch from clock_timestamp() - min(c.xact_start)), 0)::integer as oldest_seconds
         from client c
         """

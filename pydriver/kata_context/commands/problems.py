@@ -83,7 +83,7 @@ def _explain_connection(error: psycopg.Error) -> Problem:
     said = [
         line
         for line in lines
-        if not line.startswith(("Is the server", "Multiple connection", "connection is bad"))
+        if not line.startswith(("Is the server", "Multiple connection"))
     ]
     reason = (said or lines or ["the connection was lost"])[-1]
     reason = re.sub(r"^(- )?(connection failed: )?(connection is bad: )?", "", reason)
