@@ -46,7 +46,7 @@ ONE_ROW = {
 }  # fmt: skip
 ONE_ROW_OR_NONE = {"claim_due_compaction"}
 # Functions that return a value which may be null.
-MAYBE_NULL = {"find_context"}
+MAYBE_NULL = {"environment", "find_context"}
 # Parameters without a default that may be null.
 NULLABLE_PARAMETERS = {("append_message", "content")}
 # Columns that are never null, whatever function returns them, but for the exceptions.

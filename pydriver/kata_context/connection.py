@@ -12,6 +12,7 @@ from psycopg import adapt, conninfo
 from kata_context import config
 from kata_context.errors import (
     KataError,
+    NotInstalledError,
     OutcomeUnknownError,
     PoolTimeoutError,
     UnreachableError,
@@ -90,7 +91,8 @@ class Route:
         Raises
         ------
         UnsafeConnectionError : it is in plain text and must not be
-        UnreachableError : the server is too old, or Kata Context is not installed in the database
+        UnreachableError : the server is too old
+        NotInstalledError : Kata Context is not installed in the database
         """
         if self.must_encrypt and not connection.pgconn.ssl_in_use:
             raise UnsafeConnectionError(
@@ -101,7 +103,7 @@ class Route:
         if version < OLDEST_SERVER:
             raise UnreachableError(f"PostgreSQL {version} is too old: {OLDEST_SERVER} or newer is needed")
         if not installed:
-            raise UnreachableError(
+            raise NotInstalledError(
                 f"Kata Context is not installed in the database {self.description}",
                 hint="run: kata migrate up",
             )
@@ -160,10 +162,7 @@ def find_route(dsn: str | None, tenant: str | None, pooler: bool | None, wait: f
         from kata_context import migrate
 
         migrate.up(target.dsn)
-    parameters: dict[str, Any] = dict(conninfo.conninfo_to_dict(target.dsn))
-    must_encrypt = not is_local(parameters) and "sslmode" not in parameters and "service" not in parameters
-    if must_encrypt and os.environ.get("PGSSLMODE") not in ENCRYPTED:
-        parameters["sslmode"] = "require"
+    parameters, must_encrypt = secured(target.dsn)
     defaults = {
         "application_name": os.environ.get("PGAPPNAME", "kata-context"),
         "connect_timeout": max(1, int(wait)),
@@ -172,6 +171,18 @@ def find_route(dsn: str | None, tenant: str | None, pooler: bool | None, wait: f
         "keepalives_count": 3,
     }
     return Route(defaults | parameters, target.description, tenant, pooler, must_encrypt, wait)
+
+
+def secured(dsn: str) -> tuple[dict[str, Any], bool]:
+    """Return the parameters of a connection string, and whether plain text is refused.
+
+    It is where the host is another machine, and the string does not say itself how to encrypt.
+    """
+    parameters: dict[str, Any] = dict(conninfo.conninfo_to_dict(dsn))
+    must_encrypt = not is_local(parameters) and "sslmode" not in parameters and "service" not in parameters
+    if must_encrypt and os.environ.get("PGSSLMODE") not in ENCRYPTED:
+        parameters["sslmode"] = "require"
+    return parameters, must_encrypt
 
 
 def is_local(parameters: dict[str, Any]) -> bool:

@@ -49,6 +49,12 @@ class UnreachableError(KataError):
     title = "the database cannot be reached"
 
 
+class NotInstalledError(UnreachableError):
+    """The database can be reached, but Kata Context is not installed in it."""
+
+    title = "Kata Context is not installed"
+
+
 class UnsafeConnectionError(KataError):
     """The connection would travel in plain text to another machine."""
 
