@@ -26,6 +26,20 @@ SECTIONS = {
         ),
         "psql": ("server:psql", "Open psql on the database."),
     },
+    "Contexts": {
+        "create": ("contexts:create", "Create a context."),
+        "list": ("contexts:list_contexts", "List contexts, newest first."),
+        "show": ("contexts:show", "Show a context and its newest messages, or one message in full."),
+        "append": ("log:append", "Append a message, or a batch."),
+        "import": ("importing:import_file", "Import conversations from a file, one a line."),
+        "usage": ("log:usage", "Show how many messages and tokens a context holds."),
+        "verify": ("verify:verify", "Check that history is what it was."),
+    },
+    "What the model sees": {
+        "window": ("window:window", "Show which messages fit into a budget, and why."),
+        "prompt": ("window:prompt", "Print them as JSON, ready to send."),
+        "demo": ("demo:demo", "Show all this on a real conversation."),
+    },
 }
 COMMANDS = {name: command for section in SECTIONS.values() for name, command in section.items()}
 

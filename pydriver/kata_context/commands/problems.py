@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 import psycopg
 
-from kata_context.errors import KataError
+from kata_context.errors import (
+    KataError,
+    NotInstalledError,
+    PoolTimeoutError,
+    UnreachableError,
+    UnsafeConnectionError,
+)
 
 FAILED = 1
 UNREACHABLE = 3
@@ -46,6 +52,10 @@ class Problem:
 
 def explain(error: BaseException) -> Problem | None:
     """Return what to tell of an error; None for one that is nobody's but ours and deserves its traceback."""
+    if isinstance(error, NotInstalledError):
+        return Problem(
+            "the database is not migrated: Kata Context is not installed in it", "kata migrate", NOT_MIGRATED
+        )
     if isinstance(error, KataError):
         cause = error.__cause__
         if isinstance(cause, psycopg.Error):
@@ -53,9 +63,12 @@ def explain(error: BaseException) -> Problem | None:
             # What the error says itself is more to the point, but for a connection that there is none.
             if inner.exit_code != FAILED:
                 return inner
-        return Problem(str(error), error.hint)
+        unreachable = isinstance(error, UnreachableError | UnsafeConnectionError | PoolTimeoutError)
+        return Problem(str(error), error.hint, UNREACHABLE if unreachable else FAILED)
     if isinstance(error, psycopg.Error):
         return _explain_postgres(error)
+    if isinstance(error, UnicodeEncodeError):
+        return Problem(f"a text is not valid Unicode: it has a lone surrogate at {error.start + 1}", None)
     if isinstance(error, OSError):
         place = f"{os.fsdecode(error.filename)}: " if error.filename else ""
         return Problem(f"{place}{error.strerror or error}", None)
@@ -65,8 +78,11 @@ def explain(error: BaseException) -> Problem | None:
 def _explain_postgres(error: psycopg.Error) -> Problem:
     message, detail, hint = error.diag.message_primary, error.diag.message_detail, error.diag.message_hint
     code = error.sqlstate or ""
-    if message is None or code[:2] in ("08", "28", "3D", "57") or code == "53300":
+    if code[:2] in ("08", "28", "3D") or code[:4] == "57P0" or code == "53300":
         return _explain_connection(error)
+    if message is None:
+        is_connection = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        return _explain_connection(error) if is_connection else Problem(str(error), None)
     if (code == "3F000" and '"kata"' in message) or (code in ("42883", "42P01") and "kata" in message):
         what = "is not migrated" if code == "3F000" else "is migrated to another version than this one"
         return Problem(f"the database {what}: {message}", "kata migrate", NOT_MIGRATED)
@@ -80,11 +96,7 @@ def _explain_postgres(error: psycopg.Error) -> Problem:
 def _explain_connection(error: psycopg.Error) -> Problem:
     # Of several attempts, on the addresses of one host say, the last line tells of the last.
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = [
-        line
-        for line in lines
-        if not line.startswith(("Is the server", "Multiple connection"))
-    ]
+    said = [line for line in lines if not line.startswith(("Is the server", "Multiple connection"))]
     reason = (said or lines or ["the connection was lost"])[-1]
     reason = re.sub(r"^(- )?(connection failed: )?(connection is bad: )?", "", reason)
     reason = re.sub(r"FATAL: +", "", reason)

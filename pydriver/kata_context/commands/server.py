@@ -3,10 +3,11 @@
 import os
 
 import click
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
 from kata_context import migrate
 from kata_context.commands.shared import announce, settings
+from kata_context.connection import secured
 from kata_context.server import Server, default_home, find_binaries
 
 
@@ -47,7 +48,7 @@ def psql(ctx: click.Context, arguments: tuple[str, ...]) -> None:
     target = announce(ctx)
     program = str(find_binaries() / "psql")
     # Command lines can be read by every account of the machine, so the password goes another way.
-    parts = {name: str(value) for name, value in conninfo_to_dict(target.dsn).items()}
+    parts, _ = secured(target.dsn)
     password = {"PGPASSWORD": parts.pop("password")} if "password" in parts else {}
     command = [program, "-d", make_conninfo(**parts), *arguments]
     os.execve(program, command, os.environ | password)
