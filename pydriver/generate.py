@@ -670,6 +670,29 @@ def markdown(function: Function) -> str:
     return "\n\n".join(block.replace("*", "\\*").replace("<", "&lt;") for block in blocks)
 
 
+# What raises an error although no function says so.
+RAISED_ELSEWHERE = {"KC015": "UPDATE, DELETE and TRUNCATE of the log"}
+TABLE = re.compile(r"(<!-- errors: written by make generate -->\n).*?(?=<!-- end of errors -->)", re.DOTALL)
+
+
+def error_table(functions: list[Function]) -> str:
+    """Return the rows of docs/errors.md: every error that somebody may meet, and who raises it."""
+    text = "\n| SQLSTATE | meaning | exception | HTTP | raised by |\n|---|---|---|---|---|\n"
+    for state, error in CATALOGUE.items():
+        raising = [f"`{f.name}`" for f in functions if state in errors_of(f)]
+        raising += [RAISED_ELSEWHERE[state]] if state in RAISED_ELSEWHERE else []
+        if raising:
+            text += (
+                f"| {state} | {error.title} | `{error.__name__}` | {error.status} | {', '.join(raising)} |\n"
+            )
+    return text + "\n"
+
+
+def errors_of(function: Function) -> set[str]:
+    """Return the SQLSTATEs that a function says it raises."""
+    return set(re.findall(r"\bKC\d{3}\b", Prose.of(function).facts.get("Errors", "")))
+
+
 def formatted(text: str, name: str) -> str:
     """Return Python as ruff writes it."""
     ruff = [sys.executable, "-m", "ruff"]
@@ -702,6 +725,8 @@ def render(connection: psycopg.Connection[TupleRow]) -> dict[Path, str]:
     files = {
         PACKAGE / f"{name}.py": formatted(text, str(PACKAGE / f"{name}.py")) for name, text in modules.items()
     }
+    errors = ROOT / "docs" / "errors.md"
+    files[errors] = TABLE.sub(lambda found: found[1] + error_table(functions), errors.read_text())
     return files | {ROOT / "docs" / "sql.md": reference(functions)}
 
 
