@@ -107,7 +107,7 @@ def test_the_version_is_that_of_the_package() -> None:
 
 
 def test_the_database_in_use_is_told_on_standard_error(database: str) -> None:
-    host = re.escape(psycopg.conninfo.conninfo_to_dict(database)["host"])  # type: ignore[arg-type]
+    host = re.escape(str(psycopg.conninfo.conninfo_to_dict(database)["host"]))
     said = kata("status", dsn=database).stderr
     assert re.search(rf"^database: postgresql://postgres@:5432/test_\d+\?host={host}$", said, re.MULTILINE)
     with_variable = program("status", env=os.environ | {"DATABASE_URL": database})

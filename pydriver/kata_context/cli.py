@@ -107,6 +107,9 @@ class Kata(click.Group):
         **extra: Any,
     ) -> Any:
         """Run a command line. A failure that a person can act on is a line and a hint, never a traceback."""
+        with contextlib.suppress(AttributeError):
+            # Better a question mark than nothing, where the encoding of the terminal lacks a character.
+            sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
         try:
             code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         except click.exceptions.NoArgsIsHelpError as error:

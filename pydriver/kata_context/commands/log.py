@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from kata_context.adapters import from_openai
 from kata_context.commands.output import json_option, print_fields, print_json, print_table
 from kata_context.commands.shared import (
     Json,
@@ -39,6 +40,7 @@ from kata_context.rows import AppendedRow
     "--messages", "file", type=click.Path(allow_dash=True, path_type=Path), metavar="FILE",
     help="Append messages from a file, - for standard input: a JSON array, one object, or an object a line.",
 )  # fmt: skip
+@click.option("--openai", is_flag=True, help="The messages of the file are in OpenAI chat form.")
 @click.option(
     "--expected-version", type=click.IntRange(min=0), metavar="N", help="Refuse if somebody appended since."
 )
@@ -47,17 +49,19 @@ from kata_context.rows import AppendedRow
 @click.pass_context
 def append(
     ctx: click.Context, /, context: str, content: str | None, file: Path | None, expected_version: int | None,
-    key: str | None, as_json: bool, role: str, tokens: int | None, **fields: Any,
+    key: str | None, openai: bool, as_json: bool, role: str, tokens: int | None, **fields: Any,
 ) -> None:  # fmt: skip
     """Append a message to CONTEXT, or a batch, whole or not at all, and print the versions.
 
     CONTENT is the text of the message; - or nothing reads it from standard input, as it is. With --messages
-    several are appended, objects with the keys of kata.append or in OpenAI chat form.
+    several are appended: objects with the keys of kata.append, or with --openai in OpenAI chat form.
     """
     if file is not None:
         if content is not None:
             raise click.UsageError("give CONTENT or --messages, not both")
         messages = read_messages(None if str(file) == "-" else file)
+        if openai:
+            messages = from_openai(messages)
     else:
         if content is None and fields["tool_calls"] is None:
             if sys.stdin.isatty():
@@ -65,7 +69,9 @@ def append(
             content = "-"
         text = read_text(None) if content == "-" else content and refuse_surrogates(content)
         message = {"role": role, "content": text, "token_count": tokens, **fields}
-        messages = [{name: value for name, value in message.items() if value not in (None, False)}]
+        messages = [
+            {name: value for name, value in message.items() if value is not None and value is not False}
+        ]
     with open_kata(ctx) as kata:
         rows: list[AppendedRow] = kata.append(
             resolve(kata, context), messages, expected_version, idempotency_key=key

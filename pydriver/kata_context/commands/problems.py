@@ -88,8 +88,10 @@ def _explain_postgres(error: psycopg.Error) -> Problem:
         return Problem(f"the database {what}: {message}", "kata migrate", NOT_MIGRATED)
     if code == "42501":
         hint = hint or "grant kata_reader, kata_writer or kata_admin to the role"
-    if code == "40P01" or code == "40001":
+    if code in ("40P01", "40001"):
         hint = "run it again"
+    if code == "22P05":
+        return Problem("a text holds the character NUL, which Postgres does not store", "remove it")
     return Problem(f"{message} ({_sentence(detail)})" if detail else message, hint)
 
 
