@@ -107,7 +107,7 @@ def report(summary: Summary, as_json: bool) -> None:
 def import_lines(kata: Kata, file: BinaryIO, tokenizer: str, summary: Summary) -> None:
     """Import the lines of a file, several at a time, and judge them in order."""
     pending: deque[tuple[int, int, Future[int | None]]] = deque()
-    size = os.fstat(file.fileno()).st_size if file.seekable() else 0
+    size = size_of(file)
     workers = Workers(kata, tokenizer)
     with click.progressbar(
         length=size, label="importing", file=sys.stderr, hidden=not (size and sys.stderr.isatty())
@@ -138,6 +138,16 @@ def import_lines(kata: Kata, file: BinaryIO, tokenizer: str, summary: Summary) -
             for _, _, future in pending:
                 if not future.cancelled() and future.exception() is None:
                     summary.enter(future.result())
+
+
+def size_of(file: BinaryIO) -> int:
+    """Return how many bytes there are to read, 0 where that cannot be known."""
+    if not file.seekable():
+        return 0
+    start = file.tell()
+    size = file.seek(0, os.SEEK_END) - start
+    file.seek(start)
+    return size
 
 
 def keeps_all_out(error: Exception, problem: Problem) -> bool:
@@ -224,7 +234,7 @@ def parse_line(line: bytes) -> tuple[str, list[Any], Any]:
     """
     form = 'write {"name": …, "messages": […]}, an object a line'
     try:
-        conversation = parse_json(line)
+        conversation = parse_json(line.rstrip(BLANK))
     except ValueError as error:
         raise KataError(f"not JSON: {error}", form) from None
     if not isinstance(conversation, dict):

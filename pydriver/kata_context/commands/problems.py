@@ -80,6 +80,8 @@ def _explain_postgres(error: psycopg.Error) -> Problem:
     code = error.sqlstate or ""
     if code[:2] in ("08", "28", "3D") or code[:4] == "57P0" or code == "53300":
         return _explain_connection(error)
+    if code == "22P05" or "NUL (0x00)" in str(error):
+        return Problem("a text holds the character NUL, which Postgres does not store", "remove it")
     if message is None:
         is_connection = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
         return _explain_connection(error) if is_connection else Problem(str(error), None)
@@ -90,8 +92,6 @@ def _explain_postgres(error: psycopg.Error) -> Problem:
         hint = hint or "grant kata_reader, kata_writer or kata_admin to the role"
     if code in ("40P01", "40001"):
         hint = "run it again"
-    if code == "22P05":
-        return Problem("a text holds the character NUL, which Postgres does not store", "remove it")
     return Problem(f"{message} ({_sentence(detail)})" if detail else message, hint)
 
 
