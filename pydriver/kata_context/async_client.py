@@ -41,6 +41,7 @@ T = TypeVar("T")
 Connection = psycopg.AsyncConnection[Any]
 Pool = AsyncConnectionPool[Connection]
 
+ATTEMPTS = 3  # how often a call that can be repeated is sent
 REMEMBERED = 10_000  # contexts whose tokenizer is kept in mind
 
 
@@ -48,7 +49,7 @@ class AsyncDatabase(AsyncMethods):
     """What a pool and a transaction have in common."""
 
     _counts: bool
-    _tokenizers: dict[UUID, str]
+    _tokenizers: dict[UUID | str, str]
 
     async def context(self, context: UUID | str) -> AsyncContext:
         """Return a handle of a context, whose methods are the functions that take a context.
@@ -80,18 +81,17 @@ class AsyncDatabase(AsyncMethods):
         counter = call.count
         if counter is None or not self._counts or not counter.is_needed(arguments):
             return arguments
-        context_id = arguments[0] if isinstance(arguments[0], UUID) else UUID(arguments[0])
-        tokenizer = self._tokenizers.get(context_id)
+        tokenizer = self._tokenizers.get(arguments[0])
         if tokenizer is None:
-            tokenizer = (await self.get_context(context_id)).tokenizer
-            self._remember(context_id, tokenizer)
+            tokenizer = (await self.get_context(arguments[0])).tokenizer
+            self._remember(arguments[0], tokenizer)
         # async only
         if tokens.takes_long(arguments):
             return await asyncio.to_thread(counter.fill, arguments, tokenizer)
         # end of async only
         return counter.fill(arguments, tokenizer)
 
-    def _remember(self, context_id: UUID, tokenizer: str) -> None:
+    def _remember(self, context_id: UUID | str, tokenizer: str) -> None:
         """Keep in mind in which tokenizer a context counts; it never changes."""
         if len(self._tokenizers) >= REMEMBERED:
             self._tokenizers.clear()
@@ -134,7 +134,7 @@ class AsyncKata(AsyncDatabase):
         self._sizes = (min_size, max_size)
         self._max_idle = max_idle
         self._counts = count_tokens
-        self._tokenizers: dict[UUID, str] = {}
+        self._tokenizers: dict[UUID | str, str] = {}
         self._pool: Pool | None = None
         self._route: Route | None = None
         self._pooler = False
@@ -206,6 +206,7 @@ class AsyncKata(AsyncDatabase):
         if call.count is not None:
             arguments = await self._counted(call, arguments)
         deadline = monotonic() + self._given[3]
+        losses = 0
         while True:
             pool = await self._opened()
             connection = await self._take(pool, deadline)
@@ -218,8 +219,10 @@ class AsyncKata(AsyncDatabase):
                     raise
                 elif not call.is_repeatable(arguments):
                     raise outcome_unknown(call.name, error) from error
-                elif monotonic() > deadline:
-                    raise
+                else:
+                    losses += 1
+                    if losses == ATTEMPTS:
+                        raise
             else:
                 if call is calls.CREATE_CONTEXT:
                     self._remember(rows[0], arguments[3])  # type: ignore[arg-type]
@@ -335,7 +338,11 @@ class AsyncTransaction(AsyncDatabase):
     """
 
     def __init__(
-        self, connection: Connection, tenant: str | None, count_tokens: bool, tokenizers: dict[UUID, str]
+        self,
+        connection: Connection,
+        tenant: str | None,
+        count_tokens: bool,
+        tokenizers: dict[UUID | str, str],
     ) -> None:
         self.connection = connection
         self._tenant = tenant

@@ -42,6 +42,7 @@ T = TypeVar("T")
 Connection = psycopg.Connection[Any]
 Pool = ConnectionPool[Connection]
 
+ATTEMPTS = 3  # how often a call that can be repeated is sent
 REMEMBERED = 10_000  # contexts whose tokenizer is kept in mind
 
 
@@ -49,7 +50,7 @@ class Database(Methods):
     """What a pool and a transaction have in common."""
 
     _counts: bool
-    _tokenizers: dict[UUID, str]
+    _tokenizers: dict[UUID | str, str]
 
     def context(self, context: UUID | str) -> Context:
         """Return a handle of a context, whose methods are the functions that take a context.
@@ -81,14 +82,13 @@ class Database(Methods):
         counter = call.count
         if counter is None or not self._counts or not counter.is_needed(arguments):
             return arguments
-        context_id = arguments[0] if isinstance(arguments[0], UUID) else UUID(arguments[0])
-        tokenizer = self._tokenizers.get(context_id)
+        tokenizer = self._tokenizers.get(arguments[0])
         if tokenizer is None:
-            tokenizer = (self.get_context(context_id)).tokenizer
-            self._remember(context_id, tokenizer)
+            tokenizer = (self.get_context(arguments[0])).tokenizer
+            self._remember(arguments[0], tokenizer)
         return counter.fill(arguments, tokenizer)
 
-    def _remember(self, context_id: UUID, tokenizer: str) -> None:
+    def _remember(self, context_id: UUID | str, tokenizer: str) -> None:
         """Keep in mind in which tokenizer a context counts; it never changes."""
         if len(self._tokenizers) >= REMEMBERED:
             self._tokenizers.clear()
@@ -131,7 +131,7 @@ class Kata(Database):
         self._sizes = (min_size, max_size)
         self._max_idle = max_idle
         self._counts = count_tokens
-        self._tokenizers: dict[UUID, str] = {}
+        self._tokenizers: dict[UUID | str, str] = {}
         self._pool: Pool | None = None
         self._route: Route | None = None
         self._pooler = False
@@ -200,6 +200,7 @@ class Kata(Database):
         if call.count is not None:
             arguments = self._counted(call, arguments)
         deadline = monotonic() + self._given[3]
+        losses = 0
         while True:
             pool = self._opened()
             connection = self._take(pool, deadline)
@@ -212,8 +213,10 @@ class Kata(Database):
                     raise
                 elif not call.is_repeatable(arguments):
                     raise outcome_unknown(call.name, error) from error
-                elif monotonic() > deadline:
-                    raise
+                else:
+                    losses += 1
+                    if losses == ATTEMPTS:
+                        raise
             else:
                 if call is calls.CREATE_CONTEXT:
                     self._remember(rows[0], arguments[3])  # type: ignore[arg-type]
@@ -314,7 +317,11 @@ class Transaction(Database):
     """
 
     def __init__(
-        self, connection: Connection, tenant: str | None, count_tokens: bool, tokenizers: dict[UUID, str]
+        self,
+        connection: Connection,
+        tenant: str | None,
+        count_tokens: bool,
+        tokenizers: dict[UUID | str, str],
     ) -> None:
         self.connection = connection
         self._tenant = tenant

@@ -58,7 +58,7 @@ class Route:
     description : what to show to people; never holds the password
     tenant : whose contexts are meant, None for what the role says
     pooler : whether sessions are not ours alone, None when that is not known yet
-    must_encrypt : whether plain text is refused
+    must_encrypt : whether plain text to another machine is refused
     wait : seconds to wait for a connection
     """
 
@@ -94,7 +94,8 @@ class Route:
         UnreachableError : the server is too old
         NotInstalledError : Kata Context is not installed in the database
         """
-        if self.must_encrypt and not connection.pgconn.ssl_in_use:
+        in_plain_text = not connection.pgconn.ssl_in_use and not is_local({"host": connection.info.hostaddr})
+        if self.must_encrypt and in_plain_text:
             raise UnsafeConnectionError(
                 f"the connection to {self.description} is not encrypted",
                 hint="give the server a certificate; or write sslmode=disable in the DSN to do without",
@@ -174,13 +175,13 @@ def find_route(dsn: str | None, tenant: str | None, pooler: bool | None, wait: f
 
 
 def secured(dsn: str) -> tuple[dict[str, Any], bool]:
-    """Return the parameters of a connection string, and whether plain text is refused.
+    """Return the parameters of a connection string, and whether plain text to another machine is refused.
 
-    It is where the host is another machine, and the string does not say itself how to encrypt.
+    It is unless the string says itself how to encrypt.
     """
     parameters: dict[str, Any] = dict(conninfo.conninfo_to_dict(dsn))
-    must_encrypt = not is_local(parameters) and "sslmode" not in parameters and "service" not in parameters
-    if must_encrypt and os.environ.get("PGSSLMODE") not in ENCRYPTED:
+    must_encrypt = "sslmode" not in parameters and "service" not in parameters
+    if must_encrypt and not is_local(parameters) and os.environ.get("PGSSLMODE") not in ENCRYPTED:
         parameters["sslmode"] = "require"
     return parameters, must_encrypt
 
