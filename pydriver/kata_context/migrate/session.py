@@ -72,7 +72,12 @@ def _connect(dsn: str) -> Iterator[Connection]:
             psycopg.connect(
                 autocommit=True,
                 prepare_threshold=None,
-                **{"client_encoding": "utf8", "fallback_application_name": "kata migrate", **parameters},
+                **{
+                    "client_encoding": "utf8",
+                    "connect_timeout": 10,
+                    "fallback_application_name": "kata migrate",
+                    **parameters,
+                },
             )
         ) as connection:
             if connection.info.server_version < OLDEST_SERVER * 10000:
