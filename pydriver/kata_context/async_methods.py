@@ -95,8 +95,8 @@ class AsyncMethods(ABC):
         preset : a preset that policy patches.
         metadata : an object of at most 64 kB.
         tokenizer : the unit of its token counts and budgets; one that kata.tokenizers lists.
-        idempotency_key : 1 to 255 characters; the same request again within seven days returns the first
-            result.
+        idempotency_key : 1 to 255 characters; the same request again within seven days returns the
+            first result.
 
         Raises
         ------
@@ -168,10 +168,10 @@ class AsyncMethods(ABC):
     async def get_context(self, context_id: UUID | str) -> ContextRow:
         """One context, deleted or not.
 
-        Returns one row: context_id, name, tenant, parent_id and fork_version (of a fork, else null), depth
-        (0 for a root), version, message_count and raw_tokens (of the whole path), view_tokens (what a model
-        would see), tokenizer, open_calls (ids of the tool calls without result, oldest first), metadata,
-        created_at, updated_at (last append or change), archived_at, deleted_at.
+        Returns one row: context_id, name, tenant, parent_id and fork_version (of a fork, else null),
+        depth (0 for a root), version, message_count and raw_tokens (of the whole path), view_tokens
+        (what a model would see), tokenizer, open_calls (ids of the tool calls without result, oldest
+        first), metadata, created_at, updated_at (last append or change), archived_at, deleted_at.
 
         Parameters
         ----------
@@ -214,8 +214,8 @@ class AsyncMethods(ABC):
 
         Parameters
         ----------
-        selector : an id, which finds a deleted context, too; or the name of a live context; or at least one
-            digit of an id, hyphens as in an id or none.
+        selector : an id, which finds a deleted context, too; or the name of a live context; or at least
+            one digit of an id, hyphens as in an id or none.
         include_deleted : a beginning may be that of a deleted context's id.
 
         Raises
@@ -288,7 +288,8 @@ class AsyncMethods(ABC):
     ) -> list[AppendedRow]:
         """Appends a batch of messages, whole or not at all.
 
-        Returns a row a message, in order: version, token_count, created_at (the same for the whole batch).
+        Returns a row a message, in order: version, token_count, created_at (the same for the whole
+        batch).
 
         Parameters
         ----------
@@ -296,17 +297,17 @@ class AsyncMethods(ABC):
         messages : an array of at most 10,000 objects with the keys role (system, developer, user,
             assistant, tool), content (text, at most 16 MB; null only beside tool_calls or parts),
             token_count (tokens of all that is sent; estimated when missing), tool_call_id, tool_name,
-            tool_calls (OpenAI chat form), model, metadata, pinned, name, parts (provider content parts),
-            provider (opaque fields), token_source ('exact' or 'given', of a token_count). An empty array
-            appends nothing.
+            tool_calls (OpenAI chat form), model, metadata, pinned, name, parts (provider content
+            parts), provider (opaque fields), token_source ('exact' or 'given', of a token_count). An
+            empty array appends nothing.
         expected_version : a version since which no message may have been appended or deleted.
-        idempotency_key : 1 to 255 characters; the same request again within seven days returns the first
-            result.
+        idempotency_key : 1 to 255 characters; the same request again within seven days returns the
+            first result.
 
         Raises
         ------
-        ContextNotFoundError, VersionConflictError version conflict, InvalidMessageError invalid message,
-            OrphanToolResultError a tool result whose call is not open, ContextClosedError,
+        ContextNotFoundError, VersionConflictError version conflict, InvalidMessageError invalid
+            message, OrphanToolResultError a tool result whose call is not open, ContextClosedError,
             InvalidArgumentError, IdempotencyConflictError.
 
         Locks: the head of the context, until the end of the transaction.
@@ -345,8 +346,8 @@ class AsyncMethods(ABC):
         context_id : the context.
         role : system, developer, user, assistant or tool.
         content : text, at most 16 MB; null only beside tool_calls or parts.
-        token_count : tokens of all that is sent for the message, in the context's tokenizer; estimated when
-            null.
+        token_count : tokens of all that is sent for the message, in the context's tokenizer; estimated
+            when null.
         tool_call_id, tool_name : of a tool result, the open call that it answers.
         tool_calls : of an assistant, in the OpenAI chat form.
         model, metadata, name : kept as given.
@@ -354,14 +355,14 @@ class AsyncMethods(ABC):
         parts : provider content parts, verbatim.
         provider : opaque fields that go back to the provider as they came.
         expected_version : a version since which no message may have been appended or deleted.
-        idempotency_key : 1 to 255 characters; the same request again within seven days returns the first
-            result.
+        idempotency_key : 1 to 255 characters; the same request again within seven days returns the
+            first result.
         token_source : 'exact' (counted with the context's tokenizer) or 'given', of a token_count.
 
         Raises
         ------
-        ContextNotFoundError, VersionConflictError version conflict, InvalidMessageError invalid message,
-            OrphanToolResultError a tool result whose call is not open, ContextClosedError,
+        ContextNotFoundError, VersionConflictError version conflict, InvalidMessageError invalid
+            message, OrphanToolResultError a tool result whose call is not open, ContextClosedError,
             InvalidArgumentError, IdempotencyConflictError.
 
         Locks: the head of the context, until the end of the transaction.
@@ -416,11 +417,11 @@ class AsyncMethods(ABC):
     async def get_message(self, context_id: UUID | str, version: int) -> MessageRow:
         """One message, by its version, whatever compaction has done since.
 
-        Returns one message row: version, position, role, content, token_count, token_source (exact, given,
-        estimate), tool_call_id, tool_name, tool_calls, model, metadata, pinned, kind (message, summary,
-        stub), compacted_into (the replacement that covers it, or null), group_version (the message whose
-        call it answers, else itself), segment_id (the context that wrote it), created_at, name, parts,
-        provider.
+        Returns one message row: version, position, role, content, token_count, token_source (exact,
+        given, estimate), tool_call_id, tool_name, tool_calls, model, metadata, pinned, kind (message,
+        summary, stub), compacted_into (the replacement that covers it, or null), group_version (the
+        message whose call it answers, else itself), segment_id (the context that wrote it), created_at,
+        name, parts, provider.
 
         Parameters
         ----------
@@ -456,8 +457,8 @@ class AsyncMethods(ABC):
             page.
         max_rows : 1 to 1,000.
         descending : newest first.
-        visibility : effective (the view: what a model would see, in reading order), raw (every message but
-            the deleted ones, by version), all (everything, by version).
+        visibility : effective (the view: what a model would see, in reading order), raw (every message
+            but the deleted ones, by version), all (everything, by version).
         at : as of this version; null for now. Pages under a fixed `at` are exact whatever is appended
             meanwhile.
 
@@ -472,8 +473,8 @@ class AsyncMethods(ABC):
     async def usage(self, context_id: UUID | str, at: int | None = None) -> UsageRow:
         """How much a context holds.
 
-        Returns one row: version, message_count and raw_tokens (all messages of the path, inherited, deleted
-        and erased ones included, replacements not), view_tokens (what a model would see).
+        Returns one row: version, message_count and raw_tokens (all messages of the path, inherited,
+        deleted and erased ones included, replacements not), view_tokens (what a model would see).
 
         Parameters
         ----------
@@ -500,9 +501,9 @@ class AsyncMethods(ABC):
     ) -> Json:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
-        Results stand right behind their call. A call without result, outside the newest group, is closed
-        with "[no result]". A result whose call is not in the log (policy strict false) is shown as a
-        message of the user.
+        Results stand right behind their call. A call without result, outside the newest group, is
+        closed with "[no result]". A result whose call is not in the log (policy strict false) is shown
+        as a message of the user.
 
         Returns jsonb.
 
@@ -510,14 +511,14 @@ class AsyncMethods(ABC):
         ----------
         context_id, budget (tokens), at, stable_step, tokenizer : as for window.
         format : openai (an array of messages) or anthropic (an object with system and messages, roles
-            alternating from user on; system and developer messages after the preamble stand in place, as
-            text of the user's turn in <system> tags).
+            alternating from user on; system and developer messages after the preamble stand in place,
+            as text of the user's turn in <system> tags).
 
         Raises
         ------
         ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError,
-            BudgetTooSmallError the budget is too small for what always comes (the least sufficient one in
-            DETAIL).
+            BudgetTooSmallError the budget is too small for what always comes (the least sufficient one
+            in DETAIL).
 
         Cost: as window.
         """
@@ -534,10 +535,10 @@ class AsyncMethods(ABC):
     ) -> list[WindowRow]:
         """The messages that a model should see, within a token budget, in reading order.
 
-        The newest group (an assistant message with tool calls and their results; any other message alone),
-        the preamble (system and developer messages before the first of another role) and the pins always
-        come; if they alone exceed the budget they are all that comes, every row over_budget. Then whole
-        groups, newest first, until one does not fit.
+        The newest group (an assistant message with tool calls and their results; any other message
+        alone), the preamble (system and developer messages before the first of another role) and the
+        pins always come; if they alone exceed the budget they are all that comes, every row
+        over_budget. Then whole groups, newest first, until one does not fit.
 
         Returns: ordinal from 1, version, position, role, content, token_count, running_tokens, reason
         (newest, preamble, pinned, summary, recalled, recent), over_budget, tool_call_id, tool_name,
@@ -550,10 +551,10 @@ class AsyncMethods(ABC):
         budget : tokens that the messages may take together, positive.
         at : as of this version; null for now.
         stable_step : tokens for which the start of the window stays still, so that a provider's prompt
-            cache is hit; 0 for none; smaller than the budget. Where what always comes leaves no room for a
-            step, the window starts as without one.
-        tokenizer : count in this one instead of the context's: stored counts where there are any, else a
-            padded conversion.
+            cache is hit; 0 for none; smaller than the budget. Where what always comes leaves no room
+            for a step, the window starts as without one.
+        tokenizer : count in this one instead of the context's: stored counts where there are any, else
+            a padded conversion.
 
         Raises
         ------
@@ -562,38 +563,6 @@ class AsyncMethods(ABC):
         Cost: O(log n + rows + pins + fork depth), whatever the length of the log and `at`.
         """
         return await self._run(calls.WINDOW, (context_id, budget, at, stable_step, tokenizer))
-
-    async def current_tenant(self) -> str:
-        """The tenant that the caller acts for: for a member of kata_service the setting kata.tenant (default:
-        'default'), else what assign_tenant gave to the role, else the role's name.
-
-        '*' is every tenant, for members of kata_service and kata_admin that set it.
-
-        Cost: O(1).
-        """
-        return (await self._run(calls.CURRENT_TENANT, ()))[0]
-
-    async def verify(self, context_id: UUID | str | None = None) -> list[VerifyRow]:
-        """Looks for damage: recomputes versions, totals, groups, open calls and digests from the log and
-        compares.
-
-        No rows: sound.
-
-        Returns a row a problem: context_id, version (null where it is not about one), problem (a short
-        name), detail (a sentence).
-
-        Parameters
-        ----------
-        context_id : one context, deleted or not; null for all of the caller's tenant (under kata.tenant '*'
-            of all tenants) and, for administrators, for rows that belong to no context.
-
-        Raises
-        ------
-        ContextNotFoundError.
-
-        Cost: O(length of the paths verified); reads only, takes no lock.
-        """
-        return await self._run(calls.VERIFY, (context_id,))
 
     async def assign_tenant(self, role_name: str, tenant: str) -> None:
         """Gives a database role a tenant other than its own name.
@@ -613,9 +582,19 @@ class AsyncMethods(ABC):
         """
         await self._run(calls.ASSIGN_TENANT, (role_name, tenant))
 
+    async def current_tenant(self) -> str:
+        """The tenant that the caller acts for: for a member of kata_service the setting kata.tenant
+        (default: 'default'), else what assign_tenant gave to the role, else the role's name.
+
+        '*' is every tenant, for members of kata_service and kata_admin that set it.
+
+        Cost: O(1).
+        """
+        return (await self._run(calls.CURRENT_TENANT, ()))[0]
+
     async def environment(self) -> str | None:
-        """The label of the environment that this database belongs to, production for example; null where it
-        has none.
+        """The label of the environment that this database belongs to, production for example; null where
+        it has none.
 
         Cost: O(1).
         """
@@ -624,8 +603,8 @@ class AsyncMethods(ABC):
     async def put_token_counts(
         self, context_id: UUID | str, tokenizer: str, versions: Numbers[int], counts: Numbers[int]
     ) -> int:
-        """Stores exact counts of messages in a tokenizer other than the context's, for windows asked for in
-        it.
+        """Stores exact counts of messages in a tokenizer other than the context's, for windows asked for
+        in it.
 
         Counts of inherited messages are shared with the context that wrote them.
 
@@ -669,14 +648,15 @@ class AsyncMethods(ABC):
         await self._run(calls.REGISTER_TOKENIZER, (name, bytes_per_token, margin))
 
     async def set_environment(self, label: str, current_label: str | None = None) -> None:
-        """Labels this database with the environment that it belongs to, as production; commands that destroy
-        then ask for the label.
+        """Labels this database with the environment that it belongs to, as production; commands that
+        destroy then ask for the label.
 
         Nothing in the database itself behaves differently.
 
         Parameters
         ----------
-        label : at most 63 characters, without control characters, nor spaces around; '' removes the label.
+        label : at most 63 characters, without control characters, nor spaces around; '' removes the
+            label.
         current_label : the label that the database has, needed to change or remove one.
 
         Raises
@@ -691,8 +671,8 @@ class AsyncMethods(ABC):
     async def stats(self) -> Json:
         """Counts of the caller's tenant, under kata.tenant '*' of every tenant.
 
-        Returns an object, a key a tenant: contexts, live, archived, deleted, forks (contexts each), entries
-        (log entries that its contexts wrote themselves), updated_at (last append or change).
+        Returns an object, a key a tenant: contexts, live, archived, deleted, forks (contexts each),
+        entries (log entries that its contexts wrote themselves), updated_at (last append or change).
 
         Cost: O(contexts).
         """
@@ -701,12 +681,34 @@ class AsyncMethods(ABC):
     async def tokenizers(self) -> list[TokenizerRow]:
         """The registered tokenizers.
 
-        Returns name, bytes_per_token (of English text), margin (what a conversion from another tokenizer is
-        padded with, a fraction).
+        Returns name, bytes_per_token (of English text), margin (what a conversion from another
+        tokenizer is padded with, a fraction).
 
         Cost: O(tokenizers).
         """
         return await self._run(calls.TOKENIZERS, ())
+
+    async def verify(self, context_id: UUID | str | None = None) -> list[VerifyRow]:
+        """Looks for damage: recomputes versions, totals, groups, open calls and digests from the log and
+        compares.
+
+        No rows: sound.
+
+        Returns a row a problem: context_id, version (null where it is not about one), problem (a short
+        name), detail (a sentence).
+
+        Parameters
+        ----------
+        context_id : one context, deleted or not; null for all of the caller's tenant (under kata.tenant
+            '*' of all tenants) and, for administrators, for rows that belong to no context.
+
+        Raises
+        ------
+        ContextNotFoundError.
+
+        Cost: O(length of the paths verified); reads only, takes no lock.
+        """
+        return await self._run(calls.VERIFY, (context_id,))
 
     async def version(self) -> str:
         """The version of Kata Context that this database carries."""
@@ -734,42 +736,42 @@ class AsyncContext:
     async def archive_context(self) -> None:
         """Archives a context: from then on it can be read and forked, not changed.
 
-        See AsyncMethods.archive_context.
+        See AsyncKata.archive_context.
         """
         await self.database.archive_context(self.id)
 
     async def delete_context(self) -> None:
         """Deletes a context softly: it can be restored, its name is free, its forks are not touched.
 
-        See AsyncMethods.delete_context.
+        See AsyncKata.delete_context.
         """
         await self.database.delete_context(self.id)
 
     async def get_context(self) -> ContextRow:
         """One context, deleted or not.
 
-        See AsyncMethods.get_context.
+        See AsyncKata.get_context.
         """
         return await self.database.get_context(self.id)
 
     async def restore_context(self) -> None:
         """Brings a deleted context back; one that is not deleted stays as it is.
 
-        See AsyncMethods.restore_context.
+        See AsyncKata.restore_context.
         """
         await self.database.restore_context(self.id)
 
     async def unarchive_context(self) -> None:
         """Opens an archived context again; one that is not archived stays as it is.
 
-        See AsyncMethods.unarchive_context.
+        See AsyncKata.unarchive_context.
         """
         await self.database.unarchive_context(self.id)
 
     async def update_context(self, name: str | None = None, *, metadata: Json = None) -> None:
         """Changes name or metadata of a context.
 
-        See AsyncMethods.update_context.
+        See AsyncKata.update_context.
         """
         await self.database.update_context(self.id, name, metadata=metadata)
 
@@ -778,7 +780,7 @@ class AsyncContext:
     ) -> list[AppendedRow]:
         """Appends a batch of messages, whole or not at all.
 
-        See AsyncMethods.append.
+        See AsyncKata.append.
         """
         return await self.database.append(
             self.id, messages, expected_version, idempotency_key=idempotency_key
@@ -805,7 +807,7 @@ class AsyncContext:
     ) -> int:
         """Appends one message.
 
-        See AsyncMethods.append_message.
+        See AsyncKata.append_message.
         """
         return await self.database.append_message(
             self.id,
@@ -831,14 +833,14 @@ class AsyncContext:
     ) -> list[AppendedRow]:
         """Answers open tool calls with a tool message each.
 
-        See AsyncMethods.close_calls.
+        See AsyncKata.close_calls.
         """
         return await self.database.close_calls(self.id, call_ids, reason=reason)
 
     async def get_message(self, version: int) -> MessageRow:
         """One message, by its version, whatever compaction has done since.
 
-        See AsyncMethods.get_message.
+        See AsyncKata.get_message.
         """
         return await self.database.get_message(self.id, version)
 
@@ -853,7 +855,7 @@ class AsyncContext:
     ) -> list[MessageRow]:
         """A page of the messages of a context.
 
-        See AsyncMethods.messages.
+        See AsyncKata.messages.
         """
         return await self.database.messages(
             self.id, after, max_rows=max_rows, descending=descending, visibility=visibility, at=at
@@ -862,7 +864,7 @@ class AsyncContext:
     async def usage(self, at: int | None = None) -> UsageRow:
         """How much a context holds.
 
-        See AsyncMethods.usage.
+        See AsyncKata.usage.
         """
         return await self.database.usage(self.id, at)
 
@@ -877,7 +879,7 @@ class AsyncContext:
     ) -> Json:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
-        See AsyncMethods.prompt.
+        See AsyncKata.prompt.
         """
         return await self.database.prompt(
             self.id, budget, format, at=at, stable_step=stable_step, tokenizer=tokenizer
@@ -888,22 +890,22 @@ class AsyncContext:
     ) -> list[WindowRow]:
         """The messages that a model should see, within a token budget, in reading order.
 
-        See AsyncMethods.window.
+        See AsyncKata.window.
         """
         return await self.database.window(self.id, budget, at, stable_step=stable_step, tokenizer=tokenizer)
+
+    async def put_token_counts(self, tokenizer: str, versions: Numbers[int], counts: Numbers[int]) -> int:
+        """Stores exact counts of messages in a tokenizer other than the context's, for windows asked for
+        in it.
+
+        See AsyncKata.put_token_counts.
+        """
+        return await self.database.put_token_counts(self.id, tokenizer, versions, counts)
 
     async def verify(self) -> list[VerifyRow]:
         """Looks for damage: recomputes versions, totals, groups, open calls and digests from the log and
         compares.
 
-        See AsyncMethods.verify.
+        See AsyncKata.verify.
         """
         return await self.database.verify(self.id)
-
-    async def put_token_counts(self, tokenizer: str, versions: Numbers[int], counts: Numbers[int]) -> int:
-        """Stores exact counts of messages in a tokenizer other than the context's, for windows asked for in
-        it.
-
-        See AsyncMethods.put_token_counts.
-        """
-        return await self.database.put_token_counts(self.id, tokenizer, versions, counts)

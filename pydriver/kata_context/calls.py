@@ -145,16 +145,10 @@ WINDOW: Call[WindowRow] = Call(
     record(WindowRow),
     reads=True,
 )
-CURRENT_TENANT: Call[str] = Call("current_tenant", b"select kata.current_tenant()", scalar, reads=True)
-VERIFY: Call[VerifyRow] = Call(
-    "verify",
-    b"select r.context_id, r.version, r.problem, r.detail from kata.verify(context_id => %s::uuid) r",
-    record(VerifyRow),
-    reads=True,
-)
 ASSIGN_TENANT: Call[None] = Call(
     "assign_tenant", b"select kata.assign_tenant(role_name => %s::text, tenant => %s::text)", scalar
 )
+CURRENT_TENANT: Call[str] = Call("current_tenant", b"select kata.current_tenant()", scalar, reads=True)
 ENVIRONMENT: Call[str] = Call("environment", b"select kata.environment()", scalar, reads=True)
 PUT_TOKEN_COUNTS: Call[int] = Call(
     "put_token_counts",
@@ -176,6 +170,12 @@ TOKENIZERS: Call[TokenizerRow] = Call(
     "tokenizers",
     b"select r.name, r.bytes_per_token, r.margin from kata.tokenizers() r",
     record(TokenizerRow),
+    reads=True,
+)
+VERIFY: Call[VerifyRow] = Call(
+    "verify",
+    b"select r.context_id, r.version, r.problem, r.detail from kata.verify(context_id => %s::uuid) r",
+    record(VerifyRow),
     reads=True,
 )
 VERSION: Call[str] = Call("version", b"select kata.version()", scalar, reads=True)

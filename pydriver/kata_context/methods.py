@@ -95,8 +95,8 @@ class Methods(ABC):
         preset : a preset that policy patches.
         metadata : an object of at most 64 kB.
         tokenizer : the unit of its token counts and budgets; one that kata.tokenizers lists.
-        idempotency_key : 1 to 255 characters; the same request again within seven days returns the first
-            result.
+        idempotency_key : 1 to 255 characters; the same request again within seven days returns the
+            first result.
 
         Raises
         ------
@@ -166,10 +166,10 @@ class Methods(ABC):
     def get_context(self, context_id: UUID | str) -> ContextRow:
         """One context, deleted or not.
 
-        Returns one row: context_id, name, tenant, parent_id and fork_version (of a fork, else null), depth
-        (0 for a root), version, message_count and raw_tokens (of the whole path), view_tokens (what a model
-        would see), tokenizer, open_calls (ids of the tool calls without result, oldest first), metadata,
-        created_at, updated_at (last append or change), archived_at, deleted_at.
+        Returns one row: context_id, name, tenant, parent_id and fork_version (of a fork, else null),
+        depth (0 for a root), version, message_count and raw_tokens (of the whole path), view_tokens
+        (what a model would see), tokenizer, open_calls (ids of the tool calls without result, oldest
+        first), metadata, created_at, updated_at (last append or change), archived_at, deleted_at.
 
         Parameters
         ----------
@@ -212,8 +212,8 @@ class Methods(ABC):
 
         Parameters
         ----------
-        selector : an id, which finds a deleted context, too; or the name of a live context; or at least one
-            digit of an id, hyphens as in an id or none.
+        selector : an id, which finds a deleted context, too; or the name of a live context; or at least
+            one digit of an id, hyphens as in an id or none.
         include_deleted : a beginning may be that of a deleted context's id.
 
         Raises
@@ -286,7 +286,8 @@ class Methods(ABC):
     ) -> list[AppendedRow]:
         """Appends a batch of messages, whole or not at all.
 
-        Returns a row a message, in order: version, token_count, created_at (the same for the whole batch).
+        Returns a row a message, in order: version, token_count, created_at (the same for the whole
+        batch).
 
         Parameters
         ----------
@@ -294,17 +295,17 @@ class Methods(ABC):
         messages : an array of at most 10,000 objects with the keys role (system, developer, user,
             assistant, tool), content (text, at most 16 MB; null only beside tool_calls or parts),
             token_count (tokens of all that is sent; estimated when missing), tool_call_id, tool_name,
-            tool_calls (OpenAI chat form), model, metadata, pinned, name, parts (provider content parts),
-            provider (opaque fields), token_source ('exact' or 'given', of a token_count). An empty array
-            appends nothing.
+            tool_calls (OpenAI chat form), model, metadata, pinned, name, parts (provider content
+            parts), provider (opaque fields), token_source ('exact' or 'given', of a token_count). An
+            empty array appends nothing.
         expected_version : a version since which no message may have been appended or deleted.
-        idempotency_key : 1 to 255 characters; the same request again within seven days returns the first
-            result.
+        idempotency_key : 1 to 255 characters; the same request again within seven days returns the
+            first result.
 
         Raises
         ------
-        ContextNotFoundError, VersionConflictError version conflict, InvalidMessageError invalid message,
-            OrphanToolResultError a tool result whose call is not open, ContextClosedError,
+        ContextNotFoundError, VersionConflictError version conflict, InvalidMessageError invalid
+            message, OrphanToolResultError a tool result whose call is not open, ContextClosedError,
             InvalidArgumentError, IdempotencyConflictError.
 
         Locks: the head of the context, until the end of the transaction.
@@ -341,8 +342,8 @@ class Methods(ABC):
         context_id : the context.
         role : system, developer, user, assistant or tool.
         content : text, at most 16 MB; null only beside tool_calls or parts.
-        token_count : tokens of all that is sent for the message, in the context's tokenizer; estimated when
-            null.
+        token_count : tokens of all that is sent for the message, in the context's tokenizer; estimated
+            when null.
         tool_call_id, tool_name : of a tool result, the open call that it answers.
         tool_calls : of an assistant, in the OpenAI chat form.
         model, metadata, name : kept as given.
@@ -350,14 +351,14 @@ class Methods(ABC):
         parts : provider content parts, verbatim.
         provider : opaque fields that go back to the provider as they came.
         expected_version : a version since which no message may have been appended or deleted.
-        idempotency_key : 1 to 255 characters; the same request again within seven days returns the first
-            result.
+        idempotency_key : 1 to 255 characters; the same request again within seven days returns the
+            first result.
         token_source : 'exact' (counted with the context's tokenizer) or 'given', of a token_count.
 
         Raises
         ------
-        ContextNotFoundError, VersionConflictError version conflict, InvalidMessageError invalid message,
-            OrphanToolResultError a tool result whose call is not open, ContextClosedError,
+        ContextNotFoundError, VersionConflictError version conflict, InvalidMessageError invalid
+            message, OrphanToolResultError a tool result whose call is not open, ContextClosedError,
             InvalidArgumentError, IdempotencyConflictError.
 
         Locks: the head of the context, until the end of the transaction.
@@ -410,11 +411,11 @@ class Methods(ABC):
     def get_message(self, context_id: UUID | str, version: int) -> MessageRow:
         """One message, by its version, whatever compaction has done since.
 
-        Returns one message row: version, position, role, content, token_count, token_source (exact, given,
-        estimate), tool_call_id, tool_name, tool_calls, model, metadata, pinned, kind (message, summary,
-        stub), compacted_into (the replacement that covers it, or null), group_version (the message whose
-        call it answers, else itself), segment_id (the context that wrote it), created_at, name, parts,
-        provider.
+        Returns one message row: version, position, role, content, token_count, token_source (exact,
+        given, estimate), tool_call_id, tool_name, tool_calls, model, metadata, pinned, kind (message,
+        summary, stub), compacted_into (the replacement that covers it, or null), group_version (the
+        message whose call it answers, else itself), segment_id (the context that wrote it), created_at,
+        name, parts, provider.
 
         Parameters
         ----------
@@ -450,8 +451,8 @@ class Methods(ABC):
             page.
         max_rows : 1 to 1,000.
         descending : newest first.
-        visibility : effective (the view: what a model would see, in reading order), raw (every message but
-            the deleted ones, by version), all (everything, by version).
+        visibility : effective (the view: what a model would see, in reading order), raw (every message
+            but the deleted ones, by version), all (everything, by version).
         at : as of this version; null for now. Pages under a fixed `at` are exact whatever is appended
             meanwhile.
 
@@ -466,8 +467,8 @@ class Methods(ABC):
     def usage(self, context_id: UUID | str, at: int | None = None) -> UsageRow:
         """How much a context holds.
 
-        Returns one row: version, message_count and raw_tokens (all messages of the path, inherited, deleted
-        and erased ones included, replacements not), view_tokens (what a model would see).
+        Returns one row: version, message_count and raw_tokens (all messages of the path, inherited,
+        deleted and erased ones included, replacements not), view_tokens (what a model would see).
 
         Parameters
         ----------
@@ -494,9 +495,9 @@ class Methods(ABC):
     ) -> Json:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
-        Results stand right behind their call. A call without result, outside the newest group, is closed
-        with "[no result]". A result whose call is not in the log (policy strict false) is shown as a
-        message of the user.
+        Results stand right behind their call. A call without result, outside the newest group, is
+        closed with "[no result]". A result whose call is not in the log (policy strict false) is shown
+        as a message of the user.
 
         Returns jsonb.
 
@@ -504,14 +505,14 @@ class Methods(ABC):
         ----------
         context_id, budget (tokens), at, stable_step, tokenizer : as for window.
         format : openai (an array of messages) or anthropic (an object with system and messages, roles
-            alternating from user on; system and developer messages after the preamble stand in place, as
-            text of the user's turn in <system> tags).
+            alternating from user on; system and developer messages after the preamble stand in place,
+            as text of the user's turn in <system> tags).
 
         Raises
         ------
         ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError,
-            BudgetTooSmallError the budget is too small for what always comes (the least sufficient one in
-            DETAIL).
+            BudgetTooSmallError the budget is too small for what always comes (the least sufficient one
+            in DETAIL).
 
         Cost: as window.
         """
@@ -528,10 +529,10 @@ class Methods(ABC):
     ) -> list[WindowRow]:
         """The messages that a model should see, within a token budget, in reading order.
 
-        The newest group (an assistant message with tool calls and their results; any other message alone),
-        the preamble (system and developer messages before the first of another role) and the pins always
-        come; if they alone exceed the budget they are all that comes, every row over_budget. Then whole
-        groups, newest first, until one does not fit.
+        The newest group (an assistant message with tool calls and their results; any other message
+        alone), the preamble (system and developer messages before the first of another role) and the
+        pins always come; if they alone exceed the budget they are all that comes, every row
+        over_budget. Then whole groups, newest first, until one does not fit.
 
         Returns: ordinal from 1, version, position, role, content, token_count, running_tokens, reason
         (newest, preamble, pinned, summary, recalled, recent), over_budget, tool_call_id, tool_name,
@@ -544,10 +545,10 @@ class Methods(ABC):
         budget : tokens that the messages may take together, positive.
         at : as of this version; null for now.
         stable_step : tokens for which the start of the window stays still, so that a provider's prompt
-            cache is hit; 0 for none; smaller than the budget. Where what always comes leaves no room for a
-            step, the window starts as without one.
-        tokenizer : count in this one instead of the context's: stored counts where there are any, else a
-            padded conversion.
+            cache is hit; 0 for none; smaller than the budget. Where what always comes leaves no room
+            for a step, the window starts as without one.
+        tokenizer : count in this one instead of the context's: stored counts where there are any, else
+            a padded conversion.
 
         Raises
         ------
@@ -556,38 +557,6 @@ class Methods(ABC):
         Cost: O(log n + rows + pins + fork depth), whatever the length of the log and `at`.
         """
         return self._run(calls.WINDOW, (context_id, budget, at, stable_step, tokenizer))
-
-    def current_tenant(self) -> str:
-        """The tenant that the caller acts for: for a member of kata_service the setting kata.tenant (default:
-        'default'), else what assign_tenant gave to the role, else the role's name.
-
-        '*' is every tenant, for members of kata_service and kata_admin that set it.
-
-        Cost: O(1).
-        """
-        return self._run(calls.CURRENT_TENANT, ())[0]
-
-    def verify(self, context_id: UUID | str | None = None) -> list[VerifyRow]:
-        """Looks for damage: recomputes versions, totals, groups, open calls and digests from the log and
-        compares.
-
-        No rows: sound.
-
-        Returns a row a problem: context_id, version (null where it is not about one), problem (a short
-        name), detail (a sentence).
-
-        Parameters
-        ----------
-        context_id : one context, deleted or not; null for all of the caller's tenant (under kata.tenant '*'
-            of all tenants) and, for administrators, for rows that belong to no context.
-
-        Raises
-        ------
-        ContextNotFoundError.
-
-        Cost: O(length of the paths verified); reads only, takes no lock.
-        """
-        return self._run(calls.VERIFY, (context_id,))
 
     def assign_tenant(self, role_name: str, tenant: str) -> None:
         """Gives a database role a tenant other than its own name.
@@ -607,9 +576,19 @@ class Methods(ABC):
         """
         self._run(calls.ASSIGN_TENANT, (role_name, tenant))
 
+    def current_tenant(self) -> str:
+        """The tenant that the caller acts for: for a member of kata_service the setting kata.tenant
+        (default: 'default'), else what assign_tenant gave to the role, else the role's name.
+
+        '*' is every tenant, for members of kata_service and kata_admin that set it.
+
+        Cost: O(1).
+        """
+        return self._run(calls.CURRENT_TENANT, ())[0]
+
     def environment(self) -> str | None:
-        """The label of the environment that this database belongs to, production for example; null where it
-        has none.
+        """The label of the environment that this database belongs to, production for example; null where
+        it has none.
 
         Cost: O(1).
         """
@@ -618,8 +597,8 @@ class Methods(ABC):
     def put_token_counts(
         self, context_id: UUID | str, tokenizer: str, versions: Numbers[int], counts: Numbers[int]
     ) -> int:
-        """Stores exact counts of messages in a tokenizer other than the context's, for windows asked for in
-        it.
+        """Stores exact counts of messages in a tokenizer other than the context's, for windows asked for
+        in it.
 
         Counts of inherited messages are shared with the context that wrote them.
 
@@ -661,14 +640,15 @@ class Methods(ABC):
         self._run(calls.REGISTER_TOKENIZER, (name, bytes_per_token, margin))
 
     def set_environment(self, label: str, current_label: str | None = None) -> None:
-        """Labels this database with the environment that it belongs to, as production; commands that destroy
-        then ask for the label.
+        """Labels this database with the environment that it belongs to, as production; commands that
+        destroy then ask for the label.
 
         Nothing in the database itself behaves differently.
 
         Parameters
         ----------
-        label : at most 63 characters, without control characters, nor spaces around; '' removes the label.
+        label : at most 63 characters, without control characters, nor spaces around; '' removes the
+            label.
         current_label : the label that the database has, needed to change or remove one.
 
         Raises
@@ -683,8 +663,8 @@ class Methods(ABC):
     def stats(self) -> Json:
         """Counts of the caller's tenant, under kata.tenant '*' of every tenant.
 
-        Returns an object, a key a tenant: contexts, live, archived, deleted, forks (contexts each), entries
-        (log entries that its contexts wrote themselves), updated_at (last append or change).
+        Returns an object, a key a tenant: contexts, live, archived, deleted, forks (contexts each),
+        entries (log entries that its contexts wrote themselves), updated_at (last append or change).
 
         Cost: O(contexts).
         """
@@ -693,12 +673,34 @@ class Methods(ABC):
     def tokenizers(self) -> list[TokenizerRow]:
         """The registered tokenizers.
 
-        Returns name, bytes_per_token (of English text), margin (what a conversion from another tokenizer is
-        padded with, a fraction).
+        Returns name, bytes_per_token (of English text), margin (what a conversion from another
+        tokenizer is padded with, a fraction).
 
         Cost: O(tokenizers).
         """
         return self._run(calls.TOKENIZERS, ())
+
+    def verify(self, context_id: UUID | str | None = None) -> list[VerifyRow]:
+        """Looks for damage: recomputes versions, totals, groups, open calls and digests from the log and
+        compares.
+
+        No rows: sound.
+
+        Returns a row a problem: context_id, version (null where it is not about one), problem (a short
+        name), detail (a sentence).
+
+        Parameters
+        ----------
+        context_id : one context, deleted or not; null for all of the caller's tenant (under kata.tenant
+            '*' of all tenants) and, for administrators, for rows that belong to no context.
+
+        Raises
+        ------
+        ContextNotFoundError.
+
+        Cost: O(length of the paths verified); reads only, takes no lock.
+        """
+        return self._run(calls.VERIFY, (context_id,))
 
     def version(self) -> str:
         """The version of Kata Context that this database carries."""
@@ -726,42 +728,42 @@ class Context:
     def archive_context(self) -> None:
         """Archives a context: from then on it can be read and forked, not changed.
 
-        See Methods.archive_context.
+        See Kata.archive_context.
         """
         self.database.archive_context(self.id)
 
     def delete_context(self) -> None:
         """Deletes a context softly: it can be restored, its name is free, its forks are not touched.
 
-        See Methods.delete_context.
+        See Kata.delete_context.
         """
         self.database.delete_context(self.id)
 
     def get_context(self) -> ContextRow:
         """One context, deleted or not.
 
-        See Methods.get_context.
+        See Kata.get_context.
         """
         return self.database.get_context(self.id)
 
     def restore_context(self) -> None:
         """Brings a deleted context back; one that is not deleted stays as it is.
 
-        See Methods.restore_context.
+        See Kata.restore_context.
         """
         self.database.restore_context(self.id)
 
     def unarchive_context(self) -> None:
         """Opens an archived context again; one that is not archived stays as it is.
 
-        See Methods.unarchive_context.
+        See Kata.unarchive_context.
         """
         self.database.unarchive_context(self.id)
 
     def update_context(self, name: str | None = None, *, metadata: Json = None) -> None:
         """Changes name or metadata of a context.
 
-        See Methods.update_context.
+        See Kata.update_context.
         """
         self.database.update_context(self.id, name, metadata=metadata)
 
@@ -770,7 +772,7 @@ class Context:
     ) -> list[AppendedRow]:
         """Appends a batch of messages, whole or not at all.
 
-        See Methods.append.
+        See Kata.append.
         """
         return self.database.append(self.id, messages, expected_version, idempotency_key=idempotency_key)
 
@@ -795,7 +797,7 @@ class Context:
     ) -> int:
         """Appends one message.
 
-        See Methods.append_message.
+        See Kata.append_message.
         """
         return self.database.append_message(
             self.id,
@@ -821,14 +823,14 @@ class Context:
     ) -> list[AppendedRow]:
         """Answers open tool calls with a tool message each.
 
-        See Methods.close_calls.
+        See Kata.close_calls.
         """
         return self.database.close_calls(self.id, call_ids, reason=reason)
 
     def get_message(self, version: int) -> MessageRow:
         """One message, by its version, whatever compaction has done since.
 
-        See Methods.get_message.
+        See Kata.get_message.
         """
         return self.database.get_message(self.id, version)
 
@@ -843,7 +845,7 @@ class Context:
     ) -> list[MessageRow]:
         """A page of the messages of a context.
 
-        See Methods.messages.
+        See Kata.messages.
         """
         return self.database.messages(
             self.id, after, max_rows=max_rows, descending=descending, visibility=visibility, at=at
@@ -852,7 +854,7 @@ class Context:
     def usage(self, at: int | None = None) -> UsageRow:
         """How much a context holds.
 
-        See Methods.usage.
+        See Kata.usage.
         """
         return self.database.usage(self.id, at)
 
@@ -867,7 +869,7 @@ class Context:
     ) -> Json:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
-        See Methods.prompt.
+        See Kata.prompt.
         """
         return self.database.prompt(
             self.id, budget, format, at=at, stable_step=stable_step, tokenizer=tokenizer
@@ -878,22 +880,22 @@ class Context:
     ) -> list[WindowRow]:
         """The messages that a model should see, within a token budget, in reading order.
 
-        See Methods.window.
+        See Kata.window.
         """
         return self.database.window(self.id, budget, at, stable_step=stable_step, tokenizer=tokenizer)
+
+    def put_token_counts(self, tokenizer: str, versions: Numbers[int], counts: Numbers[int]) -> int:
+        """Stores exact counts of messages in a tokenizer other than the context's, for windows asked for
+        in it.
+
+        See Kata.put_token_counts.
+        """
+        return self.database.put_token_counts(self.id, tokenizer, versions, counts)
 
     def verify(self) -> list[VerifyRow]:
         """Looks for damage: recomputes versions, totals, groups, open calls and digests from the log and
         compares.
 
-        See Methods.verify.
+        See Kata.verify.
         """
         return self.database.verify(self.id)
-
-    def put_token_counts(self, tokenizer: str, versions: Numbers[int], counts: Numbers[int]) -> int:
-        """Stores exact counts of messages in a tokenizer other than the context's, for windows asked for in
-        it.
-
-        See Methods.put_token_counts.
-        """
-        return self.database.put_token_counts(self.id, tokenizer, versions, counts)

@@ -115,19 +115,19 @@ class WindowRow:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenizerRow:
+    """A row of tokenizers."""
+
+    name: str
+    bytes_per_token: Decimal
+    margin: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class VerifyRow:
     """A row of verify."""
 
     context_id: UUID
     version: int | None
     problem: str
-    detail: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class TokenizerRow:
-    """A row of tokenizers."""
-
-    name: str | None
-    bytes_per_token: Decimal
-    margin: Decimal
+    detail: str
