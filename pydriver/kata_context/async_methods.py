@@ -206,6 +206,26 @@ class AsyncMethods(ABC):
         """
         return await self._run(calls.LIST_CONTEXTS, (after, max_rows, include_deleted))
 
+    async def resolve_context(self, selector: str, include_deleted: bool = False) -> UUID:
+        """The context that a person means: by its id, its name, or the beginning of its id where only one
+        begins so.
+
+        Returns the id.
+
+        Parameters
+        ----------
+        selector : an id, which finds a deleted context, too; or the name of a live context; or at least
+            one digit of an id, hyphens as in an id or none.
+        include_deleted : a beginning may be that of a deleted context's id.
+
+        Raises
+        ------
+        ContextNotFoundError no such context, InvalidArgumentError the beginning of several ids.
+
+        Cost: O(log contexts).
+        """
+        return (await self._run(calls.RESOLVE_CONTEXT, (selector, include_deleted)))[0]
+
     async def restore_context(self, context_id: UUID | str) -> None:
         """Brings a deleted context back; one that is not deleted stays as it is.
 
@@ -562,6 +582,24 @@ class AsyncMethods(ABC):
         """
         await self._run(calls.ASSIGN_TENANT, (role_name, tenant))
 
+    async def current_tenant(self) -> str:
+        """The tenant that the caller acts for: for a member of kata_service the setting kata.tenant
+        (default: 'default'), else what assign_tenant gave to the role, else the role's name.
+
+        '*' is every tenant, for members of kata_service and kata_admin that set it.
+
+        Cost: O(1).
+        """
+        return (await self._run(calls.CURRENT_TENANT, ()))[0]
+
+    async def environment(self) -> str | None:
+        """The label of the environment that this database belongs to, production for example; null where
+        it has none.
+
+        Cost: O(1).
+        """
+        return next(iter(await self._run(calls.ENVIRONMENT, ())), None)
+
     async def put_token_counts(
         self, context_id: UUID | str, tokenizer: str, versions: Numbers[int], counts: Numbers[int]
     ) -> int:
@@ -608,6 +646,27 @@ class AsyncMethods(ABC):
         Cost: O(1).
         """
         await self._run(calls.REGISTER_TOKENIZER, (name, bytes_per_token, margin))
+
+    async def set_environment(self, label: str, current_label: str | None = None) -> None:
+        """Labels this database with the environment that it belongs to, as production; commands that
+        destroy then ask for the label.
+
+        Nothing in the database itself behaves differently.
+
+        Parameters
+        ----------
+        label : at most 63 characters, without control characters, nor spaces around; '' removes the
+            label.
+        current_label : the label that the database has, needed to change or remove one.
+
+        Raises
+        ------
+        InvalidArgumentError, NotPermittedError the database has another label than current_label.
+
+        Locks: the label.
+        Cost: O(1).
+        """
+        await self._run(calls.SET_ENVIRONMENT, (label, current_label))
 
     async def stats(self) -> Json:
         """Counts of the caller's tenant, under kata.tenant '*' of every tenant.

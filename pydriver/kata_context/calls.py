@@ -60,6 +60,12 @@ LIST_CONTEXTS: Call[ContextRow] = Call(
     record(ContextRow),
     reads=True,
 )
+RESOLVE_CONTEXT: Call[UUID] = Call(
+    "resolve_context",
+    b"select kata.resolve_context(selector => %s::text, include_deleted => %s::boolean)",
+    scalar,
+    reads=True,
+)
 RESTORE_CONTEXT: Call[None] = Call(
     "restore_context", b"select kata.restore_context(context_id => %s::uuid)", scalar
 )
@@ -142,6 +148,8 @@ WINDOW: Call[WindowRow] = Call(
 ASSIGN_TENANT: Call[None] = Call(
     "assign_tenant", b"select kata.assign_tenant(role_name => %s::text, tenant => %s::text)", scalar
 )
+CURRENT_TENANT: Call[str] = Call("current_tenant", b"select kata.current_tenant()", scalar, reads=True)
+ENVIRONMENT: Call[str] = Call("environment", b"select kata.environment()", scalar, reads=True)
 PUT_TOKEN_COUNTS: Call[int] = Call(
     "put_token_counts",
     b"select kata.put_token_counts(context_id => %s::uuid, tokenizer => %s::text, versions => "
@@ -153,6 +161,9 @@ REGISTER_TOKENIZER: Call[None] = Call(
     b"select kata.register_tokenizer(name => %s::text, bytes_per_token => %s::numeric, margin => "
     b"%s::numeric)",
     scalar,
+)
+SET_ENVIRONMENT: Call[None] = Call(
+    "set_environment", b"select kata.set_environment(label => %s::text, current_label => %s::text)", scalar
 )
 STATS: Call[Json] = Call("stats", b"select kata.stats()", scalar, reads=True)
 TOKENIZERS: Call[TokenizerRow] = Call(

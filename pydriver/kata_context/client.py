@@ -147,7 +147,8 @@ class Kata(Database):
 
         Raises
         ------
-        UnreachableError : there is no such database, or Kata Context is not installed in it
+        UnreachableError : there is no such database
+        NotInstalledError : Kata Context is not installed in it
         UnsafeConnectionError : the connection would be in plain text to another machine
         """
         self._opened()

@@ -11,12 +11,12 @@ create temporary table expected (function text, roles text);
 insert into expected values
   ('add_artifact', '-was'), ('ancestry', 'rwas'), ('append', '-was'), ('append_message', '-was'), ('archive_context', '-was'), ('archive_inactive', '-was'),
   ('artifacts', 'rwas'), ('assign_tenant', '--a-'), ('checkpoint', '-was'), ('checkpoints', 'rwas'), ('close_calls', '-was'), ('common_ancestor', 'rwas'),
-  ('create_context', '-was'), ('delete_context', '-was'), ('diff', 'rwas'), ('diff_versions', 'rwas'), ('drop_checkpoint', '-was'), ('erase_message', '--as'),
-  ('erasures', 'rwas'), ('find_context', 'rwas'), ('fork', '-was'), ('forks', 'rwas'), ('get_context', 'rwas'), ('get_message', 'rwas'), ('history', 'rwas'),
-  ('list_contexts', 'rwas'), ('merge', '-was'), ('messages', 'rwas'), ('prompt', 'rwas'), ('purge_context', '--as'), ('purge_deleted', '--as'), ('purges', 'rwas'),
-  ('put_token_counts', '-was'), ('register_tokenizer', '--a-'), ('resolve_version', 'rwas'), ('restore_context', '-was'), ('state_at', 'rwas'), ('stats', 'rwas'),
-  ('tokenizers', 'rwas'), ('tree', 'rwas'), ('unarchive_context', '-was'), ('update_context', '-was'), ('usage', 'rwas'), ('verify', 'rwas'), ('version', 'rwas'),
-  ('window', 'rwas');
+  ('create_context', '-was'), ('current_tenant', 'rwas'), ('delete_context', '-was'), ('diff', 'rwas'), ('diff_versions', 'rwas'), ('drop_checkpoint', '-was'),
+  ('environment', 'rwas'), ('erase_message', '--as'), ('erasures', 'rwas'), ('find_context', 'rwas'), ('fork', '-was'), ('forks', 'rwas'), ('get_context', 'rwas'),
+  ('get_message', 'rwas'), ('history', 'rwas'), ('list_contexts', 'rwas'), ('merge', '-was'), ('messages', 'rwas'), ('prompt', 'rwas'), ('purge_context', '--as'),
+  ('purge_deleted', '--as'), ('purges', 'rwas'), ('put_token_counts', '-was'), ('register_tokenizer', '--a-'), ('resolve_context', 'rwas'), ('resolve_version', 'rwas'),
+  ('restore_context', '-was'), ('set_environment', '--a-'), ('state_at', 'rwas'), ('stats', 'rwas'), ('tokenizers', 'rwas'), ('tree', 'rwas'),
+  ('unarchive_context', '-was'), ('update_context', '-was'), ('usage', 'rwas'), ('verify', 'rwas'), ('version', 'rwas'), ('window', 'rwas');
 
 select set_eq(
   $$select p.proname::text from pg_proc p where p.pronamespace = 'kata'::regnamespace$$, 'select function from expected',
