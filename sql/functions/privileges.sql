@@ -10,6 +10,7 @@ grant execute on function
   kata.compactions,
   kata.diff,
   kata.diff_versions,
+  kata.erasures,
   kata.find_context,
   kata.forks,
   kata.get_context,
@@ -20,6 +21,7 @@ grant execute on function
   kata.messages,
   kata.policy_presets,
   kata.prompt,
+  kata.purges,
   kata.resolve_version,
   kata.state_at,
   kata.stats,
@@ -67,3 +69,38 @@ grant execute on function
   kata.assign_tenant,
   kata.register_tokenizer
 to kata_admin;
+
+-- What is for ever is not for every writer.
+grant execute on function
+  kata.erase_message,
+  kata.purge_context,
+  kata.purge_deleted
+to kata_admin, kata_service;
+
+-- What kata.erase_message and kata.purge_context, which run as kata_eraser, call in turn.
+grant execute on function
+  kata_data.ancestors,
+  kata_data.artifact_lock,
+  kata_data.blanked,
+  kata_data.calling_role,
+  kata_data.check_access,
+  kata_data.check_isolation,
+  kata_data.check_state,
+  kata_data.clock,
+  kata_data.clock_setting,
+  kata_data.current_tenant,
+  kata_data.cut_segment,
+  kata_data.digest_rest,
+  kata_data.erase_entry,
+  kata_data.forget_artifacts,
+  kata_data.has_elements,
+  kata_data.hold_artifacts,
+  kata_data.lock_context,
+  kata_data.message_digest,
+  kata_data.plan_purge,
+  kata_data.refold_artifacts,
+  kata_data.remains_digest,
+  kata_data.segment_reach,
+  kata_data.segments,
+  kata_data.trim_artifacts
+to kata_eraser;

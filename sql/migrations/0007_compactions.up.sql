@@ -75,3 +75,5 @@ from kata_data.context c
 where c.context_id = h.context_id
   and coalesce((c.policy -> 'enabled')::boolean, true)
   and not h.closed;
+
+grant select, delete on kata_data.compaction, kata_data.compaction_guard, kata_data.policy_change to kata_eraser;

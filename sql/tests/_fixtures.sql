@@ -141,6 +141,7 @@ declare
 begin
   begin
     alter table kata_data.message disable trigger all;
+    alter table kata_data.erasure disable trigger all;
     alter table kata_data.view_change disable trigger all;
     alter table kata_data.summary disable trigger all;
     alter table kata_data.stub disable trigger all;

@@ -1,7 +1,7 @@
 -- What other software relies on does not move: names, order, types and defaults of parameters and results, and what a function may do.
 
 begin;
-select plan(243);
+select plan(263);
 
 create function pg_temp.inputs(function oid) returns text
 language sql
@@ -111,6 +111,12 @@ insert into expected values
   ('elide', 'volatile',
     'context_id uuid, first_version bigint, last_version bigint = NULL, keep_tokens integer = 100',
     'bigint'),
+  ('erase_message', 'volatile',
+    'context_id uuid, version bigint, reason text',
+    'rows segment_id uuid, version bigint, what text'),
+  ('erasures', 'stable',
+    'context_id uuid',
+    'rows version bigint, reason text, erased_by text, erased_at timestamp with time zone'),
   ('find_context', 'stable',
     'name text',
     'uuid'),
@@ -150,6 +156,15 @@ insert into expected values
   ('prompt', 'stable',
     'context_id uuid, budget integer, format text = ''openai'', at bigint = NULL, stable_step integer = 0, tokenizer text = NULL',
     'jsonb'),
+  ('purge_context', 'volatile',
+    'context_id uuid, dry_run boolean = false',
+    'rows removed bigint, kept bigint'),
+  ('purge_deleted', 'volatile',
+    'older_than interval, dry_run boolean = false',
+    'rows context_id uuid, removed bigint, kept bigint'),
+  ('purges', 'stable',
+    'context_id uuid',
+    'rows purged_at timestamp with time zone, purged_by text, cause_id uuid, removed bigint, kept bigint'),
   ('put_token_counts', 'volatile',
     'context_id uuid, tokenizer text, versions bigint[], counts integer[]',
     'integer'),

@@ -10,23 +10,27 @@ as $$
 declare
   v_tenant text := kata_data.current_tenant();
   v_context_id uuid;
+  v_is_purged boolean;
 begin
   if context_id is not null and not (
     v_tenant = '*' and exists (select from kata_data.context c where c.context_id = verify.context_id)) then
     perform kata_data.check_access(context_id, 'any');
   end if;
-  for v_context_id in
-    select c.context_id
+  for v_context_id, v_is_purged in
+    select c.context_id, c.purged_at is not null
     from kata_data.context c
     where v_tenant in (c.tenant, '*')
       and (verify.context_id is null or c.context_id = verify.context_id)
-      and c.purged_at is null
     order by c.context_id
   loop
     return query select v_context_id, l.version, l.problem, l.detail from kata_data.verify_lineage(v_context_id) l;
-    return query select v_context_id, l.version, l.problem, l.detail from kata_data.verify_log(v_context_id) l;
-    return query select v_context_id, k.version, k.problem, k.detail from kata_data.verify_marks(v_context_id) k;
-    return query select v_context_id, a.version, a.problem, a.detail from kata_data.verify_artifacts(v_context_id) a;
+    if v_is_purged then
+      return query select v_context_id, p.version, p.problem, p.detail from kata_data.verify_purged(v_context_id) p;
+    else
+      return query select v_context_id, l.version, l.problem, l.detail from kata_data.verify_log(v_context_id) l;
+      return query select v_context_id, k.version, k.problem, k.detail from kata_data.verify_marks(v_context_id) k;
+      return query select v_context_id, a.version, a.problem, a.detail from kata_data.verify_artifacts(v_context_id) a;
+    end if;
   end loop;
   if context_id is null and (v_tenant = '*' or pg_has_role(kata_data.calling_role(), 'kata_admin', 'member')) then
     return query select o.segment_id, o.version, o.problem, o.detail from kata_data.verify_orphans() o;

@@ -2,7 +2,7 @@
 -- it came from: nothing comes twice, and what is erased in one place can be found in the other.
 --
 -- Locks by id ascending: the target for change, the source shared, so that it may be appended to meanwhile and is read up to the version
--- that it had.
+-- that it had. Then it shares the messages, so that an erasure misses no copy.
 
 create or replace function kata.merge(target uuid, source uuid, versions int8multirange default null, idempotency_key text default null)
 returns table (version bigint, token_count integer, created_at timestamptz)
@@ -12,7 +12,8 @@ as $$
 declare
   v_target kata_data.head;
   v_source kata_data.head;
-  v_batch record;
+  v_first_version bigint;
+  v_last_version bigint;
   v_drafts kata_data.message[];
   v_known jsonb;
 begin
@@ -31,15 +32,17 @@ begin
       jsonb_build_object('first_version', v_target.version + 1, 'last_version', v_target.version + cardinality(v_drafts)));
   end if;
   if v_known is not null then
-    select (v_known -> 'first_version')::bigint as first_version, (v_known -> 'last_version')::bigint as last_version into v_batch;
+    v_first_version := v_known -> 'first_version';
+    v_last_version := v_known -> 'last_version';
   else
     perform kata_data.check_merge(v_target, v_source, v_drafts);
     if v_drafts = '{}' then
       return;
     end if;
-    v_batch := kata_data.append_batch(target, v_drafts, null, null);
+    v_first_version := kata_data.append_batch(target, v_drafts, null, null);
+    v_last_version := v_first_version + cardinality(v_drafts) - 1;
     insert into kata_data.merge_origin (segment_id, version, source_segment_id, source_version, origin_segment_id, origin_version)
-    select target, v_batch.first_version + d.ordinality - 1, d.segment_id, d.version,
+    select target, v_first_version + d.ordinality - 1, d.segment_id, d.version,
       coalesce(o.origin_segment_id, d.segment_id), coalesce(o.origin_version, d.version)
     from unnest(v_drafts) with ordinality d
     left join kata_data.merge_origin o on o.segment_id = d.segment_id and o.version = d.version;
@@ -48,7 +51,7 @@ begin
   select m.version, m.token_count, m.created_at
   from kata_data.message m
   where m.segment_id = target
-    and m.version between v_batch.first_version and v_batch.last_version
+    and m.version between v_first_version and v_last_version
   order by m.version;
 end
 $$;
@@ -65,12 +68,12 @@ Token counts are kept where both count in one tokenizer; else stored counts are 
 
 Returns a row a message, as append; none where there is nothing to merge.
 Errors: KC001, KC002, KC004 over 10,000 messages, KC005 the target, or a group of the choice, has open calls, KC006, KC017, KC019.
-Locks: the head of the target, and shares that of the source (FOR KEY SHARE), by id ascending.
+Locks: the head of the target, and shares that of the source (FOR KEY SHARE), by id ascending; shares the messages that are copied.
 Cost: O(messages after the common ancestor × fork depth).';
 
 create or replace function kata_data.merge_drafts(target kata_data.head, source kata_data.head, versions int8multirange)
 returns kata_data.message[]
-language plpgsql stable
+language plpgsql volatile
 as $$
 declare
   v_first bigint := (kata_data.shared_history(target.context_id, target.version, source.context_id, source.version)).version + 1;
@@ -99,18 +102,21 @@ begin
 
   for v_message in
     with candidate as materialized (
-      select m.*
-      from kata_data.path_messages(source.context_id, v_versions) m
-      where m.group_version >= v_first
+      select c.segment_id, c.version, c.group_version
+      from kata_data.path_messages(source.context_id, v_versions) c
+      where c.group_version >= v_first
     )
-    select c.*
+    select m.*
     from candidate c
+    join kata_data.message m on m.segment_id = c.segment_id and m.version = c.version
     where c.group_version not in (
       select p.version
       from candidate p
       where p.version = p.group_version
         and kata_data.is_on_path(target.context_id, target.version, p.segment_id, p.version))
     order by c.version
+    -- Against an erasure at this moment: it waits and finds the copy, or what is copied is blank already.
+    for key share of m
   loop
     if target.tokenizer <> source.tokenizer then
       select t.token_count into v_message.token_count

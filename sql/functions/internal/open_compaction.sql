@@ -21,7 +21,7 @@ begin
       hint = 'kata.compactions lists those of a context.';
   end if;
   if v_closed then
-    perform kata_data.check_state(x.context_id, x.deleted_at, x.archived_at, 'read') from kata_data.context x where x.context_id = v_context_id;
+    perform kata_data.check_state(x.context_id, x.purged_at, x.deleted_at, x.archived_at, 'read') from kata_data.context x where x.context_id = v_context_id;
   end if;
   return v_context_id;
 end
@@ -38,7 +38,7 @@ declare
 begin
   select h.* into strict v_head from kata_data.head h where h.context_id = v_context_id for no key update;
   if v_head.closed then
-    perform kata_data.check_state(x.context_id, x.deleted_at, x.archived_at, 'write') from kata_data.context x where x.context_id = v_context_id;
+    perform kata_data.check_state(x.context_id, x.purged_at, x.deleted_at, x.archived_at, 'write') from kata_data.context x where x.context_id = v_context_id;
   end if;
   select c.* into strict v_compaction
   from kata_data.compaction c

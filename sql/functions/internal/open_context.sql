@@ -33,7 +33,7 @@ end
 $$;
 comment on function kata_data.open_context(uuid, bigint, text) is
 'Opens a context of the caller''s tenant. at: a version, null for the newest. access: read (refuses deleted ones), write (refuses
-archived ones too), any. Takes no lock. KC001, KC002, KC006.';
+archived ones too), restore (refuses purged ones only), any. Takes no lock. KC001, KC002, KC006.';
 
 create or replace function kata_data.lock_context(context_id uuid, access text default 'write') returns kata_data.head
 language plpgsql volatile
@@ -99,8 +99,9 @@ declare
   v_tenant text := kata_data.current_tenant();
   v_archived_at timestamptz;
   v_deleted_at timestamptz;
+  v_purged_at timestamptz;
 begin
-  select c.archived_at, c.deleted_at into v_archived_at, v_deleted_at
+  select c.archived_at, c.deleted_at, c.purged_at into v_archived_at, v_deleted_at, v_purged_at
   from kata_data.context c
   where c.context_id = check_access.context_id
     and c.tenant = v_tenant;
@@ -114,18 +115,27 @@ begin
         else 'List what there is with kata.list_contexts.'
       end;
   end if;
-  perform kata_data.check_state(context_id, v_deleted_at, v_archived_at, access);
+  perform kata_data.check_state(context_id, v_purged_at, v_deleted_at, v_archived_at, access);
 end
 $$;
 comment on function kata_data.check_access(uuid, text) is
-'Refuses a context that is missing, deleted or archived, as far as the access asks: read, write or any. Volatile, so that it sees what
-others committed while its caller waited for the lock. KC001, KC006.';
+'Refuses a context that is missing, purged, deleted or archived, as far as the access asks: read, write, restore or any. Volatile, so that
+it sees what others committed while its caller waited for the lock. KC001, KC006.';
 
-create or replace function kata_data.check_state(context_id uuid, deleted_at timestamptz, archived_at timestamptz, access text) returns void
+create or replace function kata_data.check_state(
+  context_id uuid, purged_at timestamptz, deleted_at timestamptz, archived_at timestamptz, access text
+) returns void
 language plpgsql immutable
 as $$
 begin
-  if deleted_at is not null and access <> 'any' then
+  if purged_at is not null and access <> 'any' then
+    raise exception using
+      errcode = 'KC006',
+      message = format('context %s is purged', context_id),
+      detail = format('It was purged at %s.', purged_at),
+      hint = 'Nothing brings it back; its forks keep what they share with it.';
+  end if;
+  if deleted_at is not null and access not in ('any', 'restore') then
     raise exception using
       errcode = 'KC006',
       message = format('context %s is deleted', context_id),
@@ -141,4 +151,5 @@ begin
   end if;
 end
 $$;
-comment on function kata_data.check_state(uuid, timestamptz, timestamptz, text) is 'Refuses a context that is deleted or archived, as far as the access asks. KC006.';
+comment on function kata_data.check_state(uuid, timestamptz, timestamptz, timestamptz, text) is
+'Refuses a context that is purged, deleted or archived, as far as the access asks. KC006.';

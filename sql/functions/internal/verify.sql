@@ -90,6 +90,7 @@ declare
   v_messages bigint := 0;
   v_content_version bigint := 0;
   v_view_tokens bigint;
+  v_erased int8multirange;
 begin
   select c.* into strict v_context from kata_data.context c where c.context_id = verify_log.context_id;
   select h.* into v_head from kata_data.head h where h.context_id = verify_log.context_id;
@@ -104,6 +105,11 @@ begin
     from kata_data.segments(verify_log.context_id, 1, 9223372036854775807) s
     order by s.first_version
   loop
+    v_erased := (
+      select range_agg(int8range(e.version, e.version, '[]'))
+      from kata_data.erasure e
+      where e.segment_id = v_segment.segment_id
+        and e.version between v_segment.first_version and v_segment.last_version);
     for v_entry in
       select m.version, m as message, null::kata_data.view_change as change
       from kata_data.message m
@@ -177,7 +183,16 @@ begin
         v_preamble_end := v_row.version - 1;
       end if;
 
-      if v_row.digest <> kata_data.message_digest(
+      if v_row.version <@ v_erased then
+        -- What it said cannot be digested any more: the next entry, or the head, holds its digest, and the record what is left of it.
+        if v_row is distinct from kata_data.blanked(v_row) or not exists (
+          select from kata_data.erasure e
+          where e.segment_id = v_row.segment_id
+            and e.version = v_row.version
+            and e.remains = kata_data.remains_digest(v_row)) then
+          return query select v_row.version, 'erasure', 'The entry is not as the recorded erasure left it.';
+        end if;
+      elsif v_row.digest <> kata_data.message_digest(
         v_digest, v_row.segment_id, v_row.version, v_row.created_at, v_row.role, v_row.content, v_row.token_count,
         v_row.token_source, v_row.group_version, v_row.pinned,
         kata_data.digest_rest(v_row.name, v_row.tool_call_id, v_row.tool_name, v_row.model, v_row.tool_calls,
@@ -300,6 +315,40 @@ end
 $$;
 comment on function kata_data.verify_marks(uuid) is 'Damage in what points at versions of a context: checkpoints, and the origins of merged messages.';
 
+create or replace function kata_data.verify_purged(context_id uuid)
+returns table (version bigint, problem text, detail text)
+language plpgsql stable rows 10
+as $$
+begin
+  return query
+  select min(m.version), 'left behind', 'The context is purged, and nobody reads what it wrote from here on.'
+  from kata_data.message m
+  where m.segment_id = verify_purged.context_id
+    and m.version > kata_data.segment_reach(verify_purged.context_id)
+  having count(*) > 0;
+  return query
+  select min(v.version), 'left behind', 'The context is purged, and nobody reads its view changes from here on.'
+  from kata_data.view_change v
+  where v.segment_id = verify_purged.context_id
+    and v.version > kata_data.segment_reach(verify_purged.context_id)
+  having count(*) > 0;
+  return query
+  select k.version, 'left behind', format('The context is purged, and nobody sees its checkpoint "%s".', k.name)
+  from kata_data.checkpoint k
+  where k.context_id = verify_purged.context_id
+    and k.version > kata_data.segment_reach(verify_purged.context_id);
+  if exists (
+    select from kata_data.context c
+    left join kata_data.head h on h.context_id = c.context_id
+    where c.context_id = verify_purged.context_id
+      and (c.name, c.metadata, c.policy, h.tenant, h.tokenizer, h.closed, h.is_strict, h.notifies, h.open_calls, h.open_groups)
+        is distinct from (null::text, '{}'::jsonb, '{}'::jsonb, c.tenant, c.tokenizer, true, true, false, '{}'::jsonb, '{}'::jsonb)) then
+    return query select null::bigint, 'left behind', 'The context is purged, and its rows in context and head are not blank.';
+  end if;
+end
+$$;
+comment on function kata_data.verify_purged(uuid) is 'What the purge of a context has left behind. What it kept is verified as part of the forks that read it.';
+
 create or replace function kata_data.verify_orphans()
 returns table (segment_id uuid, version bigint, problem text, detail text)
 language plpgsql stable rows 10
@@ -333,6 +382,13 @@ begin
       group by m.segment_id
     ) m;
   end loop;
+  return query
+  select e.segment_id, e.version, 'orphan row', 'An erasure belongs to no message.'
+  from kata_data.erasure e
+  where not exists (
+    select from kata_data.message m
+    where m.segment_id = e.segment_id
+      and m.version = e.version);
   return query
   select h.context_id, null::bigint, 'orphan row', 'A head belongs to no context.'
   from kata_data.head h
@@ -375,9 +431,14 @@ begin
   select o.segment_id, o.version, 'orphan row', 'An origin belongs to no message.'
   from kata_data.merge_origin o
   where not exists (
-    select from kata_data.message m
-    where m.segment_id = o.segment_id
-      and m.version = o.version);
+      select from kata_data.message m
+      where m.segment_id = o.segment_id
+        and m.version = o.version)
+    -- A purge leaves what leads to copies.
+    and not exists (
+      select from kata_data.context c
+      where c.context_id = o.segment_id
+        and c.purged_at is not null);
   return query
   select k.context_id, k.version, 'orphan row', format('Checkpoint "%s" belongs to no context.', k.name)
   from kata_data.checkpoint k
