@@ -2,7 +2,7 @@
 
 create or replace function kata.archive_inactive(idle interval, dry_run boolean default false)
 returns table (context_id uuid, name text, updated_at timestamptz)
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_tenant text := kata_data.current_tenant();
