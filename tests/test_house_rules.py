@@ -227,7 +227,7 @@ def test_a_public_function_has_a_file_of_its_name(file: Path) -> None:
 
 
 @by_file(API_FILES)
-def test_a_public_function_runs_as_its_owner_with_temporary_objects_last_in_its_search_path(file: Path) -> None:
+def test_a_public_function_runs_as_its_owner_with_temporary_objects_last_in_its_path(file: Path) -> None:
     for function in functions(file):
         if function.schema == "kata":
             assert function.options["security"] == "True"
