@@ -87,7 +87,7 @@ class AsyncMethods(ABC):
         ------
         InvalidArgumentError.
 
-        Locks: the heads of the forks, by id ascending.
+        Locks: the heads of the forks that it archives, by id ascending.
         Cost: O(forks of the tenant).
         """
         return await self._run(calls.ARCHIVE_INACTIVE, (idle, dry_run))

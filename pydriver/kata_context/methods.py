@@ -87,7 +87,7 @@ class Methods(ABC):
         ------
         InvalidArgumentError.
 
-        Locks: the heads of the forks, by id ascending.
+        Locks: the heads of the forks that it archives, by id ascending.
         Cost: O(forks of the tenant).
         """
         return self._run(calls.ARCHIVE_INACTIVE, (idle, dry_run))

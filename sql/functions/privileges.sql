@@ -92,6 +92,7 @@ grant execute on function
   kata_data.check_state,
   kata_data.clock,
   kata_data.clock_setting,
+  kata_data.copy_segments,
   kata_data.current_tenant,
   kata_data.cut_segment,
   kata_data.digest_rest,

@@ -106,6 +106,22 @@ comment on function kata_data.erase_entry(uuid, bigint, text, text) is
 'Blanks a message and, one after the other, its merged copies and theirs; what was erased before stays as recorded. Returns a row for each:
 segment, version, what. Runs as kata_eraser, whom alone the table lets through.';
 
+create or replace function kata_data.copy_segments(context_id uuid, version bigint) returns uuid[]
+language plpgsql stable
+as $$
+begin
+  return array(
+    select distinct c.segment_id
+    from kata_data.segments(copy_segments.context_id, copy_segments.version, copy_segments.version) s
+    left join kata_data.merge_origin o on o.segment_id = s.segment_id and o.version = copy_segments.version
+    join kata_data.merge_origin c
+      on c.origin_segment_id = coalesce(o.origin_segment_id, s.segment_id)
+      and c.origin_version = coalesce(o.origin_version, copy_segments.version));
+end
+$$;
+comment on function kata_data.copy_segments(uuid, bigint) is
+'Who has copies that go back to the same original as an entry of a context. Cost: O(copies).';
+
 create or replace function kata_data.erase_summary(segment_id uuid, version bigint, reason text)
 returns table (erased_segment_id uuid, erased_version bigint, erased_what text)
 language plpgsql volatile rows 10
