@@ -1368,7 +1368,7 @@ class AsyncMethods(ABC):
         Raises
         ------
         ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError nothing
-            would change.
+            would change, or too many elisions are in force: shorten more at once, or compact.
 
         Locks: the head of the context.
         Cost: O(messages in the range).

@@ -1354,7 +1354,7 @@ class Methods(ABC):
         Raises
         ------
         ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError nothing
-            would change.
+            would change, or too many elisions are in force: shorten more at once, or compact.
 
         Locks: the head of the context.
         Cost: O(messages in the range).

@@ -104,6 +104,7 @@ grant execute on function
   kata_data.lock_context,
   kata_data.message_digest,
   kata_data.plan_purge,
+  kata_data.readers,
   kata_data.refold_artifacts,
   kata_data.remains_digest,
   kata_data.segment_reach,

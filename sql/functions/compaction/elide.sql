@@ -36,5 +36,5 @@ first_version, last_version: the range of versions; last_version null: just the 
 keep_tokens: results longer than this are shortened to about this many tokens.
 
 Returns the version that the elision took. The whole result is under its version for ever: kata.get_message.
-Errors: KC001, KC002, KC006, KC017 nothing would change.
+Errors: KC001, KC002, KC006, KC017 nothing would change, or too many elisions are in force: shorten more at once, or compact.
 Locks: the head of the context. Cost: O(messages in the range).';

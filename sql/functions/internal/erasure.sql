@@ -159,6 +159,35 @@ $$;
 comment on function kata_data.erase_summary(uuid, bigint, text) is
 'Blanks a summary, and names those that have absorbed it. Returns as erase_entry; nothing where there is none.';
 
+create or replace function kata_data.readers(segment_id uuid, version bigint) returns table (context_id uuid)
+language plpgsql stable rows 10
+as $$
+begin
+  return query
+  select f.context_id
+  from kata_data.context o
+  cross join lateral (
+    select o.family_id as context_id
+    union all
+    select c.context_id
+    from kata_data.context c
+    where c.family_id = o.family_id
+      and c.parent_id is not null
+    offset 0
+  ) f
+  cross join lateral (
+    select
+    from kata_data.lineage l
+    where l.context_id = f.context_id
+      and l.segment_id = readers.segment_id
+      and readers.version between l.first_version and l.last_version
+    offset 0
+  ) l
+  where o.context_id = readers.segment_id;
+end
+$$;
+comment on function kata_data.readers(uuid, bigint) is 'The contexts whose path runs through a version of a segment. Cost: O(family × fork depth).';
+
 create or replace function kata_data.summaries_of(segment_id uuid, version bigint, covered int8multirange)
 returns table (summary_segment_id uuid, summary_version bigint)
 language plpgsql stable rows 10
@@ -166,14 +195,14 @@ as $$
 begin
   return query
   select y.segment_id, y.version
-  from kata_data.context o
-  join kata_data.context c on c.family_id = o.family_id
-  join kata_data.lineage l on l.context_id = c.context_id
-  join kata_data.summary y on y.segment_id = c.context_id
-  where o.context_id = summaries_of.segment_id
-    and l.segment_id = summaries_of.segment_id
-    and summaries_of.version between l.first_version and l.last_version
-    and y.covered @> summaries_of.covered
+  from kata_data.readers(summaries_of.segment_id, summaries_of.version) r
+  cross join lateral (
+    select y.segment_id, y.version, y.covered
+    from kata_data.summary y
+    where y.segment_id = r.context_id
+    offset 0
+  ) y
+  where y.covered @> summaries_of.covered
   order by y.segment_id, y.version;
 end
 $$;
