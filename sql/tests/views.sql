@@ -1,7 +1,7 @@
 -- A view change hides, shortens or keeps; it never edits. What was seen at a version is seen there for ever, by whichever read.
 
 begin;
-select plan(222);
+select plan(228);
 
 create function pg_temp.act(context text, call text) returns text
 language plpgsql volatile
@@ -271,6 +271,19 @@ select is(fixture.seen('again'), '1 23= 21 22', 'with all that came since');
 select throws_ok(format('select kata.undo(%L, 17)', :'again'), 'KC021', null, 'its pin cannot be undone, it is covered');
 select throws_ok(format('select kata.undo(%L, 18)', :'again'), 'KC021', null, 'nor the end of its pin');
 select is(array(select fixture.contradictions('again')), '{}', 'all reads of it agree');
+
+-- A summary that was undone
+
+select fixture.context('retold', '{"preserve_recent_count": 1, "min_gain_tokens": 0}') as retold \gset
+select fixture.talk('retold', 'assistant 10, assistant 10, user 10');
+select is(fixture.compact('retold', 'first'), 4::bigint, 'what was compacted');
+select is(kata.undo(:'retold', 4), 5::bigint, 'is back');
+select fixture.talk('retold', 'assistant 10, user 10');
+select is(fixture.compact('retold', 'second'), 8::bigint, 'and is compacted again, with what came since');
+select is((select array_agg(row(m.version, m.compacted_into)::text order by m.version) from kata.messages(:'retold', visibility => 'all') m where m.kind = 'summary'),
+  '{"(4,)","(8,)"}', 'the new summary does not stand for the one that was undone');
+select is(fixture.seen('retold'), '8= 7', 'in whose place it reads');
+select is(array(select fixture.contradictions('retold')), '{}', 'all reads of it agree');
 
 -- A view that falls to pieces
 

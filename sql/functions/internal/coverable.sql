@@ -49,7 +49,7 @@ begin
     merged_summaries := array(select r.version from unnest(view.replacements) r(version) order by r.version);
     source_tokens := source_tokens + kata_data.summary_tokens(v_context_id, merged_summaries);
   end if;
-  -- View changes in between have no message; left out they would cut the ranges.
+  -- View changes in between have no message; left out they would cut the ranges. A summary that is undone, or that is kept, is not stood for.
   covered := covered + coalesce((
     select range_agg(int8range(c.version, c.version + 1))
     from (
@@ -58,7 +58,7 @@ begin
       select c.version
       from kata_data.path_changes(v_context_id, lower(covered), upper(covered)) c
       where v_body @> c.version
-        and c.version <> all (view.replacements)
+        and not c.is_summarised
     ) c), '{}');
 end
 $$;
