@@ -9,7 +9,7 @@ CACHE := $(or $(KATA_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kata-context)
 PG16 := $(CACHE)/pgserver-0.1.4
 WORKERS := 2
 # Migrations up to this one make a fresh database; later ones meet rows and traffic, which is what squawk looks at.
-FIRST_RELEASE := 0004
+FIRST_RELEASE := 0010
 # The runner wraps each migration in a transaction and sets lock_timeout.
 SQUAWK := $(BIN)/squawk --assume-in-transaction --exclude=require-lock-timeout,require-statement-timeout
 
@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pg16 lint migrate bench sql clean
+.PHONY: help setup demo test test-pg16 lint generate migrate bench sql clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do \
@@ -59,6 +59,9 @@ lint: $(READY) ## Check style, types, migrations and the house rules
 	@$(BIN)/mypy
 	@later=$$(ls sql/migrations/*.up.sql | awk -F/ '$$NF > "$(FIRST_RELEASE)~"'); test -z "$$later" || $(SQUAWK) $$later
 	@$(BIN)/python -m pytest -q tests/test_house_rules.py
+
+generate: $(READY) ## Write the files that follow from the SQL functions
+	@$(BIN)/python pydriver/generate.py
 
 migrate: $(READY) ## Migrate DATABASE_URL, or else the embedded server
 	@$(BIN)/kata migrate up

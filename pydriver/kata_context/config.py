@@ -27,6 +27,29 @@ class Target:
     description: str
 
 
+def choose(dsn: str | None) -> Target:
+    """Return the database that is meant; nothing is started and nothing connected to.
+
+    Parameters
+    ----------
+    dsn : what was given as --dsn, or None
+
+    Raises
+    ------
+    KataError : the connection string is malformed
+    """
+    if dsn is not None:
+        return Target(dsn, False, _describe(dsn, "--dsn"))
+    from_environment = os.environ.get("DATABASE_URL")
+    if from_environment:
+        return Target(from_environment, False, _describe(from_environment, "DATABASE_URL"))
+    # fcntl and pwd, which the launcher needs, are not on every system that can reach a server elsewhere.
+    from kata_context.server import Server, default_home
+
+    server = Server(default_home())
+    return Target(server.dsn(), True, f"embedded server ({server.home})")
+
+
 def resolve(dsn: str | None) -> Target:
     """Return the database that is meant, starting the embedded server where it is that one.
 
@@ -38,12 +61,8 @@ def resolve(dsn: str | None) -> Target:
     ------
     KataError : the connection string is malformed, or the embedded server does not start
     """
-    if dsn is not None:
-        return Target(dsn, False, _describe(dsn, "--dsn"))
-    from_environment = os.environ.get("DATABASE_URL")
-    if from_environment:
-        return Target(from_environment, False, _describe(from_environment, "DATABASE_URL"))
-    return embedded()
+    target = choose(dsn)
+    return embedded() if target.embedded else target
 
 
 def embedded() -> Target:
@@ -60,12 +79,36 @@ def embedded() -> Target:
     return Target(server.start(), True, f"embedded server ({server.home})")
 
 
-def _describe(dsn: str, source: str) -> str:
+def parse(dsn: str, source: str | None = None) -> dict[str, str]:
+    """Return the parameters of a connection string.
+
+    Parameters
+    ----------
+    source : where it was given, to be named in errors
+
+    Raises
+    ------
+    KataError : it is malformed; what it says is not repeated, for a password may be in it anywhere
+    """
+    what = f"the connection string in {source}" if source else "the connection string"
     # libpq quotes the offending string in its message, password and all: that text is not passed on.
     try:
         parts = {name: str(value) for name, value in conninfo_to_dict(dsn).items()}
     except psycopg.ProgrammingError:
-        raise KataError(f"the connection string in {source} is malformed", hint=FORM) from None
+        raise KataError(f"{what} is malformed", hint=FORM) from None
+    # libpq ends a password in a URL at the first @, or takes what stands before a / for host and port.
+    hosts, ports = parts.get("host", "").split(","), parts.get("port", "").split(",")
+    if (
+        any("@" in host and not host.startswith(("/", "@")) for host in hosts)
+        or any(port and not port.isdecimal() for port in ports)
+        or ("user" not in parts and "@" in parts.get("dbname", ""))
+    ):
+        raise KataError(f"{what} is malformed", hint="write @ as %40, / as %2F and : as %3A in a password")
+    return parts
+
+
+def _describe(dsn: str, source: str) -> str:
+    parts = parse(dsn, source)
     if not parts:
         raise KataError(f"the connection string in {source} is empty", hint=FORM)
     if "service" in parts:

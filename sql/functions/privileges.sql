@@ -8,8 +8,10 @@ grant execute on function
   kata.common_ancestor,
   kata.compaction_status,
   kata.compactions,
+  kata.current_tenant,
   kata.diff,
   kata.diff_versions,
+  kata.environment,
   kata.erasures,
   kata.find_context,
   kata.forks,
@@ -22,6 +24,7 @@ grant execute on function
   kata.policy_presets,
   kata.prompt,
   kata.purges,
+  kata.resolve_context,
   kata.resolve_version,
   kata.state_at,
   kata.stats,
@@ -67,7 +70,8 @@ to kata_writer;
 
 grant execute on function
   kata.assign_tenant,
-  kata.register_tokenizer
+  kata.register_tokenizer,
+  kata.set_environment
 to kata_admin;
 
 -- What is for ever is not for every writer.
@@ -92,6 +96,7 @@ grant execute on function
   kata_data.cut_segment,
   kata_data.digest_rest,
   kata_data.erase_entry,
+  kata_data.erase_summary,
   kata_data.forget_artifacts,
   kata_data.has_elements,
   kata_data.hold_artifacts,
@@ -102,5 +107,8 @@ grant execute on function
   kata_data.remains_digest,
   kata_data.segment_reach,
   kata_data.segments,
-  kata_data.trim_artifacts
+  kata_data.summaries_of,
+  kata_data.summary_digest,
+  kata_data.trim_artifacts,
+  kata_data.update_artifacts
 to kata_eraser;

@@ -1,7 +1,7 @@
 -- What other software relies on does not move: names, order, types and defaults of parameters and results, and what a function may do.
 
 begin;
-select plan(263);
+select plan(279);
 
 create function pg_temp.inputs(function oid) returns text
 language sql
@@ -93,6 +93,9 @@ insert into expected values
   ('create_context', 'volatile',
     'name text = NULL, policy jsonb = NULL, metadata jsonb = ''{}'', tokenizer text = ''o200k_base'', preset text = NULL, idempotency_key text = NULL',
     'uuid'),
+  ('current_tenant', 'stable',
+    '',
+    'text'),
   ('delete_context', 'volatile',
     'context_id uuid',
     'void'),
@@ -111,6 +114,9 @@ insert into expected values
   ('elide', 'volatile',
     'context_id uuid, first_version bigint, last_version bigint = NULL, keep_tokens integer = 100',
     'bigint'),
+  ('environment', 'stable',
+    '',
+    'text'),
   ('erase_message', 'volatile',
     'context_id uuid, version bigint, reason text',
     'rows segment_id uuid, version bigint, what text'),
@@ -174,11 +180,17 @@ insert into expected values
   ('renew_compaction', 'volatile',
     'compaction_id uuid, lease_seconds integer = 300',
     'timestamp with time zone'),
+  ('resolve_context', 'stable',
+    'selector text, include_deleted boolean = false',
+    'uuid'),
   ('resolve_version', 'stable',
     'context_id uuid, selector text',
     'bigint'),
   ('restore_context', 'volatile',
     'context_id uuid',
+    'void'),
+  ('set_environment', 'volatile',
+    'label text, current_label text = NULL',
     'void'),
   ('set_policy', 'volatile',
     'context_id uuid, policy jsonb',

@@ -242,6 +242,7 @@ as $$
 declare
   v_folded kata_data.view_change := kata_data.fold(context_id, view, change);
   v_summary kata_data.summary;
+  v_summary_digest bytea;
   v_stubs bytea[];
   v_view_tokens bigint;
 begin
@@ -252,13 +253,22 @@ begin
     and (v_summary.covered, v_summary.created_at) is distinct from (v_folded.covers[cardinality(v_folded.covers)], change.created_at) then
     return query select change.version, 'summary', format('Stored: for %s; recomputed: %s.', v_summary.covered, v_folded.covers[cardinality(v_folded.covers)]);
   end if;
+  select e.remains into v_summary_digest
+  from kata_data.erasure e
+  where e.segment_id = v_summary.segment_id
+    and e.version = v_summary.version;
+  if not found then
+    v_summary_digest := kata_data.summary_digest(v_summary);
+  elsif v_summary.content <> '' or v_summary.metadata is not null then
+    return query select change.version, 'erasure', 'The summary is not as the recorded erasure left it.';
+  end if;
   if (select range_agg(int8range(s.version, s.version + 1)) from kata_data.stub s where s.change_id = change.change_id)
     is distinct from (case when change.kind = 'elision' then change.versions end)
     or exists (
       select from kata_data.stub s
       join kata_data.message m on m.segment_id = s.segment_id and m.version = s.version
       where s.change_id = change.change_id
-        and (s.saved_tokens <> m.token_count - s.token_count or s.digest <> sha256(convert_to(s.content, 'UTF8')))) then
+        and (s.saved_tokens <> m.token_count - s.token_count or (s.content is not null and s.digest <> sha256(convert_to(s.content, 'UTF8'))))) then
     return query select change.version, 'stub', 'The stubs of an elision are not what they were.';
   end if;
 
@@ -277,7 +287,7 @@ begin
     return query select change.version, 'time', format('It was created at %s, before the entry before it.', change.created_at);
   end if;
   v_stubs := (select array_agg(s.digest order by s.version) from kata_data.stub s where s.change_id = change.change_id);
-  if change.digest <> kata_data.change_digest(previous_digest, change.segment_id, change, kata_data.summary_digest(v_summary), v_stubs) then
+  if change.digest <> kata_data.change_digest(previous_digest, change.segment_id, change, v_summary_digest, v_stubs) then
     return query select change.version, 'digest', 'The view change, or the digest before it, is not what was made.';
   end if;
 end
@@ -445,9 +455,13 @@ begin
   select e.segment_id, e.version, 'orphan row', 'An erasure belongs to no message.'
   from kata_data.erasure e
   where not exists (
-    select from kata_data.message m
-    where m.segment_id = e.segment_id
-      and m.version = e.version);
+      select from kata_data.message m
+      where m.segment_id = e.segment_id
+        and m.version = e.version)
+    and not exists (
+      select from kata_data.summary y
+      where y.segment_id = e.segment_id
+        and y.version = e.version);
   return query
   select h.context_id, null::bigint, 'orphan row', 'A head belongs to no context.'
   from kata_data.head h
