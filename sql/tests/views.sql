@@ -1,7 +1,7 @@
 -- A view change hides, shortens or keeps; it never edits. What was seen at a version is seen there for ever, by whichever read.
 
 begin;
-select plan(229);
+select plan(236);
 
 create function pg_temp.act(context text, call text) returns text
 language plpgsql volatile
@@ -307,6 +307,25 @@ select is(array(select d.side || ' ' || d.version || ' ' || d.kind from kata.dif
 select is(array(select version from kata.merge(:'left', :'right')), '{4,5,6,7,8,9}', 'what is merged is what was said');
 select is((select array_agg(content order by version) from kata.state_at(:'left') where version > 3), '{user 10,"assistant 10 calls a","tool 300 answers a","assistant 10","user 10","assistant 10"}', 'but for what was deleted, and whole');
 select is(array(select fixture.contradictions(c.name)), '{}', 'all reads agree: ' || c.name) from (values ('left'), ('right')) c(name);
+
+-- What is left of a purged parent
+
+select fixture.context('gone', '{"preserve_recent_count": 2, "min_gain_tokens": 0}') as gone \gset
+select fixture.talk('gone', 'system 10, user 10, assistant 10 calls a, tool 300 answers a, user 10, assistant 10, user 10, assistant 10');
+select kata.elide(:'gone', 4);
+select fixture.compact('gone');
+select kata.pin(:'gone', 4);
+select fixture.fork('gone', 11, 'heir') as heir \gset
+select kata.undo(:'gone', 10);
+select fixture.talk('gone', 'user 10');
+select kata.delete_context(:'gone');
+select is((select row(removed, kept)::text from kata.purge_context(:'gone')), '(2,11)', 'a purge keeps the view changes that a fork reads');
+select is(fixture.seen('heir'), '1 10= 3* 4* 7 8', 'the fork sees what it saw');
+select is(pg_temp.act('heir', 'undo(:id, 11)'), '12: 1 10= 7 8', 'undoes what it inherited');
+select is(pg_temp.act('heir', 'undo(:id, 10)'), '13: 1 2 3 4~ 5 6 7 8', 'all of it');
+select is(pg_temp.act('heir', 'undo(:id, 9)'), '14: 1 2 3 4 5 6 7 8', 'to the beginning');
+select is(pg_temp.act('heir', 'undo(:id, 13)'), '15: 1 10= 7 8', 'and back');
+select is(array(select fixture.contradictions('heir')), '{}', 'all reads of it agree');
 
 select * from finish();
 rollback;
