@@ -448,11 +448,20 @@ def test_a_host_that_is_not_there_is_named(command: tuple[str, ...]) -> None:
     assert "secret" not in result.output
 
 
-def test_plain_text_to_another_machine_is_refused() -> None:
-    """Reserved for documentation, the address answers nobody; what matters is how it is spoken to."""
-    from kata_context.connection import secured
+def test_to_another_machine_migrations_and_doctor_speak_encrypted_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Any] = []
 
-    assert secured("postgresql://me@192.0.2.1/db")[0]["sslmode"] == "require"
+    def connect(*_: object, **parameters: object) -> None:
+        asked.append(parameters.get("sslmode"))
+        raise psycopg.OperationalError("Connection refused")
+
+    monkeypatch.setattr(psycopg, "connect", connect)
+    for command in ("migrate", "doctor", "status", "environment"):
+        kata(command, dsn="postgresql://me@192.0.2.1/db", code=3)
+        kata(command, dsn="postgresql://me@192.0.2.1/db?sslmode=disable", code=3)
+    assert asked == ["require", "disable"] * 4
 
 
 # Completion
