@@ -20,9 +20,10 @@ from typing import Any
 
 import psycopg
 
+from forks import forks
 from kata_context import Kata, migrate
 from kata_context.server import Server
-from measure import Comparison, compare
+from measure import Comparison, Limit, compare
 
 DATA = Path(__file__).parent.parent / "tests" / "data" / "conversations" / "airline.jsonl"
 COLUMNS = """version, role, content, token_count, tool_call_id, tool_name, tool_calls, model, metadata,
@@ -372,10 +373,11 @@ def driver(dsn: str, messages: list[Message], pairs: int) -> Iterator[Comparison
         )  # fmt: skip
 
 
-BENCHMARKS: dict[str, Callable[[str, list[Message], int], Iterator[Comparison]]] = {
+BENCHMARKS: dict[str, Callable[[str, list[Message], int], Iterator[Comparison | Limit]]] = {
     "append": append_one,
     "batch": append_hundred,
     "window": windows,
+    "forks": forks,
     "driver": driver,
 }
 # What is counted rather than compared.

@@ -20,6 +20,7 @@ import pytest
 from testing.postgresql import Postgresql
 
 import pgtap
+from interleaving import observer, start  # noqa: F401  fixtures
 from kata_context.server import (
     SUPERUSER,
     Account,

@@ -1,49 +1,30 @@
 """Several connections at once: every interleaving by name, none by luck.
 
-A call that has to wait runs in a thread; the test goes on when Postgres says that it waits.
+See `interleaving` for how a test lets one wait for another.
 """
 
-import threading
 import uuid
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
-from time import monotonic
-from typing import Any, Protocol
+from random import Random
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-WRITERS = 8
-PATIENCE = 60  # seconds
-
-Connect = Callable[..., psycopg.Connection]
-
-
-class Start(Protocol):
-    """Runs a statement in a thread and returns what will be its rows."""
-
-    def __call__(self, conn: psycopg.Connection, statement: str, *arguments: Any) -> "Future[list[Any]]": ...
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Start statements that may have to wait; the threads end with the test."""
-    with ThreadPoolExecutor(WRITERS) as pool:
-
-        def submit(conn: psycopg.Connection, statement: str, *arguments: Any) -> "Future[list[Any]]":
-            # So that a test that fails does not hang.
-            conn.execute(f"set lock_timeout = '{PATIENCE}s'".encode())
-            return pool.submit(rows, conn, statement, *arguments)
-
-        yield submit
-
-
-@pytest.fixture
-def observer(connect: Connect) -> psycopg.Connection:
-    """A connection that looks on."""
-    return connect(autocommit=True)
+from interleaving import (
+    APPEND,
+    PATIENCE,
+    WRITERS,
+    Connect,
+    Start,
+    append,
+    at_once,
+    batch,
+    outcome,
+    rows,
+    wait_until_blocked,
+)
 
 
 @pytest.fixture
@@ -54,32 +35,6 @@ def context_id(observer: psycopg.Connection) -> uuid.UUID:
     return made
 
 
-def rows(conn: psycopg.Connection, statement: str, *arguments: Any) -> list[Any]:
-    """Return the rows of a statement."""
-    return conn.execute(statement.encode(), arguments).fetchall()
-
-
-def outcome(conn: psycopg.Connection, statement: str, *arguments: Any) -> Any:
-    """Return the rows of a statement, or else its SQLSTATE."""
-    try:
-        return rows(conn, statement, *arguments)
-    except psycopg.Error as error:
-        return error.sqlstate
-
-
-def batch(size: int, content: str = "x") -> Jsonb:
-    """Return messages of one token each."""
-    return Jsonb([{"role": "user", "content": content, "token_count": 1}] * size)
-
-
-APPEND = "select version from kata.append(%s, %s)"
-
-
-def append(conn: psycopg.Connection, context_id: uuid.UUID, size: int) -> list[int]:
-    """Append messages and return their versions."""
-    return [version for (version,) in rows(conn, APPEND, context_id, batch(size))]
-
-
 def log(conn: psycopg.Connection, context_id: uuid.UUID) -> list[Any]:
     """Return version, content and created_at of every message."""
     return rows(
@@ -87,27 +42,6 @@ def log(conn: psycopg.Connection, context_id: uuid.UUID) -> list[Any]:
         "select version, content, created_at from kata_data.message where segment_id = %s order by version",
         context_id,
     )
-
-
-def wait_until_blocked(observer: psycopg.Connection, *waiting: psycopg.Connection) -> None:
-    """Return once each of the connections waits for a lock."""
-    give_up = monotonic() + PATIENCE
-    for conn in waiting:
-        while not rows(observer, "select pg_blocking_pids(%s)", conn.info.backend_pid)[0][0]:
-            assert monotonic() < give_up, "nobody waits"
-
-
-def at_once(connect: Connect, work: Callable[[psycopg.Connection, int], Any]) -> list[Any]:
-    """Run the work in eight threads, each with a connection of its own, let go at the same moment."""
-    barrier = threading.Barrier(WRITERS)
-    connections = [connect(autocommit=True, options=f"-c lock_timeout={PATIENCE}s") for _ in range(WRITERS)]
-
-    def run(number: int) -> Any:
-        barrier.wait(PATIENCE)
-        return work(connections[number], number)
-
-    with ThreadPoolExecutor(WRITERS) as pool:
-        return list(pool.map(run, range(WRITERS)))
 
 
 def assert_sound(observer: psycopg.Connection, context_id: uuid.UUID, size: int) -> None:
@@ -333,12 +267,312 @@ def test_of_two_that_end_a_context_the_second_finds_it_ended(
     assert getattr(error, "sqlstate", None) == ("KC006" if closing == "delete_context" else None)
 
 
+def content(conn: psycopg.Connection, context_id: uuid.UUID) -> list[Any]:
+    """Return version, content and created_at of every message of a path."""
+    call = "select version, content, created_at from kata.state_at(%s)"
+    return rows(conn, call, context_id)
+
+
+def fork(conn: psycopg.Connection, context_id: uuid.UUID, at: int | None = None) -> uuid.UUID:
+    """Fork a context and return the id of the fork."""
+    made: uuid.UUID = rows(conn, "select kata.fork(%s, %s)", context_id, at)[0][0]
+    return made
+
+
+def test_a_fork_does_not_wait_for_an_append_and_has_what_was_committed(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    writer, forker = connect(), connect(autocommit=True)
+    append(writer, context_id, 5)
+    forker.execute("set lock_timeout = '1ms'")
+    early = fork(forker, context_id)
+    writer.commit()
+    late = fork(forker, context_id)
+    assert len(content(observer, early)) == 2
+    assert content(observer, late) == content(observer, context_id)
+    assert append(observer, early, 1) == [3]
+    assert rows(observer, "select * from kata.verify()") == []
+
+
+def test_an_append_does_not_wait_for_a_fork(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    forker, writer = connect(), connect(autocommit=True)
+    made = fork(forker, context_id)
+    writer.execute("set lock_timeout = '1ms'")
+    assert append(writer, context_id, 3) == [3, 4, 5]
+    forker.commit()
+    assert len(content(observer, made)) == 2
+    assert_sound(observer, context_id, 5)
+
+
+def test_every_fork_made_while_others_write_is_a_prefix_of_its_parent(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    def work(conn: psycopg.Connection, number: int) -> list[uuid.UUID]:
+        made = []
+        for turn in range(20):
+            if number % 2:
+                rows(conn, APPEND, context_id, batch(1 + turn % 3, f"{number}:{turn}"))
+            else:
+                made.append(fork(conn, context_id))
+                append(conn, made[-1], 1)
+        return made
+
+    forks = [made for answer in at_once(connect, work) for made in answer]
+    parent = content(observer, context_id)
+    ends = {at: version for version, _, at in parent}
+    for made in forks:
+        path = content(observer, made)
+        assert path[:-1] == parent[: len(path) - 1]
+        assert len(path) - 1 in ends.values(), "a batch was cut in two"
+    assert rows(observer, "select * from kata.verify()") == []
+
+
+def test_forks_fifty_deep_read_the_same_while_all_their_ancestors_are_written_to(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    random = Random(50)
+    rows(observer, "select count(*) from kata.append(%s, %s)", context_id, batch(38))
+    chain, paths = [context_id], [["x"] * 40]
+    for level in range(1, 51):
+        at = random.randint(len(paths[-1]) // 2, len(paths[-1]))
+        call = """select kata.fork(%s, %s, policy => '{"max_fork_depth": 50}')"""
+        ((made,),) = rows(observer, call, chain[-1], at)
+        size = random.randint(0, 10)
+        rows(observer, "select count(*) from kata.append(%s, %s)", made, batch(size, f"{level}"))
+        chain.append(made)
+        paths.append(paths[-1][:at] + [f"{level}"] * size)
+
+    def work(conn: psycopg.Connection, number: int) -> list[Any]:
+        own, wrong = Random(number), []
+        for _ in range(60):
+            level = own.randrange(51)
+            if number % 2:
+                append(conn, chain[level], own.randint(1, 5))
+            else:
+                at = own.randint(0, len(paths[level]))
+                read = rows(conn, "select content from kata.state_at(%s, %s)", chain[level], at)
+                shown = rows(conn, 'select content from kata."window"(%s, 10, %s)', chain[level], at)
+                used = rows(conn, "select raw_tokens from kata.usage(%s, %s)", chain[level], at)
+                expected = [(text,) for text in paths[level][:at]]
+                if (read, shown, used) != (expected, expected[-10:], [(at,)]):
+                    wrong.append((level, at, read, shown, used))
+        return wrong
+
+    assert at_once(connect, work) == [[]] * WRITERS
+    assert rows(observer, "select * from kata.verify()") == []
+
+
+def test_a_fork_of_a_context_whose_deletion_is_not_over_is_whole(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    deleter, forker = connect(), connect(autocommit=True)
+    rows(deleter, "select kata.delete_context(%s)", context_id)
+    forker.execute("set lock_timeout = '1ms'")
+    made = fork(forker, context_id)
+    deleter.commit()
+    assert outcome(forker, "select kata.fork(%s)", context_id) == "KC006"
+    assert len(content(observer, made)) == 2
+    assert append(observer, made, 1) == [3]
+    assert rows(observer, "select * from kata.verify()") == []
+
+
+def test_a_parent_and_its_forks_are_written_to_without_waiting(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    made = fork(observer, context_id)
+    first, second = connect(), connect(autocommit=True)
+    append(first, context_id, 1)
+    second.execute("set lock_timeout = '1ms'")
+    assert append(second, made, 1) == [3]
+    assert append(second, fork(second, made), 1) == [4]
+
+
+@pytest.mark.parametrize(
+    "level", [psycopg.IsolationLevel.REPEATABLE_READ, psycopg.IsolationLevel.SERIALIZABLE]
+)
+def test_a_fork_with_an_old_snapshot_is_its_parent_at_that_moment(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID, level: psycopg.IsolationLevel
+) -> None:
+    forker = connect()
+    forker.isolation_level = level
+    before = content(forker, context_id)
+    append(observer, context_id, 1)
+    made = fork(forker, context_id)
+    forker.commit()
+    assert content(observer, made) == before
+    assert rows(observer, "select * from kata.verify()") == []
+
+
+def test_eight_with_one_key_make_one_fork(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    call = "select kata.fork(%s, idempotency_key => 'branch 7')"
+    answers = at_once(connect, lambda conn, _: rows(conn, call, context_id))
+    assert answers == [answers[0]] * WRITERS
+    assert rows(observer, "select context_id from kata.forks(%s)", context_id) == answers[0]
+
+
+def test_of_eight_forks_with_one_name_one_is_made(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    call = "select count(*) from kata.fork(%s, name => 'branch')"
+    answers = at_once(connect, lambda conn, _: outcome(conn, call, context_id))
+    assert sorted(map(str, answers)) == sorted(["[(1,)]"] + ["KC007"] * (WRITERS - 1))
+    assert len(rows(observer, "select * from kata.forks(%s)", context_id)) == 1
+
+
+def test_of_eight_checkpoints_with_one_name_one_is_made(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    call = "select kata.checkpoint(%s, 'here')"
+    answers = at_once(connect, lambda conn, _: outcome(conn, call, context_id))
+    assert sorted(map(str, answers)) == sorted(["[(2,)]"] + ["KC014"] * (WRITERS - 1))
+    assert rows(observer, "select name, version from kata.checkpoints(%s)", context_id) == [("here", 2)]
+
+
+MERGE = "select version from kata.merge(%s, %s)"
+
+
+def test_of_two_merges_of_one_source_the_second_waits_and_has_nothing_left_to_merge(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID, start: Start
+) -> None:
+    side = fork(observer, context_id)
+    append(observer, side, 3)
+    first, second = connect(), connect(autocommit=True)
+    assert rows(first, MERGE, context_id, side) == [(3,), (4,), (5,)]
+    later = start(second, MERGE, context_id, side)
+    wait_until_blocked(observer, second)
+    first.commit()
+    assert later.result(PATIENCE) == []
+    assert_sound(observer, context_id, 5)
+
+
+def test_two_contexts_that_merge_each_other_do_not_wait_and_nothing_comes_twice(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    side = fork(observer, context_id)
+    append(observer, side, 1)
+    append(observer, context_id, 2)
+    first, second = connect(), connect(autocommit=True)
+    assert rows(first, MERGE, context_id, side) == [(5,)]
+    second.execute("set lock_timeout = '1ms'")
+    assert rows(second, MERGE, side, context_id) == [(4,), (5,)]
+    first.commit()
+    assert rows(observer, MERGE, context_id, side) == []
+    assert rows(observer, MERGE, side, context_id) == []
+    assert_sound(observer, context_id, 5)
+
+
+def test_a_merge_does_not_wait_for_an_append_to_its_source(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    side = fork(observer, context_id)
+    append(observer, side, 1)
+    writer, merger = connect(), connect(autocommit=True)
+    append(writer, side, 4)
+    merger.execute("set lock_timeout = '1ms'")
+    assert rows(merger, MERGE, context_id, side) == [(3,)]
+    writer.commit()
+    assert rows(merger, MERGE, context_id, side) == [(4,), (5,), (6,), (7,)]
+    assert_sound(observer, context_id, 7)
+
+
+def test_a_merge_waits_for_an_append_to_its_target(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID, start: Start
+) -> None:
+    side = fork(observer, context_id)
+    append(observer, side, 1)
+    writer, merger = connect(), connect(autocommit=True)
+    append(writer, context_id, 4)
+    later = start(merger, MERGE, context_id, side)
+    wait_until_blocked(observer, merger)
+    writer.commit()
+    assert later.result(PATIENCE) == [(7,)]
+    assert_sound(observer, context_id, 7)
+
+
+@pytest.mark.parametrize(("deleted", "code"), [("target", "KC006"), ("source", None)])
+def test_a_merge_waits_for_the_end_of_its_target_and_not_of_its_source(
+    connect: Connect,
+    observer: psycopg.Connection,
+    context_id: uuid.UUID,
+    start: Start,
+    deleted: str,
+    code: str | None,
+) -> None:
+    side = fork(observer, context_id)
+    append(observer, side, 1)
+    deleter, merger = connect(), connect(autocommit=True)
+    rows(deleter, "select kata.delete_context(%s)", context_id if deleted == "target" else side)
+    later = start(merger, MERGE, context_id, side)
+    if deleted == "target":
+        wait_until_blocked(observer, merger)
+        deleter.commit()
+    error = later.exception(PATIENCE)
+    assert getattr(error, "sqlstate", None) == code
+    deleter.commit()
+    assert rows(observer, "select * from kata.verify()") == []
+
+
+# What a soak does to a context and another of its family, and what it may be told.
+SOAK = {
+    "select kata.append_message(%(one)s, 'user', 'x', 1)": {"KC006"},
+    "select * from kata.append(%(one)s, %(turn)s)": {"KC004", "KC006"},
+    "select * from kata.close_calls(%(one)s)": {"KC006"},
+    "select kata.fork(%(one)s)": {"KC006", "KC008"},
+    "select kata.fork(%(one)s, 1)": {"KC002", "KC006", "KC008"},
+    "select * from kata.merge(%(one)s, %(other)s)": {"KC005", "KC006"},
+    "select kata.checkpoint(%(one)s, 'here')": {"KC006", "KC014"},
+    "select kata.drop_checkpoint(%(one)s, 'here')": {"KC006", "KC014"},
+    "select kata.update_context(%(one)s, metadata => '{}')": {"KC006"},
+    "select kata.delete_context(%(one)s)": {"KC006"},
+    "select kata.restore_context(%(one)s)": set(),
+    "select kata.archive_context(%(one)s)": {"KC006"},
+    "select kata.unarchive_context(%(one)s)": {"KC006"},
+    "select * from kata.diff(%(one)s, %(other)s)": {"KC006"},
+    "select * from kata.history(%(one)s)": {"KC006"},
+    "select * from kata.tree(%(one)s)": set(),
+}
+CALL = {"id": "c", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+TURN = Jsonb([{"role": "assistant", "tool_calls": [CALL], "token_count": 1}])
+
+
+def test_a_soak_of_everything_deadlocks_nobody_and_leaves_everything_sound(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    family = [context_id]
+
+    def work(conn: psycopg.Connection, number: int) -> list[tuple[str, str]]:
+        random = Random(number)
+        unexpected = []
+        for _ in range(150):
+            call = random.choice(list(SOAK))
+            values = {"one": random.choice(family), "other": random.choice(family), "turn": TURN}
+            try:
+                answer = conn.execute(call.encode(), values).fetchall()
+                if "kata.fork" in call and len(family) < 12:
+                    family.append(answer[0][0])
+            except psycopg.Error as error:
+                if error.sqlstate not in SOAK[call]:
+                    unexpected.append((call, str(error)))
+        return unexpected
+
+    assert at_once(connect, work) == [[]] * WRITERS
+    assert rows(observer, "select * from kata.verify()") == []
+
+
 READS = {
     "context": "select version, message_count, raw_tokens, updated_at from kata.get_context(%s)",
     "usage": "select * from kata.usage(%s)",
     "messages": "select * from kata.messages(%s)",
     "window": 'select * from kata."window"(%s, 1000)',
     "prompt": "select kata.prompt(%s, 1000)",
+    "state": "select * from kata.state_at(%s)",
+    "history": "select * from kata.history(%s)",
+    "tree": "select * from kata.tree(%s)",
+    "the newest version": "select kata.resolve_version(%s, 'head')",
     "verify": "select * from kata.verify(%s)",
 }
 

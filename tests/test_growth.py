@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from math import log2
 from statistics import mean
 from typing import Any
 
@@ -46,6 +47,14 @@ READS = {
     "usage of the past": "select * from kata.usage(%(context)s, %(at)s)",
     "a message": "select * from kata.get_message(%(context)s, %(at)s)",
     "a context": "select * from kata.get_context(%(context)s)",
+    "a page of a state": "select * from kata.state_at(%(context)s, %(at)s, 'raw', %(at)s - 60, 50)",
+    "history": "select * from kata.history(%(context)s, %(at)s)",
+    "changes of the past": "select * from kata.diff_versions(%(context)s, %(at)s, %(at)s - 10)",
+    "a version counted back": "select kata.resolve_version(%(context)s, 'head~5')",
+    "a checkpoint": "select kata.resolve_version(%(context)s, 'beginning')",
+    "the checkpoints": "select * from kata.checkpoints(%(context)s)",
+    "ancestry": "select * from kata.ancestry(%(context)s)",
+    "no difference": "select * from kata.diff(%(context)s, %(context)s)",
 }
 APPEND_MESSAGE = "select kata.append_message(%(context)s, 'user', repeat('word ', 40), 60)"
 CALLS = READS | {
@@ -57,6 +66,10 @@ CALLS = READS | {
     "update_context": "select kata.update_context(%(context)s, 'renamed ' || random())",
     "find_context": "select kata.find_context('many 1')",
     "list_contexts": "select * from kata.list_contexts(max_rows => 2)",
+    "fork": "select kata.fork(%(context)s)",
+    "fork with a name": "select kata.fork(%(context)s, 3, 'fork ' || random())",
+    "fork with a key": "select kata.fork(%(context)s, idempotency_key => random()::text)",
+    "merge": "select * from kata.merge(%(context)s, kata.fork(%(context)s))",
 }
 APPEND = "select count(*) from kata.append(%(context)s, %(batch)s)"
 
@@ -122,6 +135,7 @@ def grow(server: TestServer, template: str) -> Iterator[Callable[[int], Log]]:
             batch = Jsonb(MESSAGES)
             for context_id in contexts:
                 conn.execute(APPEND, {"context": context_id, "batch": batch})
+                conn.execute("select kata.checkpoint(%s, 'beginning', 0)", [context_id])
             for _ in range(10):
                 for statement in READS.values():
                     early.execute(statement.encode(), {"context": contexts[0], "at": 10})
@@ -271,6 +285,144 @@ def test_appending_costs_the_same_however_long_the_log(
             assert 0.9 * new.wal_bytes <= found.wal_bytes <= 1.1 * new.wal_bytes
 
 
+FORKS = {
+    "now": "select kata.fork(%(context)s)",
+    "in the past": "select kata.fork(%(context)s, %(at)s / 10 * 10)",
+    "inside a tool group": "select kata.fork(%(context)s, %(at)s / 10 * 10 + 2)",
+}
+
+
+def forking(log: Log, conn: psycopg.Connection, statement: str) -> tuple[float, float]:
+    """Fork a hundred times and return what a fork cost on average: buffers touched, bytes of WAL written."""
+    random_version = random.Random(7)
+    costs = [
+        cost(conn, statement, context=log.context_id, at=random_version.randrange(100, log.length))
+        for _ in range(110)
+    ]
+    return mean(buffers for buffers, _ in costs[10:]), mean(wal for _, wal in costs[10:])
+
+
+@pytest.mark.parametrize("name", FORKS)
+def test_a_fork_costs_the_same_however_long_the_log(
+    short: Log, long: Log, open_on: OpenOn, name: str
+) -> None:
+    """But for an index that is a level higher: the version is looked up three times."""
+    (few, little), (many, much) = (forking(log, open_on(log), FORKS[name]) for log in (short, long))
+    assert many <= few + 6
+    assert 0.9 * little <= much <= 1.1 * little
+
+
+def test_a_difference_costs_the_same_however_much_is_shared(short: Log, long: Log, open_on: OpenOn) -> None:
+    costs = []
+    for log in (short, long):
+        conn = open_on(log)
+        pair = []
+        for _ in range(2):
+            row = conn.execute("select kata.fork(%s)", [log.context_id]).fetchone()
+            assert row is not None
+            pair.append(row[0])
+            conn.execute(APPEND, {"context": row[0], "batch": Jsonb(MESSAGES)})
+        statement = "select * from kata.diff(%(a)s, %(b)s)"
+        assert len(conn.execute(statement.encode(), {"a": pair[0], "b": pair[1]}).fetchall()) == 20
+        costs.append([min(cost(conn, statement, a=pair[0], b=pair[1])[0] for _ in range(3))])
+    assert_grown_by_ten_at_most(*costs)
+
+
+PAST = {
+    "a page of a state": "select * from kata.state_at(%(context)s, %(at)s, after => %(at)s - 50)",
+    "a window": 'select * from kata."window"(%(context)s, 8000, %(at)s)',
+    "the version of a time": "select kata.resolve_version(%(context)s, %(time)s)",
+}
+
+
+@pytest.mark.parametrize("name", PAST)
+def test_any_moment_of_the_past_costs_little_more_than_now(long: Log, open_on: OpenOn, name: str) -> None:
+    conn = open_on(long)
+
+    def buffers(at: int) -> int:
+        row = conn.execute(
+            "select created_at::text from kata.get_message(%s, %s)", [long.context_id, at]
+        ).fetchone()
+        assert row is not None
+        values = {"context": long.context_id, "at": at, "time": row[0]}
+        return min(cost(conn, PAST[name], **values)[0] for _ in range(2))
+
+    # The newest version ends a round of the conversation, as every version here does that ends in 0.
+    now = buffers(long.length)
+    past = [buffers(random.Random(seed).randrange(200, long.length) // 10 * 10) for seed in range(20)]
+    assert max(past) <= now + 4 * log2(long.length)
+
+
+def test_the_version_of_a_time_is_found_by_halving(long: Log, open_on: OpenOn) -> None:
+    conn = open_on(long)
+    statement = PAST["the version of a time"]
+    row = conn.execute(
+        "select created_at::text from kata.get_message(%s, 40000)", [long.context_id]
+    ).fetchone()
+    assert row is not None
+    buffers = min(cost(conn, statement, context=long.context_id, time=row[0])[0] for _ in range(3))
+    assert buffers <= 5 * log2(long.length)
+
+
+@pytest.fixture(scope="module")
+def deep(long: Log) -> Log:
+    """A fork of a long log, fifty deep, with ten messages of its own and of each ancestor."""
+    with connect(long.dsn) as conn:
+        context_id = long.context_id
+        for _ in range(50):
+            row = conn.execute(
+                "select kata.fork(%s, policy => '{\"max_fork_depth\": 60}')", [context_id]
+            ).fetchone()
+            assert row is not None
+            context_id = row[0]
+            conn.execute(APPEND, {"context": context_id, "batch": Jsonb(MESSAGES)})
+    return Log(long.dsn, context_id, long.length + 500, long.early)
+
+
+@pytest.mark.parametrize(
+    "name", ["the window", "a window of the past", "a prompt", "a page", "usage of the past"]
+)
+def test_a_read_in_a_fork_fifty_deep_costs_a_descent_a_level_more_than_in_a_root(
+    long: Log, deep: Log, open_on: OpenOn, name: str
+) -> None:
+    """Where the page or window lies in one segment of the root, it lies in five of the fork."""
+    root, fork = (mean(settled(log, open_on(log), READS[name])) for log in (long, deep))
+    assert fork <= root + 4 * 50
+
+
+def disk(conn: psycopg.Connection) -> int:
+    """Return the bytes of the tables that a fork writes to, with their indexes."""
+    row = conn.execute(
+        """
+        select sum(pg_total_relation_size(t.oid))::bigint
+        from pg_class t
+        where t.relnamespace = 'kata_data'::regnamespace and t.relkind = 'r'
+        """
+    ).fetchone()
+    assert row is not None
+    size: int = row[0]
+    return size
+
+
+def test_a_fork_takes_less_than_2_kb_and_200_bytes_a_level(database: str) -> None:
+    with closing(connect(database)) as conn:
+        context_id, _ = create_two(conn)
+        conn.execute(APPEND, {"context": context_id, "batch": Jsonb(MESSAGES)})
+        sizes = []
+        for depth in range(1, 11):
+            if depth in (1, 10):
+                before = disk(conn)
+                conn.execute("select count(kata.fork(%s)) from generate_series(1, 10000)", [context_id])
+                sizes.append((disk(conn) - before) / 10_000)
+            row = conn.execute("select kata.fork(%s)", [context_id]).fetchone()
+            assert row is not None
+            context_id = row[0]
+            conn.execute(APPEND, {"context": context_id, "batch": Jsonb(MESSAGES)})
+    shallow, deep = sizes
+    assert shallow < 2000
+    assert (deep - shallow) / 9 < 200
+
+
 @pytest.mark.parametrize("statistics_are", ["missing", "of a tiny database"])
 def test_a_call_planned_when_there_were_few_contexts_costs_the_same_when_there_are_many(
     create_database: CreateDatabase, template: str, statistics_are: str
@@ -279,6 +431,7 @@ def test_a_call_planned_when_there_were_few_contexts_costs_the_same_when_there_a
     with closing(connect(dsn)) as early, closing(connect(dsn)) as conn:
         context_id, _ = create_two(conn)
         conn.execute(APPEND, {"context": context_id, "batch": Jsonb(MESSAGES)})
+        conn.execute("select kata.checkpoint(%s, 'beginning', 0)", [context_id])
         if statistics_are == "of a tiny database":
             conn.execute("vacuum analyze")
 
@@ -298,6 +451,7 @@ def test_a_call_planned_when_there_were_few_contexts_costs_the_same_when_there_a
             """
         )
         after = least_costs()
-    # Creating a context descends a dozen indexes, each of which may have a level more now.
-    grown = {name: (before[name], after[name]) for name in CALLS if after[name] > before[name] + 20}
+    # Creating a context descends a dozen indexes, forking one two dozen; each may have a level more now.
+    levels = {name: 40 if "kata.fork" in statement else 20 for name, statement in CALLS.items()}
+    grown = {name: (before[name], after[name]) for name in CALLS if after[name] > before[name] + levels[name]}
     assert not grown

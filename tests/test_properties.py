@@ -1,4 +1,4 @@
-"""The functions of the log and the window against a model in memory, over thousands of random steps.
+"""The functions of log, window, forks and time against a model in memory, over thousands of random steps.
 
 KATA_PROPERTIES=long runs far more of them, with another seed each time.
 """
@@ -6,7 +6,7 @@ KATA_PROPERTIES=long runs far more of them, with another seed each time.
 import os
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta, timezone
 from random import Random
@@ -43,10 +43,22 @@ LARGEST = 2147483647
 NOON = datetime(2030, 1, 1, 12, tzinfo=timezone.utc)
 # Half the bytes a token of o200k_base, no margin: a conversion doubles the count.
 OTHER = "other_base"
+# How many forks are looked at, beside two roots; of every number up to that WHICH chooses evenly.
+FORKS = 3
 
+# Nothing holds a compaction back but the rules of what may be covered.
+RECENT = 2
+POLICY = {
+    "max_fork_depth": 1000,
+    "preserve_recent_count": RECENT,
+    "open_call_grace_seconds": 0,
+    "summary_role": "user",
+}
 IDS = st.sampled_from(["a", "b", "c", "d", "é 1"])
 TEXTS = st.sampled_from(["", "yes", "Grüße, 世界 🌍\n", '{"a": "\\u0041"}', "word " * 40, "x" * 3000])
 COUNTS = st.one_of(st.none(), st.integers(0, 30), st.integers(0, 30), st.integers(0, 400), st.just(0))
+WHICH = st.integers(0, 59)
+NAMES = st.sampled_from(["start", "plan", "übrig 1"])
 PARTS = st.lists(
     st.sampled_from(
         [
@@ -151,20 +163,8 @@ class Pair:
 
     context_id: uuid.UUID
     model: model.Context
-    counts: dict[int, int] = field(default_factory=dict)
-    """Counts in the other tokenizer that were stored."""
     kept: list[tuple[tuple[Any, ...], str | None]] = field(default_factory=list)
     """Windows that were asked for, and the bytes of the answer."""
-
-    def count(self, message: Message) -> int:
-        """Return the tokens of a message in the other tokenizer."""
-        return self.counts.get(message.version, min(2 * message.token_count, LARGEST))
-
-
-def message_row(message: Message) -> Draft:
-    """Return a message as get_message and messages show it."""
-    fixed = {"position": message.version, "kind": "message", "compacted_into": None}
-    return asdict(message) | fixed
 
 
 def window_rows(shown: Sequence[model.Shown]) -> list[Draft]:
@@ -172,21 +172,32 @@ def window_rows(shown: Sequence[model.Shown]) -> list[Draft]:
     rows: list[Draft] = []
     for s in shown:
         before = rows[-1]["running_tokens"] if rows else 0
-        row = message_row(s.message) | {
+        row = asdict(s.message) | {
+            "position": s.position,
+            "kind": s.kind,
             "ordinal": len(rows) + 1,
             "token_count": s.token_count,
             "running_tokens": before + s.token_count,
             "reason": s.reason,
             "over_budget": s.over_budget,
         }
-        for column in ("token_source", "pinned", "compacted_into"):
+        for column in ("token_source", "pinned", "segment_id"):
             del row[column]
+        if s.kind == "stub":
+            row |= {"content": None, "parts": None}
         rows.append(row)
     return rows
 
 
+def without_stubs(rows: Sequence[Draft]) -> list[Draft]:
+    """Return rows without the text of stubs, which says what it is."""
+    stubs = [row for row in rows if row["kind"] == "stub"]
+    assert all(row["content"].startswith("[shortened, ") for row in stubs)
+    return [row | {"content": None} if row in stubs else row for row in rows]
+
+
 class StoreMachine(RuleBasedStateMachine):
-    """Takes random steps with two contexts, in the database and in memory, and compares."""
+    """Takes random steps with two contexts and their forks, in the database and in memory, and compares."""
 
     connection: ClassVar[psycopg.Connection]
     """A superuser's; every run is rolled back."""
@@ -199,10 +210,12 @@ class StoreMachine(RuleBasedStateMachine):
     def create(self) -> None:
         self._set_clock(self.now)
         self.connection.execute("select kata.register_tokenizer(%s, 2.2, 0)", [OTHER])
-        self.pairs = [
-            Pair(self._value("select kata.create_context(policy => %s)", Jsonb({"strict": strict})), log)
-            for strict, log in ((True, model.Context(True)), (False, model.Context(False)))
-        ]
+        self.counts: dict[tuple[Any, int], int] = {}
+        self.pairs = []
+        for strict in (True, False):
+            policy = Jsonb(POLICY | {"strict": strict})
+            made = self._value("select kata.create_context(policy => %s)", policy)
+            self.pairs.append(Pair(made, model.Context(made, strict)))
 
     def teardown(self) -> None:
         for pair in getattr(self, "pairs", []):
@@ -213,9 +226,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     # Steps
 
-    @rule(which=st.booleans(), data=st.data())
-    def append_a_message(self, which: bool, data: st.DataObject) -> None:
-        pair = self.pairs[which]
+    @rule(which=WHICH, data=st.data())
+    def append_a_message(self, which: int, data: st.DataObject) -> None:
+        pair = self._pair(which)
         draft = data.draw(drafts(list(pair.model.open_calls)).filter(lambda draft: "text" not in draft))
         expected = data.draw(self._expected(pair))
         arguments = {name: Jsonb(v) if isinstance(v, dict | list) else v for name, v in draft.items()}
@@ -233,13 +246,13 @@ class StoreMachine(RuleBasedStateMachine):
         self._append(pair, [draft], expected, None, append)
 
     @rule(
-        which=st.booleans(),
+        which=WHICH,
         data=st.data(),
         size=st.integers(0, 6),
         key=st.sampled_from([None, None, None, "k1", "k2"]),
     )
-    def append_a_batch(self, which: bool, data: st.DataObject, size: int, key: str | None) -> None:
-        pair = self.pairs[which]
+    def append_a_batch(self, which: int, data: st.DataObject, size: int, key: str | None) -> None:
+        pair = self._pair(which)
         open_calls = dict(pair.model.open_calls)
         batch = []
         for _ in range(size):
@@ -249,9 +262,9 @@ class StoreMachine(RuleBasedStateMachine):
             open_calls.pop(draft.get("tool_call_id") or "", None)
         self._append_batch(pair, batch, data.draw(self._expected(pair)), key)
 
-    @rule(which=st.booleans(), seed=st.integers(0, 2**32), size=st.integers(1, 40))
-    def append_a_conversation(self, which: bool, seed: int, size: int) -> None:
-        pair = self.pairs[which]
+    @rule(which=WHICH, seed=st.integers(0, 2**32), size=st.integers(1, 40))
+    def append_a_conversation(self, which: int, seed: int, size: int) -> None:
+        pair = self._pair(which)
         batch = conversation(Random(seed), list(pair.model.open_calls), size)
         self._append_batch(pair, batch, None, None)
 
@@ -262,9 +275,9 @@ class StoreMachine(RuleBasedStateMachine):
         key = data.draw(st.sampled_from(sorted(pair.model.requests)))
         self._append_batch(pair, pair.model.requests[key][0], data.draw(self._expected(pair)), key)
 
-    @rule(which=st.booleans(), data=st.data(), reason=st.sampled_from(["cancelled", "the user left"]))
-    def close_calls(self, which: bool, data: st.DataObject, reason: str) -> None:
-        pair = self.pairs[which]
+    @rule(which=WHICH, data=st.data(), reason=st.sampled_from(["cancelled", "the user left"]))
+    def close_calls(self, which: int, data: st.DataObject, reason: str) -> None:
+        pair = self._pair(which)
         call_ids = data.draw(st.one_of(st.none(), st.lists(IDS, max_size=3)))
         batch = pair.model.closing(pair.model.open_calls if call_ids is None else call_ids, reason)
         receipts, error = self._attempt(
@@ -283,9 +296,9 @@ class StoreMachine(RuleBasedStateMachine):
         self.now += timedelta(microseconds=microseconds)
         self._set_clock(self.now)
 
-    @rule(which=st.booleans(), data=st.data())
-    def store_counts_of_another_tokenizer(self, which: bool, data: st.DataObject) -> None:
-        pair = self.pairs[which]
+    @rule(which=WHICH, data=st.data())
+    def store_counts_of_another_tokenizer(self, which: int, data: st.DataObject) -> None:
+        pair = self._pair(which)
         few = st.lists(st.integers(1, pair.model.version + 1), max_size=5, unique=True)
         versions = data.draw(st.one_of(few, st.just(list(range(1, pair.model.version + 1)))))
         # Far from what a conversion makes of them, so that running totals do not tell where a window starts.
@@ -294,15 +307,16 @@ class StoreMachine(RuleBasedStateMachine):
         stored, error = self._attempt(
             lambda: self._value(statement, pair.context_id, OTHER, versions, counts)
         )
-        if pair.model.version + 1 in versions:
+        if not set(versions) <= {message.version for message in pair.model.messages_at(None)}:
             assert error == "KC002"
         else:
             assert (stored, error) == (len(versions), None)
-            pair.counts.update(zip(versions, counts, strict=True))
+            for version, count in zip(versions, counts, strict=True):
+                self.counts[pair.model.log[version - 1].segment_id, version] = count
 
-    @rule(which=st.booleans(), data=st.data())
-    def look_through_windows(self, which: bool, data: st.DataObject) -> None:
-        pair = self.pairs[which] if self.pairs[which].model.log else self.pairs[not which]
+    @rule(which=WHICH, data=st.data())
+    def look_through_windows(self, which: int, data: st.DataObject) -> None:
+        pair = self._pair(which)
         wanted: list[tuple[int, int | None, int, str | None]] = []
         for _ in range(12):
             at = data.draw(st.one_of(st.none(), st.none(), st.integers(0, pair.model.version)))
@@ -330,10 +344,12 @@ class StoreMachine(RuleBasedStateMachine):
         for number, (budget, at, step, tokenizer) in enumerate(wanted, 1):
             self._check_promises(pair, found[number], budget, at)
             if tokenizer == OTHER:
-                shown = pair.model.window(budget, at, step, pair.count)
+                shown = pair.model.window(budget, at, step, self._count)
             else:
                 shown = pair.model.window(budget, at, step)
-            assert found[number] == window_rows(shown), f"budget {budget}, at {at}, step {step}, {tokenizer}"
+            assert without_stubs(found[number]) == window_rows(shown), (
+                f"budget {budget}, at {at}, step {step}, {tokenizer}"
+            )
         budget, at, step, tokenizer = wanted[0]
         if tokenizer is None:
             arguments = (pair.context_id, budget, pair.model.version if at is None else at, step)
@@ -341,9 +357,9 @@ class StoreMachine(RuleBasedStateMachine):
             assert self._bytes(*arguments) == answer
             pair.kept.append((arguments, answer))
 
-    @rule(which=st.booleans(), data=st.data())
-    def turn_pages(self, which: bool, data: st.DataObject) -> None:
-        pair = self.pairs[which]
+    @rule(which=WHICH, data=st.data())
+    def turn_pages(self, which: int, data: st.DataObject) -> None:
+        pair = self._pair(which)
         wanted = [
             (
                 data.draw(st.one_of(st.none(), st.integers(-2, pair.model.version + 2))),
@@ -369,15 +385,13 @@ class StoreMachine(RuleBasedStateMachine):
         found = defaultdict(list)
         for row in rows:
             del row["ordinality"]
-            assert row.pop("segment_id") == pair.context_id
             found[row.pop("number")].append(row)
-        for number, (after, max_rows, descending, _, at) in enumerate(wanted, 1):
-            page = pair.model.messages(after, max_rows, descending, at)
-            assert found[number] == [message_row(message) for message in page], wanted[number - 1]
+        for number, arguments in enumerate(wanted, 1):
+            assert without_stubs(found[number]) == pair.model.messages(*arguments), arguments
 
-    @rule(which=st.booleans())
-    def read_every_version(self, which: bool) -> None:
-        pair = self.pairs[which]
+    @rule(which=WHICH)
+    def read_every_version(self, which: int) -> None:
+        pair = self._pair(which)
         rows = self._rows(
             "select u.* from generate_series(0, %s) at, kata.usage(%s, at) u order by at",
             pair.model.version,
@@ -386,24 +400,282 @@ class StoreMachine(RuleBasedStateMachine):
         assert [tuple(row.values()) for row in rows] == [
             pair.model.usage(at) for at in range(pair.model.version + 1)
         ]
+        entries = pair.model.rows("all", None)
         rows = self._rows(
-            "select m.* from generate_series(1, %s) v, kata.get_message(%s, v) m order by v",
-            pair.model.version,
+            "select m.* from unnest(%s::bigint[]) v, kata.get_message(%s, v) m order by v",
+            [row["version"] for row in entries],
             pair.context_id,
         )
-        assert [row | {"segment_id": None} for row in rows] == [
-            message_row(message) | {"segment_id": None} for message in pair.model.log
+        assert rows == entries
+
+    @rule(which=WHICH, data=st.data())
+    def fork(self, which: int, data: st.DataObject) -> None:
+        pair = self._pair(which)
+        at = data.draw(st.one_of(st.none(), st.integers(0, pair.model.version)))
+        made = self._value("select kata.fork(%s, %s)", pair.context_id, at)
+        child = pair.model.fork(made, pair.model.version if at is None else at)
+        if len(self.pairs) < FORKS + 2:
+            self.pairs.append(Pair(made, child))
+        else:
+            # One that is replaced goes on as an ancestor.
+            self.pairs[2 + which % FORKS] = Pair(made, child)
+
+    @rule(which=WHICH, other=WHICH)
+    def compare(self, which: int, other: int) -> None:
+        a, b = self._pair(which), self._pair(other)
+        shared = a.model.shared_with(b.model)
+        segment_id = a.model.log[shared - 1].segment_id if shared else None
+        row = self._rows("select * from kata.common_ancestor(%s, %s)", a.context_id, b.context_id)[0]
+        assert row == {"segment_id": segment_id, "version": shared}
+        rows = self._rows(
+            "select side, version, created_at from kata.diff(%s, %s)", a.context_id, b.context_id
+        )
+        assert [tuple(row.values()) for row in rows] == [
+            (side, message.version, message.created_at)
+            for side, pair in (("a", a), ("b", b))
+            for message in pair.model.log[shared:]
         ]
 
-    @rule(which=st.booleans(), beyond=st.sampled_from([-1, 1, 10**12]))
-    def ask_for_what_is_not_there(self, which: bool, beyond: int) -> None:
-        pair = self.pairs[which]
+    @rule(which=WHICH, other=WHICH, data=st.data())
+    def merge(self, which: int, other: int, data: st.DataObject) -> None:
+        target, source = self._pair(which), self._pair(other)
+        few = st.sets(st.integers(1, max(1, source.model.version)), max_size=6)
+        versions = data.draw(st.one_of(st.none(), few)) if source.model.log else None
+        ranges = versions and f"{{{','.join(f'[{version},{version}]' for version in versions)}}}"
+        messages = target.model.to_merge(source.model, versions or None)
+        receipts, error = self._attempt(
+            lambda: self._receipts(
+                "select * from kata.merge(%s, %s, %s::int8multirange)",
+                target.context_id,
+                source.context_id,
+                ranges or None,
+            )
+        )
+        if target.model.cannot_merge(source.model, messages):
+            assert error == "KC005"
+        else:
+            assert error is None
+            assert receipts == target.model.merge(source.model, messages, self.now)
+
+    @rule(which=WHICH, name=NAMES, data=st.data())
+    def name_a_version(self, which: int, name: str, data: st.DataObject) -> None:
+        pair = self._pair(which)
+        at = data.draw(st.integers(0, pair.model.version))
+        version, error = self._attempt(
+            lambda: self._value("select kata.checkpoint(%s, %s, %s)", pair.context_id, name, at)
+        )
+        assert (version, error) == ((None, "KC014") if name in pair.model.checkpoints else (at, None))
+        pair.model.checkpoints.setdefault(name, at)
+
+    @rule(which=WHICH, name=NAMES)
+    def drop_a_name(self, which: int, name: str) -> None:
+        pair = self._pair(which)
+        call = "select kata.drop_checkpoint(%s, %s)"
+        error = self._refusal(call, pair.context_id, name)
+        assert error == (None if pair.model.checkpoints.pop(name, None) is not None else "KC014")
+
+    @rule(which=WHICH, data=st.data())
+    def look_back(self, which: int, data: st.DataObject) -> None:
+        pair = self._pair(which)
+        log, names = pair.model.log, pair.model.names()
+        rows = self._rows("select name, version from kata.checkpoints(%s)", pair.context_id)
+        assert {row["name"]: row["version"] for row in rows} == names
+        moments = {message.created_at + n * model.TICK for message in log for n in (-1, 0, 1)}
+        selectors = {moment.isoformat(): pair.model.version_at(moment) for moment in moments}
+        selectors |= names | {f"head~{back}": len(log) - back for back in range(len(log) + 1)}
+        rows = self._rows(
+            """
+            select s.selector, kata.resolve_version(%s, s.selector) as version
+            from unnest(%s::text[]) s(selector)
+            """,
+            pair.context_id,
+            list(selectors),
+        )
+        assert {row["selector"]: row["version"] for row in rows} == selectors
+
+        before = data.draw(st.one_of(st.none(), st.integers(0, len(log) + 2)))
+        rows = self._rows("select * from kata.history(%s, %s, 7)", pair.context_id, before)
+        page = [entry for entry in reversed(log) if before is None or entry.version < before][:7]
+        for row, entry in zip(rows, page, strict=True):
+            assert sorted(row["checkpoints"]) == sorted(n for n in names if names[n] == entry.version)
+            assert row["view_tokens"] == pair.model.usage(entry.version)[3]
+            said = entry if isinstance(entry, Message) else entry.summary
+            assert row["kind"] == ("message" if isinstance(entry, Message) else entry.kind)
+            assert not said or not said.content or row["preview"] == said.content[:100]
+            assert (row["version"], row["created_at"]) == (entry.version, entry.created_at)
+            for column in ("role", "token_count"):
+                assert row[column] == (getattr(said, column) if said else None)
+
+        at, other = (data.draw(st.integers(0, len(log))) for _ in range(2))
+        for visibility in ("effective", "raw"):
+            rows = self._rows("select * from kata.state_at(%s, %s, %s)", pair.context_id, at, visibility)
+            assert without_stubs(rows) == pair.model.rows(visibility, at)
+        rows = self._rows(
+            "select change, version, token_count from kata.diff_versions(%s, %s, %s)",
+            pair.context_id,
+            at,
+            other,
+        )
+        seen, sees = (
+            {row["version"]: row["token_count"] for row in pair.model.rows("effective", version)}
+            for version in (at, other)
+        )
+        changes = {("removed", version, tokens) for version, tokens in seen.items() if version not in sees}
+        changes |= {("added", version, tokens) for version, tokens in sees.items() if version not in seen}
+        changes |= {
+            ("shortened" if sees[version] < seen[version] else "restored", version, sees[version])
+            for version in seen.keys() & sees.keys()
+            if sees[version] != seen[version]
+        }
+        assert {tuple(row.values()) for row in rows} == changes
+        assert len(rows) == len(changes)
+
+    @rule(which=WHICH, data=st.data(), name=st.sampled_from(["pin", "unpin"]))
+    def pin_or_unpin(self, which: int, data: st.DataObject, name: str) -> None:
+        pair = self._pair(which)
+        version = data.draw(self._versions(pair))
+        versions, view = pair.model.group(version), pair.model.view(None)
+        changed, error = self._attempt(
+            lambda: self._value(f"select kata.{name}(%s, %s)", pair.context_id, version)
+        )
+        is_pinned = bool(versions) and min(versions) in view.pinned
+        if not versions:
+            assert error == "KC002"
+        elif is_pinned == (name == "pin") or (name == "pin" and versions & view.deleted):
+            assert error == "KC017"
+        else:
+            assert (changed, error) == (pair.model.change(name, self.now, versions=versions), None)
+
+    @rule(which=WHICH, data=st.data(), length=st.sampled_from([0, 0, 1, 5, 30]))
+    def delete(self, which: int, data: st.DataObject, length: int) -> None:
+        pair = self._pair(which)
+        first = data.draw(self._versions(pair))
+        last = min(first + length, max(first, pair.model.version))
+        call = "select kata.delete_messages(%s, %s, %s)"
+        changed, error = self._attempt(lambda: self._value(call, pair.context_id, first, last))
+        versions = set(range(first, last + 1)).union(*map(pair.model.group, range(first, last + 1)))
+        messages = {message.version for message in pair.model.messages_at(None)}
+        view = pair.model.view(None)
+        if last > pair.model.version:
+            assert error == "KC002"
+        elif pair.model.is_open(versions):
+            assert error == "KC005"
+        elif not (versions & messages) - view.deleted and not versions & view.covers.keys():
+            assert error == "KC017"
+        else:
+            expected = pair.model.change("deletion", self.now, versions=frozenset(versions))
+            assert (changed, error) == (expected, None)
+
+    @rule(which=WHICH, data=st.data(), length=st.sampled_from([0, 5, 100]), keep=st.sampled_from([100, 200]))
+    def elide(self, which: int, data: st.DataObject, length: int, keep: int) -> None:
+        pair = self._pair(which)
+        first = data.draw(self._versions(pair))
+        last = min(first + length, max(first, pair.model.version))
+        changed, error = self._attempt(
+            lambda: self._value("select kata.elide(%s, %s, %s, %s)", pair.context_id, first, last, keep)
+        )
+        versions = pair.model.elidable(range(first, last + 1), keep)
+        if last > pair.model.version:
+            assert error == "KC002"
+        elif not versions:
+            assert error == "KC017"
+        else:
+            assert error is None
+            self._elided(pair, changed, versions, keep)
+
+    def _elided(self, pair: Pair, changed: int | None, versions: Set[int], keep: int) -> None:
+        rows = self._rows(
+            "select version, token_count from kata.state_at(%s, %s) where kind = 'stub'",
+            pair.context_id,
+            changed,
+        )
+        stubs = {row["version"]: row["token_count"] for row in rows if row["version"] in versions}
+        assert stubs.keys() == versions
+        assert all(tokens <= keep for tokens in stubs.values())
+        expected = pair.model.change("elision", self.now, versions=frozenset(versions), stubs=stubs)
+        assert changed == expected
+
+    @rule(which=WHICH, strategy=st.sampled_from(["summarize", "summarize", "digest", "drop", "elide"]))
+    def compact(self, which: int, strategy: str) -> None:
+        pair = self._pair(which)
+        view = pair.model.view(None)
+        # A call that was made this very moment, or later by a clock that went back, is within its grace.
+        self.now = max([self.now, *(entry.created_at for entry in pair.model.log)]) + model.TICK
+        self._set_clock(self.now)
+        if strategy == "elide":
+            covered = pair.model.elidable(range(1, pair.model.version + 1), 2000)
+            covered &= pair.model.coverable(RECENT, set())
+        else:
+            covered = pair.model.coverable(RECENT, {"system"})
+        begun, error = self._attempt(
+            lambda: self._rows(
+                "select * from kata.begin_compaction(%s, %s, force => true)", pair.context_id, strategy
+            )
+        )
+        if not covered:
+            assert error == "KC010"
+            return
+        assert begun is not None, error
+        compaction_id = begun[0]["compaction_id"]
+        source = self._rows("select * from kata.compaction_source(%s)", compaction_id)
+        absorbed = view.covers.keys() if strategy in ("summarize", "digest") else set()
+        assert {row["version"] for row in source} == covered | absorbed
+        rows = [row for row in pair.model.rows("effective", None) if row["version"] in covered | absorbed]
+        assert begun[0]["source_tokens"] == sum(row["token_count"] for row in rows)
+        summary = f"{len(covered)} messages" if strategy in ("summarize", "digest") else None
+        changed, error = self._attempt(
+            lambda: self._value(
+                "select summary_version from kata.commit_compaction(%s, %s, %s)",
+                compaction_id,
+                summary,
+                summary and 5,
+            )
+        )
+        if summary and begun[0]["source_tokens"] <= 5:
+            assert error == "KC012"
+            self._value("select kata.abort_compaction(%s) is null", compaction_id)
+            return
+        assert error is None
+        if strategy == "elide":
+            self._elided(pair, changed, covered, 100)
+            return
+        said = None
+        if summary:
+            row = self._rows("select * from kata.get_message(%s, %s)", pair.context_id, changed)[0]
+            said = Message(**{name: row[name] for name in Message.__dataclass_fields__})
+            assert (said.role, said.content, said.token_count) == ("user", summary, 5)
+        versions = frozenset(covered | absorbed)
+        assert changed == pair.model.change("compaction", self.now, versions=versions, summary=said)
+
+    @rule(which=WHICH, data=st.data())
+    def undo(self, which: int, data: st.DataObject) -> None:
+        pair = self._pair(which)
+        changes = [entry.version for entry in pair.model.log if not isinstance(entry, Message)]
+        version = data.draw(st.sampled_from(changes) if changes else self._versions(pair))
+        changed, error = self._attempt(
+            lambda: self._value("select kata.undo(%s, %s)", pair.context_id, version)
+        )
+        if version not in changes or version in pair.model.undone(None):
+            assert error == "KC017"
+        elif pair.model.blocking(version):
+            assert error == "KC021"
+        else:
+            expected = pair.model.change("undo", self.now, undone_version=version)
+            assert (changed, error) == (expected, None)
+
+    @rule(which=WHICH, beyond=st.sampled_from([-1, 1, 10**12]))
+    def ask_for_what_is_not_there(self, which: int, beyond: int) -> None:
+        pair = self._pair(which)
         at = beyond if beyond < 0 else pair.model.version + beyond
         for call in (
             "usage(%s, %s)",
             "messages(%s, at => %s)",
             "get_message(%s, %s)",
             '"window"(%s, 100, %s)',
+            "fork(%s, %s)",
+            "state_at(%s, %s)",
+            "diff_versions(%s, 0, %s)",
+            "checkpoint(%s, 'beyond', %s)",
         ):
             assert self._refusal(f"select * from kata.{call}", pair.context_id, at) == "KC002"
         for budget, step in ((0, 0), (-1, 0), (None, 0), (5, 5), (5, -1), (5, None)):
@@ -419,6 +691,16 @@ class StoreMachine(RuleBasedStateMachine):
             assert row["open_calls"] == pair.model.calls_in_order()
 
     # Help
+
+    def _pair(self, which: int) -> Pair:
+        return self.pairs[which % len(self.pairs)]
+
+    def _versions(self, pair: Pair) -> st.SearchStrategy[int]:
+        return st.integers(1, pair.model.version + 1)
+
+    def _count(self, message: Message) -> int:
+        """Return the tokens of a message in the other tokenizer."""
+        return self.counts.get((message.segment_id, message.version), min(2 * message.token_count, LARGEST))
 
     def _append_batch(self, pair: Pair, batch: list[Draft], expected: int | None, key: str | None) -> None:
         statement = "select * from kata.append(%s, %s, %s, %s)"
@@ -447,8 +729,8 @@ class StoreMachine(RuleBasedStateMachine):
             assert receipts == pair.model.append(batch, self.now, [r[1] for r in receipts or []], key)
 
     def _expected(self, pair: Pair) -> st.SearchStrategy[int | None]:
-        version = pair.model.version
-        return st.sampled_from([None] * 12 + [version] * 3 + [version - 1, version + 1])
+        version, content = pair.model.version, pair.model.content_version
+        return st.sampled_from([None] * 12 + [version] * 3 + [content, content - 1, version + 1])
 
     def _budgets(self, pair: Pair, at: int | None) -> st.SearchStrategy[int]:
         """Return budgets of which many are exactly what some windows take, or one off."""
@@ -468,9 +750,10 @@ class StoreMachine(RuleBasedStateMachine):
         total = sum(row["token_count"] for row in rows)
         assert all(row["over_budget"] == (total > budget) for row in rows)
         assert all(row["reason"] not in ("recent", "summary") for row in rows if row["over_budget"])
-        groups = {row["group_version"] for row in rows}
-        whole = [message.version for message in pair.model.log[:at] if message.group_version in groups]
-        assert [row["version"] for row in rows] == whole, "a group is split, or the order is wrong"
+        messages = [row for row in rows if row["kind"] != "summary"]
+        groups = {row["group_version"] for row in messages}
+        whole = [m.version for m in pair.model.messages_at(at) if m.group_version in groups]
+        assert [row["version"] for row in messages] == whole, "a group is split, or the order is wrong"
 
     def _set_clock(self, now: datetime) -> None:
         self.connection.execute("select set_config('kata.clock', %s, true)", [now.isoformat()])

@@ -84,8 +84,8 @@ select results_eq(
 select kata.append_message(:'whole', 'tool', 'ok', tool_call_id => 'call_1', tool_name => 'read_file', name => 'tool name', provider => '{"is_error": false}');
 select results_eq(
   format('select role, content, tool_call_id, tool_name, name, provider, pinned, tool_calls, parts, metadata, model from kata.get_message(%L, 2)', :'whole'),
-  $$values ('tool', 'ok', 'call_1', 'read_file', 'tool name', '{"is_error": false}'::jsonb, false, null::jsonb, null::jsonb, null::jsonb, null::text)$$,
-  'what a message does not have is null, and pinned is false');
+  $$values ('tool', 'ok', 'call_1', 'read_file', 'tool name', '{"is_error": false}'::jsonb, true, null::jsonb, null::jsonb, null::jsonb, null::text)$$,
+  'what a message does not have is null, and it is pinned with its group');
 select fixture.context('nulls') as nulls \gset
 select kata.append(:'nulls', $$[{"role": "user", "content": "x", "token_count": null, "token_source": null, "tool_call_id": null, "tool_name": null, "tool_calls": null, "model": null,
   "metadata": null, "pinned": null, "name": null, "parts": null, "provider": null}]$$);

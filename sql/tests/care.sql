@@ -64,7 +64,7 @@ set local kata.tenant = 'statistics';
 select fixture.talk('s1', 'user 1, user 1, user 1'), kata.archive_context(fixture.id('s3')), kata.delete_context(fixture.id('s4'));
 select fixture.fork('s1', 2, 's1 fork');
 select fixture.talk('s1 fork', 'user 1');
-select is((kata.stats() -> 'statistics') - 'updated_at', '{"contexts": 5, "live": 3, "archived": 1, "deleted": 1, "forks": 1, "entries": 4}', 'statistics count contexts by state, forks, and what each wrote itself');
+select is((kata.stats() -> 'statistics') - 'updated_at', '{"contexts": 5, "live": 3, "archived": 1, "deleted": 1, "purged": 0, "forks": 1, "entries": 4}', 'statistics count contexts by state, forks, and what each wrote itself');
 select is((kata.stats() #>> '{statistics,updated_at}')::timestamptz, '2030-01-01 00:00:00.000001+00', 'statistics know the last change');
 set local kata.tenant = 'nobody';
 select is(kata.stats(), '{}', 'a tenant without contexts has no statistics');

@@ -13,6 +13,7 @@ begin
         count(*) filter (where c.deleted_at is null and c.archived_at is null) as live,
         count(*) filter (where c.deleted_at is null and c.archived_at is not null) as archived,
         count(*) filter (where c.deleted_at is not null) as deleted,
+        count(*) filter (where c.purged_at is not null) as purged,
         count(*) filter (where c.parent_id is not null) as forks,
         sum(h.version - coalesce(c.fork_version, 0)) as entries,
         max(greatest(c.updated_at, h.last_at)) as updated_at
@@ -26,6 +27,6 @@ $$;
 comment on function kata.stats() is
 'Counts of the caller''s tenant, under kata.tenant ''*'' of every tenant.
 
-Returns an object, a key a tenant: contexts, live, archived, deleted, forks (contexts each), entries (log entries that its contexts wrote
-themselves), updated_at (last append or change).
+Returns an object, a key a tenant: contexts, live, archived, deleted, purged (of the deleted), forks (contexts each), entries (log entries
+that its contexts wrote themselves, purged ones too), updated_at (last append or change).
 Cost: O(contexts).';

@@ -10,13 +10,12 @@ create or replace function kata.create_context(
 ) returns uuid
 language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
 as $$
--- The arbiter of ON CONFLICT names columns, and cannot qualify them.
-#variable_conflict use_column
 declare
   v_tenant text := kata_data.current_tenant();
   v_policy jsonb := jsonb_strip_nulls(kata_data.policy_preset(preset) || kata_data.check_policy(policy));
   v_context_id uuid := kata_data.new_context_id(floor(random() * 4096)::integer);
   v_now timestamptz := kata_data.clock();
+  v_context kata_data.context;
   v_known jsonb;
 begin
   if v_tenant = '*' then
@@ -46,19 +45,22 @@ begin
     end if;
   end if;
 
-  insert into kata_data.context (context_id, tenant, name, family_id, tokenizer, policy, metadata, created_at, updated_at)
-  values (v_context_id, v_tenant, create_context.name, v_context_id, create_context.tokenizer, v_policy, create_context.metadata, v_now, v_now)
-  on conflict (tenant, name) where deleted_at is null and name is not null do nothing;
-  if not found then
-    raise exception using
-      errcode = 'KC007',
-      message = format('context name "%s" is taken', name),
-      detail = format('A live context of tenant "%s" has it.', v_tenant),
-      hint = 'Choose another name, or find that context with kata.find_context.';
-  end if;
-  insert into kata_data.head (context_id, tenant, tokenizer, is_strict, notifies, last_digest)
+  v_context.context_id := v_context_id;
+  v_context.tenant := v_tenant;
+  v_context.name := name;
+  v_context.family_id := v_context_id;
+  v_context.depth := 0;
+  v_context.tokenizer := tokenizer;
+  v_context.policy := v_policy;
+  v_context.metadata := metadata;
+  v_context.created_at := v_now;
+  v_context.updated_at := v_now;
+  perform kata_data.insert_context(v_context);
+  insert into kata_data.head (context_id, tenant, tokenizer, due_tokens, due_messages, is_strict, notifies, last_digest)
   values (
-    v_context_id, v_tenant, create_context.tokenizer, coalesce((v_policy -> 'strict')::boolean, true), coalesce((v_policy -> 'notify')::boolean, false),
+    v_context_id, v_tenant, tokenizer, kata_data.threshold_tokens(v_policy),
+    case when kata_data.policy_value(v_policy, 'enabled')::boolean then (v_policy -> 'every_messages')::bigint end,
+    coalesce((v_policy -> 'strict')::boolean, true), coalesce((v_policy -> 'notify')::boolean, false),
     kata_data.first_digest(v_context_id));
   insert into kata_data.lineage (context_id, first_version, segment_id)
   values (v_context_id, 1, v_context_id);

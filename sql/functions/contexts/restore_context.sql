@@ -4,7 +4,7 @@ create or replace function kata.restore_context(context_id uuid) returns void
 language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
 as $$
 begin
-  perform kata_data.lock_context(context_id, 'any');
+  perform kata_data.lock_context(context_id, 'restore');
   perform kata_data.set_state(context_id, deleted => false);
 end
 $$;
@@ -13,4 +13,4 @@ comment on function kata.restore_context(uuid) is
 
 context_id: the context.
 
-Errors: KC001, KC007 its name was taken meanwhile. Locks: the head of the context. Cost: O(1).';
+Errors: KC001, KC006 purged, KC007 its name was taken meanwhile. Locks: the head of the context. Cost: O(1).';

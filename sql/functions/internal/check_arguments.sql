@@ -52,3 +52,19 @@ begin
 end
 $$;
 comment on function kata_data.check_metadata(jsonb) is 'Refuses metadata of a context that is no object or over 64 kB. KC017.';
+
+create or replace function kata_data.check_visibility(visibility text) returns void
+language plpgsql immutable
+as $$
+begin
+  if visibility in ('effective', 'raw', 'all') then
+    return;
+  end if;
+  raise exception using
+    errcode = 'KC017',
+    message = format('visibility "%s" is unknown', coalesce(visibility, 'null')),
+    detail = 'It says which messages are listed.',
+    hint = 'Pass effective, raw or all.';
+end
+$$;
+comment on function kata_data.check_visibility(text) is 'Refuses a visibility that is not effective, raw or all. KC017.';

@@ -5,7 +5,7 @@ create or replace function kata_data.clock() returns timestamptz
 language sql volatile
 as $$
   select case
-    when coalesce(current_setting('kata.clock', true), '') = '' then clock_timestamp()
+    when current_setting('kata.clock', true) is null then clock_timestamp()
     else kata_data.clock_setting()
   end
 $$;
@@ -15,10 +15,17 @@ create or replace function kata_data.clock_setting() returns timestamptz
 language sql volatile
 as $$
   select case
-    when r.rolsuper then current_setting('kata.clock')::timestamptz
+    when r.rolsuper and current_setting('kata.clock') <> '' then current_setting('kata.clock')::timestamptz
     else clock_timestamp()
   end
   from pg_catalog.pg_roles r
   where r.rolname = session_user
 $$;
-comment on function kata_data.clock_setting() is 'kata.clock if the session is a superuser''s, else the time.';
+comment on function kata_data.clock_setting() is 'kata.clock if it is set and the session is a superuser''s, else the time.';
+
+create or replace function kata_data.batch_time(last_at timestamptz) returns timestamptz
+language sql volatile
+as $$
+  select greatest(kata_data.clock(), last_at + interval '1 microsecond')
+$$;
+comment on function kata_data.batch_time(timestamptz) is 'created_at of a batch: the time, but later than last_at, the batch before. To be asked under the lock.';

@@ -12,13 +12,14 @@ create or replace function kata_data.current_tenant() returns text
 language plpgsql stable
 as $$
 declare
-  v_role name := kata_data.calling_role();
-  v_setting text := nullif(current_setting('kata.tenant', true), '');
+  v_role name;
 begin
-  if pg_has_role(v_role, 'kata_service', 'member') then
-    return coalesce(v_setting, 'default');
+  -- The way of most calls, in two expressions: each costs a microsecond.
+  if pg_has_role(kata_data.calling_role(), 'kata_service', 'member') then
+    return coalesce(nullif(current_setting('kata.tenant', true), ''), 'default');
   end if;
-  if v_setting = '*' and pg_has_role(v_role, 'kata_admin', 'member') then
+  v_role := kata_data.calling_role();
+  if current_setting('kata.tenant', true) = '*' and pg_has_role(v_role, 'kata_admin', 'member') then
     return '*';
   end if;
   return coalesce((select t.tenant from kata_data.tenant_role t where t.role_name = v_role), v_role);

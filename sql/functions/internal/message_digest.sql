@@ -1,7 +1,7 @@
 -- The chain of digests. First fields that cannot hold the separator, then the rest as one JSON array, which ends where its
 -- bracket closes, then the content: no two messages frame to the same bytes, no setting of the session changes them, and any
--- language with SHA-256 can rebuild them. One call of concat, because every function of an expression costs anew in every
--- transaction.
+-- language with SHA-256 can rebuild them. One call of format, because every function of an expression costs anew in every
+-- transaction; %s of null is nothing.
 
 create or replace function kata_data.message_digest(
   previous bytea, segment_id uuid, version bigint, created_at timestamptz, role text, content text, token_count integer,
@@ -9,9 +9,9 @@ create or replace function kata_data.message_digest(
 ) returns bytea
 language sql stable
 as $$
-  select sha256(previous || convert_to(concat(
-    segment_id, '|', version, '|', extract(epoch from created_at), '|', role, '|', token_count, '|', token_source, '|', group_version, '|',
-    pinned, '|', content is null, '|', rest, '|', content), 'UTF8'))
+  select sha256(previous || convert_to(format('%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s',
+    segment_id, version, extract(epoch from created_at), role, token_count, token_source, group_version, pinned, content is null, rest,
+    content), 'UTF8'))
 $$;
 comment on function kata_data.message_digest(bytea, uuid, bigint, timestamptz, text, text, integer, text, bigint, boolean, jsonb) is
 'SHA-256 over the previous entry''s digest and the framed identity and content of a message.';

@@ -63,6 +63,14 @@ end
 $$;
 comment on function kata_data.message_problem(kata_data.message) is 'What is wrong with the values of a message, as a sentence; null if nothing is.';
 
+create or replace function kata_data.is_plain(role text, content text, token_count integer) returns boolean
+language sql immutable
+as $$
+  select role in ('user', 'assistant', 'system', 'developer') and octet_length(content) <= 16777216 and (token_count is null or token_count >= 0)
+$$;
+comment on function kata_data.is_plain(text, text, integer) is
+'Whether a message with nothing but text has no message_problem: what most messages are needs no closer look. Null where it has no text.';
+
 create or replace function kata_data.has_elements(value jsonb) returns boolean
 language sql immutable
 as $$

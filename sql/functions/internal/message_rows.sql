@@ -1,7 +1,17 @@
--- A page of messages as get_message and messages show them: the ranges are walked in order, each piece by its index, until the
--- page is full.
+-- Messages as get_message, messages and state_at show them. A page is found by its versions: the edge of what is to be listed holds
+-- as many versions as rows are wanted, and few of them are view changes, which have no row; what is missing is fetched from the
+-- next edge. So the cost follows the rows, wherever the page lies.
 
-create or replace function kata_data.message_rows(context_id uuid, low bigint, high bigint, max_rows integer, descending boolean)
+create or replace function kata_data.message_rows(
+  context_id uuid,
+  view kata_data.view_change,
+  at bigint,
+  visibility text,
+  max_rows bigint default 9223372036854775807,
+  after bigint default null,
+  descending boolean default false,
+  within int8multirange default null
+)
 returns table (
   version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text,
   tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint,
@@ -10,24 +20,145 @@ returns table (
 language plpgsql stable rows 100
 as $$
 declare
-  v_low bigint := low;
-  v_high bigint := high;
+  v_pinned bigint[] := kata_data.pinned_groups_at(context_id, view, at);
+  v_is_view boolean := visibility = 'effective';
+  v_elisions bigint[] := case when v_is_view then view.elisions else '{}' end;
+  v_messages int8multirange := case visibility
+    when 'effective' then kata_data.visible_at(view, at)
+    when 'raw' then int8multirange(int8range(1, at + 1)) - view.deleted
+    else int8multirange(int8range(1, at + 1))
+  end;
+  -- Where the summaries read: in the view at the lowest version that they stand for, else at their own.
+  v_summaries bigint[] := case visibility when 'effective' then view.replacements else '{}' end;
+  v_positions bigint[] := kata_data.summary_positions(view);
+  v_scope int8multirange := v_messages;
+  v_edge int8multirange;
+  v_left bigint := max_rows;
+  v_rows bigint;
 begin
-  -- Every version of a path is one entry, so a page is a range of versions.
-  if descending then
-    v_low := greatest(low, high - max_rows + 1);
-  else
-    v_high := least(high, low + max_rows - 1);
+  if within is not null then
+    v_messages := v_messages * within;
+    v_scope := v_messages;
+    select
+      coalesce(array_agg(p.version order by p.version), '{}'), coalesce(array_agg(p.place order by p.version), '{}')
+    into v_summaries, v_positions
+    from unnest(v_summaries, v_positions) p(version, place)
+    where within @> p.version;
   end if;
-  if v_low > v_high then
-    return;
+  if v_is_view then
+    v_scope := v_scope + coalesce((select range_agg(int8range(p.place, p.place + 1)) from unnest(v_positions) p(place)), '{}');
   end if;
-  return query
-  select m.version, m.version, m.role, m.content, m.token_count, m.token_source, m.tool_call_id,
-    m.tool_name, m.tool_calls, m.model, m.metadata, m.pinned, 'message', null::bigint,
-    m.group_version, m.segment_id, m.created_at, m.name, m.parts, m.provider
-  from kata_data.path_messages(message_rows.context_id, int8multirange(int8range(v_low, v_high, '[]'))) m
-  order by case when descending then -m.version else m.version end;
+  if after is not null then
+    v_scope := v_scope * case when descending then int8multirange(int8range(null, after)) else int8multirange(int8range(least(after, at) + 1, null)) end;
+  end if;
+  while v_left > 0 and not isempty(v_scope) loop
+    v_edge := kata_data.edge(v_scope, v_left, descending);
+    return query
+    select r.version, r."position", r.role, r.content, r.token_count, r.token_source, r.tool_call_id, r.tool_name, r.tool_calls, r.model,
+      r.metadata, r.pinned, r.kind, c.version, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider
+    from (
+      select m.version, m.version as "position", m.role, coalesce(s.content, m.content) as content, coalesce(s.token_count, m.token_count) as token_count,
+        case when s.token_count is null then m.token_source else 'estimate' end as token_source, m.tool_call_id, m.tool_name, m.tool_calls, m.model,
+        m.metadata, m.group_version = any (v_pinned) as pinned, case when s.token_count is null then 'message' else 'stub' end as kind,
+        m.group_version, m.segment_id, m.created_at, m.name, case when s.token_count is null then m.parts end as parts, m.provider
+      from kata_data.path_messages(message_rows.context_id, v_edge * v_messages) m
+      left join lateral kata_data.stub_of(m.segment_id, m.group_version, m.version, v_elisions) s on true
+      union all
+      select y.version, p.place, y.role, y.content, y.token_count, y.token_source, null, null, null, null,
+        y.metadata, false, 'summary', y.version, y.segment_id, y.created_at, null, null, null
+      from unnest(v_summaries, v_positions) p(version, place)
+      cross join lateral kata_data.path_summaries(message_rows.context_id, int8multirange(int8range(p.version, p.version, '[]'))) y
+      where v_edge @> p.place
+      union all
+      select y.version, coalesce(p.place, lower(y.covered)), y.role, y.content, y.token_count, y.token_source, null, null, null, null,
+        y.metadata, false, 'summary', y.version, y.segment_id, y.created_at, null, null, null
+      from kata_data.path_summaries(message_rows.context_id, case when visibility = 'all' then v_edge else '{}' end) y
+      left join unnest(view.replacements, v_positions) p(version, place) on p.version = y.version
+    ) r
+    left join lateral (
+      select c.version
+      from unnest(view.replacements, view.covers) c(version, covers)
+      where not v_is_view
+        and c.covers @> r.version
+    ) c on true
+    order by
+      case when descending then -1 else 1 end * case when v_is_view then r."position" else r.version end;
+    get diagnostics v_rows = row_count;
+    v_left := v_left - v_rows;
+    v_scope := v_scope - v_edge;
+  end loop;
 end
 $$;
-comment on function kata_data.message_rows(uuid, bigint, bigint, integer, boolean) is 'At most max_rows messages of the versions low to high, from the low end or, descending, from the high one.';
+comment on function kata_data.message_rows(uuid, kata_data.view_change, bigint, text, bigint, bigint, boolean, int8multirange) is
+'At most max_rows messages as of a version, view being what view_at has for it. visibility: effective (the view, by position), raw (all but the deleted
+ones, by version), all (summaries, too, by version). after: the last position or version that is not wanted any more. within: only messages and summaries of these versions. Cost: O(log n + rows + fork depth +
+pieces of the view).';
+
+create or replace function kata_data.summary_positions(view kata_data.view_change) returns bigint[]
+language plpgsql immutable
+as $$
+begin
+  if view.replacements = '{}' then
+    return '{}';
+  end if;
+  return array(
+    select coalesce(lower(r.covers), r.version)
+    from unnest(view.replacements, view.covers) with ordinality r(version, covers, ordinality)
+    order by r.ordinality);
+end
+$$;
+comment on function kata_data.summary_positions(kata_data.view_change) is
+'Where the replacements of a view read: each at the lowest version that it stands for. What they stand for is neither visible nor shared, so no two
+rows of a view have one position.';
+
+create or replace function kata_data.path_summaries(context_id uuid, versions int8multirange) returns setof kata_data.summary
+language sql stable rows 1
+as $$
+  select y.*
+  from unnest(versions) r(range)
+  cross join lateral (
+    select s.segment_id, s.first_version, s.last_version
+    from kata_data.segments(path_summaries.context_id, lower(r.range), upper(r.range) - 1) s
+    offset 0
+  ) s
+  cross join lateral (
+    select y.*
+    from kata_data.summary y
+    where y.segment_id = s.segment_id
+      and y.version between s.first_version and s.last_version
+    offset 0
+  ) y
+$$;
+comment on function kata_data.path_summaries(uuid, int8multirange) is 'The summaries of a context''s path that took some versions, in the view or not, in no order.';
+
+create or replace function kata_data.edge(versions int8multirange, size bigint, newest boolean) returns int8multirange
+language plpgsql immutable
+as $$
+declare
+  v_whole int8range := range_merge(versions);
+begin
+  -- Mostly one range, or a part of the outermost one.
+  if isempty(versions) or upper(v_whole) - lower(v_whole) <= size then
+    return versions;
+  end if;
+  v_whole := case
+    when newest then int8range(upper(v_whole) - size, upper(v_whole))
+    else int8range(lower(v_whole), lower(v_whole) + size)
+  end;
+  if versions @> v_whole then
+    return int8multirange(v_whole);
+  end if;
+  return (
+    select range_agg(case
+      when p.through <= size then p.piece
+      when newest then int8range(lower(p.piece) + p.through - size, upper(p.piece))
+      else int8range(lower(p.piece), upper(p.piece) - (p.through - size))
+    end)
+    from (
+      select r.piece, sum(upper(r.piece) - lower(r.piece)) over (order by case when newest then -1 else 1 end * lower(r.piece))::bigint as through
+      from unnest(versions) r(piece)
+    ) p
+    where p.through - (upper(p.piece) - lower(p.piece)) < size);
+end
+$$;
+comment on function kata_data.edge(int8multirange, bigint, boolean) is 'The lowest, or newest, so many of some versions, which are bounded. Cost: O(1) where they are one range, else O(pieces).';

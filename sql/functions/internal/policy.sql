@@ -25,6 +25,15 @@ as $$
 $$;
 comment on function kata_data.policy_fields() is 'The fields of a policy: type, default and range or choices.';
 
+create or replace function kata_data.policy_value(policy jsonb, field text) returns jsonb
+language plpgsql immutable
+as $$
+begin
+  return coalesce(policy -> field, (select f.fallback from kata_data.policy_fields() f where f.name = field));
+end
+$$;
+comment on function kata_data.policy_value(jsonb, text) is 'The value of a field of a stored policy, or else its default.';
+
 create or replace function kata_data.check_policy(policy jsonb) returns jsonb
 language plpgsql stable
 as $$

@@ -40,7 +40,7 @@ language plpgsql stable
 as $$
 begin
   return (
-    select range_agg(int8range(x.version, x.version + 1))
+    select coalesce(range_agg(int8range(x.version, x.version + 1)), '{}')
     from (
       select g.version from unnest(groups) g(version)
       union all

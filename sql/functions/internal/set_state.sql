@@ -17,6 +17,7 @@ begin
   from kata_data.context c
   where h.context_id = set_state.context_id
     and c.context_id = set_state.context_id;
+  perform kata_data.set_due(context_id);
 exception
   when unique_violation then
     raise exception using

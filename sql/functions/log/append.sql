@@ -10,7 +10,7 @@ language plpgsql volatile security definer set search_path = '' set enable_seqsc
 as $$
 declare
   v_problem record;
-  v_batch record;
+  v_first_version bigint;
 begin
   if jsonb_typeof(messages) is distinct from 'array' or jsonb_array_length(messages) > 10000 then
     raise exception using
@@ -38,7 +38,7 @@ begin
     perform kata_data.open_context(context_id, access => 'write');
     return;
   end if;
-  v_batch := kata_data.append_batch(
+  v_first_version := kata_data.append_batch(
     context_id,
     array(
       select jsonb_populate_record(null::kata_data.message, d.draft)
@@ -50,7 +50,7 @@ begin
   select m.version, m.token_count, m.created_at
   from kata_data.message m
   where m.segment_id = append.context_id
-    and m.version between v_batch.first_version and v_batch.last_version
+    and m.version between v_first_version and v_first_version + jsonb_array_length(messages) - 1
   order by m.version;
 end
 $$;

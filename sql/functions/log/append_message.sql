@@ -1,4 +1,8 @@
--- Appends one message and returns its version: a batch of one, so that there is one write path. See kata_data.append_batch.
+-- Appends one message and returns its version: a batch of one, see kata_data.append_batch.
+--
+-- What most messages are, text with its token count, is written here, by the same rules and in the same order: lock, time, digest,
+-- head, log. It opens and closes no group, so nothing else of the head moves. That saves a third of the CPU time of a call, most of
+-- it expressions: Postgres prepares each anew in every transaction. Whatever this way does not know falls through to the batch.
 
 create or replace function kata.append_message(
   context_id uuid,
@@ -20,15 +24,66 @@ create or replace function kata.append_message(
 ) returns bigint
 language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
 as $$
+declare
+  v_version bigint;
+  v_tokens_through bigint;
+  v_created_at timestamptz;
+  v_digest bytea;
+  v_oldest_open_group bigint;
+  v_place tid;
+  v_rest jsonb;
 begin
-  -- The columns of a draft that a caller gives, in the order of the table.
-  return (kata_data.append_batch(
-    context_id,
-    array[row(
-      null, null, null, null, null, null, null, token_count, pinned, role, token_source, null, content, name, tool_call_id, tool_name,
-      model, nullif(tool_calls, 'null'), nullif(parts, 'null'), nullif(provider, 'null'), nullif(metadata, 'null'))::kata_data.message],
-    expected_version,
-    idempotency_key)).first_version;
+  if kata_data.is_plain(role, content, token_count) and token_count is not null and token_source is null
+    and tool_call_id is null and tool_calls is null and parts is null and provider is null and metadata is null
+    and expected_version is null and idempotency_key is null then
+    select h.version + 1, h.raw_tokens + append_message.token_count, h.last_at, h.last_digest, h.oldest_open_group, h.ctid
+    into v_version, v_tokens_through, v_created_at, v_digest, v_oldest_open_group, v_place
+    from kata_data.head h
+    where h.context_id = append_message.context_id
+      and h.tenant = kata_data.current_tenant()
+      and not h.closed
+      and not h.notifies
+      and (h.due_at is not null
+        or (h.view_tokens + append_message.token_count >= h.due_tokens or h.message_count + 1 >= h.due_messages) is not true)
+    for no key update;
+  end if;
+  if v_version is null then
+    -- The columns of a draft that a caller gives, in the order of the table.
+    return kata_data.append_batch(
+      context_id,
+      array[row(
+        null, null, null, null, null, null, null, token_count, pinned, role, token_source, null, content, name, tool_call_id,
+        tool_name, model, nullif(tool_calls, 'null'), nullif(parts, 'null'), nullif(provider, 'null'),
+        nullif(metadata, 'null'))::kata_data.message],
+      expected_version,
+      idempotency_key);
+  end if;
+
+  v_created_at := kata_data.batch_time(v_created_at);
+  if coalesce(name, tool_name, model) is not null then
+    v_rest := kata_data.digest_rest(name, null, tool_name, model, null, null, null, null);
+  end if;
+  v_digest := kata_data.message_digest(
+    v_digest, context_id, v_version, v_created_at, role, content, token_count, 'given', v_version, coalesce(pinned, false), v_rest);
+  -- The row is locked: its place holds.
+  update kata_data.head h
+  set version = v_version,
+      message_count = h.message_count + 1,
+      raw_tokens = v_tokens_through,
+      view_tokens = h.view_tokens + append_message.token_count,
+      content_version = v_version,
+      preamble_end = coalesce(h.preamble_end, kata_data.preamble_end_after(h.version, append_message.role)),
+      last_at = v_created_at,
+      last_digest = v_digest
+  where h.ctid = v_place;
+  insert into kata_data.message (
+    segment_id, version, tokens_through, group_version, created_at, oldest_open_group, token_count, pinned, role, token_source,
+    digest, content, name, tool_name, model)
+  values (
+    append_message.context_id, v_version, v_tokens_through, v_version, v_created_at, v_oldest_open_group,
+    append_message.token_count, coalesce(append_message.pinned, false), append_message.role, 'given', v_digest,
+    append_message.content, append_message.name, append_message.tool_name, append_message.model);
+  return v_version;
 end
 $$;
 comment on function kata.append_message(uuid, text, text, integer, text, text, jsonb, text, jsonb, boolean, bigint, text, text, jsonb, jsonb, text) is

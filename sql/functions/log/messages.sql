@@ -17,25 +17,18 @@ language plpgsql stable security definer set search_path = '' set plan_cache_mod
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_at bigint := (kata_data.open_context(context_id, at)).at;
-  v_descending boolean := coalesce(descending, false);
+  v_context record := kata_data.open_context(context_id, at);
+  v_view kata_data.view_change := kata_data.no_view();
 begin
   perform kata_data.check_max_rows(max_rows);
-  if coalesce(visibility, '') not in ('effective', 'raw', 'all') then
-    raise exception using
-      errcode = 'KC017',
-      message = format('visibility "%s" is unknown', coalesce(visibility, 'null')),
-      detail = 'It says which messages are listed.',
-      hint = 'Pass effective, raw or all.';
+  perform kata_data.check_visibility(visibility);
+  if v_context.view_version is not null then
+    v_view := kata_data.view_at(context_id, v_context.at);
   end if;
   return query
-  select r.*
-  from kata_data.message_rows(
-    messages.context_id,
-    case when v_descending then 1 else least(greatest(coalesce(after, 0), 0), v_at) + 1 end,
-    case when v_descending then least(greatest(coalesce(after, v_at + 1), 1) - 1, v_at) else v_at end,
-    max_rows,
-    v_descending) r;
+  select r.version, r."position", r.role, r.content, r.token_count, r.token_source, r.tool_call_id, r.tool_name, r.tool_calls, r.model, r.metadata,
+    r.pinned, r.kind, r.compacted_into, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider
+  from kata_data.message_rows(messages.context_id, v_view, v_context.at, visibility, max_rows, after, coalesce(descending, false)) r;
 end
 $$;
 comment on function kata.messages(uuid, bigint, integer, boolean, text, bigint) is

@@ -9,8 +9,8 @@ declare
   v_at bigint := (kata_data.open_context(context_id, at)).at;
 begin
   return query
-  select v_at, v_at, coalesce(max(m.tokens_through), 0), coalesce(max(m.tokens_through), 0)
-  from kata_data.path_messages(usage.context_id, int8multirange(int8range(v_at, v_at, '[]'))) m;
+  select v_at, t.message_count, t.raw_tokens, t.view_tokens
+  from kata_data.totals_at(usage.context_id, v_at) t;
 end
 $$;
 comment on function kata.usage(uuid, bigint) is

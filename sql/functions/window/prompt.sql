@@ -26,8 +26,8 @@ begin
   with message as materialized (
     select w.version, w.role, w.content, w.name, w.tool_call_id, w.tool_calls, w.parts, w.provider, w.group_version, w.running_tokens, w.over_budget,
       w.reason = 'preamble' as in_preamble,
-      w.group_version = first_value(w.group_version) over (order by w.version desc) as in_newest_group,
-      case w.kind when 'message' then w.group_version else w."position" end as group_position
+      w.group_version = first_value(w.group_version) over (order by w.kind = 'summary', w.version desc) as in_newest_group,
+      case w.kind when 'summary' then w."position" else w.group_version end as group_position
     from kata."window"(prompt.context_id, prompt.budget, prompt.at, prompt.stable_step, prompt.tokenizer) w
   ),
   open_call as (

@@ -19,6 +19,7 @@ declare
   v_context record := kata_data.open_context(context_id, at);
   v_tokenizer text := nullif(tokenizer, v_context.tokenizer);
   v_factor double precision := case when v_tokenizer is not null then kata_data.tokens_factor(v_context.tokenizer, v_tokenizer) end;
+  v_view kata_data.view_change := kata_data.no_view();
   v_window record;
 begin
   if budget is null or budget <= 0 then
@@ -38,24 +39,38 @@ begin
   if v_context.at = 0 then
     return;
   end if;
-  v_window := kata_data.select_window(context_id, v_context.preamble_end, budget, v_context.at, stable_step, v_tokenizer, v_factor,
+  if v_context.view_version is not null then
+    v_view := kata_data.view_at(context_id, v_context.at);
+  end if;
+  v_window := kata_data.select_window(context_id, v_context.preamble_end, budget, v_context.at, v_view, stable_step, v_tokenizer, v_factor,
     v_context.raw_tokens / greatest(v_context.message_count, 1));
   return query
-  select (row_number() over w)::integer, m.version, m.version, m.role, m.content, m.shown_tokens, sum(m.shown_tokens) over w,
+  select (row_number() over w)::integer, m.version, m."position", m.role, m.content, m.token_count, sum(m.token_count) over w,
     case
+      when m.kind = 'summary' then 'summary'
       when m.version <= v_window.preamble_end then 'preamble'
       when m.group_version = any (v_window.pinned_groups) then 'pinned'
       when m.group_version = v_window.newest_group then 'newest'
       else 'recent'
     end,
-    v_window.over_budget, m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at, 'message',
-    m.name, m.parts, m.provider, m.group_version
+    v_window.over_budget, m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at, m.kind, m.name, m.parts, m.provider, m.group_version
   from (
-    select m.*, kata_data.tokens_in(m, v_tokenizer, v_factor) as shown_tokens
+    select m.version, m.version as "position", m.role, coalesce(s.content, m.content) as content,
+      kata_data.tokens_in(m, s.token_count, v_tokenizer, v_factor) as token_count, m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata,
+      m.created_at, case when s.token_count is null then 'message' else 'stub' end as kind, m.name,
+      case when s.token_count is null then m.parts end as parts, m.provider, m.group_version
     from kata_data.path_messages($1, v_window.versions) m
+    left join lateral kata_data.stub_of(m.segment_id, m.group_version, m.version, v_view.elisions) s on true
+    union all
+    select y.version, p.place, y.role, y.content,
+      kata_data.converted_tokens(y.segment_id, y.version, y.token_count, v_tokenizer, v_factor), null, null, null, null, y.metadata,
+      y.created_at, 'summary', null, null, null, y.version
+    from unnest(v_view.replacements, kata_data.summary_positions(v_view)) p(version, place)
+    cross join lateral kata_data.path_summaries($1, int8multirange(int8range(p.version, p.version, '[]'))) y
+    where p.version = any (v_window.summaries)
   ) m
-  window w as (order by m.version)
-  order by m.version;
+  window w as (order by m."position")
+  order by m."position";
 end
 $$;
 comment on function kata."window"(uuid, integer, bigint, integer, text) is
@@ -70,9 +85,10 @@ tokenizer: count in this one instead of the context''s: stored counts where ther
 
 The newest group (an assistant message with tool calls and their results; any other message alone), the preamble (system and developer
 messages before the first of another role) and the pins always come; if they alone exceed the budget they are all that comes, every
-row over_budget. Then whole groups, newest first, until one does not fit.
+row over_budget. Then summaries, newest first, those that fit, each at the place of what it stands for. Then whole groups, newest first,
+until one does not fit. A message that is shortened comes as its stub.
 
 Returns: ordinal from 1, version, position, role, content, token_count, running_tokens, reason (newest, preamble, pinned, summary,
-recalled, recent), over_budget, tool_call_id, tool_name, tool_calls, model, metadata, created_at, kind, name, parts, provider,
-group_version (the message whose call it answers, else itself).
-Errors: KC001, KC002, KC006, KC017. Cost: O(log n + rows + pins + fork depth), whatever the length of the log and `at`.';
+recalled, recent), over_budget, tool_call_id, tool_name, tool_calls, model, metadata, created_at, kind (message, summary, stub), name,
+parts, provider, group_version (the message whose call it answers, else itself).
+Errors: KC001, KC002, KC006, KC017. Cost: O(log n + rows + pieces of the view + fork depth), whatever the length of the log and `at`.';

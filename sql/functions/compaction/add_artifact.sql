@@ -1,0 +1,41 @@
+-- What the parser cannot know, a caller adds: a ticket in another system, a decision, a file that a tool has touched behind its
+-- arguments. Kept apart from what is parsed, so that neither waits for the other. Locks the row that it writes.
+
+create or replace function kata.add_artifact(
+  context_id uuid,
+  kind text,
+  ref text,
+  detail jsonb default null,
+  version bigint default null
+) returns void
+language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+as $$
+declare
+  v_version bigint := (kata_data.open_context(context_id, version, 'write')).at;
+  v_detail jsonb := nullif(detail, 'null');
+begin
+  if coalesce(length(kind) not between 1 and 64 or ref = '' or octet_length(ref) > 2000, true)
+    or jsonb_typeof(v_detail) <> 'object'
+    or octet_length(v_detail::text) > 65536 then
+    raise exception using
+      errcode = 'KC017',
+      message = 'artifact is out of range',
+      detail = format('Its kind has %s characters, its ref %s bytes, and its detail is %s of %s bytes.',
+        coalesce(length(kind), 0), coalesce(octet_length(ref), 0), coalesce(jsonb_typeof(v_detail), 'null'), coalesce(octet_length(v_detail::text), 0)),
+      hint = 'Pass a kind of 1 to 64 characters, a ref of 1 to 2,000 bytes, and as detail an object of at most 64 kB, or null.';
+  end if;
+  insert into kata_data.added_artifact as a (segment_id, kind, ref, version, detail)
+  values (add_artifact.context_id, add_artifact.kind, add_artifact.ref, v_version, v_detail)
+  on conflict on constraint added_artifact_pkey do update
+  set detail = coalesce(a.detail || excluded.detail, excluded.detail, a.detail);
+end
+$$;
+comment on function kata.add_artifact(uuid, text, text, jsonb, bigint) is
+'Adds an artifact to the index, or to what is told of it. Again for the same version, it counts once, and the details are put together.
+
+context_id: the context. A fork that reads messages of its own, that version among what it inherits, sees the artifact; its ancestors do not.
+kind: any, of 1 to 64 characters; tool_call, file, url and id are those of the parser. ref: what it is called, 1 to 2,000 bytes.
+detail: an object of at most 64 kB, shown over what the parser found. "access": "modified" of a file sticks.
+version: the version that it belongs to; null for the newest.
+
+Errors: KC001, KC002, KC006, KC017. Locks: the row that it writes. Cost: O(1).';

@@ -1,0 +1,63 @@
+-- The first of two phases: takes a lease, fixes what is covered, hands out what a summariser needs. Between the phases there is neither
+-- lock nor transaction. Artifacts are extracted before the head is locked.
+
+create or replace function kata.begin_compaction(
+  inout context_id uuid,
+  strategy text default null,
+  claimed_by text default null,
+  lease_seconds integer default 300,
+  force boolean default false,
+  out compaction_id uuid, out covered int8multirange, out message_count bigint, out source_tokens bigint, out previous_summary text,
+  out lease_expires_at timestamptz
+) returns setof record
+language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
+as $$
+declare
+  v_context record := kata_data.open_context(context_id, access => 'write');
+  v_head kata_data.head;
+  v_due record;
+  v_compaction kata_data.compaction;
+begin
+  perform kata_data.check_compaction_arguments(strategy, lease_seconds);
+  perform kata_data.extract_artifacts(context_id, v_context.version);
+  v_head := kata_data.lock_context(context_id);
+  v_due := kata_data.due_state(v_head, kata_data.resolved_policy(context_id));
+  v_compaction := kata_data.start_compaction(v_head, strategy, claimed_by, lease_seconds, coalesce(force, false));
+  if not v_compaction.forced and (v_due.due_at <= v_compaction.started_at) is not true then
+    perform kata_data.refuse_nothing_to_compact(context_id, v_due.reason);
+  end if;
+  if kata_data.gain_problem(v_compaction) is not null then
+    perform kata_data.refuse_nothing_to_compact(context_id, kata_data.gain_problem(v_compaction));
+  end if;
+  perform kata_data.set_due(context_id);
+  return query select b.context_id, b.compaction_id, b.covered, b.message_count, b.source_tokens, b.previous_summary, b.lease_expires_at
+  from kata_data.begun(v_compaction) b;
+end
+$$;
+comment on function kata.begin_compaction(uuid, text, text, integer, boolean) is
+'Begins a compaction: takes the lease on a context and fixes what is covered. Then: read kata.compaction_source, summarise, and call kata.commit_compaction
+or kata.abort_compaction. What is appended meanwhile is not covered.
+
+context_id: the context.
+strategy: summarize, digest, elide or drop; null for that of the policy.
+claimed_by: who works on it, for people; null for the role. lease_seconds: 1 to 86,400; after it somebody else may take over.
+force: although it is not due. The rules of what is never covered hold all the same: the preamble, the newest preserve_recent_count messages, the last
+  request of the user, preserved roles, pins, open groups, half of any group.
+
+Returns one row: context_id, compaction_id, covered (versions), message_count (messages covered), source_tokens (as they are shown, absorbed summaries included),
+previous_summary (of the summaries that it absorbs, to merge into; null: none), lease_expires_at.
+Errors: KC001, KC006, KC009 another holds the lease, KC010 not due or nothing to cover, KC017.
+Locks: the head of the context, for the call only; artifacts are extracted before. Cost: O(view); extraction O(messages that are new).';
+
+create or replace function kata_data.begun(compaction kata_data.compaction)
+returns table (
+  context_id uuid, compaction_id uuid, covered int8multirange, message_count bigint, source_tokens bigint, previous_summary text,
+  lease_expires_at timestamptz
+)
+language sql stable rows 1
+as $$
+  select compaction.context_id, compaction.compaction_id, compaction.covered, compaction.message_count, compaction.source_tokens,
+    kata_data.previous_summary(compaction), compaction.lease_expires_at
+$$;
+comment on function kata_data.begun(kata_data.compaction) is 'A compaction as begin_compaction and claim_due_compaction hand it out.';

@@ -1,0 +1,41 @@
+-- The second of two phases, atomic: what was covered leaves the view, the summary enters. Locks the head, then the compaction, before it
+-- looks whether what was covered is still there.
+
+create or replace function kata.commit_compaction(
+  compaction_id uuid,
+  summary text,
+  token_count integer default null,
+  metadata jsonb default null,
+  out summary_version bigint, out covered int8multirange, out message_count bigint, out source_tokens bigint, out result_tokens bigint
+) returns setof record
+language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
+as $$
+declare
+  v_open record := kata_data.open_compaction(compaction_id);
+  v_compaction kata_data.compaction := v_open.compaction;
+begin
+  if v_compaction.status = 'committed' then
+    perform kata_data.check_same_summary(v_compaction, summary);
+  elsif v_compaction.status <> 'running' then
+    perform kata_data.refuse_stale(v_compaction, format('It is %s: %s', v_compaction.status, coalesce(v_compaction.error, 'it was given up.')));
+  else
+    v_compaction := kata_data.apply_compaction(v_open.head, v_compaction, summary, token_count, metadata);
+  end if;
+  return query
+  select v_compaction.summary_version, v_compaction.covered, v_compaction.message_count, v_compaction.source_tokens, v_compaction.result_tokens;
+end
+$$;
+comment on function kata.commit_compaction(uuid, text, integer, jsonb) is
+'Commits a compaction: in one step the messages that it covers leave the view and the summary stands in their place. Doing so again with the same summary
+returns the first result. A lease that ran out does not matter unless somebody took over.
+
+compaction_id: as begin_compaction returned it.
+summary: the text, fewer tokens than what it replaces; null for the strategies elide and drop, which have none.
+token_count: of the summary, in the context''s tokenizer; estimated when null. metadata: an object, kept with the summary.
+
+Returns one row: summary_version (the version that the compaction took, of the summary where one entered), covered, message_count, source_tokens (what the
+covered messages took), result_tokens (what stands for them now).
+Errors: KC001, KC006, KC011 stale: something covered is no longer visible, is pinned now or was shortened since, somebody took over, it was given up, or it
+was committed with another summary; KC012 the summary is blank or does not shrink the view, KC017.
+Locks: the head of the context, then the compaction. Cost: O(covered + pieces of the view).';

@@ -1,0 +1,48 @@
+-- Both phases in one, for the strategies that need no model.
+
+create or replace function kata.compact(
+  context_id uuid,
+  strategy text default 'digest',
+  force boolean default false,
+  out summary_version bigint, out covered int8multirange, out message_count bigint, out source_tokens bigint, out result_tokens bigint
+) returns setof record
+language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
+as $$
+declare
+  v_compaction_id uuid;
+  v_compaction kata_data.compaction;
+  v_digest record;
+begin
+  perform kata_data.open_context(context_id, access => 'write');
+  if strategy is null or strategy not in ('digest', 'elide', 'drop') then
+    raise exception using
+      errcode = 'KC017',
+      message = format('strategy "%s" needs a model, or is unknown', coalesce(strategy, 'null')),
+      detail = 'compact runs what the database can do by itself.',
+      hint = 'Pass digest, elide or drop; to summarise, call kata.begin_compaction and kata.commit_compaction.';
+  end if;
+  select b.compaction_id into strict v_compaction_id
+  from kata.begin_compaction(compact.context_id, compact.strategy, force => compact.force) b;
+  select c.* into strict v_compaction from kata_data.compaction c where c.compaction_id = v_compaction_id;
+  if strategy = 'digest' then
+    v_digest := kata_data.digest_text(v_compaction);
+  else
+    select null::text as content, null::jsonb as facts into v_digest;
+  end if;
+  return query
+  select r.summary_version, r.covered, r.message_count, r.source_tokens, r.result_tokens
+  from kata.commit_compaction(v_compaction_id, v_digest.content, metadata => jsonb_build_object('digest', v_digest.facts)) r;
+end
+$$;
+comment on function kata.compact(uuid, text, boolean) is
+'Compacts a context without a model.
+
+context_id: the context.
+strategy: digest (the first request of the user, the last five messages of the user, the artifacts, and counts stand for what is covered), elide (tool results
+  over elide_over_tokens of the policy are shortened), drop (the old messages leave the view, nothing stands for them).
+force: although it is not due.
+
+Returns one row, as commit_compaction: summary_version (the version that it took), covered, message_count, source_tokens, result_tokens.
+Errors: KC001, KC006, KC009, KC010 not due or nothing to cover, KC012 nothing gained, KC017.
+Locks: the head of the context. Cost: O(view).';

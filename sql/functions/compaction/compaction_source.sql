@@ -1,0 +1,31 @@
+-- What a summariser reads.
+
+create or replace function kata.compaction_source(compaction_id uuid)
+returns table (
+  version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text,
+  tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint,
+  group_version bigint, segment_id uuid, created_at timestamptz, name text, parts jsonb, provider jsonb
+)
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
+as $$
+declare
+  v_context_id uuid := kata_data.compaction_context(compaction_id);
+  v_compaction kata_data.compaction;
+begin
+  select c.* into strict v_compaction from kata_data.compaction c where c.compaction_id = compaction_source.compaction_id;
+  return query
+  select r.version, r."position", r.role, r.content, r.token_count, r.token_source, r.tool_call_id, r.tool_name, r.tool_calls, r.model, r.metadata,
+    r.pinned, r.kind, r.compacted_into, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider
+  from kata_data.message_rows(
+    v_context_id, kata_data.view_at(v_context_id, v_compaction.base_version), v_compaction.base_version, 'effective', within => v_compaction.covered) r;
+end
+$$;
+comment on function kata.compaction_source(uuid) is
+'What a compaction covers, as the view showed it when the compaction began: messages, shortened ones in short, and the summaries that it absorbs (their text
+is previous_summary of begin_compaction, too).
+
+compaction_id: as begin_compaction or claim_due_compaction returned it.
+
+Returns message rows, as get_message, in reading order.
+Errors: KC001, KC006. Cost: O(view); takes no lock.';

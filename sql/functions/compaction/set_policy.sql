@@ -1,0 +1,42 @@
+-- Patches the policy. Locks the head, which carries what appends must know of it, before the stored policy is read.
+
+create or replace function kata.set_policy(context_id uuid, policy jsonb) returns jsonb
+language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+as $$
+declare
+  v_head kata_data.head := kata_data.lock_context(context_id);
+  v_policy jsonb;
+  v_resolved jsonb;
+begin
+  update kata_data.context c
+  set policy = jsonb_strip_nulls(c.policy || kata_data.check_policy(set_policy.policy)),
+      updated_at = kata_data.clock()
+  where c.context_id = set_policy.context_id
+  returning c.policy into strict v_policy;
+  insert into kata_data.policy_change (context_id, changed_at, changed_by, patch, policy)
+  values (
+    set_policy.context_id,
+    greatest(kata_data.clock(), (
+      select max(p.changed_at) + interval '1 microsecond' from kata_data.policy_change p where p.context_id = set_policy.context_id)),
+    kata_data.calling_role(), coalesce(set_policy.policy, '{}'), v_policy);
+  v_resolved := kata_data.resolved_policy(context_id);
+  update kata_data.head h
+  set is_strict = (v_resolved -> 'strict')::boolean,
+      notifies = (v_resolved -> 'notify')::boolean
+  where h.context_id = set_policy.context_id;
+  -- Somebody looked at it: what failed may be tried again.
+  update kata_data.compaction_guard g
+  set failures = 0,
+      least_tokens = 0
+  where g.context_id = set_policy.context_id;
+  perform kata_data.set_due(context_id);
+  return v_resolved;
+end
+$$;
+comment on function kata.set_policy(uuid, jsonb) is
+'Changes the compaction policy of a context, and takes back the ban after failures in a row. The change is kept in a history.
+
+context_id: the context. policy: a patch, an object of fields as get_policy names them; null resets a field to its default.
+
+Returns the policy, every field resolved.
+Errors: KC001, KC006, KC013 unknown field, wrong type or out of range. Locks: the head of the context. Cost: O(1).';

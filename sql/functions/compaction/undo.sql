@@ -1,0 +1,85 @@
+-- Takes a view change back. The log does not shrink: an undo is a view change itself, and can be undone.
+
+create or replace function kata.undo(context_id uuid, version bigint) returns bigint
+language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
+as $$
+declare
+  v_head kata_data.head := kata_data.lock_context(context_id);
+  v_change kata_data.view_change;
+  v_undone bigint[];
+  v_moved int8multirange;
+  v_blocking bigint;
+begin
+  select c.* into v_change
+  from kata_data.path_changes(undo.context_id, undo.version, least(undo.version, v_head.version)) c;
+  if not found then
+    raise exception using
+      errcode = 'KC017',
+      message = format('version %s is no view change', coalesce(version::text, 'null')),
+      detail = format('Only compactions, deletions, elisions, pins, unpins and undos of context %s can be undone.', context_id),
+      hint = 'kata.history lists them. To go back before a message, fork there.';
+  end if;
+  v_undone := kata_data.undone_versions(context_id, version + 1, v_head.version);
+  if version = any (v_undone) then
+    raise exception using
+      errcode = 'KC017',
+      message = format('version %s is undone already', version),
+      detail = 'A later undo in force takes it back.',
+      hint = 'Undo that undo to redo it; kata.history lists both.';
+  end if;
+
+  v_moved := kata_data.moved_by_undo(context_id, v_change);
+  select min(c.version) into v_blocking
+  from kata_data.path_changes(undo.context_id, undo.version + 1, v_head.version) c
+  where c.kind = 'compaction'
+    and c.version <> all (v_undone)
+    and c.versions && v_moved;
+  if v_blocking is not null then
+    raise exception using
+      errcode = 'KC021',
+      message = format('version %s is superseded by the compaction at version %s', version, v_blocking),
+      detail = format('That compaction covers what the undo would bring back or take away: %s.', v_moved),
+      hint = format('Undo version %s first.', v_blocking);
+  end if;
+  return (kata_data.add_change(v_head, kata_data.new_change('undo', '{}', version))).version;
+end
+$$;
+comment on function kata.undo(uuid, bigint) is
+'Undoes the view change at a version: what it covered, deleted or shortened is back, less what was deleted since. The undo takes a version itself, and
+undoing it is redo. What the view was at any version stays as it was.
+
+context_id: the context; a change that a fork inherited is undone in the fork only. version: of the view change.
+
+Returns the version that the undo took.
+Errors: KC001, KC006, KC017 no view change, or undone already, KC021 a later compaction in force covers what the undo would bring back or take away (it
+is named).
+Locks: the head of the context. Cost: O(view changes since the oldest one that is undone + messages that come or go).';
+
+create or replace function kata_data.moved_by_undo(context_id uuid, change kata_data.view_change) returns int8multirange
+language plpgsql stable
+as $$
+declare
+  v_change kata_data.view_change := change;
+  v_is_redo boolean := false;
+begin
+  while v_change.kind = 'undo' loop
+    select c.* into strict v_change
+    from kata_data.path_changes(moved_by_undo.context_id, v_change.undone_version, v_change.undone_version) c;
+    v_is_redo := not v_is_redo;
+  end loop;
+  return case v_change.kind
+    when 'compaction' then v_change.versions
+      + case when v_change.is_summarised then int8multirange(int8range(v_change.version, v_change.version + 1)) else '{}' end
+    when 'deletion' then v_change.versions
+    when 'elision' then '{}'
+    -- A pin brings back what was covered; without it that goes again, and without an unpin it stays.
+    when 'pin' then case
+      when v_is_redo then v_change.versions
+      else v_change.versions - kata_data.visible_at(kata_data.view_at(context_id, v_change.version - 1), v_change.version)
+    end
+    else case when v_is_redo then '{}' else v_change.versions end
+  end;
+end
+$$;
+comment on function kata_data.moved_by_undo(uuid, kata_data.view_change) is 'The versions that undoing a change would bring into the view or take out of it.';

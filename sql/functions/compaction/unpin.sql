@@ -1,0 +1,26 @@
+-- Takes a pin off, whether it came with the message or after it.
+
+create or replace function kata.unpin(context_id uuid, version bigint) returns bigint
+language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
+as $$
+declare
+  v_head kata_data.head := kata_data.lock_context(context_id);
+  v_view kata_data.view_change := kata_data.view_at(context_id, v_head.version);
+  v_group bigint := kata_data.group_of(context_id, version, v_head.version);
+begin
+  if v_group <> all (kata_data.pinned_groups_at(context_id, v_view, v_head.version)) then
+    perform kata_data.refuse_no_change(format('The group of version %s is not pinned.', version));
+  end if;
+  return (kata_data.add_change(
+    v_head, kata_data.new_change('unpin', kata_data.group_members(context_id, array[v_group], v_head.version)))).version;
+end
+$$;
+comment on function kata.unpin(uuid, bigint) is
+'Takes the pin off a message and its tool group. It stays in the view until something covers it.
+
+context_id: the context. version: of the message.
+
+Returns the version that the change took.
+Errors: KC001, KC002 no message has this version, KC006, KC017 not pinned.
+Locks: the head of the context. Cost: O(log n + pins + pieces of the view).';

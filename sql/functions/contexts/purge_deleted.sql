@@ -1,0 +1,69 @@
+-- Empties the bin, a bounded piece a call. Heads are locked by id ascending, as everywhere, then the roots of the families, and what was
+-- restored meanwhile is left alone. Forks go before their parents, so that a family that is purged whole leaves nothing behind.
+
+create or replace function kata.purge_deleted(older_than interval, dry_run boolean default false)
+returns table (context_id uuid, removed bigint, kept bigint)
+language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+as $$
+declare
+  v_tenant text := kata_data.current_tenant();
+  v_before timestamptz := kata_data.clock() - older_than;
+  v_purged uuid[] := '{}';
+  v_chosen uuid[];
+begin
+  if older_than is null or older_than < interval '0' then
+    raise exception using
+      errcode = 'KC017',
+      message = 'older_than must be a length of time that is not negative',
+      detail = format('It is %s.', coalesce(older_than::text, 'null')),
+      hint = 'Pass for example interval ''30 days''.';
+  end if;
+  v_chosen := array(
+    select c.context_id
+    from kata_data.context c
+    where v_tenant in (c.tenant, '*')
+      and c.deleted_at < v_before
+      and c.purged_at is null
+    order by c.deleted_at
+    limit 1000);
+  if dry_run is false then
+    perform kata_data.check_isolation();
+    perform kata_data.hold_artifacts(v_chosen);
+    perform from kata_data.head h where h.context_id = any (v_chosen) order by h.context_id for update;
+    perform
+    from kata_data.context f
+    where f.context_id in (select c.family_id from kata_data.context c where c.context_id = any (v_chosen))
+    order by f.context_id
+    for no key update;
+  end if;
+  for context_id in
+    select c.context_id
+    from kata_data.context c
+    where c.context_id = any (v_chosen)
+      and c.deleted_at < v_before
+      and c.purged_at is null
+    order by c.depth desc, c.context_id
+  loop
+    if dry_run is false then
+      select p.removed, p.kept into strict removed, kept
+      from kata.purge_context(purge_deleted.context_id) p;
+    else
+      select sum(p.removed), sum(p.kept) filter (where p.segment_id = purge_deleted.context_id)
+      into strict removed, kept
+      from kata_data.plan_purge(purge_deleted.context_id, v_purged) p;
+    end if;
+    v_purged := v_purged || context_id;
+    return next;
+  end loop;
+end
+$$;
+comment on function kata.purge_deleted(interval, boolean) is
+'Purges the contexts that were deleted a while ago, as purge_context does, those deleted longest ago first and at most 1,000 a call: call
+again until no row comes back. Under kata.tenant ''*'' contexts of all tenants.
+
+older_than: how long ago they were deleted. dry_run: only say which, and what would go.
+
+Returns a row a context, forks before their parents: context_id, removed and kept, as purge_context.
+Errors: KC017 older_than is negative, or the transaction is not at isolation level read committed.
+Locks: the heads of the contexts (FOR UPDATE), by id ascending, then the rows of their families'' roots against other purges; a dry run
+none. Cost: that of purge_context for each.';

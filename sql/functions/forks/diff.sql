@@ -1,0 +1,27 @@
+-- What two contexts did after they parted.
+
+create or replace function kata.diff(context_a uuid, context_b uuid)
+returns table (side text, version bigint, role text, kind text, preview text, token_count integer, created_at timestamptz)
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
+as $$
+declare
+  v_newest_a bigint := (kata_data.open_context(context_a)).version;
+  v_newest_b bigint := (kata_data.open_context(context_b)).version;
+  v_shared bigint := (kata_data.shared_history(context_a, v_newest_a, context_b, v_newest_b)).version;
+begin
+  return query
+  select 'a', e.version, e.role, e.kind, e.preview, e.token_count, e.created_at
+  from kata_data.entries(context_a, v_shared + 1, v_newest_a) e;
+  return query
+  select 'b', e.version, e.role, e.kind, e.preview, e.token_count, e.created_at
+  from kata_data.entries(context_b, v_shared + 1, v_newest_b) e;
+end
+$$;
+comment on function kata.diff(uuid, uuid) is
+'The entries of two contexts after their common ancestor: those of the first, then those of the second, each by version.
+
+context_a, context_b: the contexts.
+
+Returns rows: side (a or b), version, role, kind (as in kata.history), preview (100 characters), token_count, created_at.
+Errors: KC001, KC006. Cost: O(fork depth + rows), whatever the length of the shared history.';

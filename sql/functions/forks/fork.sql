@@ -1,0 +1,122 @@
+-- Forks by reference: no message is copied. The child's lineage is the parent's, clipped at the fork version, with a segment of its
+-- own behind; its head is what the parent's was at that version.
+--
+-- Shares the parent's head before anything is read, so the fork equals the parent at some moment: appends go on meanwhile, a purge
+-- waits. Whatever is appended later has a greater version and is not looked at.
+
+create or replace function kata.fork(
+  context_id uuid,
+  at bigint default null,
+  name text default null,
+  policy jsonb default null,
+  metadata jsonb default null,
+  idempotency_key text default null
+) returns uuid
+language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
+as $$
+declare
+  v_head kata_data.head := kata_data.share_context(context_id);
+  v_at bigint := coalesce(at, v_head.version);
+  v_now timestamptz := kata_data.clock();
+  v_parent kata_data.context;
+  v_child kata_data.context;
+  v_known jsonb;
+begin
+  perform kata_data.check_name(name);
+  perform kata_data.check_metadata(coalesce(metadata, '{}'));
+  v_child.context_id := kata_data.new_context_id(kata_data.bucket(context_id));
+  if idempotency_key is not null then
+    v_known := kata_data.use_key(
+      'context:' || context_id, idempotency_key,
+      sha256(convert_to(jsonb_build_array('fork', at, name, policy, metadata)::text, 'UTF8')),
+      to_jsonb(v_child.context_id));
+    if v_known is not null then
+      return (v_known #>> '{}')::uuid;
+    end if;
+  end if;
+  perform kata_data.check_version(context_id, v_at, v_head.version);
+
+  select c.* into strict v_parent
+  from kata_data.context c
+  where c.context_id = fork.context_id;
+  v_child.tenant := v_parent.tenant;
+  v_child.name := name;
+  v_child.family_id := v_parent.family_id;
+  v_child.parent_id := v_parent.context_id;
+  v_child.fork_version := v_at;
+  v_child.depth := v_parent.depth + 1;
+  v_child.tokenizer := v_parent.tokenizer;
+  v_child.policy := jsonb_strip_nulls(v_parent.policy || kata_data.check_policy(policy));
+  v_child.metadata := coalesce(metadata, '{}');
+  v_child.created_at := v_now;
+  v_child.updated_at := v_now;
+  if v_child.depth > kata_data.policy_value(v_parent.policy, 'max_fork_depth')::integer then
+    raise exception using
+      errcode = 'KC008',
+      message = format('context %s cannot be forked: its forks would be too deep', context_id),
+      detail = format('It is %s forks away from its root, and max_fork_depth of its policy is %s.',
+        v_parent.depth, kata_data.policy_value(v_parent.policy, 'max_fork_depth')),
+      hint = 'Fork one of its ancestors, which kata.ancestry lists, or raise max_fork_depth in its policy.';
+  end if;
+
+  perform kata_data.insert_context(v_child);
+  insert into kata_data.lineage (context_id, first_version, last_version, segment_id)
+  select v_child.context_id, s.first_version, s.last_version, s.segment_id
+  from kata_data.segments(fork.context_id, 1, v_at) s
+  union all
+  select v_child.context_id, v_at + 1, 9223372036854775807, v_child.context_id;
+  perform kata_data.insert_fork_head(v_child, v_head);
+  perform kata_data.set_due(v_child.context_id);
+  return v_child.context_id;
+end
+$$;
+comment on function kata.fork(uuid, bigint, text, jsonb, jsonb, text) is
+'Forks a context: a new one with the same history up to a version, in which both go on by themselves. The next entry takes the version
+after it in either. Calls that were open at the version are open in the fork.
+
+context_id: the parent; it may be archived. at: the version to fork at, 0 for an empty fork; null for the newest.
+name: 1 to 255 characters, unique among the tenant''s live contexts; null for none.
+policy: a patch of the parent''s policy; a null in it resets a field to the default. metadata: an object of at most 64 kB; null for
+  an empty one.
+idempotency_key: 1 to 255 characters; the same request again within seven days returns the first result.
+
+Returns the id of the fork. It belongs to the parent''s tenant, and has its tokenizer and bucket.
+Errors: KC001, KC002, KC006 deleted, KC007 name taken, KC008 too deep for max_fork_depth of the parent''s policy, KC013 invalid
+policy, KC017, KC019.
+Locks: shares the head of the parent (FOR KEY SHARE): it does not wait for appends, nor they for it.
+Cost: O(fork depth + open calls), whatever the length of the log.';
+
+create or replace function kata_data.insert_fork_head(child kata_data.context, parent_head kata_data.head) returns void
+language plpgsql volatile
+as $$
+declare
+  v_at bigint := child.fork_version;
+  v_head kata_data.head := parent_head;
+  v_entry record;
+  v_open record;
+begin
+  -- At the parent's version its head is the child's; before it, what it was is looked up.
+  if v_at < parent_head.version then
+    select t.message_count, t.raw_tokens, t.view_tokens, t.content_version, t.view_version, t.oldest_open_group
+    into v_head.message_count, v_head.raw_tokens, v_head.view_tokens, v_head.content_version, v_head.view_version, v_head.oldest_open_group
+    from kata_data.totals_at(parent_head.context_id, v_at) t;
+    v_entry := kata_data.entry_at(parent_head.context_id, v_at);
+    v_head.last_at := coalesce(v_entry.created_at, '-infinity');
+    v_head.last_digest := coalesce(v_entry.digest, kata_data.first_digest(child.family_id));
+    v_head.preamble_end := case when parent_head.preamble_end < v_at then parent_head.preamble_end end;
+    v_open := kata_data.open_calls_at(parent_head.context_id, v_at, v_head.oldest_open_group);
+    v_head.open_calls := v_open.open_calls;
+    v_head.open_groups := v_open.open_groups;
+  end if;
+  insert into kata_data.head (
+    context_id, tenant, tokenizer, version, message_count, raw_tokens, view_tokens, content_version, view_version, preamble_end,
+    last_at, is_strict, notifies, last_digest, open_calls, open_groups, oldest_open_group)
+  values (
+    child.context_id, child.tenant, child.tokenizer, v_at, v_head.message_count, v_head.raw_tokens, v_head.view_tokens,
+    v_head.content_version, v_head.view_version, v_head.preamble_end, v_head.last_at,
+    coalesce((child.policy -> 'strict')::boolean, true), coalesce((child.policy -> 'notify')::boolean, false),
+    v_head.last_digest, v_head.open_calls, v_head.open_groups, v_head.oldest_open_group);
+end
+$$;
+comment on function kata_data.insert_fork_head(kata_data.context, kata_data.head) is 'Inserts the head of a fork: that of its parent as of the fork version.';

@@ -1,0 +1,213 @@
+-- Brings what was found out on one branch to another. Messages are copied, through the one write path, and each copy remembers where
+-- it came from: nothing comes twice, and what is erased in one place can be found in the other.
+--
+-- Locks by id ascending: the target for change, the source shared, so that it may be appended to meanwhile and is read up to the version
+-- that it had. Then it shares the messages, so that an erasure misses no copy.
+
+create or replace function kata.merge(target uuid, source uuid, versions int8multirange default null, idempotency_key text default null)
+returns table (version bigint, token_count integer, created_at timestamptz)
+language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
+as $$
+declare
+  v_target kata_data.head;
+  v_source kata_data.head;
+  v_first_version bigint;
+  v_last_version bigint;
+  v_drafts kata_data.message[];
+  v_known jsonb;
+begin
+  if source < target then
+    v_source := kata_data.share_context(source);
+    v_target := kata_data.lock_context(target);
+  else
+    v_target := kata_data.lock_context(target);
+    v_source := kata_data.share_context(source);
+  end if;
+  v_drafts := kata_data.merge_drafts(v_target, v_source, versions);
+  if idempotency_key is not null then
+    v_known := kata_data.use_key(
+      'context:' || target, idempotency_key,
+      sha256(convert_to(jsonb_build_array('merge', source, versions)::text, 'UTF8')),
+      jsonb_build_object('first_version', v_target.version + 1, 'last_version', v_target.version + cardinality(v_drafts)));
+  end if;
+  if v_known is not null then
+    v_first_version := v_known -> 'first_version';
+    v_last_version := v_known -> 'last_version';
+  else
+    perform kata_data.check_merge(v_target, v_source, v_drafts);
+    if v_drafts = '{}' then
+      return;
+    end if;
+    v_first_version := kata_data.append_batch(target, v_drafts, null, null);
+    v_last_version := v_first_version + cardinality(v_drafts) - 1;
+    insert into kata_data.merge_origin (segment_id, version, source_segment_id, source_version, origin_segment_id, origin_version)
+    select target, v_first_version + d.ordinality - 1, d.segment_id, d.version,
+      coalesce(o.origin_segment_id, d.segment_id), coalesce(o.origin_version, d.version)
+    from unnest(v_drafts) with ordinality d
+    left join kata_data.merge_origin o on o.segment_id = d.segment_id and o.version = d.version;
+  end if;
+  return query
+  select m.version, m.token_count, m.created_at
+  from kata_data.message m
+  where m.segment_id = target
+    and m.version between v_first_version and v_last_version
+  order by m.version;
+end
+$$;
+comment on function kata.merge(uuid, uuid, int8multirange, text) is
+'Appends messages of one context to another, as one batch: those of the source after the common ancestor, whole groups, in order. Deleted
+messages and summaries are left out, and so is what the target has already: by its history, or from an earlier merge. Results of calls
+that were made before the common ancestor are left out, too: the target has answered these itself.
+
+target: the context that is appended to. source: the context that is copied from; it may be archived.
+versions: of the source, which messages to take, widened to whole groups; null for all after the common ancestor.
+idempotency_key: 1 to 255 characters; the same request again within seven days returns the first result.
+
+Token counts are kept where both count in one tokenizer; else stored counts are used, or new estimates.
+
+Returns a row a message, as append; none where there is nothing to merge.
+Errors: KC001, KC002, KC004 over 10,000 messages, KC005 the target, or a group of the choice, has open calls, KC006, KC017, KC019.
+Locks: the head of the target, and shares that of the source (FOR KEY SHARE), by id ascending; shares the messages that are copied.
+Cost: O(messages after the common ancestor × fork depth).';
+
+create or replace function kata_data.merge_drafts(target kata_data.head, source kata_data.head, versions int8multirange)
+returns kata_data.message[]
+language plpgsql volatile
+as $$
+declare
+  v_first bigint := (kata_data.shared_history(target.context_id, target.version, source.context_id, source.version)).version + 1;
+  v_versions int8multirange := int8multirange(int8range(v_first, source.version + 1)) - (kata_data.view_at(source.context_id, source.version)).deleted;
+  v_message kata_data.message;
+  v_drafts kata_data.message[] := '{}';
+begin
+  if lower(versions) < 1 or upper(versions) > source.version + 1 then
+    raise exception using
+      errcode = 'KC002',
+      message = format('versions %s not found', versions),
+      detail = format('Context %s has versions 1 to %s.', source.context_id, source.version),
+      hint = 'Pass some of these, or null for all after the common ancestor.';
+  end if;
+  if versions is not null then
+    v_versions := v_versions * versions;
+    v_versions := v_versions + kata_data.group_members(
+      source.context_id,
+      array(
+        select distinct m.group_version
+        from kata_data.path_messages(source.context_id, v_versions) m
+        where m.group_version >= v_first
+          and (m.tool_calls is not null or m.tool_call_id is not null)),
+      source.version);
+  end if;
+
+  for v_message in
+    select m.*
+    from kata_data.path_messages(
+      source.context_id, kata_data.unmerged(target.context_id, target.version, source.context_id, v_versions, v_first)) c
+    join kata_data.message m on m.segment_id = c.segment_id and m.version = c.version
+    order by m.version
+    -- Against an erasure at this moment: it waits and finds the copy, or what is copied is blank already.
+    for key share of m
+  loop
+    if target.tokenizer <> source.tokenizer then
+      select t.token_count into v_message.token_count
+      from kata_data.token_count t
+      where t.segment_id = v_message.segment_id
+        and t.version = v_message.version
+        and t.tokenizer = target.tokenizer;
+      v_message.token_source := case when found then 'exact' end;
+    elsif v_message.token_source = 'estimate' then
+      -- It is made anew, and is the same.
+      v_message.token_count := null;
+      v_message.token_source := null;
+    end if;
+    v_drafts := v_drafts || v_message;
+  end loop;
+  return v_drafts;
+end
+$$;
+comment on function kata_data.merge_drafts(kata_data.head, kata_data.head, int8multirange) is
+'What a merge would append: messages as the source has them, with token counts in the tokenizer of the target. KC002.';
+
+create or replace function kata_data.unmerged(
+  target_id uuid, target_version bigint, source_id uuid, versions int8multirange, first_version bigint
+) returns int8multirange
+language plpgsql stable
+as $$
+begin
+  return (
+    with candidate as materialized (
+      select m.segment_id, m.version, m.group_version
+      from kata_data.path_messages(source_id, versions) m
+      where m.group_version >= first_version
+    ),
+    present as (
+      select c.version
+      from candidate c
+      left join lateral (
+        select o.origin_segment_id, o.origin_version
+        from kata_data.merge_origin o
+        where o.segment_id = c.segment_id
+          and o.version = c.version
+        offset 0
+      ) o on true
+      cross join lateral (
+        select coalesce(o.origin_segment_id, c.segment_id) as segment_id, coalesce(o.origin_version, c.version) as version
+      ) f
+      where c.version = c.group_version
+        and exists (
+          select
+          from (
+            select f.segment_id, f.version
+            union all
+            select o.segment_id, o.version
+            from kata_data.merge_origin o
+            where o.origin_segment_id = f.segment_id
+              and o.origin_version = f.version
+          ) k
+          join kata_data.segments(target_id, 1, target_version) s
+            on s.segment_id = k.segment_id and k.version between s.first_version and s.last_version)
+    )
+    select coalesce(range_agg(int8range(c.version, c.version + 1)), '{}')
+    from candidate c
+    where c.group_version not in (select p.version from present p));
+end
+$$;
+comment on function kata_data.unmerged(uuid, bigint, uuid, int8multirange, bigint) is
+'Of some versions of the source those in groups from a version on that the target has not: neither a group''s first message, nor a message
+that goes back to the same original, is on its path. Cost: O(messages × fork depth).';
+
+create or replace function kata_data.check_merge(target kata_data.head, source kata_data.head, drafts kata_data.message[]) returns void
+language plpgsql stable
+as $$
+declare
+  v_open bigint := (
+    select min(d.group_version)
+    from unnest(drafts) d
+    where source.open_groups ? d.group_version::text);
+begin
+  if target.open_calls <> '{}' then
+    raise exception using
+      errcode = 'KC005',
+      message = format('context %s has open calls', target.context_id),
+      detail = format('Calls without a result: %s.', (select string_agg(format('"%s"', o.id), ', ' order by o.id) from jsonb_object_keys(target.open_calls) o(id))),
+      hint = 'Append their results first, or close them with kata.close_calls.';
+  end if;
+  if v_open is not null then
+    raise exception using
+      errcode = 'KC005',
+      message = format('version %s of context %s has open calls', v_open, source.context_id),
+      detail = 'A group is merged with all its results or not at all.',
+      hint = 'Close its calls with kata.close_calls, or choose other versions.';
+  end if;
+  if cardinality(drafts) > 10000 then
+    raise exception using
+      errcode = 'KC004',
+      message = 'a merge appends at most 10000 messages',
+      detail = format('There are %s.', cardinality(drafts)),
+      hint = 'Merge a part at a time: versions says which.';
+  end if;
+end
+$$;
+comment on function kata_data.check_merge(kata_data.head, kata_data.head, kata_data.message[]) is
+'Refuses a merge into open calls, of open calls, or of more than a batch. KC004, KC005.';

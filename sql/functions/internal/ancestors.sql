@@ -1,0 +1,25 @@
+-- The ancestors of a context by its parents, which are more than the segments of its lineage: with a parent that was forked after its
+-- child's fork point no entry is shared.
+
+create or replace function kata_data.ancestors(context_id uuid)
+returns table (ancestor_id uuid, distance integer, reach bigint)
+language plpgsql stable rows 10
+as $$
+begin
+  return query
+  with recursive ancestor as (
+    select c.parent_id, 1 as distance, c.fork_version as reach
+    from kata_data.context c
+    where c.context_id = ancestors.context_id
+      and c.parent_id is not null
+    union all
+    select c.parent_id, a.distance + 1, least(a.reach, c.fork_version)
+    from ancestor a
+    join kata_data.context c on c.context_id = a.parent_id
+    where c.parent_id is not null
+  )
+  select a.parent_id, a.distance, a.reach from ancestor a;
+end
+$$;
+comment on function kata_data.ancestors(uuid) is
+'The ancestors of a context, how many forks away each is, and up to which version the two are the same. Cost: O(fork depth).';

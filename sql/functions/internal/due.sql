@@ -1,0 +1,126 @@
+-- When compaction is due. All that decides it is asked here, so that no route goes round a guard: threshold, debounce, least
+-- interval, least gain, failures in a row, open calls. head.due_at says when to look; appends set it once, when the view first
+-- crosses what due_tokens and due_messages say, and otherwise cost nothing.
+
+create or replace function kata_data.resolved_policy(context_id uuid) returns jsonb
+language plpgsql stable
+as $$
+begin
+  return (
+    select jsonb_object_agg(f.name, coalesce(c.policy -> f.name, f.fallback))
+    from kata_data.context c
+    cross join kata_data.policy_fields() f
+    where c.context_id = resolved_policy.context_id);
+end
+$$;
+comment on function kata_data.resolved_policy(uuid) is 'The policy of a context, every field resolved.';
+
+create or replace function kata_data.threshold_tokens(policy jsonb) returns bigint
+language plpgsql stable
+as $$
+begin
+  if not kata_data.policy_value(policy, 'enabled')::boolean then
+    return null;
+  end if;
+  return ceil(kata_data.policy_value(policy, 'budget')::numeric * kata_data.policy_value(policy, 'threshold')::numeric);
+end
+$$;
+comment on function kata_data.threshold_tokens(jsonb) is 'The tokens of the view from which on a policy, stored or resolved, has compaction due; null: never.';
+
+create or replace function kata_data.due_state(
+  head kata_data.head,
+  policy jsonb,
+  out due_tokens bigint,
+  out due_messages bigint,
+  out due_at timestamptz,
+  out reason text,
+  out is_running boolean,
+  out failures integer,
+  out next_allowed_at timestamptz,
+  out compacted_at timestamptz
+)
+language plpgsql stable
+as $$
+declare
+  v_threshold bigint := kata_data.threshold_tokens(policy);
+  v_guard kata_data.compaction_guard;
+  v_lease timestamptz;
+  v_open timestamptz;
+begin
+  select g.* into v_guard from kata_data.compaction_guard g where g.context_id = head.context_id;
+  select c.lease_expires_at into v_lease from kata_data.compaction c where c.context_id = head.context_id and c.status = 'running';
+  is_running := found and v_lease > kata_data.clock();
+  failures := coalesce(v_guard.failures, 0);
+  compacted_at := v_guard.compacted_at;
+  next_allowed_at := greatest(
+    v_guard.attempted_at + (policy ->> 'min_interval_seconds')::integer * interval '1 second',
+    case when (policy -> 'debounce_seconds')::integer > 0 then head.last_at + (policy ->> 'debounce_seconds')::integer * interval '1 second' end);
+
+  if not (policy -> 'enabled')::boolean then
+    reason := 'disabled by the policy';
+  elsif head.closed then
+    reason := 'the context is archived or deleted';
+  elsif failures >= (policy -> 'max_failures')::integer then
+    reason := format('%s attempts in a row failed or gained nothing: set_policy or a forced run that succeeds starts anew', failures);
+  else
+    due_tokens := greatest(v_threshold, v_guard.least_tokens);
+    due_messages := coalesce(v_guard.message_count, 0) + (policy ->> 'every_messages')::bigint;
+    if head.view_tokens >= due_tokens or head.message_count >= due_messages then
+      v_open := kata_data.open_since(head) + (policy ->> 'open_call_grace_seconds')::integer * interval '1 second';
+      due_at := greatest(least(head.last_at, kata_data.clock()), next_allowed_at, v_lease, case when v_open > kata_data.clock() then v_open end);
+      reason := case
+        when is_running then 'a compaction is in progress'
+        when v_open > kata_data.clock() then 'calls are open'
+        when due_at > kata_data.clock() then 'the interval since the last attempt or append is not over'
+        when head.view_tokens >= due_tokens then format('the view has %s tokens, the threshold is %s', head.view_tokens, due_tokens)
+        else format('%s messages were appended since the last attempt', head.message_count - coalesce(v_guard.message_count, 0))
+      end;
+    elsif is_running then
+      reason := 'a compaction is in progress';
+    elsif head.view_tokens >= v_threshold then
+      reason := format('the view has %s tokens, over the threshold of %s, and the last attempt left little less: it is due from %s on',
+        head.view_tokens, v_threshold, due_tokens);
+    else
+      reason := format('the view has %s %% of the threshold of %s tokens', floor(100.0 * head.view_tokens / v_threshold), v_threshold);
+    end if;
+  end if;
+end
+$$;
+comment on function kata_data.due_state(kata_data.head, jsonb) is
+'Whether compaction is due, given a resolved policy: due_at is when it is to be looked at (null: not before something is appended), and it is due when that
+has come and none is running (whose lease has run out may be taken over); reason says why it is or is not. Cost: O(log n).';
+
+create or replace function kata_data.open_since(head kata_data.head) returns timestamptz
+language plpgsql stable
+as $$
+begin
+  if head.open_groups = '{}' then
+    return null;
+  end if;
+  return (
+    select max(m.created_at)
+    from jsonb_object_keys(head.open_groups) g(version)
+    cross join lateral kata_data.path_messages(head.context_id, int8multirange(int8range(g.version::bigint, g.version::bigint, '[]'))) m);
+end
+$$;
+comment on function kata_data.open_since(kata_data.head) is 'When the newest group that has an open call began; null where none has.';
+
+create or replace function kata_data.set_due(context_id uuid) returns void
+language plpgsql volatile
+as $$
+declare
+  v_head kata_data.head;
+  v_due record;
+begin
+  select h.* into strict v_head from kata_data.head h where h.context_id = set_due.context_id;
+  v_due := kata_data.due_state(v_head, kata_data.resolved_policy(context_id));
+  update kata_data.head h
+  set due_tokens = v_due.due_tokens,
+      due_messages = v_due.due_messages,
+      due_at = v_due.due_at
+  where h.context_id = set_due.context_id
+    and (h.due_tokens, h.due_messages, h.due_at) is distinct from (v_due.due_tokens, v_due.due_messages, v_due.due_at);
+end
+$$;
+comment on function kata_data.set_due(uuid) is
+'Sets when compaction of a context is due, wherever the answer can change. The caller holds the head''s lock. Cost: O(log n).';

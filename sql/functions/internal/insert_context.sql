@@ -1,0 +1,24 @@
+-- Roots and forks become contexts here.
+
+create or replace function kata_data.insert_context(context kata_data.context) returns void
+language plpgsql volatile
+as $$
+-- The arbiter of ON CONFLICT names columns, and cannot qualify them.
+#variable_conflict use_column
+begin
+  insert into kata_data.context (
+    context_id, tenant, name, family_id, parent_id, fork_version, depth, tokenizer, policy, metadata, created_at, updated_at)
+  values (
+    context.context_id, context.tenant, context.name, context.family_id, context.parent_id, context.fork_version, context.depth,
+    context.tokenizer, context.policy, context.metadata, context.created_at, context.updated_at)
+  on conflict (tenant, name) where deleted_at is null and name is not null do nothing;
+  if not found then
+    raise exception using
+      errcode = 'KC007',
+      message = format('context name "%s" is taken', context.name),
+      detail = format('A live context of tenant "%s" has it.', context.tenant),
+      hint = 'Choose another name, or find that context with kata.find_context.';
+  end if;
+end
+$$;
+comment on function kata_data.insert_context(kata_data.context) is 'Inserts the row of a new context. KC007.';

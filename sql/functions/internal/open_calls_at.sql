@@ -1,0 +1,51 @@
+-- Which calls were open as of a version. The head knows it for now. For the past the message at that version names the oldest
+-- group that was open after it: from there on the index of tool groups is read, nothing else.
+
+create or replace function kata_data.open_calls_at(
+  context_id uuid, at bigint, inout oldest_open_group bigint, out open_calls jsonb, out open_groups jsonb
+)
+language plpgsql stable
+as $$
+begin
+  open_calls := '{}';
+  open_groups := '{}';
+  if oldest_open_group is null then
+    return;
+  end if;
+  with member as materialized (
+    select m.version, m.group_version, m.token_count, m.tool_call_id, m.tool_calls
+    from kata_data.segments(open_calls_at.context_id, open_calls_at.oldest_open_group, at) s
+    cross join lateral (
+      select m.version, m.group_version, m.token_count, m.tool_call_id, m.tool_calls
+      from kata_data.message m
+      where m.segment_id = s.segment_id
+        and m.group_version between open_calls_at.oldest_open_group and s.last_version
+        and m.version between s.first_version and s.last_version
+        and (m.tool_calls is not null or m.tool_call_id is not null)
+      offset 0
+    ) m
+  ),
+  open_call as (
+    select m.version, c.call ->> 'id' as id
+    from member m
+    cross join lateral jsonb_array_elements(case when kata_data.has_elements(m.tool_calls) then m.tool_calls else '[]' end) c(call)
+    where not exists (
+      select from member r
+      where r.group_version = m.version
+        and r.tool_call_id = c.call ->> 'id')
+  ),
+  open_group as (
+    select m.group_version, sum(m.token_count) as tokens
+    from member m
+    where m.group_version in (select o.version from open_call o)
+    group by m.group_version
+  )
+  select
+    coalesce((select jsonb_object_agg(o.id, o.version) from open_call o), '{}'),
+    coalesce((select jsonb_object_agg(g.group_version, g.tokens) from open_group g), '{}')
+  into open_calls, open_groups;
+end
+$$;
+comment on function kata_data.open_calls_at(uuid, bigint, bigint) is
+'The open calls and groups of a context as of a version, as the head holds them. oldest_open_group: as the message at that version has it.
+Cost: O(tool messages from the oldest open group to the version + fork depth).';

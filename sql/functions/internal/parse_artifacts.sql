@@ -1,0 +1,481 @@
+-- What messages speak of, found in one query for many messages: the cost follows their length, not their number.
+--
+-- Tool calls first: the tool, and its arguments as JSON, where keys tell what a value is ("path", "reservation_id") and the tool
+-- what becomes of it. Then every text (content, the strings inside JSON, commands), where only the form tells: addresses, paths,
+-- names with a known ending, codes. Patterns have no back references and no nested repetition, so their time is linear.
+-- Strings in JSON that are JSON themselves are opened, four deep. What JSON holds is taken as one array: jsonb_path_query moves all
+-- that is left for every row that it returns.
+
+create or replace function kata_data.parse_artifacts(segment_id uuid, low bigint, high bigint)
+returns table (version bigint, kind text, ref text, mentions integer, detail jsonb)
+language plpgsql stable rows 1000 set plan_cache_mode = force_generic_plan set work_mem = '64MB' set jit = off
+as $$
+begin
+  return query
+  with recursive source as materialized (
+    select m.version, 0::bigint as place, false as is_call, m.content as body,
+      case when position('[File: ' in m.content) > 0 then coalesce(m.tool_name, kata_data.called_tool(m.segment_id, m.group_version, m.tool_call_id)) end as tool
+    from kata_data.message m
+    where m.segment_id = parse_artifacts.segment_id
+      and m.version between low and high
+      and m.content <> ''
+    union all
+    select m.version, c.ordinality, true, c.call #>> '{function,arguments}', c.call #>> '{function,name}'
+    from kata_data.message m
+    cross join lateral jsonb_array_elements(m.tool_calls) with ordinality c(call, ordinality)
+    where m.segment_id = parse_artifacts.segment_id
+      and m.version between low and high
+      and m.tool_calls is not null
+  ),
+  document as (
+    select s.version, s.place, s.is_call, s.tool, 0 as depth, kata_data.as_json(s.body) as body, s.body as text
+    from source s
+    union all
+    select d.version, d.place, d.is_call, d.tool, d.depth + 1, kata_data.as_json(n.nested #>> '{}'), null
+    from document d
+    cross join lateral jsonb_array_elements(
+      jsonb_path_query_array(d.body, 'strict $.**{0 to 20} ? (@ starts with "{" || @ starts with "[")')) n(nested)
+    where d.depth < 4
+      and d.body is not null
+  ),
+  member as materialized (
+    select d.version, d.place, d.depth, d.tool, case when d.is_call then d.body end as arguments,
+      k.key, k.value, jsonb_typeof(k.value) as type
+    from document d
+    cross join lateral jsonb_array_elements(
+      jsonb_path_query_array(d.body, 'strict $.**{0 to 20} ? (@.type() == "object")')) with ordinality o(object, ordinality)
+    cross join lateral jsonb_each(o.object) k(key, value)
+    where d.body is not null
+      and o.ordinality <= 5000
+  ),
+  -- Many values, few keys: a key is looked at once.
+  key as materialized (
+    select k.key, kata_data.meaning_of_key(k.key) as meaning, k.key ~ '[0-9/.]' as is_word
+    from (select distinct m.key from member m offset 0) k
+  ),
+  secret as materialized (
+    select m.version, m.value #>> '{}' as value
+    from member m
+    join key k on k.key = m.key
+    where k.meaning = 'secret'
+    -- More than there will be: without it the planner reckons with millions, and hashes them in files.
+    limit 10000
+  ),
+  -- A value under a key that tells what it is; of an array, every element.
+  leaf as materialized (
+    select m.version, m.place, m.tool, m.arguments, m.key, k.meaning, m.value #>> '{}' as value
+    from member m
+    join key k on k.key = m.key
+    where m.type in ('string', 'number')
+      and k.meaning in ('id', 'file', 'command')
+    union all
+    select m.version, m.place, m.tool, m.arguments, m.key, coalesce(k.meaning, 'element'), e.value #>> '{}'
+    from member m
+    join key k on k.key = m.key
+    cross join lateral jsonb_array_elements(m.value) e(value)
+    where m.type = 'array'
+      and jsonb_typeof(e.value) in ('string', 'number')
+      and (k.meaning is null or k.meaning not in ('other', 'secret'))
+  ),
+  prose as materialized (
+    select d.version, d.place, d.text as body
+    from document d
+    where d.body is null
+      and d.depth = 0
+    union all
+    select d.version, d.place, string_agg(t.string #>> '{}', E'\n')
+    from document d
+    cross join lateral jsonb_array_elements(
+      jsonb_path_query_array(d.body, 'strict $.**{0 to 20} ? (@.type() == "string")')) t(string)
+    where d.body is not null
+      and case when left(t.string #>> '{}', 1) in ('{', '[') then kata_data.as_json(t.string #>> '{}') is null else true end
+    group by d.version, d.place, d.depth
+    union all
+    select m.version, m.place, string_agg(distinct m.key, E'\n')
+    from member m
+    join key k on k.key = m.key
+    where k.is_word
+    group by m.version, m.place, m.depth
+  ),
+  address as materialized (
+    select p.version, p.place, rtrim(u.match[1], '.,:;!?*_~''') as url
+    from prose p
+    cross join lateral regexp_matches(p.body, '((?:https?|ftp|wss?|s3|gs|ssh|git)://[^\s"<>`\\)\]}|]+)', 'g') with ordinality u(match, ordinality)
+    where position('://' in p.body) > 0
+      and u.ordinality <= 5000
+  ),
+  plain as materialized (
+    select p.version, p.place, case position('://' in b.body)
+        when 0 then b.body
+        else regexp_replace(b.body, '[a-z0-9+]+://[^\s"<>`\\)\]}|]+', ' ', 'g')
+      end as body
+    from prose p
+    -- Heads of patches have their paths with a prefix.
+    cross join lateral (
+      select case when position('--- a/' in p.body) > 0 or position('diff --git a/' in p.body) > 0 then regexp_replace(p.body, '(^|\n)(diff --git |--- |\+\+\+ )[^\n]*', '\1', 'g') else p.body end
+    ) b(body)
+  ),
+  word as materialized (
+    select distinct on (w.version, w.word) w.version, w.place, w.word
+    from (
+      -- \n and \t spelt out are no letters.
+      select p.version, p.place, rtrim(ltrim(c.match[1], '@+-'), '.@+~-') as word
+      from plain p
+      cross join lateral regexp_matches(
+        case position('\' in p.body) when 0 then p.body else regexp_replace(p.body, '\\[nrt]', ' ', 'g') end,
+        '([\w./@+~-]*(?:[0-9/.][\w./@+~-]*[[:alpha:]_]|[[:alpha:]_][\w./@+~-]*[0-9/.])[\w./@+~-]*)', 'g') with ordinality c(match, ordinality)
+      where c.ordinality <= 20000
+    ) w
+    where length(w.word) between 3 and 500
+    order by w.version, w.word, w.place
+  ),
+  form as materialized (
+    select w.word, kata_data.word_is_file(w.word) as is_file
+    from (select distinct w.word from word w offset 0) w
+  ),
+  -- What a word is: a path, or identifiers with strokes or dots between.
+  named as materialized (
+    select f.word, case when f.word ~ '^[\w-]+(\.[\w-]+)*\.(com|org|net|io|dev|ai|gov|edu)/' then 'url' else 'file' end as kind,
+      rtrim(regexp_replace(f.word, '^(\./)+', ''), '/') as ref
+    from form f
+    where f.is_file
+    union all
+    select f.word, 'id', i.id
+    from form f
+    cross join lateral unnest(string_to_array(replace(f.word, '..', '/'), '/')) i(id)
+    where not f.is_file
+      and kata_data.word_is_id(i.id)
+  ),
+  found as (
+    select s.version, s.place, 'tool_call' as kind, s.tool as ref, jsonb_build_object('arguments', left(s.body, 200)) as detail
+    from source s
+    where s.is_call
+    union all
+    select l.version, l.place, 'id', l.value, jsonb_build_object('key', left(l.key, 100))
+    from leaf l
+    join (
+      select d.value, d.meaning
+      from (select distinct l.value, l.meaning from leaf l where l.meaning in ('id', 'element') offset 0) d
+      where kata_data.value_is_id(d.value, d.meaning = 'element')
+    ) i on i.value = l.value and i.meaning = l.meaning
+    union all
+    select l.version, l.place, 'file', regexp_replace(l.value, '^(\./)+', ''),
+      case when l.arguments is not null then kata_data.change_of_file(l.tool, l.key, l.arguments) end
+    from leaf l
+    where l.meaning = 'file'
+      and length(l.value) <= 500
+      and l.value ~ '^[^\s:][^\n:*?"<>|]*$'
+      and l.value ~ '[[:alpha:]]'
+    union all
+    select l.version, l.place, 'file', f.path, f.detail
+    from leaf l
+    cross join lateral kata_data.command_files(left(l.value, 100000)) f
+    where l.meaning = 'command'
+      and l.arguments is not null
+    union all
+    select p.version, p.place, 'file', f.path, f.detail
+    from prose p
+    cross join lateral kata_data.patch_files(left(p.body, 1000000)) f
+    where position('--- ' in p.body) > 0
+      or position('diff --git a/' in p.body) > 0
+      or position(' File: ' in p.body) > 0
+    union all
+    -- An editor without a path among its arguments says in its result which file it has open.
+    select s.version, s.place, 'file', f.match[1], case when kata_data.tool_changes_files(s.tool) then '{"access": "modified"}'::jsonb end
+    from source s
+    cross join lateral regexp_matches(s.body, '\[File: ([^\s()]+) \(') f(match)
+    where s.tool is not null
+      and not s.is_call
+    union all
+    -- Credentials in an address are nobody's business.
+    select a.version, a.place, 'url', regexp_replace(a.url, '://[^/@\s]*@', '://'), null::jsonb
+    from address a
+    union all
+    select w.version, w.place, n.kind, n.ref, null
+    from word w
+    join named n on n.word = w.word
+    union all
+    -- What is a code only by the words before it.
+    select p.version, p.place, 'id', substring(c.match[1] from '[0-9A-Za-z]+$'), null
+    from plain p
+    cross join lateral regexp_matches(p.body, '([A-Za-z ]*[A-Za-z][ :#*`"]+(?:[0-9]{4}|[A-Z]{6})[0-9A-Za-z]*)', 'g') c(match)
+    where c.match[1] ~ '(rder|icket|nvoice|ase|ssue|PR|ooking|eservation|onfirmation|ccount|ustomer|ser|ard|ertificate|ransaction|ayment|racking|eference|light|hipment|[Ii][Dd])s?( ([Ii][Dd]|[Nn]umber|[Cc]ode|[Nn]o))?( is)?[ :#*`"]+([0-9]+|[A-Z]{6})$'
+    union all
+    select p.version, p.place, 'id', c.match[1], null
+    from plain p
+    cross join lateral regexp_matches(p.body, '(?:^|[\s(\[])(#\w+)', 'g') c(match)
+    where position('#' in p.body) > 0
+      and c.match[1] ~ '^#[0-9]{1,8}$'
+  ),
+  once as (
+    select f.version, f.kind, f.ref, min(f.place) as place,
+      case f.kind when 'tool_call' then count(*) else 1 end::integer as mentions,
+      (array_agg(f.detail order by f.place desc, f.detail desc) filter (where f.detail is not null))[1] as detail
+    from found f
+    where f.ref <> ''
+      and octet_length(f.ref) <= 2000
+      and not exists (select from secret s where s.version = f.version and s.value = f.ref)
+    group by f.version, f.kind, f.ref
+  )
+  select o.version, o.kind, o.ref, o.mentions, o.detail
+  from (
+    select o.version, o.kind, o.ref, o.mentions, o.detail,
+      row_number() over (partition by o.version, o.kind order by o.detail is null, o.place, o.ref) as rank
+    from once o
+  ) o
+  where o.rank <= 1000;
+end
+$$;
+comment on function kata_data.parse_artifacts(uuid, bigint, bigint) is
+'The artifacts that the messages low to high of a segment name, at most one row a message, kind and ref, and 1,000 a message and kind:
+those that tell most first. detail: null where the message tells no more than the ref. Cost: linear in the length of the messages.';
+
+create or replace function kata_data.as_json(body text) returns jsonb
+language plpgsql immutable
+as $$
+begin
+  if left(ltrim(left(body, 100), E' \t\r\n'), 1) in ('{', '[') and octet_length(body) <= 4194304 then
+    begin
+      return body::jsonb;
+    exception
+      -- No JSON, or none that jsonb can hold: \u0000, too large a number, nested too deep.
+      when data_exception or program_limit_exceeded then
+        return null;
+    end;
+  end if;
+  return null;
+end
+$$;
+comment on function kata_data.as_json(text) is 'A text as JSON, if it is an object or an array of at most 4 MB; else null.';
+
+create or replace function kata_data.called_tool(segment_id uuid, group_version bigint, tool_call_id text) returns text
+language sql stable
+as $$
+  select c.call #>> '{function,name}'
+  from kata_data.segments(called_tool.segment_id, called_tool.group_version, called_tool.group_version) s
+  join kata_data.message m on m.segment_id = s.segment_id and m.version = called_tool.group_version
+  cross join lateral jsonb_array_elements(m.tool_calls) c(call)
+  where c.call ->> 'id' = called_tool.tool_call_id
+  limit 1
+$$;
+comment on function kata_data.called_tool(uuid, bigint, text) is 'The tool whose call a result answers; the call may be in an ancestor of the segment.';
+
+create or replace function kata_data.word_is_file(word text) returns boolean
+language sql immutable
+as $$
+  select case
+    when position('/' in word) = 0 then
+      word in ('.env', '.gitignore', '.gitattributes', '.gitmodules', '.dockerignore', '.editorconfig', '.npmrc', '.nvmrc', '.bashrc', '.zshrc', '.profile')
+      or (position('.' in word) > 0
+        and split_part(word, '.', 1) not in ('self', 'this', 'cls', 'os', 'np', 'df', 're', 'e', 'i')
+        and word ~ '^[\w.@+-]*[[:alpha:]_][\w@+-]*[\w]\.(py|pyi|ipynb|js|jsx|mjs|cjs|ts|tsx|json|jsonl|ya?ml|toml|ini|cfg|conf|env|md|mdx|rst|txt|log|csv|tsv|parquet|xml|html?|css|scss|less|svg|png|jpe?g|gif|webp|pdf|docx?|xlsx?|pptx?|zip|tar|gz|tgz|bz2|whl|jar|java|kt|kts|scala|gradle|go|mod|rs|c|h|cc|cpp|cxx|hpp|cs|vb|swift|rb|gemspec|php|pl|lua|jl|sql|db|sqlite3?|sh|bash|zsh|ps1|bat|exe|dll|dylib|proto|graphql|tf|tfvars|patch|diff|tex|bib|vue|svelte|dart|exs?|erl|hs|ml|clj|el|cmake|lock|in)$')
+    when position('//' in word) > 0 or left(word, 5) = '/dev/' then false
+    when left(word, 1) in ('/', '~') or left(word, 2) in ('./', '..') then
+      word ~ '^(~|\.{1,2}(/\.{1,2})*)?/[\w.@+-]*[[:alpha:]][\w.@+-]*(/|\.[a-z][a-z0-9]*$)|^(~|\.{1,2})/[\w.@+-]+'
+    else word ~ '^[\w.@+~-]+(/[\w.@+~-]+)*/[\w.@+~-]*[\w-]\.[a-z][a-z0-9]*$'
+      or word ~ '^(src|lib|tests?|docs?|apps?|packages|pkg|bin|etc|usr|var|tmp|opt|home|include|scripts?|config|examples?|node_modules|dist|build|public|static|assets|components|internal|cmd|sql|migrations|\.[a-z]+)/[\w.@+~-]'
+      or word ~ '^[\w.@+~-]*[[:alpha:]]{2}[\w.@+~-]*(/[\w.@+~-]*[[:alpha:]]{2}[\w.@+~-]*){2,}/?$'
+  end
+$$;
+comment on function kata_data.word_is_file(text) is 'Whether a word is a path, or a file name with an ending that is known.';
+
+create or replace function kata_data.word_is_id(word text) returns boolean
+language sql immutable
+as $$
+  select case
+    when length(word) not between 5 and 100 then false
+    when position('@' in word) > 0 then word ~ '^[\w.+-]+@[\w-]+(\.[\w-]+)+$'
+    when word !~ '^[A-Za-z0-9_-]*[0-9][A-Za-z0-9_-]*$' or kata_data.word_is_secret(word) then false
+    -- Numbers and dates, line numbers, sizes, addresses of memory, names of algorithms.
+    when lower(word) ~ '^([0-9-]+|[0-9]{4}-[0-9]{2}-.*|l(ine)?[0-9]+|[0-9]+([kmgt]?b|ms|us|ns|px|am|pm|st|nd|rd|th|[kmxs])|0x.*|(sha|utf|u?int|float|base|http|ipv|win|md|aes|rsa|iso|rfc|pep|x)[_-]?[0-9]+([_-][0-9]*)?)$'
+      then false
+    when length(word) > 64 then false
+    -- Codes of capitals, PROJ-123, hashes, UUIDs.
+    when word ~ '^([A-Z0-9]+|[A-Z][A-Z0-9]+-[0-9]+|[0-9a-f]{7}[0-9a-f]*|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F-]+)$' then true
+    when word ~ '[_-]' and word ~ '[0-9]{3}' then true
+    when word in (lower(word), upper(word)) then false
+    -- Mixed case: cus_9s6XKzkNRiz8i3.
+    else length(translate(word, '0123456789', '')) <= length(word) - 3
+      and length(word) - coalesce(length(substring(word from '^(.*[_-])')), 0) >= 8
+  end
+$$;
+comment on function kata_data.word_is_id(text) is 'Whether a word has the form of an identifier: a UUID, a hash, a code of capitals and digits, a name with a number, an e-mail address.';
+
+create or replace function kata_data.word_is_secret(word text) returns boolean
+language sql immutable
+as $$
+  select word ~ '^((sk|rk|pk)[_-]|gh[opsu]_|github_pat_|glpat-|xox[a-z]-|AKIA|ASIA|AIza|eyJ|npm_|hf_)'
+$$;
+comment on function kata_data.word_is_secret(text) is 'Whether a word looks like a key or token that grants access: these are not indexed.';
+
+create or replace function kata_data.meaning_of_key(key text) returns text
+language plpgsql immutable
+as $$
+declare
+  -- orderId reads as order_id.
+  v_key text := lower(regexp_replace(key, '([a-z])([A-Z])', '\1_\2', 'g'));
+begin
+  return case
+    when v_key ~ '(token|secret|password|api_?key|credential|authorization|signature)' then 'secret'
+    when v_key ~ '(^|[_-])(line|page|status|exit|return|error|country|currency|language|lang|zip|postal|row|column|col|port|phone|house|room|seat)[_-]?(number|no|code|id)s?$' then 'other'
+    when v_key ~ '(^|[_-])(file|path|filename|filepath|filenames|files|paths|file_?name)$' then 'file'
+    when v_key ~ '(^|[_-])(id|uuid|guid|number|code|hash|sha|commit|ref|reference|slug|sku|username|login|email|iban)s?$' then 'id'
+    when v_key in ('command', 'commands', 'cmd', 'script', 'bash', 'shell', 'input') then 'command'
+  end;
+end
+$$;
+comment on function kata_data.meaning_of_key(text) is
+'What a key in JSON says of its values: id, file, command, secret (not to be shown), other (none of these); null if nothing.';
+
+create or replace function kata_data.value_is_id(value text, by_form boolean) returns boolean
+language sql immutable
+as $$
+  select length(value) <= 128
+    and value ~ '^[^\s{}\[\]/\\"]*[[:alnum:]][^\s{}\[\]/\\"]*$'
+    and not kata_data.word_is_secret(value)
+    and case
+      when by_form then length(value) between 5 and 64 and value ~ '^[A-Z0-9_-]*[A-Z][A-Z0-9_-]*$'
+      else value !~ '^[0-9]+[.][0-9]+$'
+    end
+$$;
+comment on function kata_data.value_is_id(text, boolean) is 'Whether a value in JSON is an identifier: under a key that says so, or, as an element of an array, by its form.';
+
+create or replace function kata_data.tool_changes_files(tool text) returns boolean
+language sql immutable
+as $$
+  select lower(regexp_replace(tool, '([a-z])([A-Z])', '\1_\2', 'g'))
+    ~ '(^|[^a-z])(write|edit|create|insert|replace|update|modify|patch|append|save|overwrite|touch|rename|move|mv|copy|cp|delete|remove|unlink|rm)'
+$$;
+comment on function kata_data.tool_changes_files(text) is 'Whether a tool changes the files that it is given, by its name.';
+
+create or replace function kata_data.change_of_file(tool text, key text, arguments jsonb) returns jsonb
+language sql immutable
+as $$
+  select case
+    when not kata_data.tool_changes_files(tool) or arguments ->> 'command' in ('view', 'read', 'open', 'show', 'cat') then null
+    when tool ~* '(delete|remove|unlink|(^|_)rm(_|$))' then '{"access": "modified", "deleted": true}'::jsonb
+    when tool !~* '(rename|move|copy|(^|_)(mv|cp)(_|$))' then '{"access": "modified"}'
+    when key !~* '^(old|source|src|from|path|file)' then '{"access": "modified"}'::jsonb || case
+      when tool ~* '(copy|(^|_)cp(_|$))' then '{}'
+      else coalesce(jsonb_build_object('renamed_from', kata_data.argument_like(arguments, '^(old|source|src|from|path|file)')), '{}')
+    end
+    when tool ~* '(copy|(^|_)cp(_|$))' then null
+    else jsonb_strip_nulls(jsonb_build_object(
+      'access', 'modified', 'deleted', true, 'renamed_to', kata_data.argument_like(arguments, '^(new|dest|dst|target|to)')))
+  end
+$$;
+comment on function kata_data.change_of_file(text, text, jsonb) is 'What becomes of the file under a key of a tool''s arguments; null if it is only read.';
+
+create or replace function kata_data.argument_like(arguments jsonb, pattern text) returns text
+language sql immutable
+as $$
+  select a.value #>> '{}'
+  from jsonb_each(case jsonb_typeof(arguments) when 'object' then arguments end) a(key, value)
+  where a.key ~* pattern
+    and jsonb_typeof(a.value) = 'string'
+  order by a.key
+  limit 1
+$$;
+comment on function kata_data.argument_like(jsonb, text) is 'The first string among arguments whose key matches a pattern.';
+
+create or replace function kata_data.command_files(command text) returns table (path text, detail jsonb)
+language plpgsql immutable rows 10
+as $$
+declare
+  v_step text[];
+  v_words text[];
+  v_last text;
+begin
+  for v_step in
+    select s.match
+    from regexp_matches(
+      command,
+      '(?:^|[\n;&|(])[ \t]*(?:sudo[ \t]+)?(rm|mv|cp|touch|create|tee|sed|cat|less|head|tail|open|edit|vim|nano|git[ \t]+(?:rm|mv))[ \t]+([^\n;&|()<>]+)',
+      'g') s(match)
+    limit 1000
+  loop
+    v_words := array(
+      select regexp_replace(w.word, '^(\./)+', '')
+      from regexp_split_to_table(btrim(left(v_step[2], 20000)), '[ \t]+') with ordinality x(quoted, ordinality)
+      cross join lateral btrim(x.quoted, '"''') w(word)
+      where w.word ~ '^[\w.@+~/][\w.@+~/-]*$'
+        and w.word ~ '[[:alpha:]]'
+      order by x.ordinality);
+    v_last := v_words[cardinality(v_words)];
+    case
+      when v_last is null then
+        null;
+      when v_step[1] ~ 'rm$' then
+        return query select w.word, '{"access": "modified", "deleted": true}'::jsonb from unnest(v_words) w(word);
+      when v_step[1] ~ 'mv$' then
+        return query
+        select w.word, jsonb_build_object('access', 'modified', 'deleted', true, 'renamed_to', t.target)
+        from unnest(v_words[:cardinality(v_words) - 1]) w(word)
+        cross join lateral (select case when v_last like '%/' or cardinality(v_words) > 2 then rtrim(v_last, '/') || '/' || regexp_replace(w.word, '^.*/', '') else v_last end) t(target)
+        union all
+        select t.target, jsonb_build_object('access', 'modified', 'renamed_from', w.word)
+        from unnest(v_words[:cardinality(v_words) - 1]) w(word)
+        cross join lateral (select case when v_last like '%/' or cardinality(v_words) > 2 then rtrim(v_last, '/') || '/' || regexp_replace(w.word, '^.*/', '') else v_last end) t(target);
+      when v_step[1] = 'cp' then
+        return query
+        select w.word, case when w.ordinality = cardinality(v_words) then '{"access": "modified"}'::jsonb end
+        from unnest(v_words) with ordinality w(word, ordinality);
+      when v_step[1] = 'sed' and v_step[2] ~ '(^|[ \t])(-i|--in-place)' then
+        return query select v_last, '{"access": "modified"}'::jsonb;
+      when v_step[1] in ('touch', 'create', 'tee') then
+        return query select w.word, '{"access": "modified"}'::jsonb from unnest(v_words) w(word);
+      when v_step[1] <> 'sed' then
+        return query select w.word, null::jsonb from unnest(v_words) w(word);
+      else
+        null;
+    end case;
+  end loop;
+  return query
+  select regexp_replace(r.match[1], '^(\./)+', ''), '{"access": "modified"}'::jsonb
+  from regexp_matches(command, '(?:^|[^=>&-])>{1,2}[ \t]*["'']?([\w.@+~/-]{2,})', 'g') r(match)
+  where r.match[1] ~ '[./]'
+    and r.match[1] ~ '^[^0-9]'
+    and r.match[1] !~ '^/dev/';
+end
+$$;
+comment on function kata_data.command_files(text) is 'The files that a shell command opens, makes, changes, renames or removes, as far as its words tell. detail: null for one that is only read.';
+
+create or replace function kata_data.patch_files(body text) returns table (path text, detail jsonb)
+language sql immutable rows 10
+as $$
+  select f.path, f.detail
+  from regexp_matches(body, '(?:^|\n)--- (?:a/)?([^\s]+)[^\n]*\n\+\+\+ (?:b/)?([^\s]+)', 'g') p(match)
+  cross join lateral (values
+    (p.match[1], case
+      when p.match[2] = '/dev/null' then '{"access": "modified", "deleted": true}'::jsonb
+      when p.match[2] <> p.match[1] then jsonb_build_object('access', 'modified', 'deleted', true, 'renamed_to', p.match[2])
+      else '{"access": "modified"}'
+    end),
+    (case when p.match[2] <> p.match[1] then p.match[2] end, case
+      when p.match[1] = '/dev/null' then '{"access": "modified"}'::jsonb
+      else jsonb_build_object('access', 'modified', 'renamed_from', p.match[1])
+    end)
+  ) f(path, detail)
+  where f.path <> '/dev/null'
+  union all
+  select f.path, f.detail
+  from regexp_matches(body, '(?:^|\n)rename from ([^\r\n]+)\r?\nrename to ([^\r\n]+)', 'g') p(match)
+  cross join lateral (values
+    (p.match[1], jsonb_build_object('access', 'modified', 'deleted', true, 'renamed_to', p.match[2])),
+    (p.match[2], jsonb_build_object('access', 'modified', 'renamed_from', p.match[1]))
+  ) f(path, detail)
+  union all
+  select p.match[1], '{"access": "modified"}'
+  from regexp_matches(body, '(?:^|\n)diff --git a/([^\s]+) b/', 'g') p(match)
+  union all
+  select p.match[2], case p.match[1] when 'Delete' then '{"access": "modified", "deleted": true}'::jsonb else '{"access": "modified"}' end
+  from regexp_matches(body, '\*\*\* (Add|Update|Delete) File: ([^\s]+)', 'g') p(match)
+  union all
+  select f.path, f.detail
+  from regexp_matches(body, '\*\*\* Update File: ([^\s]+)\r?\n\*\*\* Move to: ([^\s]+)', 'g') p(match)
+  cross join lateral (values
+    (p.match[1], jsonb_build_object('access', 'modified', 'deleted', true, 'renamed_to', p.match[2])),
+    (p.match[2], jsonb_build_object('access', 'modified', 'renamed_from', p.match[1]))
+  ) f(path, detail)
+$$;
+comment on function kata_data.patch_files(text) is 'The files that a patch changes, adds, renames or deletes.';

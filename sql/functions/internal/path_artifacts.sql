@@ -1,0 +1,101 @@
+-- The artifacts of a path as of a version. What a segment's mark covers is read from the index: an artifact whose last mention
+-- lies within the path needs one row, another one or two look-ups more. What lies above the mark is parsed on the fly.
+
+create or replace function kata_data.path_artifacts(context_id uuid, at bigint, max_unparsed bigint)
+returns table (kind text, ref text, detail jsonb, first_version bigint, last_version bigint, mentions bigint)
+language plpgsql stable rows 100
+as $$
+begin
+  return query
+  with segment as materialized (
+    select s.segment_id, s.last_version, k.parsed_through, greatest(s.last_version - k.parsed_through, 0) as unparsed,
+      sum(greatest(s.last_version - k.parsed_through, 0)) over (order by s.first_version desc) as unparsed_from_here
+    from kata_data.segments(path_artifacts.context_id, 1, path_artifacts.at) s
+    left join kata_data.artifact_mark m on m.segment_id = s.segment_id
+    cross join lateral coalesce(m.parsed_through, s.first_version - 1) k(parsed_through)
+  ),
+  part as (
+    select i.kind, i.ref, i.first_version, i.last_version, i.mentions, i.detail_version, i.detail, false as is_added
+    from segment s
+    cross join lateral (
+      select a.kind, a.ref, a.first_version, a.last_version, a.mentions, a.detail_version, a.detail
+      from kata_data.artifact a
+      where a.segment_id = s.segment_id
+        and a.last_version <= s.last_version
+      offset 0
+    ) i
+    union all
+    select i.kind, i.ref, i.first_version, m.version, m.mentions_through, m.detail_version, d.detail, false
+    from segment s
+    cross join lateral (
+      select a.artifact_id, a.kind, a.ref, a.first_version
+      from kata_data.artifact a
+      where a.segment_id = s.segment_id
+        and a.last_version > s.last_version
+        and a.first_version <= s.last_version
+      offset 0
+    ) i
+    cross join lateral (
+      select m.version, m.mentions_through, m.detail_version
+      from kata_data.artifact_mention m
+      where m.artifact_id = i.artifact_id
+        and m.version <= s.last_version
+      order by m.version desc
+      limit 1
+    ) m
+    left join lateral (
+      select d.detail
+      from kata_data.artifact_mention d
+      where d.artifact_id = i.artifact_id
+        and d.version = m.detail_version
+      offset 0
+    ) d on true
+    union all
+    select p.kind, p.ref, p.version, p.version, p.mentions, case when p.detail is not null then p.version end, p.detail, false
+    from segment s
+    cross join lateral kata_data.parse_artifacts(
+      s.segment_id,
+      s.last_version + 1 - least(s.unparsed, max_unparsed - (s.unparsed_from_here - s.unparsed))::bigint,
+      s.last_version) p
+    where s.unparsed > 0
+      and s.unparsed_from_here - s.unparsed < max_unparsed
+    union all
+    -- A context may add to versions that it inherits: its own segment need not have begun at `at`.
+    select d.kind, d.ref, d.version, d.version, 1, d.version, d.detail, true
+    from kata_data.lineage l
+    cross join lateral (
+      select d.kind, d.ref, d.version, d.detail
+      from kata_data.added_artifact d
+      where d.segment_id = l.segment_id
+        and d.version <= least(l.last_version, path_artifacts.at)
+      offset 0
+    ) d
+    where l.context_id = path_artifacts.context_id
+  )
+  select p.kind, p.ref,
+    kata_data.artifact_detail(
+      p.kind,
+      (array_agg(p.detail order by p.detail_version desc) filter (where p.detail is not null and not p.is_added))[1],
+      (array_agg(p.detail order by p.detail_version desc) filter (where p.detail is not null and p.is_added))[1],
+      bool_or(p.detail ->> 'access' = 'modified')),
+    min(p.first_version), max(p.last_version), sum(p.mentions)::bigint
+  from part p
+  group by p.kind, p.ref;
+end
+$$;
+comment on function kata_data.path_artifacts(uuid, bigint, bigint) is
+'The artifacts of a context''s path as of a version, in no order. max_unparsed: how many of the newest versions that are not yet parsed
+may be parsed on the fly. Cost: O(log n) an artifact and segment, and the length of what is parsed on the fly.';
+
+create or replace function kata_data.artifact_detail(kind text, found jsonb, added jsonb, is_modified boolean) returns jsonb
+language sql immutable
+as $$
+  select case
+    when kind = 'file' then '{"access": "read"}'::jsonb || coalesce(found, '{}') || coalesce(added, '{}')
+      || case when is_modified then '{"access": "modified"}'::jsonb else '{}' end
+    when found is null or added is null then coalesce(found, added)
+    else found || added
+  end
+$$;
+comment on function kata_data.artifact_detail(text, jsonb, jsonb, boolean) is
+'What is told of an artifact: what was found, and over it what a caller added. A file that was modified once stays modified.';

@@ -1,0 +1,87 @@
+-- Stubs: how a long tool result is shown in short.
+
+create or replace function kata_data.stub_tokens() returns bigint
+language sql immutable
+as $$
+  select 100::bigint
+$$;
+comment on function kata_data.stub_tokens() is 'How long a result may stay that a compaction shortens; what is no longer is not shortened again.';
+
+create or replace function kata_data.stubs_for(
+  context_id uuid, view kata_data.view_change, head kata_data.head, versions int8multirange, keep_tokens integer
+) returns kata_data.stub[]
+language plpgsql volatile
+as $$
+declare
+  v_pinned bigint[] := kata_data.pinned_groups_at(context_id, view, head.version);
+begin
+  -- Against an erasure at this moment: it waits and finds the stub, or what is shortened is blank already.
+  perform
+  from (
+    select p.segment_id, p.version
+    from kata_data.path_messages(stubs_for.context_id, versions * kata_data.visible_at(view, head.version)) p
+    where p.role = 'tool'
+      and p.token_count > keep_tokens
+    offset 0
+  ) p
+  join kata_data.message m on m.segment_id = p.segment_id and m.version = p.version
+  for key share of m;
+  return array(
+    select row(m.segment_id, m.group_version, m.version, null, m.token_count - t.token_count, t.token_count, sha256(convert_to(t.content, 'UTF8')), t.content)::kata_data.stub
+    from (
+      select m.segment_id, m.group_version, m.version, m.content, m.token_count, coalesce(s.token_count, m.token_count) as shown
+      from kata_data.path_messages(stubs_for.context_id, versions * kata_data.visible_at(view, head.version)) m
+      left join lateral kata_data.stub_of(m.segment_id, m.group_version, m.version, view.elisions) s on true
+      where m.role = 'tool'
+        and m.group_version <> all (v_pinned)
+    ) m
+    cross join lateral kata_data.stub_text(m.content, m.version, m.token_count, keep_tokens, head.tokenizer) t
+    where m.shown > keep_tokens
+      and m.shown > t.token_count
+    order by m.version);
+end
+$$;
+comment on function kata_data.stubs_for(uuid, kata_data.view_change, kata_data.head, int8multirange, integer) is
+'The stubs of the tool results among some versions that are in the view, not pinned, and longer than keep_tokens as they are shown.';
+
+create or replace function kata_data.elision_of(stubs kata_data.stub[]) returns kata_data.view_change
+language sql volatile
+as $$
+  select kata_data.new_change('elision', (select range_agg(int8range(s.version, s.version + 1)) from unnest(stubs) s))
+$$;
+comment on function kata_data.elision_of(kata_data.stub[]) is 'The view change that puts stubs in force.';
+
+create or replace function kata_data.stub_gain(context_id uuid, view kata_data.view_change, stubs kata_data.stub[]) returns bigint
+language plpgsql stable
+as $$
+begin
+  return kata_data.shown_tokens(context_id, (select range_agg(int8range(s.version, s.version + 1)) from unnest(stubs) s), view.elisions)
+    - (select coalesce(sum(s.token_count), 0) from unnest(stubs) s);
+end
+$$;
+comment on function kata_data.stub_gain(uuid, kata_data.view_change, kata_data.stub[]) is
+'By how many tokens stubs shrink the view that they are for, in which a message may be shortened already.';
+
+create or replace function kata_data.stub_text(
+  original text, version bigint, original_tokens integer, keep_tokens integer, tokenizer text, out content text, out token_count integer
+)
+language plpgsql stable
+as $$
+declare
+  -- A character is a token at most in most scripts; what is over the budget is cut in proportion, which needs few rounds.
+  v_length integer := least(greatest(keep_tokens, 0)::bigint * 4, coalesce(length(original), 0));
+begin
+  loop
+    content := format('[shortened, %s tokens; whole: version %s]', original_tokens, version)
+      || case when v_length > 0 then E'\n' || left(original, v_length) || '…' else '' end;
+    token_count := kata_data.message_tokens(content, null, null, tokenizer);
+    exit when token_count <= keep_tokens or v_length = 0;
+    v_length := least(v_length - 1, v_length::bigint * keep_tokens / token_count);
+    if v_length < 16 then
+      v_length := 0;
+    end if;
+  end loop;
+end
+$$;
+comment on function kata_data.stub_text(text, bigint, integer, integer, text) is
+'The beginning of a text, cut between characters, with a note of its version and length; at most keep_tokens tokens, as far as the note allows.';

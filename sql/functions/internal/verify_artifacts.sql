@@ -1,0 +1,88 @@
+-- The artifacts' part of verify. Messages are not parsed again: a later version of the parser may find more than an earlier one did,
+-- which is no damage. What is looked for is an index at odds with itself or with the log.
+
+create or replace function kata_data.verify_artifacts(context_id uuid)
+returns table (version bigint, problem text, detail text)
+language plpgsql stable rows 10
+as $$
+begin
+  return query
+  select null::bigint, 'artifact mark', format('Its messages are parsed up to version %s, and its head is at version %s.', k.parsed_through, h.version)
+  from kata_data.artifact_mark k
+  join kata_data.head h on h.context_id = k.segment_id
+  where k.segment_id = verify_artifacts.context_id
+    and k.parsed_through > h.version;
+  return query
+  select f.last_version, 'artifact', format('Stored of %s "%s": versions %s to %s, %s mentions, told by %s; added up: %s to %s, %s, %s.',
+    f.kind, left(f.ref, 100), f.first_version, f.last_version, f.mentions, coalesce(f.detail_version::text, 'null'),
+    coalesce(f.mentioned_first::text, 'null'), coalesce(f.mentioned_last::text, 'null'), coalesce(f.mentioned::text, 'null'), coalesce(f.told::text, 'null'))
+  from (
+    select a.kind, a.ref, a.first_version, a.last_version, a.mentions, a.detail_version, a.detail,
+      m.mentioned_first, m.mentioned_last, m.mentioned, m.told, m.told_detail, m.is_running
+    from kata_data.artifact a
+    cross join lateral (
+      select min(m.version) as mentioned_first, max(m.version) as mentioned_last, sum(m.mentions) as mentioned,
+        max(m.version) filter (where m.detail is not null) as told,
+        (array_agg(m.detail order by m.version desc) filter (where m.detail is not null))[1] as told_detail,
+        bool_and((m.mentions_through, m.detail_version) is not distinct from (m.through, m.told)) as is_running
+      from (
+        select m.version, m.mentions, m.mentions_through, m.detail_version, m.detail,
+          sum(m.mentions) over w as through,
+          max(m.version) filter (where m.detail is not null) over w as told
+        from kata_data.artifact_mention m
+        where m.artifact_id = a.artifact_id
+        window w as (order by m.version)
+      ) m
+    ) m
+    where a.segment_id = verify_artifacts.context_id
+  ) f
+  where (f.first_version, f.last_version, f.mentions, f.detail_version, f.detail, true)
+    is distinct from (f.mentioned_first, f.mentioned_last, f.mentioned, f.told, f.told_detail, f.is_running);
+  return query
+  select m.version, 'artifact', format('Of %s "%s" a mention is stored, and there is no message that was parsed.', a.kind, left(a.ref, 100))
+  from kata_data.artifact a
+  cross join lateral (
+    select m.version
+    from kata_data.artifact_mention m
+    where m.artifact_id = a.artifact_id
+    offset 0
+  ) m
+  where a.segment_id = verify_artifacts.context_id
+    and not exists (
+      select
+      from kata_data.artifact_mark k
+      join kata_data.message g on g.segment_id = k.segment_id and g.version = m.version
+      where k.segment_id = verify_artifacts.context_id
+        and k.parsed_through >= m.version);
+  return query
+  select d.version, 'artifact', format('The %s "%s" was added to a version that there is not.', d.kind, left(d.ref, 100))
+  from kata_data.added_artifact d
+  join kata_data.head h on h.context_id = d.segment_id
+  where d.segment_id = verify_artifacts.context_id
+    and d.version not between 0 and h.version;
+end
+$$;
+comment on function kata_data.verify_artifacts(uuid) is 'Damage in the artifacts of what a context wrote itself. Cost: O(mentions).';
+
+create or replace function kata_data.verify_artifact_orphans()
+returns table (segment_id uuid, version bigint, problem text, detail text)
+language plpgsql stable rows 10
+as $$
+begin
+  return query
+  select o.segment_id, null::bigint, 'orphan row', format('%s belongs to no context.', o.what)
+  from (
+    select k.segment_id, 'A mark of parsed messages' as what from kata_data.artifact_mark k
+    union all
+    select a.segment_id, format('The %s "%s"', a.kind, left(a.ref, 100)) from kata_data.artifact a
+    union all
+    select d.segment_id, format('The added %s "%s"', d.kind, left(d.ref, 100)) from kata_data.added_artifact d
+  ) o
+  where not exists (select from kata_data.head h where h.context_id = o.segment_id);
+  return query
+  select null::uuid, m.version, 'orphan row', format('A mention belongs to no artifact: %s is not there.', m.artifact_id)
+  from kata_data.artifact_mention m
+  where not exists (select from kata_data.artifact a where a.artifact_id = m.artifact_id);
+end
+$$;
+comment on function kata_data.verify_artifact_orphans() is 'Rows of the artifact index that belong to nothing.';

@@ -1,0 +1,42 @@
+-- Time grows along a path, so the entry of a moment is found by halving: first among the segments, then among the versions of one.
+-- An index on time would cost every append. The last sixteen are neighbours, and read together.
+
+create or replace function kata_data.version_at_time(context_id uuid, newest bigint, moment timestamptz) returns bigint
+language plpgsql stable
+as $$
+declare
+  v_segment record;
+  v_low bigint;
+  v_high bigint;
+  v_middle bigint;
+begin
+  for v_segment in
+    select s.segment_id, s.first_version, s.last_version
+    from kata_data.segments(version_at_time.context_id, 1, newest) s
+    order by s.first_version desc
+  loop
+    v_low := v_segment.first_version;
+    if (select e.created_at from kata_data.entry_times(v_segment.segment_id, v_low, v_low) e) <= moment then
+      v_high := v_segment.last_version;
+      exit;
+    end if;
+  end loop;
+  if v_high is null then
+    return 0;
+  end if;
+  while v_high - v_low > 16 loop
+    v_middle := (v_low + v_high) / 2;
+    if (select e.created_at from kata_data.entry_times(v_segment.segment_id, v_middle, v_middle) e) <= moment then
+      v_low := v_middle;
+    else
+      v_high := v_middle - 1;
+    end if;
+  end loop;
+  return (
+    select max(e.version)
+    from kata_data.entry_times(v_segment.segment_id, v_low, v_high) e
+    where e.created_at <= moment);
+end
+$$;
+comment on function kata_data.version_at_time(uuid, bigint, timestamptz) is
+'The last version up to the newest that was created at or before a moment; 0 where there is none. Cost: O(log n + fork depth).';

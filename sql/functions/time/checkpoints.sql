@@ -1,0 +1,23 @@
+-- The names that resolve_version knows for a context.
+
+create or replace function kata.checkpoints(context_id uuid)
+returns table (name text, version bigint, note text, created_at timestamptz)
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
+as $$
+declare
+  v_newest bigint := (kata_data.open_context(context_id)).version;
+begin
+  return query
+  select k.name, k.version, k.note, k.created_at
+  from kata_data.visible_checkpoints(checkpoints.context_id, 0, v_newest) k
+  order by k.version, k.created_at, k.name;
+end
+$$;
+comment on function kata.checkpoints(uuid) is
+'The checkpoints of a context, by version: its own, and those of its ancestors up to the fork that no nearer one of the same name hides.
+
+context_id: the context.
+
+Returns rows: name, version, note, created_at.
+Errors: KC001, KC006. Cost: O(checkpoints × fork depth).';

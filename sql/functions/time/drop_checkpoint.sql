@@ -1,0 +1,32 @@
+-- Takes a name back. The version stays what it was.
+
+create or replace function kata.drop_checkpoint(context_id uuid, name text) returns void
+language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+as $$
+declare
+  v_owner uuid;
+begin
+  perform kata_data.lock_context(context_id);
+  delete from kata_data.checkpoint k
+  where k.context_id = drop_checkpoint.context_id
+    and k.name = drop_checkpoint.name;
+  if found then
+    return;
+  end if;
+  v_owner := (kata_data.find_checkpoint(context_id, name)).owner_id;
+  raise exception using
+    errcode = 'KC014',
+    message = format('checkpoint "%s" is unknown', coalesce(name, 'null')),
+    detail = case
+      when v_owner is null then format('Context %s has no checkpoint of this name.', context_id)
+      else format('It belongs to %s, an ancestor of context %s.', v_owner, context_id)
+    end,
+    hint = 'kata.checkpoints lists the names; an ancestor''s is dropped there, or hidden by one of the same name.';
+end
+$$;
+comment on function kata.drop_checkpoint(uuid, text) is
+'Drops a checkpoint of a context. The version that it names stays, and an ancestor''s checkpoint that it hid is seen again.
+
+context_id: the context. name: of one of its own checkpoints.
+
+Errors: KC001, KC006, KC014 unknown, or an ancestor''s. Locks: the head of the context. Cost: O(log checkpoints).';

@@ -1,0 +1,35 @@
+-- What happened, newest first. The cursor is a version, so pages stay exact whatever is appended.
+
+create or replace function kata.history(context_id uuid, before bigint default null, max_rows integer default 50)
+returns table (
+  version bigint, kind text, role text, preview text, token_count integer, view_tokens bigint, checkpoints text[], created_at timestamptz
+)
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
+as $$
+declare
+  v_newest bigint := (kata_data.open_context(context_id)).version;
+  v_high bigint := least(greatest(coalesce(before, v_newest + 1), 1) - 1, v_newest);
+  v_low bigint := greatest(v_high - max_rows + 1, 1);
+begin
+  perform kata_data.check_max_rows(max_rows);
+  return query
+  with named as materialized (
+    select k.version, array_agg(k.name order by k.created_at, k.name) as names
+    from kata_data.visible_checkpoints(history.context_id, v_low, v_high) k
+    group by k.version
+  )
+  select e.version, e.kind, e.role, e.preview, e.token_count, e.view_tokens, coalesce(n.names, '{}'), e.created_at
+  from kata_data.entries(history.context_id, v_low, v_high) e
+  left join named n on n.version = e.version
+  order by e.version desc;
+end
+$$;
+comment on function kata.history(uuid, bigint, integer) is
+'A page of what happened in a context, newest first, inherited entries included.
+
+context_id: the context. before: the last version of the page before; null for the newest. max_rows: 1 to 1,000.
+
+Returns rows: version, kind (message, compaction, elision, deletion, pin, unpin, undo), role, preview (100 characters), token_count (of
+the entry), view_tokens (of what a model would see as of the entry), checkpoints (the names of the version), created_at.
+Errors: KC001, KC006, KC017. Cost: O(log n + rows + checkpoints of the page + fork depth).';

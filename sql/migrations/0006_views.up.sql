@@ -1,0 +1,106 @@
+-- View changes: what a model sees is an overlay on the log. A view change takes a version of its own; its row holds what it does
+-- and the view that comes of it, so that the view as of any version is one look-up and the messages after it.
+
+alter table kata_data.head add column view_version bigint;
+comment on column kata_data.head.view_version is 'The newest view change of the path; null where there is none.';
+comment on column kata_data.head.view_tokens is 'Tokens of the view: what a model would see of everything.';
+
+create sequence kata_data.change_id;
+comment on sequence kata_data.change_id is 'Numbers view changes; a later change of a path has a greater number.';
+
+create table kata_data.view_change (
+  segment_id uuid,
+  version bigint,
+  change_id bigint not null constraint view_change_change_id_key unique,
+  kind text not null constraint view_change_kind_known check (kind in ('compaction', 'deletion', 'elision', 'pin', 'unpin', 'undo')),
+  created_at timestamptz not null,
+  digest bytea not null,
+  versions int8multirange not null,
+  undone_version bigint,
+  is_summarised boolean not null,
+  content_version bigint not null,
+  message_count bigint not null,
+  raw_tokens bigint not null,
+  view_tokens bigint not null,
+  visible int8multirange not null,
+  deleted int8multirange not null,
+  pinned_groups bigint[] not null,
+  elisions bigint[] not null,
+  replacements bigint[] not null,
+  covers int8multirange[] not null,
+  constraint view_change_pkey primary key (segment_id, version),
+  constraint view_change_undo_is_whole check ((kind = 'undo') = (undone_version is not null)),
+  constraint view_change_visible_is_not_deleted check (not visible && deleted)
+);
+comment on table kata_data.view_change is 'One immutable row a view change: what it does (kind, versions, undone_version), and the view after it.';
+comment on column kata_data.view_change.change_id is 'Names the change in stub and in elisions; later changes of a path have greater ones.';
+comment on column kata_data.view_change.versions is 'What the change is about: the messages covered, deleted, shortened, pinned (a whole group) or unpinned. A compaction names the summaries that it absorbs, too.';
+comment on column kata_data.view_change.undone_version is 'Of an undo: the view change that it takes back.';
+comment on column kata_data.view_change.is_summarised is 'Of a compaction: a summary stands for what it covers.';
+comment on column kata_data.view_change.content_version is 'As of this change: the version of the last message appended or deleted.';
+comment on column kata_data.view_change.message_count is 'As of this change: messages of the path.';
+comment on column kata_data.view_change.raw_tokens is 'As of this change: tokens of all messages of the path.';
+comment on column kata_data.view_change.visible is 'The versions up to this one whose messages are in the view. Versions of view changes are among them: they have no message, and leaving them out would cut the ranges.';
+comment on column kata_data.view_change.pinned_groups is 'The pinned groups, ascending.';
+comment on column kata_data.view_change.elisions is 'change_id of the elisions in force, ascending; the last that has a stub of a message shortens it.';
+comment on column kata_data.view_change.replacements is 'The versions of the summaries in the view, ascending.';
+comment on column kata_data.view_change.covers is 'What each of the replacements stands for, what those that it absorbed stood for included. Never visible, never shared. The lowest is where it reads.';
+
+-- Which changes are undone as of a version.
+create index view_change_undo on kata_data.view_change (segment_id, version) where undone_version is not null;
+
+create table kata_data.summary (
+  segment_id uuid,
+  version bigint,
+  role text not null,
+  content text not null,
+  token_count integer not null constraint summary_token_count_positive check (token_count >= 0),
+  token_source text not null,
+  covered int8multirange not null,
+  created_at timestamptz not null,
+  metadata jsonb,
+  constraint summary_pkey primary key (segment_id, version)
+);
+comment on table kata_data.summary is 'The message that a compaction puts in the place of what it covers; it shares its version with its view change.';
+comment on column kata_data.summary.covered is 'The messages that it stood for when it was made, those of the summaries that it absorbed included.';
+
+create table kata_data.stub (
+  segment_id uuid,
+  group_version bigint,
+  version bigint,
+  change_id bigint constraint stub_change_fkey references kata_data.view_change (change_id),
+  saved_tokens integer not null,
+  token_count integer not null constraint stub_token_count_positive check (token_count >= 0),
+  digest bytea not null,
+  content text,
+  constraint stub_pkey primary key (segment_id, group_version, version, change_id)
+);
+comment on table kata_data.stub is 'The short form of a message while an elision is in force.';
+comment on column kata_data.stub.segment_id is 'With group_version and version: the message.';
+comment on column kata_data.stub.saved_tokens is 'The tokens of the message less those of the stub.';
+comment on column kata_data.stub.digest is 'SHA-256 of the content, which the digest of the elision covers.';
+comment on column kata_data.stub.content is 'Null where the message was erased.';
+
+-- Whether an elision still shortens anything; purging by change.
+create index stub_change on kata_data.stub (change_id, version);
+
+create trigger view_change_is_immutable before update or delete on kata_data.view_change
+  for each row execute function kata_data.refuse_change();
+create trigger view_change_is_immutable_as_a_whole before update or delete or truncate on kata_data.view_change
+  for each statement execute function kata_data.refuse_change();
+create trigger summary_is_immutable before update or delete on kata_data.summary
+  for each row execute function kata_data.refuse_change();
+create trigger summary_is_immutable_as_a_whole before update or delete or truncate on kata_data.summary
+  for each statement execute function kata_data.refuse_change();
+create trigger stub_is_immutable before update or delete on kata_data.stub
+  for each row execute function kata_data.refuse_change();
+create trigger stub_is_immutable_as_a_whole before update or delete or truncate on kata_data.stub
+  for each statement execute function kata_data.refuse_change();
+alter table kata_data.view_change enable always trigger view_change_is_immutable;
+alter table kata_data.view_change enable always trigger view_change_is_immutable_as_a_whole;
+alter table kata_data.summary enable always trigger summary_is_immutable;
+alter table kata_data.summary enable always trigger summary_is_immutable_as_a_whole;
+alter table kata_data.stub enable always trigger stub_is_immutable;
+alter table kata_data.stub enable always trigger stub_is_immutable_as_a_whole;
+
+grant select, update, delete on kata_data.view_change, kata_data.summary, kata_data.stub to kata_eraser;
