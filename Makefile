@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pg16 lint migrate bench sql clean
+.PHONY: help setup demo test test-pg16 lint generate migrate bench sql clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do \
@@ -57,6 +57,9 @@ lint: $(READY) ## Check style, types, migrations and the house rules
 	@$(BIN)/mypy
 	@later=$$(ls sql/migrations/*.up.sql | awk -F/ '$$NF > "$(FIRST_RELEASE)~"'); test -z "$$later" || $(BIN)/squawk $$later
 	@$(BIN)/python -m pytest -q tests/test_house_rules.py
+
+generate: $(READY) ## Write the files that follow from the SQL functions
+	@$(BIN)/python pydriver/generate.py
 
 migrate: $(READY) ## Migrate DATABASE_URL, or else the embedded server
 	@$(BIN)/kata migrate up

@@ -1,6 +1,8 @@
 """The embedded server and the choice of the database."""
 
+import contextlib
 import itertools
+import json
 import os
 import re
 import shutil
@@ -95,6 +97,48 @@ def test_it_starts_again_after_a_kill(embedded: Server) -> None:
     os.kill(postmaster(embedded), signal.SIGKILL)
     embedded.start()
     assert read_row(embedded) == (42,)
+
+
+def test_what_was_acknowledged_survives_a_kill_of_every_process(embedded: Server) -> None:
+    assert kata("up").returncode == 0
+    with psycopg.connect(embedded.dsn(), autocommit=True) as conn:
+        (context_id,) = conn.execute("select kata.create_context('c')").fetchone() or (None,)
+        for number in range(50):
+            conn.execute("select kata.append_message(%s, 'user', %s)", (context_id, str(number)))
+        children = conn.execute("select pid from pg_stat_activity").fetchall()
+        for pid in (postmaster(embedded), *(pid for (pid,) in children)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    shown = kata("usage", "c", "--json")
+    assert (shown.returncode, json.loads(shown.stdout)["version"]) == (0, 50)
+    assert kata("verify").returncode == 0
+
+
+def test_processes_that_find_nothing_at_all_append_to_one_context(embedded: Server) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        created = list(pool.map(lambda _: kata("create", "shared", "--key", "k"), range(4)))
+        assert len({run.stdout for run in created}) == 1, created
+        appended = list(pool.map(lambda n: kata("append", "shared", str(n), "--json"), range(4)))
+    versions = [json.loads(run.stdout)[0]["version"] for run in appended]
+    assert sorted(versions) == [1, 2, 3, 4]
+
+
+def test_up_migrates_and_says_where_other_commands_go(
+    embedded: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up = kata("up")
+    assert (up.returncode, up.stdout) == (0, f"{embedded.dsn()}\n")
+    assert kata("status").returncode == 0
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me:secret@db.example/app")
+    said = kata("up").stderr
+    assert "DATABASE_URL is set: other commands use that database, not this server" in said
+    assert "secret" not in said
+
+
+def test_a_client_that_hangs_in_a_transaction_is_not_waited_for_for_ever(embedded: Server) -> None:
+    with psycopg.connect(embedded.start()) as conn:
+        row = conn.execute("select current_setting('idle_in_transaction_session_timeout')").fetchone()
+    assert row == ("10min",)
 
 
 def test_it_starts_when_another_process_has_the_number_of_the_killed_one(embedded: Server) -> None:
@@ -239,7 +283,7 @@ def test_psql_is_not_given_the_password_on_the_command_line(
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("KATA_PG_BIN", str(tmp_path))
     run = kata("--dsn", "postgresql://me:secret@db.example/app", "psql", "-l")
-    assert run.stdout == "-d user=me dbname=app host=db.example -l / secret\n"
+    assert run.stdout == "-d user=me dbname=app host=db.example sslmode=require -l / secret\n"
 
 
 class TestWhichDatabase:

@@ -27,6 +27,29 @@ class Target:
     description: str
 
 
+def choose(dsn: str | None) -> Target:
+    """Return the database that is meant; nothing is started and nothing connected to.
+
+    Parameters
+    ----------
+    dsn : what was given as --dsn, or None
+
+    Raises
+    ------
+    KataError : the connection string is malformed
+    """
+    if dsn is not None:
+        return Target(dsn, False, _describe(dsn, "--dsn"))
+    from_environment = os.environ.get("DATABASE_URL")
+    if from_environment:
+        return Target(from_environment, False, _describe(from_environment, "DATABASE_URL"))
+    # fcntl and pwd, which the launcher needs, are not on every system that can reach a server elsewhere.
+    from kata_context.server import Server, default_home
+
+    server = Server(default_home())
+    return Target(server.dsn(), True, f"embedded server ({server.home})")
+
+
 def resolve(dsn: str | None) -> Target:
     """Return the database that is meant, starting the embedded server where it is that one.
 
@@ -38,12 +61,8 @@ def resolve(dsn: str | None) -> Target:
     ------
     KataError : the connection string is malformed, or the embedded server does not start
     """
-    if dsn is not None:
-        return Target(dsn, False, _describe(dsn, "--dsn"))
-    from_environment = os.environ.get("DATABASE_URL")
-    if from_environment:
-        return Target(from_environment, False, _describe(from_environment, "DATABASE_URL"))
-    return embedded()
+    target = choose(dsn)
+    return embedded() if target.embedded else target
 
 
 def embedded() -> Target:

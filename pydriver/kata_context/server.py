@@ -220,6 +220,15 @@ class Server:
         """Return the URL of a database of this server."""
         return f"postgresql://{SUPERUSER}@/{database}?host={quote(str(self.socket_folder))}&port={PORT}"
 
+    def is_running(self) -> bool:
+        """Return whether the server takes connections, or will in a moment."""
+        with closing(socket.socket(socket.AF_UNIX)) as probe:
+            try:
+                probe.connect(str(self.socket_folder / f".s.PGSQL.{PORT}"))
+            except OSError:
+                return False
+            return True
+
     def start(self) -> str:
         """Start the server unless it runs already, and return its DSN.
 
@@ -233,7 +242,7 @@ class Server:
         try:
             self._make_home(account)
             with self._lock():
-                if not self._is_listening():
+                if not self.is_running():
                     binaries = usable_binaries(account, self.home)
                     self._initialise(account, binaries)
                     self._launch(account, binaries)
@@ -247,11 +256,11 @@ class Server:
 
     def stop(self) -> bool:
         """Stop the server and wait until it has stopped; return whether it was running."""
-        if not self._is_listening():
+        if not self.is_running():
             return False
         account = find_account(self.data)
         with self._lock():
-            if not self._is_listening():
+            if not self.is_running():
                 return False
             pg_ctl = usable_binaries(account, self.home) / "pg_ctl"
             self._run(account, [str(pg_ctl), "stop", "-D", str(self.data), "-m", "fast", "-w"])
@@ -263,14 +272,6 @@ class Server:
         except psycopg.OperationalError:
             return False
         return True
-
-    def _is_listening(self) -> bool:
-        with closing(socket.socket(socket.AF_UNIX)) as probe:
-            try:
-                probe.connect(str(self.socket_folder / f".s.PGSQL.{PORT}"))
-            except OSError:
-                return False
-            return True
 
     def _make_home(self, account: Account | None) -> None:
         if not self.home.exists():
@@ -374,6 +375,8 @@ class Server:
         with closing(self._connect("postgres")) as conn:
             if conn.execute("select from pg_database where datname = %s", [DATABASE]).fetchone() is None:
                 conn.execute(f"create database {DATABASE}")
+                # A client that hangs inside a transaction does not keep its locks for ever.
+                conn.execute(f"alter database {DATABASE} set idle_in_transaction_session_timeout = '10min'")
 
     def _connect(self, database: str) -> psycopg.Connection:
         deadline = time.monotonic() + START_SECONDS

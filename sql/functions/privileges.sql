@@ -8,8 +8,10 @@ grant execute on function
   kata.common_ancestor,
   kata.compaction_status,
   kata.compactions,
+  kata.current_tenant,
   kata.diff,
   kata.diff_versions,
+  kata.environment,
   kata.erasures,
   kata.find_context,
   kata.forks,
@@ -22,6 +24,7 @@ grant execute on function
   kata.policy_presets,
   kata.prompt,
   kata.purges,
+  kata.resolve_context,
   kata.resolve_version,
   kata.state_at,
   kata.stats,
@@ -67,7 +70,8 @@ to kata_writer;
 
 grant execute on function
   kata.assign_tenant,
-  kata.register_tokenizer
+  kata.register_tokenizer,
+  kata.set_environment
 to kata_admin;
 
 -- What is for ever is not for every writer.

@@ -1,7 +1,7 @@
 -- Tokenizers and their counts, statistics and the version are what a deployment is looked after with.
 
 begin;
-select plan(47);
+select plan(70);
 
 -- Tokenizers
 
@@ -70,6 +70,39 @@ set local kata.tenant = 'nobody';
 select is(kata.stats(), '{}', 'a tenant without contexts has no statistics');
 set local kata.tenant = '';
 set local kata.clock = '';
+
+-- The environment
+
+select is(kata.environment(), null, 'a database has no label at first');
+select lives_ok($$select kata.set_environment('')$$, 'a label that is not there can be removed');
+select lives_ok($$select kata.set_environment('staging')$$, 'a database gets a label');
+select is(kata.environment(), 'staging', 'the label is told');
+select lives_ok($$select kata.set_environment('staging')$$, 'the same label again changes nothing');
+select throws_ok($$select kata.set_environment('production')$$, 'KC018', null, 'who changes a label says which it is');
+select throws_ok($$select kata.set_environment('production', 'test')$$, 'KC018', null, 'who says another does not change it');
+select throws_ok($$select kata.set_environment('', 'Staging')$$, 'KC018', null, 'nor removes it');
+select results_eq(
+  $$select * from fixture.error($q$select kata.set_environment('production', 'test')$q$)$$,
+  $$values ('KC018', 'this database is labelled "staging"', 'The current label was given as "test".', 'If this is the database that you mean, pass its label as current_label.')$$,
+  'the label in force is named');
+select is(kata.environment(), 'staging', 'a refusal leaves the label');
+select lives_ok($$select kata.set_environment('production', 'staging')$$, 'who says it changes it');
+select is(kata.environment(), 'production', 'the new label is told');
+select lives_ok($$select kata.set_environment('', 'production')$$, 'who says it removes it');
+select is(kata.environment(), null, 'then there is none');
+select lives_ok(format('select kata.set_environment(%L)', repeat('é', 63)), 'a label may have 63 characters');
+select throws_ok(format('select kata.set_environment(%s, kata.environment())', a.label), 'KC017', null, a.description)
+from (values ('null', 'a label is not null'), ($$repeat('x', 64)$$, 'a label has at most 63 characters'), ($$E'a\nb'$$, 'a label is one line'), ($$' a'$$, 'no space goes before a label'), ($$'a '$$, 'nor after it')) a(label, description);
+
+-- The tenant
+
+set local kata.tenant = 'acme';
+select is(kata.current_tenant(), 'acme', 'a service is told the tenant that it acts for');
+set local kata.tenant = '';
+select is(kata.current_tenant(), 'default', 'or the default one');
+create role test_client;
+grant kata_reader to test_client;
+select is(fixture.as_role('test_client', 'select kata.current_tenant()', 'acme'), 'test_client', 'a client is told its own, whatever it set');
 
 -- The version
 

@@ -1,7 +1,7 @@
 -- A context can be made, found, listed, renamed, archived, deleted and brought back, and its names and policy keep the rules.
 
 begin;
-select plan(305);
+select plan(340);
 
 -- Making one
 
@@ -267,6 +267,51 @@ select lives_ok($$select kata.list_contexts(max_rows => 1000)$$, 'a page may hav
 select kata.delete_context(kata.find_context('listed 2')), kata.archive_context(kata.find_context('listed 5'));
 select set_eq($$select name from kata.list_contexts()$$, $$select 'listed ' || i from generate_series(1, 7) i where i <> 2$$, 'a list leaves deleted contexts out, and has archived ones');
 select set_eq($$select name from kata.list_contexts(include_deleted => true)$$, $$select 'listed ' || i from generate_series(1, 7) i$$, 'a list has deleted contexts on demand');
+set local kata.tenant = '';
+
+-- What a person types
+
+set local kata.tenant = 'typing';
+set local kata.clock = '2027-05-06 07:08:09.123+00';
+select kata.create_context('typed') as typed \gset
+set local kata.clock = '2027-05-06 07:08:09.124+00';
+select kata.create_context('typed too') as typed_too \gset
+select kata.create_context(:'typed') as typed_named \gset
+set local kata.clock = '';
+select kata.create_context('01') as typed_digits \gset
+select is(kata.resolve_context(a.selector), a.context_id::uuid, a.description)
+from (values
+  (:'typed', :'typed', 'an id goes before a name that looks like it'), (upper(:'typed'), :'typed', 'an id may be in capitals'), (replace(:'typed', '-', ''), :'typed', 'or without hyphens'),
+  ('typed', :'typed', 'a name is enough'), ('typed too', :'typed_too', 'a name is meant whole'), ('01', :'typed_digits', 'a name goes before the beginning of an id'),
+  (left(:'typed', 13), :'typed', 'so is a beginning that only one id has'), (left(replace(:'typed', '-', ''), 12), :'typed', 'without hyphens, too'), (left(:'typed_too', 35), :'typed_too', 'all but one digit'),
+  (left(:'typed', 14), :'typed', 'a beginning may end in a hyphen')
+) a(selector, context_id, description);
+select throws_ok(format('select kata.resolve_context(%L)', a.selector), a.code, null, a.description)
+from (values
+  (left(:'typed', 12), 'KC017', 'a beginning of several ids is not enough'), ('0', 'KC017', 'not a digit that all begin with'), ('typed to', 'KC001', 'the beginning of a name is not enough'),
+  ('f', 'KC001', 'no id begins so'), ('ffffffff-ffff-ffff-ffff-ffffffffffff', 'KC001', 'an id that nobody has is refused'), (:'typed' || '0', 'KC001', 'an id has 32 digits'), ('', 'KC001', 'nothing is not enough'), ('-', 'KC001', 'nor is a hyphen'),
+  (overlay(left(:'typed', 14) placing '-' from 3), 'KC001', 'hyphens stand where an id has them'), ('g', 'KC001', 'an id has no such digit'), (null, 'KC001', 'null is no context'), ('%', 'KC001', 'nothing is a pattern'), ('_', 'KC001', 'nothing at all')
+) a(selector, code, description);
+select results_eq(
+  format('select * from fixture.error(%L)', format('select kata.resolve_context(%L)', left(:'typed', 12))),
+  format($$values ('KC017', 'several contexts have ids that begin with "%s"', 'Two of them are %s and %s.', 'Pass more of the id, or the name.')$$, left(:'typed', 12), :'typed', least(:'typed_too', :'typed_named')),
+  'the ids that begin so are shown');
+select results_eq(
+  $$select * from fixture.error($q$select kata.resolve_context('nobody')$q$)$$,
+  $$values ('KC001', 'context "nobody" not found', 'Tenant "typing" has no live context of this id or name, nor one whose id begins so.', 'List what there is with kata.list_contexts.')$$,
+  'what is not found is said, and whose it would be');
+select kata.delete_context(:'typed');
+select is(kata.resolve_context(:'typed'), :'typed', 'the id of a deleted context is known');
+select throws_ok($$select kata.resolve_context('typed')$$, 'KC001', null, 'its name is not');
+select throws_ok(format('select kata.resolve_context(%L)', left(:'typed', 13)), 'KC001', null, 'a beginning of its id neither');
+select is(kata.resolve_context(left(:'typed', 13), true), :'typed', 'unless deleted ones are asked for');
+set local kata.tenant = '*';
+select is(kata.resolve_context(:'typed_too'), :'typed_too', 'acting for every tenant, an id is known');
+select is(kata.resolve_context(left(:'typed_too', 35)), :'typed_too', 'and its beginning');
+select throws_ok($$select kata.resolve_context('typed too')$$, 'KC001', null, 'a name is not, it may be several tenants''');
+set local kata.tenant = 'other';
+select throws_ok(format('select kata.resolve_context(%L)', a.selector), 'KC001', null, a.description)
+from (values (:'typed_too', 'another tenant''s id is not found'), (left(:'typed_too', 35), 'nor the beginning of one'), ('typed too', 'nor a name')) a(selector, description);
 set local kata.tenant = '';
 
 -- Inactive forks

@@ -16,7 +16,8 @@ insert into expected values
   ('list_contexts', 'rwas'), ('merge', '-was'), ('messages', 'rwas'), ('prompt', 'rwas'), ('purge_context', '--as'), ('purge_deleted', '--as'), ('purges', 'rwas'),
   ('put_token_counts', '-was'), ('register_tokenizer', '--a-'), ('resolve_version', 'rwas'), ('restore_context', '-was'), ('state_at', 'rwas'), ('stats', 'rwas'),
   ('tokenizers', 'rwas'), ('tree', 'rwas'), ('unarchive_context', '-was'), ('update_context', '-was'), ('usage', 'rwas'), ('verify', 'rwas'), ('version', 'rwas'),
-  ('window', 'rwas');
+  ('window', 'rwas'),
+  ('current_tenant', 'rwas'), ('environment', 'rwas'), ('resolve_context', 'rwas'), ('set_environment', '--a-');
 
 select set_eq(
   $$select p.proname::text from pg_proc p where p.pronamespace = 'kata'::regnamespace$$, 'select function from expected',

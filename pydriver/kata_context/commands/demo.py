@@ -9,6 +9,7 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from kata_context import config, migrate
+from kata_context.commands.shared import settings
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -19,12 +20,13 @@ from kata.window(%s, budget => {budget}{at}) w"""
 
 
 @click.command()
-@click.pass_obj
-def demo(dsn: str | None) -> None:
+@click.pass_context
+def demo(ctx: click.Context) -> None:
     """Show the main job on a real conversation.
 
     Runs on the embedded server unless --dsn names a database; the conversation goes to the tenant "demo".
     """
+    dsn = settings(ctx).dsn
     target = config.resolve(dsn) if dsn else config.embedded()
     migrate.up(target.dsn)
     conversation = json.loads((files("kata_context") / "data" / "conversation.json").read_text("utf-8"))

@@ -1,14 +1,14 @@
 """`kata migrate`: apply, roll back and inspect migrations."""
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from kata_context import config
 from kata_context import migrate as runner
+from kata_context.commands.output import json_option, print_json
+from kata_context.commands.shared import announce, confirm_environment, environment_option
 from kata_context.errors import KataError
 
 DONE = {
@@ -47,7 +47,7 @@ def migrate(ctx: click.Context) -> None:
 def up(ctx: click.Context, to: int | None, dry_run: bool, reinstall: bool, lock_timeout: str) -> None:
     """Apply pending migrations, then the functions that changed."""
     report = runner.up(
-        _dsn(ctx),
+        announce(ctx).dsn,
         to=to,
         dry_run=dry_run,
         lock_timeout=lock_timeout,
@@ -66,15 +66,27 @@ def up(ctx: click.Context, to: int | None, dry_run: bool, reinstall: bool, lock_
     help="Roll back every migration above N; 0 removes everything.",
 )
 @click.option("--allow-data-loss", is_flag=True, help="Also roll back migrations that lose data.")
+@environment_option
 @click.option("--dry-run", is_flag=True, help="Say what would be done and what would be lost.")
 @LOCK_TIMEOUT
 @click.pass_context
-def down(ctx: click.Context, to: int, allow_data_loss: bool, dry_run: bool, lock_timeout: str) -> None:
+def down(
+    ctx: click.Context,
+    to: int,
+    allow_data_loss: bool,
+    environment: str | None,
+    dry_run: bool,
+    lock_timeout: str,
+) -> None:
     """Roll back migrations, newest first, and with them all functions; up brings them back."""
+    dsn = announce(ctx).dsn
+    if not dry_run:
+        environment = confirm_environment(runner.read_environment(dsn), environment)
     report = runner.down(
-        _dsn(ctx),
+        dsn,
         to=to,
         allow_destructive=allow_data_loss,
+        environment=environment,
         dry_run=dry_run,
         lock_timeout=lock_timeout,
         progress=_printer(dry_run),
@@ -83,13 +95,13 @@ def down(ctx: click.Context, to: int, allow_data_loss: bool, dry_run: bool, lock
 
 
 @migrate.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @click.pass_context
 def status(ctx: click.Context, as_json: bool) -> None:
     """Show migrations, functions to install and functions changed by hand; exits with 1 if not up to date."""
-    found = runner.status(_dsn(ctx))
+    found = runner.status(announce(ctx).dsn)
     if as_json:
-        click.echo(json.dumps({"up_to_date": found.up_to_date, **asdict(found)}, indent=2))
+        print_json({"up_to_date": found.up_to_date, **asdict(found)})
     else:
         for migration in found.migrations:
             note = migration.reason or (f"on {migration.applied_at}" if migration.applied_at else "")
@@ -125,13 +137,6 @@ def bundle(output: Path | None) -> None:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise KataError(f"cannot write {output}: {error.strerror}") from error
-
-
-def _dsn(ctx: click.Context) -> str:
-    """The database that the command is about, told on standard error."""
-    target = config.resolve(ctx.find_root().obj)
-    click.echo(f"database: {target.description}", err=True)
-    return target.dsn
 
 
 def _printer(dry_run: bool) -> runner.Progress:

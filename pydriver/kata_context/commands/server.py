@@ -3,18 +3,31 @@
 import os
 
 import click
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
-from kata_context.config import resolve
+from kata_context import migrate
+from kata_context.commands.shared import announce, settings
+from kata_context.connection import secured
 from kata_context.server import Server, default_home, find_binaries
 
 
 @click.command()
-def up() -> None:
-    """Start the embedded server and print its DSN."""
+@click.pass_context
+def up(ctx: click.Context) -> None:
+    """Start the embedded server, migrate its database, and print its DSN."""
     server = Server(default_home())
     dsn = server.start()
     click.echo(f"the embedded server runs; its data are in {server.home}", err=True)
+    migrate.up(dsn)
+    elsewhere = (
+        "--dsn is given"
+        if settings(ctx).dsn
+        else "DATABASE_URL is set"
+        if os.environ.get("DATABASE_URL")
+        else ""
+    )
+    if elsewhere:
+        click.echo(f"{elsewhere}: other commands use that database, not this server", err=True)
     click.echo(dsn)
 
 
@@ -29,13 +42,13 @@ def down() -> None:
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-@click.pass_obj
-def psql(dsn: str | None, arguments: tuple[str, ...]) -> None:
+@click.pass_context
+def psql(ctx: click.Context, arguments: tuple[str, ...]) -> None:
     """Open psql on the database; ARGUMENTS go to psql as they are."""
-    target = resolve(dsn)
+    target = announce(ctx)
     program = str(find_binaries() / "psql")
     # Command lines can be read by every account of the machine, so the password goes another way.
-    parts = {name: str(value) for name, value in conninfo_to_dict(target.dsn).items()}
+    parts, _ = secured(target.dsn)
     password = {"PGPASSWORD": parts.pop("password")} if "password" in parts else {}
     command = [program, "-d", make_conninfo(**parts), *arguments]
     os.execve(program, command, os.environ | password)

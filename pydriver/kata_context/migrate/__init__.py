@@ -23,6 +23,7 @@ from kata_context.migrate.runner import (
     Step,
     down,
     drift,
+    read_environment,
     status,
     up,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "bundle",
     "down",
     "drift",
+    "read_environment",
     "sql_root",
     "status",
     "up",

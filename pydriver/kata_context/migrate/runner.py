@@ -1,6 +1,7 @@
 """Applying migrations, rolling them back, and telling where a database stands."""
 
 import re
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -155,6 +156,7 @@ def down(
     *,
     to: int,
     allow_destructive: bool = False,
+    environment: str | None = None,
     root: Path | None = None,
     dry_run: bool = False,
     lock_timeout: str = "5s",
@@ -170,6 +172,7 @@ def down(
     ----------
     to : number of the migration that stays the last; 0 removes everything
     allow_destructive : also run down files that are marked as losing data
+    environment : the label of the database, if it has one: without it nothing is rolled back
     root, dry_run, lock_timeout, wait, progress : as for `up`
 
     Raises
@@ -178,6 +181,8 @@ def down(
     """
     report = _Recorder(progress)
     with connect_reader(dsn) if dry_run else connect_runner(dsn, wait) as connection:
+        if not dry_run:
+            _check_environment(connection, environment)
         ledger = _read_ledger(connection)
         tree = _read_files(ledger, root)
         to = _known_number(tree, to)
@@ -199,6 +204,12 @@ def down(
                 _roll_back(connection, migration, was_applied, lock_timeout)
             report.add("migration", migration.name, "rolled back", losses.get(migration.number), started)
     return Report(tuple(report.steps), dry_run)
+
+
+def read_environment(dsn: str) -> str | None:
+    """Return the label of a database; None where it has none, or is of a time before there were labels."""
+    with connect_reader(dsn) as connection:
+        return _environment(connection)
 
 
 def status(dsn: str, *, root: Path | None = None) -> Status:
@@ -281,6 +292,29 @@ def _read_ledger(connection: Connection) -> dict[int, _Row]:
         """
     )
     return {row[0]: _Row(*row) for row in rows}
+
+
+def _environment(connection: Connection) -> str | None:
+    # Read from the table: after a rollback that failed half-way the function may be gone, the label is not.
+    exists = """
+        select true
+        from pg_class c
+        join pg_namespace n on n.oid = c.relnamespace
+        where n.nspname = 'kata_data' and c.relname = 'environment'"""
+    if not value(connection, exists):
+        return None
+    label: str | None = value(connection, "select e.label from kata_data.environment e")
+    return label
+
+
+def _check_environment(connection: Connection, given: str | None) -> None:
+    label = _environment(connection)
+    if label is not None and label != given:
+        said = "no label was given" if given is None else f'the label was given as "{given}"'
+        raise KataError(
+            f'this database is labelled "{label}", and {said}',
+            f"if this is the database that you mean, add --environment {shlex.quote(label)}",
+        )
 
 
 def _read_files(ledger: dict[int, _Row], root: Path | None) -> Tree:

@@ -11,6 +11,7 @@ import psycopg
 from psycopg import conninfo, errors, sql
 from psycopg.rows import TupleRow
 
+from kata_context.connection import secured
 from kata_context.errors import KataError
 from kata_context.migrate.files import OWNER, SqlFile, split_statements
 
@@ -60,7 +61,7 @@ def connect_reader(dsn: str) -> Iterator[Connection]:
 def _connect(dsn: str) -> Iterator[Connection]:
     """Open a connection; what Postgres refuses leaves as KataError."""
     try:
-        conninfo.conninfo_to_dict(dsn)
+        parameters, _ = secured(dsn)
     except psycopg.ProgrammingError:
         # What libpq says repeats the string, password and all.
         raise KataError(
@@ -69,11 +70,14 @@ def _connect(dsn: str) -> Iterator[Connection]:
     try:
         with closing(
             psycopg.connect(
-                dsn,
                 autocommit=True,
                 prepare_threshold=None,
-                client_encoding="utf8",
-                fallback_application_name="kata migrate",
+                **{
+                    "client_encoding": "utf8",
+                    "connect_timeout": 10,
+                    "fallback_application_name": "kata migrate",
+                    **parameters,
+                },
             )
         ) as connection:
             if connection.info.server_version < OLDEST_SERVER * 10000:
@@ -298,7 +302,9 @@ def _refuse_transaction_pooler(connection: Connection, dsn: str) -> None:
     others = set()
     try:
         with closing(
-            psycopg.connect(dsn, autocommit=True, prepare_threshold=None, connect_timeout=5)
+            psycopg.connect(
+                autocommit=True, prepare_threshold=None, **secured(dsn)[0] | {"connect_timeout": 5}
+            )
         ) as other:
             for _ in range(3):
                 others.add(_ask(other, pid, seconds=2))

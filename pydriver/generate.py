@@ -1,0 +1,751 @@
+"""`make generate`: writes what follows from the SQL functions, as a freshly migrated database describes them.
+
+    pydriver/kata_context/rows.py           a dataclass for every shape of result
+    pydriver/kata_context/calls.py          the statement of every function
+    pydriver/kata_context/async_methods.py  a method for every function, in classes for databases and for
+    contexts pydriver/kata_context/methods.py        the same without async
+    pydriver/kata_context/client.py         kata_context/async_client.py without async docs/sql.md
+    the reference
+
+Nothing of these files is written by hand, and a new function needs no line here: pg_proc says what it
+takes and returns, its COMMENT what it means, the folder of its file to which family it belongs. What
+pg_proc cannot say stands in the tables below.
+"""
+
+import ast
+import re
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from keyword import iskeyword
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from kata_context import migrate
+from kata_context.database_errors import CATALOGUE
+from kata_context.server import Server
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "pydriver" / "kata_context"
+FUNCTIONS = ROOT / "sql" / "functions"
+
+# Families in the order in which one meets them; others follow, by name.
+FAMILIES = ("contexts", "log", "window", "fork", "forks", "time", "compaction", "artifacts", "recall", "care")
+# Set-returning functions that return exactly one row, and those that return one or none.
+ONE_ROW = {
+    "begin_compaction", "commit_compaction", "common_ancestor", "compact", "compaction_status", "get_context",
+    "get_message", "purge_context", "usage",
+}  # fmt: skip
+ONE_ROW_OR_NONE = {"claim_due_compaction"}
+# Functions that return a value which may be null.
+MAYBE_NULL = {"environment", "find_context"}
+# Parameters without a default that may be null.
+NULLABLE_PARAMETERS = {("append_message", "content")}
+# Columns that are never null, whatever function returns them, but for the exceptions.
+NEVER_NULL = {
+    "bytes_per_token", "change", "checkpoints", "compaction_id", "context_id", "covered",
+    "created_at", "depth", "description", "due", "erased_at", "erased_by", "failures",
+    "group_version", "in_progress", "kept", "kind", "margin", "mentions", "message_count",
+    "open_calls", "ordinal", "over_budget", "pinned", "policy", "position", "problem", "raw_tokens",
+    "reason", "removed", "result_tokens", "role", "running_tokens", "score", "segment_id", "side",
+    "source_tokens", "started_at", "status", "strategy", "tenant", "token_count", "token_source",
+    "tokenizer", "updated_at", "version", "view_tokens",
+}  # fmt: skip
+BUT_NULL = {
+    ("compaction_status", "reason"), ("compactions", "covered"), ("compactions", "message_count"),
+    ("compactions", "result_tokens"), ("compactions", "source_tokens"), ("diff", "role"), ("history", "role"),
+    ("history", "token_count"), ("verify", "version"),
+}  # fmt: skip
+# Names of results where that of the function will not do.
+ROW_NAMES = {
+    "append": "AppendedRow",
+    "begin_compaction": "CompactionLeaseRow",
+    "commit_compaction": "CompactedRow",
+    "get_context": "ContextRow",
+    "get_message": "MessageRow",
+}
+# Functions that make a context: as a method of a database they have a twin under this name that returns a
+# handle; as a method of a context they return one themselves.
+MAKES_CONTEXT = {"create_context": "create", "fork": ""}
+# What the driver counts tokens of when it is given none, and by what of kata_context.tokens.
+COUNTED = {"append": "MESSAGES", "append_message": "MESSAGE"}
+# Names that the clients have for themselves.
+RESERVED = {"close", "context", "create", "open", "transaction", "using", "id"}
+
+RESULT_TYPES = {
+    "bigint": "int",
+    "boolean": "bool",
+    "double precision": "float",
+    "int8multirange": "Multirange[int]",
+    "integer": "int",
+    "interval": "timedelta",
+    "jsonb": "Json",
+    "numeric": "Decimal",
+    "real": "float",
+    "text": "str",
+    "timestamp with time zone": "datetime",
+    "uuid": "UUID",
+}
+# What a caller may pass, and what makes a parameter of psycopg out of it.
+PARAMETER_TYPES = RESULT_TYPES | {
+    "int8multirange": "Versions",
+    "numeric": "Decimal | float",
+    "uuid": "UUID | str",
+    "text[]": "Iterable[str]",
+}
+ADAPTERS = {"jsonb": "as_json", "int8multirange": "as_versions", "text[]": "as_texts"}
+
+DESCRIBE = """
+select p.proname::text, p.provolatile in ('i', 's'), p.proretset,
+  format_type(p.prorettype, null),
+  obj_description(p.oid, 'pg_proc'),
+  coalesce(p.proargnames, '{}'), p.proargmodes::text[],
+  array(
+    select format_type(t.type, null)
+    from unnest(coalesce(p.proallargtypes, p.proargtypes::oid[])) with ordinality t(type, ordinality)
+    order by t.ordinality),
+  array(select pg_get_function_arg_default(p.oid, n) from generate_series(1, p.pronargs) n order by n)
+from pg_proc p
+where p.pronamespace = 'kata'::regnamespace and p.prokind = 'f'
+order by p.proname
+"""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a function.
+
+    Parameters
+    ----------
+    default : its SQL expression, None where there is none
+    nullable : whether null may be passed although there is no default
+    """
+
+    name: str
+    type: str
+    default: str | None
+    nullable: bool
+
+    @property
+    def identifier(self) -> str:
+        """Its name in Python."""
+        return f"{self.name}_" if iskeyword(self.name) else self.name
+
+    @property
+    def python_default(self) -> str | None:
+        """Its default as a Python expression; None of an SQL expression that is no literal means that one."""
+        if self.default is None or re.match(r"null\b", self.default, re.IGNORECASE):
+            return None if self.default is None else "None"
+        literal = re.sub(r"::[\w ]+$", "", self.default)
+        if self.type in ("bigint", "integer", "numeric", "double precision", "real", "text"):
+            return repr(ast.literal_eval(literal)).replace("'", '"')
+        return {"true": "True", "false": "False"}.get(literal, "None")
+
+    @property
+    def python_type(self) -> str:
+        """What Python callers pass."""
+        given = PARAMETER_TYPES.get(self.type) or f"Numbers[{RESULT_TYPES[self.type.removesuffix('[]')]}]"
+        optional = self.nullable or self.python_default == "None"
+        return f"{given} | None" if optional and given != "Json" else given
+
+    @property
+    def signature(self) -> str:
+        """The parameter in a signature."""
+        default = "" if self.python_default is None else f" = {self.python_default}"
+        return f"{self.identifier}: {self.python_type}{default}"
+
+    @property
+    def argument(self) -> str:
+        """What is handed to psycopg."""
+        adapter = ADAPTERS.get(self.type) or ("as_numbers" if self.type.endswith("[]") else "")
+        return f"{adapter}({self.identifier})" if adapter else self.identifier
+
+    @property
+    def sql(self) -> str:
+        """The parameter in a call in SQL."""
+        value = f"%s::{self.type}"
+        if self.default is not None and self.python_default == "None" and not self.default.startswith("NULL"):
+            value = f"coalesce({value}, {self.default})"
+        return f"{quoted(self.name)} => {value}"
+
+    @property
+    def documentation(self) -> str:
+        """The parameter in the reference."""
+        default = "" if self.default is None else f" = {re.sub('::[a-z0-9 ]+$', '', self.default).lower()}"
+        return f"{self.name} {short(self.type)}{default}"
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of schema kata.
+
+    Parameters
+    ----------
+    family : the folder of its file
+    columns : name and type of what it returns as rows; empty where it returns a value or nothing
+    """
+
+    name: str
+    family: str
+    reads: bool
+    returns_set: bool
+    returns: str
+    comment: str
+    parameters: tuple[Parameter, ...]
+    columns: tuple[tuple[str, str], ...]
+
+    @cached_property
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        """Name and Python type of its columns."""
+        return tuple((name, self._field_type(name, type_)) for name, type_ in self.columns)
+
+    def _field_type(self, name: str, type_: str) -> str:
+        found = result_type(type_)
+        never_null = name in NEVER_NULL and (self.name, name) not in BUT_NULL
+        return found if never_null or found == "Json" else f"{found} | None"
+
+    @property
+    def constant(self) -> str:
+        """The name of its statement."""
+        return self.name.upper()
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether a context has it as a method."""
+        return bool(self.parameters) and self.parameters[0].name == "context_id"
+
+    @property
+    def kind(self) -> str:
+        """What comes back: nothing, one row or value, one that may be missing, or rows."""
+        if self.returns == "void":
+            return "nothing"
+        if self.name in ONE_ROW_OR_NONE or self.name in MAYBE_NULL:
+            return "one or none"
+        return "rows" if self.returns_set and self.name not in ONE_ROW else "one"
+
+    def item(self, shapes: dict[Any, str]) -> str:
+        """The Python type of a row, or of the value."""
+        if self.returns == "void":
+            return "None"
+        return shapes[self.fields] if self.fields else result_type(self.returns)
+
+    def result(self, shapes: dict[Any, str]) -> str:
+        """The Python type of what its method returns."""
+        item = self.item(shapes)
+        optional = item if item == "Json" else f"{item} | None"
+        return {"rows": f"list[{item}]", "one or none": optional}.get(self.kind, item)
+
+    @property
+    def sql(self) -> str:
+        """The statement that calls it."""
+        call = f"kata.{quoted(self.name)}({', '.join(parameter.sql for parameter in self.parameters)})"
+        if self.columns:
+            return f"select {', '.join(f'r.{quoted(name)}' for name, _ in self.columns)} from {call} r"
+        return f"select r.value from {call} r(value)" if self.returns_set else f"select {call}"
+
+    @property
+    def key(self) -> int | None:
+        """The place of its idempotency key among the arguments."""
+        names = [parameter.name for parameter in self.parameters]
+        return names.index("idempotency_key") if "idempotency_key" in names else None
+
+
+def quoted(name: str) -> str:
+    """Quote names that are words of SQL."""
+    return f'"{name}"' if name in ("position", "window") else name
+
+
+def short(type_: str) -> str:
+    """The short name of a type."""
+    return type_.replace("timestamp with time zone", "timestamptz")
+
+
+def result_type(type_: str) -> str:
+    """The Python type that psycopg makes of a type."""
+    if type_.endswith("[]"):
+        return f"list[{RESULT_TYPES[type_.removesuffix('[]')]}]"
+    return RESULT_TYPES[type_]
+
+
+def describe(connection: psycopg.Connection[TupleRow]) -> list[Function]:
+    """Return the functions of schema kata, by family and name."""
+    families = {file.stem: file.parent.name for file in FUNCTIONS.glob("*/*.sql")}
+    found = []
+    for row in connection.execute(DESCRIBE):
+        name, reads, returns_set, returns, comment, names, modes, types, defaults = row
+        arguments = list(zip(names, modes or ["i"] * len(names), types, strict=True))
+        inputs = [(argument, type_) for argument, mode, type_ in arguments if mode in "ib"]
+        found.append(
+            Function(
+                name=name,
+                family=families[name],
+                reads=reads,
+                returns_set=returns_set,
+                returns=returns,
+                comment=comment,
+                parameters=tuple(
+                    Parameter(argument, type_, default, (name, argument) in NULLABLE_PARAMETERS)
+                    for (argument, type_), default in zip(inputs, defaults, strict=True)
+                ),
+                columns=tuple((column, type_) for column, mode, type_ in arguments if mode in "bot"),
+            )
+        )
+    for function in found:
+        check(function)
+    order = {family: place for place, family in enumerate(FAMILIES)}
+    return sorted(found, key=lambda f: (order.get(f.family, len(order) - 1.5), f.family, f.name))
+
+
+def check(function: Function) -> None:
+    """Refuse what would make a method that misleads."""
+    if function.name in RESERVED or iskeyword(function.name):
+        raise SystemExit(
+            f"kata.{function.name} cannot be a method: the clients have that name for something else"
+        )
+    if function.columns and not function.returns_set and function.name not in ONE_ROW:
+        raise SystemExit(f"kata.{function.name} returns one row: name it in ONE_ROW of {Path(__file__).name}")
+    says_one = re.search(r"^Returns one\b", function.comment, re.MULTILINE) is not None
+    if function.columns and says_one != (function.name in ONE_ROW):
+        raise SystemExit(f"kata.{function.name}: its COMMENT and ONE_ROW of {Path(__file__).name} disagree")
+
+
+def name_shapes(functions: Iterable[Function]) -> dict[Any, str]:
+    """Return a class name for every distinct shape of rows."""
+    candidates: dict[Any, Counter[str]] = {}
+    given: dict[Any, str] = {}
+    for function in functions:
+        if function.fields:
+            stem = re.sub(r"^(get|list)_", "", function.name)
+            stem = re.sub(r"(?<![us])s$", "", stem)
+            name = "".join(word.capitalize() for word in stem.split("_")) + "Row"
+            candidates.setdefault(function.fields, Counter())[name] += 1
+            if function.name in ROW_NAMES:
+                given[function.fields] = ROW_NAMES[function.name]
+    shapes = {
+        fields: given.get(fields) or min(names, key=lambda name: (-names[name], len(name), name))
+        for fields, names in candidates.items()
+    }
+    twice = [name for name, times in Counter(shapes.values()).items() if times > 1]
+    if twice:
+        raise SystemExit(
+            f"two shapes of rows are called {twice[0]}: name one in ROW_NAMES of {Path(__file__).name}"
+        )
+    return shapes
+
+
+IMPORTS = """from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, TypeVar
+from uuid import UUID
+
+from psycopg.types.multirange import Multirange
+
+from kata_context import calls, tokens
+from kata_context.call import Call, record, scalar
+from kata_context.rows import {}
+from kata_context.values import Json, Numbers, Versions, as_json, as_numbers, as_texts, as_uuid, as_versions
+
+"""
+HEADER = '"""{}\n\nWritten by pydriver/generate.py; `make generate` writes it anew.\n"""\n\n'
+
+
+def rows_module(functions: list[Function], shapes: dict[Any, str]) -> str:
+    """Return the text of rows.py."""
+    users: dict[Any, list[str]] = {}
+    for function in functions:
+        if function.fields:
+            users.setdefault(function.fields, []).append(function.name)
+    text = HEADER.format("What the functions return as rows.") + IMPORTS.format("nothing")
+    for fields, users_ in users.items():
+        text += f"@dataclass(frozen=True, slots=True)\nclass {shapes[fields]}:\n"
+        text += f'    """A row of {listed(users_)}."""\n\n'
+        text += "".join(f"    {name}: {type_}\n" for name, type_ in fields) + "\n\n"
+    return tidy_imports(text)
+
+
+def listed(names: list[str]) -> str:
+    """Join names as prose does."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def calls_module(functions: list[Function], shapes: dict[Any, str]) -> str:
+    """Return the text of calls.py."""
+    text = HEADER.format("The statements that call the functions, columns and arguments by name.")
+    text += IMPORTS.format(", ".join(sorted(set(shapes.values()))))
+    for function in functions:
+        item = function.item(shapes)
+        make = f"record({item})" if function.fields else "scalar"
+        text += (
+            f'{function.constant}: Call[{item}] = Call("{function.name}", {statement(function.sql)}, {make}'
+        )
+        text += ", reads=True" if function.reads else ""
+        text += f", key={function.key}" if function.key is not None else ""
+        text += f", count=tokens.{COUNTED[function.name]}" if function.name in COUNTED else ""
+        text += ")\n"
+    return tidy_imports(text)
+
+
+def statement(sql: str) -> str:
+    """Return a statement as bytes, in lines of a fitting length."""
+    lines = textwrap.wrap(sql, 96, break_long_words=False)
+    return "".join(f"\nb{line + (' ' if line is not lines[-1] else '')!r}" for line in lines)
+
+
+def methods_module(functions: list[Function], shapes: dict[Any, str]) -> str:
+    """Return the text of async_methods.py."""
+    text = HEADER.format("The functions as methods.")
+    text += IMPORTS.format(", ".join(sorted(set(shapes.values())))) + 'T = TypeVar("T")\n\n\n'
+    text += (
+        'class AsyncMethods(ABC):\n    """A method for every function of schema kata."""\n\n'
+        "    @abstractmethod\n"
+        "    async def _run(self, call: Call[T], arguments: tuple[Any, ...]) -> list[T]:\n"
+        '        """Run a call and return its rows."""\n\n'
+    )
+    for function in functions:
+        text += method(function, shapes)
+        twin = MAKES_CONTEXT.get(function.name)
+        if twin:
+            text += making_method(function, twin)
+    text += (
+        "\nclass AsyncContext:\n"
+        '    """A method for every function that takes a context first.\n\n'
+        "    Parameters\n    ----------\n    database : what runs the calls\n    id : of the context\n"
+        '    """\n\n    __slots__ = ("database", "id")\n\n'
+        "    def __init__(self, database: AsyncMethods, id: UUID | str) -> None:\n"
+        "        self.database = database\n        self.id = as_uuid(id)\n\n"
+        "    def __repr__(self) -> str:\n"
+        '        return f"{type(self).__name__}({str(self.id)!r})"\n\n'
+    )
+    for function in functions:
+        if function.is_bound:
+            text += bound_method(function, shapes)
+    return tidy_imports(text)
+
+
+def signature(parameters: Iterable[Parameter]) -> str:
+    """Return parameters as in a definition: the first that has a default is the last that has a place."""
+    shown, optional = ["self"], 0
+    for parameter in parameters:
+        optional += parameter.python_default is not None
+        if optional == 2:
+            shown.append("*")
+            optional += 1
+        shown.append(parameter.signature)
+    return ", ".join(shown)
+
+
+def forwarded(parameters: Iterable[Parameter]) -> Iterator[str]:
+    """Yield the arguments that pass parameters on."""
+    optional = 0
+    for parameter in parameters:
+        optional += parameter.python_default is not None
+        yield f"{parameter.identifier}={parameter.identifier}" if optional > 1 else parameter.identifier
+
+
+def method(function: Function, shapes: dict[Any, str]) -> str:
+    """Return the method of a function."""
+    arguments = "".join(f"{parameter.argument}, " for parameter in function.parameters).strip()
+    arguments = arguments if len(function.parameters) == 1 else arguments.removesuffix(",")
+    run = f"await self._run(calls.{function.constant}, ({arguments}))"
+    body = {
+        "nothing": run,
+        "rows": f"return {run}",
+        "one": f"return ({run})[0]",
+        "one or none": f"return next(iter({run}), None)",
+    }[function.kind]
+    return (
+        f"    async def {function.name}({signature(function.parameters)}) -> {function.result(shapes)}:\n"
+        f"{docstring(function)}\n        {body}\n\n"
+    )
+
+
+def making_method(function: Function, name: str) -> str:
+    """Return the method that returns a handle of the context which a function makes."""
+    return (
+        f'    async def {name}({signature(function.parameters)}) -> "AsyncContext":\n'
+        f"{quoted_text([[first_sentence(function)], [f'As {function.name}, but returns a handle of it.']])}\n"
+        f"        return AsyncContext(self, await self.{function.name}("
+        f"{', '.join(forwarded(function.parameters))}))\n\n"
+    )
+
+
+def bound_method(function: Function, shapes: dict[Any, str]) -> str:
+    """Return the method of a context that calls a function."""
+    parameters = function.parameters[1:]
+    makes = function.name in MAKES_CONTEXT
+    returns = '"AsyncContext"' if makes else function.result(shapes)
+    arguments = ", ".join(["self.id", *forwarded_after_id(function)])
+    run = f"await self.database.{function.name}({arguments})"
+    if makes:
+        run = f"AsyncContext(self.database, {run})"
+    return (
+        f"    async def {function.name}({signature(parameters)}) -> {returns}:\n"
+        f"{quoted_text([[first_sentence(function)], [f'See AsyncMethods.{function.name}.']])}\n"
+        f"        {'' if returns == 'None' else 'return '}{run}\n\n"
+    )
+
+
+def forwarded_after_id(function: Function) -> Iterator[str]:
+    """Yield the arguments after the context that pass parameters on."""
+    return iter(list(forwarded(function.parameters))[1:])
+
+
+def first_sentence(function: Function) -> str:
+    """Return what a function does, in one line."""
+    return re.split(r"(?<=\.)\s", " ".join(function.comment.split()))[0]
+
+
+@dataclass(frozen=True)
+class Prose:
+    """A COMMENT in its parts.
+
+    Parameters
+    ----------
+    paragraphs : what it says in sentences
+    parameters : of each parameter, or several at once, what it means
+    facts : errors, locks and cost
+    """
+
+    paragraphs: list[str]
+    parameters: dict[str, str]
+    facts: dict[str, str]
+
+    @classmethod
+    def of(cls, function: Function) -> "Prose":
+        """Read the COMMENT of a function."""
+        known = "|".join(re.escape(parameter.name) for parameter in function.parameters)
+        parameter = rf"(?:{known})(?: \([^)]*\))?" if known else "(?!)"
+        heading = re.compile(
+            rf"(?:{parameter})(?:,? (?:and )?{parameter})*(?=: )|(?:{'|'.join(FACTS)})(?=: )"
+        )
+        prose = cls([], {}, {})
+        for paragraph in function.comment.split("\n\n"):
+            texts, last = [""], 0
+            heads: list[str] = [""]
+            text = " ".join(paragraph.split())
+            for found in heading.finditer(text):
+                # A heading opens the paragraph or a sentence.
+                if (
+                    found.start() == 0
+                    or re.search(r"[.;] $", text[: found.start()])
+                    or (text[: found.start()].endswith(" ") and f"\n{found[0]}:" in paragraph)
+                ):
+                    texts[-1] = text[last : found.start()].strip()
+                    heads.append(found[0])
+                    texts.append("")
+                    last = found.end() + 2
+            texts[-1] = text[last:].strip()
+            for head, part in zip(heads, texts, strict=True):
+                if head in FACTS:
+                    prose.facts[head] = part
+                elif head:
+                    prose.parameters[head] = part
+                elif part:
+                    prose.paragraphs.append(part)
+        return prose
+
+
+FACTS = ("Errors", "Locks", "Cost")
+
+
+def docstring(function: Function) -> str:
+    """Return the COMMENT of a function as a docstring, SQLSTATEs as the exceptions that they become."""
+    names = {state: error.__name__ for state, error in CATALOGUE.items()}
+    prose = Prose.of(function)
+    summary, *rest = prose.paragraphs
+    first, _, more = summary.partition(". ")
+    blocks = [[f"{first.removesuffix('.')}."], *([[more]] if more else []), *([text] for text in rest)]
+    if prose.parameters:
+        blocks.append(["Parameters", "----------"])
+        blocks[-1] += [f"{name} : {text}" for name, text in prose.parameters.items()]
+    if "Errors" in prose.facts:
+        raised = re.sub(r"\bKC\d{3}\b", lambda found: names[found[0]], prose.facts["Errors"])
+        blocks.append(["Raises", "------", raised])
+    notes = [f"{fact}: {prose.facts[fact]}" for fact in ("Locks", "Cost") if fact in prose.facts]
+    if notes:
+        blocks.append(notes)
+    return quoted_text(blocks)
+
+
+def quoted_text(blocks: list[list[str]]) -> str:
+    """Return paragraphs, each of entries that begin a line, as the docstring of a method."""
+    margin = " " * 8
+    texts = [
+        "\n".join(
+            textwrap.fill(
+                entry, 108, initial_indent=margin, subsequent_indent=f"{margin}    " if hangs else margin
+            )
+            for entry in entries
+        )
+        for entries in blocks
+        for hangs in [len(entries) > 1]
+    ]
+    body = "\n\n".join(texts).lstrip().replace("\\", "\\\\")
+    return f'{margin}"""{body}"""' if "\n" not in body else f'{margin}"""{body}\n{margin}"""'
+
+
+def tidy_imports(text: str) -> str:
+    """Remove the imported names that are not used."""
+    kept = []
+    for line in text.splitlines():
+        found = re.fullmatch(r"from (\S+) import (.+)", line)
+        if found:
+            names = [name for name in found[2].split(", ") if len(re.findall(rf"\b{name}\b", text)) > 1]
+            line = f"from {found[1]} import {', '.join(names)}" if names else ""
+            if not names:
+                continue
+        kept.append(line)
+    return "\n".join(kept) + "\n"
+
+
+def without_async(text: str) -> str:
+    """Return the twin of a module that needs no event loop; what is marked as `async only` has none."""
+    text = re.sub(r" *# async only\n.*?# end of async only\n", "", text, flags=re.DOTALL)
+    for pattern, replacement in (
+        (r"\(await (.*)\)\[0\]", r"\1[0]"),
+        (r"await asyncio\.to_thread\(([\w.]+), ", r"\1("),
+        (r"\bfor asyncio\b", "for threads"),
+        (r"\bAsync(?=[A-Z])", ""),
+        (r"\basync_(?=\w)", ""),
+        (r"\basync (?=def|with|for)", ""),
+        (r"\bawait ", ""),
+        (r"\basynccontextmanager\b", "contextmanager"),
+        (r"\b__aenter__\b", "__enter__"),
+        (r"\b__aexit__\b", "__exit__"),
+        (r"\basyncio\.Lock\b", "threading.Lock"),
+        (r"\basyncio\.sleep\b", "time.sleep"),
+        (r"\bimport asyncio\n", "import threading\nimport time\n"),
+    ):
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
+def reference(functions: list[Function]) -> str:
+    """Return the text of docs/sql.md."""
+    text = (
+        "# SQL reference\n\nEvery function of schema `kata`, by family, as its COMMENT in the database "
+        "describes it (`\\df+ kata.*` in psql).\nErrors are explained in [errors.md](errors.md). "
+        "Written by `make generate`.\n"
+    )
+    for family in dict.fromkeys(function.family for function in functions):
+        text += f"\n## {family.replace('_', ' ').capitalize()}\n"
+        for function in functions:
+            if function.family == family:
+                call = f"kata.{function.name}({', '.join(p.documentation for p in function.parameters)})"
+                call = textwrap.fill(call, 110, subsequent_indent="    ", break_long_words=False)
+                text += f"\n### {function.name}\n\n```sql\n{call}\n  → {documented_result(function)}\n```\n\n"
+                text += f"{markdown(function)}\n"
+    return text
+
+
+def documented_result(function: Function) -> str:
+    """Return what a function returns, for the reference."""
+    if not function.columns:
+        return f"{'rows: ' if function.returns_set else ''}{short(function.returns)}"
+    kind = {"one": "one row", "one or none": "one row or none"}.get(function.kind, "rows")
+    columns = ", ".join(f"{name} {short(type_)}" for name, type_ in function.columns)
+    return textwrap.fill(f"{kind}: {columns}", 106, subsequent_indent="    ", break_long_words=False)
+
+
+def markdown(function: Function) -> str:
+    """Return the COMMENT of a function as Markdown."""
+    prose = Prose.of(function)
+    blocks = list(prose.paragraphs)
+    if prose.parameters:
+        listed_ = [f"- `{name}`: {text}" for name, text in prose.parameters.items()]
+        blocks.insert(1, "\n".join(listed_))
+    if prose.facts:
+        blocks.append("  \n".join(f"{fact}: {text}" for fact, text in prose.facts.items()))
+    return "\n\n".join(block.replace("*", "\\*").replace("<", "&lt;") for block in blocks)
+
+
+# What raises an error although no function says so.
+RAISED_ELSEWHERE = {"KC015": "UPDATE, DELETE and TRUNCATE of the log"}
+TABLE = re.compile(r"(<!-- errors: written by make generate -->\n).*?(?=<!-- end of errors -->)", re.DOTALL)
+
+
+def error_table(functions: list[Function]) -> str:
+    """Return the rows of docs/errors.md: every error that somebody may meet, and who raises it."""
+    text = "\n| SQLSTATE | meaning | exception | HTTP | raised by |\n|---|---|---|---|---|\n"
+    for state, error in CATALOGUE.items():
+        raising = [f"`{f.name}`" for f in functions if state in errors_of(f)]
+        raising += [RAISED_ELSEWHERE[state]] if state in RAISED_ELSEWHERE else []
+        if raising:
+            text += (
+                f"| {state} | {error.title} | `{error.__name__}` | {error.status} | {', '.join(raising)} |\n"
+            )
+    return text + "\n"
+
+
+def errors_of(function: Function) -> set[str]:
+    """Return the SQLSTATEs that a function says it raises."""
+    return set(re.findall(r"\bKC\d{3}\b", Prose.of(function).facts.get("Errors", "")))
+
+
+def formatted(text: str, name: str) -> str:
+    """Return Python as ruff writes it."""
+    ruff = [sys.executable, "-m", "ruff"]
+    for command in (["check", "--select", "I,F401", "--fix", "--quiet"], ["format", "--quiet"]):
+        done = subprocess.run(
+            [*ruff, *command, "--stdin-filename", name, "-"],
+            input=text, capture_output=True, text=True, cwd=ROOT,
+        )  # fmt: skip
+        if not done.stdout:
+            raise SystemExit(f"ruff does not take {name}: {done.stderr}")
+        text = done.stdout
+    return text
+
+
+def render(connection: psycopg.Connection[TupleRow]) -> dict[Path, str]:
+    """Return the text of every generated file."""
+    functions = describe(connection)
+    shapes = name_shapes(functions)
+    methods = methods_module(functions, shapes)
+    client = (PACKAGE / "async_client.py").read_text()
+    source = client.split('"""', 2)
+    twin = HEADER.format(source[1].split("\n")[0]).rstrip() + without_async(source[2])
+    modules = {
+        "rows": rows_module(functions, shapes),
+        "calls": calls_module(functions, shapes),
+        "async_methods": methods,
+        "methods": without_async(methods),
+        "client": twin,
+    }
+    files = {
+        PACKAGE / f"{name}.py": formatted(text, str(PACKAGE / f"{name}.py")) for name, text in modules.items()
+    }
+    errors = ROOT / "docs" / "errors.md"
+    files[errors] = TABLE.sub(lambda found: found[1] + error_table(functions), errors.read_text())
+    return files | {ROOT / "docs" / "sql.md": reference(functions)}
+
+
+def main() -> None:
+    """Write every generated file, from a server of its own."""
+    with tempfile.TemporaryDirectory(prefix="kata-generate-") as folder:
+        Path(folder).chmod(0o755)  # the account of the server passes through
+        server = Server(Path(folder) / "home")
+        dsn = server.start()
+        try:
+            migrate.up(dsn)
+            with psycopg.connect(dsn) as connection:
+                for file, text in render(connection).items():
+                    if not file.exists() or file.read_text() != text:
+                        file.write_text(text)
+                        print(f"wrote {file.relative_to(ROOT)}")
+        finally:
+            server.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Messages of providers, as `append` takes them.
+
+The way back is the database's: `prompt(..., format="openai")` and `prompt(..., format="anthropic")`.
+
+    context.append(from_openai(messages))
+    context.append(from_anthropic(messages, system))
+
+What a provider's form says beyond text and calls is kept, and goes back as it came: content parts in
+`parts`, other fields in `provider`.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from kata_context.errors import KataError
+
+Message = dict[str, Any]
+
+_OPENAI_FIELDS = ("role", "content", "tool_calls", "tool_call_id", "name")
+
+
+def from_openai(messages: Iterable[Any]) -> list[Message]:
+    """Return messages of the OpenAI chat form as `append` takes them.
+
+    Parameters
+    ----------
+    messages : objects of the chat completions API: mappings, or the models of its Python package
+
+    Raises
+    ------
+    KataError : a message is no object, or of the role `function`, which calls by name and not by id
+    """
+    return [_from_openai(number, given) for number, given in enumerate(messages, start=1)]
+
+
+def _from_openai(number: int, given: Any) -> Message:
+    message = _mapping(given, f"message {number}")
+    if message.get("role") == "function":
+        raise KataError(
+            f"message {number} has the role function, which has no id of the call that it answers",
+            hint="write calls as tool_calls, and results as messages of the role tool with a tool_call_id",
+        )
+    content = message.get("content")
+    converted: Message = {"role": message.get("role")}
+    if isinstance(content, list):
+        converted["parts"] = content
+    else:
+        converted["content"] = content
+    for field in ("tool_calls", "tool_call_id", "name"):
+        if message.get(field):
+            converted[field] = message[field]
+    provider = {field: value for field, value in message.items() if field not in _OPENAI_FIELDS}
+    if provider:
+        converted["provider"] = provider
+    return converted
+
+
+def from_anthropic(messages: Iterable[Any], system: str | list[Any] | None = None) -> list[Message]:
+    """Return messages of the Anthropic form as `append` takes them.
+
+    A turn of the user's with results of tools becomes a message for each result and one for what stands
+    between them.
+
+    Parameters
+    ----------
+    messages : turns of the Messages API: mappings, or the models of its Python package
+    system : the system prompt, text or blocks, None for none
+
+    Raises
+    ------
+    KataError : a turn or a block is no object, or a turn is neither the user's nor the assistant's
+    """
+    converted = [_message("system", _blocks(system, "the system prompt"))] if system else []
+    for number, given in enumerate(messages, start=1):
+        turn = _mapping(given, f"message {number}")
+        role, blocks = turn.get("role"), _blocks(turn.get("content"), f"message {number}")
+        if role == "assistant":
+            converted.append(_from_assistant(blocks))
+        elif role == "user":
+            converted += _from_user(blocks)
+        else:
+            raise KataError(
+                f"message {number} has the role {role!r}",
+                hint="turns are the user's or the assistant's; pass the system prompt apart",
+            )
+    return converted
+
+
+def _from_assistant(blocks: list[Message]) -> Message:
+    message = _message("assistant", [block for block in blocks if block.get("type") != "tool_use"])
+    calls = [
+        {
+            "id": block.get("id"),
+            "type": "function",
+            "function": {
+                "name": block.get("name"),
+                "arguments": json.dumps(block.get("input") or {}, ensure_ascii=False),
+            },
+        }
+        for block in blocks
+        if block.get("type") == "tool_use"
+    ]
+    if calls:
+        message["tool_calls"] = calls
+        if message.get("content") == "":
+            message["content"] = None
+    return message
+
+
+def _from_user(blocks: list[Message]) -> Iterator[Message]:
+    own: list[Message] = []
+    has_results = False
+    for block in blocks:
+        if block.get("type") != "tool_result":
+            own.append(block)
+            continue
+        has_results = True
+        if own:
+            yield _message("user", own)
+            own = []
+        result = _message("tool", _blocks(block.get("content"), "a tool result"))
+        provider = {
+            field: value for field, value in block.items() if field not in ("type", "tool_use_id", "content")
+        }
+        yield (
+            result | {"tool_call_id": block.get("tool_use_id")} | ({"provider": provider} if provider else {})
+        )
+    if own or not has_results:
+        yield _message("user", own)
+
+
+def _message(role: str, blocks: list[Message]) -> Message:
+    """Return a message: plain text as content, anything else as parts."""
+    if not blocks:
+        return {"role": role, "content": ""}
+    if len(blocks) == 1 and blocks[0].keys() == {"type", "text"} and blocks[0]["type"] == "text":
+        return {"role": role, "content": blocks[0]["text"]}
+    return {"role": role, "parts": blocks}
+
+
+def _blocks(content: Any, where: str) -> list[Message]:
+    """Return content as a list of blocks."""
+    if content is None:
+        return []
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}] if content else []
+    if not isinstance(content, Iterable) or isinstance(content, Mapping):
+        raise KataError(f"the content of {where} is neither text nor a list of blocks")
+    return [_mapping(block, f"a block of {where}") for block in content]
+
+
+def _mapping(value: Any, what: str) -> Message:
+    """Return an object of JSON; models of the providers' Python packages know how to become one."""
+    if hasattr(value, "model_dump"):
+        value = value.model_dump(mode="json", exclude_none=True)
+    if not isinstance(value, Mapping):
+        raise KataError(
+            f"{what} is {type(value).__name__}, not an object", hint="pass what the provider's API takes"
+        )
+    return dict(value)

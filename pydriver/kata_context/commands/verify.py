@@ -1,0 +1,25 @@
+"""`kata verify`: is the history what it was."""
+
+import click
+
+from kata_context.commands.output import json_option, print_json, print_table
+from kata_context.commands.shared import complete_context, open_kata, resolve
+
+
+@click.command()
+@click.argument("context", required=False, shell_complete=complete_context)
+@json_option
+@click.pass_context
+def verify(ctx: click.Context, context: str | None, as_json: bool) -> None:
+    """Check the history of CONTEXT, or of all contexts of the tenant; exits with 1 where it is not sound.
+
+    Versions, totals, groups and digests are computed anew from every message, so a large store takes a while.
+    """
+    with open_kata(ctx) as kata:
+        rows = kata.verify(None if context is None else resolve(kata, context))
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows, ["context_id", "version", "problem", "detail"], empty="sound")
+    if rows:
+        ctx.exit(1)

@@ -1,0 +1,44 @@
+-- Labels a database with its environment. Who changes a label shows that he knows it: a script that takes production for staging
+-- fails here. The table is locked first, so that of two who label at once the second meets the label of the first.
+
+create or replace function kata.set_environment(label text, current_label text default null) returns void
+language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+as $$
+declare
+  v_label text;
+begin
+  if label is null or length(label) > 63 or label ~ '[[:cntrl:]]' or label <> btrim(label) then
+    raise exception using
+      errcode = 'KC017',
+      message = 'environment label is invalid',
+      detail = case when label is null then 'It is null.' else format('It is "%s".', left(label, 100)) end,
+      hint = 'Pass at most 63 characters on one line, production for example; an empty text removes the label.';
+  end if;
+  lock table kata_data.environment in share row exclusive mode;
+  v_label := (select e.label from kata_data.environment e);
+  if v_label <> label and v_label is distinct from current_label then
+    raise exception using
+      errcode = 'KC018',
+      message = format('this database is labelled "%s"', v_label),
+      detail = case when current_label is null then 'No current label was given.' else format('The current label was given as "%s".', current_label) end,
+      hint = 'If this is the database that you mean, pass its label as current_label.';
+  end if;
+  if label = '' then
+    delete from kata_data.environment e where e.is_set;
+  else
+    insert into kata_data.environment as e (label, set_at, set_by)
+    values (set_environment.label, kata_data.clock(), kata_data.calling_role())
+    on conflict on constraint environment_pkey do update
+    set label = excluded.label, set_at = excluded.set_at, set_by = excluded.set_by
+    where e.label <> excluded.label;
+  end if;
+end
+$$;
+comment on function kata.set_environment(text, text) is
+'Labels this database with the environment that it belongs to, as production; commands that destroy then ask for the label. Nothing in
+the database itself behaves differently.
+
+label: at most 63 characters, without control characters, nor spaces around; '''' removes the label.
+current_label: the label that the database has, needed to change or remove one.
+
+Errors: KC017, KC018 the database has another label than current_label. Locks: the label. Cost: O(1).';

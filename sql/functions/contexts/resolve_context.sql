@@ -1,0 +1,87 @@
+-- From what a person types to an id. An id goes before a name, which may look like one, and a name before the beginning of an id.
+-- A beginning is a range of ids: two of them tell whether it is unique, in the index that holds just what is asked for.
+
+create or replace function kata.resolve_context(selector text, include_deleted boolean default false) returns uuid
+language plpgsql stable security definer set search_path = '' set enable_seqscan = off
+as $$
+declare
+  v_tenant text := kata_data.current_tenant();
+  v_digits text := lower(replace(selector, '-', ''));
+  v_first uuid;
+  v_last uuid;
+  v_context_id uuid;
+  v_found uuid[];
+begin
+  if v_digits ~ '^[0-9a-f]{1,32}$' then
+    v_first := rpad(v_digits, 32, '0');
+    v_last := rpad(v_digits, 32, 'f');
+    -- Hyphens stand where an id has them, or nowhere.
+    if lower(selector) not in (v_digits, left(v_first::text, length(selector))) then
+      v_first := null;
+    end if;
+  end if;
+  if v_first = v_last then
+    select c.context_id into v_context_id
+    from kata_data.context c
+    where c.context_id = v_first
+      and v_tenant in (c.tenant, '*');
+    if found then
+      return v_context_id;
+    end if;
+  end if;
+
+  select c.context_id into v_context_id
+  from kata_data.context c
+  where c.tenant = v_tenant
+    and c.name = selector
+    and c.deleted_at is null
+  -- There is one at most; the order says by which index.
+  order by c.name
+  limit 1;
+  if found then
+    return v_context_id;
+  end if;
+
+  if v_tenant = '*' then
+    v_found := array(
+      select c.context_id from kata_data.context c
+      where c.context_id between v_first and v_last and (include_deleted or c.deleted_at is null)
+      order by c.context_id limit 2);
+  elsif include_deleted then
+    v_found := array(
+      select c.context_id from kata_data.context c
+      where c.tenant = v_tenant and c.context_id between v_first and v_last
+      order by c.context_id limit 2);
+  else
+    v_found := array(
+      select c.context_id from kata_data.context c
+      where c.tenant = v_tenant and c.context_id between v_first and v_last and c.deleted_at is null
+      order by c.context_id limit 2);
+  end if;
+  if cardinality(v_found) = 1 then
+    return v_found[1];
+  end if;
+  if cardinality(v_found) = 2 then
+    raise exception using
+      errcode = 'KC017',
+      message = format('several contexts have ids that begin with "%s"', selector),
+      detail = format('Two of them are %s and %s.', v_found[1], v_found[2]),
+      hint = 'Pass more of the id, or the name.';
+  end if;
+  raise exception using
+    errcode = 'KC001',
+    message = format('context "%s" not found', coalesce(left(selector, 255), 'null')),
+    detail = format('Tenant "%s" has no %scontext of this id or name, nor one whose id begins so.', v_tenant,
+      case when include_deleted then '' else 'live ' end),
+    hint = 'List what there is with kata.list_contexts.';
+end
+$$;
+comment on function kata.resolve_context(text, boolean) is
+'The context that a person means: by its id, its name, or the beginning of its id where only one begins so.
+
+selector: an id, which finds a deleted context, too; or the name of a live context; or at least one digit of an id, hyphens as in an
+  id or none.
+include_deleted: a beginning may be that of a deleted context''s id.
+
+Returns the id.
+Errors: KC001 no such context, KC017 the beginning of several ids. Cost: O(log contexts).';

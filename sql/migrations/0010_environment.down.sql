@@ -1,0 +1,3 @@
+-- kata: destructive
+
+drop table kata_data.environment;

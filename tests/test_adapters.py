@@ -1,0 +1,190 @@
+"""Messages of providers: in through the adapters, out through kata.prompt, the same."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kata_context import Kata
+from kata_context.adapters import from_anthropic, from_openai
+from kata_context.errors import KataError
+
+DATA = Path(__file__).parent / "data" / "conversations"
+HUGE = 2147483647
+
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def kata(server: Any, template: str) -> Iterator[Kata]:
+    """The driver on a database that the tests of this file share."""
+    server.execute(f"create database adapters template {template}")
+    with Kata(server.url("adapters")) as client:
+        yield client
+    server.execute("drop database adapters with (force)")
+
+
+def recorded() -> list[tuple[str, list[Json]]]:
+    """Return the recorded conversations: name and messages in the OpenAI chat form."""
+    lines = [line for file in sorted(DATA.glob("*.jsonl")) for line in file.read_text("utf-8").splitlines()]
+    return [(entry["name"], entry["messages"]) for entry in map(json.loads, lines)]
+
+
+def openai_round_trip(kata: Kata, messages: list[Any]) -> Any:
+    """Return what kata.prompt makes of messages in the OpenAI form."""
+    context = kata.create()
+    context.append(from_openai(messages))
+    return context.prompt(HUGE)
+
+
+def anthropic_round_trip(kata: Kata, messages: list[Any], system: Any = None) -> Any:
+    """Return what kata.prompt makes of turns in the Anthropic form."""
+    context = kata.create()
+    context.append(from_anthropic(messages, system))
+    return context.prompt(HUGE, "anthropic")
+
+
+def test_recorded_conversations_go_round_in_the_openai_form(kata: Kata) -> None:
+    conversations = recorded()
+    assert len(conversations) >= 100
+    for name, messages in conversations:
+        assert openai_round_trip(kata, messages) == messages, name
+
+
+def test_recorded_conversations_go_round_in_the_anthropic_form(kata: Kata) -> None:
+    for name, messages in recorded():
+        context = kata.create()
+        context.append(from_openai(messages))
+        prompt = context.prompt(HUGE, "anthropic")
+        assert anthropic_round_trip(kata, prompt["messages"], prompt["system"]) == prompt, name
+
+
+def test_what_the_openai_form_says_beyond_text_comes_back(kata: Kata) -> None:
+    messages = [
+        {"role": "developer", "content": "Be brief."},
+        {
+            "role": "user",
+            "name": "ada",
+            "content": [
+                {"type": "text", "text": "What is this?"},
+                {"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": "low"}},
+            ],
+        },
+        {
+            "role": "assistant", "content": None, "refusal": None, "reasoning_content": "I look it up.",
+            "tool_calls": [
+                {"id": name, "type": "function", "index": place,
+                 "function": {"name": "find", "arguments": "{not json"}}
+                for place, name in enumerate("ab")
+            ],
+        },
+        {"role": "tool", "tool_call_id": "a", "content": [{"type": "text", "text": "A flight."}]},
+        {"role": "tool", "tool_call_id": "b", "name": "find", "content": ""},
+        {"role": "assistant", "content": "It is a flight.", "annotations": [{"type": "url_citation"}]},
+    ]  # fmt: skip
+    assert openai_round_trip(kata, messages) == messages
+
+
+def test_what_the_anthropic_form_says_beyond_text_comes_back(kata: Kata) -> None:
+    messages = [
+        {"role": "user", "content": [
+            {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}},
+            {"type": "text", "text": "What is this?", "cache_control": {"type": "ephemeral"}},
+        ]},
+        {"role": "assistant", "content": [
+            {"type": "thinking", "thinking": "I look it up.", "signature": "c2ln"},
+            {"type": "text", "text": "One moment."},
+            {"type": "tool_use", "id": "a", "name": "find", "input": {"q": "é", "n": 1.5}},
+            {"type": "tool_use", "id": "b", "name": "wait", "input": {}},
+        ]},
+        {"role": "user", "content": [
+            {"type": "tool_result", "tool_use_id": "a", "is_error": True,
+             "content": [{"type": "text", "text": "gone"}]},
+            {"type": "tool_result", "tool_use_id": "b", "content": []},
+            {"type": "text", "text": "And now?"},
+        ]},
+        {"role": "assistant", "content": [{"type": "redacted_thinking", "data": "eA=="}]},
+    ]  # fmt: skip
+    system = [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}]
+    assert anthropic_round_trip(kata, messages, system) == {"system": system, "messages": messages}
+
+
+def test_plain_text_of_the_anthropic_form_is_plain_text(kata: Kata) -> None:
+    context = kata.create()
+    context.append(
+        from_anthropic(
+            [
+                {"role": "user", "content": "Hello"},
+                {"role": "assistant", "content": [{"type": "text", "text": "Hi"}]},
+                {"role": "user", "content": ""},
+            ],
+            "Be brief.",
+        )
+    )
+    assert context.prompt(HUGE) == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": "Hi"},
+        {"role": "user", "content": ""},
+    ]
+
+
+def test_results_are_messages_of_their_own() -> None:
+    use = {"type": "tool_use", "id": "a", "name": "f", "input": {"x": "é"}}
+    (call, *rest) = from_anthropic(
+        [
+            {"role": "assistant", "content": [use]},
+            {"role": "user", "content": [
+                {"type": "text", "text": "before"},
+                {"type": "tool_result", "tool_use_id": "a", "content": "done"},
+                {"type": "text", "text": "after"},
+            ]},
+        ]
+    )  # fmt: skip
+    function = {"name": "f", "arguments": '{"x": "é"}'}
+    calls = [{"id": "a", "type": "function", "function": function}]
+    assert call == {"role": "assistant", "content": None, "tool_calls": calls}
+    assert rest == [
+        {"role": "user", "content": "before"},
+        {"role": "tool", "content": "done", "tool_call_id": "a"},
+        {"role": "user", "content": "after"},
+    ]
+
+
+class Model:
+    """An object of a provider's Python package, as far as the adapters are concerned."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.fields = fields
+
+    def model_dump(self, *, mode: str, exclude_none: bool) -> Json:
+        """Return the object as JSON."""
+        assert mode == "json"
+        return {name: value for name, value in self.fields.items() if value is not None or not exclude_none}
+
+
+def test_models_of_the_providers_packages_are_taken() -> None:
+    assert from_openai([Model(role="assistant", content="Hi", refusal=None)]) == [
+        {"role": "assistant", "content": "Hi"}
+    ]
+    assert from_anthropic(
+        [{"role": "assistant", "content": [Model(type="text", text="Hi", citations=None)]}]
+    ) == [{"role": "assistant", "content": "Hi"}]
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda: from_openai(["text"]),
+        lambda: from_openai([{"role": "function", "name": "f", "content": "x"}]),
+        lambda: from_anthropic([{"role": "system", "content": "x"}]),
+        lambda: from_anthropic([{"role": "user", "content": 5}]),
+        lambda: from_anthropic([{"role": "user", "content": ["x"]}]),
+        lambda: from_anthropic([None]),
+    ],
+)
+def test_what_is_no_message_is_refused_by_its_number(convert: Any) -> None:
+    with pytest.raises(KataError, match="message 1"):
+        convert()

@@ -1,0 +1,130 @@
+"""Every command, statement and program in README.md and docs/ is run as it stands."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, CreateDatabase, TestServer
+from kata_context.server import Server, find_binaries
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# What only says what make and its targets are; whether there is such a target make itself knows.
+PRELUDE = 'set -euo pipefail\nmake() { command make --directory "$ROOT" --dry-run "$@" > /dev/null; }\n'
+LANGUAGES = {"sh", "sql", "python"}
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """Return the blocks of a page that have a language, in order."""
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    unknown = {language for language, _ in found} - LANGUAGES
+    assert not unknown, f"{page.name} has blocks that nobody runs: {unknown}"
+    return found
+
+
+def run(language: str, text: str, dsn: str, environment: dict[str, str], folder: Path) -> str:
+    """Run a block and return what it printed; one that fails, or is wrong on the way, is an error."""
+    command = {
+        "sh": ["bash", "-c", PRELUDE + text],
+        "sql": ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", dsn, "-f", "-"],
+        "python": [sys.executable, "-W", "error", "-c", text],
+    }[language]
+    given = text if language == "sql" else ""
+    done = subprocess.run(
+        command, input=given, capture_output=True, text=True, cwd=folder, env=environment, timeout=300
+    )
+    assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder in which the paths of the pages are good."""
+    (tmp_path / "tests").symlink_to(ROOT / "tests")
+    return tmp_path
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """The environment of a reader who has the commands at hand."""
+    path = [str(Path(sys.executable).parent), str(find_binaries()), os.environ["PATH"]]
+    return {**os.environ, "PATH": os.pathsep.join(path), "ROOT": str(ROOT)}
+
+
+def test_the_readme_runs_from_top_to_bottom_on_the_embedded_server(
+    scratch: Path, environment: dict[str, str], folder: Path
+) -> None:
+    server = Server(scratch / "readme")
+    environment["KATA_HOME"] = str(server.home)
+    found = blocks(ROOT / "README.md")
+    assert {language for language, _ in found} == {"sh", "sql", "python"}
+    try:
+        up = subprocess.run(["kata", "up"], capture_output=True, text=True, env=environment, timeout=300)
+        assert up.returncode == 0, up.stderr
+        printed = ""
+        for language, text in found:
+            printed += run(language, text, up.stdout.strip(), environment, folder)
+    finally:
+        server.stop()
+    assert (folder / "prompt.json").read_text().startswith("{")
+    assert "KC003" in printed
+    assert "100 conversations added, 2,658 messages" in printed
+    assert not server.is_running()
+
+
+def test_the_concepts_run(environment: dict[str, str], folder: Path, database: str) -> None:
+    found = blocks(ROOT / "docs" / "concepts.md")
+    assert {language for language, _ in found} == {"sql"}
+    run("sql", "\n".join(text for _, text in found), database, environment, folder)  # one session
+
+
+@pytest.fixture
+def forgotten_roles(server: TestServer) -> Iterator[None]:
+    """Drop the roles that the page makes."""
+    yield
+    server.execute("drop role if exists my_agent, my_dashboard, my_backend")
+
+
+def test_the_operations_run(
+    environment: dict[str, str], folder: Path, create_database: CreateDatabase, forgotten_roles: None
+) -> None:
+    dsn = create_database()
+    environment |= {"DATABASE_URL": dsn, "RESTORED_URL": create_database("template0")}
+    printed = ""
+    for language, text in blocks(ROOT / "docs" / "operations.md"):
+        printed += run(language, text, dsn, environment, folder)
+    assert "refused: exit code 1" in printed
+    assert "acme" in printed
+    assert (folder / "kata-completion.bash").stat().st_size
+
+
+def test_every_option_and_command_of_the_pages_is_one() -> None:
+    """Also where a page only mentions it, in the middle of a sentence."""
+    from click import Command, Context, Group
+
+    from kata_context.cli import COMMANDS, cli
+
+    context = Context(cli)
+    for page in PAGES:
+        for mention in re.findall(r"`kata ([a-z][^`]*)`", page.read_text("utf-8")):
+            words = re.sub(r"'[^']*'|\"[^\"]*\"", "x", mention).split()
+            assert words[0] in COMMANDS, f"{page.name}: kata {mention}"
+            command: Command | None = cli.get_command(context, words.pop(0))
+            if isinstance(command, Group) and words and not words[0].startswith("-"):
+                command = command.get_command(context, words.pop(0))
+            assert command, f"{page.name}: kata {mention}"
+            known = {name for parameter in command.params for name in parameter.opts} | {"--help"}
+            given = {word.partition("=")[0] for word in words if word.startswith("--")}
+            assert given <= known or command.name == "psql", f"{page.name}: kata {mention}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text("utf-8")):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target

@@ -1,0 +1,577 @@
+"""The driver on a real server: calls, rows, errors, transactions, tenants, the pool."""
+
+import asyncio
+import contextlib
+import dataclasses
+import pickle
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from time import monotonic, sleep
+
+import psycopg
+import pytest
+from psycopg.types.multirange import Multirange
+from psycopg.types.range import Range
+
+import kata_context
+from kata_context import AsyncKata, Kata
+from kata_context.call import record
+from kata_context.connection import find_route, is_local
+from kata_context.database_errors import (
+    CATALOGUE,
+    BudgetTooSmallError,
+    ContextNotFoundError,
+    KataDatabaseError,
+    NameTakenError,
+)
+from kata_context.errors import (
+    KataError,
+    MisuseError,
+    OutcomeUnknownError,
+    PoolTimeoutError,
+    UnreachableError,
+    UnsafeConnectionError,
+)
+from kata_context.methods import Context
+from kata_context.rows import ContextRow, WindowRow
+from kata_context.values import Versions, as_numbers, as_versions
+
+PATIENCE = 30  # seconds
+CALL = {"id": "c1", "type": "function", "function": {"name": "find", "arguments": '{"to": "SEA"}'}}
+
+Connect = Callable[..., psycopg.Connection]
+
+
+@pytest.fixture
+def kata(database: str) -> Iterator[Kata]:
+    """The driver on a database of its own."""
+    with Kata(database) as client:
+        yield client
+
+
+@pytest.fixture
+def observer(connect: Connect) -> psycopg.Connection:
+    """A connection that looks on."""
+    return connect(autocommit=True)
+
+
+def others(observer: psycopg.Connection) -> int:
+    """Return how many sessions of the driver there are on the database."""
+    row = observer.execute(
+        """select count(*) from pg_stat_activity
+        where datname = current_database() and application_name = 'kata-context'"""
+    ).fetchone()
+    assert row
+    return int(row[0])
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = PATIENCE) -> float:
+    """Wait until something holds, and return how long that took."""
+    began = monotonic()
+    while not holds():
+        assert monotonic() - began < seconds, "it never came to hold"
+        sleep(0.01)
+    return monotonic() - began
+
+
+# Calls and rows
+
+
+def test_a_conversation_goes_in_and_comes_out(kata: Kata) -> None:
+    context = kata.create("support-4711", metadata={"customer": 7})
+    assert context.append_message("user", "Which flights go to Seattle?") == 1
+    appended = context.append(
+        [
+            {"role": "assistant", "content": None, "tool_calls": [CALL]},
+            {"role": "tool", "content": "HAT083 – 漢字", "tool_call_id": "c1"},
+        ]
+    )
+    assert [row.version for row in appended] == [2, 3]
+    window = context.window(8000)
+    assert [(row.version, row.role, row.reason) for row in window] == [
+        (1, "user", "recent"), (2, "assistant", "newest"), (3, "tool", "newest"),
+    ]  # fmt: skip
+    assert window[1].tool_calls == [CALL]
+    assert window[2].content == "HAT083 – 漢字"
+    assert context.prompt(8000)[0] == {"role": "user", "content": "Which flights go to Seattle?"}
+    found = kata.get_context(context.id)
+    assert (found.name, found.metadata, found.version) == ("support-4711", {"customer": 7}, 3)
+
+
+def test_a_row_is_a_frozen_dataclass_like_any_other(kata: Kata) -> None:
+    context = kata.create()
+    context.append_message("user", "x", 5)
+    (row,) = context.window(100)
+    assert type(row) is WindowRow
+    values = [getattr(row, field.name) for field in dataclasses.fields(row)]
+    assert row == WindowRow(*values)
+    assert hash(kata.usage(context.id)) == hash(kata.usage(context.id))
+    assert not hasattr(row, "__dict__")
+    assert dataclasses.replace(row, ordinal=2).ordinal == 2
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        row.version = 2  # type: ignore[misc]
+
+
+def test_a_row_is_made_of_values_in_the_order_of_its_fields() -> None:
+    names = [field.name for field in dataclasses.fields(ContextRow)]
+    row = record(ContextRow)(list(range(len(names))))
+    assert [getattr(row, name) for name in names] == list(range(len(names)))
+
+
+def test_what_is_not_given_is_what_the_function_takes_for_it(kata: Kata) -> None:
+    assert kata.get_context(kata.create_context()).metadata == {}
+    context = kata.create("named")
+    assert context.update_context(metadata={"a": 1}) is None  # type: ignore[func-returns-value]
+    assert kata.get_context(context.id).name == "named"
+
+
+def test_a_context_is_named_by_id_or_by_name(kata: Kata) -> None:
+    context = kata.create("flight")
+    assert kata.context("flight").id == kata.context(context.id).id == kata.context(str(context.id)).id
+    assert isinstance(kata.context("flight"), Context)
+    assert kata.find_context("unknown") is None
+    with pytest.raises(ContextNotFoundError, match="unknown"):
+        kata.context("unknown")
+    with pytest.raises(KataError, match="is no id"):
+        Context(kata, "flight")
+
+
+def test_sets_and_arrays_arrive_as_they_are(conn: psycopg.Connection) -> None:
+    cases: list[tuple[Versions | None, Multirange[int] | None]] = [
+        ([3, range(5, 8)], Multirange([Range(3, 4), Range(5, 8)])),
+        (Multirange([Range(1, 3)]), Multirange([Range(1, 3)])),
+        ([], Multirange([])),
+        ([range(4, 4)], Multirange([])),
+        (None, None),
+    ]
+    for given, meant in cases:
+        assert conn.execute("select %s::int8multirange", [as_versions(given)]).fetchone() == (meant,)
+    for numbers in ([1, 2], [], None, [[0.5, -1.0], [2.0, 1e-7]]):
+        assert conn.execute("select %s::real[]", [as_numbers(numbers)]).fetchone() == (numbers,)
+
+
+def test_a_statement_is_prepared_once_whatever_the_size_of_its_numbers(kata: Kata) -> None:
+    context = kata.create()
+    with kata.transaction() as tx:
+        for count in (1, 100_000, 2_000_000_000, None) * 6:
+            tx.append_message(context.id, "user", "x", count)
+        found = tx.connection.execute(
+            "select count(*) from pg_prepared_statements where statement like '%append_message%'"
+        ).fetchone()
+    assert found == (1,)
+
+
+# Errors
+
+
+@pytest.mark.parametrize("state", CATALOGUE)
+def test_an_error_of_the_database_is_of_the_class_of_its_sqlstate(
+    conn: psycopg.Connection, state: str
+) -> None:
+    """psycopg does not document that a class declared with `code` is what it raises: this holds it to it."""
+    with pytest.raises(CATALOGUE[state]) as caught:
+        conn.execute(
+            f"""do $$ begin raise exception using errcode = '{state}', message = 'it is wrong',
+            detail = 'It is 5.', hint = 'Pass 4.'; end $$""".encode()
+        )
+    error = caught.value
+    assert isinstance(error, KataError)
+    assert isinstance(error, psycopg.DatabaseError)
+    for found in (error, pickle.loads(pickle.dumps(error))):
+        assert (type(found), found.sqlstate) == (CATALOGUE[state], state)
+        assert (found.message, found.detail, found.hint) == ("it is wrong", "It is 5.", "Pass 4.")
+        assert str(found) == "it is wrong (It is 5.)"
+    assert error.as_problem() == {
+        "type": f"urn:kata-context:error:{state}", "title": error.title, "status": error.status,
+        "detail": "it is wrong: It is 5.", "sqlstate": state, "hint": "Pass 4.",
+    }  # fmt: skip
+    assert 400 <= error.status < 500
+
+
+def test_a_call_that_fails_says_why_and_changes_nothing(kata: Kata) -> None:
+    context = kata.create("taken")
+    context.append_message("system", "x" * 400, 100)
+    with pytest.raises(NameTakenError):
+        kata.create("taken")
+    with pytest.raises(BudgetTooSmallError, match="100 tokens"):
+        context.prompt(10)
+    with pytest.raises(ContextNotFoundError):
+        kata.append_message(uuid.uuid4(), "user", "x")
+    with pytest.raises(KataDatabaseError):
+        context.append([{"role": "user", "content": "a"}, {"role": "nobody", "content": "b"}])
+    assert context.usage().version == 1
+
+
+def test_what_postgres_refuses_itself_keeps_its_own_sqlstate(kata: Kata) -> None:
+    for call, state in (
+        (lambda: kata.usage("no-uuid"), "22P02"),
+        (lambda: kata.create(metadata={"a": "\0"}), "22P05"),
+        (lambda: kata.window(uuid.uuid4(), 2**40), "22003"),
+    ):
+        with pytest.raises(psycopg.DataError) as caught:
+            call()
+        assert caught.value.sqlstate == state
+    with pytest.raises(psycopg.DataError, match="NUL"):
+        kata.create("a\0b")
+
+
+# Transactions
+
+
+def test_a_transaction_is_kept_or_left_as_a_whole(kata: Kata, observer: psycopg.Connection) -> None:
+    with kata.transaction() as tx:
+        first = tx.create("first")
+        first.append_message("user", "one")
+        assert observer.execute("select kata.find_context('first')").fetchone() == (None,)
+    with contextlib.suppress(ZeroDivisionError), kata.transaction() as tx:
+        tx.append_message(first.id, "user", "two")
+        tx.create("second")
+        _ = 1 / 0
+    assert kata.usage(first.id).version == 1
+    assert kata.find_context("second") is None
+
+
+def test_calls_join_a_transaction_of_the_callers(kata: Kata, connect: Connect) -> None:
+    context = kata.create()
+    connection = connect()
+    joined = kata.using(connection)
+    joined.append_message(context.id, "user", "never")
+    assert joined.usage(context.id).version == 1
+    connection.rollback()
+    assert kata.usage(context.id).version == 0
+    joined.append_message(context.id, "user", "kept")
+    connection.commit()
+    assert kata.usage(context.id).version == 1
+
+
+# Tenants
+
+
+def test_a_tenant_sees_its_own(database: str, connect: Connect) -> None:
+    with Kata(database, tenant="a b\\'c") as ours, Kata(database, tenant="other") as theirs:
+        context = ours.create("mine")
+        assert ours.get_context(context.id).tenant == "a b\\'c"
+        assert theirs.find_context("mine") is None
+        with pytest.raises(ContextNotFoundError):
+            theirs.context(context.id).append_message("user", "x")
+        with ours.transaction() as tx:
+            assert tx.find_context("mine") == context.id
+        for connection in (connect(), connect(autocommit=True)):
+            assert ours.using(connection).find_context("mine") == context.id
+            assert theirs.using(connection).find_context("mine") is None
+
+
+# The pool
+
+
+def test_a_call_waits_for_a_connection_for_a_bounded_time_and_then_says_so(database: str) -> None:
+    with Kata(database, max_size=1, wait=0.3) as kata, kata.transaction():
+        began = monotonic()
+        with pytest.raises(PoolTimeoutError, match=r"within 0\.3 s: all 1 of the pool") as caught:
+            kata.version()
+        assert 0.2 < monotonic() - began < 10
+        assert caught.value.hint
+
+
+def test_a_few_connections_serve_many_threads(kata: Kata, observer: psycopg.Connection) -> None:
+    context = kata.create()
+    most = 0
+
+    def work(number: int) -> list[int]:
+        return [context.append_message("user", f"{number}:{step}") for step in range(10)]
+
+    with ThreadPoolExecutor(16) as threads:
+        running = [threads.submit(work, number) for number in range(16)]
+        while not all(future.done() for future in running):
+            most = max(most, others(observer))
+        versions = [version for future in running for version in future.result()]
+    assert sorted(versions) == list(range(1, 161))
+    assert 1 <= most <= 4
+
+
+def test_connections_that_are_not_needed_any_more_are_closed_within_seconds(
+    database: str, observer: psycopg.Connection
+) -> None:
+    with Kata(database, max_idle=0.2) as kata:
+        start = threading.Barrier(4)
+
+        def hold(_: int) -> None:
+            with kata.transaction():
+                start.wait(PATIENCE)
+
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(hold, range(4)))
+        assert others(observer) == 4
+        wait_until(lambda: others(observer) == 1, 10)
+    wait_until(lambda: others(observer) == 0, 10)
+
+
+def test_the_server_is_told_to_give_up_sessions_that_idle(kata: Kata) -> None:
+    with kata.transaction() as tx:
+        for name, setting in (
+            ("idle_session_timeout", "1min"),
+            ("idle_in_transaction_session_timeout", "1min"),
+            ("client_connection_check_interval", "5s"),
+        ):
+            assert tx.connection.execute(f"show {name}".encode()).fetchone() == (setting,)
+
+
+def test_the_dsn_decides_where_it_says_something_itself(database: str) -> None:
+    dsn = f"{database}&options=-c%20idle_session_timeout%3D7000&application_name=mine"
+    with Kata(dsn, tenant="x") as kata, kata.transaction() as tx:
+        for name, setting in (
+            ("idle_session_timeout", "7s"),
+            ("idle_in_transaction_session_timeout", "1min"),
+            ("application_name", "mine"),
+            ("kata.tenant", "x"),
+        ):
+            assert tx.connection.execute(f"show {name}".encode()).fetchone() == (setting,)
+
+
+def test_the_minimum_is_there_before_the_first_call(database: str, observer: psycopg.Connection) -> None:
+    with Kata(database, min_size=3):
+        wait_until(lambda: others(observer) == 3)
+
+
+def test_a_closed_driver_says_so(database: str) -> None:
+    kata = Kata(database)
+    assert kata.version()
+    kata.close()
+    with pytest.raises(MisuseError, match="closed"):
+        kata.version()
+
+
+def test_a_database_that_is_not_there_is_one_line(database: str, empty_database: str) -> None:
+    for dsn, said in (
+        (database.replace("/test_", "/nothing_"), "does not exist"),
+        (empty_database, "Kata Context is not installed"),
+        ("postgresql://u:secret@127.0.0.1:1/x", "cannot connect to"),
+        ("postgresql://u:secret@nowhere.invalid/x", "cannot connect to"),
+    ):
+        with pytest.raises(UnreachableError, match=said) as caught:
+            Kata(dsn, wait=2).open()
+        assert "\n" not in str(caught.value)
+        assert "secret" not in repr(caught.value)
+        assert caught.value.hint
+
+
+# Lost connections
+
+
+def terminate_all(observer: psycopg.Connection) -> None:
+    """End every session of the driver, as an administrator would."""
+    observer.execute(
+        """select pg_terminate_backend(pid, 5000) from pg_stat_activity
+        where datname = current_database() and application_name = 'kata-context'"""
+    )
+
+
+def test_a_connection_that_was_closed_while_idle_is_replaced_before_anything_is_sent(
+    kata: Kata, observer: psycopg.Connection
+) -> None:
+    context = kata.create()
+    for version in range(1, 6):
+        terminate_all(observer)
+        assert context.append_message("user", "once") == version
+
+
+@pytest.mark.parametrize("key", [None, "k1"])
+def test_an_append_whose_connection_is_lost_is_repeated_only_with_a_key(
+    kata: Kata, database: str, observer: psycopg.Connection, key: str | None
+) -> None:
+    context = kata.create()
+
+    def is_waiting() -> bool:
+        row = observer.execute(
+            """select count(*) from pg_stat_activity
+            where application_name = 'kata-context' and cardinality(pg_blocking_pids(pid)) > 0"""
+        ).fetchone()
+        return row == (1,)
+
+    with closing(psycopg.connect(database)) as holder, ThreadPoolExecutor(1) as thread:
+        holder.execute("select kata.append_message(%s, 'user', 'never')", [context.id])
+        append = thread.submit(context.append_message, "user", "x", 5, idempotency_key=key)
+        wait_until(is_waiting)
+        terminate_all(observer)
+        if key:
+            wait_until(is_waiting)
+        holder.rollback()
+        if key:
+            assert append.result(PATIENCE) == 1
+        else:
+            with pytest.raises(OutcomeUnknownError, match="append_message"):
+                append.result(PATIENCE)
+    assert kata.usage(context.id).version == (1 if key else 0)
+
+
+def test_a_replaced_function_does_not_break_what_is_prepared(kata: Kata, connect: Connect) -> None:
+    plain = connect(autocommit=True, prepare_threshold=0)
+    query = "select name, bytes_per_token, margin from kata.tokenizers()"
+    for _ in range(8):
+        names = [row.name for row in kata.tokenizers()]
+        plain.execute(query)
+    connect(autocommit=True).execute(
+        """begin;
+        drop function kata.tokenizers();
+        create function kata.tokenizers() returns table (name text, bytes_per_token float8, margin float8)
+        language sql stable security definer set search_path = ''
+        as 'select t.name, t.bytes_per_token::float8, t.margin::float8 from kata_data.tokenizer t order by 1';
+        commit"""
+    )
+    with pytest.raises(psycopg.errors.FeatureNotSupported, match="cached plan"):
+        plain.execute(query)
+    assert [row.name for row in kata.tokenizers()] == names
+
+
+# Encryption
+
+
+@pytest.mark.parametrize(
+    ("dsn", "environment", "mode"),
+    [
+        ("postgresql://u@db.example.com/x", {}, "require"),
+        ("postgresql://u@db.example.com/x?sslmode=disable", {}, "disable"),
+        ("postgresql://u@db.example.com/x?sslmode=verify-full", {}, "verify-full"),
+        ("postgresql://u@10.0.0.7/x", {"PGSSLMODE": "disable"}, "require"),
+        ("postgresql://u@localhost,db.example.com/x", {}, "require"),
+        ("postgresql:///x", {"PGHOST": "db.example.com"}, "require"),
+        ("postgresql://u@localhost/x", {}, None),
+        ("postgresql://u@127.0.0.3/x", {}, None),
+        ("postgresql://u@[::1]/x", {}, None),
+        ("postgresql:///x?host=/run/postgresql", {}, None),
+        ("postgresql://u@db.example.com/x", {"PGSSLMODE": "verify-full"}, None),
+    ],
+)
+def test_a_host_that_is_not_this_machine_gets_tls_unless_the_dsn_says_otherwise(
+    dsn: str, environment: dict[str, str], mode: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert find_route(dsn, None, None, 1).parameters.get("sslmode") == mode
+
+
+# Listens on every address of this machine, and passes what comes on to a socket in the file system.
+RELAY = """
+import asyncio, sys
+
+async def pump(reader, writer):
+    while data := await reader.read(65536):
+        writer.write(data)
+    writer.close()
+
+async def serve(reader, writer):
+    server_reader, server_writer = await asyncio.open_unix_connection(sys.argv[1])
+    await asyncio.gather(pump(reader, server_writer), pump(server_reader, writer))
+
+async def main():
+    server = await asyncio.start_server(serve, "0.0.0.0", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+
+@contextmanager
+def relay(target: str) -> Iterator[int]:
+    """Run RELAY and yield its port."""
+    process = subprocess.Popen([sys.executable, "-c", RELAY, target], stdout=subprocess.PIPE, text=True)
+    with process:
+        assert process.stdout
+        yield int(process.stdout.readline())
+        process.kill()
+
+
+def test_plain_text_to_another_machine_is_refused(database: str) -> None:
+    folder = psycopg.conninfo.conninfo_to_dict(database)["host"]
+    name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
+    assert not is_local({"host": "0.0.0.0"})  # no name of this machine, although it leads here
+    with relay(f"{folder}/.s.PGSQL.5432") as port:
+        dsn = f"postgresql://postgres@0.0.0.0:{port}/{name}"
+        with pytest.raises(UnsafeConnectionError, match="encrypted"):
+            Kata(dsn).open()
+        with Kata(f"{dsn}?sslmode=disable") as kata:
+            assert kata.version() == kata_context.__version__
+
+
+# asyncio
+
+
+def test_the_same_works_in_an_event_loop(database: str, observer: psycopg.Connection) -> None:
+    async def main() -> list[int]:
+        async with AsyncKata(database) as kata:
+            context = await kata.create("async")
+            versions = await asyncio.gather(
+                *(context.append_message("user", f"message {number}") for number in range(40))
+            )
+            assert others(observer) <= 4
+            assert (await (await kata.context("async")).usage()).version == 40
+            with pytest.raises(ContextNotFoundError):
+                await kata.context("unknown")
+            async with kata.transaction() as tx:
+                await tx.append(context.id, [{"role": "user", "content": "x" * 60_000}])
+            return list(versions)
+
+    assert sorted(asyncio.run(main())) == list(range(1, 41))
+    wait_until(lambda: others(observer) == 0)
+
+
+def test_an_event_loop_waits_for_a_connection_for_a_bounded_time(database: str) -> None:
+    async def main() -> None:
+        async with AsyncKata(database, max_size=1, wait=0.3) as kata, kata.transaction():
+            with pytest.raises(PoolTimeoutError, match=r"within 0\.3 s: all 1 of the pool"):
+                await kata.version()
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_call_gives_its_connection_back(database: str, connect: Connect) -> None:
+    async def main() -> None:
+        async with AsyncKata(database, max_size=1) as kata:
+            context = await kata.create()
+            holder = connect()
+            holder.execute("select kata.append_message(%s, 'user', 'never')", [context.id])
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(context.append_message("user", "late", 5), 0.2)
+            holder.rollback()
+            assert await context.append_message("user", "next") == 1
+
+    asyncio.run(main())
+
+
+def test_the_driver_of_one_event_loop_is_refused_in_another(database: str) -> None:
+    kata = AsyncKata(database)
+    first = asyncio.new_event_loop()
+    try:
+        first.run_until_complete(kata.open())
+        with pytest.raises(MisuseError, match="another event loop"):
+            asyncio.run(kata.version())
+        first.run_until_complete(kata.close())
+    finally:
+        first.close()
+
+
+# The package
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    script = (
+        "import sys, kata_context\n"
+        "assert kata_context.__version__\n"
+        "loaded = {'psycopg', 'tiktoken', 'asyncio', 'kata_context.client'} & sys.modules.keys()\n"
+        "assert not loaded, loaded\n"
+        "from kata_context import AsyncKata, Context, Kata, KataError\n"
+        "assert 'psycopg' in sys.modules and 'tiktoken' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=PATIENCE)
+
+
+def test_a_name_that_the_package_has_not_is_an_attribute_error() -> None:
+    assert all(getattr(kata_context, name) for name in kata_context.__all__)
+    with pytest.raises(AttributeError, match="nothing_of_this_name"):
+        _ = kata_context.nothing_of_this_name

