@@ -13,6 +13,7 @@ declare
   v_segment record;
   v_through bigint;
   v_chunk_end bigint;
+  v_touched bigint[];
 begin
   for v_segment in
     select s.segment_id, s.first_version, s.last_version
@@ -29,11 +30,13 @@ begin
     end if;
     -- Once more: somebody may have parsed it before the lock was free.
     v_through := kata_data.parsed_through(v_segment.segment_id, v_segment.first_version);
+    v_touched := '{}';
     while v_through < v_segment.last_version loop
       v_chunk_end := kata_data.artifact_chunk_end(v_segment.segment_id, v_through + 1, v_segment.last_version);
-      perform kata_data.index_artifacts(v_segment.segment_id, v_through + 1, v_chunk_end);
+      v_touched := v_touched || kata_data.index_artifacts(v_segment.segment_id, v_through + 1, v_chunk_end);
       v_through := v_chunk_end;
     end loop;
+    perform kata_data.update_artifacts(v_touched);
     insert into kata_data.artifact_mark as a (segment_id, parsed_through)
     values (v_segment.segment_id, v_through)
     on conflict on constraint artifact_mark_pkey do update
@@ -99,57 +102,112 @@ end
 $$;
 comment on function kata_data.artifact_chunk_end(uuid, bigint, bigint) is 'Where a chunk of messages from low on ends: after about a megabyte or a thousand messages, at the latest at high.';
 
-create or replace function kata_data.index_artifacts(segment_id uuid, low bigint, high bigint) returns void
+create or replace function kata_data.index_artifacts(segment_id uuid, low bigint, high bigint) returns bigint[]
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
 as $$
+declare
+  v_touched bigint[];
 begin
   with found as materialized (
     select p.version, p.kind, p.ref, p.mentions, p.detail
     from kata_data.parse_artifacts(index_artifacts.segment_id, low, high) p
   ),
   total as materialized (
-    select f.kind, f.ref, min(f.version) as first_version, max(f.version) as last_version, sum(f.mentions) as mentions,
-      max(f.version) filter (where f.detail is not null) as detail_version,
-      (array_agg(f.detail order by f.version desc) filter (where f.detail is not null))[1] as detail
+    select f.kind, f.ref, min(f.version) as first_version
     from found f
     group by f.kind, f.ref
   ),
-  -- What there was before: this sees none of the rows that the statement writes.
-  before as materialized (
-    select b.kind, b.ref, b.mentions, b.detail_version
+  known as materialized (
+    select a.artifact_id, t.kind, t.ref, m.mentions_through, m.detail_version
     from total t
     cross join lateral (
-      select a.kind, a.ref, a.mentions, a.detail_version
+      select a.artifact_id
       from kata_data.artifact a
       where a.segment_id = index_artifacts.segment_id
         and a.kind = t.kind
         and a.ref = t.ref
       offset 0
-    ) b
+    ) a
+    cross join lateral (
+      select m.mentions_through, m.detail_version
+      from kata_data.artifact_mention m
+      where m.artifact_id = a.artifact_id
+      order by m.version desc
+      limit 1
+    ) m
   ),
-  artifact as (
-    insert into kata_data.artifact as a (segment_id, kind, ref, first_version, last_version, mentions, detail_version, detail)
-    select index_artifacts.segment_id, t.kind, t.ref, t.first_version, t.last_version, t.mentions, t.detail_version, t.detail
+  -- Only what identifies it: the rest follows, once for all chunks. The lock leaves no room for a conflict, but for a transaction that
+  -- looks at an old snapshot: this makes it fail as one that may be tried again.
+  new as (
+    insert into kata_data.artifact (segment_id, kind, ref, first_version, last_version, mentions)
+    select index_artifacts.segment_id, t.kind, t.ref, t.first_version, t.first_version, 0
     from total t
-    on conflict on constraint artifact_ref_unique do update
-    set last_version = excluded.last_version,
-        mentions = a.mentions + excluded.mentions,
-        detail_version = coalesce(excluded.detail_version, a.detail_version),
-        detail = coalesce(excluded.detail, a.detail)
-    returning a.artifact_id, a.kind, a.ref
+    where not exists (select from known k where k.kind = t.kind and k.ref = t.ref)
+    on conflict on constraint artifact_ref_unique do nothing
+    returning artifact_id, kind, ref
+  ),
+  artifact as materialized (
+    select k.artifact_id, k.kind, k.ref, k.mentions_through, k.detail_version from known k
+    union all
+    select n.artifact_id, n.kind, n.ref, 0, null from new n
+  ),
+  mention as (
+    insert into kata_data.artifact_mention (artifact_id, version, mentions, mentions_through, detail_version, detail)
+    select a.artifact_id, f.version, f.mentions,
+      a.mentions_through + sum(f.mentions) over (partition by a.artifact_id order by f.version),
+      coalesce(max(f.version) filter (where f.detail is not null) over (partition by a.artifact_id order by f.version), a.detail_version),
+      f.detail
+    from found f
+    join artifact a on a.kind = f.kind and a.ref = f.ref
   )
-  insert into kata_data.artifact_mention (artifact_id, version, mentions, mentions_through, detail_version, detail)
-  select a.artifact_id, f.version, f.mentions,
-    coalesce(b.mentions, 0) + sum(f.mentions) over (partition by a.artifact_id order by f.version),
-    coalesce(max(f.version) filter (where f.detail is not null) over (partition by a.artifact_id order by f.version), b.detail_version),
-    f.detail
-  from found f
-  join artifact a on a.kind = f.kind and a.ref = f.ref
-  left join before b on b.kind = f.kind and b.ref = f.ref;
+  select coalesce(array_agg(a.artifact_id), '{}') into v_touched
+  from artifact a;
+  return v_touched;
 end
 $$;
 comment on function kata_data.index_artifacts(uuid, bigint, bigint) is
-'Writes the artifacts of the messages low to high of a segment, the next after what is parsed. The caller holds the segment''s advisory lock.';
+'Writes what the messages low to high of a segment, the next after what is parsed, mention, and returns the artifacts that
+kata_data.update_artifacts is to bring up to date. The caller holds the segment''s advisory lock.';
+
+create or replace function kata_data.update_artifacts(artifacts bigint[]) returns void
+language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
+as $$
+begin
+  update kata_data.artifact a
+  set first_version = m.first_version,
+      last_version = m.last_version,
+      mentions = m.mentions,
+      detail_version = m.detail_version,
+      detail = m.detail
+  from (
+    select t.artifact_id, f.version as first_version, l.version as last_version, l.mentions_through as mentions, l.detail_version, d.detail
+    from (select distinct t.artifact_id from unnest(artifacts) t(artifact_id) offset 0) t
+    cross join lateral (
+      select m.version
+      from kata_data.artifact_mention m
+      where m.artifact_id = t.artifact_id
+      order by m.version
+      limit 1
+    ) f
+    cross join lateral (
+      select m.version, m.mentions_through, m.detail_version
+      from kata_data.artifact_mention m
+      where m.artifact_id = t.artifact_id
+      order by m.version desc
+      limit 1
+    ) l
+    left join lateral (
+      select m.detail
+      from kata_data.artifact_mention m
+      where m.artifact_id = t.artifact_id
+        and m.version = l.detail_version
+      offset 0
+    ) d on true
+  ) m
+  where a.artifact_id = m.artifact_id;
+end
+$$;
+comment on function kata_data.update_artifacts(bigint[]) is 'Brings artifacts up to date with their first and last mention. Cost: O(log n) each.';
 
 create or replace function kata_data.forget_artifacts(segment_id uuid, version bigint) returns void
 language plpgsql volatile
@@ -241,21 +299,7 @@ begin
   delete from kata_data.artifact a
   where a.artifact_id = any (artifacts)
     and not exists (select from kata_data.artifact_mention m where m.artifact_id = a.artifact_id);
-  update kata_data.artifact a
-  set first_version = f.first_version,
-      last_version = f.last_version,
-      mentions = f.mentions,
-      detail_version = f.detail_version,
-      detail = f.detail
-  from (
-    select m.artifact_id, min(m.version) as first_version, max(m.version) as last_version, sum(m.mentions) as mentions,
-      max(m.version) filter (where m.detail is not null) as detail_version,
-      (array_agg(m.detail order by m.version desc) filter (where m.detail is not null))[1] as detail
-    from kata_data.artifact_mention m
-    where m.artifact_id = any (artifacts)
-    group by m.artifact_id
-  ) f
-  where a.artifact_id = f.artifact_id;
+  perform kata_data.update_artifacts(artifacts);
 end
 $$;
 comment on function kata_data.refold_artifacts(bigint[]) is 'Adds up again what the mentions of some artifacts tell, after some of these were removed.';

@@ -8,7 +8,7 @@
 
 create or replace function kata_data.parse_artifacts(segment_id uuid, low bigint, high bigint)
 returns table (version bigint, kind text, ref text, mentions integer, detail jsonb)
-language plpgsql stable rows 100 set plan_cache_mode = force_generic_plan set jit = off
+language plpgsql stable rows 1000 set plan_cache_mode = force_generic_plan set work_mem = '64MB' set jit = off
 as $$
 begin
   return query
@@ -58,6 +58,8 @@ begin
     from member m
     join key k on k.key = m.key
     where k.meaning = 'secret'
+    -- More than there will be: without it the planner reckons with millions, and hashes them in files.
+    limit 10000
   ),
   -- A value under a key that tells what it is; of an array, every element.
   leaf as materialized (
@@ -232,16 +234,16 @@ create or replace function kata_data.as_json(body text) returns jsonb
 language plpgsql immutable
 as $$
 begin
-  if left(ltrim(left(body, 100), E' \t\r\n'), 1) in ('{', '[')
-    and octet_length(body) <= 4194304
-    and pg_input_is_valid(body, 'jsonb') then
-    return body::jsonb;
+  if left(ltrim(left(body, 100), E' \t\r\n'), 1) in ('{', '[') and octet_length(body) <= 4194304 then
+    begin
+      return body::jsonb;
+    exception
+      -- No JSON, or none that jsonb can hold: \u0000, too large a number, nested too deep.
+      when data_exception or program_limit_exceeded then
+        return null;
+    end;
   end if;
   return null;
-exception
-  -- Nested deeper than the stack allows.
-  when statement_too_complex then
-    return null;
 end
 $$;
 comment on function kata_data.as_json(text) is 'A text as JSON, if it is an object or an array of at most 4 MB; else null.';
@@ -285,7 +287,7 @@ as $$
     when position('@' in word) > 0 then word ~ '^[\w.+-]+@[\w-]+(\.[\w-]+)+$'
     when word !~ '^[A-Za-z0-9_-]*[0-9][A-Za-z0-9_-]*$' or kata_data.word_is_secret(word) then false
     -- Numbers and dates, line numbers, sizes, addresses of memory, names of algorithms.
-    when lower(word) ~ '^([0-9-]+|[0-9]{4}-[0-9]{2}-.*|l(ine)?[0-9]+|[0-9]+([kmgt]?b|ms|us|ns|px|am|pm|st|nd|rd|th|[kmxs])|0x.*|(sha|utf|u?int|float|base|http|ipv|win|md|aes|rsa|iso|rfc|pep|x)[_-]?[0-9]+.*)$'
+    when lower(word) ~ '^([0-9-]+|[0-9]{4}-[0-9]{2}-.*|l(ine)?[0-9]+|[0-9]+([kmgt]?b|ms|us|ns|px|am|pm|st|nd|rd|th|[kmxs])|0x.*|(sha|utf|u?int|float|base|http|ipv|win|md|aes|rsa|iso|rfc|pep|x)[_-]?[0-9]+([_-][0-9]*)?)$'
       then false
     when length(word) > 64 then false
     -- Codes of capitals, PROJ-123, hashes, UUIDs.
@@ -307,16 +309,20 @@ $$;
 comment on function kata_data.word_is_secret(text) is 'Whether a word looks like a key or token that grants access: these are not indexed.';
 
 create or replace function kata_data.meaning_of_key(key text) returns text
-language sql immutable
+language plpgsql immutable
 as $$
-  select case
-    when k.key ~ '(token|secret|password|api_?key|credential|authorization|signature)' then 'secret'
-    when k.key ~ '(^|[_-])(line|page|status|exit|return|error|country|currency|language|lang|zip|postal|row|column|col|port|phone|house|room|seat)[_-]?(number|no|code|id)s?$' then 'other'
-    when k.key ~ '(^|[_-])(file|path|filename|filepath|filenames|files|paths|file_?name)$' then 'file'
-    when k.key ~ '(^|[_-])(id|uuid|guid|number|code|hash|sha|commit|ref|reference|slug|sku|username|login|email|iban)s?$' then 'id'
-    when k.key in ('command', 'commands', 'cmd', 'script', 'bash', 'shell', 'input') then 'command'
-  end
-  from (select lower(regexp_replace(meaning_of_key.key, '([a-z])([A-Z])', '\1_\2', 'g'))) k(key)
+declare
+  -- orderId reads as order_id.
+  v_key text := lower(regexp_replace(key, '([a-z])([A-Z])', '\1_\2', 'g'));
+begin
+  return case
+    when v_key ~ '(token|secret|password|api_?key|credential|authorization|signature)' then 'secret'
+    when v_key ~ '(^|[_-])(line|page|status|exit|return|error|country|currency|language|lang|zip|postal|row|column|col|port|phone|house|room|seat)[_-]?(number|no|code|id)s?$' then 'other'
+    when v_key ~ '(^|[_-])(file|path|filename|filepath|filenames|files|paths|file_?name)$' then 'file'
+    when v_key ~ '(^|[_-])(id|uuid|guid|number|code|hash|sha|commit|ref|reference|slug|sku|username|login|email|iban)s?$' then 'id'
+    when v_key in ('command', 'commands', 'cmd', 'script', 'bash', 'shell', 'input') then 'command'
+  end;
+end
 $$;
 comment on function kata_data.meaning_of_key(text) is
 'What a key in JSON says of its values: id, file, command, secret (not to be shown), other (none of these); null if nothing.';
@@ -453,7 +459,7 @@ as $$
   where f.path <> '/dev/null'
   union all
   select f.path, f.detail
-  from regexp_matches(body, '(?:^|\n)rename from ([^\n]+)\nrename to ([^\n]+)', 'g') p(match)
+  from regexp_matches(body, '(?:^|\n)rename from ([^\r\n]+)\r?\nrename to ([^\r\n]+)', 'g') p(match)
   cross join lateral (values
     (p.match[1], jsonb_build_object('access', 'modified', 'deleted', true, 'renamed_to', p.match[2])),
     (p.match[2], jsonb_build_object('access', 'modified', 'renamed_from', p.match[1]))
@@ -466,7 +472,7 @@ as $$
   from regexp_matches(body, '\*\*\* (Add|Update|Delete) File: ([^\s]+)', 'g') p(match)
   union all
   select f.path, f.detail
-  from regexp_matches(body, '\*\*\* Update File: ([^\s]+)\n\*\*\* Move to: ([^\s]+)', 'g') p(match)
+  from regexp_matches(body, '\*\*\* Update File: ([^\s]+)\r?\n\*\*\* Move to: ([^\s]+)', 'g') p(match)
   cross join lateral (values
     (p.match[1], jsonb_build_object('access', 'modified', 'deleted', true, 'renamed_to', p.match[2])),
     (p.match[2], jsonb_build_object('access', 'modified', 'renamed_from', p.match[1]))
