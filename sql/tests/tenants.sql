@@ -1,7 +1,7 @@
 -- Nobody sees or touches another tenant's contexts: the tenant is the caller's, every function asks for it, and the table asks again.
 
 begin;
-select plan(67);
+select plan(78);
 
 create role test_ann;
 create role test_bob;
@@ -125,6 +125,33 @@ select is(
   (select string_agg(c::text || h::text, '|' order by c.context_id) from kata_data.context c join kata_data.head h using (context_id) where c.tenant = 'test_ann' and c.name is not null and h.version = 1),
   (select string_agg(c::text || h::text, '|') from kata_data.context c join kata_data.head h using (context_id) where c.context_id = :'ann'),
   'nothing that was tried has changed anything');
+
+-- Every function with another tenant's compaction
+
+select fixture.as_role('test_ann', $$select kata.create_context('worked on', '{"preserve_recent_count": 0, "min_gain_tokens": 0, "budget": 10}')$$) as ann_worked \gset
+select fixture.as_role('test_ann', format('select count(*) from kata.append(%L, %L)', :'ann_worked', fixture.drafts('user 20, assistant 20, user 20')));
+select fixture.as_role('test_ann', format('select compaction_id from kata.begin_compaction(%L, force => true)', :'ann_worked')) as ann_compaction \gset
+select set_eq(
+  $$select p.proname::text from pg_proc p where p.pronamespace = 'kata'::regnamespace and 'compaction_id' = any (p.proargnames[1:p.pronargs])$$,
+  array['abort_compaction', 'commit_compaction', 'compaction_source', 'renew_compaction'],
+  'these functions take a compaction');
+create temporary table compaction_call (call text);
+insert into compaction_call values
+  ('select count(*) from kata.compaction_source(%L)'), ('select kata.renew_compaction(%L)'), ('select kata.commit_compaction(%L, ''mine'')'), ('select kata.abort_compaction(%L)');
+select is(array(select e.code || ' ' || e.message from compaction_call c left join lateral fixture.error(format('select fixture.as_role(%L, %L)', 'test_bob', format(c.call, :'ann_compaction'))) e on true),
+  array_fill(format('KC001 compaction %s not found', :'ann_compaction'), array[4]), 'none finds that of another tenant');
+select is(array(select e.code from compaction_call c left join lateral fixture.error(format('select fixture.as_role(%L, %L)', 'test_ann', format(c.call, '00000000-0000-7000-8000-000000000000'))) e on true),
+  array_fill('KC001'::text, array[4]), 'nor one that is not there');
+select is((select count(*) from fixture.error(format('select fixture.as_role(%L, %L, %L)', 'test_bob', format('select kata.abort_compaction(%L)', :'ann_compaction'), 'test_ann'))), 1::bigint, 'naming the other tenant is no help');
+select is(fixture.as_role('test_ann', format('select status from kata.compactions(%L)', :'ann_worked')), 'running', 'nothing that was tried has changed anything');
+select is(fixture.as_role('test_server', format('select count(*) from kata.compaction_source(%L)', :'ann_compaction'), '*'), '2', 'acting for every tenant, a compaction is enough');
+select is(fixture.as_role('test_server', format('select summary_version from kata.commit_compaction(%L, %L, 1)', :'ann_compaction', 'short'), '*'), '4', 'to commit it');
+select fixture.as_role('test_ann', format($$select kata.set_policy(%L, '{"min_interval_seconds": 0}')$$, :'ann_worked'));
+select fixture.as_role('test_ann', format('select count(*) from kata.append(%L, %L)', :'ann_worked', fixture.drafts('assistant 20, user 20')));
+select is(fixture.as_role('test_bob', $$select count(*) from kata.claim_due_compaction('bob')$$), '0', 'nobody claims another tenant''s work');
+select is(fixture.as_role('test_bob', $$select count(*) from kata.claim_due_compaction('bob')$$, '*'), '0', 'nor by asking for every tenant''s');
+select is(fixture.as_role('test_server', $$select context_id from kata.claim_due_compaction('server')$$, '*'), :'ann_worked', 'a service that acts for every tenant does');
+select is(fixture.as_role('test_ann', format('select claimed_by from kata.compactions(%L) limit 1', :'ann_worked')), 'server', 'and says who it is');
 
 -- Every tenant
 

@@ -28,4 +28,4 @@ is previous_summary of begin_compaction, too).
 compaction_id: as begin_compaction or claim_due_compaction returned it.
 
 Returns message rows, as get_message, in reading order.
-Errors: KC001. Cost: O(view); takes no lock.';
+Errors: KC001, KC006. Cost: O(view); takes no lock.';

@@ -35,10 +35,10 @@ begin
     from kata_data.path_messages(compaction.context_id, compaction.covered) m
   ),
   absorbed as materialized (
-    select y.metadata -> 'digest' as facts
+    select kata_data.facts_in(y.metadata) as facts
     from unnest(compaction.merged_summaries) s(version)
     cross join lateral kata_data.path_summaries(compaction.context_id, int8multirange(int8range(s.version, s.version, '[]'))) y
-    where jsonb_typeof(y.metadata -> 'digest') = 'object'
+    where kata_data.facts_in(y.metadata) is not null
   )
   select jsonb_build_object(
     'requests', coalesce((
@@ -60,7 +60,7 @@ begin
         from (
           select m.role, 1 as messages from message m
           union all
-          select c.key, c.value::integer from absorbed a cross join lateral jsonb_each_text(a.facts -> 'roles') c
+          select c.key, c.value::bigint from absorbed a cross join lateral jsonb_each_text(a.facts -> 'roles') c
         ) r
         group by r.role
       ) r), '{}'),
@@ -76,17 +76,34 @@ comment on function kata_data.digest_facts(kata_data.compaction) is
 'What is counted for a digest, absorbed digests included: requests (the versions of the last five messages of the user), roles (messages of each), tokens,
 first_version, last_version.';
 
+create or replace function kata_data.facts_in(metadata jsonb) returns jsonb
+language plpgsql immutable
+as $$
+begin
+  -- Metadata are the caller's: what only looks like a digest is a summary like any other.
+  if jsonb_path_match(metadata -> 'digest', '
+    $.requests.type() == "array" && $.roles.type() == "object" && $.tokens.type() == "number" && $.first_version.type() == "number"
+    && !exists($.requests[*] ? (@.type() != "number")) && !exists($.roles.* ? (@.type() != "number"))
+    && !exists($.** ? (@.type() == "number" && (@ < 0 || @ > 1000000000000 || @ != @.floor())))', silent => true) then
+    return metadata -> 'digest';
+  end if;
+  return null;
+end
+$$;
+comment on function kata_data.facts_in(jsonb) is 'The facts of a digest in the metadata of a summary, as digest_facts made them; null where it is no digest.';
+
 create or replace function kata_data.render_digest(compaction kata_data.compaction, facts jsonb, requests integer, artifacts integer) returns text
 language plpgsql stable
 as $$
 declare
   v_first_request kata_data.message := kata_data.first_request(compaction.context_id, compaction.base_version);
+  v_deleted int8multirange := (kata_data.view_at(compaction.context_id, compaction.base_version)).deleted;
   v_requests text := (
     select string_agg(format('[version %s] %s', m.version, coalesce(m.content, '')), E'\n' order by m.version)
     from (
       select r.version::bigint from jsonb_array_elements_text(facts -> 'requests') r(version) order by r.version::bigint desc limit requests
     ) r
-    cross join lateral kata_data.path_messages(compaction.context_id, int8multirange(int8range(r.version, r.version, '[]'))) m);
+    cross join lateral kata_data.path_messages(compaction.context_id, int8multirange(int8range(r.version, r.version, '[]')) - v_deleted) m);
   v_artifacts text := (
     select string_agg(format('%s %s (last in version %s)', a.kind, a.ref, a.last_version), E'\n' order by a.last_version desc, a.kind, a.ref)
     from (
@@ -100,7 +117,7 @@ declare
     select string_agg(y.content, E'\n\n' order by lower(y.covered))
     from unnest(compaction.merged_summaries) s(version)
     cross join lateral kata_data.path_summaries(compaction.context_id, int8multirange(int8range(s.version, s.version, '[]'))) y
-    where jsonb_typeof(y.metadata -> 'digest') is distinct from 'object');
+    where kata_data.facts_in(y.metadata) is null);
 begin
   return concat_ws(E'\n\n',
     format('Versions %s to %s are left out here: %s messages (%s), %s tokens. Each can be read by its version.',

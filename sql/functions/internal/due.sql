@@ -49,7 +49,7 @@ declare
 begin
   select g.* into v_guard from kata_data.compaction_guard g where g.context_id = head.context_id;
   select c.lease_expires_at into v_lease from kata_data.compaction c where c.context_id = head.context_id and c.status = 'running';
-  is_running := found;
+  is_running := found and v_lease > kata_data.clock();
   failures := coalesce(v_guard.failures, 0);
   compacted_at := v_guard.compacted_at;
   next_allowed_at := greatest(
@@ -67,7 +67,7 @@ begin
     due_messages := coalesce(v_guard.message_count, 0) + (policy ->> 'every_messages')::bigint;
     if head.view_tokens >= due_tokens or head.message_count >= due_messages then
       v_open := kata_data.open_since(head) + (policy ->> 'open_call_grace_seconds')::integer * interval '1 second';
-      due_at := greatest(head.last_at, next_allowed_at, v_lease, case when v_open > kata_data.clock() then v_open end);
+      due_at := greatest(least(head.last_at, kata_data.clock()), next_allowed_at, v_lease, case when v_open > kata_data.clock() then v_open end);
       reason := case
         when is_running then 'a compaction is in progress'
         when v_open > kata_data.clock() then 'calls are open'
@@ -76,7 +76,6 @@ begin
         else format('%s messages were appended since the last attempt', head.message_count - coalesce(v_guard.message_count, 0))
       end;
     elsif is_running then
-      due_at := v_lease;
       reason := 'a compaction is in progress';
     elsif head.view_tokens >= v_threshold then
       reason := format('the view has %s tokens, over the threshold of %s, and the last attempt left little less: it is due from %s on',
@@ -89,7 +88,7 @@ end
 $$;
 comment on function kata_data.due_state(kata_data.head, jsonb) is
 'Whether compaction is due, given a resolved policy: due_at is when it is to be looked at (null: not before something is appended), and it is due when that
-has come and none is running; reason says why it is or is not. Cost: O(log n).';
+has come and none is running (whose lease has run out may be taken over); reason says why it is or is not. Cost: O(log n).';
 
 create or replace function kata_data.open_since(head kata_data.head) returns timestamptz
 language plpgsql stable

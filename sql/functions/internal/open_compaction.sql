@@ -5,9 +5,10 @@ language plpgsql stable
 as $$
 declare
   v_context_id uuid;
+  v_closed boolean;
   v_tenant text := kata_data.current_tenant();
 begin
-  select c.context_id into v_context_id
+  select c.context_id, h.closed into v_context_id, v_closed
   from kata_data.compaction c
   join kata_data.head h on h.context_id = c.context_id
   where c.compaction_id = compaction_context.compaction_id
@@ -19,10 +20,13 @@ begin
       detail = format('Tenant "%s" has no compaction of this id.', v_tenant),
       hint = 'kata.compactions lists those of a context.';
   end if;
+  if v_closed then
+    perform kata_data.check_state(x.context_id, x.deleted_at, x.archived_at, 'read') from kata_data.context x where x.context_id = v_context_id;
+  end if;
   return v_context_id;
 end
 $$;
-comment on function kata_data.compaction_context(uuid) is 'The context of a compaction of the caller''s tenant; under kata.tenant ''*'' of any. KC001.';
+comment on function kata_data.compaction_context(uuid) is 'The context of a compaction of the caller''s tenant; under kata.tenant ''*'' of any. KC001, KC006 deleted.';
 
 create or replace function kata_data.open_compaction(compaction_id uuid, out head kata_data.head, out compaction kata_data.compaction)
 language plpgsql volatile
