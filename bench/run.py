@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg
 
-from kata_context import migrate
+from kata_context import Kata, migrate
 from kata_context.server import Server
 from measure import Comparison, compare
 
@@ -290,10 +290,53 @@ def concurrency(dsn: str, messages: list[Message], calls: int = 400) -> Iterator
         }  # fmt: skip
 
 
+def driver(dsn: str, messages: list[Message], pairs: int) -> Iterator[Comparison]:
+    """append_message and window through the driver against the same calls through bare psycopg."""
+    rows = [as_row(message) for message in messages]
+    keywords = [{**message, "token_count": row[2]} for message, row in zip(messages, rows, strict=True)]
+    kata_dsn = f"{dsn}&options=-c%20synchronous_commit%3Doff"
+    with connect(dsn, durable=False) as connection, Kata(kata_dsn) as kata:
+        contexts = [kata.create_context() for _ in range(4)]
+        ours_next, bare_next = itertools.cycle(keywords), itertools.cycle(rows)
+
+        def ours(_: int) -> None:
+            kata.append_message(contexts[0], **{"content": None, **next(ours_next)})
+
+        def bare(_: int) -> None:
+            connection.execute(APPEND, (contexts[1], *next(bare_next))).fetchone()
+
+        yield compare(
+            "driver: append_message", ours, "the same call, bare psycopg", bare,
+            pairs=pairs, calls=300, target=0.80,
+        )  # fmt: skip
+        uncounted = itertools.cycle([{**message, "token_count": None} for message in keywords])
+
+        def counting(_: int) -> None:
+            kata.append_message(contexts[2], **{"content": None, **next(uncounted)})
+
+        yield compare(
+            "driver: append_message, tokens counted", counting, "the same, tokens given", ours,
+            pairs=pairs, calls=300, target=None,
+        )  # fmt: skip
+        kata.append(contexts[3], messages[:1000])
+
+        def window(_: int) -> None:
+            kata.window(contexts[3], 8000)
+
+        def bare_window(_: int) -> None:
+            connection.execute("select * from kata.window(%s, 8000)", (contexts[3],)).fetchall()
+
+        yield compare(
+            "driver: window(8000)", window, "the same call, bare psycopg", bare_window,
+            pairs=pairs, calls=60, target=0.80,
+        )  # fmt: skip
+
+
 BENCHMARKS: dict[str, Callable[[str, list[Message], int], Iterator[Comparison]]] = {
     "append": append_one,
     "batch": append_hundred,
     "window": windows,
+    "driver": driver,
 }
 
 

@@ -51,18 +51,24 @@ MAYBE_NULL = {"environment", "find_context"}
 NULLABLE_PARAMETERS = {("append_message", "content")}
 # Columns that are never null, whatever function returns them, but for the exceptions.
 NEVER_NULL = {
-    "bytes_per_token", "change", "checkpoints", "compaction_id", "context_id", "covered",
-    "created_at", "depth", "description", "due", "erased_at", "erased_by", "failures",
-    "group_version", "in_progress", "kept", "kind", "margin", "mentions", "message_count",
-    "open_calls", "ordinal", "over_budget", "pinned", "policy", "position", "problem", "raw_tokens",
-    "reason", "removed", "result_tokens", "role", "running_tokens", "score", "segment_id", "side",
-    "source_tokens", "started_at", "status", "strategy", "tenant", "token_count", "token_source",
-    "tokenizer", "updated_at", "version", "view_tokens",
+    "budget", "bytes_per_token", "cause_id", "change", "checkpoints", "claimed_by", "compaction_id",
+    "context_id", "covered", "created_at", "depth", "description", "due", "erased_at", "erased_by",
+    "failures", "first_version", "group_version", "headline", "in_progress", "kept", "kind",
+    "last_version", "lease_expires_at", "margin", "mentions", "merged_summaries", "message_count",
+    "open_calls", "ordinal", "over_budget", "pinned", "policy", "position", "problem", "purged_by",
+    "rank", "raw_tokens", "reason", "ref", "removed", "result_tokens", "role", "running_tokens",
+    "score", "segment_id", "side", "source_tokens", "started_at", "status", "strategy", "tenant",
+    "threshold_tokens", "token_count", "token_source", "tokenizer", "updated_at", "version",
+    "view_tokens", "what",
 }  # fmt: skip
 BUT_NULL = {
-    ("compaction_status", "reason"), ("compactions", "covered"), ("compactions", "message_count"),
-    ("compactions", "result_tokens"), ("compactions", "source_tokens"), ("diff", "role"), ("history", "role"),
+    ("common_ancestor", "segment_id"), ("compactions", "result_tokens"), ("history", "role"),
     ("history", "token_count"), ("verify", "version"),
+}  # fmt: skip
+# Columns that are null elsewhere, but not here.
+NOT_NULL = {
+    ("checkpoints", "name"), ("forks", "fork_version"), ("policy_presets", "name"), ("purges", "purged_at"),
+    ("tokenizers", "name"), ("verify", "detail"),
 }  # fmt: skip
 # Names of results where that of the function will not do.
 ROW_NAMES = {
@@ -209,7 +215,8 @@ class Function:
 
     def _field_type(self, name: str, type_: str) -> str:
         found = result_type(type_)
-        never_null = name in NEVER_NULL and (self.name, name) not in BUT_NULL
+        place = (self.name, name)
+        never_null = (name in NEVER_NULL and place not in BUT_NULL) or place in NOT_NULL
         return found if never_null or found == "Json" else f"{found} | None"
 
     @property
@@ -275,9 +282,14 @@ def result_type(type_: str) -> str:
     return RESULT_TYPES[type_]
 
 
+def public_files() -> list[Path]:
+    """Return the files of the public functions."""
+    return [file for file in FUNCTIONS.glob("*/*.sql") if file.parent.name != "internal"]
+
+
 def describe(connection: psycopg.Connection[TupleRow]) -> list[Function]:
     """Return the functions of schema kata, by family and name."""
-    families = {file.stem: file.parent.name for file in FUNCTIONS.glob("*/*.sql")}
+    families = {file.stem: file.parent.name for file in public_files()}
     found = []
     for row in connection.execute(DESCRIBE):
         name, reads, returns_set, returns, comment, names, modes, types, defaults = row
@@ -313,7 +325,7 @@ def check(function: Function) -> None:
     if function.columns and not function.returns_set and function.name not in ONE_ROW:
         raise SystemExit(f"kata.{function.name} returns one row: name it in ONE_ROW of {Path(__file__).name}")
     says_one = re.search(r"^Returns one\b", function.comment, re.MULTILINE) is not None
-    if function.columns and says_one != (function.name in ONE_ROW):
+    if function.columns and says_one != (function.name in ONE_ROW | ONE_ROW_OR_NONE):
         raise SystemExit(f"kata.{function.name}: its COMMENT and ONE_ROW of {Path(__file__).name} disagree")
 
 
@@ -455,8 +467,8 @@ def forwarded(parameters: Iterable[Parameter]) -> Iterator[str]:
 
 def method(function: Function, shapes: dict[Any, str]) -> str:
     """Return the method of a function."""
-    arguments = "".join(f"{parameter.argument}, " for parameter in function.parameters).strip()
-    arguments = arguments if len(function.parameters) == 1 else arguments.removesuffix(",")
+    arguments = ", ".join(parameter.argument for parameter in function.parameters)
+    arguments += "," if len(function.parameters) == 1 else ""
     run = f"await self._run(calls.{function.constant}, ({arguments}))"
     body = {
         "nothing": run,
@@ -485,25 +497,23 @@ def bound_method(function: Function, shapes: dict[Any, str]) -> str:
     parameters = function.parameters[1:]
     makes = function.name in MAKES_CONTEXT
     returns = '"AsyncContext"' if makes else function.result(shapes)
-    arguments = ", ".join(["self.id", *forwarded_after_id(function)])
+    arguments = ", ".join(["self.id", *list(forwarded(function.parameters))[1:]])
     run = f"await self.database.{function.name}({arguments})"
     if makes:
         run = f"AsyncContext(self.database, {run})"
     return (
         f"    async def {function.name}({signature(parameters)}) -> {returns}:\n"
-        f"{quoted_text([[first_sentence(function)], [f'See AsyncMethods.{function.name}.']])}\n"
+        f"{quoted_text([[first_sentence(function)], [f'See AsyncKata.{function.name}.']])}\n"
         f"        {'' if returns == 'None' else 'return '}{run}\n\n"
     )
 
 
-def forwarded_after_id(function: Function) -> Iterator[str]:
-    """Yield the arguments after the context that pass parameters on."""
-    return iter(list(forwarded(function.parameters))[1:])
-
-
 def first_sentence(function: Function) -> str:
     """Return what a function does, in one line."""
-    return re.split(r"(?<=\.)\s", " ".join(function.comment.split()))[0]
+    return re.split(r"(?<=\.)\s", one_line(function.comment))[0]
+
+
+FACTS = ("Errors", "Locks", "Cost")
 
 
 @dataclass(frozen=True)
@@ -524,39 +534,25 @@ class Prose:
     @classmethod
     def of(cls, function: Function) -> "Prose":
         """Read the COMMENT of a function."""
-        known = "|".join(re.escape(parameter.name) for parameter in function.parameters)
-        parameter = rf"(?:{known})(?: \([^)]*\))?" if known else "(?!)"
+        known = "|".join(parameter.name for parameter in function.parameters) or "(?!)"
+        one = rf"(?:{known})(?:\s\([^)]*\))?"
+        # It opens a line or a sentence.
         heading = re.compile(
-            rf"(?:{parameter})(?:,? (?:and )?{parameter})*(?=: )|(?:{'|'.join(FACTS)})(?=: )"
+            rf"(?:^ *|(?<=[.;] ))({one}(?:,?\s(?:and\s)?{one})*|{'|'.join(FACTS)}):\s", re.MULTILINE
         )
         prose = cls([], {}, {})
         for paragraph in function.comment.split("\n\n"):
-            texts, last = [""], 0
-            heads: list[str] = [""]
-            text = " ".join(paragraph.split())
-            for found in heading.finditer(text):
-                # A heading opens the paragraph or a sentence.
-                if (
-                    found.start() == 0
-                    or re.search(r"[.;] $", text[: found.start()])
-                    or (text[: found.start()].endswith(" ") and f"\n{found[0]}:" in paragraph)
-                ):
-                    texts[-1] = text[last : found.start()].strip()
-                    heads.append(found[0])
-                    texts.append("")
-                    last = found.end() + 2
-            texts[-1] = text[last:].strip()
-            for head, part in zip(heads, texts, strict=True):
-                if head in FACTS:
-                    prose.facts[head] = part
-                elif head:
-                    prose.parameters[head] = part
-                elif part:
-                    prose.paragraphs.append(part)
+            lead, *entries = heading.split(paragraph)
+            if lead.strip():
+                prose.paragraphs.append(one_line(lead))
+            for head, text in zip(entries[::2], entries[1::2], strict=True):
+                (prose.facts if head in FACTS else prose.parameters)[one_line(head)] = one_line(text)
         return prose
 
 
-FACTS = ("Errors", "Locks", "Cost")
+def one_line(text: str) -> str:
+    """Return a text without its line breaks."""
+    return " ".join(text.split())
 
 
 def docstring(function: Function) -> str:
@@ -584,7 +580,7 @@ def quoted_text(blocks: list[list[str]]) -> str:
     texts = [
         "\n".join(
             textwrap.fill(
-                entry, 108, initial_indent=margin, subsequent_indent=f"{margin}    " if hangs else margin
+                entry, 104, initial_indent=margin, subsequent_indent=f"{margin}    " if hangs else margin
             )
             for entry in entries
         )
@@ -602,9 +598,9 @@ def tidy_imports(text: str) -> str:
         found = re.fullmatch(r"from (\S+) import (.+)", line)
         if found:
             names = [name for name in found[2].split(", ") if len(re.findall(rf"\b{name}\b", text)) > 1]
-            line = f"from {found[1]} import {', '.join(names)}" if names else ""
             if not names:
                 continue
+            line = f"from {found[1]} import {', '.join(names)}"
         kept.append(line)
     return "\n".join(kept) + "\n"
 
@@ -714,7 +710,7 @@ def render(connection: psycopg.Connection[TupleRow]) -> dict[Path, str]:
     methods = methods_module(functions, shapes)
     client = (PACKAGE / "async_client.py").read_text()
     source = client.split('"""', 2)
-    twin = HEADER.format(source[1].split("\n")[0]).rstrip() + without_async(source[2])
+    twin = HEADER.format(without_async(source[1].split("\n")[0])).rstrip() + without_async(source[2])
     modules = {
         "rows": rows_module(functions, shapes),
         "calls": calls_module(functions, shapes),

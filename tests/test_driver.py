@@ -11,7 +11,9 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 
 import psycopg
 import pytest
@@ -557,6 +559,16 @@ def test_the_driver_of_one_event_loop_is_refused_in_another(database: str) -> No
 
 
 # The package
+
+
+def test_the_example_of_the_documentation_runs(database: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "python.md").read_text()
+    example = text.split("```python\n")[1].split("```")[0]
+    names: dict[str, Any] = {}
+    exec(example.replace("postgresql://agent@db.example.com/app", database), names)
+    assert capsys.readouterr().out.splitlines()[0].startswith("1 user recent")
+    assert names["again"].id == names["context"].id
+    assert [message["role"] for message in names["messages"]] == ["user", "assistant", "tool"]
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:

@@ -30,15 +30,9 @@ Methods = type[methods.Methods] | type[async_methods.AsyncMethods]
 def functions(conn: psycopg.Connection) -> list[generate.Function]:
     """The functions of schema kata, as pg_proc has them."""
     found = generate.describe(conn)
-    present = {file.stem for file in generate.FUNCTIONS.glob("*/*.sql")} - internal_files()
-    if missing := present - {function.name for function in found}:
+    if missing := {file.stem for file in generate.public_files()} - {function.name for function in found}:
         pytest.skip(f"this server has no extension for {', '.join(sorted(missing))}")
     return found
-
-
-def internal_files() -> set[str]:
-    """Return the names of the files that define no public function."""
-    return {file.stem for file in (generate.FUNCTIONS / "internal").glob("*.sql")}
 
 
 def test_the_generated_files_are_up_to_date(

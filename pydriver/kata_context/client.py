@@ -1,4 +1,4 @@
-"""The driver for asyncio: a small pool of connections, and every function of schema kata as a method.
+"""The driver for threads: a small pool of connections, and every function of schema kata as a method.
 
 Written by pydriver/generate.py; `make generate` writes it anew.
 """

@@ -44,7 +44,7 @@ class MisuseError(KataError):
 
 
 class UnreachableError(KataError):
-    """The database cannot be reached, or what is there is not Kata Context."""
+    """The database cannot be reached, or the server is too old."""
 
     title = "the database cannot be reached"
 

@@ -5,7 +5,7 @@ Written by pydriver/generate.py; `make generate` writes it anew.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
@@ -13,16 +13,35 @@ from uuid import UUID
 from kata_context import calls
 from kata_context.call import Call
 from kata_context.rows import (
+    AncestryRow,
     AppendedRow,
     ArchiveInactiveRow,
+    ArtifactRow,
+    CheckpointRow,
+    CommonAncestorRow,
+    CompactedRow,
+    CompactionLeaseRow,
+    CompactionRow,
+    CompactionStatusRow,
     ContextRow,
+    DiffRow,
+    DiffVersionRow,
+    EraseMessageRow,
+    ErasureRow,
+    ForkRow,
+    HistoryRow,
     MessageRow,
+    PolicyPresetRow,
+    PurgeContextRow,
+    PurgeDeletedRow,
+    PurgeRow,
     TokenizerRow,
+    TreeRow,
     UsageRow,
     VerifyRow,
     WindowRow,
 )
-from kata_context.values import Json, Numbers, as_json, as_numbers, as_texts, as_uuid
+from kata_context.values import Json, Numbers, Versions, as_json, as_numbers, as_texts, as_uuid, as_versions
 
 T = TypeVar("T")
 
@@ -95,8 +114,8 @@ class Methods(ABC):
         preset : a preset that policy patches.
         metadata : an object of at most 64 kB.
         tokenizer : the unit of its token counts and budgets; one that kata.tokenizers lists.
-        idempotency_key : 1 to 255 characters; the same request again within seven days returns the first
-            result.
+        idempotency_key : 1 to 255 characters; the same request again within seven days returns the
+            first result.
 
         Raises
         ------
@@ -166,10 +185,10 @@ class Methods(ABC):
     def get_context(self, context_id: UUID | str) -> ContextRow:
         """One context, deleted or not.
 
-        Returns one row: context_id, name, tenant, parent_id and fork_version (of a fork, else null), depth
-        (0 for a root), version, message_count and raw_tokens (of the whole path), view_tokens (what a model
-        would see), tokenizer, open_calls (ids of the tool calls without result, oldest first), metadata,
-        created_at, updated_at (last append or change), archived_at, deleted_at.
+        Returns one row: context_id, name, tenant, parent_id and fork_version (of a fork, else null),
+        depth (0 for a root), version, message_count and raw_tokens (of the whole path), view_tokens
+        (what a model would see), tokenizer, open_calls (ids of the tool calls without result, oldest
+        first), metadata, created_at, updated_at (last append or change), archived_at, deleted_at.
 
         Parameters
         ----------
@@ -204,6 +223,79 @@ class Methods(ABC):
         """
         return self._run(calls.LIST_CONTEXTS, (after, max_rows, include_deleted))
 
+    def purge_context(self, context_id: UUID | str, dry_run: bool = False) -> PurgeContextRow:
+        """Removes a deleted context for ever, but for what contexts that are not purged, deleted ones too,
+        read of it by having been forked off: its log up to the highest such fork stays, the rest goes,
+        with all that was derived from it.
+
+        Ancestors that were purged before are then looked at again: they may be needed less. Of the
+        context a blank stays, without name, metadata and policy, so that its forks know where they came
+        from. kata.purges has the receipt. A context that is purged already stays as it is.
+
+        Returns one row: removed (log entries that go, of purged ancestors too), kept (entries that the
+        context itself wrote and that stay).
+
+        Parameters
+        ----------
+        context_id : a deleted context; under kata.tenant '*' of any tenant.
+        dry_run : only say what would go.
+
+        Raises
+        ------
+        ContextNotFoundError, InvalidArgumentError not deleted, or the transaction is not at isolation
+            level read committed.
+
+        Locks: the head of the context (FOR UPDATE), then the row of its family's root against other
+            purges; a dry run none.
+        Cost: O(entries removed + forks of the context and of its purged forks, for every purged
+            ancestor). What was removed leaves the disk with the next vacuum.
+        """
+        return self._run(calls.PURGE_CONTEXT, (context_id, dry_run))[0]
+
+    def purge_deleted(self, older_than: timedelta, dry_run: bool = False) -> list[PurgeDeletedRow]:
+        """Purges the contexts that were deleted a while ago, as purge_context does, those deleted longest
+        ago first and at most 1,000 a call: call again until no row comes back.
+
+        Under kata.tenant '*' contexts of all tenants.
+
+        Returns a row a context, forks before their parents: context_id, removed and kept, as
+        purge_context.
+
+        Parameters
+        ----------
+        older_than : how long ago they were deleted.
+        dry_run : only say which, and what would go.
+
+        Raises
+        ------
+        InvalidArgumentError older_than is negative, or the transaction is not at isolation level read
+            committed.
+
+        Locks: the heads of the contexts (FOR UPDATE), by id ascending, then the rows of their families'
+            roots against other purges; a dry run none.
+        Cost: that of purge_context for each.
+        """
+        return self._run(calls.PURGE_DELETED, (older_than, dry_run))
+
+    def purges(self, context_id: UUID | str) -> list[PurgeRow]:
+        """The receipts of a purged context: of its purge, and of each later purge of a fork since which
+        less of it is needed.
+
+        Returns rows, oldest first: purged_at, purged_by (the role), cause_id (the context whose purge
+        it was), removed and kept (entries that this context wrote, gone then and left then).
+
+        Parameters
+        ----------
+        context_id : the context, purged or not.
+
+        Raises
+        ------
+        ContextNotFoundError.
+
+        Cost: O(rows).
+        """
+        return self._run(calls.PURGES, (context_id,))
+
     def resolve_context(self, selector: str, include_deleted: bool = False) -> UUID:
         """The context that a person means: by its id, its name, or the beginning of its id where only one
         begins so.
@@ -212,8 +304,8 @@ class Methods(ABC):
 
         Parameters
         ----------
-        selector : an id, which finds a deleted context, too; or the name of a live context; or at least one
-            digit of an id, hyphens as in an id or none.
+        selector : an id, which finds a deleted context, too; or the name of a live context; or at least
+            one digit of an id, hyphens as in an id or none.
         include_deleted : a beginning may be that of a deleted context's id.
 
         Raises
@@ -233,7 +325,7 @@ class Methods(ABC):
 
         Raises
         ------
-        ContextNotFoundError, NameTakenError its name was taken meanwhile.
+        ContextNotFoundError, ContextClosedError purged, NameTakenError its name was taken meanwhile.
 
         Locks: the head of the context.
         Cost: O(1).
@@ -286,7 +378,8 @@ class Methods(ABC):
     ) -> list[AppendedRow]:
         """Appends a batch of messages, whole or not at all.
 
-        Returns a row a message, in order: version, token_count, created_at (the same for the whole batch).
+        Returns a row a message, in order: version, token_count, created_at (the same for the whole
+        batch).
 
         Parameters
         ----------
@@ -294,17 +387,17 @@ class Methods(ABC):
         messages : an array of at most 10,000 objects with the keys role (system, developer, user,
             assistant, tool), content (text, at most 16 MB; null only beside tool_calls or parts),
             token_count (tokens of all that is sent; estimated when missing), tool_call_id, tool_name,
-            tool_calls (OpenAI chat form), model, metadata, pinned, name, parts (provider content parts),
-            provider (opaque fields), token_source ('exact' or 'given', of a token_count). An empty array
-            appends nothing.
+            tool_calls (OpenAI chat form), model, metadata, pinned, name, parts (provider content
+            parts), provider (opaque fields), token_source ('exact' or 'given', of a token_count). An
+            empty array appends nothing.
         expected_version : a version since which no message may have been appended or deleted.
-        idempotency_key : 1 to 255 characters; the same request again within seven days returns the first
-            result.
+        idempotency_key : 1 to 255 characters; the same request again within seven days returns the
+            first result.
 
         Raises
         ------
-        ContextNotFoundError, VersionConflictError version conflict, InvalidMessageError invalid message,
-            OrphanToolResultError a tool result whose call is not open, ContextClosedError,
+        ContextNotFoundError, VersionConflictError version conflict, InvalidMessageError invalid
+            message, OrphanToolResultError a tool result whose call is not open, ContextClosedError,
             InvalidArgumentError, IdempotencyConflictError.
 
         Locks: the head of the context, until the end of the transaction.
@@ -341,8 +434,8 @@ class Methods(ABC):
         context_id : the context.
         role : system, developer, user, assistant or tool.
         content : text, at most 16 MB; null only beside tool_calls or parts.
-        token_count : tokens of all that is sent for the message, in the context's tokenizer; estimated when
-            null.
+        token_count : tokens of all that is sent for the message, in the context's tokenizer; estimated
+            when null.
         tool_call_id, tool_name : of a tool result, the open call that it answers.
         tool_calls : of an assistant, in the OpenAI chat form.
         model, metadata, name : kept as given.
@@ -350,14 +443,14 @@ class Methods(ABC):
         parts : provider content parts, verbatim.
         provider : opaque fields that go back to the provider as they came.
         expected_version : a version since which no message may have been appended or deleted.
-        idempotency_key : 1 to 255 characters; the same request again within seven days returns the first
-            result.
+        idempotency_key : 1 to 255 characters; the same request again within seven days returns the
+            first result.
         token_source : 'exact' (counted with the context's tokenizer) or 'given', of a token_count.
 
         Raises
         ------
-        ContextNotFoundError, VersionConflictError version conflict, InvalidMessageError invalid message,
-            OrphanToolResultError a tool result whose call is not open, ContextClosedError,
+        ContextNotFoundError, VersionConflictError version conflict, InvalidMessageError invalid
+            message, OrphanToolResultError a tool result whose call is not open, ContextClosedError,
             InvalidArgumentError, IdempotencyConflictError.
 
         Locks: the head of the context, until the end of the transaction.
@@ -407,14 +500,60 @@ class Methods(ABC):
         """
         return self._run(calls.CLOSE_CALLS, (context_id, as_texts(call_ids), reason))
 
+    def erase_message(self, context_id: UUID | str, version: int, reason: str) -> list[EraseMessageRow]:
+        """Blanks a message for its context and all forks that share it, and the copies that merges have
+        made of it.
+
+        Content, parts, arguments of calls, name, model, provider fields and metadata go, stubs and
+        artifacts made of them, too; version, role, token counts, time, pin, ids and digest stay, so no
+        total, group or window moves, and kata.verify still holds the chain. Erasing again changes
+        nothing and keeps the first record.
+
+        Returns a row for each entry concerned: segment_id (the context that wrote it), version, what:
+        message or copy (blanked), original (the message that this one is a copy of: named, not
+        blanked), summary (one that covers a blanked message: named, not rewritten).
+
+        Parameters
+        ----------
+        context_id : a context that reads the message, inherited or its own.
+        version : of the message.
+        reason : why, kept with the record; not blank.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError no message has this version, ContextClosedError,
+            InvalidArgumentError no reason, or the transaction is not at isolation level read committed.
+
+        Locks: the head of the context, then the message and its copies.
+        Cost: O(copies). The bytes leave the disk with the next vacuum; backups have their own life.
+        """
+        return self._run(calls.ERASE_MESSAGE, (context_id, version, reason))
+
+    def erasures(self, context_id: UUID | str) -> list[ErasureRow]:
+        """The messages of a context that were erased, through whichever context.
+
+        Returns rows by version: version, reason, erased_by (the role), erased_at.
+
+        Parameters
+        ----------
+        context_id : the context.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError.
+
+        Cost: O(rows + fork depth).
+        """
+        return self._run(calls.ERASURES, (context_id,))
+
     def get_message(self, context_id: UUID | str, version: int) -> MessageRow:
         """One message, by its version, whatever compaction has done since.
 
-        Returns one message row: version, position, role, content, token_count, token_source (exact, given,
-        estimate), tool_call_id, tool_name, tool_calls, model, metadata, pinned, kind (message, summary,
-        stub), compacted_into (the replacement that covers it, or null), group_version (the message whose
-        call it answers, else itself), segment_id (the context that wrote it), created_at, name, parts,
-        provider.
+        Returns one message row: version, position, role, content, token_count, token_source (exact,
+        given, estimate), tool_call_id, tool_name, tool_calls, model, metadata, pinned, kind (message,
+        summary, stub), compacted_into (the replacement that covers it, or null), group_version (the
+        message whose call it answers, else itself), segment_id (the context that wrote it), created_at,
+        name, parts, provider.
 
         Parameters
         ----------
@@ -450,8 +589,8 @@ class Methods(ABC):
             page.
         max_rows : 1 to 1,000.
         descending : newest first.
-        visibility : effective (the view: what a model would see, in reading order), raw (every message but
-            the deleted ones, by version), all (everything, by version).
+        visibility : effective (the view: what a model would see, in reading order), raw (every message
+            but the deleted ones, by version), all (everything, by version).
         at : as of this version; null for now. Pages under a fixed `at` are exact whatever is appended
             meanwhile.
 
@@ -466,8 +605,8 @@ class Methods(ABC):
     def usage(self, context_id: UUID | str, at: int | None = None) -> UsageRow:
         """How much a context holds.
 
-        Returns one row: version, message_count and raw_tokens (all messages of the path, inherited, deleted
-        and erased ones included, replacements not), view_tokens (what a model would see).
+        Returns one row: version, message_count and raw_tokens (all messages of the path, inherited,
+        deleted and erased ones included, replacements not), view_tokens (what a model would see).
 
         Parameters
         ----------
@@ -494,9 +633,9 @@ class Methods(ABC):
     ) -> Json:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
-        Results stand right behind their call. A call without result, outside the newest group, is closed
-        with "[no result]". A result whose call is not in the log (policy strict false) is shown as a
-        message of the user.
+        Results stand right behind their call. A call without result, outside the newest group, is
+        closed with "[no result]". A result whose call is not in the log (policy strict false) is shown
+        as a message of the user.
 
         Returns jsonb.
 
@@ -504,14 +643,14 @@ class Methods(ABC):
         ----------
         context_id, budget (tokens), at, stable_step, tokenizer : as for window.
         format : openai (an array of messages) or anthropic (an object with system and messages, roles
-            alternating from user on; system and developer messages after the preamble stand in place, as
-            text of the user's turn in <system> tags).
+            alternating from user on; system and developer messages after the preamble stand in place,
+            as text of the user's turn in <system> tags).
 
         Raises
         ------
         ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError,
-            BudgetTooSmallError the budget is too small for what always comes (the least sufficient one in
-            DETAIL).
+            BudgetTooSmallError the budget is too small for what always comes (the least sufficient one
+            in DETAIL).
 
         Cost: as window.
         """
@@ -528,15 +667,17 @@ class Methods(ABC):
     ) -> list[WindowRow]:
         """The messages that a model should see, within a token budget, in reading order.
 
-        The newest group (an assistant message with tool calls and their results; any other message alone),
-        the preamble (system and developer messages before the first of another role) and the pins always
-        come; if they alone exceed the budget they are all that comes, every row over_budget. Then whole
-        groups, newest first, until one does not fit.
+        The newest group (an assistant message with tool calls and their results; any other message
+        alone), the preamble (system and developer messages before the first of another role) and the
+        pins always come; if they alone exceed the budget they are all that comes, every row
+        over_budget. Then summaries, newest first, those that fit, each at the place of what it stands
+        for. Then whole groups, newest first, until one does not fit. A message that is shortened comes
+        as its stub.
 
         Returns: ordinal from 1, version, position, role, content, token_count, running_tokens, reason
         (newest, preamble, pinned, summary, recalled, recent), over_budget, tool_call_id, tool_name,
-        tool_calls, model, metadata, created_at, kind, name, parts, provider, group_version (the message
-        whose call it answers, else itself).
+        tool_calls, model, metadata, created_at, kind (message, summary, stub), name, parts, provider,
+        group_version (the message whose call it answers, else itself).
 
         Parameters
         ----------
@@ -544,50 +685,822 @@ class Methods(ABC):
         budget : tokens that the messages may take together, positive.
         at : as of this version; null for now.
         stable_step : tokens for which the start of the window stays still, so that a provider's prompt
-            cache is hit; 0 for none; smaller than the budget. Where what always comes leaves no room for a
-            step, the window starts as without one.
-        tokenizer : count in this one instead of the context's: stored counts where there are any, else a
-            padded conversion.
+            cache is hit; 0 for none; smaller than the budget. Where what always comes leaves no room
+            for a step, the window starts as without one.
+        tokenizer : count in this one instead of the context's: stored counts where there are any, else
+            a padded conversion.
 
         Raises
         ------
         ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
 
-        Cost: O(log n + rows + pins + fork depth), whatever the length of the log and `at`.
+        Cost: O(log n + rows + pieces of the view + fork depth), whatever the length of the log and
+        `at`.
         """
         return self._run(calls.WINDOW, (context_id, budget, at, stable_step, tokenizer))
 
-    def current_tenant(self) -> str:
-        """The tenant that the caller acts for: for a member of kata_service the setting kata.tenant (default:
-        'default'), else what assign_tenant gave to the role, else the role's name.
+    def ancestry(self, context_id: UUID | str) -> list[AncestryRow]:
+        """The ancestors of a context, nearest first: its parent, up to the root; none for a root.
 
-        '*' is every tenant, for members of kata_service and kata_admin that set it.
+        Deleted and purged ones are among them.
 
-        Cost: O(1).
-        """
-        return self._run(calls.CURRENT_TENANT, ())[0]
-
-    def verify(self, context_id: UUID | str | None = None) -> list[VerifyRow]:
-        """Looks for damage: recomputes versions, totals, groups, open calls and digests from the log and
-        compares.
-
-        No rows: sound.
-
-        Returns a row a problem: context_id, version (null where it is not about one), problem (a short
-        name), detail (a sentence).
+        Returns rows: context_id, name, fork_version (at which the ancestor itself was forked; null for
+        the root), depth (0 for the root), deleted_at, purged_at.
 
         Parameters
         ----------
-        context_id : one context, deleted or not; null for all of the caller's tenant (under kata.tenant '*'
-            of all tenants) and, for administrators, for rows that belong to no context.
+        context_id : the context; a deleted one too.
 
         Raises
         ------
         ContextNotFoundError.
 
-        Cost: O(length of the paths verified); reads only, takes no lock.
+        Cost: O(fork depth).
         """
-        return self._run(calls.VERIFY, (context_id,))
+        return self._run(calls.ANCESTRY, (context_id,))
+
+    def common_ancestor(self, context_a: UUID | str, context_b: UUID | str) -> CommonAncestorRow:
+        """The last entry that two contexts share.
+
+        Returns one row: segment_id (the context that wrote the entry) and version; null and 0 where
+        they share nothing.
+
+        Parameters
+        ----------
+        context_a, context_b : the contexts.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError.
+
+        Cost: O(fork depth), whatever the length of the logs.
+        """
+        return self._run(calls.COMMON_ANCESTOR, (context_a, context_b))[0]
+
+    def diff(self, context_a: UUID | str, context_b: UUID | str) -> list[DiffRow]:
+        """The entries of two contexts after their common ancestor: those of the first, then those of the
+        second, each by version.
+
+        Returns rows: side (a or b), version, role, kind (as in kata.history), preview (100 characters),
+        token_count, created_at.
+
+        Parameters
+        ----------
+        context_a, context_b : the contexts.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError.
+
+        Cost: O(fork depth + rows), whatever the length of the shared history.
+        """
+        return self._run(calls.DIFF, (context_a, context_b))
+
+    def fork(
+        self,
+        context_id: UUID | str,
+        at: int | None = None,
+        *,
+        name: str | None = None,
+        policy: Json = None,
+        metadata: Json = None,
+        idempotency_key: str | None = None,
+    ) -> UUID:
+        """Forks a context: a new one with the same history up to a version, in which both go on by
+        themselves.
+
+        The next entry takes the version after it in either. Calls that were open at the version are
+        open in the fork.
+
+        Returns the id of the fork. It belongs to the parent's tenant, and has its tokenizer and bucket.
+
+        Parameters
+        ----------
+        context_id : the parent; it may be archived.
+        at : the version to fork at, 0 for an empty fork; null for the newest.
+        name : 1 to 255 characters, unique among the tenant's live contexts; null for none.
+        policy : a patch of the parent's policy; a null in it resets a field to the default.
+        metadata : an object of at most 64 kB; null for an empty one.
+        idempotency_key : 1 to 255 characters; the same request again within seven days returns the
+            first result.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError deleted, NameTakenError name
+            taken, ForkTooDeepError too deep for max_fork_depth of the parent's policy,
+            InvalidPolicyError invalid policy, InvalidArgumentError, IdempotencyConflictError.
+
+        Locks: shares the head of the parent (FOR KEY SHARE): it does not wait for appends, nor they for
+            it.
+        Cost: O(fork depth + open calls), whatever the length of the log.
+        """
+        return self._run(
+            calls.FORK, (context_id, at, name, as_json(policy), as_json(metadata), idempotency_key)
+        )[0]
+
+    def forks(self, context_id: UUID | str) -> list[ForkRow]:
+        """The direct forks of a context, by fork version, then oldest first; deleted ones too.
+
+        Returns rows: context_id, name, fork_version, version, created_at, deleted_at.
+
+        Parameters
+        ----------
+        context_id : the parent.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError.
+
+        Cost: O(forks).
+        """
+        return self._run(calls.FORKS, (context_id,))
+
+    def merge(
+        self,
+        target: UUID | str,
+        source: UUID | str,
+        versions: Versions | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> list[AppendedRow]:
+        """Appends messages of one context to another, as one batch: those of the source after the common
+        ancestor, whole groups, in order.
+
+        Deleted messages and summaries are left out, and so is what the target has already: by its
+        history, or from an earlier merge. Results of calls that were made before the common ancestor
+        are left out, too: the target has answered these itself.
+
+        Token counts are kept where both count in one tokenizer; else stored counts are used, or new
+        estimates.
+
+        Returns a row a message, as append; none where there is nothing to merge.
+
+        Parameters
+        ----------
+        target : the context that is appended to.
+        source : the context that is copied from; it may be archived.
+        versions : of the source, which messages to take, widened to whole groups; null for all after
+            the common ancestor.
+        idempotency_key : 1 to 255 characters; the same request again within seven days returns the
+            first result.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, InvalidMessageError over 10,000 messages,
+            OrphanToolResultError the target, or a group of the choice, has open calls,
+            ContextClosedError, InvalidArgumentError, IdempotencyConflictError.
+
+        Locks: the head of the target, and shares that of the source (FOR KEY SHARE), by id ascending;
+            shares the messages that are copied.
+        Cost: O(messages after the common ancestor × fork depth).
+        """
+        return self._run(calls.MERGE, (target, source, as_versions(versions), idempotency_key))
+
+    def tree(self, context_id: UUID | str) -> list[TreeRow]:
+        """The whole fork family of a context: each parent before its forks, forks by fork version, then
+        oldest first.
+
+        Returns rows: context_id, parent_id (null for the root), name, fork_version, depth (0 for the
+        root), version, view_tokens (what a model would see), updated_at (last append or change),
+        archived_at, deleted_at, purged_at.
+
+        Parameters
+        ----------
+        context_id : any member of the family; a deleted one too.
+
+        Raises
+        ------
+        ContextNotFoundError.
+
+        Cost: O(family).
+        """
+        return self._run(calls.TREE, (context_id,))
+
+    def checkpoint(
+        self, context_id: UUID | str, name: str, at: int | None = None, *, note: str | None = None
+    ) -> int:
+        """Gives a version of a context a name, which kata.resolve_version then knows.
+
+        Returns the version.
+
+        Parameters
+        ----------
+        context_id : the context.
+        name : 1 to 255 characters, unique among the context's own checkpoints; it may be one of an
+            ancestor's, which is hidden by it. A name that reads as a version, as head or as a timestamp
+            is refused.
+        at : the version, 0 included; null for the newest.
+        note : kept as given.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, CheckpointError the context has
+            a checkpoint of this name, InvalidArgumentError.
+
+        Locks: the head of the context.
+        Cost: O(log checkpoints).
+        """
+        return self._run(calls.CHECKPOINT, (context_id, name, at, note))[0]
+
+    def checkpoints(self, context_id: UUID | str) -> list[CheckpointRow]:
+        """The checkpoints of a context, by version: its own, and those of its ancestors up to the fork
+        that no nearer one of the same name hides.
+
+        Returns rows: name, version, note, created_at.
+
+        Parameters
+        ----------
+        context_id : the context.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError.
+
+        Cost: O(checkpoints × fork depth).
+        """
+        return self._run(calls.CHECKPOINTS, (context_id,))
+
+    def diff_versions(
+        self, context_id: UUID | str, from_version: int, to_version: int
+    ) -> list[DiffVersionRow]:
+        """How the view of a context at one version becomes the view at another.
+
+        Returns rows by version: change (added, removed, shortened, restored), version, role, kind,
+        preview (100 characters), token_count.
+
+        Parameters
+        ----------
+        context_id : the context.
+        from_version, to_version : in any order; null for now.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError.
+
+        Cost: O(log n + rows + fork depth).
+        """
+        return self._run(calls.DIFF_VERSIONS, (context_id, from_version, to_version))
+
+    def drop_checkpoint(self, context_id: UUID | str, name: str) -> None:
+        """Drops a checkpoint of a context.
+
+        The version that it names stays, and an ancestor's checkpoint that it hid is seen again.
+
+        Parameters
+        ----------
+        context_id : the context.
+        name : of one of its own checkpoints.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, CheckpointError unknown, or an ancestor's.
+
+        Locks: the head of the context.
+        Cost: O(log checkpoints).
+        """
+        self._run(calls.DROP_CHECKPOINT, (context_id, name))
+
+    def history(
+        self, context_id: UUID | str, before: int | None = None, *, max_rows: int = 50
+    ) -> list[HistoryRow]:
+        """A page of what happened in a context, newest first, inherited entries included.
+
+        Returns rows: version, kind (message, compaction, elision, deletion, pin, unpin, undo), role,
+        preview (100 characters), token_count (of the entry), view_tokens (of what a model would see as
+        of the entry), checkpoints (the names of the version), created_at.
+
+        Parameters
+        ----------
+        context_id : the context.
+        before : the last version of the page before; null for the newest.
+        max_rows : 1 to 1,000.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, InvalidArgumentError.
+
+        Cost: O(log n + rows + checkpoints of the page + fork depth).
+        """
+        return self._run(calls.HISTORY, (context_id, before, max_rows))
+
+    def resolve_version(self, context_id: UUID | str, selector: str) -> int:
+        """The version that a selector means.
+
+        Returns the version.
+
+        Parameters
+        ----------
+        context_id : the context.
+        selector : a version (42), head, head~3 (three versions before the newest), the name of a
+            checkpoint (of the context, or of an ancestor at or before the fork; the nearest counts), or
+            an ISO 8601 timestamp: the last version that was created at that time or before, 0 where
+            there was none. A timestamp without offset is in the time zone of the session, a date is its
+            midnight. What a timestamp before the newest entry means never changes.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, CheckpointError no checkpoint
+            has this name, InvalidArgumentError.
+
+        Cost: O(log n + fork depth).
+        """
+        return self._run(calls.RESOLVE_VERSION, (context_id, selector))[0]
+
+    def state_at(
+        self,
+        context_id: UUID | str,
+        at: int | None = None,
+        *,
+        visibility: str = "effective",
+        after: int | None = None,
+        max_rows: int | None = None,
+    ) -> list[MessageRow]:
+        """A context as it was at a version.
+
+        Returns message rows, as get_message.
+
+        Parameters
+        ----------
+        context_id : the context.
+        at : as of this version; null for now.
+        visibility : effective (the view: what a model would have seen, in reading order), raw (every
+            message but the deleted ones, by version), all (everything, by version).
+        after : the last position (or version, under raw and all) of the page before; null for the first
+            page.
+        max_rows : 1 to 1,000; null for all.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
+
+        Cost: O(log n + rows + fork depth), whatever `at` is.
+        """
+        return self._run(calls.STATE_AT, (context_id, at, visibility, after, max_rows))
+
+    def abort_compaction(self, compaction_id: UUID | str, reason: str | None = None) -> None:
+        """Gives up a compaction that was begun: nothing is covered.
+
+        Doing so twice is nothing.
+
+        Parameters
+        ----------
+        compaction_id : as begin_compaction returned it.
+        reason : what failed; the attempt then counts as a failure, and after max_failures in a row the
+            context is not due any more. Null: it is no failure, a worker stops for example.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, StaleCompactionError it was committed.
+
+        Locks: the head of the context, then the compaction.
+        Cost: O(1).
+        """
+        self._run(calls.ABORT_COMPACTION, (compaction_id, reason))
+
+    def add_artifact(
+        self, context_id: UUID | str, kind: str, ref: str, detail: Json = None, *, version: int | None = None
+    ) -> None:
+        """Adds an artifact to the index, or to what is told of it.
+
+        Again for the same version, it counts once, and the details are put together.
+
+        Parameters
+        ----------
+        context_id : the context. Its forks from that version on see the artifact, its ancestors do not.
+        kind : any, of 1 to 64 characters; tool_call, file, url and id are those of the parser.
+        ref : what it is called, 1 to 2,000 bytes.
+        detail : an object of at most 64 kB, shown over what the parser found. "access": "modified" of a
+            file sticks.
+        version : the version that it belongs to; null for the newest.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
+
+        Locks: the row that it writes.
+        Cost: O(1).
+        """
+        self._run(calls.ADD_ARTIFACT, (context_id, kind, ref, as_json(detail), version))
+
+    def artifacts(
+        self, context_id: UUID | str, kind: str | None = None, *, at: int | None = None
+    ) -> list[ArtifactRow]:
+        """The artifacts that the messages of a context name, compacted or not: tools called, files,
+        addresses, identifiers, and what callers added.
+
+        Returns rows by kind, newest mention first: kind, ref (the tool's name, the path, the address,
+        the identifier), detail, first_version and last_version (that name it), mentions (calls of a
+        tool; messages that name anything else; additions). detail of a tool_call: arguments (of the
+        last call, the first 200 characters). Of a file: access ("read", or "modified" once it was
+        modified), and of its last change deleted, renamed_to, renamed_from. Of an id: key (what it is
+        called in JSON), where it has one. What a caller added comes over it. Of one message at most
+        1,000 artifacts of a kind are kept. Messages are parsed when a compaction begins; of those not
+        parsed yet, the newest 1,000 are parsed by this call. Addresses lose their credentials; keys and
+        tokens that grant access are not listed.
+
+        Parameters
+        ----------
+        context_id : the context.
+        kind : tool_call, file, url, id, or one that a caller added; null for all.
+        at : as of this version; null for now.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError.
+
+        Cost: O(log n) an artifact and ancestor, and the length of what is not parsed yet.
+        """
+        return self._run(calls.ARTIFACTS, (context_id, kind, at))
+
+    def begin_compaction(
+        self,
+        context_id: UUID | str,
+        strategy: str | None = None,
+        *,
+        claimed_by: str | None = None,
+        lease_seconds: int = 300,
+        force: bool = False,
+    ) -> CompactionLeaseRow:
+        """Begins a compaction: takes the lease on a context and fixes what is covered.
+
+        Then: read kata.compaction_source, summarise, and call kata.commit_compaction or
+        kata.abort_compaction. What is appended meanwhile is not covered.
+
+        Returns one row: context_id, compaction_id, covered (versions), message_count (messages
+        covered), source_tokens (as they are shown, absorbed summaries included), previous_summary (of
+        the summaries that it absorbs, to merge into; null: none), lease_expires_at.
+
+        Parameters
+        ----------
+        context_id : the context.
+        strategy : summarize, digest, elide or drop; null for that of the policy.
+        claimed_by : who works on it, for people; null for the role.
+        lease_seconds : 1 to 86,400; after it somebody else may take over.
+        force : although it is not due. The rules of what is never covered hold all the same: the
+            preamble, the newest preserve_recent_count messages, the last request of the user, preserved
+            roles, pins, open groups, half of any group.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, CompactionInProgressError another holds the lease,
+            NothingToCompactError not due or nothing to cover, InvalidArgumentError.
+
+        Locks: the head of the context, for the call only; artifacts are extracted before.
+        Cost: O(view); extraction O(messages that are new).
+        """
+        return self._run(calls.BEGIN_COMPACTION, (context_id, strategy, claimed_by, lease_seconds, force))[0]
+
+    def claim_due_compaction(self, claimed_by: str, lease_seconds: int = 300) -> CompactionLeaseRow | None:
+        """Begins the compaction of a context that is due, with the strategy of its policy; several workers
+        get different ones.
+
+        Under kata.tenant '*' the contexts of all tenants; calls by compaction_id then need no tenant.
+
+        Returns one row, or none where nothing is due: context_id, compaction_id, covered,
+        message_count, source_tokens, previous_summary and lease_expires_at, as begin_compaction.
+
+        Parameters
+        ----------
+        claimed_by : who works on it, for people.
+        lease_seconds : 1 to 86,400; after it somebody else may take over.
+
+        Raises
+        ------
+        InvalidArgumentError.
+
+        Locks: the head of the context, skipping those that are locked.
+        Cost: as begin_compaction, for every context that turns out to have nothing to cover, too.
+        """
+        return next(iter(self._run(calls.CLAIM_DUE_COMPACTION, (claimed_by, lease_seconds))), None)
+
+    def commit_compaction(
+        self,
+        compaction_id: UUID | str,
+        summary: str,
+        token_count: int | None = None,
+        *,
+        metadata: Json = None,
+    ) -> CompactedRow:
+        """Commits a compaction: in one step the messages that it covers leave the view and the summary
+        stands in their place.
+
+        Doing so again with the same summary returns the first result. A lease that ran out does not
+        matter unless somebody took over.
+
+        Returns one row: summary_version (the version that the compaction took, of the summary where one
+        entered), covered, message_count, source_tokens (what the covered messages took), result_tokens
+        (what stands for them now).
+
+        Parameters
+        ----------
+        compaction_id : as begin_compaction returned it.
+        summary : the text, fewer tokens than what it replaces; null for the strategies elide and drop,
+            which have none.
+        token_count : of the summary, in the context's tokenizer; estimated when null.
+        metadata : an object, kept with the summary.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, StaleCompactionError stale: something covered is no
+            longer visible, is pinned now or was shortened since, somebody took over, it was given up,
+            or it was committed with another summary; NoGainError the summary is blank or does not
+            shrink the view, InvalidArgumentError.
+
+        Locks: the head of the context, then the compaction.
+        Cost: O(covered + pieces of the view).
+        """
+        return self._run(calls.COMMIT_COMPACTION, (compaction_id, summary, token_count, as_json(metadata)))[0]
+
+    def compact(
+        self, context_id: UUID | str, strategy: str = "digest", *, force: bool = False
+    ) -> CompactedRow:
+        """Compacts a context without a model.
+
+        Returns one row, as commit_compaction: summary_version (the version that it took), covered,
+        message_count, source_tokens, result_tokens.
+
+        Parameters
+        ----------
+        context_id : the context.
+        strategy : digest (the first request of the user, the last five messages of the user, the
+            artifacts, and counts stand for what is covered), elide (tool results over elide_over_tokens
+            of the policy are shortened), drop (the old messages leave the view, nothing stands for
+            them).
+        force : although it is not due.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, CompactionInProgressError, NothingToCompactError not
+            due or nothing to cover, NoGainError nothing gained, InvalidArgumentError.
+
+        Locks: the head of the context.
+        Cost: O(view).
+        """
+        return self._run(calls.COMPACT, (context_id, strategy, force))[0]
+
+    def compaction_source(self, compaction_id: UUID | str) -> list[MessageRow]:
+        """What a compaction covers, as the view showed it when the compaction began: messages, shortened
+        ones in short, and the summaries that it absorbs (their text is previous_summary of
+        begin_compaction, too).
+
+        Returns message rows, as get_message, in reading order.
+
+        Parameters
+        ----------
+        compaction_id : as begin_compaction or claim_due_compaction returned it.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError.
+
+        Cost: O(view); takes no lock.
+        """
+        return self._run(calls.COMPACTION_SOURCE, (compaction_id,))
+
+    def compaction_status(self, context_id: UUID | str) -> CompactionStatusRow:
+        """Whether a context is due for compaction.
+
+        Returns one row: due, reason (why it is or is not, and how near), view_tokens, threshold_tokens
+        (from which on it is due) and budget of the policy, open_calls (how many tool calls have no
+        result), in_progress, failures (failed or gainless attempts in a row), next_allowed_at (not
+        before then; null: no bar), last_compacted_at.
+
+        Parameters
+        ----------
+        context_id : the context.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError.
+
+        Cost: O(log n).
+        """
+        return self._run(calls.COMPACTION_STATUS, (context_id,))[0]
+
+    def compactions(self, context_id: UUID | str) -> list[CompactionRow]:
+        """The compactions that were begun in a context, newest first; those of its ancestors are listed
+        there.
+
+        Returns compaction_id, status (running, committed, aborted, failed, expired), strategy, policy
+        (in force when it began), covered (versions), summary_version (the version that it took),
+        merged_summaries (that it absorbed), message_count and source_tokens (of what is covered),
+        result_tokens, claimed_by, started_at, finished_at, error.
+
+        Parameters
+        ----------
+        context_id : the context.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError.
+
+        Cost: O(rows).
+        """
+        return self._run(calls.COMPACTIONS, (context_id,))
+
+    def delete_messages(
+        self, context_id: UUID | str, first_version: int, last_version: int | None = None
+    ) -> int:
+        """Deletes messages from the view: they are neither shown to a model nor listed as raw, here and in
+        later forks; other contexts are not touched.
+
+        They keep their versions, count in raw_tokens, and kata.undo brings them back. To remove text
+        for good there is kata.erase_message.
+
+        Returns the version that the deletion took.
+
+        Parameters
+        ----------
+        context_id : the context.
+        first_version, last_version : the range of versions, widened to whole tool groups; last_version
+            null: just the first. A summary in the range leaves the view, too; what it stands for stays
+            covered.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, OrphanToolResultError a call in the range is open,
+            ContextClosedError, InvalidArgumentError nothing would change, or the view would fall into
+            too many pieces.
+
+        Locks: the head of the context.
+        Cost: O(messages in the range).
+        """
+        return self._run(calls.DELETE_MESSAGES, (context_id, first_version, last_version))[0]
+
+    def elide(
+        self,
+        context_id: UUID | str,
+        first_version: int,
+        last_version: int | None = None,
+        *,
+        keep_tokens: int = 100,
+    ) -> int:
+        """Shortens the tool results of a range in the view, each to its beginning and a note of where the
+        whole is.
+
+        Pinned ones stay whole.
+
+        Returns the version that the elision took. The whole result is under its version for ever:
+        kata.get_message.
+
+        Parameters
+        ----------
+        context_id : the context.
+        first_version, last_version : the range of versions; last_version null: just the first.
+        keep_tokens : results longer than this are shortened to about this many tokens.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError nothing
+            would change.
+
+        Locks: the head of the context.
+        Cost: O(messages in the range).
+        """
+        return self._run(calls.ELIDE, (context_id, first_version, last_version, keep_tokens))[0]
+
+    def get_policy(self, context_id: UUID | str) -> Json:
+        """The compaction policy of a context, every field resolved.
+
+        Returns an object: enabled; budget (tokens) and threshold (a fraction of it, from which on
+        compaction is due); every_messages (due after so many, or null); preserve_recent_count (newest
+        messages that are never covered) and preserve_roles; strategy (summarize, digest, elide, drop);
+        min_interval_seconds, debounce_seconds, min_gain_tokens, open_call_grace_seconds, max_failures
+        (what holds it back); summary_role; elide_over_tokens; max_fork_depth; strict; notify.
+
+        Parameters
+        ----------
+        context_id : the context.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError.
+
+        Cost: O(1).
+        """
+        return self._run(calls.GET_POLICY, (context_id,))[0]
+
+    def pin(self, context_id: UUID | str, version: int) -> int:
+        """Pins a message, with its tool group: it comes in every window and is never compacted, deleted
+        ones apart.
+
+        One that is compacted comes back into the view at its own place.
+
+        Returns the version that the pin took.
+
+        Parameters
+        ----------
+        context_id : the context.
+        version : of the message.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError no message has this version, ContextClosedError,
+            InvalidArgumentError pinned already, deleted, or too many pieces.
+
+        Locks: the head of the context.
+        Cost: O(log n + pins + pieces of the view).
+        """
+        return self._run(calls.PIN, (context_id, version))[0]
+
+    def policy_presets(self) -> list[PolicyPresetRow]:
+        """The presets that create_context knows.
+
+        Returns name, description, policy (the fields that differ from the defaults).
+
+        Cost: O(1).
+        """
+        return self._run(calls.POLICY_PRESETS, ())
+
+    def renew_compaction(self, compaction_id: UUID | str, lease_seconds: int = 300) -> datetime:
+        """Extends the lease of a running compaction, also one that ran out and that nobody took over.
+
+        Returns when the lease expires.
+
+        Parameters
+        ----------
+        compaction_id : as begin_compaction returned it.
+        lease_seconds : from now, 1 to 86,400.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, StaleCompactionError it is not running any more,
+            InvalidArgumentError.
+
+        Locks: the head of the context, then the compaction.
+        Cost: O(1).
+        """
+        return self._run(calls.RENEW_COMPACTION, (compaction_id, lease_seconds))[0]
+
+    def set_policy(self, context_id: UUID | str, policy: Json) -> Json:
+        """Changes the compaction policy of a context, and takes back the ban after failures in a row.
+
+        The change is kept in a history.
+
+        Returns the policy, every field resolved.
+
+        Parameters
+        ----------
+        context_id : the context.
+        policy : a patch, an object of fields as get_policy names them; null resets a field to its
+            default.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, InvalidPolicyError unknown field, wrong type or out of
+            range.
+
+        Locks: the head of the context.
+        Cost: O(1).
+        """
+        return self._run(calls.SET_POLICY, (context_id, as_json(policy)))[0]
+
+    def undo(self, context_id: UUID | str, version: int) -> int:
+        """Undoes the view change at a version: what it covered, deleted or shortened is back, less what
+        was deleted since.
+
+        The undo takes a version itself, and undoing it is redo. What the view was at any version stays
+        as it was.
+
+        Returns the version that the undo took.
+
+        Parameters
+        ----------
+        context_id : the context; a change that a fork inherited is undone in the fork only.
+        version : of the view change.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, InvalidArgumentError no view change, or undone
+            already, SupersededError a later compaction in force covers what the undo would bring back
+            or take away (it is named).
+
+        Locks: the head of the context.
+        Cost: O(view changes since the oldest one that is undone + messages that come or go).
+        """
+        return self._run(calls.UNDO, (context_id, version))[0]
+
+    def unpin(self, context_id: UUID | str, version: int) -> int:
+        """Takes the pin off a message and its tool group.
+
+        It stays in the view until something covers it.
+
+        Returns the version that the change took.
+
+        Parameters
+        ----------
+        context_id : the context.
+        version : of the message.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError no message has this version, ContextClosedError,
+            InvalidArgumentError not pinned.
+
+        Locks: the head of the context.
+        Cost: O(log n + pins + pieces of the view).
+        """
+        return self._run(calls.UNPIN, (context_id, version))[0]
 
     def assign_tenant(self, role_name: str, tenant: str) -> None:
         """Gives a database role a tenant other than its own name.
@@ -607,9 +1520,19 @@ class Methods(ABC):
         """
         self._run(calls.ASSIGN_TENANT, (role_name, tenant))
 
+    def current_tenant(self) -> str:
+        """The tenant that the caller acts for: for a member of kata_service the setting kata.tenant
+        (default: 'default'), else what assign_tenant gave to the role, else the role's name.
+
+        '*' is every tenant, for members of kata_service and kata_admin that set it.
+
+        Cost: O(1).
+        """
+        return self._run(calls.CURRENT_TENANT, ())[0]
+
     def environment(self) -> str | None:
-        """The label of the environment that this database belongs to, production for example; null where it
-        has none.
+        """The label of the environment that this database belongs to, production for example; null where
+        it has none.
 
         Cost: O(1).
         """
@@ -618,8 +1541,8 @@ class Methods(ABC):
     def put_token_counts(
         self, context_id: UUID | str, tokenizer: str, versions: Numbers[int], counts: Numbers[int]
     ) -> int:
-        """Stores exact counts of messages in a tokenizer other than the context's, for windows asked for in
-        it.
+        """Stores exact counts of messages in a tokenizer other than the context's, for windows asked for
+        in it.
 
         Counts of inherited messages are shared with the context that wrote them.
 
@@ -661,14 +1584,15 @@ class Methods(ABC):
         self._run(calls.REGISTER_TOKENIZER, (name, bytes_per_token, margin))
 
     def set_environment(self, label: str, current_label: str | None = None) -> None:
-        """Labels this database with the environment that it belongs to, as production; commands that destroy
-        then ask for the label.
+        """Labels this database with the environment that it belongs to, as production; commands that
+        destroy then ask for the label.
 
         Nothing in the database itself behaves differently.
 
         Parameters
         ----------
-        label : at most 63 characters, without control characters, nor spaces around; '' removes the label.
+        label : at most 63 characters, without control characters, nor spaces around; '' removes the
+            label.
         current_label : the label that the database has, needed to change or remove one.
 
         Raises
@@ -683,8 +1607,9 @@ class Methods(ABC):
     def stats(self) -> Json:
         """Counts of the caller's tenant, under kata.tenant '*' of every tenant.
 
-        Returns an object, a key a tenant: contexts, live, archived, deleted, forks (contexts each), entries
-        (log entries that its contexts wrote themselves), updated_at (last append or change).
+        Returns an object, a key a tenant: contexts, live, archived, deleted, purged (of the deleted),
+        forks (contexts each), entries (log entries that its contexts wrote themselves, purged ones
+        too), updated_at (last append or change).
 
         Cost: O(contexts).
         """
@@ -693,12 +1618,34 @@ class Methods(ABC):
     def tokenizers(self) -> list[TokenizerRow]:
         """The registered tokenizers.
 
-        Returns name, bytes_per_token (of English text), margin (what a conversion from another tokenizer is
-        padded with, a fraction).
+        Returns name, bytes_per_token (of English text), margin (what a conversion from another
+        tokenizer is padded with, a fraction).
 
         Cost: O(tokenizers).
         """
         return self._run(calls.TOKENIZERS, ())
+
+    def verify(self, context_id: UUID | str | None = None) -> list[VerifyRow]:
+        """Looks for damage: recomputes versions, totals, groups, open calls and digests from the log and
+        compares, and follows what points at versions.
+
+        No rows: sound.
+
+        Returns a row a problem: context_id, version (null where it is not about one), problem (a short
+        name), detail (a sentence).
+
+        Parameters
+        ----------
+        context_id : one context, deleted or not; null for all of the caller's tenant (under kata.tenant
+            '*' of all tenants) and, for administrators, for rows that belong to no context.
+
+        Raises
+        ------
+        ContextNotFoundError.
+
+        Cost: O(length of the paths verified); reads only, takes no lock.
+        """
+        return self._run(calls.VERIFY, (context_id,))
 
     def version(self) -> str:
         """The version of Kata Context that this database carries."""
@@ -726,42 +1673,59 @@ class Context:
     def archive_context(self) -> None:
         """Archives a context: from then on it can be read and forked, not changed.
 
-        See Methods.archive_context.
+        See Kata.archive_context.
         """
         self.database.archive_context(self.id)
 
     def delete_context(self) -> None:
         """Deletes a context softly: it can be restored, its name is free, its forks are not touched.
 
-        See Methods.delete_context.
+        See Kata.delete_context.
         """
         self.database.delete_context(self.id)
 
     def get_context(self) -> ContextRow:
         """One context, deleted or not.
 
-        See Methods.get_context.
+        See Kata.get_context.
         """
         return self.database.get_context(self.id)
+
+    def purge_context(self, dry_run: bool = False) -> PurgeContextRow:
+        """Removes a deleted context for ever, but for what contexts that are not purged, deleted ones too,
+        read of it by having been forked off: its log up to the highest such fork stays, the rest goes,
+        with all that was derived from it.
+
+        See Kata.purge_context.
+        """
+        return self.database.purge_context(self.id, dry_run)
+
+    def purges(self) -> list[PurgeRow]:
+        """The receipts of a purged context: of its purge, and of each later purge of a fork since which
+        less of it is needed.
+
+        See Kata.purges.
+        """
+        return self.database.purges(self.id)
 
     def restore_context(self) -> None:
         """Brings a deleted context back; one that is not deleted stays as it is.
 
-        See Methods.restore_context.
+        See Kata.restore_context.
         """
         self.database.restore_context(self.id)
 
     def unarchive_context(self) -> None:
         """Opens an archived context again; one that is not archived stays as it is.
 
-        See Methods.unarchive_context.
+        See Kata.unarchive_context.
         """
         self.database.unarchive_context(self.id)
 
     def update_context(self, name: str | None = None, *, metadata: Json = None) -> None:
         """Changes name or metadata of a context.
 
-        See Methods.update_context.
+        See Kata.update_context.
         """
         self.database.update_context(self.id, name, metadata=metadata)
 
@@ -770,7 +1734,7 @@ class Context:
     ) -> list[AppendedRow]:
         """Appends a batch of messages, whole or not at all.
 
-        See Methods.append.
+        See Kata.append.
         """
         return self.database.append(self.id, messages, expected_version, idempotency_key=idempotency_key)
 
@@ -795,7 +1759,7 @@ class Context:
     ) -> int:
         """Appends one message.
 
-        See Methods.append_message.
+        See Kata.append_message.
         """
         return self.database.append_message(
             self.id,
@@ -821,14 +1785,29 @@ class Context:
     ) -> list[AppendedRow]:
         """Answers open tool calls with a tool message each.
 
-        See Methods.close_calls.
+        See Kata.close_calls.
         """
         return self.database.close_calls(self.id, call_ids, reason=reason)
+
+    def erase_message(self, version: int, reason: str) -> list[EraseMessageRow]:
+        """Blanks a message for its context and all forks that share it, and the copies that merges have
+        made of it.
+
+        See Kata.erase_message.
+        """
+        return self.database.erase_message(self.id, version, reason)
+
+    def erasures(self) -> list[ErasureRow]:
+        """The messages of a context that were erased, through whichever context.
+
+        See Kata.erasures.
+        """
+        return self.database.erasures(self.id)
 
     def get_message(self, version: int) -> MessageRow:
         """One message, by its version, whatever compaction has done since.
 
-        See Methods.get_message.
+        See Kata.get_message.
         """
         return self.database.get_message(self.id, version)
 
@@ -843,7 +1822,7 @@ class Context:
     ) -> list[MessageRow]:
         """A page of the messages of a context.
 
-        See Methods.messages.
+        See Kata.messages.
         """
         return self.database.messages(
             self.id, after, max_rows=max_rows, descending=descending, visibility=visibility, at=at
@@ -852,7 +1831,7 @@ class Context:
     def usage(self, at: int | None = None) -> UsageRow:
         """How much a context holds.
 
-        See Methods.usage.
+        See Kata.usage.
         """
         return self.database.usage(self.id, at)
 
@@ -867,7 +1846,7 @@ class Context:
     ) -> Json:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
-        See Methods.prompt.
+        See Kata.prompt.
         """
         return self.database.prompt(
             self.id, budget, format, at=at, stable_step=stable_step, tokenizer=tokenizer
@@ -878,22 +1857,228 @@ class Context:
     ) -> list[WindowRow]:
         """The messages that a model should see, within a token budget, in reading order.
 
-        See Methods.window.
+        See Kata.window.
         """
         return self.database.window(self.id, budget, at, stable_step=stable_step, tokenizer=tokenizer)
 
-    def verify(self) -> list[VerifyRow]:
-        """Looks for damage: recomputes versions, totals, groups, open calls and digests from the log and
-        compares.
+    def ancestry(self) -> list[AncestryRow]:
+        """The ancestors of a context, nearest first: its parent, up to the root; none for a root.
 
-        See Methods.verify.
+        See Kata.ancestry.
         """
-        return self.database.verify(self.id)
+        return self.database.ancestry(self.id)
+
+    def fork(
+        self,
+        at: int | None = None,
+        *,
+        name: str | None = None,
+        policy: Json = None,
+        metadata: Json = None,
+        idempotency_key: str | None = None,
+    ) -> "Context":
+        """Forks a context: a new one with the same history up to a version, in which both go on by
+        themselves.
+
+        See Kata.fork.
+        """
+        return Context(
+            self.database,
+            self.database.fork(
+                self.id, at, name=name, policy=policy, metadata=metadata, idempotency_key=idempotency_key
+            ),
+        )
+
+    def forks(self) -> list[ForkRow]:
+        """The direct forks of a context, by fork version, then oldest first; deleted ones too.
+
+        See Kata.forks.
+        """
+        return self.database.forks(self.id)
+
+    def tree(self) -> list[TreeRow]:
+        """The whole fork family of a context: each parent before its forks, forks by fork version, then
+        oldest first.
+
+        See Kata.tree.
+        """
+        return self.database.tree(self.id)
+
+    def checkpoint(self, name: str, at: int | None = None, *, note: str | None = None) -> int:
+        """Gives a version of a context a name, which kata.resolve_version then knows.
+
+        See Kata.checkpoint.
+        """
+        return self.database.checkpoint(self.id, name, at, note=note)
+
+    def checkpoints(self) -> list[CheckpointRow]:
+        """The checkpoints of a context, by version: its own, and those of its ancestors up to the fork
+        that no nearer one of the same name hides.
+
+        See Kata.checkpoints.
+        """
+        return self.database.checkpoints(self.id)
+
+    def diff_versions(self, from_version: int, to_version: int) -> list[DiffVersionRow]:
+        """How the view of a context at one version becomes the view at another.
+
+        See Kata.diff_versions.
+        """
+        return self.database.diff_versions(self.id, from_version, to_version)
+
+    def drop_checkpoint(self, name: str) -> None:
+        """Drops a checkpoint of a context.
+
+        See Kata.drop_checkpoint.
+        """
+        self.database.drop_checkpoint(self.id, name)
+
+    def history(self, before: int | None = None, *, max_rows: int = 50) -> list[HistoryRow]:
+        """A page of what happened in a context, newest first, inherited entries included.
+
+        See Kata.history.
+        """
+        return self.database.history(self.id, before, max_rows=max_rows)
+
+    def resolve_version(self, selector: str) -> int:
+        """The version that a selector means.
+
+        See Kata.resolve_version.
+        """
+        return self.database.resolve_version(self.id, selector)
+
+    def state_at(
+        self,
+        at: int | None = None,
+        *,
+        visibility: str = "effective",
+        after: int | None = None,
+        max_rows: int | None = None,
+    ) -> list[MessageRow]:
+        """A context as it was at a version.
+
+        See Kata.state_at.
+        """
+        return self.database.state_at(self.id, at, visibility=visibility, after=after, max_rows=max_rows)
+
+    def add_artifact(self, kind: str, ref: str, detail: Json = None, *, version: int | None = None) -> None:
+        """Adds an artifact to the index, or to what is told of it.
+
+        See Kata.add_artifact.
+        """
+        self.database.add_artifact(self.id, kind, ref, detail, version=version)
+
+    def artifacts(self, kind: str | None = None, *, at: int | None = None) -> list[ArtifactRow]:
+        """The artifacts that the messages of a context name, compacted or not: tools called, files,
+        addresses, identifiers, and what callers added.
+
+        See Kata.artifacts.
+        """
+        return self.database.artifacts(self.id, kind, at=at)
+
+    def begin_compaction(
+        self,
+        strategy: str | None = None,
+        *,
+        claimed_by: str | None = None,
+        lease_seconds: int = 300,
+        force: bool = False,
+    ) -> CompactionLeaseRow:
+        """Begins a compaction: takes the lease on a context and fixes what is covered.
+
+        See Kata.begin_compaction.
+        """
+        return self.database.begin_compaction(
+            self.id, strategy, claimed_by=claimed_by, lease_seconds=lease_seconds, force=force
+        )
+
+    def compact(self, strategy: str = "digest", *, force: bool = False) -> CompactedRow:
+        """Compacts a context without a model.
+
+        See Kata.compact.
+        """
+        return self.database.compact(self.id, strategy, force=force)
+
+    def compaction_status(self) -> CompactionStatusRow:
+        """Whether a context is due for compaction.
+
+        See Kata.compaction_status.
+        """
+        return self.database.compaction_status(self.id)
+
+    def compactions(self) -> list[CompactionRow]:
+        """The compactions that were begun in a context, newest first; those of its ancestors are listed
+        there.
+
+        See Kata.compactions.
+        """
+        return self.database.compactions(self.id)
+
+    def delete_messages(self, first_version: int, last_version: int | None = None) -> int:
+        """Deletes messages from the view: they are neither shown to a model nor listed as raw, here and in
+        later forks; other contexts are not touched.
+
+        See Kata.delete_messages.
+        """
+        return self.database.delete_messages(self.id, first_version, last_version)
+
+    def elide(self, first_version: int, last_version: int | None = None, *, keep_tokens: int = 100) -> int:
+        """Shortens the tool results of a range in the view, each to its beginning and a note of where the
+        whole is.
+
+        See Kata.elide.
+        """
+        return self.database.elide(self.id, first_version, last_version, keep_tokens=keep_tokens)
+
+    def get_policy(self) -> Json:
+        """The compaction policy of a context, every field resolved.
+
+        See Kata.get_policy.
+        """
+        return self.database.get_policy(self.id)
+
+    def pin(self, version: int) -> int:
+        """Pins a message, with its tool group: it comes in every window and is never compacted, deleted
+        ones apart.
+
+        See Kata.pin.
+        """
+        return self.database.pin(self.id, version)
+
+    def set_policy(self, policy: Json) -> Json:
+        """Changes the compaction policy of a context, and takes back the ban after failures in a row.
+
+        See Kata.set_policy.
+        """
+        return self.database.set_policy(self.id, policy)
+
+    def undo(self, version: int) -> int:
+        """Undoes the view change at a version: what it covered, deleted or shortened is back, less what
+        was deleted since.
+
+        See Kata.undo.
+        """
+        return self.database.undo(self.id, version)
+
+    def unpin(self, version: int) -> int:
+        """Takes the pin off a message and its tool group.
+
+        See Kata.unpin.
+        """
+        return self.database.unpin(self.id, version)
 
     def put_token_counts(self, tokenizer: str, versions: Numbers[int], counts: Numbers[int]) -> int:
-        """Stores exact counts of messages in a tokenizer other than the context's, for windows asked for in
-        it.
+        """Stores exact counts of messages in a tokenizer other than the context's, for windows asked for
+        in it.
 
-        See Methods.put_token_counts.
+        See Kata.put_token_counts.
         """
         return self.database.put_token_counts(self.id, tokenizer, versions, counts)
+
+    def verify(self) -> list[VerifyRow]:
+        """Looks for damage: recomputes versions, totals, groups, open calls and digests from the log and
+        compares, and follows what points at versions.
+
+        See Kata.verify.
+        """
+        return self.database.verify(self.id)
