@@ -396,14 +396,15 @@ def test_of_two_erasures_of_a_message_the_second_finds_it_erased(
     assert rows(observer, VERIFY) == []
 
 
-def test_an_erasure_and_a_purge_of_who_wrote_the_message_do_not_wait_for_each_other(
-    connect: Connect, observer: psycopg.Connection, family: Family
+def test_a_purge_of_who_wrote_a_message_waits_for_its_erasure(
+    connect: Connect, observer: psycopg.Connection, family: Family, start: Start
 ) -> None:
     rows(observer, DELETE, family["trunk"])
-    eraser = connect()
+    eraser, purger = connect(), connect(autocommit=True)
     rows(eraser, ERASE, family["low"], 2)
-    observer.execute("set lock_timeout = '1ms'")
-    assert rows(observer, PURGE, family["trunk"]) == [(2, 6)]
+    later = start(purger, PURGE, family["trunk"])
+    wait_until_blocked(observer, purger)
     eraser.commit()
+    assert later.result(PATIENCE) == [(2, 6)]
     assert rows(observer, CONTENTS, family["high"])[1] == ("",)
     assert rows(observer, VERIFY) == []

@@ -225,7 +225,7 @@ select is(pg_temp.damage('insert into kata_data.checkpoint (context_id, name, ve
 select is(pg_temp.damage($$
     insert into kata_data.message (segment_id, version, tokens_through, group_version, created_at, token_count, pinned, role, token_source, digest, content)
     values (%L, 4, 10, 4, now(), 4, false, 'user', 'given', '\x00', 'left behind')$$, 'oak'), '{left behind at 4}', 'a message that was left behind is found');
-select is(pg_temp.damage('delete from kata_data.message where segment_id = %L and version = 3', 'oak'), '{digest at 4,row gone at 3}', 'a message that is missing is found in the fork that reads it');
+select is(pg_temp.damage('delete from kata_data.message where segment_id = %L and version = 3', 'oak'), '{digest at 4,head counters,row gone at 3}', 'a message that is missing is found in the fork that reads it');
 
 select * from finish();
 rollback;

@@ -17,7 +17,6 @@ declare
   v_head kata_data.head;
   v_segment_id uuid;
 begin
-  perform kata_data.check_access(context_id, 'write');
   perform kata_data.check_isolation();
   perform kata_data.hold_artifacts(array[context_id]);
   v_head := kata_data.lock_context(context_id);
