@@ -31,7 +31,7 @@ comment on column kata_data.artifact.detail is 'What that version told.';
 create table kata_data.artifact_mention (
   artifact_id bigint,
   version bigint,
-  mentions integer not null,
+  mentions bigint not null,
   mentions_through bigint not null,
   detail_version bigint,
   detail jsonb,

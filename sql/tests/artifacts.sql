@@ -252,7 +252,7 @@ select is(pg_temp.shown('secret', 'id'), '{"id OI5L9G": [1, 1, 1, null]}', 'forg
 select kata_data.trim_artifacts(:'secret', 1);
 select is((select array_agg(a.ref || ' ' || a.last_version || ' ' || a.mentions order by a.ref) from kata_data.artifact a where a.segment_id = :'secret'), '{"OI5L9G 1 1","src/a.py 1 1"}', 'a segment that is trimmed keeps what lies below');
 select is((select k.parsed_through from kata_data.artifact_mark k where k.segment_id = :'secret'), 1::bigint, 'with its mark');
-select kata_data.trim_artifacts(:'secret', 0);
+select kata.add_artifact(:'secret', 'note', 'e', version => 0), kata_data.trim_artifacts(:'secret', -1);
 select is_empty(format('select a.segment_id from kata_data.artifact a where a.segment_id = %1$L union all select k.segment_id from kata_data.artifact_mark k where k.segment_id = %1$L union all select d.segment_id from kata_data.added_artifact d where d.segment_id = %1$L', :'secret'), 'trimmed to nothing, nothing is left');
 
 -- Damage

@@ -33,7 +33,7 @@ $$;
 comment on function kata.add_artifact(uuid, text, text, jsonb, bigint) is
 'Adds an artifact to the index, or to what is told of it. Again for the same version, it counts once, and the details are put together.
 
-context_id: the context. Its forks from that version on see the artifact, its ancestors do not.
+context_id: the context. A fork that reads messages of its own, that version among what it inherits, sees the artifact; its ancestors do not.
 kind: any, of 1 to 64 characters; tool_call, file, url and id are those of the parser. ref: what it is called, 1 to 2,000 bytes.
 detail: an object of at most 64 kB, shown over what the parser found. "access": "modified" of a file sticks.
 version: the version that it belongs to; null for the newest.
