@@ -52,6 +52,58 @@ class Comparison:
         return json.dumps(asdict(self))
 
 
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What came of holding something against a limit.
+
+    Parameters
+    ----------
+    name : what was measured
+    median, p95 : what was found
+    limit : the most that is good enough, of the median
+    unit : of these
+    runs : how often it was measured
+    """
+
+    name: str
+    median: float
+    p95: float
+    limit: float
+    unit: str
+    runs: int
+
+    def show(self) -> str:
+        """Return the result as a line for people."""
+        verdict = "met" if self.median <= self.limit else "MISSED"
+        return (
+            f"{self.name:<44} {self.median:>9.2f} {self.unit}   p95 {self.p95:.2f}   "
+            f"limit {self.limit:g} {self.unit} {verdict}"
+        )
+
+    def as_json(self) -> str:
+        """Return the result as a line of JSON."""
+        return json.dumps(asdict(self))
+
+
+def limit(name: str, run: Run, *, runs: int, milliseconds: float) -> Limit:
+    """Time a call again and again and hold the median against a limit.
+
+    Parameters
+    ----------
+    run : called with a number that never repeats
+    runs : how often, after ten to warm up
+    milliseconds : the most that is good enough
+    """
+    times = []
+    for number in range(-10, runs):
+        start = time.perf_counter()
+        run(number)
+        if number >= 0:
+            times.append((time.perf_counter() - start) * 1e3)
+    times.sort()
+    return Limit(name, statistics.median(times), times[int(0.95 * len(times))], milliseconds, "ms", runs)
+
+
 def compare(
     name: str, ours: Run, reference_name: str, reference: Run, *, pairs: int, calls: int, target: float | None
 ) -> Comparison:

@@ -17,9 +17,10 @@ from typing import Any
 
 import psycopg
 
+from forks import forks
 from kata_context import Kata, migrate
 from kata_context.server import Server
-from measure import Comparison, compare
+from measure import Comparison, Limit, compare
 
 DATA = Path(__file__).parent.parent / "tests" / "data" / "conversations" / "airline.jsonl"
 COLUMNS = """version, role, content, token_count, tool_call_id, tool_name, tool_calls, model, metadata,
@@ -337,6 +338,7 @@ BENCHMARKS: dict[str, Callable[[str, list[Message], int], Iterator[Comparison]]]
     "batch": append_hundred,
     "window": windows,
     "driver": driver,
+    "forks": forks,
 }
 
 

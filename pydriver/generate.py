@@ -57,7 +57,7 @@ NEVER_NULL = {
     "last_version", "lease_expires_at", "margin", "mentions", "merged_summaries", "message_count",
     "open_calls", "ordinal", "over_budget", "pinned", "policy", "position", "problem", "purged_by",
     "rank", "raw_tokens", "reason", "ref", "removed", "result_tokens", "role", "running_tokens",
-    "score", "segment_id", "side", "source_tokens", "started_at", "status", "strategy", "tenant",
+    "score", "segment_id", "side", "source_tokens", "started_at", "summary_budget", "status", "strategy", "tenant",
     "threshold_tokens", "token_count", "token_source", "tokenizer", "updated_at", "version",
     "view_tokens", "what",
 }  # fmt: skip

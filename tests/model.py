@@ -1,9 +1,9 @@
-"""A context held in memory: what the store must do, said as plainly as can be, however slowly it runs.
+"""Contexts held in memory: what the store must do, said as plainly as can be, however slowly it runs.
 
 Written from the documents, not from the SQL. Tests take the same steps with both and compare the answers.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -41,6 +41,7 @@ class Message:
     name: str | None
     parts: list[Draft] | None
     provider: Draft | None
+    segment_id: Hashable
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +56,25 @@ class Shown:
 
 @dataclass(slots=True)
 class Context:
-    """The log of a context, and what may be asked of it.
+    """The log of a context, and what may be asked of it. A fork has a log of its own, of the same messages.
 
     Parameters
     ----------
+    context_id : what its messages name as their segment
     strict : whether a tool result must answer an open call
+    parent, fork_version : of a fork
     """
 
+    context_id: Hashable
     strict: bool = True
+    parent: "Context | None" = None
+    fork_version: int = 0
     log: list[Message] = field(default_factory=list)
     open_calls: dict[str, int] = field(default_factory=dict)
     requests: dict[str, tuple[list[Draft], list[Receipt]]] = field(default_factory=dict)
+    checkpoints: dict[str, int] = field(default_factory=dict)
+    originals: dict[int, tuple[Hashable, int]] = field(default_factory=dict)
+    """What merged messages go back to: segment and version."""
 
     @property
     def version(self) -> int:
@@ -115,13 +124,20 @@ class Context:
                 values["content"] = "\n".join(texts) if texts else None
             version = self.version + 1
             group_version = _take_group(draft, version, self.open_calls)
-            self.log.append(
-                Message(version=version, group_version=group_version, created_at=created_at, **values)
-            )
+            values |= {"version": version, "group_version": group_version, "segment_id": self.context_id}
+            self.log.append(Message(created_at=created_at, **values))
         receipts = [(m.version, m.token_count, m.created_at) for m in self.log[-len(drafts) :]]
         if key is not None:
             self.requests[key] = (deepcopy(drafts), receipts)
         return receipts
+
+    def fork(self, context_id: Hashable, at: int) -> "Context":
+        """Return a fork: the same messages up to a version, and what was open then."""
+        child = Context(context_id, self.strict, self, at, self.log[:at])
+        child.originals = {version: first for version, first in self.originals.items() if version <= at}
+        for message in child.log:
+            _take_group(_draft_of(message), message.version, child.open_calls)
+        return child
 
     def calls_in_order(self) -> list[str]:
         """Return the open calls, oldest first."""
@@ -148,6 +164,52 @@ class Context:
         """Return version, message_count, raw_tokens and view_tokens."""
         tokens = sum(m.token_count for m in self.log[:at])
         return len(self.log[:at]), len(self.log[:at]), tokens, tokens
+
+    def shared_with(self, other: "Context") -> int:
+        """Return the last version at which both have the same message."""
+        pairs = zip(self.log, other.log, strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], pairs))
+
+    def original(self, message: Message) -> tuple[Hashable, int]:
+        """Return what a message of this context goes back to: itself, if it was not merged."""
+        return self.originals.get(message.version, (message.segment_id, message.version))
+
+    def to_merge(self, source: "Context", versions: set[int] | None) -> list[Message]:
+        """Return the messages of the source that a merge appends: whole groups that are not here yet."""
+        after = source.log[self.shared_with(source) :]
+        here = {self.original(message) for message in self.log}
+        calls = {m.version for m in after if m.version == m.group_version and source.original(m) not in here}
+        chosen = {m.group_version for m in after if versions is None or m.version in versions}
+        return [message for message in after if message.group_version in calls & chosen]
+
+    def cannot_merge(self, source: "Context", messages: list[Message]) -> bool:
+        """Return whether open calls, or orphans in a strict context, forbid a merge (KC005)."""
+        orphans = [m for m in messages if m.role == "tool" and m.version == m.group_version]
+        is_open = {m.group_version for m in messages} & set(source.open_calls.values())
+        return bool(self.open_calls or is_open or (self.strict and orphans))
+
+    def merge(self, source: "Context", messages: list[Message], now: datetime) -> list[Receipt]:
+        """Append copies of messages of the source."""
+        first = self.version + 1
+        receipts = self.append([_draft_of(m) for m in messages], now, [m.token_count for m in messages], None)
+        self.originals |= {first + n: source.original(message) for n, message in enumerate(messages)}
+        return receipts
+
+    def names(self) -> dict[str, int]:
+        """Return the checkpoints that are seen: the nearest of a name, each up to where it was forked."""
+        names: dict[str, int] = {}
+        context: Context | None = self
+        reach = self.version
+        while context:
+            seen = {name: version for name, version in context.checkpoints.items() if version <= reach}
+            names = seen | names
+            reach = min(reach, context.fork_version)
+            context = context.parent
+        return names
+
+    def version_at(self, moment: datetime) -> int:
+        """Return the last version that was created by a moment."""
+        return sum(message.created_at <= moment for message in self.log)
 
     def window(
         self,
@@ -218,6 +280,10 @@ def _take_group(draft: Draft, version: int, open_calls: dict[str, int]) -> int:
     for call in draft.get("tool_calls") or []:
         open_calls[call["id"]] = version
     return open_calls.pop(draft.get("tool_call_id") or "", version)
+
+
+def _draft_of(message: Message) -> Draft:
+    return {key: getattr(message, key) for key in KEYS}
 
 
 def _stable_starts(log: Sequence[Message], step: int) -> set[int]:

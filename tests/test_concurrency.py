@@ -329,6 +329,41 @@ def test_every_fork_made_while_others_write_is_a_prefix_of_its_parent(
     assert rows(observer, "select * from kata.verify()") == []
 
 
+def test_forks_fifty_deep_read_the_same_while_all_their_ancestors_are_written_to(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    random = Random(50)
+    rows(observer, "select count(*) from kata.append(%s, %s)", context_id, batch(38))
+    chain, paths = [context_id], [["x"] * 40]
+    for level in range(1, 51):
+        at = random.randint(len(paths[-1]) // 2, len(paths[-1]))
+        call = """select kata.fork(%s, %s, policy => '{"max_fork_depth": 50}')"""
+        ((made,),) = rows(observer, call, chain[-1], at)
+        size = random.randint(0, 10)
+        rows(observer, "select count(*) from kata.append(%s, %s)", made, batch(size, f"{level}"))
+        chain.append(made)
+        paths.append(paths[-1][:at] + [f"{level}"] * size)
+
+    def work(conn: psycopg.Connection, number: int) -> list[Any]:
+        own, wrong = Random(number), []
+        for _ in range(60):
+            level = own.randrange(51)
+            if number % 2:
+                append(conn, chain[level], own.randint(1, 5))
+            else:
+                at = own.randint(0, len(paths[level]))
+                read = rows(conn, "select content from kata.state_at(%s, %s)", chain[level], at)
+                shown = rows(conn, 'select content from kata."window"(%s, 10, %s)', chain[level], at)
+                used = rows(conn, "select raw_tokens from kata.usage(%s, %s)", chain[level], at)
+                expected = [(text,) for text in paths[level][:at]]
+                if (read, shown, used) != (expected, expected[-10:], [(at,)]):
+                    wrong.append((level, at, read, shown, used))
+        return wrong
+
+    assert at_once(connect, work) == [[]] * WRITERS
+    assert rows(observer, "select * from kata.verify()") == []
+
+
 def test_a_fork_of_a_context_whose_deletion_is_not_over_is_whole(
     connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
 ) -> None:

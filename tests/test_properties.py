@@ -1,4 +1,4 @@
-"""The functions of the log and the window against a model in memory, over thousands of random steps.
+"""The functions of log, window, forks and time against a model in memory, over thousands of random steps.
 
 KATA_PROPERTIES=long runs far more of them, with another seed each time.
 """
@@ -43,10 +43,14 @@ LARGEST = 2147483647
 NOON = datetime(2030, 1, 1, 12, tzinfo=timezone.utc)
 # Half the bytes a token of o200k_base, no margin: a conversion doubles the count.
 OTHER = "other_base"
+# How many forks are looked at, beside two roots; of every number up to that WHICH chooses evenly.
+FORKS = 3
 
 IDS = st.sampled_from(["a", "b", "c", "d", "é 1"])
 TEXTS = st.sampled_from(["", "yes", "Grüße, 世界 🌍\n", '{"a": "\\u0041"}', "word " * 40, "x" * 3000])
 COUNTS = st.one_of(st.none(), st.integers(0, 30), st.integers(0, 30), st.integers(0, 400), st.just(0))
+WHICH = st.integers(0, 59)
+NAMES = st.sampled_from(["start", "plan", "übrig 1"])
 PARTS = st.lists(
     st.sampled_from(
         [
@@ -151,14 +155,8 @@ class Pair:
 
     context_id: uuid.UUID
     model: model.Context
-    counts: dict[int, int] = field(default_factory=dict)
-    """Counts in the other tokenizer that were stored."""
     kept: list[tuple[tuple[Any, ...], str | None]] = field(default_factory=list)
     """Windows that were asked for, and the bytes of the answer."""
-
-    def count(self, message: Message) -> int:
-        """Return the tokens of a message in the other tokenizer."""
-        return self.counts.get(message.version, min(2 * message.token_count, LARGEST))
 
 
 def message_row(message: Message, pinned: Set[int] = frozenset()) -> Draft:
@@ -179,14 +177,14 @@ def window_rows(shown: Sequence[model.Shown]) -> list[Draft]:
             "reason": s.reason,
             "over_budget": s.over_budget,
         }
-        for column in ("token_source", "pinned", "compacted_into"):
+        for column in ("token_source", "pinned", "compacted_into", "segment_id"):
             del row[column]
         rows.append(row)
     return rows
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Takes random steps with two contexts, in the database and in memory, and compares."""
+    """Takes random steps with two contexts and their forks, in the database and in memory, and compares."""
 
     connection: ClassVar[psycopg.Connection]
     """A superuser's; every run is rolled back."""
@@ -199,10 +197,12 @@ class StoreMachine(RuleBasedStateMachine):
     def create(self) -> None:
         self._set_clock(self.now)
         self.connection.execute("select kata.register_tokenizer(%s, 2.2, 0)", [OTHER])
-        self.pairs = [
-            Pair(self._value("select kata.create_context(policy => %s)", Jsonb({"strict": strict})), log)
-            for strict, log in ((True, model.Context(True)), (False, model.Context(False)))
-        ]
+        self.counts: dict[tuple[Any, int], int] = {}
+        self.pairs = []
+        for strict in (True, False):
+            policy = Jsonb({"strict": strict, "max_fork_depth": 1000})
+            made = self._value("select kata.create_context(policy => %s)", policy)
+            self.pairs.append(Pair(made, model.Context(made, strict)))
 
     def teardown(self) -> None:
         for pair in getattr(self, "pairs", []):
@@ -213,9 +213,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     # Steps
 
-    @rule(which=st.booleans(), data=st.data())
-    def append_a_message(self, which: bool, data: st.DataObject) -> None:
-        pair = self.pairs[which]
+    @rule(which=WHICH, data=st.data())
+    def append_a_message(self, which: int, data: st.DataObject) -> None:
+        pair = self._pair(which)
         draft = data.draw(drafts(list(pair.model.open_calls)).filter(lambda draft: "text" not in draft))
         expected = data.draw(self._expected(pair))
         arguments = {name: Jsonb(v) if isinstance(v, dict | list) else v for name, v in draft.items()}
@@ -233,13 +233,13 @@ class StoreMachine(RuleBasedStateMachine):
         self._append(pair, [draft], expected, None, append)
 
     @rule(
-        which=st.booleans(),
+        which=WHICH,
         data=st.data(),
         size=st.integers(0, 6),
         key=st.sampled_from([None, None, None, "k1", "k2"]),
     )
-    def append_a_batch(self, which: bool, data: st.DataObject, size: int, key: str | None) -> None:
-        pair = self.pairs[which]
+    def append_a_batch(self, which: int, data: st.DataObject, size: int, key: str | None) -> None:
+        pair = self._pair(which)
         open_calls = dict(pair.model.open_calls)
         batch = []
         for _ in range(size):
@@ -249,9 +249,9 @@ class StoreMachine(RuleBasedStateMachine):
             open_calls.pop(draft.get("tool_call_id") or "", None)
         self._append_batch(pair, batch, data.draw(self._expected(pair)), key)
 
-    @rule(which=st.booleans(), seed=st.integers(0, 2**32), size=st.integers(1, 40))
-    def append_a_conversation(self, which: bool, seed: int, size: int) -> None:
-        pair = self.pairs[which]
+    @rule(which=WHICH, seed=st.integers(0, 2**32), size=st.integers(1, 40))
+    def append_a_conversation(self, which: int, seed: int, size: int) -> None:
+        pair = self._pair(which)
         batch = conversation(Random(seed), list(pair.model.open_calls), size)
         self._append_batch(pair, batch, None, None)
 
@@ -262,9 +262,9 @@ class StoreMachine(RuleBasedStateMachine):
         key = data.draw(st.sampled_from(sorted(pair.model.requests)))
         self._append_batch(pair, pair.model.requests[key][0], data.draw(self._expected(pair)), key)
 
-    @rule(which=st.booleans(), data=st.data(), reason=st.sampled_from(["cancelled", "the user left"]))
-    def close_calls(self, which: bool, data: st.DataObject, reason: str) -> None:
-        pair = self.pairs[which]
+    @rule(which=WHICH, data=st.data(), reason=st.sampled_from(["cancelled", "the user left"]))
+    def close_calls(self, which: int, data: st.DataObject, reason: str) -> None:
+        pair = self._pair(which)
         call_ids = data.draw(st.one_of(st.none(), st.lists(IDS, max_size=3)))
         batch = pair.model.closing(pair.model.open_calls if call_ids is None else call_ids, reason)
         receipts, error = self._attempt(
@@ -283,9 +283,9 @@ class StoreMachine(RuleBasedStateMachine):
         self.now += timedelta(microseconds=microseconds)
         self._set_clock(self.now)
 
-    @rule(which=st.booleans(), data=st.data())
-    def store_counts_of_another_tokenizer(self, which: bool, data: st.DataObject) -> None:
-        pair = self.pairs[which]
+    @rule(which=WHICH, data=st.data())
+    def store_counts_of_another_tokenizer(self, which: int, data: st.DataObject) -> None:
+        pair = self._pair(which)
         few = st.lists(st.integers(1, pair.model.version + 1), max_size=5, unique=True)
         versions = data.draw(st.one_of(few, st.just(list(range(1, pair.model.version + 1)))))
         # Far from what a conversion makes of them, so that running totals do not tell where a window starts.
@@ -298,11 +298,12 @@ class StoreMachine(RuleBasedStateMachine):
             assert error == "KC002"
         else:
             assert (stored, error) == (len(versions), None)
-            pair.counts.update(zip(versions, counts, strict=True))
+            for version, count in zip(versions, counts, strict=True):
+                self.counts[pair.model.log[version - 1].segment_id, version] = count
 
-    @rule(which=st.booleans(), data=st.data())
-    def look_through_windows(self, which: bool, data: st.DataObject) -> None:
-        pair = self.pairs[which] if self.pairs[which].model.log else self.pairs[not which]
+    @rule(which=WHICH, data=st.data())
+    def look_through_windows(self, which: int, data: st.DataObject) -> None:
+        pair = self._pair(which)
         wanted: list[tuple[int, int | None, int, str | None]] = []
         for _ in range(12):
             at = data.draw(st.one_of(st.none(), st.none(), st.integers(0, pair.model.version)))
@@ -330,7 +331,7 @@ class StoreMachine(RuleBasedStateMachine):
         for number, (budget, at, step, tokenizer) in enumerate(wanted, 1):
             self._check_promises(pair, found[number], budget, at)
             if tokenizer == OTHER:
-                shown = pair.model.window(budget, at, step, pair.count)
+                shown = pair.model.window(budget, at, step, self._count)
             else:
                 shown = pair.model.window(budget, at, step)
             assert found[number] == window_rows(shown), f"budget {budget}, at {at}, step {step}, {tokenizer}"
@@ -341,9 +342,9 @@ class StoreMachine(RuleBasedStateMachine):
             assert self._bytes(*arguments) == answer
             pair.kept.append((arguments, answer))
 
-    @rule(which=st.booleans(), data=st.data())
-    def turn_pages(self, which: bool, data: st.DataObject) -> None:
-        pair = self.pairs[which]
+    @rule(which=WHICH, data=st.data())
+    def turn_pages(self, which: int, data: st.DataObject) -> None:
+        pair = self._pair(which)
         wanted = [
             (
                 data.draw(st.one_of(st.none(), st.integers(-2, pair.model.version + 2))),
@@ -369,16 +370,15 @@ class StoreMachine(RuleBasedStateMachine):
         found = defaultdict(list)
         for row in rows:
             del row["ordinality"]
-            assert row.pop("segment_id") == pair.context_id
             found[row.pop("number")].append(row)
         for number, (after, max_rows, descending, _, at) in enumerate(wanted, 1):
             page = pair.model.messages(after, max_rows, descending, at)
             pinned = pair.model.pinned_groups(at)
             assert found[number] == [message_row(message, pinned) for message in page], wanted[number - 1]
 
-    @rule(which=st.booleans())
-    def read_every_version(self, which: bool) -> None:
-        pair = self.pairs[which]
+    @rule(which=WHICH)
+    def read_every_version(self, which: int) -> None:
+        pair = self._pair(which)
         rows = self._rows(
             "select u.* from generate_series(0, %s) at, kata.usage(%s, at) u order by at",
             pair.model.version,
@@ -392,20 +392,128 @@ class StoreMachine(RuleBasedStateMachine):
             pair.model.version,
             pair.context_id,
         )
-        assert [row | {"segment_id": None} for row in rows] == [
-            message_row(message, pair.model.pinned_groups(None)) | {"segment_id": None}
-            for message in pair.model.log
+        pinned = pair.model.pinned_groups(None)
+        assert rows == [message_row(message, pinned) for message in pair.model.log]
+
+    @rule(which=WHICH, data=st.data())
+    def fork(self, which: int, data: st.DataObject) -> None:
+        pair = self._pair(which)
+        at = data.draw(st.one_of(st.none(), st.integers(0, pair.model.version)))
+        made = self._value("select kata.fork(%s, %s)", pair.context_id, at)
+        child = pair.model.fork(made, pair.model.version if at is None else at)
+        if len(self.pairs) < FORKS + 2:
+            self.pairs.append(Pair(made, child))
+        else:
+            # One that is replaced goes on as an ancestor.
+            self.pairs[2 + which % FORKS] = Pair(made, child)
+
+    @rule(which=WHICH, other=WHICH)
+    def compare(self, which: int, other: int) -> None:
+        a, b = self._pair(which), self._pair(other)
+        shared = a.model.shared_with(b.model)
+        segment_id = a.model.log[shared - 1].segment_id if shared else None
+        row = self._rows("select * from kata.common_ancestor(%s, %s)", a.context_id, b.context_id)[0]
+        assert row == {"segment_id": segment_id, "version": shared}
+        rows = self._rows(
+            "select side, version, created_at from kata.diff(%s, %s)", a.context_id, b.context_id
+        )
+        assert [tuple(row.values()) for row in rows] == [
+            (side, message.version, message.created_at)
+            for side, pair in (("a", a), ("b", b))
+            for message in pair.model.log[shared:]
         ]
 
-    @rule(which=st.booleans(), beyond=st.sampled_from([-1, 1, 10**12]))
-    def ask_for_what_is_not_there(self, which: bool, beyond: int) -> None:
-        pair = self.pairs[which]
+    @rule(which=WHICH, other=WHICH, data=st.data())
+    def merge(self, which: int, other: int, data: st.DataObject) -> None:
+        target, source = self._pair(which), self._pair(other)
+        few = st.sets(st.integers(1, max(1, source.model.version)), max_size=6)
+        versions = data.draw(st.one_of(st.none(), few)) if source.model.log else None
+        ranges = versions and f"{{{','.join(f'[{version},{version}]' for version in versions)}}}"
+        messages = target.model.to_merge(source.model, versions or None)
+        receipts, error = self._attempt(
+            lambda: self._receipts(
+                "select * from kata.merge(%s, %s, %s::int8multirange)",
+                target.context_id,
+                source.context_id,
+                ranges or None,
+            )
+        )
+        if target.model.cannot_merge(source.model, messages):
+            assert error == "KC005"
+        else:
+            assert error is None
+            assert receipts == target.model.merge(source.model, messages, self.now)
+
+    @rule(which=WHICH, name=NAMES, data=st.data())
+    def name_a_version(self, which: int, name: str, data: st.DataObject) -> None:
+        pair = self._pair(which)
+        at = data.draw(st.integers(0, pair.model.version))
+        version, error = self._attempt(
+            lambda: self._value("select kata.checkpoint(%s, %s, %s)", pair.context_id, name, at)
+        )
+        assert (version, error) == ((None, "KC014") if name in pair.model.checkpoints else (at, None))
+        pair.model.checkpoints.setdefault(name, at)
+
+    @rule(which=WHICH, name=NAMES)
+    def drop_a_name(self, which: int, name: str) -> None:
+        pair = self._pair(which)
+        call = "select kata.drop_checkpoint(%s, %s)"
+        error = self._refusal(call, pair.context_id, name)
+        assert error == (None if pair.model.checkpoints.pop(name, None) is not None else "KC014")
+
+    @rule(which=WHICH, data=st.data())
+    def look_back(self, which: int, data: st.DataObject) -> None:
+        pair = self._pair(which)
+        log, names = pair.model.log, pair.model.names()
+        rows = self._rows("select name, version from kata.checkpoints(%s)", pair.context_id)
+        assert {row["name"]: row["version"] for row in rows} == names
+        moments = {message.created_at + n * model.TICK for message in log for n in (-1, 0, 1)}
+        selectors = {moment.isoformat(): pair.model.version_at(moment) for moment in moments}
+        selectors |= names | {f"head~{back}": len(log) - back for back in range(len(log) + 1)}
+        rows = self._rows(
+            """
+            select s.selector, kata.resolve_version(%s, s.selector) as version
+            from unnest(%s::text[]) s(selector)
+            """,
+            pair.context_id,
+            list(selectors),
+        )
+        assert {row["selector"]: row["version"] for row in rows} == selectors
+
+        before = data.draw(st.one_of(st.none(), st.integers(0, len(log) + 2)))
+        rows = self._rows("select * from kata.history(%s, %s, 7)", pair.context_id, before)
+        page = [message for message in reversed(log) if before is None or message.version < before][:7]
+        for row, message in zip(rows, page, strict=True):
+            assert sorted(row["checkpoints"]) == sorted(n for n in names if names[n] == message.version)
+            assert row["view_tokens"] == pair.model.usage(message.version)[3]
+            assert not message.content or row["preview"] == message.content[:100]
+            for column in ("version", "role", "token_count", "created_at"):
+                assert row[column] == getattr(message, column)
+
+        at = data.draw(st.integers(0, len(log)))
+        rows = self._rows("select * from kata.state_at(%s, %s)", pair.context_id, at)
+        assert rows == [message_row(message, pair.model.pinned_groups(at)) for message in log[:at]]
+        other = data.draw(st.integers(0, len(log)))
+        rows = self._rows(
+            "select change, version from kata.diff_versions(%s, %s, %s)", pair.context_id, at, other
+        )
+        change = "added" if at < other else "removed"
+        between = log[min(at, other) : max(at, other)]
+        assert [tuple(row.values()) for row in rows] == [(change, message.version) for message in between]
+
+    @rule(which=WHICH, beyond=st.sampled_from([-1, 1, 10**12]))
+    def ask_for_what_is_not_there(self, which: int, beyond: int) -> None:
+        pair = self._pair(which)
         at = beyond if beyond < 0 else pair.model.version + beyond
         for call in (
             "usage(%s, %s)",
             "messages(%s, at => %s)",
             "get_message(%s, %s)",
             '"window"(%s, 100, %s)',
+            "fork(%s, %s)",
+            "state_at(%s, %s)",
+            "diff_versions(%s, 0, %s)",
+            "checkpoint(%s, 'beyond', %s)",
         ):
             assert self._refusal(f"select * from kata.{call}", pair.context_id, at) == "KC002"
         for budget, step in ((0, 0), (-1, 0), (None, 0), (5, 5), (5, -1), (5, None)):
@@ -421,6 +529,13 @@ class StoreMachine(RuleBasedStateMachine):
             assert row["open_calls"] == pair.model.calls_in_order()
 
     # Help
+
+    def _pair(self, which: int) -> Pair:
+        return self.pairs[which % len(self.pairs)]
+
+    def _count(self, message: Message) -> int:
+        """Return the tokens of a message in the other tokenizer."""
+        return self.counts.get((message.segment_id, message.version), min(2 * message.token_count, LARGEST))
 
     def _append_batch(self, pair: Pair, batch: list[Draft], expected: int | None, key: str | None) -> None:
         statement = "select * from kata.append(%s, %s, %s, %s)"

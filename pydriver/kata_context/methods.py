@@ -521,7 +521,8 @@ class Methods(ABC):
 
         Raises
         ------
-        ContextNotFoundError, VersionNotFoundError no message has this version, ContextClosedError,
+        ContextNotFoundError, VersionNotFoundError no message has this version, ContextClosedError (in a
+            deleted context nothing is erased: restore it, erase through a fork, or purge it),
             InvalidArgumentError no reason, or the transaction is not at isolation level read committed.
 
         Locks: the head of the context, then the message and its copies.
@@ -1066,7 +1067,8 @@ class Methods(ABC):
 
         Parameters
         ----------
-        context_id : the context. Its forks from that version on see the artifact, its ancestors do not.
+        context_id : the context. A fork that reads messages of its own, that version among what it
+            inherits, sees the artifact; its ancestors do not.
         kind : any, of 1 to 64 characters; tool_call, file, url and id are those of the parser.
         ref : what it is called, 1 to 2,000 bytes.
         detail : an object of at most 64 kB, shown over what the parser found. "access": "modified" of a
@@ -1128,7 +1130,10 @@ class Methods(ABC):
 
         Returns one row: context_id, compaction_id, covered (versions), message_count (messages
         covered), source_tokens (as they are shown, absorbed summaries included), previous_summary (of
-        the summaries that it absorbs, to merge into; null: none), lease_expires_at.
+        the summaries that it absorbs, to merge into; null: none), lease_expires_at, needs_summary
+        (false where the strategy is not summarize: commit_compaction takes null), tokenizer (of the
+        context), summary_budget (tokens that a good summary takes at most: a third of source_tokens, a
+        tenth of the budget of the policy; what commit_compaction insists on is that the view shrinks).
 
         Parameters
         ----------
@@ -1157,7 +1162,8 @@ class Methods(ABC):
         Under kata.tenant '*' the contexts of all tenants; calls by compaction_id then need no tenant.
 
         Returns one row, or none where nothing is due: context_id, compaction_id, covered,
-        message_count, source_tokens, previous_summary and lease_expires_at, as begin_compaction.
+        message_count, source_tokens, previous_summary, lease_expires_at, needs_summary, tokenizer and
+        summary_budget, as begin_compaction.
 
         Parameters
         ----------
@@ -1195,7 +1201,7 @@ class Methods(ABC):
         ----------
         compaction_id : as begin_compaction returned it.
         summary : the text, fewer tokens than what it replaces; null for the strategies elide and drop,
-            which have none.
+            which have none, and for digest, which is made here.
         token_count : of the summary, in the context's tokenizer; estimated when null.
         metadata : an object, kept with the summary.
 
@@ -1237,6 +1243,27 @@ class Methods(ABC):
         Cost: O(view).
         """
         return self._run(calls.COMPACT, (context_id, strategy, force))[0]
+
+    def compaction_artifacts(self, compaction_id: UUID | str, max_rows: int = 200) -> list[ArtifactRow]:
+        """The artifacts of a context as of the beginning of a compaction, last mentioned first: what a
+        summary does well to name.
+
+        kata.artifacts has them all.
+
+        Returns rows as artifacts: kind, ref, detail, first_version, last_version, mentions.
+
+        Parameters
+        ----------
+        compaction_id : as begin_compaction or claim_due_compaction returned it.
+        max_rows : 1 to 1,000.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, InvalidArgumentError.
+
+        Cost: as artifacts; takes no lock.
+        """
+        return self._run(calls.COMPACTION_ARTIFACTS, (compaction_id, max_rows))
 
     def compaction_source(self, compaction_id: UUID | str) -> list[MessageRow]:
         """What a compaction covers, as the view showed it when the compaction began: messages, shortened

@@ -12,7 +12,7 @@ insert into expected values
   ('abort_compaction', '-was'), ('add_artifact', '-was'), ('ancestry', 'rwas'), ('append', '-was'), ('append_message', '-was'), ('archive_context', '-was'),
   ('archive_inactive', '-was'), ('artifacts', 'rwas'), ('assign_tenant', '--a-'), ('begin_compaction', '-was'), ('checkpoint', '-was'),
   ('checkpoints', 'rwas'), ('claim_due_compaction', '-was'), ('close_calls', '-was'), ('commit_compaction', '-was'), ('common_ancestor', 'rwas'),
-  ('compact', '-was'), ('compaction_source', '-was'), ('compaction_status', 'rwas'), ('compactions', 'rwas'), ('create_context', '-was'),
+  ('compact', '-was'), ('compaction_artifacts', '-was'), ('compaction_source', '-was'), ('compaction_status', 'rwas'), ('compactions', 'rwas'), ('create_context', '-was'),
   ('current_tenant', 'rwas'), ('delete_context', '-was'), ('delete_messages', '-was'), ('diff', 'rwas'), ('diff_versions', 'rwas'),
   ('drop_checkpoint', '-was'), ('elide', '-was'), ('environment', 'rwas'), ('erase_message', '--as'), ('erasures', 'rwas'), ('find_context', 'rwas'),
   ('fork', '-was'), ('forks', 'rwas'), ('get_context', 'rwas'), ('get_message', 'rwas'), ('get_policy', 'rwas'), ('history', 'rwas'),

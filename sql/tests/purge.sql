@@ -1,7 +1,7 @@
 -- A purge takes what nobody else reads and no more: forks read on as before, and the last of them leaves nothing behind.
 
 begin;
-select plan(96);
+select plan(97);
 
 -- Purged contexts have no name: here they are known by another list.
 
@@ -204,6 +204,22 @@ select is(fixture.as_role('test_chief', $$select count(*) from kata.purge_delete
 select is(fixture.as_role('test_chief', $$select array_agg(context_id) from kata.purge_deleted(interval '0', true)$$, '*'), format('{%s}', :'ann'), 'acting for every tenant, everybody''s');
 select is(fixture.as_role('test_chief', format('select removed from kata.purge_context(%L)', :'ann'), '*'), '0', 'and purges a single one of any tenant');
 select is((select p.purged_by from kata_data.purge p where p.context_id = :'ann'), 'test_chief', 'the receipt says who');
+
+-- No table is forgotten
+
+select is_empty(
+  $$select r.relname
+    from pg_class r
+    join pg_attribute a on a.attrelid = r.oid and a.attname = 'segment_id'
+    where r.relnamespace = 'kata_data'::regnamespace
+      and r.relkind = 'r'
+      and r.relname <> 'lineage'
+      and not exists (
+        select from pg_proc p
+        where p.pronamespace = 'kata_data'::regnamespace
+          and p.proname = 'cut_segment'
+          and p.prosrc ~ format('delete from kata_data\.%s\M', r.relname))$$,
+  'a purge cuts every table that has rows of segments');
 
 -- What a receipt says stays said
 

@@ -133,7 +133,7 @@ select fixture.as_role('test_ann', format('select count(*) from kata.append(%L, 
 select fixture.as_role('test_ann', format('select compaction_id from kata.begin_compaction(%L, force => true)', :'ann_worked')) as ann_compaction \gset
 select set_eq(
   $$select p.proname::text from pg_proc p where p.pronamespace = 'kata'::regnamespace and 'compaction_id' = any (p.proargnames[1:p.pronargs])$$,
-  array['abort_compaction', 'commit_compaction', 'compaction_source', 'renew_compaction'],
+  array['abort_compaction', 'commit_compaction', 'compaction_artifacts', 'compaction_source', 'renew_compaction'],
   'these functions take a compaction');
 create temporary table compaction_call (call text);
 insert into compaction_call values

@@ -101,20 +101,11 @@ begin
   end if;
 
   for v_message in
-    with candidate as materialized (
-      select c.segment_id, c.version, c.group_version
-      from kata_data.path_messages(source.context_id, v_versions) c
-      where c.group_version >= v_first
-    )
     select m.*
-    from candidate c
+    from kata_data.path_messages(
+      source.context_id, kata_data.unmerged(target.context_id, target.version, source.context_id, v_versions, v_first)) c
     join kata_data.message m on m.segment_id = c.segment_id and m.version = c.version
-    where c.group_version not in (
-      select p.version
-      from candidate p
-      where p.version = p.group_version
-        and kata_data.is_on_path(target.context_id, target.version, p.segment_id, p.version))
-    order by c.version
+    order by m.version
     -- Against an erasure at this moment: it waits and finds the copy, or what is copied is blank already.
     for key share of m
   loop
@@ -138,38 +129,53 @@ $$;
 comment on function kata_data.merge_drafts(kata_data.head, kata_data.head, int8multirange) is
 'What a merge would append: messages as the source has them, with token counts in the tokenizer of the target. KC002.';
 
-create or replace function kata_data.is_on_path(context_id uuid, newest bigint, segment_id uuid, version bigint) returns boolean
+create or replace function kata_data.unmerged(
+  target_id uuid, target_version bigint, source_id uuid, versions int8multirange, first_version bigint
+) returns int8multirange
 language plpgsql stable
 as $$
-declare
-  v_segment_id uuid := segment_id;
-  v_version bigint := version;
-  v_copied record;
 begin
-  select o.origin_segment_id, o.origin_version into v_copied
-  from kata_data.merge_origin o
-  where o.segment_id = is_on_path.segment_id
-    and o.version = is_on_path.version;
-  if found then
-    v_segment_id := v_copied.origin_segment_id;
-    v_version := v_copied.origin_version;
-  end if;
-  return exists (
-    select
-    from (
-      select v_segment_id as segment_id, v_version as version
-      union all
-      select o.segment_id, o.version
-      from kata_data.merge_origin o
-      where o.origin_segment_id = v_segment_id
-        and o.origin_version = v_version
-    ) c
-    join kata_data.segments(is_on_path.context_id, 1, newest) s
-      on s.segment_id = c.segment_id and c.version between s.first_version and s.last_version);
+  return (
+    with candidate as materialized (
+      select m.segment_id, m.version, m.group_version
+      from kata_data.path_messages(source_id, versions) m
+      where m.group_version >= first_version
+    ),
+    present as (
+      select c.version
+      from candidate c
+      left join lateral (
+        select o.origin_segment_id, o.origin_version
+        from kata_data.merge_origin o
+        where o.segment_id = c.segment_id
+          and o.version = c.version
+        offset 0
+      ) o on true
+      cross join lateral (
+        select coalesce(o.origin_segment_id, c.segment_id) as segment_id, coalesce(o.origin_version, c.version) as version
+      ) f
+      where c.version = c.group_version
+        and exists (
+          select
+          from (
+            select f.segment_id, f.version
+            union all
+            select o.segment_id, o.version
+            from kata_data.merge_origin o
+            where o.origin_segment_id = f.segment_id
+              and o.origin_version = f.version
+          ) k
+          join kata_data.segments(target_id, 1, target_version) s
+            on s.segment_id = k.segment_id and k.version between s.first_version and s.last_version)
+    )
+    select coalesce(range_agg(int8range(c.version, c.version + 1)), '{}')
+    from candidate c
+    where c.group_version not in (select p.version from present p));
 end
 $$;
-comment on function kata_data.is_on_path(uuid, bigint, uuid, bigint) is
-'Whether a context has a message, or one that goes back to the same original. Cost: O(copies + fork depth).';
+comment on function kata_data.unmerged(uuid, bigint, uuid, int8multirange, bigint) is
+'Of some versions of the source those in groups from a version on that the target has not: neither a group''s first message, nor a message
+that goes back to the same original, is on its path. Cost: O(messages × fork depth).';
 
 create or replace function kata_data.check_merge(target kata_data.head, source kata_data.head, drafts kata_data.message[]) returns void
 language plpgsql stable

@@ -46,6 +46,8 @@ language plpgsql volatile rows 10
 as $$
 declare
   v_message kata_data.message;
+  v_origin_segment uuid;
+  v_origin_version bigint;
   v_copy record;
 begin
   -- A merge that copies the message right now has shared its row: wait for it, then its copy is seen. A later one copies the blank.
@@ -89,17 +91,16 @@ begin
     order by y.segment_id, y.version;
   end if;
 
+  select o.origin_segment_id, o.origin_version into v_origin_segment, v_origin_version
+  from kata_data.merge_origin o
+  where o.segment_id = erase_entry.segment_id
+    and o.version = erase_entry.version;
   for v_copy in
     select c.segment_id, c.version
-    from (
-      select coalesce(max(o.origin_segment_id::text)::uuid, erase_entry.segment_id) as segment_id,
-        coalesce(max(o.origin_version), erase_entry.version) as version
-      from kata_data.merge_origin o
-      where o.segment_id = erase_entry.segment_id
-        and o.version = erase_entry.version
-    ) r
-    join kata_data.merge_origin c on c.origin_segment_id = r.segment_id and c.origin_version = r.version
-    where c.source_segment_id = erase_entry.segment_id
+    from kata_data.merge_origin c
+    where c.origin_segment_id = coalesce(v_origin_segment, erase_entry.segment_id)
+      and c.origin_version = coalesce(v_origin_version, erase_entry.version)
+      and c.source_segment_id = erase_entry.segment_id
       and c.source_version = erase_entry.version
     order by c.segment_id, c.version
   loop

@@ -28,8 +28,15 @@ begin
       hint = 'Say why in words that may be kept; kata.erasures lists them.';
   end if;
   select m.segment_id into v_segment_id
-  from kata_data.segments(erase_message.context_id, erase_message.version, least(erase_message.version, v_head.version)) s
-  join kata_data.message m on m.segment_id = s.segment_id and m.version = erase_message.version;
+  from kata_data.segments(erase_message.context_id, erase_message.version, erase_message.version) s
+  cross join lateral (
+    select m.segment_id
+    from kata_data.message m
+    where m.segment_id = s.segment_id
+      and m.version = erase_message.version
+    offset 0
+  ) m
+  where erase_message.version <= v_head.version;
   if not found then
     raise exception using
       errcode = 'KC002',
@@ -72,7 +79,8 @@ blank.
 
 Returns a row for each entry concerned: segment_id (the context that wrote it), version, what: message or copy (blanked), original (the
 message that this one is a copy of: named, not blanked), summary (one that covers a blanked message: named, not rewritten).
-Errors: KC001, KC002 no message has this version, KC006, KC017 no reason, or the transaction is not at isolation level read committed.
+Errors: KC001, KC002 no message has this version, KC006 (in a deleted context nothing is erased: restore it, erase through a fork, or
+purge it), KC017 no reason, or the transaction is not at isolation level read committed.
 Locks: the head of the context, then the message and its copies. Cost: O(copies). The bytes leave the disk with the next vacuum; backups
 have their own life.';
 
