@@ -1,7 +1,7 @@
 -- What other software relies on does not move: names, order, types and defaults of parameters and results, and what a function may do.
 
 begin;
-select plan(243);
+select plan(283);
 
 create function pg_temp.inputs(function oid) returns text
 language sql

@@ -21,7 +21,7 @@ begin
       hint = 'kata.compactions lists those of a context.';
   end if;
   if v_closed then
-    perform kata_data.check_state(x.context_id, x.deleted_at, x.archived_at, 'read') from kata_data.context x where x.context_id = v_context_id;
+    perform kata_data.check_state(x.context_id, x.purged_at, x.deleted_at, x.archived_at, 'read') from kata_data.context x where x.context_id = v_context_id;
   end if;
   return v_context_id;
 end
