@@ -333,7 +333,7 @@ def driver(dsn: str, messages: list[Message], pairs: int) -> Iterator[Comparison
         )  # fmt: skip
 
 
-BENCHMARKS: dict[str, Callable[[str, list[Message], int], Iterator[Comparison]]] = {
+BENCHMARKS: dict[str, Callable[[str, list[Message], int], Iterator[Comparison | Limit]]] = {
     "append": append_one,
     "batch": append_hundred,
     "window": windows,

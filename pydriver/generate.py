@@ -48,7 +48,7 @@ ONE_ROW_OR_NONE = {"claim_due_compaction"}
 # Functions that return a value which may be null.
 MAYBE_NULL = {"environment", "find_context"}
 # Parameters without a default that may be null.
-NULLABLE_PARAMETERS = {("append_message", "content")}
+NULLABLE_PARAMETERS = {("append_message", "content"), ("commit_compaction", "summary")}
 # Columns that are never null, whatever function returns them, but for the exceptions.
 NEVER_NULL = {
     "budget", "bytes_per_token", "cause_id", "change", "checkpoints", "claimed_by", "compaction_id",
@@ -57,8 +57,8 @@ NEVER_NULL = {
     "last_version", "lease_expires_at", "margin", "mentions", "merged_summaries", "message_count",
     "open_calls", "ordinal", "over_budget", "pinned", "policy", "position", "problem", "purged_by",
     "rank", "raw_tokens", "reason", "ref", "removed", "result_tokens", "role", "running_tokens",
-    "score", "segment_id", "side", "source_tokens", "started_at", "summary_budget", "status", "strategy", "tenant",
-    "threshold_tokens", "token_count", "token_source", "tokenizer", "updated_at", "version",
+    "score", "segment_id", "side", "source_tokens", "started_at", "status", "strategy", "summary_budget",
+    "tenant", "threshold_tokens", "token_count", "token_source", "tokenizer", "updated_at", "version",
     "view_tokens", "what",
 }  # fmt: skip
 BUT_NULL = {

@@ -1194,7 +1194,7 @@ class AsyncMethods(ABC):
     async def commit_compaction(
         self,
         compaction_id: UUID | str,
-        summary: str,
+        summary: str | None,
         token_count: int | None = None,
         *,
         metadata: Json = None,

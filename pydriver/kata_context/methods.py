@@ -1182,7 +1182,7 @@ class Methods(ABC):
     def commit_compaction(
         self,
         compaction_id: UUID | str,
-        summary: str,
+        summary: str | None,
         token_count: int | None = None,
         *,
         metadata: Json = None,
