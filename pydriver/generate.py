@@ -55,6 +55,7 @@ NEVER_NULL = {
     "context_id", "covered", "created_at", "depth", "description", "due", "erased_at", "erased_by",
     "failures", "first_version", "group_version", "headline", "in_progress", "kept", "kind",
     "last_version", "lease_expires_at", "margin", "mentions", "merged_summaries", "message_count",
+    "needs_summary",
     "open_calls", "ordinal", "over_budget", "pinned", "policy", "position", "problem", "purged_by",
     "rank", "raw_tokens", "reason", "ref", "removed", "result_tokens", "role", "running_tokens",
     "score", "segment_id", "side", "source_tokens", "started_at", "status", "strategy", "summary_budget",

@@ -284,7 +284,7 @@ class CompactionLeaseRow:
     source_tokens: int
     previous_summary: str | None
     lease_expires_at: datetime
-    needs_summary: bool | None
+    needs_summary: bool
     tokenizer: str
     summary_budget: int
 
