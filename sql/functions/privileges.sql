@@ -107,5 +107,6 @@ grant execute on function
   kata_data.remains_digest,
   kata_data.segment_reach,
   kata_data.segments,
-  kata_data.trim_artifacts
+  kata_data.trim_artifacts,
+  kata_data.update_artifacts
 to kata_eraser;
