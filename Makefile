@@ -9,7 +9,7 @@ CACHE := $(or $(KATA_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kata-context)
 PG16 := $(CACHE)/pgserver-0.1.4
 WORKERS := 2
 # Migrations up to this one make a fresh database; later ones meet rows and traffic, which is what squawk looks at.
-FIRST_RELEASE := 0004
+FIRST_RELEASE := 0010
 # The runner wraps each migration in a transaction and sets lock_timeout.
 SQUAWK := $(BIN)/squawk --assume-in-transaction --exclude=require-lock-timeout,require-statement-timeout
 

@@ -9,6 +9,9 @@ import json
 import multiprocessing
 import os
 import platform
+import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -291,6 +294,43 @@ def concurrency(dsn: str, messages: list[Message], calls: int = 400) -> Iterator
         }  # fmt: skip
 
 
+def command_line(dsn: str, _: list[Message]) -> Iterator[dict[str, Any]]:
+    """Time the command `kata` as its user does: the help, and an import of real conversations."""
+    kata = Path(sys.executable).parent / "kata"
+
+    def seconds(*arguments: str, runs: int) -> float:
+        times = []
+        for _ in range(runs):
+            began = time.perf_counter()
+            subprocess.run([kata, "--dsn", dsn, *arguments], check=True, capture_output=True)
+            times.append(time.perf_counter() - began)
+        return statistics.median(times)
+
+    yield {"name": "kata --help", "seconds": round(seconds("--help", runs=15), 3), "target": "below 0.3"}
+
+    tenants = itertools.count(1)
+
+    def importing(file: Path) -> float:
+        # Each run for a tenant of its own, so that there is always everything to do.
+        return statistics.median(
+            seconds("--tenant", f"import-{next(tenants)}", "import", str(file), runs=1) for _ in range(5)
+        )
+
+    conversations = [json.loads(line) for line in DATA.read_text("utf-8").splitlines()]
+    count = sum(len(conversation["messages"]) for conversation in conversations)
+    with tempfile.TemporaryDirectory(prefix="kata-bench-") as folder:
+        tenfold = Path(folder) / "tenfold.jsonl"
+        with tenfold.open("w") as file:
+            for copy, conversation in itertools.product(range(10), conversations):
+                file.write(json.dumps(conversation | {"name": f"{conversation['name']}-{copy}"}) + "\n")
+        once, ten_times = importing(DATA), importing(tenfold)
+    yield {
+        "name": f"kata import of {count:,} messages, exact counts", "seconds": round(once, 2),
+        "per_second": round(count / once), "of_tenfold": round(10 * count / ten_times),
+        "per_second_once_started": round(9 * count / (ten_times - once)), "target": "5000 or more",
+    }  # fmt: skip
+
+
 def driver(dsn: str, messages: list[Message], pairs: int) -> Iterator[Comparison]:
     """append_message and window through the driver against the same calls through bare psycopg."""
     rows = [as_row(message) for message in messages]
@@ -340,18 +380,21 @@ BENCHMARKS: dict[str, Callable[[str, list[Message], int], Iterator[Comparison | 
     "driver": driver,
     "forks": forks,
 }
+# What is counted rather than compared.
+SCENES: dict[str, Callable[[str, list[Message]], Iterator[dict[str, Any]]]] = {
+    "concurrency": concurrency,
+    "cli": command_line,
+}
 
 
 def main() -> None:
     """Run the benchmarks on a server of their own, with the settings of Postgres as they come."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "only", nargs="*", choices=[*BENCHMARKS, "concurrency", []], help="which; default: all"
-    )
+    parser.add_argument("only", nargs="*", choices=[*BENCHMARKS, *SCENES, []], help="which; default: all")
     parser.add_argument("--pairs", type=int, default=30, help="pairs of runs a comparison (default 30)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write JSON lines to this file")
     options = parser.parse_args()
-    chosen = options.only or [*BENCHMARKS, "concurrency"]
+    chosen = options.only or [*BENCHMARKS, *SCENES]
 
     with tempfile.TemporaryDirectory(prefix="kata-bench-") as folder:
         Path(folder).chmod(0o755)  # the account of the server passes through
@@ -369,8 +412,8 @@ def main() -> None:
             )
             messages = real_messages()
             for name in chosen:
-                if name == "concurrency":
-                    for result in concurrency(dsn, messages):
+                if name in SCENES:
+                    for result in SCENES[name](dsn, messages):
                         lines.append(json.dumps(result))
                         print(
                             "  ".join(

@@ -5,7 +5,7 @@ Written from the documents, not from the SQL. Tests take the same steps with bot
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
@@ -45,10 +45,52 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """A view change, which takes a version like a message.
+
+    Parameters
+    ----------
+    versions : what it covers, deletes, shortens, pins (a whole group) or unpins
+    undone_version : of an undo
+    summary : of a compaction, what stands for what it covers; None: nothing does
+    stubs : of an elision, the tokens that each message is shortened to
+    """
+
+    version: int
+    kind: str
+    created_at: datetime
+    segment_id: Hashable
+    versions: frozenset[int] = frozenset()
+    undone_version: int | None = None
+    summary: Message | None = None
+    stubs: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class View:
+    """What a model would see.
+
+    Parameters
+    ----------
+    pinned : groups
+    stubs : the tokens of messages that are shortened
+    covers : summary → the versions that it stands for
+    """
+
+    visible: set[int] = field(default_factory=set)
+    deleted: set[int] = field(default_factory=set)
+    pinned: set[int] = field(default_factory=set)
+    stubs: dict[int, int] = field(default_factory=dict)
+    covers: dict[int, set[int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Shown:
     """A message of a window: its tokens in the tokenizer of the budget, and why it is there."""
 
     message: Message
+    position: int
+    kind: str
     token_count: int
     reason: str
     over_budget: bool
@@ -69,7 +111,7 @@ class Context:
     strict: bool = True
     parent: "Context | None" = None
     fork_version: int = 0
-    log: list[Message] = field(default_factory=list)
+    log: list[Message | Change] = field(default_factory=list)
     open_calls: dict[str, int] = field(default_factory=dict)
     requests: dict[str, tuple[list[Draft], list[Receipt]]] = field(default_factory=dict)
     checkpoints: dict[str, int] = field(default_factory=dict)
@@ -78,15 +120,25 @@ class Context:
 
     @property
     def version(self) -> int:
-        """The version of the newest message."""
+        """The version of the newest entry."""
         return len(self.log)
+
+    @property
+    def content_version(self) -> int:
+        """The version at which a message was last appended or deleted, or a deletion undone."""
+        version = self.version
+        while version and isinstance(self.log[version - 1], Change):
+            if self.view(version).deleted != self.view(version - 1).deleted:
+                break
+            version -= 1
+        return version
 
     def problems(self, drafts: list[Draft], expected_version: int | None, key: str | None) -> set[str]:
         """Return the errors that may refuse a batch; where there are none it must be accepted."""
         if not drafts or (key in self.requests and self.requests[key][0] == drafts):
             return set()
         problems = {"KC019"} if key in self.requests else set()
-        if expected_version is not None and expected_version != self.version:
+        if expected_version is not None and not self.content_version <= expected_version <= self.version:
             problems.add("KC003")
         open_calls = dict(self.open_calls)
         for draft in drafts:
@@ -112,7 +164,7 @@ class Context:
             return []
         if key in self.requests:
             return self.requests[key][1]
-        created_at = max(now, self.log[-1].created_at + TICK) if self.log else now
+        created_at = self.time_after(now)
         for draft, estimate in zip(drafts, counts, strict=True):
             values: Draft = deepcopy(dict.fromkeys(KEYS) | draft)
             values["pinned"] = bool(values["pinned"])
@@ -126,16 +178,26 @@ class Context:
             group_version = _take_group(draft, version, self.open_calls)
             values |= {"version": version, "group_version": group_version, "segment_id": self.context_id}
             self.log.append(Message(created_at=created_at, **values))
-        receipts = [(m.version, m.token_count, m.created_at) for m in self.log[-len(drafts) :]]
+        appended = self.messages_at(None)[-len(drafts) :]
+        receipts = [(m.version, m.token_count, m.created_at) for m in appended]
         if key is not None:
             self.requests[key] = (deepcopy(drafts), receipts)
         return receipts
+
+    def time_after(self, now: datetime) -> datetime:
+        """Return when the next entry is created: now, but later than the last one."""
+        return max(now, self.log[-1].created_at + TICK) if self.log else now
+
+    def change(self, kind: str, now: datetime, **values: Any) -> int:
+        """Append a view change and return its version."""
+        self.log.append(Change(self.version + 1, kind, self.time_after(now), self.context_id, **values))
+        return self.version
 
     def fork(self, context_id: Hashable, at: int) -> "Context":
         """Return a fork: the same messages up to a version, and what was open then."""
         child = Context(context_id, self.strict, self, at, self.log[:at])
         child.originals = {version: first for version, first in self.originals.items() if version <= at}
-        for message in child.log:
+        for message in child.messages_at(None):
             _take_group(_draft_of(message), message.version, child.open_calls)
         return child
 
@@ -148,25 +210,137 @@ class Context:
         closed = [call for call in self.calls_in_order() if call in set(call_ids)]
         return [{"role": "tool", "tool_call_id": call, "content": reason} for call in closed]
 
-    def messages(self, after: int | None, max_rows: int, descending: bool, at: int | None) -> list[Message]:
-        """Return a page."""
-        if descending:
-            rows = [m for m in reversed(self.log[:at]) if after is None or m.version < after]
-        else:
-            rows = [m for m in self.log[:at] if after is None or m.version > after]
-        return rows[:max_rows]
+    def messages_at(self, at: int | None) -> list[Message]:
+        """Return the messages up to a version, whatever the view shows of them."""
+        return [entry for entry in self.log[:at] if isinstance(entry, Message)]
 
-    def pinned_groups(self, at: int | None) -> set[int]:
-        """Return the groups with a pinned message."""
-        return {m.group_version for m in self.log[:at] if m.pinned}
+    def undone(self, at: int | None) -> set[int]:
+        """Return the changes that are undone as of a version; an undo that is undone undoes nothing."""
+        undone: set[int] = set()
+        for entry in reversed(self.log[:at]):
+            if isinstance(entry, Change) and entry.undone_version and entry.version not in undone:
+                undone.add(entry.undone_version)
+        return undone
+
+    def view(self, at: int | None) -> View:
+        """Fold the log up to a version, less what is undone by then."""
+        view = View()
+        undone = self.undone(at)
+        for entry in self.log[:at]:
+            if isinstance(entry, Message):
+                view.visible.add(entry.version)
+                view.pinned |= {entry.group_version} if entry.pinned else set()
+            elif entry.version not in undone:
+                _fold(view, entry)
+        return view
+
+    def summary(self, version: int) -> Message:
+        """Return the summary that a compaction has brought."""
+        entry = self.log[version - 1]
+        assert isinstance(entry, Change)
+        assert entry.summary
+        return entry.summary
+
+    def rows(self, visibility: str, at: int | None) -> list[Draft]:
+        """Return all message rows, in order."""
+        view = self.view(at)
+        is_view = visibility == "effective"
+        hidden = {version: summary for summary, covers in view.covers.items() for version in covers}
+        rows = []
+        for message in self.messages_at(at):
+            stub = view.stubs.get(message.version) if is_view else None
+            if (is_view and message.version not in view.visible) or (
+                visibility == "raw" and message.version in view.deleted
+            ):
+                continue
+            rows.append(_row(message, message.version, "message", None if is_view else hidden))
+            rows[-1]["pinned"] = message.group_version in view.pinned
+            if stub is not None:
+                short = {"kind": "stub", "token_count": stub, "token_source": "estimate", "parts": None}
+                rows[-1] |= short | {"content": None}
+        for entry in self.log[:at] if visibility != "raw" else ():
+            if isinstance(entry, Change) and entry.summary and (not is_view or entry.version in view.covers):
+                covers = view.covers.get(entry.version, self.covered_by(entry.version))
+                position = min(covers, default=entry.version)
+                rows.append(_row(entry.summary, position, "summary", None if is_view else hidden))
+        return sorted(rows, key=lambda row: row["position" if is_view else "version"])
+
+    def covered_by(self, version: int) -> set[int]:
+        """Return what a summary stood for when it was made."""
+        return self.view(version).covers[version]
+
+    def messages(
+        self, after: int | None, max_rows: int, descending: bool, visibility: str, at: int | None
+    ) -> list[Draft]:
+        """Return a page."""
+        place = "position" if visibility == "effective" else "version"
+        rows = self.rows(visibility, at)
+        if descending:
+            rows = [row for row in reversed(rows) if after is None or row[place] < after]
+        else:
+            rows = [row for row in rows if after is None or row[place] > after]
+        return rows[:max_rows]
 
     def usage(self, at: int | None) -> tuple[int, int, int, int]:
         """Return version, message_count, raw_tokens and view_tokens."""
-        tokens = sum(m.token_count for m in self.log[:at])
-        return len(self.log[:at]), len(self.log[:at]), tokens, tokens
+        messages = self.messages_at(at)
+        shown = sum(row["token_count"] for row in self.rows("effective", at))
+        return len(self.log[:at]), len(messages), sum(m.token_count for m in messages), shown
+
+    def group(self, version: int) -> frozenset[int]:
+        """Return the group of a message; empty where the version is none."""
+        groups = {m.version: m.group_version for m in self.messages_at(None)}
+        return frozenset(v for v, group in groups.items() if group == groups.get(version))
+
+    def is_open(self, versions: Iterable[int]) -> bool:
+        """Return whether a call among some versions has no result."""
+        return not set(self.open_calls.values()).isdisjoint(versions)
+
+    def elidable(self, versions: Iterable[int], over: int) -> set[int]:
+        """Return the tool results in the view, not pinned, that are shown in more tokens than that."""
+        view = self.view(None)
+        return {
+            m.version
+            for m in self.messages_at(None)
+            if m.version in view.visible & set(versions) and m.role == "tool"
+            if m.group_version not in view.pinned and view.stubs.get(m.version, m.token_count) > over
+        }
+
+    def coverable(self, recent: int, preserved_roles: set[str]) -> set[int]:
+        """Return the messages that a compaction covers; the summaries in the view are absorbed with them."""
+        view = self.view(None)
+        visible = [m for m in self.messages_at(None) if m.version in view.visible]
+        kept = {m.group_version for m in visible[len(visible) - recent :]} if recent else set()
+        kept |= {m.group_version for m in visible if m.role in preserved_roles}
+        kept |= view.pinned | set(self.open_calls.values()) | _preamble(self.messages_at(None))
+        kept |= set([m.version for m in visible if m.role == "user"][-1:])
+        return {m.version for m in visible if m.group_version not in kept}
+
+    def blocking(self, version: int) -> bool:
+        """Return whether a later compaction covers what an undo would bring back or take away (KC021)."""
+        undone = self.undone(None)
+        moved = self._moved(version)
+        later = [entry for entry in self.log[version:] if isinstance(entry, Change)]
+        return any(
+            change.kind == "compaction" and change.version not in undone and moved & change.versions
+            for change in later
+        )
+
+    def _moved(self, version: int) -> set[int]:
+        change, is_redo = self.log[version - 1], False
+        assert isinstance(change, Change)
+        while change.undone_version:
+            change, is_redo = self.log[change.undone_version - 1], not is_redo
+            assert isinstance(change, Change)
+        if change.kind == "compaction":
+            return {*change.versions, change.version}
+        if change.kind == "pin" and not is_redo:
+            return set(change.versions) - self.view(change.version - 1).visible
+        moves = {"deletion": True, "elision": False, "pin": True, "unpin": not is_redo}
+        return set(change.versions) if moves[change.kind] else set()
 
     def shared_with(self, other: "Context") -> int:
-        """Return the last version at which both have the same message."""
+        """Return the last version at which both have the same entry."""
         pairs = zip(self.log, other.log, strict=False)
         return sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], pairs))
 
@@ -176,8 +350,9 @@ class Context:
 
     def to_merge(self, source: "Context", versions: set[int] | None) -> list[Message]:
         """Return the messages of the source that a merge appends: whole groups that are not here yet."""
-        after = source.log[self.shared_with(source) :]
-        here = {self.original(message) for message in self.log}
+        shared, deleted = self.shared_with(source), source.view(None).deleted
+        after = [m for m in source.messages_at(None) if m.version > shared and m.version not in deleted]
+        here = {self.original(message) for message in self.messages_at(None)}
         calls = {m.version for m in after if m.version == m.group_version and source.original(m) not in here}
         chosen = {m.group_version for m in after if versions is None or m.version in versions}
         return [message for message in after if message.group_version in calls & chosen]
@@ -224,40 +399,91 @@ class Context:
         ----------
         count : the tokens of a message in the tokenizer of the budget
         """
-        log = self.log[:at]
-        if not log:
-            return []
+        view = self.view(at)
+        log = [m for m in self.messages_at(at) if m.version in view.visible]
         groups: dict[int, list[Message]] = {}
         for message in log:
             groups.setdefault(message.group_version, []).append(message)
 
-        def fit(chosen: set[int]) -> bool:
-            return sum(count(m) for group in chosen for m in groups[group]) <= budget
+        def cost(message: Message) -> int:
+            stub = view.stubs.get(message.version)
+            return count(message) if stub is None else count(replace(message, version=0, token_count=stub))
+
+        def total(chosen: set[int], summaries: Iterable[int] = ()) -> int:
+            tokens = sum(cost(m) for group in chosen for m in groups[group])
+            return tokens + sum(count(self.summary(version)) for version in summaries)
 
         def met_from(start: int) -> set[int]:
             return {group for group, members in groups.items() if members[-1].version >= start}
 
-        newest = log[-1].group_version
-        pinned = self.pinned_groups(at)
-        preamble = {m.version for m in takewhile(lambda m: m.role in ("system", "developer"), log)}
-        chosen = promised = preamble | pinned | {newest}
-        over_budget = not fit(promised)
+        def fitting(room: int) -> set[int]:
+            chosen: set[int] = set()
+            for version in sorted(view.covers, reverse=True):
+                if total(set(), chosen | {version}) <= room:
+                    chosen = chosen | {version}
+            return chosen
+
+        newest = {log[-1].group_version} if log else set()
+        preamble = _preamble(self.messages_at(at)) & view.visible
+        chosen = promised = preamble | view.pinned | newest
+        summaries: set[int] = set()
+        over_budget = total(promised) > budget
         if not over_budget:
-            starts = [0, *sorted(_stable_starts(log, stable_step))] if stable_step else []
-            whole = next((start for start in starts if fit(promised | met_from(start))), None)
-            if whole is not None:
+            starts = [0, *sorted(_stable_starts(self.messages_at(at), stable_step) & groups.keys())]
+            summaries = fitting(budget - stable_step - total(preamble | view.pinned))
+            whole = next((s for s in starts if total(promised | met_from(s), summaries) <= budget), None)
+            if whole is not None and stable_step:
                 chosen = promised | met_from(whole)
             else:
+                summaries = fitting(budget - total(promised))
                 for group in sorted(groups, key=lambda group: groups[group][-1].version, reverse=True):
-                    if not fit(chosen | {group}):
+                    if total(chosen | {group}, summaries) > budget:
                         break
                     chosen = chosen | {group}
-        sets = {"preamble": preamble, "pinned": pinned, "newest": {newest}, "recent": chosen}
-        return [
-            Shown(m, count(m), next(name for name in sets if m.group_version in sets[name]), over_budget)
+        sets = {"preamble": preamble, "pinned": view.pinned, "newest": newest, "recent": chosen}
+        shown = [
+            Shown(
+                m, m.version, "stub" if m.version in view.stubs else "message", cost(m), reason, over_budget
+            )
             for m in log
             if m.group_version in chosen
+            for reason in [next(name for name in sets if m.group_version in sets[name])]
         ]
+        for version in summaries:
+            summary = self.summary(version)
+            position = min(view.covers[version], default=version)
+            shown.append(Shown(summary, position, "summary", count(summary), "summary", over_budget))
+        return sorted(shown, key=lambda s: s.position)
+
+
+def _fold(view: View, change: Change) -> None:
+    versions = set(change.versions)
+    if change.kind in ("compaction", "deletion"):
+        view.visible -= versions
+        absorbed = [view.covers.pop(version) for version in versions & view.covers.keys()]
+        if change.summary:
+            view.covers[change.version] = versions.union(*absorbed)
+    if change.kind == "deletion":
+        view.deleted |= versions
+        view.pinned -= versions
+    elif change.kind == "elision":
+        view.stubs |= change.stubs
+    elif change.kind == "pin" and not versions & view.deleted:
+        view.visible |= versions
+        view.pinned.add(min(versions))
+        for covers in view.covers.values():
+            covers -= versions
+    elif change.kind == "unpin":
+        view.pinned.discard(min(versions))
+
+
+def _preamble(messages: Iterable[Message]) -> set[int]:
+    return {m.version for m in takewhile(lambda m: m.role in ("system", "developer"), messages)}
+
+
+def _row(message: Message, position: int, kind: str, hidden: dict[int, int] | None) -> Draft:
+    into = hidden.get(message.version) if hidden else None
+    return asdict(message) | {"position": position, "kind": kind, "compacted_into": into}
 
 
 def _is_invalid(draft: Draft, open_calls: dict[str, int]) -> bool:
@@ -288,9 +514,9 @@ def _draft_of(message: Message) -> Draft:
 
 def _stable_starts(log: Sequence[Message], step: int) -> set[int]:
     """Return the groups with a message that first carries the tokens past a multiple of the step."""
-    starts = set()
+    starts: set[int] = set()
     through = 0
-    for message in log:
+    for message in log if step else ():
         if -(-through // step) < -(-(through + message.token_count) // step):
             starts.add(message.group_version)
         through += message.token_count

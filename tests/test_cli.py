@@ -457,6 +457,16 @@ def test_a_full_disk_is_one_line() -> None:
     assert run.stderr == "kata: No space left on device\n"
 
 
+def test_closed_streams_are_no_failure(database: str) -> None:
+    command = f"'{KATA}' --dsn '{database}' doctor --json"
+    for closed in (">&-", "2>&-", "<&-", "<&- >&- 2>&-"):
+        run = subprocess.run(
+            ["/bin/sh", "-c", f"{command} {closed}"], capture_output=True, text=True, timeout=60
+        )
+        assert run.returncode == 0, closed
+        assert "Traceback" not in run.stderr
+
+
 def test_an_interrupt_is_one_line(database: str) -> None:
     with psycopg.connect(database) as conn:
         conn.execute("lock table kata_data.environment")

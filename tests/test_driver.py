@@ -384,9 +384,11 @@ def test_a_connection_that_was_closed_while_idle_is_replaced_before_anything_is_
 
 @pytest.mark.parametrize("key", [None, "k1"])
 def test_an_append_whose_connection_is_lost_is_repeated_only_with_a_key(
-    kata: Kata, database: str, observer: psycopg.Connection, key: str | None
+    database: str, observer: psycopg.Connection, key: str | None
 ) -> None:
+    kata = Kata(database, wait=0.5)
     context = kata.create()
+    began = monotonic()
 
     def is_waiting() -> bool:
         row = observer.execute(
@@ -399,6 +401,8 @@ def test_an_append_whose_connection_is_lost_is_repeated_only_with_a_key(
         holder.execute("select kata.append_message(%s, 'user', 'never')", [context.id])
         append = thread.submit(context.append_message, "user", "x", 5, idempotency_key=key)
         wait_until(is_waiting)
+        # The wait is one for a connection; how long the call itself takes is another matter.
+        wait_until(lambda: monotonic() > began + 0.6)
         terminate_all(observer)
         if key:
             wait_until(is_waiting)
@@ -409,6 +413,7 @@ def test_an_append_whose_connection_is_lost_is_repeated_only_with_a_key(
             with pytest.raises(OutcomeUnknownError, match="append_message"):
                 append.result(PATIENCE)
     assert kata.usage(context.id).version == (1 if key else 0)
+    kata.close()
 
 
 def test_a_replaced_function_does_not_break_what_is_prepared(kata: Kata, connect: Connect) -> None:

@@ -46,6 +46,14 @@ OTHER = "other_base"
 # How many forks are looked at, beside two roots; of every number up to that WHICH chooses evenly.
 FORKS = 3
 
+# Nothing holds a compaction back but the rules of what may be covered.
+RECENT = 2
+POLICY = {
+    "max_fork_depth": 1000,
+    "preserve_recent_count": RECENT,
+    "open_call_grace_seconds": 0,
+    "summary_role": "user",
+}
 IDS = st.sampled_from(["a", "b", "c", "d", "é 1"])
 TEXTS = st.sampled_from(["", "yes", "Grüße, 世界 🌍\n", '{"a": "\\u0041"}', "word " * 40, "x" * 3000])
 COUNTS = st.one_of(st.none(), st.integers(0, 30), st.integers(0, 30), st.integers(0, 400), st.just(0))
@@ -159,28 +167,33 @@ class Pair:
     """Windows that were asked for, and the bytes of the answer."""
 
 
-def message_row(message: Message, pinned: Set[int] = frozenset()) -> Draft:
-    """Return a message as get_message and messages show it, given the groups that are pinned."""
-    fixed = {"position": message.version, "kind": "message", "compacted_into": None}
-    return asdict(message) | fixed | {"pinned": message.group_version in pinned}
-
-
 def window_rows(shown: Sequence[model.Shown]) -> list[Draft]:
     """Return a window as the function shows it."""
     rows: list[Draft] = []
     for s in shown:
         before = rows[-1]["running_tokens"] if rows else 0
-        row = message_row(s.message) | {
+        row = asdict(s.message) | {
+            "position": s.position,
+            "kind": s.kind,
             "ordinal": len(rows) + 1,
             "token_count": s.token_count,
             "running_tokens": before + s.token_count,
             "reason": s.reason,
             "over_budget": s.over_budget,
         }
-        for column in ("token_source", "pinned", "compacted_into", "segment_id"):
+        for column in ("token_source", "pinned", "segment_id"):
             del row[column]
+        if s.kind == "stub":
+            row |= {"content": None, "parts": None}
         rows.append(row)
     return rows
+
+
+def without_stubs(rows: Sequence[Draft]) -> list[Draft]:
+    """Return rows without the text of stubs, which says what it is."""
+    stubs = [row for row in rows if row["kind"] == "stub"]
+    assert all(row["content"].startswith("[shortened, ") for row in stubs)
+    return [row | {"content": None} if row in stubs else row for row in rows]
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -200,7 +213,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.counts: dict[tuple[Any, int], int] = {}
         self.pairs = []
         for strict in (True, False):
-            policy = Jsonb({"strict": strict, "max_fork_depth": 1000})
+            policy = Jsonb(POLICY | {"strict": strict})
             made = self._value("select kata.create_context(policy => %s)", policy)
             self.pairs.append(Pair(made, model.Context(made, strict)))
 
@@ -294,7 +307,7 @@ class StoreMachine(RuleBasedStateMachine):
         stored, error = self._attempt(
             lambda: self._value(statement, pair.context_id, OTHER, versions, counts)
         )
-        if pair.model.version + 1 in versions:
+        if not set(versions) <= {message.version for message in pair.model.messages_at(None)}:
             assert error == "KC002"
         else:
             assert (stored, error) == (len(versions), None)
@@ -334,7 +347,9 @@ class StoreMachine(RuleBasedStateMachine):
                 shown = pair.model.window(budget, at, step, self._count)
             else:
                 shown = pair.model.window(budget, at, step)
-            assert found[number] == window_rows(shown), f"budget {budget}, at {at}, step {step}, {tokenizer}"
+            assert without_stubs(found[number]) == window_rows(shown), (
+                f"budget {budget}, at {at}, step {step}, {tokenizer}"
+            )
         budget, at, step, tokenizer = wanted[0]
         if tokenizer is None:
             arguments = (pair.context_id, budget, pair.model.version if at is None else at, step)
@@ -371,10 +386,8 @@ class StoreMachine(RuleBasedStateMachine):
         for row in rows:
             del row["ordinality"]
             found[row.pop("number")].append(row)
-        for number, (after, max_rows, descending, _, at) in enumerate(wanted, 1):
-            page = pair.model.messages(after, max_rows, descending, at)
-            pinned = pair.model.pinned_groups(at)
-            assert found[number] == [message_row(message, pinned) for message in page], wanted[number - 1]
+        for number, arguments in enumerate(wanted, 1):
+            assert without_stubs(found[number]) == pair.model.messages(*arguments), arguments
 
     @rule(which=WHICH)
     def read_every_version(self, which: int) -> None:
@@ -387,13 +400,13 @@ class StoreMachine(RuleBasedStateMachine):
         assert [tuple(row.values()) for row in rows] == [
             pair.model.usage(at) for at in range(pair.model.version + 1)
         ]
+        entries = pair.model.rows("all", None)
         rows = self._rows(
-            "select m.* from generate_series(1, %s) v, kata.get_message(%s, v) m order by v",
-            pair.model.version,
+            "select m.* from unnest(%s::bigint[]) v, kata.get_message(%s, v) m order by v",
+            [row["version"] for row in entries],
             pair.context_id,
         )
-        pinned = pair.model.pinned_groups(None)
-        assert rows == [message_row(message, pinned) for message in pair.model.log]
+        assert rows == entries
 
     @rule(which=WHICH, data=st.data())
     def fork(self, which: int, data: st.DataObject) -> None:
@@ -482,24 +495,173 @@ class StoreMachine(RuleBasedStateMachine):
 
         before = data.draw(st.one_of(st.none(), st.integers(0, len(log) + 2)))
         rows = self._rows("select * from kata.history(%s, %s, 7)", pair.context_id, before)
-        page = [message for message in reversed(log) if before is None or message.version < before][:7]
-        for row, message in zip(rows, page, strict=True):
-            assert sorted(row["checkpoints"]) == sorted(n for n in names if names[n] == message.version)
-            assert row["view_tokens"] == pair.model.usage(message.version)[3]
-            assert not message.content or row["preview"] == message.content[:100]
-            for column in ("version", "role", "token_count", "created_at"):
-                assert row[column] == getattr(message, column)
+        page = [entry for entry in reversed(log) if before is None or entry.version < before][:7]
+        for row, entry in zip(rows, page, strict=True):
+            assert sorted(row["checkpoints"]) == sorted(n for n in names if names[n] == entry.version)
+            assert row["view_tokens"] == pair.model.usage(entry.version)[3]
+            said = entry if isinstance(entry, Message) else entry.summary
+            assert row["kind"] == ("message" if isinstance(entry, Message) else entry.kind)
+            assert not said or not said.content or row["preview"] == said.content[:100]
+            assert (row["version"], row["created_at"]) == (entry.version, entry.created_at)
+            for column in ("role", "token_count"):
+                assert row[column] == (getattr(said, column) if said else None)
 
-        at = data.draw(st.integers(0, len(log)))
-        rows = self._rows("select * from kata.state_at(%s, %s)", pair.context_id, at)
-        assert rows == [message_row(message, pair.model.pinned_groups(at)) for message in log[:at]]
-        other = data.draw(st.integers(0, len(log)))
+        at, other = (data.draw(st.integers(0, len(log))) for _ in range(2))
+        for visibility in ("effective", "raw"):
+            rows = self._rows("select * from kata.state_at(%s, %s, %s)", pair.context_id, at, visibility)
+            assert without_stubs(rows) == pair.model.rows(visibility, at)
         rows = self._rows(
-            "select change, version from kata.diff_versions(%s, %s, %s)", pair.context_id, at, other
+            "select change, version, token_count from kata.diff_versions(%s, %s, %s)",
+            pair.context_id,
+            at,
+            other,
         )
-        change = "added" if at < other else "removed"
-        between = log[min(at, other) : max(at, other)]
-        assert [tuple(row.values()) for row in rows] == [(change, message.version) for message in between]
+        seen, sees = (
+            {row["version"]: row["token_count"] for row in pair.model.rows("effective", version)}
+            for version in (at, other)
+        )
+        changes = {("removed", version, tokens) for version, tokens in seen.items() if version not in sees}
+        changes |= {("added", version, tokens) for version, tokens in sees.items() if version not in seen}
+        changes |= {
+            ("shortened" if sees[version] < seen[version] else "restored", version, sees[version])
+            for version in seen.keys() & sees.keys()
+            if sees[version] != seen[version]
+        }
+        assert {tuple(row.values()) for row in rows} == changes
+        assert len(rows) == len(changes)
+
+    @rule(which=WHICH, data=st.data(), name=st.sampled_from(["pin", "unpin"]))
+    def pin_or_unpin(self, which: int, data: st.DataObject, name: str) -> None:
+        pair = self._pair(which)
+        version = data.draw(self._versions(pair))
+        versions, view = pair.model.group(version), pair.model.view(None)
+        changed, error = self._attempt(
+            lambda: self._value(f"select kata.{name}(%s, %s)", pair.context_id, version)
+        )
+        is_pinned = bool(versions) and min(versions) in view.pinned
+        if not versions:
+            assert error == "KC002"
+        elif is_pinned == (name == "pin") or (name == "pin" and versions & view.deleted):
+            assert error == "KC017"
+        else:
+            assert (changed, error) == (pair.model.change(name, self.now, versions=versions), None)
+
+    @rule(which=WHICH, data=st.data(), length=st.sampled_from([0, 0, 1, 5, 30]))
+    def delete(self, which: int, data: st.DataObject, length: int) -> None:
+        pair = self._pair(which)
+        first = data.draw(self._versions(pair))
+        last = min(first + length, max(first, pair.model.version))
+        call = "select kata.delete_messages(%s, %s, %s)"
+        changed, error = self._attempt(lambda: self._value(call, pair.context_id, first, last))
+        versions = set(range(first, last + 1)).union(*map(pair.model.group, range(first, last + 1)))
+        messages = {message.version for message in pair.model.messages_at(None)}
+        view = pair.model.view(None)
+        if last > pair.model.version:
+            assert error == "KC002"
+        elif pair.model.is_open(versions):
+            assert error == "KC005"
+        elif not (versions & messages) - view.deleted and not versions & view.covers.keys():
+            assert error == "KC017"
+        else:
+            expected = pair.model.change("deletion", self.now, versions=frozenset(versions))
+            assert (changed, error) == (expected, None)
+
+    @rule(which=WHICH, data=st.data(), length=st.sampled_from([0, 5, 100]), keep=st.sampled_from([100, 200]))
+    def elide(self, which: int, data: st.DataObject, length: int, keep: int) -> None:
+        pair = self._pair(which)
+        first = data.draw(self._versions(pair))
+        last = min(first + length, max(first, pair.model.version))
+        changed, error = self._attempt(
+            lambda: self._value("select kata.elide(%s, %s, %s, %s)", pair.context_id, first, last, keep)
+        )
+        versions = pair.model.elidable(range(first, last + 1), keep)
+        if last > pair.model.version:
+            assert error == "KC002"
+        elif not versions:
+            assert error == "KC017"
+        else:
+            assert error is None
+            self._elided(pair, changed, versions, keep)
+
+    def _elided(self, pair: Pair, changed: int | None, versions: Set[int], keep: int) -> None:
+        rows = self._rows(
+            "select version, token_count from kata.state_at(%s, %s) where kind = 'stub'",
+            pair.context_id,
+            changed,
+        )
+        stubs = {row["version"]: row["token_count"] for row in rows if row["version"] in versions}
+        assert stubs.keys() == versions
+        assert all(tokens <= keep for tokens in stubs.values())
+        expected = pair.model.change("elision", self.now, versions=frozenset(versions), stubs=stubs)
+        assert changed == expected
+
+    @rule(which=WHICH, strategy=st.sampled_from(["summarize", "summarize", "digest", "drop", "elide"]))
+    def compact(self, which: int, strategy: str) -> None:
+        pair = self._pair(which)
+        view = pair.model.view(None)
+        # A call that was made this very moment, or later by a clock that went back, is within its grace.
+        self.now = max([self.now, *(entry.created_at for entry in pair.model.log)]) + model.TICK
+        self._set_clock(self.now)
+        if strategy == "elide":
+            covered = pair.model.elidable(range(1, pair.model.version + 1), 2000)
+            covered &= pair.model.coverable(RECENT, set())
+        else:
+            covered = pair.model.coverable(RECENT, {"system"})
+        begun, error = self._attempt(
+            lambda: self._rows(
+                "select * from kata.begin_compaction(%s, %s, force => true)", pair.context_id, strategy
+            )
+        )
+        if not covered:
+            assert error == "KC010"
+            return
+        assert begun is not None, error
+        compaction_id = begun[0]["compaction_id"]
+        source = self._rows("select * from kata.compaction_source(%s)", compaction_id)
+        absorbed = view.covers.keys() if strategy in ("summarize", "digest") else set()
+        assert {row["version"] for row in source} == covered | absorbed
+        rows = [row for row in pair.model.rows("effective", None) if row["version"] in covered | absorbed]
+        assert begun[0]["source_tokens"] == sum(row["token_count"] for row in rows)
+        summary = f"{len(covered)} messages" if strategy in ("summarize", "digest") else None
+        changed, error = self._attempt(
+            lambda: self._value(
+                "select summary_version from kata.commit_compaction(%s, %s, %s)",
+                compaction_id,
+                summary,
+                summary and 5,
+            )
+        )
+        if summary and begun[0]["source_tokens"] <= 5:
+            assert error == "KC012"
+            self._value("select kata.abort_compaction(%s) is null", compaction_id)
+            return
+        assert error is None
+        if strategy == "elide":
+            self._elided(pair, changed, covered, 100)
+            return
+        said = None
+        if summary:
+            row = self._rows("select * from kata.get_message(%s, %s)", pair.context_id, changed)[0]
+            said = Message(**{name: row[name] for name in Message.__dataclass_fields__})
+            assert (said.role, said.content, said.token_count) == ("user", summary, 5)
+        versions = frozenset(covered | absorbed)
+        assert changed == pair.model.change("compaction", self.now, versions=versions, summary=said)
+
+    @rule(which=WHICH, data=st.data())
+    def undo(self, which: int, data: st.DataObject) -> None:
+        pair = self._pair(which)
+        changes = [entry.version for entry in pair.model.log if not isinstance(entry, Message)]
+        version = data.draw(st.sampled_from(changes) if changes else self._versions(pair))
+        changed, error = self._attempt(
+            lambda: self._value("select kata.undo(%s, %s)", pair.context_id, version)
+        )
+        if version not in changes or version in pair.model.undone(None):
+            assert error == "KC017"
+        elif pair.model.blocking(version):
+            assert error == "KC021"
+        else:
+            expected = pair.model.change("undo", self.now, undone_version=version)
+            assert (changed, error) == (expected, None)
 
     @rule(which=WHICH, beyond=st.sampled_from([-1, 1, 10**12]))
     def ask_for_what_is_not_there(self, which: int, beyond: int) -> None:
@@ -533,6 +695,9 @@ class StoreMachine(RuleBasedStateMachine):
     def _pair(self, which: int) -> Pair:
         return self.pairs[which % len(self.pairs)]
 
+    def _versions(self, pair: Pair) -> st.SearchStrategy[int]:
+        return st.integers(1, pair.model.version + 1)
+
     def _count(self, message: Message) -> int:
         """Return the tokens of a message in the other tokenizer."""
         return self.counts.get((message.segment_id, message.version), min(2 * message.token_count, LARGEST))
@@ -564,8 +729,8 @@ class StoreMachine(RuleBasedStateMachine):
             assert receipts == pair.model.append(batch, self.now, [r[1] for r in receipts or []], key)
 
     def _expected(self, pair: Pair) -> st.SearchStrategy[int | None]:
-        version = pair.model.version
-        return st.sampled_from([None] * 12 + [version] * 3 + [version - 1, version + 1])
+        version, content = pair.model.version, pair.model.content_version
+        return st.sampled_from([None] * 12 + [version] * 3 + [content, content - 1, version + 1])
 
     def _budgets(self, pair: Pair, at: int | None) -> st.SearchStrategy[int]:
         """Return budgets of which many are exactly what some windows take, or one off."""
@@ -585,9 +750,10 @@ class StoreMachine(RuleBasedStateMachine):
         total = sum(row["token_count"] for row in rows)
         assert all(row["over_budget"] == (total > budget) for row in rows)
         assert all(row["reason"] not in ("recent", "summary") for row in rows if row["over_budget"])
-        groups = {row["group_version"] for row in rows}
-        whole = [message.version for message in pair.model.log[:at] if message.group_version in groups]
-        assert [row["version"] for row in rows] == whole, "a group is split, or the order is wrong"
+        messages = [row for row in rows if row["kind"] != "summary"]
+        groups = {row["group_version"] for row in messages}
+        whole = [m.version for m in pair.model.messages_at(at) if m.group_version in groups]
+        assert [row["version"] for row in messages] == whole, "a group is split, or the order is wrong"
 
     def _set_clock(self, now: datetime) -> None:
         self.connection.execute("select set_config('kata.clock', %s, true)", [now.isoformat()])

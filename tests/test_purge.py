@@ -369,6 +369,52 @@ def test_an_erasure_finds_a_copy_of_a_copy_that_is_being_made(
     assert rows(observer, VERIFY) == []
 
 
+@pytest.fixture
+def elided(observer: psycopg.Connection) -> tuple[uuid.UUID, uuid.UUID]:
+    """A context with a long tool result at version 2, and a fork of it."""
+    call = {"id": "c", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    ((context_id,),) = rows(observer, CREATE, "with tools")
+    talk: list[dict[str, Any]] = [
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "secret " * 500, "token_count": 500},
+        {"role": "user", "content": "thanks"},
+    ]
+    rows(observer, APPEND, context_id, Jsonb(talk))
+    return context_id, rows(observer, FORK, context_id, 3)[0][0]
+
+
+SECRETS = """
+select (select count(*) from kata_data.message where content like '%secret%')
+  + (select count(*) from kata_data.stub where content like '%secret%')
+"""
+
+
+def test_an_erasure_waits_for_an_elision_in_a_fork_and_blanks_its_stub(
+    connect: Connect, observer: psycopg.Connection, elided: tuple[uuid.UUID, uuid.UUID], start: Start
+) -> None:
+    eliding, eraser = connect(), connect(autocommit=True)
+    rows(eliding, "select kata.elide(%s, 2)", elided[1])
+    later = start(eraser, ERASE, elided[0], 2)
+    wait_until_blocked(observer, eraser)
+    eliding.commit()
+    assert later.result(PATIENCE) == [("message",)]
+    assert observer.execute(SECRETS.encode()).fetchall() == [(0,)]
+    assert rows(observer, VERIFY) == []
+
+
+def test_an_elision_waits_for_an_erasure_and_shortens_the_blank(
+    connect: Connect, observer: psycopg.Connection, elided: tuple[uuid.UUID, uuid.UUID], start: Start
+) -> None:
+    eraser, eliding = connect(), connect(autocommit=True)
+    rows(eraser, ERASE, elided[0], 2)
+    later = start(eliding, "select kata.elide(%s, 2)", elided[1])
+    wait_until_blocked(observer, eliding)
+    eraser.commit()
+    assert later.result(PATIENCE) == [(4,)]
+    assert observer.execute(SECRETS.encode()).fetchall() == [(0,)]
+    assert rows(observer, VERIFY) == []
+
+
 def test_a_fork_does_not_wait_for_an_erasure_and_reads_the_blank_after_it(
     connect: Connect, observer: psycopg.Connection, family: Family
 ) -> None:

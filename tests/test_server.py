@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from kata_context import config
+from kata_context import config, migrate
 from kata_context.errors import KataError
 from kata_context.server import Server, as_account, find_account, find_binaries, usable_binaries
 
@@ -275,6 +275,12 @@ def test_psql_gets_its_arguments_as_they_are(embedded: Server) -> None:
     assert kata("psql", "-X", "-c", "select broken").returncode == 1
 
 
+def test_psql_acts_for_the_tenant(embedded: Server) -> None:
+    assert kata("up").returncode == 0
+    run = kata("--tenant", "a c\\'me", "psql", "-X", "-At", "-c", "select kata.current_tenant()")
+    assert (run.returncode, run.stdout) == (0, "a c\\'me\n")
+
+
 def test_psql_is_not_given_the_password_on_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -338,3 +344,22 @@ class TestWhichDatabase:
         assert run.returncode == 1
         assert re.fullmatch(r"kata: the connection string in --dsn is .+\nhint: .+\n", run.stderr)
         assert "secret" not in run.stderr
+
+    @pytest.mark.parametrize(
+        "dsn",
+        [
+            "postgresql://me:top@secret@h/db",
+            "postgresql://me:top/secret@h/db",
+            "postgresql://me:secret/x@h/db",
+        ],
+    )
+    def test_a_password_that_is_not_escaped_is_not_taken_for_a_host(self, dsn: str) -> None:
+        run = kata("--dsn", dsn, "status")
+        assert run.returncode == 1
+        assert run.stderr == (
+            "kata: the connection string in --dsn is malformed\n"
+            "hint: write @ as %40, / as %2F and : as %3A in a password\n"
+        )
+        with pytest.raises(KataError, match=r"^the connection string is malformed$"):
+            migrate.status(dsn)
+        assert config.resolve("host=@abstract user=me").description == "postgresql://me@@abstract/"

@@ -131,6 +131,8 @@ class AsyncKata(AsyncDatabase):
         count_tokens: bool = True,
     ) -> None:
         self._given = (dsn, tenant, pooler, wait)
+        self._asked_tenant = tenant
+        self._wait = wait
         self._sizes = (min_size, max_size)
         self._max_idle = max_idle
         self._counts = count_tokens
@@ -138,7 +140,7 @@ class AsyncKata(AsyncDatabase):
         self._pool: Pool | None = None
         self._route: Route | None = None
         self._pooler = False
-        self._tenant: str | None = None
+        self._tenant: str | None = None  # that every call has to name, because the session does not
         self._closed = False
         self._opening = asyncio.Lock()
         # async only
@@ -183,7 +185,7 @@ class AsyncKata(AsyncDatabase):
         It is committed at the end of the block, and rolled back if that is left by an exception.
         """
         pool = await self._opened()
-        connection = await self._take(pool, monotonic() + self._given[3])
+        connection = await self._take(pool)
         try:
             async with connection.transaction():
                 if self._tenant is not None:
@@ -199,7 +201,7 @@ class AsyncKata(AsyncDatabase):
         ----------
         connection : to the same database; nothing on it is committed or closed here
         """
-        return AsyncTransaction(connection, self._given[1], self._counts, self._tokenizers)
+        return AsyncTransaction(connection, self._asked_tenant, self._counts, self._tokenizers)
 
     async def _listen(self, dsn: str | None) -> Connection | None:
         """Open a connection of its own that hears what contexts notify of, for as long as it is open.
@@ -228,11 +230,10 @@ class AsyncKata(AsyncDatabase):
         """Run a call, in a transaction of its own."""
         if call.count is not None:
             arguments = await self._counted(call, arguments)
-        deadline = monotonic() + self._given[3]
         losses = 0
         while True:
             pool = await self._opened()
-            connection = await self._take(pool, deadline)
+            connection = await self._take(pool)
             try:
                 rows = await _execute(connection, self._tenant, call, arguments)
             except psycopg.Error as error:
@@ -253,8 +254,9 @@ class AsyncKata(AsyncDatabase):
             finally:
                 await pool.putconn(connection)
 
-    async def _take(self, pool: Pool, deadline: float) -> Connection:
-        """Return a connection of the pool; nothing was sent on it that is not answered."""
+    async def _take(self, pool: Pool) -> Connection:
+        """Return a connection of the pool on which the server still listens."""
+        deadline = monotonic() + self._wait
         while True:
             try:
                 connection = await pool.getconn(max(0.001, deadline - monotonic()))
@@ -269,7 +271,8 @@ class AsyncKata(AsyncDatabase):
         """Return the error that says why there was no connection."""
         assert self._route is not None
         size = self._sizes[1]
-        if pool.get_stats().get("pool_size", 0) >= size and not pool.get_stats().get("connections_errors", 0):
+        stats = pool.get_stats()
+        if stats.get("pool_size", 0) >= size and not stats.get("connections_errors", 0):
             return self._route.timed_out(size, None)
         arguments = self._route.connect_arguments(pooler=self._pooler)
         try:

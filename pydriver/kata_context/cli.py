@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
@@ -206,4 +207,7 @@ def cli(ctx: click.Context, dsn: str | None, tenant: str | None) -> None:
 
 def main() -> None:
     """Run `kata`."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # it was closed
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
     cli()

@@ -128,6 +128,8 @@ class Kata(Database):
         count_tokens: bool = True,
     ) -> None:
         self._given = (dsn, tenant, pooler, wait)
+        self._asked_tenant = tenant
+        self._wait = wait
         self._sizes = (min_size, max_size)
         self._max_idle = max_idle
         self._counts = count_tokens
@@ -135,7 +137,7 @@ class Kata(Database):
         self._pool: Pool | None = None
         self._route: Route | None = None
         self._pooler = False
-        self._tenant: str | None = None
+        self._tenant: str | None = None  # that every call has to name, because the session does not
         self._closed = False
         self._opening = threading.Lock()
         _alive.add(self)
@@ -177,7 +179,7 @@ class Kata(Database):
         It is committed at the end of the block, and rolled back if that is left by an exception.
         """
         pool = self._opened()
-        connection = self._take(pool, monotonic() + self._given[3])
+        connection = self._take(pool)
         try:
             with connection.transaction():
                 if self._tenant is not None:
@@ -193,7 +195,7 @@ class Kata(Database):
         ----------
         connection : to the same database; nothing on it is committed or closed here
         """
-        return Transaction(connection, self._given[1], self._counts, self._tokenizers)
+        return Transaction(connection, self._asked_tenant, self._counts, self._tokenizers)
 
     def _listen(self, dsn: str | None) -> Connection | None:
         """Open a connection of its own that hears what contexts notify of, for as long as it is open.
@@ -222,11 +224,10 @@ class Kata(Database):
         """Run a call, in a transaction of its own."""
         if call.count is not None:
             arguments = self._counted(call, arguments)
-        deadline = monotonic() + self._given[3]
         losses = 0
         while True:
             pool = self._opened()
-            connection = self._take(pool, deadline)
+            connection = self._take(pool)
             try:
                 rows = _execute(connection, self._tenant, call, arguments)
             except psycopg.Error as error:
@@ -247,8 +248,9 @@ class Kata(Database):
             finally:
                 pool.putconn(connection)
 
-    def _take(self, pool: Pool, deadline: float) -> Connection:
-        """Return a connection of the pool; nothing was sent on it that is not answered."""
+    def _take(self, pool: Pool) -> Connection:
+        """Return a connection of the pool on which the server still listens."""
+        deadline = monotonic() + self._wait
         while True:
             try:
                 connection = pool.getconn(max(0.001, deadline - monotonic()))
@@ -263,7 +265,8 @@ class Kata(Database):
         """Return the error that says why there was no connection."""
         assert self._route is not None
         size = self._sizes[1]
-        if pool.get_stats().get("pool_size", 0) >= size and not pool.get_stats().get("connections_errors", 0):
+        stats = pool.get_stats()
+        if stats.get("pool_size", 0) >= size and not stats.get("connections_errors", 0):
             return self._route.timed_out(size, None)
         arguments = self._route.connect_arguments(pooler=self._pooler)
         try:

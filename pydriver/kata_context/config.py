@@ -79,12 +79,36 @@ def embedded() -> Target:
     return Target(server.start(), True, f"embedded server ({server.home})")
 
 
-def _describe(dsn: str, source: str) -> str:
+def parse(dsn: str, source: str | None = None) -> dict[str, str]:
+    """Return the parameters of a connection string.
+
+    Parameters
+    ----------
+    source : where it was given, to be named in errors
+
+    Raises
+    ------
+    KataError : it is malformed; what it says is not repeated, for a password may be in it anywhere
+    """
+    what = f"the connection string in {source}" if source else "the connection string"
     # libpq quotes the offending string in its message, password and all: that text is not passed on.
     try:
         parts = {name: str(value) for name, value in conninfo_to_dict(dsn).items()}
     except psycopg.ProgrammingError:
-        raise KataError(f"the connection string in {source} is malformed", hint=FORM) from None
+        raise KataError(f"{what} is malformed", hint=FORM) from None
+    # libpq ends a password in a URL at the first @, or takes what stands before a / for host and port.
+    hosts, ports = parts.get("host", "").split(","), parts.get("port", "").split(",")
+    if (
+        any("@" in host and not host.startswith(("/", "@")) for host in hosts)
+        or any(port and not port.isdecimal() for port in ports)
+        or ("user" not in parts and "@" in parts.get("dbname", ""))
+    ):
+        raise KataError(f"{what} is malformed", hint="write @ as %40, / as %2F and : as %3A in a password")
+    return parts
+
+
+def _describe(dsn: str, source: str) -> str:
+    parts = parse(dsn, source)
     if not parts:
         raise KataError(f"the connection string in {source} is empty", hint=FORM)
     if "service" in parts:

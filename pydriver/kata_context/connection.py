@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import adapt, conninfo
+from psycopg import adapt
 
 from kata_context import config
 from kata_context.errors import (
@@ -178,8 +178,12 @@ def secured(dsn: str) -> tuple[dict[str, Any], bool]:
     """Return the parameters of a connection string, and whether plain text to another machine is refused.
 
     It is unless the string says itself how to encrypt.
+
+    Raises
+    ------
+    KataError : the string is malformed
     """
-    parameters: dict[str, Any] = dict(conninfo.conninfo_to_dict(dsn))
+    parameters: dict[str, Any] = dict(config.parse(dsn))
     must_encrypt = "sslmode" not in parameters and "service" not in parameters
     if must_encrypt and not is_local(parameters) and os.environ.get("PGSSLMODE") not in ENCRYPTED:
         parameters["sslmode"] = "require"

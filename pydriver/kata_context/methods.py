@@ -516,7 +516,7 @@ class Methods(ABC):
         Parameters
         ----------
         context_id : a context that reads the message, inherited or its own.
-        version : of the message.
+        version : of the message; a summary is erased by its own.
         reason : why, kept with the record; not blank.
 
         Raises

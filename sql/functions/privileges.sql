@@ -97,6 +97,7 @@ grant execute on function
   kata_data.cut_segment,
   kata_data.digest_rest,
   kata_data.erase_entry,
+  kata_data.erase_summary,
   kata_data.forget_artifacts,
   kata_data.has_elements,
   kata_data.hold_artifacts,
@@ -107,6 +108,8 @@ grant execute on function
   kata_data.remains_digest,
   kata_data.segment_reach,
   kata_data.segments,
+  kata_data.summaries_of,
+  kata_data.summary_digest,
   kata_data.trim_artifacts,
   kata_data.update_artifacts
 to kata_eraser;

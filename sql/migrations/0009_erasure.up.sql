@@ -50,7 +50,7 @@ create index context_deleted on kata_data.context (deleted_at) where deleted_at 
 
 -- No more than what is blanked.
 grant select, update (name, metadata, policy, purged_at, updated_at) on kata_data.context to kata_eraser;
-grant select, update (is_strict, notifies, due_at, open_calls, open_groups, oldest_open_group) on kata_data.head to kata_eraser;
+grant select, update (is_strict, notifies, due_at, due_tokens, due_messages, open_calls, open_groups, oldest_open_group) on kata_data.head to kata_eraser;
 grant select, update (content, name, model, tool_calls, parts, provider, metadata), delete on kata_data.message to kata_eraser;
 grant select on kata_data.lineage, kata_data.tenant_role to kata_eraser;
 grant select, delete on kata_data.token_count, kata_data.idempotency, kata_data.checkpoint, kata_data.merge_origin to kata_eraser;

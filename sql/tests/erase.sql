@@ -1,7 +1,7 @@
 -- What is erased is gone for everybody who read it, and nothing else is: versions, totals, groups and the chain hold.
 
 begin;
-select plan(72);
+select plan(93);
 
 create function pg_temp.erase(context text, version bigint, reason text default 'by request') returns text[]
 language sql volatile
@@ -162,6 +162,44 @@ select is(pg_temp.contents('tap'), '{""}', 'and blank');
 select kata.delete_context(:'well');
 select kata.purge_context(:'well');
 select is(pg_temp.erase('tap', 1), '{"tap 1: message"}', 'an original that was purged is not named');
+
+-- Summaries and stubs
+
+select fixture.context('long', '{"preserve_recent_count": 2, "min_gain_tokens": 0}') as long \gset
+select kata.append(:'long', (
+  select jsonb_agg(jsonb_build_object('role', 'user', 'content', 'Ann ' || g, 'token_count', 10)) from generate_series(1, 8) g));
+select is(fixture.compact('long', 'Ann asked'), 9::bigint, 'a conversation is compacted');
+select fixture.fork('long', 9, 'longer') as longer \gset
+select fixture.talk('longer', 'user 10, user 10, user 10, user 10');
+select is(fixture.compact('longer', 'Ann went on'), 14::bigint, 'and in a fork once more');
+select pg_temp.shape('long longer') as shape \gset
+select is(pg_temp.erase('long', 2), '{"long 2: message","long 9: summary","longer 14: summary"}', 'who erases a message is told which summaries cover it');
+select is((select content from kata.get_message(:'long', 9)), 'Ann asked', 'which are not rewritten');
+select is(pg_temp.erase('longer', 9), '{"long 9: message","longer 14: summary"}', 'a summary is erased by its own version, and it is said which has absorbed it');
+select is(pg_temp.erase('longer', 14), '{"longer 14: message"}', 'that one, too');
+select is(array[(select content from kata.get_message(:'long', 9)), (select content from kata.get_message(:'longer', 14))], array['', ''], 'both are blank');
+select is(pg_temp.shape('long longer'), :'shape', 'the views are what they were');
+select is((select array_agg(e.version) from kata.erasures(:'longer') e), '{2,9,14}', 'erasures of summaries are listed');
+select is(pg_temp.erase('long', 9, 'again'), '{"long 9: message","longer 14: summary"}', 'to erase a summary again is no error');
+select is(array(select v::text from kata.verify(fixture.id(n.name)) v), '{}', 'it is sound after erasures of summaries: ' || n.name) from string_to_table('long longer', ' ') n(name);
+select is(fixture.damage(format('update kata_data.summary set %s where segment_id = %L', d.changes, :'long'), 'long'), '{erasure at 9}', d.description)
+from (values
+  ('content = ''Ann asked''', 'the return of an erased summary is found'),
+  ('metadata = ''{}''', 'so is what is added to it')
+) d(changes, description);
+select is(fixture.damage(format('delete from kata_data.erasure where segment_id = %L and version = 9', :'long'), 'long'), '{digest at 9}', 'and a summary that is blank without record');
+select is(fixture.damage(format('update kata_data.erasure set remains = sha256(remains) where segment_id = %L and version = 9', :'long'), 'long'), '{digest at 9}', 'and a record that was changed');
+
+select fixture.context('tools') as tools \gset
+select kata.append(:'tools', jsonb_build_array(
+  jsonb_build_object('role', 'assistant', 'content', '', 'tool_calls', fixture.calls('a')),
+  jsonb_build_object('role', 'tool', 'tool_call_id', 'a', 'content', repeat('Ann lives here. ', 200)),
+  jsonb_build_object('role', 'user', 'content', 'thanks')));
+select is(kata.elide(:'tools', 2, keep_tokens => 50), 4::bigint, 'a result is shortened');
+select is((select s.content like '%Ann%' from kata_data.stub s where s.segment_id = :'tools'), true, 'and still says it');
+select is(pg_temp.erase('tools', 2), '{"tools 2: message"}', 'when it is erased');
+select is((select count(*) from kata.messages(:'tools') m where m::text like '%Ann%'), 0::bigint, 'its short form is, too');
+select is((select count(*) from kata.verify(:'tools')), 0::bigint, 'and it is sound');
 
 -- Tampering
 

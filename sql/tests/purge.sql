@@ -217,8 +217,8 @@ select is_empty(
       and not exists (
         select from pg_proc p
         where p.pronamespace = 'kata_data'::regnamespace
-          and p.proname = 'cut_segment'
-          and p.prosrc ~ format('delete from kata_data\.%s\M', r.relname))$$,
+          and p.proname in ('cut_segment', 'trim_artifacts')
+          and p.prosrc ~ format('kata_data\.%s\M', r.relname))$$,
   'a purge cuts every table that has rows of segments');
 
 -- What a receipt says stays said

@@ -1,7 +1,7 @@
 -- Damage does not stay hidden: verify finds every kind of it, says which, and finds nothing where nothing is wrong.
 
 begin;
-select plan(121);
+select plan(204);
 
 -- Sound data of every kind
 
@@ -123,7 +123,7 @@ from (values
   ('preamble_end = preamble_end + 1', '{head counters}', 'a preamble that is too long is found'),
   ('preamble_end = null', '{head counters}', 'a preamble that was opened is found'),
   ('last_at = last_at - interval ''1 day''', '{head counters}', 'a last time before the last entry''s is found'),
-  ('closed = true', '{head counters}', 'a head that is closed while its context is not is found'),
+  ('closed = true', '{due,head counters}', 'a head that is closed while its context is not is found'),
   ('version = version + 1, message_count = message_count + 1, content_version = content_version + 1', '{head counters,row gone at 10}', 'a version without entry is found'),
   ('open_calls = ''{}''', '{open calls}', 'open calls that were forgotten are found'),
   ('open_calls = open_calls || ''{"z": 3}''', '{open calls}', 'an open call that nobody made is found'),
@@ -133,7 +133,7 @@ from (values
   ('last_digest = sha256(last_digest)', '{digest}', 'a last digest that is off is found')
 ) d(changes, problems, description);
 select is(pg_temp.damaged_head('version = 8', 'sound') @> '{row added at 9}', true, 'a head that stays behind its log is found');
-select is(pg_temp.damaged_head('closed = false', 'gone'), '{head counters}', 'a head that is open while its context is deleted is found');
+select is(pg_temp.damaged_head('closed = false', 'gone'), '{due,head counters}', 'a head that is open while its context is deleted is found');
 select is(pg_temp.damaged_head('raw_tokens = 1', 'empty'), '{head counters}', 'tokens of an empty context are found');
 select is(fixture.damage(format('delete from kata_data.head where context_id = %L', :'sound')), '{head counters}', 'a context without head is found');
 select is(fixture.damage(format('update kata_data.context set deleted_at = null where context_id = %L', :'gone'), 'gone'), '{head counters}', 'a context that was restored by hand is found');
@@ -207,6 +207,113 @@ select is(fixture.damage(format('insert into kata_data.head (context_id, tenant,
   'a head of no context is found');
 
 select is(fixture.damage(format('delete from kata_data.context where context_id = %L', :'sound')) @> '{orphan row}', true, 'a context that is gone from among its head, lineage and log is found');
+
+-- Views
+
+select fixture.context('viewed', '{"preserve_recent_count": 2, "min_gain_tokens": 0, "budget": 100, "threshold": 0.5, "every_messages": 4}') as viewed \gset
+select fixture.talk('viewed', 'system 10, user 20, assistant 30 calls a');
+select kata.append_message(:'viewed', 'tool', repeat('result ', 400), 400, 'a');
+select fixture.talk('viewed', 'user 40, assistant 50, user 60, assistant 70, user 80');
+select kata.elide(:'viewed', 4);
+select kata.delete_messages(:'viewed', 5);
+select kata.pin(:'viewed', 2);
+select kata.undo(:'viewed', 11);
+select fixture.compact('viewed');
+select kata.unpin(:'viewed', 2);
+select fixture.talk('viewed', 'assistant 90, user 100');
+select fixture.fork('viewed', 14, 'viewing') as viewing \gset
+select kata.undo(:'viewing', 14);
+select kata.elide(:'viewing', 4, keep_tokens => 50);
+select is(array(select v::text from kata.verify(c.id::uuid) v), '{}', 'it is sound: ' || c.name) from (values (:'viewed', 'a view with changes of every kind'), (:'viewing', 'a fork with a view')) c(id, name);
+
+create function pg_temp.damaged_view(changes text, version bigint, context text default 'viewed') returns text[]
+language sql
+as $$
+  select fixture.damage(format('update kata_data.view_change c set %s where c.segment_id = %L and c.version = %s', changes, fixture.id('viewed'), version), context)
+$$;
+select is(pg_temp.damaged_view(d.changes, d.version) @> array[d.problem], true, d.description)
+from (values
+  ('visible = visible - ''{[1,2)}''', 10, 'view at 10', 'a message that was taken out of a view is found'),
+  ('visible = visible + ''{[3,5)}''', 14, 'view at 14', 'one that was put into a view is found'),
+  ('deleted = deleted + ''{[3,4)}'', visible = visible - ''{[3,4)}''', 12, 'view at 12', 'a deletion that nobody made is found'),
+  ('deleted = ''{}''', 11, 'view at 11', 'a deletion that was taken out is found'),
+  ('pinned_groups = ''{}''', 12, 'view at 12', 'a pin that was taken off is found'),
+  ('pinned_groups = ''{2,3}''', 13, 'view at 13', 'a pin that nobody made is found'),
+  ('elisions = ''{}''', 10, 'view at 10', 'an elision that is not in force is found'),
+  ('elisions = elisions || 0', 10, 'view at 10', 'one that nobody made is found'),
+  ('replacements = ''{}'', covers = ''{}''', 14, 'view at 14', 'a summary that was taken out of a view is found'),
+  ('covers = array[''{[3,7)}''::int8multirange]', 14, 'view at 14', 'what it stands for is folded, too'),
+  ('covers = array[''{[2,7)}''::int8multirange]', 15, 'view at 15', 'also later'),
+  ('versions = ''{[6,7)}''', 11, 'view at 11', 'a deletion of something else is found'),
+  ('versions = ''{[6,7)}''', 11, 'digest at 11', 'its digest tells, too'),
+  ('versions = ''{[6,7)}''', 10, 'stub at 10', 'an elision of something else is found'),
+  ('kind = ''pin''', 11, 'view at 11', 'another kind is found'),
+  ('kind = ''unpin''', 12, 'digest at 12', 'its digest tells, too'),
+  ('undone_version = 10', 13, 'view at 13', 'an undo of something else is found'),
+  ('view_tokens = view_tokens + 1', 14, 'running total at 14', 'a total of the view that is off is found'),
+  ('raw_tokens = raw_tokens - 1', 12, 'running total at 12', 'a total of the log that is off is found'),
+  ('message_count = message_count - 1', 15, 'running total at 15', 'a count that is off is found'),
+  ('content_version = 10', 10, 'running total at 10', 'a content version that is off is found'),
+  ('content_version = 9', 13, 'running total at 13', 'that an undo of a deletion is one is not forgotten'),
+  ('digest = sha256(digest)', 12, 'digest at 12', 'a digest that was changed is found'),
+  ('digest = sha256(digest)', 15, 'digest at 15', 'the last one, too'),
+  ('created_at = created_at - interval ''1 day''', 12, 'time at 12', 'time that runs back is found'),
+  ('created_at = created_at + interval ''1 us''', 12, 'digest at 12', 'a time that was changed is found'),
+  ('is_summarised = false', 14, 'summary at 14', 'a summary that should not be there is found'),
+  ('is_summarised = true', 11, 'summary at 11', 'one that should be there is found')
+) d(changes, version, problem, description);
+select is(pg_temp.damaged_view('change_id = -change_id', 10, null) @> '{orphan row at 4}', true, 'stubs of no elision are found');
+select is(pg_temp.damaged_view('visible = visible - ''{[1,2)}''', 10, 'viewing') @> '{view at 10}', true, 'a wrong fold is found in every fork that reads it');
+select is(fixture.damage(format('delete from kata_data.view_change where segment_id = %L and version = %s', :'viewed', v.version), v.context) @> array[v.problem], true, v.what)
+from (values (11, 'viewed', 'row gone at 11', 'a view change that is gone is found'), (15, 'viewed', 'row gone at 15', 'the last one, too'), (12, 'viewing', 'row gone at 12', 'also in a fork'),
+  (14, null, 'orphan row at 14', 'the summary that it leaves, too'), (10, null, 'orphan row at 4', 'and the stubs'), (14, null, 'compaction at 14', 'and the compaction')) v(version, context, problem, what);
+select is(fixture.damage(format($$insert into kata_data.view_change select %L, %s, nextval('kata_data.change_id'), kind, created_at, digest, versions, undone_version, is_summarised, content_version, message_count, raw_tokens, view_tokens,
+    visible, deleted, pinned_groups, elisions, replacements, covers from kata_data.view_change where segment_id = %L and version = 12$$, v.segment_id, v.version, :'viewed'), v.context) @> array[v.problem], true, v.what)
+from (values (:'viewed', 18, 'viewed', 'row added at 18', 'a view change that was added is found'), (:'viewed', 9, 'viewed', 'row added at 9', 'one at the version of a message is found'),
+  (:'viewing', 3, null, 'orphan row at 3', 'one below the fork version is found'), ('00000000-0000-7000-8000-000000000000', 3, null, 'orphan row at 3', 'one of no context is found')) v(segment_id, version, context, problem, what);
+select is(fixture.damage(format('update kata_data.summary s set %s where s.segment_id = %L', d.changes, :'viewed'), 'viewed') @> array[d.problem], true, d.description)
+from (values
+  ('content = ''forged''', 'digest at 14', 'a summary whose text was changed is found'), ('role = ''user''', 'digest at 14', 'one whose role was changed is found'),
+  ('token_count = token_count + 1', 'digest at 14', 'one whose tokens were changed is found'), ('token_count = token_count + 1', 'running total at 14', 'in the total, too'), ('token_count = token_count + 1', 'head counters', 'and in the head'),
+  ('token_source = ''exact''', 'digest at 14', 'one whose count comes from elsewhere is found'), ('metadata = ''{}''', 'digest at 14', 'one whose metadata were changed is found'),
+  ('covered = ''{[3,4)}''', 'summary at 14', 'one that stands for something else is found'), ('created_at = created_at - interval ''1 us''', 'summary at 14', 'one of another time is found'),
+  ('version = 13', 'summary at 13', 'one at another version is found'), ('version = 13', 'summary at 14', 'and missed where it was')
+) d(changes, problem, description);
+select is(fixture.damage(format('delete from kata_data.summary s where s.segment_id = %L', :'viewed'), 'viewed') @> '{digest at 14,summary at 14}', true, 'a summary that is gone is found');
+select is(fixture.damage(format('delete from kata_data.summary s where s.segment_id = %L', :'viewed'), 'viewing') @> '{digest at 14,summary at 14}', true, 'also in a fork');
+select is(fixture.damage($$insert into kata_data.summary values ('00000000-0000-7000-8000-000000000000', 3, 'user', 'x', 1, 'given', '{}', now(), null)$$), '{orphan row at 3}', 'a summary of no context is found');
+select is(fixture.damage(format('update kata_data.stub s set %s where s.segment_id = %L and s.change_id = (select change_id from kata_data.view_change where segment_id = %2$L and version = 10)', d.changes, :'viewed'), 'viewed') @> array[d.problem], true, d.description)
+from (values
+  ('content = content || ''x''', 'stub at 10', 'a stub whose text was changed is found'), ('content = content || ''x'', digest = sha256(convert_to(content || ''x'', ''UTF8''))', 'digest at 10', 'one that was forged with its digest is found'),
+  ('token_count = token_count - 1', 'stub at 10', 'one whose tokens were changed is found'), ('saved_tokens = saved_tokens - 1', 'stub at 10', 'one that saves something else is found'),
+  ('token_count = token_count - 1, saved_tokens = saved_tokens + 1', 'running total at 10', 'in the total, too'), ('version = 3', 'stub at 10', 'one of another message is found')
+) d(changes, problem, description);
+select is(fixture.damage(format('delete from kata_data.stub s where s.segment_id = %L', :'viewed'), c.context) @> array[c.problem], true, c.what)
+from (values ('viewed', 'stub at 10', 'a stub that is gone is found'), ('viewing', 'stub at 16', 'also that of a fork, of a message of its parent')) c(context, problem, what);
+select is(fixture.damage(format('insert into kata_data.stub select segment_id, %s, %s, change_id, saved_tokens, token_count, digest, content from kata_data.stub where segment_id = %L', v.group_version, v.version, :'viewed'), v.context) @> array[v.problem], true, v.what)
+from (values (6, 6, 'viewed', 'stub at 10', 'a stub that was added is found'), (99, 99, null, 'orphan row at 99', 'one of no message is found'), (4, 4, null, 'orphan row at 4', 'one of another group is found')) v(group_version, version, context, problem, what);
+
+-- Compactions
+
+select is(fixture.damage(format(d.statement, :'viewed'), 'viewed'), d.problems::text[], d.description)
+from (values
+  ('delete from kata_data.compaction where context_id = %L', '{compaction at 14}', 'a compaction that is gone is found'),
+  ('update kata_data.compaction set status = ''failed'' where context_id = %L', '{compaction at 14}', 'one that did not end so is found'),
+  ('update kata_data.compaction set summary_version = 13 where context_id = %L', '{compaction at 13,compaction at 14}', 'one that took another version is found'),
+  ('update kata_data.compaction set covered = ''{[3,4)}'' where context_id = %L', '{compaction at 14}', 'one that covered something else is found'),
+  ('update kata_data.head set view_version = 14 where context_id = %L', '{head counters}', 'a head with an older view is found'),
+  ('update kata_data.head set view_version = null where context_id = %L', '{head counters}', 'a head without the view is found'),
+  ('update kata_data.head set view_tokens = view_tokens - 1 where context_id = %L', '{head counters}', 'a head with a view of other tokens is found'),
+  ('update kata_data.head set content_version = 15 where context_id = %L', '{head counters}', 'a head with another content version is found'),
+  ('update kata_data.head set due_tokens = due_tokens + 1 where context_id = %L', '{due}', 'a head with another threshold is found'),
+  ('update kata_data.head set due_tokens = null where context_id = %L', '{due}', 'one without is found'),
+  ('update kata_data.head set due_messages = due_messages + 1 where context_id = %L', '{due}', 'a head that waits for more messages is found'),
+  ('update kata_data.head set due_at = null where context_id = %L', '{due}', 'a head that forgot that it is due is found'),
+  ('update kata_data.context set policy = policy || ''{"every_messages": 5}'' where context_id = %L', '{due}', 'a policy that was changed by hand is found'),
+  ('update kata_data.compaction_guard set least_tokens = 100000 where context_id = %L', '{due}', 'a guard that was changed is found')
+) d(statement, problems, description);
+select is(pg_temp.damaged_head('due_at = now()', 'sound'), '{due}', 'a head that says it is due when it is not is found');
+select is(pg_temp.damaged_head('due_tokens = 1', 'gone'), '{due}', 'a deleted context is not due');
 
 -- Who is told what
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import click
 
 from kata_context import Kata
-from kata_context.commands.output import json_option, print_fields, print_json, print_table
+from kata_context.commands.output import json_option, print_fields, print_json, print_rows, print_table
 from kata_context.commands.shared import (
     at_option,
     context_argument,
@@ -68,10 +68,7 @@ def presets(ctx: click.Context, as_json: bool) -> None:
     """List the presets that `kata create --preset` takes."""
     with open_kata(ctx) as kata:
         rows = kata.policy_presets()
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(rows, ["name", "policy", "description"])
+    print_rows(rows, as_json, ["name", "policy", "description"], empty="there are none")
 
 
 def parse_value(value: str) -> Json:
@@ -213,11 +210,9 @@ def artifacts(ctx: click.Context, context: str, kind: str | None, at: str | None
     with open_kata(ctx) as kata:
         context_id = resolve(kata, context)
         rows = kata.artifacts(context_id, kind=kind, at=version_at(kata, context_id, at))
-    if as_json:
-        print_json(rows)
-        return
-    print_table(
+    print_rows(
         rows,
+        as_json,
         [
             "kind",
             ("first", lambda row: row.first_version),

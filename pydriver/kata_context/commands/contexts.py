@@ -8,10 +8,12 @@ import click
 
 from kata_context import Kata
 from kata_context.commands.output import (
+    Columns,
     json_option,
     preview,
     print_fields,
     print_json,
+    print_rows,
     print_table,
     safe_text,
 )
@@ -76,23 +78,17 @@ def list_contexts(ctx: click.Context, limit: int, after: str | None, deleted: bo
             return kata.list_contexts(cursor, max_rows=rows, include_deleted=deleted)
 
         rows = list(pages(page, limit, cursor, lambda row: row.context_id))
-    if as_json:
-        print_json(rows)
-        return
     several = len({row.tenant for row in rows}) > 1
-    print_table(
-        rows,
-        [
-            "context_id",
-            *(["tenant"] if several else []),
-            ("messages", lambda row: row.message_count),
-            ("tokens", lambda row: row.view_tokens),
-            ("changed", lambda row: row.updated_at),
-            ("state", state),
-            "name",
-        ],
-        empty="there are no contexts",
-    )
+    columns: Columns = [
+        "context_id",
+        *(["tenant"] if several else []),
+        ("messages", lambda row: row.message_count),
+        ("tokens", lambda row: row.view_tokens),
+        ("changed", lambda row: row.updated_at),
+        ("state", state),
+        "name",
+    ]
+    print_rows(rows, as_json, columns, empty="there are no contexts")
 
 
 def state(row: ContextRow) -> str:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import click
 
-from kata_context.commands.output import cell, json_option, print_json, print_table
+from kata_context.commands.output import cell, json_option, print_json, print_rows, print_table
 from kata_context.commands.shared import (
     SELECTOR,
     Json,
@@ -65,11 +65,9 @@ def forks(ctx: click.Context, context: str, as_json: bool) -> None:
     """List the contexts that were forked from CONTEXT."""
     with open_kata(ctx) as kata:
         rows = kata.forks(resolve(kata, context))
-    if as_json:
-        print_json(rows)
-        return
-    print_table(
+    print_rows(
         rows,
+        as_json,
         [
             "context_id",
             ("forked at", lambda row: row.fork_version),
@@ -104,6 +102,7 @@ def tree(ctx: click.Context, context: str, as_json: bool) -> None:
             ("state", lambda pair: state(pair[1])),
             ("context", lambda pair: pair[0]),
         ],
+        empty="there is none",
     )
 
 
@@ -227,11 +226,9 @@ def merge(
         rows = kata.merge(
             resolve(kata, target), resolve(kata, source), versions=versions, idempotency_key=key
         )
-    if as_json:
-        print_json(rows)
-        return
-    print_table(
+    print_rows(
         rows,
+        as_json,
         ["version", ("tokens", lambda row: row.token_count), "created_at"],
         empty="there is nothing to merge",
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from kata_context.commands.output import json_option, print_json, print_table
+from kata_context.commands.output import json_option, print_json, print_rows
 from kata_context.commands.shared import (
     confirm,
     context_argument,
@@ -84,10 +84,7 @@ def archive(
     with open_kata(ctx) as kata:
         if inactive is not None:
             rows = kata.archive_inactive(inactive, dry_run)
-            if as_json:
-                print_json(rows)
-            else:
-                print_table(rows, ["context_id", "updated_at", "name"], empty="there are none")
+            print_rows(rows, as_json, ["context_id", "updated_at", "name"], empty="there are none")
             return
         assert context is not None
         context_id = resolve(kata, context)
@@ -139,11 +136,8 @@ def purge(
             context_id = resolve(kata, context, deleted=True)
             gone = kata.purge_context(context_id, dry_run)
             rows = [PurgeDeletedRow(context_id, gone.removed, gone.kept)]
-    if as_json:
-        print_json(rows)
-        return
-    print_table(rows, ["context_id", "removed", "kept"], empty="nothing was deleted that long ago")
-    if dry_run and rows:
+    print_rows(rows, as_json, ["context_id", "removed", "kept"], empty="nothing was deleted that long ago")
+    if dry_run and rows and not as_json:
         click.echo("nothing was removed: this was a dry run", err=True)
 
 
@@ -162,7 +156,4 @@ def erase(
         confirm(kata, environment)
         context_id = resolve(kata, context)
         rows = kata.erase_message(context_id, version_at(kata, context_id, version), reason)
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(rows, ["segment_id", "version", "what"])
+    print_rows(rows, as_json, ["segment_id", "version", "what"], empty="nothing was left to blank")

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from kata_context.adapters import from_openai
-from kata_context.commands.output import json_option, print_fields, print_json, print_table
+from kata_context.commands.output import Columns, json_option, print_fields, print_json, print_rows
 from kata_context.commands.shared import (
     Json,
     at_option,
@@ -77,14 +77,8 @@ def append(
         rows: list[AppendedRow] = kata.append(
             resolve(kata, context), messages, expected_version, idempotency_key=key
         )
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(
-            rows,
-            ["version", ("tokens", lambda row: row.token_count), "created_at"],
-            empty="nothing to append",
-        )
+    columns: Columns = ["version", ("tokens", lambda row: row.token_count), "created_at"]
+    print_rows(rows, as_json, columns, empty="nothing to append")
 
 
 def read_messages(file: Path | None) -> list[Any]:

@@ -18,6 +18,8 @@ from psycopg.types.range import Range
 from kata_context.cli import one_line
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+Columns = Sequence[str | tuple[str, Callable[[Any], object]]]
+
 PIPED_WIDTH = 160  # columns, where standard output is no terminal
 
 
@@ -42,9 +44,7 @@ def _plain(value: Any) -> object:
     raise TypeError(f"{type(value).__name__} is no JSON")
 
 
-def print_table(
-    rows: Iterable[Any], columns: Sequence[str | tuple[str, Callable[[Any], object]]], empty: str = "nothing"
-) -> None:
+def print_table(rows: Iterable[Any], columns: Columns, empty: str) -> None:
     """Print rows for people: a line each, numbers to the right, the last column cut to fit.
 
     Parameters
@@ -72,6 +72,14 @@ def print_table(
         row = [*row[:-1], cut(row[-1], widths[-1])]
         padded = [pad(*item) for item in zip(row, widths, is_number, strict=True)]
         click.secho("  ".join(padded).rstrip(), bold=line == 0)
+
+
+def print_rows(rows: Sequence[Any], as_json: bool, columns: Columns, empty: str) -> None:
+    """Print rows, as JSON for programs or as a table for people."""
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows, columns, empty)
 
 
 def print_fields(pairs: Iterable[tuple[str, object]]) -> None:

@@ -81,6 +81,7 @@ def probe(
                 ("asked", lambda row: row[2]),
                 ("answered", lambda row: "" if row[1] is None else f"{row[1]:.0%}"),
             ],
+            empty="no questions",
         )
         click.echo(
             f"artifacts: {len(kept.wanted) - len(kept.missing)} of {len(kept.wanted)} of the "

@@ -7,7 +7,7 @@ from psycopg.conninfo import make_conninfo
 
 from kata_context import migrate
 from kata_context.commands.shared import announce, settings
-from kata_context.connection import secured
+from kata_context.connection import escaped, secured
 from kata_context.server import Server, default_home, find_binaries
 
 
@@ -49,6 +49,9 @@ def psql(ctx: click.Context, arguments: tuple[str, ...]) -> None:
     program = str(find_binaries() / "psql")
     # Command lines can be read by every account of the machine, so the password goes another way.
     parts, _ = secured(target.dsn)
+    tenant = settings(ctx).tenant
+    if tenant is not None:
+        parts["options"] = f"{parts.get('options', '')} -c kata.tenant={escaped(tenant)}".strip()
     password = {"PGPASSWORD": parts.pop("password")} if "password" in parts else {}
     command = [program, "-d", make_conninfo(**parts), *arguments]
     os.execve(program, command, os.environ | password)

@@ -3,7 +3,7 @@
 import click
 
 from kata_context.commands.contexts import kind, pages, text
-from kata_context.commands.output import cell, json_option, print_json, print_table
+from kata_context.commands.output import cell, json_option, print_json, print_rows, print_table
 from kata_context.commands.shared import (
     SELECTOR,
     context_argument,
@@ -32,11 +32,9 @@ def history(ctx: click.Context, context: str, limit: int, before: str | None, as
             return kata.history(context_id, cursor, max_rows=rows)
 
         rows = list(pages(page, limit, version_at(kata, context_id, before), lambda row: row.version))
-    if as_json:
-        print_json(rows)
-        return
-    print_table(
+    print_rows(
         rows,
+        as_json,
         [
             "version",
             "kind",
@@ -113,7 +111,4 @@ def checkpoints(ctx: click.Context, context: str, as_json: bool) -> None:
     """List the names of versions of CONTEXT, those that it inherits included."""
     with open_kata(ctx) as kata:
         rows = kata.checkpoints(resolve(kata, context))
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(rows, ["name", "version", "created_at", "note"], empty="there are no checkpoints")
+    print_rows(rows, as_json, ["name", "version", "created_at", "note"], empty="there are no checkpoints")

@@ -2,7 +2,7 @@
 
 import click
 
-from kata_context.commands.output import json_option, print_json, print_table
+from kata_context.commands.output import json_option, print_rows
 from kata_context.commands.shared import complete_context, open_kata, resolve
 
 
@@ -17,9 +17,6 @@ def verify(ctx: click.Context, context: str | None, as_json: bool) -> None:
     """
     with open_kata(ctx) as kata:
         rows = kata.verify(None if context is None else resolve(kata, context))
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(rows, ["context_id", "version", "problem", "detail"], empty="sound")
+    print_rows(rows, as_json, ["context_id", "version", "problem", "detail"], empty="sound")
     if rows:
         ctx.exit(1)

@@ -4,7 +4,7 @@ import json
 
 import click
 
-from kata_context.commands.output import json_option, preview, print_json, print_table
+from kata_context.commands.output import Columns, json_option, preview, print_json, print_rows
 from kata_context.commands.shared import at_option, context_argument, open_kata, resolve, version_at
 
 budget_argument = click.argument("budget", type=int)
@@ -36,22 +36,16 @@ def window(
             stable_step=stable_step,
             tokenizer=tokenizer,
         )
-    if as_json:
-        print_json(rows)
-        return
-    print_table(
-        rows,
-        [
-            "version",
-            "role",
-            ("tokens", lambda row: row.token_count),
-            ("running", lambda row: row.running_tokens),
-            "reason",
-            ("text", lambda row: preview(row.content, row.tool_calls)),
-        ],
-        empty="the context is empty",
-    )
-    if rows:
+    columns: Columns = [
+        "version",
+        "role",
+        ("tokens", lambda row: row.token_count),
+        ("running", lambda row: row.running_tokens),
+        "reason",
+        ("text", lambda row: preview(row.content, row.tool_calls)),
+    ]
+    print_rows(rows, as_json, columns, empty="the context is empty")
+    if rows and not as_json:
         over = ": what always comes is over the budget" if rows[0].over_budget else ""
         click.echo(f"{len(rows)} messages, {rows[-1].running_tokens:,} of {budget:,} tokens{over}", err=True)
 

@@ -60,13 +60,7 @@ def connect_reader(dsn: str) -> Iterator[Connection]:
 @contextmanager
 def _connect(dsn: str) -> Iterator[Connection]:
     """Open a connection; what Postgres refuses leaves as KataError."""
-    try:
-        parameters, _ = secured(dsn)
-    except psycopg.ProgrammingError:
-        # What libpq says repeats the string, password and all.
-        raise KataError(
-            "the connection string is malformed", "write it as postgresql://user:password@host:port/database"
-        ) from None
+    parameters, _ = secured(dsn)
     try:
         with closing(
             psycopg.connect(

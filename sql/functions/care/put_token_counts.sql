@@ -26,12 +26,15 @@ begin
       hint = 'Pass one count for every version, in the same order.';
   end if;
 
-  select min(u.version) into v_unknown from unnest(versions) u(version) where u.version not between 1 and v_context.version;
+  select min(u.version) into v_unknown
+  from unnest(versions) u(version)
+  where u.version not between 1 and v_context.version
+    or not exists (select from kata_data.path_messages(put_token_counts.context_id, int8multirange(int8range(u.version, u.version, '[]'))) m);
   if v_unknown is not null then
     raise exception using
       errcode = 'KC002',
       message = format('version %s not found', v_unknown),
-      detail = format('Context %s has versions 1 to %s.', context_id, v_context.version),
+      detail = format('Context %s has no message of this version.', context_id),
       hint = 'List what there is with kata.messages. No count was stored.';
   end if;
   insert into kata_data.token_count as t (segment_id, version, tokenizer, token_count)

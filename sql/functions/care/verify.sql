@@ -24,10 +24,12 @@ begin
     order by c.context_id
   loop
     return query select v_context_id, l.version, l.problem, l.detail from kata_data.verify_lineage(v_context_id) l;
+    return query select v_context_id, n.version, n.problem, n.detail from kata_data.verify_compactions(v_context_id) n;
     if v_is_purged then
       return query select v_context_id, p.version, p.problem, p.detail from kata_data.verify_purged(v_context_id) p;
     else
       return query select v_context_id, l.version, l.problem, l.detail from kata_data.verify_log(v_context_id) l;
+      return query select v_context_id, d.version, d.problem, d.detail from kata_data.verify_due(v_context_id) d;
       return query select v_context_id, k.version, k.problem, k.detail from kata_data.verify_marks(v_context_id) k;
       return query select v_context_id, a.version, a.problem, a.detail from kata_data.verify_artifacts(v_context_id) a;
     end if;

@@ -1,9 +1,10 @@
 -- Purging is for ever: what no other context reads goes. What forks read stays, and goes with the last of them.
 -- kata: owner kata_eraser
 --
--- Holds the artifacts of what it may cut (an advisory lock, which extraction takes before any head), then locks the head (FOR UPDATE), so that a fork being made, which shares it, is seen or finds the context purged; then the row of the
--- family's root, so that of two purges of one family the second sees the first. Only then is looked up who reads what. Appends to
--- other contexts of the family do not wait.
+-- Holds the artifacts of what it may cut (an advisory lock, which extraction takes before any head), then locks the head (FOR UPDATE), so
+-- that a fork being made, which shares it, is seen or finds the context purged; then the row of the family's root, so that of two
+-- purges of one family the second sees the first. Only then is looked up who reads what. Appends to other contexts of the family do
+-- not wait.
 
 create or replace function kata.purge_context(
   context_id uuid,

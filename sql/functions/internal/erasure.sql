@@ -79,16 +79,8 @@ begin
     end if;
     return query select erase_entry.segment_id, erase_entry.version, erase_entry.what;
     return query
-    select y.segment_id, y.version, 'summary'
-    from kata_data.context o
-    join kata_data.context c on c.family_id = o.family_id
-    join kata_data.lineage l on l.context_id = c.context_id
-    join kata_data.summary y on y.segment_id = c.context_id
-    where o.context_id = erase_entry.segment_id
-      and l.segment_id = erase_entry.segment_id
-      and erase_entry.version between l.first_version and l.last_version
-      and y.covered @> erase_entry.version
-    order by y.segment_id, y.version;
+    select o.summary_segment_id, o.summary_version, 'summary'
+    from kata_data.summaries_of(erase_entry.segment_id, erase_entry.version, int8multirange(int8range(erase_entry.version, erase_entry.version, '[]'))) o;
   end if;
 
   select o.origin_segment_id, o.origin_version into v_origin_segment, v_origin_version
@@ -113,3 +105,61 @@ $$;
 comment on function kata_data.erase_entry(uuid, bigint, text, text) is
 'Blanks a message and, one after the other, its merged copies and theirs; what was erased before stays as recorded. Returns a row for each:
 segment, version, what. Runs as kata_eraser, whom alone the table lets through.';
+
+create or replace function kata_data.erase_summary(segment_id uuid, version bigint, reason text)
+returns table (erased_segment_id uuid, erased_version bigint, erased_what text)
+language plpgsql volatile rows 10
+as $$
+declare
+  v_summary kata_data.summary;
+begin
+  select y.* into v_summary
+  from kata_data.summary y
+  where y.segment_id = erase_summary.segment_id
+    and y.version = erase_summary.version
+  for update;
+  if not found then
+    return;
+  end if;
+  -- The digest of its change covers that of the summary, which is kept.
+  insert into kata_data.erasure (segment_id, version, what, reason, erased_by, erased_at, remains)
+  values (
+    erase_summary.segment_id, erase_summary.version, 'message', erase_summary.reason, kata_data.calling_role(), kata_data.clock(),
+    kata_data.summary_digest(v_summary))
+  on conflict on constraint erasure_pkey do nothing;
+  if found then
+    update kata_data.summary y
+    set content = '', metadata = null
+    where y.segment_id = erase_summary.segment_id
+      and y.version = erase_summary.version;
+  end if;
+  return query select erase_summary.segment_id, erase_summary.version, 'message';
+  return query
+  select o.summary_segment_id, o.summary_version, 'summary'
+  from kata_data.summaries_of(erase_summary.segment_id, erase_summary.version, v_summary.covered) o
+  where (o.summary_segment_id, o.summary_version) <> (erase_summary.segment_id, erase_summary.version);
+end
+$$;
+comment on function kata_data.erase_summary(uuid, bigint, text) is
+'Blanks a summary, and names those that have absorbed it. Returns as erase_entry; nothing where there is none.';
+
+create or replace function kata_data.summaries_of(segment_id uuid, version bigint, covered int8multirange)
+returns table (summary_segment_id uuid, summary_version bigint)
+language plpgsql stable rows 10
+as $$
+begin
+  return query
+  select y.segment_id, y.version
+  from kata_data.context o
+  join kata_data.context c on c.family_id = o.family_id
+  join kata_data.lineage l on l.context_id = c.context_id
+  join kata_data.summary y on y.segment_id = c.context_id
+  where o.context_id = summaries_of.segment_id
+    and l.segment_id = summaries_of.segment_id
+    and summaries_of.version between l.first_version and l.last_version
+    and y.covered @> summaries_of.covered
+  order by y.segment_id, y.version;
+end
+$$;
+comment on function kata_data.summaries_of(uuid, bigint, int8multirange) is
+'The summaries, of whatever context reads an entry, that cover some versions. Cost: O(family × fork depth + its summaries).';

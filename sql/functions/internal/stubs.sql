@@ -10,11 +10,22 @@ comment on function kata_data.stub_tokens() is 'How long a result may stay that 
 create or replace function kata_data.stubs_for(
   context_id uuid, view kata_data.view_change, head kata_data.head, versions int8multirange, keep_tokens integer
 ) returns kata_data.stub[]
-language plpgsql stable
+language plpgsql volatile
 as $$
 declare
   v_pinned bigint[] := kata_data.pinned_groups_at(context_id, view, head.version);
 begin
+  -- Against an erasure at this moment: it waits and finds the stub, or what is shortened is blank already.
+  perform
+  from (
+    select p.segment_id, p.version
+    from kata_data.path_messages(stubs_for.context_id, versions * kata_data.visible_at(view, head.version)) p
+    where p.role = 'tool'
+      and p.token_count > keep_tokens
+    offset 0
+  ) p
+  join kata_data.message m on m.segment_id = p.segment_id and m.version = p.version
+  for key share of m;
   return array(
     select row(m.segment_id, m.group_version, m.version, null, m.token_count - t.token_count, t.token_count, sha256(convert_to(t.content, 'UTF8')), t.content)::kata_data.stub
     from (

@@ -242,19 +242,33 @@ as $$
 declare
   v_folded kata_data.view_change := kata_data.fold(context_id, view, change);
   v_summary kata_data.summary;
+  v_summary_digest bytea;
   v_stubs bytea[];
   v_view_tokens bigint;
 begin
   select y.* into v_summary from kata_data.summary y where y.segment_id = change.segment_id and y.version = change.version;
   if (v_summary.version is not null) <> change.is_summarised then
     return query select change.version, 'summary', 'A compaction and its summary are not both there.';
+  elsif change.is_summarised
+    and (v_summary.covered, v_summary.created_at) is distinct from (v_folded.covers[cardinality(v_folded.covers)], change.created_at) then
+    return query select change.version, 'summary', format('Stored: for %s; recomputed: %s.', v_summary.covered, v_folded.covers[cardinality(v_folded.covers)]);
   end if;
-  if exists (
-    select from kata_data.stub s
-    where s.change_id = change.change_id
-      and s.content is not null
-      and s.digest <> sha256(convert_to(s.content, 'UTF8')))
-    or (change.kind = 'elision') <> exists (select from kata_data.stub s where s.change_id = change.change_id) then
+  select e.remains into v_summary_digest
+  from kata_data.erasure e
+  where e.segment_id = v_summary.segment_id
+    and e.version = v_summary.version;
+  if not found then
+    v_summary_digest := kata_data.summary_digest(v_summary);
+  elsif v_summary.content <> '' or v_summary.metadata is not null then
+    return query select change.version, 'erasure', 'The summary is not as the recorded erasure left it.';
+  end if;
+  if (select range_agg(int8range(s.version, s.version + 1)) from kata_data.stub s where s.change_id = change.change_id)
+    is distinct from (case when change.kind = 'elision' then change.versions end)
+    or exists (
+      select from kata_data.stub s
+      join kata_data.message m on m.segment_id = s.segment_id and m.version = s.version
+      where s.change_id = change.change_id
+        and (s.saved_tokens <> m.token_count - s.token_count or (s.content is not null and s.digest <> sha256(convert_to(s.content, 'UTF8'))))) then
     return query select change.version, 'stub', 'The stubs of an elision are not what they were.';
   end if;
 
@@ -273,13 +287,68 @@ begin
     return query select change.version, 'time', format('It was created at %s, before the entry before it.', change.created_at);
   end if;
   v_stubs := (select array_agg(s.digest order by s.version) from kata_data.stub s where s.change_id = change.change_id);
-  if change.digest <> kata_data.change_digest(previous_digest, change.segment_id, change, kata_data.summary_digest(v_summary), v_stubs) then
+  if change.digest <> kata_data.change_digest(previous_digest, change.segment_id, change, v_summary_digest, v_stubs) then
     return query select change.version, 'digest', 'The view change, or the digest before it, is not what was made.';
   end if;
 end
 $$;
 comment on function kata_data.verify_change(uuid, kata_data.view_change, kata_data.view_change, bytea, bigint, bigint, bigint, timestamptz) is
 'Damage in a view change of a path, given the view before it, and what the log up to it comes to.';
+
+create or replace function kata_data.verify_compactions(context_id uuid)
+returns table (version bigint, problem text, detail text)
+language plpgsql stable rows 10
+as $$
+begin
+  return query
+  select v.version, 'compaction', 'No compaction that was committed tells of it.'
+  from kata_data.view_change v
+  where v.segment_id = verify_compactions.context_id
+    and v.kind = 'compaction'
+    and not exists (
+      select from kata_data.compaction c
+      where c.context_id = verify_compactions.context_id
+        and c.status = 'committed'
+        and c.summary_version = v.version
+        and c.covered = v.versions)
+  order by v.version;
+  return query
+  select c.summary_version, 'compaction', format('Compaction %s was committed, and there is no view change of it.', c.compaction_id)
+  from kata_data.compaction c
+  where c.context_id = verify_compactions.context_id
+    and c.status = 'committed'
+    and not exists (
+      select from kata_data.view_change v
+      where v.segment_id = verify_compactions.context_id
+        and v.version = c.summary_version
+        and v.kind = case c.strategy when 'elide' then 'elision' else 'compaction' end)
+  order by c.summary_version;
+end
+$$;
+comment on function kata_data.verify_compactions(uuid) is 'Where the compactions of a context and the view changes that it wrote do not agree; of a purged one those that are kept.';
+
+create or replace function kata_data.verify_due(context_id uuid)
+returns table (version bigint, problem text, detail text)
+language plpgsql stable rows 1
+as $$
+declare
+  v_head kata_data.head;
+  v_due record;
+begin
+  select h.* into v_head from kata_data.head h where h.context_id = verify_due.context_id;
+  if not found then
+    return;
+  end if;
+  v_due := kata_data.due_state(v_head, kata_data.resolved_policy(context_id));
+  -- When it is due changes with the time; that it is, and from where on, does not.
+  if (v_head.due_tokens, v_head.due_messages, v_head.due_at is null) is distinct from (v_due.due_tokens, v_due.due_messages, v_due.due_at is null) then
+    return query select null::bigint, 'due', format('Stored: from %s tokens, %s messages, at %s; recomputed: %s, %s, %s.',
+      coalesce(v_head.due_tokens::text, 'no'), coalesce(v_head.due_messages::text, 'no'), coalesce(v_head.due_at::text, 'no time'),
+      coalesce(v_due.due_tokens::text, 'no'), coalesce(v_due.due_messages::text, 'no'), coalesce(v_due.due_at::text, 'no time'));
+  end if;
+end
+$$;
+comment on function kata_data.verify_due(uuid) is 'Where the head of a context does not say rightly when compaction is due.';
 
 create or replace function kata_data.verify_marks(context_id uuid)
 returns table (version bigint, problem text, detail text)
@@ -386,9 +455,13 @@ begin
   select e.segment_id, e.version, 'orphan row', 'An erasure belongs to no message.'
   from kata_data.erasure e
   where not exists (
-    select from kata_data.message m
-    where m.segment_id = e.segment_id
-      and m.version = e.version);
+      select from kata_data.message m
+      where m.segment_id = e.segment_id
+        and m.version = e.version)
+    and not exists (
+      select from kata_data.summary y
+      where y.segment_id = e.segment_id
+        and y.version = e.version);
   return query
   select h.context_id, null::bigint, 'orphan row', 'A head belongs to no context.'
   from kata_data.head h

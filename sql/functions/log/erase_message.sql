@@ -1,8 +1,9 @@
 -- Erasing takes what a message said out of history and leaves history: version, totals, groups and the chain of digests stay.
 -- kata: owner kata_eraser
 --
--- Holds the artifacts of the path (an advisory lock, which extraction takes before any head), then locks the head, as every change of a context does, then the message and its copies (FOR UPDATE): a merge shares the rows that it
--- copies, so either its copy is seen or it copies the blank.
+-- Holds the artifacts of the path (an advisory lock, which extraction takes before any head), then locks the head, as every change of
+-- a context does, then the message and its copies (FOR UPDATE): a merge or an elision shares the rows that it reads, so either its
+-- copy is seen or it copies the blank.
 
 create or replace function kata.erase_message(
   context_id uuid,
@@ -27,17 +28,11 @@ begin
       detail = format('It is %s.', case when reason is null then 'null' else 'blank' end),
       hint = 'Say why in words that may be kept; kata.erasures lists them.';
   end if;
-  select m.segment_id into v_segment_id
+  select s.segment_id into v_segment_id
   from kata_data.segments(erase_message.context_id, erase_message.version, erase_message.version) s
-  cross join lateral (
-    select m.segment_id
-    from kata_data.message m
-    where m.segment_id = s.segment_id
-      and m.version = erase_message.version
-    offset 0
-  ) m
   where erase_message.version <= v_head.version;
-  if not found then
+  if not exists (select from kata_data.message m where m.segment_id = v_segment_id and m.version = erase_message.version)
+    and not exists (select from kata_data.summary y where y.segment_id = v_segment_id and y.version = erase_message.version) then
     raise exception using
       errcode = 'KC002',
       message = format('version %s not found', coalesce(version::text, 'null')),
@@ -48,6 +43,9 @@ begin
   return query
   select e.erased_segment_id, e.erased_version, e.erased_what
   from kata_data.erase_entry(v_segment_id, erase_message.version, 'message', erase_message.reason) e;
+  return query
+  select e.erased_segment_id, e.erased_version, e.erased_what
+  from kata_data.erase_summary(v_segment_id, erase_message.version, erase_message.reason) e;
   return query
   with recursive source as (
     select o.source_segment_id, o.source_version
@@ -71,10 +69,11 @@ end
 $$;
 comment on function kata.erase_message(uuid, bigint, text) is
 'Blanks a message for its context and all forks that share it, and the copies that merges have made of it. Content, parts, arguments of
-calls, name, model, provider fields and metadata go, stubs and artifacts made of them, too; version, role, token counts, time, pin, ids and digest stay, so no total, group or
-window moves, and kata.verify still holds the chain. Erasing again changes nothing and keeps the first record.
+calls, name, model, provider fields and metadata go, stubs and artifacts made of them, too; version, role, token counts, time, pin, ids
+and digest stay, so no total, group or window moves, and kata.verify still holds the chain. Erasing again changes nothing and keeps the
+first record.
 
-context_id: a context that reads the message, inherited or its own. version: of the message. reason: why, kept with the record; not
+context_id: a context that reads the message, inherited or its own. version: of the message; a summary is erased by its own. reason: why, kept with the record; not
 blank.
 
 Returns a row for each entry concerned: segment_id (the context that wrote it), version, what: message or copy (blanked), original (the
