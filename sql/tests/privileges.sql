@@ -1,7 +1,7 @@
 -- Readers read, writers write, administrators administer, and nobody gets at the tables.
 
 begin;
-select plan(405);
+select plan(410);
 
 create temporary table client (role text);
 insert into client values ('kata_reader'), ('kata_writer'), ('kata_admin'), ('kata_service');
