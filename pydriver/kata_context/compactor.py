@@ -17,6 +17,7 @@ import os
 import select
 import socket
 import threading
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -317,6 +318,8 @@ class Compactor(_Worker[Kata]):
         self._listener: psycopg.Connection[Any] | None = None
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_write.setblocking(False)
+        for end in (self._wake_read, self._wake_write):
+            weakref.finalize(self, end.close)
 
     def run(self) -> None:
         """Compact what is or becomes due, until `stop` is called. Errors of the connection are waited out."""

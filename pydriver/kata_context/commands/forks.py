@@ -7,7 +7,7 @@ from uuid import UUID
 
 import click
 
-from kata_context.commands.output import cell, json_option, print_json, print_rows, print_table
+from kata_context.commands.output import Drawn, cell, json_option, print_json, print_rows, print_table
 from kata_context.commands.shared import (
     SELECTOR,
     Json,
@@ -100,7 +100,7 @@ def tree(ctx: click.Context, context: str, as_json: bool) -> None:
             ("tokens", lambda pair: pair[1].view_tokens),
             ("changed", lambda pair: age(now, pair[1].updated_at)),
             ("state", lambda pair: state(pair[1])),
-            ("context", lambda pair: pair[0]),
+            ("context", lambda pair: Drawn(pair[0])),
         ],
         empty="there is none",
     )
@@ -116,7 +116,7 @@ def drawn(rows: Iterable[TreeRow], chosen: UUID) -> Iterator[tuple[str, TreeRow]
     waiting = [("", "", row) for row in reversed(children.get(None, []))]
     while waiting:
         before, below, row = waiting.pop()
-        label = row.name or str(row.context_id)
+        label = cell(row.name or row.context_id)
         at = "" if row.fork_version is None else f" @{row.fork_version}"
         yield f"{before}{label}{at}{' *' if row.context_id == chosen else ''}", row
         forks = sorted(
