@@ -44,7 +44,12 @@ def probe(
         version = version_at(kata, context_id, at)
         with kata.transaction() as transaction:
             tokens = transaction.get_policy(context_id)["budget"] if budget is None else budget
-            found = probes.load(transaction.connection, context_id, tokens, at=version)
+            # What a policy drops leaves the view as well, and nothing stands for it.
+            said, shown = (
+                {row.version for row in transaction.state_at(context_id, version, visibility=visibility)}
+                for visibility in ("raw", "effective")
+            )
+            found = probes.load(transaction.connection, context_id, tokens, said - shown, version)
     questions = probes.generate(found.covered, per_kind)
     reader = probes.reads_all(found.window, found.index)
     if answerer is not None:
