@@ -24,6 +24,7 @@ from forks import forks
 from kata_context import Kata, migrate
 from kata_context.server import Server
 from measure import Comparison, Limit, compare
+from probe import retention
 
 DATA = Path(__file__).parent.parent / "tests" / "data" / "conversations" / "airline.jsonl"
 COLUMNS = """version, role, content, token_count, tool_call_id, tool_name, tool_calls, model, metadata,
@@ -384,6 +385,7 @@ BENCHMARKS: dict[str, Callable[[str, list[Message], int], Iterator[Comparison | 
 SCENES: dict[str, Callable[[str, list[Message]], Iterator[dict[str, Any]]]] = {
     "concurrency": concurrency,
     "cli": command_line,
+    "probe": retention,
 }
 
 
