@@ -768,8 +768,8 @@ def digests(connection: psycopg.Connection[TupleRow]) -> str:
             )
             (content,) = one("select content from kata.get_message(%s, %s)", context_id, version)
         text += (
-            f"\n**{what}** (`{name}`, {count} messages). {covers} of them leave the view, of versions {covered}:"
-            f" {source:,} tokens become {result:,}.\n\n````\n{shortened(content)}\n````\n"
+            f"\n**{what}** (`{name}`, {count} messages). {covers} of them leave the view, of versions "
+            f"{covered}: {source:,} tokens become {result:,}.\n\n````\n{shortened(content)}\n````\n"
         )
     return text + "\n"
 
