@@ -24,6 +24,7 @@ from forks import forks
 from kata_context import Kata, migrate
 from kata_context.server import Server
 from measure import Comparison, Limit, compare
+from probe import retention
 
 DATA = Path(__file__).parent.parent / "tests" / "data" / "conversations" / "airline.jsonl"
 COLUMNS = """version, role, content, token_count, tool_call_id, tool_name, tool_calls, model, metadata,
@@ -377,13 +378,14 @@ BENCHMARKS: dict[str, Callable[[str, list[Message], int], Iterator[Comparison | 
     "append": append_one,
     "batch": append_hundred,
     "window": windows,
-    "forks": forks,
     "driver": driver,
+    "forks": forks,
 }
 # What is counted rather than compared.
 SCENES: dict[str, Callable[[str, list[Message]], Iterator[dict[str, Any]]]] = {
     "concurrency": concurrency,
     "cli": command_line,
+    "probe": retention,
 }
 
 

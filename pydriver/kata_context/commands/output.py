@@ -90,8 +90,14 @@ def print_fields(pairs: Iterable[tuple[str, object]]) -> None:
         click.echo(f"{click.style(name.ljust(width), bold=True)}  {text}")
 
 
+class Drawn(str):
+    """A text that is printed as it is, with its spaces; what others wrote in it is on one line already."""
+
+
 def cell(value: object) -> str:
     """Return a value as people read it, on one line."""
+    if isinstance(value, Drawn):
+        return value
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -1,0 +1,120 @@
+"""What is still held after compaction, and where its summary sits, on every recorded conversation.
+
+Each is replayed into contexts whose budget is its preamble and a share of the rest, and is compacted whenever
+that is due, again and again; at its end window and artifact index are looked through for every artifact of
+what was covered. `python bench/run.py probe` runs it.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from kata_context import Compactor, Context, Kata, Source, probe
+
+DATA = Path(__file__).parent.parent / "tests" / "data" / "conversations"
+SHARES = (0.10, 0.15, 0.20)
+STRATEGIES = ("digest", "summarize")
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was found over all conversations.
+
+    Parameters
+    ----------
+    places : where each summary begins in its window, from 0 to 1
+    without_preamble : the same, in what follows the preamble, which always comes first
+    """
+
+    conversations: int = 0
+    compactions: int = 0
+    covered: int = 0
+    wanted: int = 0
+    missing: list[tuple[str, str]] = field(default_factory=list)
+    places: list[float] = field(default_factory=list)
+    without_preamble: list[float] = field(default_factory=list)
+
+
+def retention(dsn: str, _: Any) -> Iterator[dict[str, Any]]:
+    """Report for each strategy and share how many artifacts are held, and where summaries sit."""
+    conversations = [
+        json.loads(line)["messages"]
+        for file in sorted(DATA.glob("*.jsonl"))
+        for line in file.read_text("utf-8").splitlines()
+    ]
+    with Kata(dsn) as kata:
+        for strategy in STRATEGIES:
+            for share in SHARES:
+                tally = Tally()
+                for messages in conversations:
+                    replay(kata, messages, strategy, share, tally)
+                yield {
+                    "name": f"{strategy} at {share:.0%} of the conversation",
+                    "conversations": tally.conversations,
+                    "compactions": tally.compactions,
+                    "covered": tally.covered,
+                    "artifacts": tally.wanted,
+                    "held": f"{1 - len(tally.missing) / max(tally.wanted, 1):.2%}",
+                    "target": "100%",
+                    "summaries": len(tally.places),
+                    "in_first_quarter": share_below(tally.places),
+                    "in_first_quarter_after_preamble": share_below(tally.without_preamble),
+                    "median_place": round(median(tally.places or [0]), 3),
+                    "median_place_after_preamble": round(median(tally.without_preamble or [0]), 3),
+                }
+
+
+def share_below(places: list[float]) -> str:
+    """Return the share of summaries that begin in the first quarter."""
+    return f"{sum(place <= 0.25 for place in places) / max(len(places), 1):.1%}"
+
+
+def replay(kata: Kata, messages: list[dict[str, Any]], strategy: str, share: float, tally: Tally) -> None:
+    """Append a conversation message by message, compact it whenever it is due, and look what is held."""
+    whole = kata.create()
+    whole.append(messages)
+    tokens = whole.usage().raw_tokens
+    window = whole.window(1)
+    preamble = sum(row.token_count for row in window if row.reason == "preamble")
+    # A share of what may be compacted at all: the system prompt is there whatever the budget.
+    budget = preamble + max(int((tokens - preamble) * share), 1)
+    policy = {
+        "budget": budget, "threshold": 0.8, "strategy": strategy, "preserve_recent_count": 2,
+        "min_gain_tokens": 50, "min_interval_seconds": 0, "max_failures": 1000,
+    }  # fmt: skip
+    context = kata.create(policy=policy)
+    compactor = Compactor(kata, headline)
+    for message in messages:
+        context.append([message])
+        if context.compaction_status().due:
+            compactor.drain()
+            look(context, budget, preamble, tally)
+    tally.conversations += 1
+    tally.compactions += sum(row.status == "committed" for row in context.compactions())
+    with kata.transaction() as transaction:
+        found = probe.load(transaction.connection, context.id, budget)
+    kept = probe.retention(found.covered, found.window, found.index, found.before)
+    tally.covered += len(found.covered)
+    tally.wanted += len(kept.wanted)
+    tally.missing += kept.missing
+    kata.delete_context(context.id)
+    kata.delete_context(whole.id)
+
+
+def look(context: Context, budget: int, preamble: int, tally: Tally) -> None:
+    """Note where the summary begins in the window, where there is anything after it."""
+    rows = context.window(budget)
+    total = rows[-1].running_tokens
+    for row in rows:
+        if row.kind == "summary" and row is not rows[-1]:
+            begins = row.running_tokens - row.token_count
+            tally.places.append(begins / total)
+            tally.without_preamble.append((begins - preamble) / max(total - preamble, 1))
+
+
+def headline(source: Source) -> str:
+    """Write a summary as a bad model does: it names nothing."""
+    return f"The user and the agent talked about {len(source.messages)} things. All went on as planned."
