@@ -769,7 +769,7 @@ def digests(connection: psycopg.Connection[TupleRow]) -> str:
             (content,) = one("select content from kata.get_message(%s, %s)", context_id, version)
         text += (
             f"\n**{what}** (`{name}`, {count} messages). {covers} of them leave the view, of versions "
-            f"{covered}: {source:,} tokens become {result:,}.\n\n````\n{shortened(content)}\n````\n"
+            f"{covered}: {source:,} tokens become {result:,}.\n\n~~~~\n{shortened(content)}\n~~~~\n"
         )
     return text + "\n"
 
@@ -777,13 +777,17 @@ def digests(connection: psycopg.Connection[TupleRow]) -> str:
 def shortened(content: str) -> str:
     """Return a digest with the longest lines and the tails of the longest quotes cut, for the page."""
     kept: list[str] = []
+    fence = ""
     quoted = 0
     for line in content.splitlines():
-        quoted = quoted + 1 if line.startswith("  ") else 0
+        if fence == line or (not fence and re.fullmatch("`{3,}", line)):
+            fence, quoted = ("" if fence else line), 0
+        elif fence:
+            quoted += 1
         if quoted <= QUOTED:
             kept.append(line if len(line) <= WIDTH else line[: WIDTH - 1] + "…")
         elif quoted == QUOTED + 1:
-            kept.append("  …")
+            kept.append("…")
     return "\n".join(line.rstrip() for line in kept)
 
 
