@@ -102,7 +102,7 @@ begin
   raise exception using
     errcode = 'KC017',
     message = format('the view would fall into %s pieces', v_after),
-    detail = 'A view holds at most 1000 ranges of versions, pins and summaries together.',
+    detail = 'A view holds at most 1000 ranges of versions, pins, summaries and elisions together.',
     hint = 'Compact with kata.compact or kata.begin_compaction, or unpin what need not stay, and try again.';
 end
 $$;
@@ -111,9 +111,9 @@ comment on function kata_data.check_pieces(uuid, kata_data.view_change, kata_dat
 create or replace function kata_data.piece_count(view kata_data.view_change) returns bigint
 language sql immutable
 as $$
-  select (select count(*) from unnest(view.visible)) + cardinality(view.pinned_groups) + cardinality(view.replacements)
+  select (select count(*) from unnest(view.visible)) + cardinality(view.pinned_groups) + cardinality(view.replacements) + cardinality(view.elisions)
 $$;
-comment on function kata_data.piece_count(kata_data.view_change) is 'The ranges, pins and replacements of a view.';
+comment on function kata_data.piece_count(kata_data.view_change) is 'The ranges, pins, replacements and elisions of a view.';
 
 create or replace function kata_data.change_digest(
   previous bytea, segment_id uuid, change kata_data.view_change, summary_digest bytea, stub_digests bytea[]
