@@ -17,6 +17,7 @@ from psycopg import sql
 from conftest import ROOT, TestServer
 from kata_context.cli import cli
 from test_cli import KATA, Run, as_user, complaint, kata, program
+from test_driver import relay
 
 AIRLINE = ROOT / "tests" / "data" / "conversations" / "airline.jsonl"
 CALLS = '[{"id": "c1", "type": "function", "function": {"name": "search", "arguments": "{}"}}]'
@@ -448,11 +449,22 @@ def test_a_host_that_is_not_there_is_named(command: tuple[str, ...]) -> None:
     assert "secret" not in result.output
 
 
-def test_plain_text_to_another_machine_is_refused() -> None:
-    """Reserved for documentation, the address answers nobody; what matters is how it is spoken to."""
-    from kata_context.connection import secured
+def test_to_another_machine_every_command_speaks_encrypted_or_not_at_all(database: str) -> None:
+    parts = psycopg.conninfo.conninfo_to_dict(database)
+    with relay(f"{parts['host']}/.s.PGSQL.5432") as port:
+        dsn = f"postgresql://postgres@0.0.0.0:{port}/{parts['dbname']}"
+        for command in ("list", "migrate", "status", "environment"):
+            message, hint = complaint(kata(command, dsn=dsn, code=3))
+            assert "server does not support SSL, but SSL was required" in message
+            assert hint == "say how to encrypt: sslmode=require, verify-full, or disable for plain text"
+            kata(command, dsn=f"{dsn}?sslmode=disable")
+        transport = json.loads(kata("doctor", "--json", dsn=f"{dsn}?sslmode=disable", code=1).stdout)[
+            "checks"
+        ]
+        assert [check["value"] for check in transport if check["level"] == "problem"] == ["plain text"]
 
-    assert secured("postgresql://me@192.0.2.1/db")[0]["sslmode"] == "require"
+
+# Completion
 
 
 # Completion

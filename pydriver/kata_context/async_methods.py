@@ -247,8 +247,8 @@ class AsyncMethods(ABC):
         ContextNotFoundError, InvalidArgumentError not deleted, or the transaction is not at isolation
             level read committed.
 
-        Locks: the head of the context (FOR UPDATE), then the row of its family's root against other
-            purges; a dry run none.
+        Locks: other purges and erasures out (advisory), then the head of the context (FOR UPDATE); a
+            dry run none.
         Cost: O(entries removed + forks of the context and of its purged forks, for every purged
             ancestor). What was removed leaves the disk with the next vacuum.
         """
@@ -273,8 +273,8 @@ class AsyncMethods(ABC):
         InvalidArgumentError older_than is negative, or the transaction is not at isolation level read
             committed.
 
-        Locks: the heads of the contexts (FOR UPDATE), by id ascending, then the rows of their families'
-            roots against other purges; a dry run none.
+        Locks: other purges and erasures out (advisory), then the heads of the contexts (FOR UPDATE), by
+            id ascending; a dry run none.
         Cost: that of purge_context for each.
         """
         return await self._run(calls.PURGE_DELETED, (older_than, dry_run))
@@ -531,7 +531,8 @@ class AsyncMethods(ABC):
             deleted context nothing is erased: restore it, erase through a fork, or purge it),
             InvalidArgumentError no reason, or the transaction is not at isolation level read committed.
 
-        Locks: the head of the context, then the message and its copies.
+        Locks: other purges and erasures out (advisory), the head of the context, then the message and
+            its copies.
         Cost: O(copies). The bytes leave the disk with the next vacuum; backups have their own life.
         """
         return await self._run(calls.ERASE_MESSAGE, (context_id, version, reason))

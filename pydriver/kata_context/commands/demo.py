@@ -5,13 +5,9 @@ from importlib.resources import files
 from typing import Any
 
 import click
-import psycopg
-from psycopg.rows import TupleRow
 
 from kata_context import config, migrate
-from kata_context.commands.shared import settings
-
-Connection = psycopg.Connection[TupleRow]
+from kata_context.commands.shared import Connection, connect, settings
 
 LOG = """select m.version, m.group_version, m.role, m.token_count, m.content, m.tool_calls
 from kata.messages(%s, max_rows => 1000) m"""
@@ -30,7 +26,7 @@ def demo(ctx: click.Context) -> None:
     target = config.resolve(dsn) if dsn else config.embedded()
     migrate.up(target.dsn)
     conversation = json.loads((files("kata_context") / "data" / "conversation.json").read_text("utf-8"))
-    with psycopg.connect(target.dsn, autocommit=True) as connection:
+    with connect(target.dsn) as connection:
         connection.execute("set kata.tenant = 'demo'")
         context_id = import_conversation(connection, conversation)
         say(f"A real conversation on the {target.description}")
@@ -60,9 +56,10 @@ def demo(ctx: click.Context) -> None:
         show_fork(connection, context_id, version // 2)
         show_compaction(connection, context_id, version, least + 900)
 
-    click.echo(f"\nLook around yourself: {'kata psql' if target.embedded else 'psql'}")
-    click.echo("  set kata.tenant = 'demo';")
-    click.echo("  select * from kata.list_contexts();")
+    command = "kata --tenant demo" if target.embedded else "kata --dsn … --tenant demo"
+    click.echo("\nLook around yourself:")
+    click.echo(f"  {command} show demo")
+    click.echo(f"  {command} psql")
     if target.embedded:
         click.echo("The embedded server stops with: kata down")
 

@@ -99,7 +99,7 @@ declare
   v_first_request kata_data.message := kata_data.first_request(compaction.context_id, compaction.base_version);
   v_deleted int8multirange := (kata_data.view_at(compaction.context_id, compaction.base_version)).deleted;
   v_requests text := (
-    select string_agg(format('[version %s] %s', m.version, kata_data.indented(coalesce(m.content, ''))), E'\n' order by m.version)
+    select string_agg(format(E'[version %s]\n%s', m.version, kata_data.fenced(coalesce(m.content, ''))), E'\n' order by m.version)
     from (
       select r.version::bigint from jsonb_array_elements_text(facts -> 'requests') r(version) order by r.version::bigint desc limit requests
     ) r
@@ -127,13 +127,25 @@ begin
       facts -> 'tokens'),
     E'Last messages of the user:\n' || v_requests,
     E'First message of the user:\n' || case when v_first_request.version is not null and not coalesce(facts -> 'requests' @> to_jsonb(v_first_request.version), false)
-      then format('[version %s] %s', v_first_request.version, kata_data.indented(v_first_request.content)) end,
+      then format(E'[version %s]\n%s', v_first_request.version, kata_data.fenced(v_first_request.content)) end,
     E'Artifacts, last touched first:\n' || v_artifacts,
     E'Summary before:\n' || v_earlier);
 end
 $$;
 comment on function kata_data.render_digest(kata_data.compaction, jsonb, integer, integer) is
 'A digest with at most so many of the last requests and of the artifacts.';
+
+create or replace function kata_data.fenced(content text) returns text
+language sql immutable
+as $$
+  select concat(f.fence, E'\n', content, E'\n', f.fence)
+  from (
+    select repeat('`', greatest(3, 1 + coalesce(max(length(r.run[1])), 0))) as fence
+    from regexp_matches(content, '`+', 'g') r(run)
+  ) f
+$$;
+comment on function kata_data.fenced(text) is
+'A text as a digest quotes it, word for word: between fences of more backticks than it has in a row, so that it cannot pass for a line of the digest.';
 
 create or replace function kata_data.indented(content text) returns text
 language sql immutable

@@ -28,36 +28,16 @@ end
 $$;
 comment on function kata_data.message_at(uuid, bigint) is 'The newest message at or before a version of a context''s path; all null where there is none. Cost: O(log n + fork depth).';
 
-create or replace function kata_data.entry_at(context_id uuid, at bigint, out version bigint, out created_at timestamptz, out digest bytea)
-language plpgsql stable
-as $$
-declare
-  v_message kata_data.message := kata_data.message_at(context_id, at);
-  v_view kata_data.view_change := kata_data.view_at(context_id, at);
-begin
-  if v_view.version > coalesce(v_message.version, 0) then
-    version := v_view.version;
-    created_at := v_view.created_at;
-    digest := v_view.digest;
-  else
-    version := v_message.version;
-    created_at := v_message.created_at;
-    digest := v_message.digest;
-  end if;
-end
-$$;
-comment on function kata_data.entry_at(uuid, bigint) is
-'The newest entry, message or view change, at or before a version of a context''s path; all null where there is none. Cost: O(log n + fork depth).';
-
 create or replace function kata_data.totals_at(
   context_id uuid, at bigint, out message_count bigint, out raw_tokens bigint, out view_tokens bigint, out content_version bigint,
-  out view_version bigint, out oldest_open_group bigint
+  out view_version bigint, out oldest_open_group bigint, out last_at timestamptz, out last_digest bytea
 )
 language plpgsql stable
 as $$
 declare
   v_message kata_data.message := kata_data.message_at(context_id, at);
   v_view kata_data.view_change := kata_data.view_at(context_id, at);
+  v_is_change boolean := v_view.version > coalesce(v_message.version, 0);
 begin
   -- After the last view change there are only messages.
   message_count := v_view.message_count + at - v_view.version;
@@ -66,9 +46,11 @@ begin
   content_version := greatest(v_message.version, v_view.content_version);
   view_version := nullif(v_view.version, 0);
   oldest_open_group := v_message.oldest_open_group;
+  last_at := case when v_is_change then v_view.created_at else v_message.created_at end;
+  last_digest := case when v_is_change then v_view.digest else v_message.digest end;
 end
 $$;
 comment on function kata_data.totals_at(uuid, bigint) is
-'How much a context held as of a version, at which version a message was last appended or deleted, the newest view change (null: none), and which group was
-the oldest open one.
+'What the head of a context was as of a version: how much it held, at which version a message was last appended or deleted, the newest view change (null:
+none), the oldest open group, and time and digest of the newest entry (null: none).
 Cost: O(log n + fork depth).';
