@@ -296,7 +296,7 @@ def test_a_message_is_shown_in_full(run: Run, read: Query, talk: str) -> None:
     assert shown.endswith("\n\nWhich flights?\nTo Seattle \N{AIRPLANE}\n")
     assert read("show", "talk", "2")["content"] == "Which flights?\nTo Seattle \N{AIRPLANE}"
     message, _ = complaint(run("show", "talk", "6", code=1))
-    assert message.startswith("version 6 not found (")
+    assert message.startswith('version "6" not found (')
 
 
 def test_a_deleted_context_is_shown_without_its_messages(
@@ -348,7 +348,7 @@ def test_usage_tells_counts_now_and_then(run: Run, read: Query, talk: str) -> No
     assert read("usage", "talk", "--at", "2")["raw_tokens"] == 30
     assert re.search(r"^raw tokens +150$", run("usage", "talk").stdout, re.MULTILINE)
     message, _ = complaint(run("usage", "talk", "--at", "6", code=1))
-    assert message.startswith("version 6 not found (")
+    assert message.startswith('version "6" not found (')
 
 
 def test_verify_says_sound_or_what_is_wrong_and_exits_with_1(

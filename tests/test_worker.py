@@ -24,6 +24,8 @@ from kata_context import AsyncCompactor, AsyncKata, Compactor, Context, Kata, So
 from kata_context import compactor as module
 from kata_context.compactor import Outcome
 from kata_context.database_errors import CompactionInProgressError, NothingToCompactError
+from kata_context.server import find_account
+from pgbouncer import pgbouncer
 from test_cli import KATA
 
 POLICY = {
@@ -451,6 +453,33 @@ def test_a_notification_wakes_a_worker_that_would_not_look_for_ten_minutes(
         )
         assert worker.stdout
         assert f"{context.id}  committed" in worker.stdout.readline()
+
+
+def test_behind_a_transaction_pooler_a_worker_hears_through_the_direct_way(
+    kata: Kata, database: str, program: Program, scratch: Path
+) -> None:
+    """A real PgBouncer. Through it alone nothing is heard, and the worker looks from time to time."""
+    contexts = [
+        kata.create(name, policy=POLICY | {"notify": True, "budget": 2000, "threshold": 1}) for name in "ab"
+    ]
+    grown = [
+        {"role": role, "content": "x", "token_count": count}
+        for role, count in (("user", 900), ("assistant", 1500), ("user", 9))
+    ]
+    summarizer = ("--summarizer", program("print('short')"))
+    with pgbouncer(scratch / "pgbouncer-worker", database, find_account(), default_pool_size=4) as pooled:
+        with (
+            working(pooled, *summarizer, "--poll", "600", "--listen-dsn", database) as worker,
+            closing(psycopg.connect(database, autocommit=True)) as look,
+        ):
+            wait_for(lambda: look.execute(LISTENING).fetchone())
+            contexts[0].append(grown)
+            assert worker.stdout
+            assert f"{contexts[0].id}  committed" in worker.stdout.readline()
+        with working(pooled, *summarizer, "--poll", "0.1") as worker:
+            contexts[1].append(grown)
+            assert worker.stdout
+            assert f"{contexts[1].id}  committed" in worker.stdout.readline()
 
 
 def test_without_notifications_a_worker_looks_from_time_to_time(
