@@ -244,6 +244,24 @@ def test_of_two_that_begin_at_once_one_does(
     assert rows(observer, STORY, context_id) == [(["running"],)]
 
 
+@pytest.mark.parametrize(
+    "level", [psycopg.IsolationLevel.REPEATABLE_READ, psycopg.IsolationLevel.SERIALIZABLE]
+)
+def test_who_begins_and_whose_snapshot_is_old_is_told_to_try_again(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID, level: psycopg.IsolationLevel
+) -> None:
+    # Nothing that a begin leaves elsewhere conflicts: what is parsed is parsed, and it is never due.
+    rows(observer, "select kata.set_policy(%s, %s)", context_id, Jsonb({"enabled": False}))
+    rows(observer, ABORT, begin(observer, context_id), None)
+    late = connect()
+    late.isolation_level = level
+    assert rows(late, STORY, context_id) == [(["aborted"],)]
+    begin(observer, context_id)
+    assert outcome(late, BEGIN, context_id) == "40001"
+    late.rollback()
+    assert outcome(late, BEGIN, context_id) == "KC009"
+
+
 def test_who_begins_when_another_was_rolled_back_does(
     connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID, start: Start
 ) -> None:

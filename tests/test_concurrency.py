@@ -405,6 +405,21 @@ def test_a_fork_with_an_old_snapshot_is_its_parent_at_that_moment(
     assert rows(observer, "select * from kata.verify()") == []
 
 
+def test_archiving_idle_forks_does_not_wait_for_busy_ones(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    ((busy,),) = rows(observer, "select kata.fork(%s)", context_id)
+    ((idle,),) = rows(observer, "select kata.fork(%s)", context_id)
+    observer.execute("set kata.clock = '2999-01-01'")
+    append(observer, busy, 1)
+    writer = connect()
+    append(writer, busy, 1)
+    observer.execute("set lock_timeout = '1ms'")
+    assert rows(observer, "select context_id from kata.archive_inactive(interval '1 day')") == [(idle,)]
+    append(observer, context_id, 1)
+    writer.commit()
+
+
 def test_eight_with_one_key_make_one_fork(
     connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
 ) -> None:

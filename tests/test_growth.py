@@ -576,3 +576,89 @@ def test_a_call_planned_when_there_were_few_contexts_costs_the_same_when_there_a
     levels = {name: 40 if "kata.fork" in statement else 20 for name, statement in CALLS.items()}
     grown = {name: (before[name], after[name]) for name in CALLS if after[name] > before[name] + levels[name]}
     assert not grown
+
+
+TOOL_TURN = [
+    {"role": "assistant", "token_count": 60, "tool_calls": CALL},
+    {"role": "tool", "token_count": 400, "tool_call_id": "c", "content": "word " * 400},
+]
+
+
+def test_a_window_does_not_look_up_every_elision_for_every_message(database: str) -> None:
+    with closing(connect(database)) as conn:
+        context_id, _ = create_two(conn)
+        conn.execute("select kata.set_policy(%s, '{\"enabled\": false}')", [context_id])
+        conn.execute(APPEND, {"context": context_id, "batch": Jsonb(TOOL_TURN * 500)})
+
+        def cost_of_window(newest: int, oldest: int) -> int:
+            for version in range(newest, oldest, -2):
+                conn.execute("select kata.elide(%s, %s)", [context_id, version])
+            conn.execute("vacuum analyze")
+            return min(cost(conn, READS["the window"], context=context_id)[0] for _ in range(3))
+
+        few, many = cost_of_window(1000, 800), cost_of_window(800, 0)
+    # The list of elisions is read a few times, and grows.
+    assert (many - few) / 400 < 4
+
+
+def test_a_page_after_a_thousand_changes_costs_what_it_costs_after_ten(database: str) -> None:
+    with closing(connect(database)) as conn:
+
+        def cost_of_page(changes: int) -> int:
+            context_id, _ = create_two(conn)
+            conn.execute(APPEND, {"context": context_id, "batch": Jsonb(MESSAGES)})
+            for _ in range(changes // 2):
+                conn.execute("select kata.pin(%s, 1), kata.unpin(%s, 1)", [context_id, context_id])
+            conn.execute("vacuum analyze")
+            page = "select * from kata.messages(%(context)s, 5, 10)"
+            return min(cost(conn, page, context=context_id)[0] for _ in range(3))
+
+        few, many = cost_of_page(10), cost_of_page(1000)
+    assert many < few + 30
+
+
+def test_an_erasure_looks_at_no_other_family(database: str) -> None:
+    with closing(connect(database)) as conn:
+        context_id, _ = create_two(conn)
+        conn.execute(APPEND, {"context": context_id, "batch": Jsonb(MESSAGES)})
+        conn.execute("select kata.fork(%s)", [context_id])
+
+        def cost_of_erasure(version: int) -> int:
+            erase = "select * from kata.erase_message(%(context)s, %(version)s, 'by request')"
+            return cost(conn, erase, context=context_id, version=version)[0]
+
+        cost_of_erasure(1)
+        few = cost_of_erasure(2)
+        conn.execute("select kata.create_context() from generate_series(1, 500)")
+        conn.execute(
+            """
+            select kata.append(c.context_id, %s), kata.compact(c.context_id, 'digest', true),
+              kata.add_artifact(c.context_id, 'ticket', 'T-1', version => 1)
+            from kata_data.context c
+            where c.context_id <> %s and c.parent_id is null
+            """,
+            [Jsonb(MESSAGES * 3), context_id],
+        )
+        conn.execute("vacuum analyze")
+        cost_of_erasure(3)
+        many = cost_of_erasure(4)
+    assert many < few + 40
+
+
+def test_verifying_everything_grows_with_the_contexts_and_not_with_their_square(database: str) -> None:
+    with closing(connect(database)) as conn:
+
+        def cost_of_orphans(contexts: int) -> int:
+            conn.execute(
+                """
+                select kata.append_message(c.context_id, 'user', 'x', 1)
+                from generate_series(1, %s) number,
+                  kata.create_context(metadata => jsonb_build_object('number', number)) c(context_id)
+                """,
+                [contexts],
+            )
+            conn.execute("vacuum analyze")
+            return cost(conn, "select * from kata_data.verify_orphans()")[0]
+
+        few, many = cost_of_orphans(200), cost_of_orphans(1800)
+    assert many < few * 15

@@ -41,6 +41,7 @@ PURGE = "select * from kata.purge_context(%s)"
 DRY = "select * from kata.purge_context(%s, true)"
 ERASE = "select what from kata.erase_message(%s, %s, 'by request')"
 MERGE = "select version from kata.merge(%s, %s)"
+BEGIN_ELISION = "select compaction_id from kata.begin_compaction(%s, 'elide', force => true)"
 VERIFY = "select * from kata.verify()"
 CONTENTS = "select content from kata.messages(%s) order by version"
 
@@ -411,6 +412,28 @@ def test_an_elision_waits_for_an_erasure_and_shortens_the_blank(
     wait_until_blocked(observer, eliding)
     eraser.commit()
     assert later.result(PATIENCE) == [(4,)]
+    assert observer.execute(SECRETS.encode()).fetchall() == [(0,)]
+    assert rows(observer, VERIFY) == []
+
+
+def test_an_erasure_waits_for_a_compaction_of_who_has_a_copy_before_it_locks_anything(
+    connect: Connect, observer: psycopg.Connection, elided: tuple[uuid.UUID, uuid.UUID], start: Start
+) -> None:
+    ((copying,),) = rows(observer, CREATE, "with a copy")
+    rows(observer, MERGE, copying, elided[0])
+    rows(
+        observer,
+        "select kata.set_policy(%s, %s)",
+        copying,
+        Jsonb({"preserve_recent_count": 0, "elide_over_tokens": 100}),
+    )
+    compacting, eraser = connect(), connect(autocommit=True)
+    ((begun,),) = rows(compacting, BEGIN_ELISION, copying)
+    later = start(eraser, ERASE, elided[0], 2)
+    wait_until_blocked(observer, eraser)
+    rows(compacting, "select from kata.commit_compaction(%s, null)", begun)
+    compacting.commit()
+    assert later.result(PATIENCE) == [("message",), ("copy",)]
     assert observer.execute(SECRETS.encode()).fetchall() == [(0,)]
     assert rows(observer, VERIFY) == []
 

@@ -87,7 +87,7 @@ class AsyncMethods(ABC):
         ------
         InvalidArgumentError.
 
-        Locks: the heads of the forks, by id ascending.
+        Locks: the heads of the forks that it archives, by id ascending.
         Cost: O(forks of the tenant).
         """
         return await self._run(calls.ARCHIVE_INACTIVE, (idle, dry_run))
@@ -1394,7 +1394,7 @@ class AsyncMethods(ABC):
         Raises
         ------
         ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError nothing
-            would change.
+            would change, or too many elisions are in force: shorten more at once, or compact.
 
         Locks: the head of the context.
         Cost: O(messages in the range).

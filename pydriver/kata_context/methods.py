@@ -87,7 +87,7 @@ class Methods(ABC):
         ------
         InvalidArgumentError.
 
-        Locks: the heads of the forks, by id ascending.
+        Locks: the heads of the forks that it archives, by id ascending.
         Cost: O(forks of the tenant).
         """
         return self._run(calls.ARCHIVE_INACTIVE, (idle, dry_run))
@@ -1380,7 +1380,7 @@ class Methods(ABC):
         Raises
         ------
         ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError nothing
-            would change.
+            would change, or too many elisions are in force: shorten more at once, or compact.
 
         Locks: the head of the context.
         Cost: O(messages in the range).

@@ -1,7 +1,7 @@
 -- Compaction: when it is due, what it covers, who may do it, and what comes of it, at times that are set.
 
 begin;
-select plan(321);
+select plan(310);
 
 create function pg_temp.now(o_clock text) returns void
 language sql volatile
@@ -80,6 +80,12 @@ select is(pg_temp.due('small'), 'not due: the view has 99 % of the threshold of 
 select is(pg_temp.claim(), null, 'and not claimed');
 select throws_ok($$select kata.begin_compaction(fixture.id('small'))$$, 'KC010', null, 'nor begun');
 select is((select detail from fixture.error($$select kata.compact(fixture.id('small'))$$)), 'the view has 99 % of the threshold of 800 tokens', 'the refusal says why');
+select fixture.context('filed') as filed \gset
+select kata.append_message(:'filed', 'user', 'look at /tmp/a.txt', 5);
+select coalesce(pg_sequence_last_value(pg_get_serial_sequence('kata_data.artifact', 'artifact_id')::regclass), 0) as artifacts \gset
+select throws_ok($$select kata.begin_compaction(fixture.id('filed'))$$, 'KC010', null, 'what is not due is not begun');
+select is(coalesce(pg_sequence_last_value(pg_get_serial_sequence('kata_data.artifact', 'artifact_id')::regclass), 0), :artifacts::bigint, 'nor are its artifacts looked for in vain');
+select kata.delete_context(:'filed');
 select fixture.talk('small', 'user 1');
 select is(pg_temp.due('small'), 'due: the view has 800 tokens, the threshold is 800', 'at the threshold it is');
 select is(pg_temp.claim(), 'small', 'and is claimed');
@@ -122,6 +128,12 @@ select is(pg_temp.claim(), null, 'before so many messages it is not due');
 select fixture.talk('every', 'assistant 10');
 select is(pg_temp.due('every'), 'due: 4 messages were appended since the last attempt', 'after so many it is');
 select is(fixture.compact('every'), 5::bigint, 'once compacted');
+select fixture.fork('every', 5, 'every fork') as every_fork \gset
+select is(pg_temp.due('every fork'), 'not due: the view has 0 % of the threshold of 102400 tokens', 'nor is a fork of it');
+select fixture.fork('every', 3, 'early fork') as early_fork \gset
+select fixture.talk('early fork', 'assistant 10');
+select is(pg_temp.due('early fork'), 'due: 4 messages were appended since the last attempt', 'unless it was forked before');
+select kata.delete_context(id) from (values (:'every_fork'::uuid), (:'early_fork')) c(id);
 select fixture.talk('every', 'user 10, assistant 10, user 10');
 select pg_temp.now('12:30');
 select is(pg_temp.claim(), null, 'it is not due until so many have come again');

@@ -1,7 +1,7 @@
 -- A view change hides, shortens or keeps; it never edits. What was seen at a version is seen there for ever, by whichever read.
 
 begin;
-select plan(236);
+select plan(222);
 
 create function pg_temp.act(context text, call text) returns text
 language plpgsql volatile
@@ -284,6 +284,11 @@ select throws_ok(format('select kata.pin(%L, 1101)', :'pinned'), 'KC017', null, 
 select is(kata.unpin(:'pinned', 1), 1102::bigint, 'too many that were appended can be taken off');
 select is(kata.delete_messages(:'pinned', 2), 1103::bigint, 'or deleted');
 select is((select count(*) from kata."window"(:'pinned', 2000) w where w.reason = 'pinned'), 1098::bigint, 'the rest are kept all the same');
+select fixture.context('shortened') as shortened \gset
+select fixture.talk('shortened', 'assistant 5 calls a b, tool 500 answers a, tool 500 answers b, user 1');
+select kata.append(:'shortened', (select jsonb_agg(jsonb_build_object('role', 'user', 'content', 'x', 'token_count', 1, 'pinned', true)) from generate_series(1, 998)));
+select is(kata.elide(:'shortened', 2), 1003::bigint, 'an elision is one piece more');
+select is((select e.code || ' ' || e.message from fixture.error($$select kata.elide(fixture.id('shortened'), 3)$$) e), 'KC017 the view would fall into 1001 pieces', 'elisions have their end, too');
 
 select fixture.context('short', '{"strict": false, "preserve_recent_count": 1, "min_gain_tokens": 0}') as short \gset
 select kata.append(:'short', (select jsonb_agg(jsonb_build_object('role', 'tool', 'tool_call_id', 'x', 'content', repeat('long ', 20), 'token_count', 200)) from generate_series(1, 1000) n));

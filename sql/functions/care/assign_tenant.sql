@@ -1,7 +1,7 @@
 -- Ties a database role to a tenant.
 
 create or replace function kata.assign_tenant(role_name text, tenant text) returns void
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 begin
   if role_name is null or not exists (select from pg_catalog.pg_roles r where r.rolname = role_name)

@@ -1,7 +1,7 @@
 -- A tokenizer is a name and how dense it is; counting with it is the business of clients.
 
 create or replace function kata.register_tokenizer(name text, bytes_per_token numeric, margin numeric default 0.15) returns void
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 begin
   if name is null or length(name) not between 1 and 255 or bytes_per_token is null or bytes_per_token not between 0.1 and 100

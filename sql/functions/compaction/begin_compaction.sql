@@ -1,5 +1,6 @@
 -- The first of two phases: takes a lease, fixes what is covered, hands out what a summariser needs. Between the phases there is neither
--- lock nor transaction. Artifacts are extracted before the head is locked.
+-- lock nor transaction. Artifacts are extracted before the head is locked, and only where there is something to begin: what is refused is
+-- rolled back, and would be parsed again by the next who asks.
 
 create or replace function kata.begin_compaction(
   inout context_id uuid,
@@ -10,21 +11,27 @@ create or replace function kata.begin_compaction(
   out compaction_id uuid, out covered int8multirange, out message_count bigint, out source_tokens bigint, out previous_summary text,
   out lease_expires_at timestamptz, out needs_summary boolean, out tokenizer text, out summary_budget integer
 ) returns setof record
-language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_generic_plan
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
   v_context record := kata_data.open_context(context_id, access => 'write');
   v_head kata_data.head;
   v_due record;
+  v_is_due boolean;
   v_compaction kata_data.compaction;
 begin
   perform kata_data.check_compaction_arguments(strategy, lease_seconds);
-  perform kata_data.extract_artifacts(context_id, v_context.version);
+  select h.* into strict v_head from kata_data.head h where h.context_id = begin_compaction.context_id;
+  v_due := kata_data.due_state(v_head, kata_data.resolved_policy(context_id));
+  v_is_due := force or coalesce(v_due.due_at <= kata_data.clock(), false);
+  if v_is_due then
+    perform kata_data.extract_artifacts(context_id, v_context.version);
+  end if;
   v_head := kata_data.lock_context(context_id);
   v_due := kata_data.due_state(v_head, kata_data.resolved_policy(context_id));
   v_compaction := kata_data.start_compaction(v_head, strategy, claimed_by, lease_seconds, coalesce(force, false));
-  if not v_compaction.forced and (v_due.due_at <= v_compaction.started_at) is not true then
+  if not v_compaction.forced and (v_is_due and v_due.due_at <= v_compaction.started_at) is not true then
     perform kata_data.refuse_nothing_to_compact(context_id, v_due.reason);
   end if;
   if kata_data.gain_problem(v_compaction) is not null then

@@ -6,7 +6,7 @@ create or replace function kata.elide(
   last_version bigint default null,
   keep_tokens integer default 100
 ) returns bigint
-language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_generic_plan
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
@@ -36,5 +36,5 @@ first_version, last_version: the range of versions; last_version null: just the 
 keep_tokens: results longer than this are shortened to about this many tokens.
 
 Returns the version that the elision took. The whole result is under its version for ever: kata.get_message.
-Errors: KC001, KC002, KC006, KC017 nothing would change.
+Errors: KC001, KC002, KC006, KC017 nothing would change, or too many elisions are in force: shorten more at once, or compact.
 Locks: the head of the context. Cost: O(messages in the range).';

@@ -1,8 +1,9 @@
--- Tidies a jungle of branches. Contexts are locked by id ascending, as everywhere, and looked at again under the lock.
+-- Tidies a jungle of branches. What looks idle is locked, by id ascending as everywhere, and looked at again under the lock; who is at
+-- work in a fork is not waited for.
 
 create or replace function kata.archive_inactive(idle interval, dry_run boolean default false)
 returns table (context_id uuid, name text, updated_at timestamptz)
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_tenant text := kata_data.current_tenant();
@@ -18,10 +19,12 @@ begin
   for context_id in
     select c.context_id
     from kata_data.context c
+    join kata_data.head h on h.context_id = c.context_id
     where v_tenant in (c.tenant, '*')
       and c.parent_id is not null
       and c.deleted_at is null
       and c.archived_at is null
+      and greatest(c.updated_at, h.last_at) < v_before
     order by c.context_id
   loop
     if not dry_run then
@@ -49,4 +52,4 @@ all tenants.
 idle: how long nothing happened. dry_run: only say which.
 
 Returns a row a fork: context_id, name, updated_at (before archiving).
-Errors: KC017. Locks: the heads of the forks, by id ascending. Cost: O(forks of the tenant).';
+Errors: KC017. Locks: the heads of the forks that it archives, by id ascending. Cost: O(forks of the tenant).';

@@ -8,7 +8,7 @@ create or replace function kata.create_context(
   preset text default null,
   idempotency_key text default null
 ) returns uuid
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_tenant text := kata_data.current_tenant();

@@ -3,7 +3,7 @@
 
 create or replace function kata.purge_deleted(older_than interval, dry_run boolean default false)
 returns table (context_id uuid, removed bigint, kept bigint)
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_tenant text := kata_data.current_tenant();

@@ -12,7 +12,7 @@ create or replace function kata.fork(
   metadata jsonb default null,
   idempotency_key text default null
 ) returns uuid
-language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_generic_plan
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
@@ -67,6 +67,10 @@ begin
   union all
   select v_child.context_id, v_at + 1, 9223372036854775807, v_child.context_id;
   perform kata_data.insert_fork_head(v_child, v_head);
+  perform kata_data.inherit_guard(v_child.context_id, v_child.parent_id);
+  if v_child.policy ? 'every_messages' then
+    perform kata_data.set_due(v_child.context_id);
+  end if;
   return v_child.context_id;
 end
 $$;
@@ -119,3 +123,19 @@ begin
 end
 $$;
 comment on function kata_data.insert_fork_head(kata_data.context, kata_data.head) is 'Inserts the head of a fork: that of its parent as of the fork version.';
+
+create or replace function kata_data.inherit_guard(context_id uuid, parent_id uuid) returns void
+language plpgsql volatile
+as $$
+begin
+  insert into kata_data.compaction_guard (context_id, message_count)
+  select h.context_id, g.message_count
+  from kata_data.head h
+  join kata_data.compaction_guard g on g.context_id = inherit_guard.parent_id
+  where h.context_id = inherit_guard.context_id
+    and g.message_count between 1 and h.message_count;
+end
+$$;
+comment on function kata_data.inherit_guard(uuid, uuid) is
+'Has a fork count the messages since the last attempt to compact its parent, if that attempt is part of it: else every fork of a context that
+was just compacted would be due. The fork''s own attempts, failures and intervals begin anew.';

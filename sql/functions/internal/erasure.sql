@@ -106,6 +106,22 @@ comment on function kata_data.erase_entry(uuid, bigint, text, text) is
 'Blanks a message and, one after the other, its merged copies and theirs; what was erased before stays as recorded. Returns a row for each:
 segment, version, what. Runs as kata_eraser, whom alone the table lets through.';
 
+create or replace function kata_data.copy_segments(context_id uuid, version bigint) returns uuid[]
+language plpgsql stable
+as $$
+begin
+  return array(
+    select distinct c.segment_id
+    from kata_data.segments(copy_segments.context_id, copy_segments.version, copy_segments.version) s
+    left join kata_data.merge_origin o on o.segment_id = s.segment_id and o.version = copy_segments.version
+    join kata_data.merge_origin c
+      on c.origin_segment_id = coalesce(o.origin_segment_id, s.segment_id)
+      and c.origin_version = coalesce(o.origin_version, copy_segments.version));
+end
+$$;
+comment on function kata_data.copy_segments(uuid, bigint) is
+'Who has copies that go back to the same original as an entry of a context. Cost: O(copies).';
+
 create or replace function kata_data.erase_summary(segment_id uuid, version bigint, reason text)
 returns table (erased_segment_id uuid, erased_version bigint, erased_what text)
 language plpgsql volatile rows 10
@@ -143,6 +159,35 @@ $$;
 comment on function kata_data.erase_summary(uuid, bigint, text) is
 'Blanks a summary, and names those that have absorbed it. Returns as erase_entry; nothing where there is none.';
 
+create or replace function kata_data.readers(segment_id uuid, version bigint) returns table (context_id uuid)
+language plpgsql stable rows 10
+as $$
+begin
+  return query
+  select f.context_id
+  from kata_data.context o
+  cross join lateral (
+    select o.family_id as context_id
+    union all
+    select c.context_id
+    from kata_data.context c
+    where c.family_id = o.family_id
+      and c.parent_id is not null
+    offset 0
+  ) f
+  cross join lateral (
+    select
+    from kata_data.lineage l
+    where l.context_id = f.context_id
+      and l.segment_id = readers.segment_id
+      and readers.version between l.first_version and l.last_version
+    offset 0
+  ) l
+  where o.context_id = readers.segment_id;
+end
+$$;
+comment on function kata_data.readers(uuid, bigint) is 'The contexts whose path runs through a version of a segment. Cost: O(family × fork depth).';
+
 create or replace function kata_data.summaries_of(segment_id uuid, version bigint, covered int8multirange)
 returns table (summary_segment_id uuid, summary_version bigint)
 language plpgsql stable rows 10
@@ -150,14 +195,14 @@ as $$
 begin
   return query
   select y.segment_id, y.version
-  from kata_data.context o
-  join kata_data.context c on c.family_id = o.family_id
-  join kata_data.lineage l on l.context_id = c.context_id
-  join kata_data.summary y on y.segment_id = c.context_id
-  where o.context_id = summaries_of.segment_id
-    and l.segment_id = summaries_of.segment_id
-    and summaries_of.version between l.first_version and l.last_version
-    and y.covered @> summaries_of.covered
+  from kata_data.readers(summaries_of.segment_id, summaries_of.version) r
+  cross join lateral (
+    select y.segment_id, y.version, y.covered
+    from kata_data.summary y
+    where y.segment_id = r.context_id
+    offset 0
+  ) y
+  where y.covered @> summaries_of.covered
   order by y.segment_id, y.version;
 end
 $$;

@@ -230,14 +230,8 @@ begin
   -- What callers added to this version, in the forks that share it, too.
   delete from kata_data.added_artifact d
   where d.version = forget_artifacts.version
-    and d.segment_id in (
-      select l.context_id
-      from kata_data.context o
-      join kata_data.context c on c.family_id = o.family_id
-      join kata_data.lineage l on l.context_id = c.context_id
-      where o.context_id = forget_artifacts.segment_id
-        and l.segment_id = forget_artifacts.segment_id
-        and forget_artifacts.version between l.first_version and l.last_version);
+    and d.segment_id = any (array(
+      select r.context_id from kata_data.readers(forget_artifacts.segment_id, forget_artifacts.version) r));
 end
 $$;
 comment on function kata_data.forget_artifacts(uuid, bigint) is

@@ -1,6 +1,6 @@
 -- Messages as get_message, messages and state_at show them. A page is found by its versions: the edge of what is to be listed holds
 -- as many versions as rows are wanted, and few of them are view changes, which have no row; what is missing is fetched from the
--- next edge. So the cost follows the rows, wherever the page lies.
+-- next edge, a larger one. So the cost follows the rows, wherever the page lies.
 
 create or replace function kata_data.message_rows(
   context_id uuid,
@@ -34,6 +34,7 @@ declare
   v_scope int8multirange := v_messages;
   v_edge int8multirange;
   v_left bigint := max_rows;
+  v_reach bigint := max_rows;
   v_rows bigint;
 begin
   if within is not null then
@@ -52,7 +53,7 @@ begin
     v_scope := v_scope * case when descending then int8multirange(int8range(null, after)) else int8multirange(int8range(least(after, at) + 1, null)) end;
   end if;
   while v_left > 0 and not isempty(v_scope) loop
-    v_edge := kata_data.edge(v_scope, v_left, descending);
+    v_edge := kata_data.edge(v_scope, v_reach, descending);
     return query
     select r.version, r."position", r.role, r.content, r.token_count, r.token_source, r.tool_call_id, r.tool_name, r.tool_calls, r.model,
       r.metadata, r.pinned, r.kind, c.version, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider
@@ -82,9 +83,11 @@ begin
         and c.covers @> r.version
     ) c on true
     order by
-      case when descending then -1 else 1 end * case when v_is_view then r."position" else r.version end;
+      case when descending then -1 else 1 end * case when v_is_view then r."position" else r.version end
+    limit v_left;
     get diagnostics v_rows = row_count;
     v_left := v_left - v_rows;
+    v_reach := least(v_reach, 100000) * 4;
     v_scope := v_scope - v_edge;
   end loop;
 end

@@ -300,7 +300,7 @@ begin
         where s.segment_id = g.segment_id
           and s.group_version = saved_tokens.group_version
           and s.version between g.first_version and g.last_version
-          and s.change_id = any (elisions)
+          and s.change_id + 0 = any (elisions)
         offset 0
       ) s
       order by s.version, s.change_id desc

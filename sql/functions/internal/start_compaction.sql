@@ -45,13 +45,16 @@ begin
   v_compaction.claimed_by := coalesce(claimed_by, kata_data.calling_role());
   v_compaction.started_at := v_now;
   v_compaction.lease_expires_at := v_now + lease_seconds * interval '1 second';
+  -- The head's lock leaves no room for a conflict, but for a transaction that looks at an old snapshot: this makes it fail as one that
+  -- may be tried again.
   insert into kata_data.compaction (
     compaction_id, context_id, status, strategy, policy, forced, base_version, base_change_id, covered, merged_summaries, message_count, source_tokens,
     claimed_by, started_at, lease_expires_at)
   values (
     v_compaction.compaction_id, v_compaction.context_id, v_compaction.status, v_compaction.strategy, v_compaction.policy, v_compaction.forced,
     v_compaction.base_version, v_compaction.base_change_id, v_compaction.covered, v_compaction.merged_summaries, v_compaction.message_count,
-    v_compaction.source_tokens, v_compaction.claimed_by, v_compaction.started_at, v_compaction.lease_expires_at);
+    v_compaction.source_tokens, v_compaction.claimed_by, v_compaction.started_at, v_compaction.lease_expires_at)
+  on conflict (context_id) where status = 'running' do nothing;
   return v_compaction;
 end
 $$;

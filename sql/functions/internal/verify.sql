@@ -427,7 +427,7 @@ declare
 begin
   -- Contexts of all tenants must be seen to say that one is missing; verify lets only those come here who may.
   perform set_config('kata.tenant', '*', true);
-  -- Segments are found by skipping through the index, one look-up each.
+  -- Segments are found by skipping through the index, one look-up each. Whose segment it is reads all of it, so nobody else need be asked.
   for segment_id in
     with recursive segment as (
       (select m.segment_id from kata_data.message m order by m.segment_id limit 1)
@@ -446,7 +446,8 @@ begin
       where m.segment_id = verify_orphans.segment_id
         and not exists (
           select from kata_data.lineage l
-          where l.segment_id = m.segment_id
+          where l.context_id = m.segment_id
+            and l.segment_id = m.segment_id
             and m.version between l.first_version and l.last_version)
       group by m.segment_id
     ) m;
@@ -475,7 +476,8 @@ begin
   from kata_data.view_change c
   where not exists (
     select from kata_data.lineage l
-    where l.segment_id = c.segment_id
+    where l.context_id = c.segment_id
+      and l.segment_id = c.segment_id
       and c.version between l.first_version and l.last_version);
   return query
   select y.segment_id, y.version, 'orphan row', 'A summary belongs to no compaction.'

@@ -1,9 +1,9 @@
 -- Erasing takes what a message said out of history and leaves history: version, totals, groups and the chain of digests stay.
 -- kata: owner kata_eraser
 --
--- Holds the artifacts of the path (an advisory lock, which extraction takes before any head), then locks the head, as every change of
--- a context does, then the message and its copies (FOR UPDATE): a merge or an elision shares the rows that it reads, so either its
--- copy is seen or it copies the blank.
+-- Holds the artifacts of the path and of whoever has a copy (an advisory lock, which extraction takes before any head), then locks the
+-- head, as every change of a context does, then the message and its copies (FOR UPDATE): a merge or an elision shares the rows that it
+-- reads, so either its copy is seen or it copies the blank.
 
 create or replace function kata.erase_message(
   context_id uuid,
@@ -12,14 +12,14 @@ create or replace function kata.erase_message(
   reason text,
   out what text
 ) returns setof record
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_head kata_data.head;
   v_segment_id uuid;
 begin
   perform kata_data.check_isolation();
-  perform kata_data.hold_artifacts(array[context_id]);
+  perform kata_data.hold_artifacts(context_id || kata_data.copy_segments(context_id, version));
   v_head := kata_data.lock_context(context_id);
   if reason is null or reason !~ '\S' then
     raise exception using

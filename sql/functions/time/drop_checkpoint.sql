@@ -1,7 +1,7 @@
 -- Takes a name back. The version stays what it was.
 
 create or replace function kata.drop_checkpoint(context_id uuid, name text) returns void
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_owner uuid;

@@ -9,7 +9,7 @@ create or replace function kata.prompt(
   stable_step integer default 0,
   tokenizer text default null
 ) returns jsonb
-language plpgsql stable security definer set search_path = '' set enable_seqscan = off
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_messages jsonb;
