@@ -426,7 +426,7 @@ def test_a_replaced_function_does_not_break_what_is_prepared(kata: Kata, connect
         """begin;
         drop function kata.tokenizers();
         create function kata.tokenizers() returns table (name text, bytes_per_token float8, margin float8)
-        language sql stable security definer set search_path = ''
+        language sql stable security definer set search_path = pg_catalog, pg_temp
         as 'select t.name, t.bytes_per_token::float8, t.margin::float8 from kata_data.tokenizer t order by 1';
         commit"""
     )

@@ -4,7 +4,7 @@ create schema fixture;
 grant usage on schema fixture to public;
 
 create function fixture.id(name text) returns uuid
-language sql stable security definer set search_path = ''
+language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$
   select c.context_id
   from kata_data.context c

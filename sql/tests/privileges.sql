@@ -71,8 +71,8 @@ select is_empty(
     where p.pronamespace = 'kata'::regnamespace and p.proowner <> (case when p.proname in ('purge_context', 'erase_message') then 'kata_eraser' else 'kata_owner' end)::regrole$$,
   'the owner is kata_owner, or of what erases kata_eraser');
 select is_empty(
-  $$select p.proname from pg_proc p where p.pronamespace = 'kata'::regnamespace and not coalesce('search_path=""' = any (p.proconfig), false)$$,
-  'their search path is pinned to nothing');
+  $$select p.proname from pg_proc p where p.pronamespace = 'kata'::regnamespace and not coalesce('search_path=pg_catalog, pg_temp' = any (p.proconfig), false)$$,
+  'their search path is pinned, and what a caller keeps in pg_temp comes last');
 select is_empty(
   $$select p.proname from pg_proc p where p.pronamespace = 'kata_data'::regnamespace and p.prosecdef$$,
   'internal functions run as who calls them');

@@ -172,7 +172,7 @@ select is(fixture.as_role('test_server', $$select count(*) from kata.archive_ina
 
 -- The second fence
 
-create function fixture.visible() returns bigint language sql security definer set search_path = '' as $$ select count(*) from kata_data.context $$;
+create function fixture.visible() returns bigint language sql security definer set search_path = pg_catalog, pg_temp as $$ select count(*) from kata_data.context $$;
 alter function fixture.visible() owner to kata_owner;
 select is(fixture.as_role('kata_owner', 'select count(*) from kata_data.context'), '0', 'the owner of the table sees nothing without a tenant of its own');
 select is(fixture.as_role('kata_owner', 'select count(*) from kata_data.context', '*'), '0', 'nor by asking for every tenant');

@@ -1,7 +1,7 @@
 -- Ties a database role to a tenant.
 
 create or replace function kata.assign_tenant(role_name text, tenant text) returns void
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 begin
   if role_name is null or not exists (select from pg_catalog.pg_roles r where r.rolname = role_name)
@@ -9,7 +9,7 @@ begin
     raise exception using
       errcode = 'KC017',
       message = 'role or tenant is invalid',
-      detail = format('The role is "%s", the tenant "%s".', coalesce(role_name, 'null'), coalesce(tenant, 'null')),
+      detail = format('The role is "%s", the tenant "%s".', coalesce(left(role_name, 100), 'null'), coalesce(left(tenant, 100), 'null')),
       hint = 'Pass a role that exists and a tenant that is neither empty nor ''*''.';
   end if;
   insert into kata_data.tenant_role as t (role_name, tenant)

@@ -1,7 +1,7 @@
 -- Whose data the caller sees: the first question when something is not found.
 
 create or replace function kata.current_tenant() returns text
-language plpgsql stable security definer set search_path = '' set enable_seqscan = off
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 begin
   return kata_data.current_tenant();

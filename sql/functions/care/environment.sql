@@ -1,7 +1,7 @@
 -- Production or not: what a client asks before it destroys something.
 
 create or replace function kata.environment() returns text
-language plpgsql stable security definer set search_path = '' set enable_seqscan = off
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 begin
   return (select e.label from kata_data.environment e);

@@ -1,7 +1,7 @@
 -- Counts in other tokenizers stand beside the messages, which stay as they are.
 
 create or replace function kata.put_token_counts(context_id uuid, tokenizer text, versions bigint[], counts integer[]) returns integer
-language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_generic_plan
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
@@ -12,7 +12,7 @@ begin
   if tokenizer is not distinct from v_context.tokenizer or not exists (select from kata_data.tokenizer t where t.name = put_token_counts.tokenizer) then
     raise exception using
       errcode = 'KC017',
-      message = format('tokenizer "%s" cannot be counted beside', coalesce(tokenizer, 'null')),
+      message = format('tokenizer "%s" cannot be counted beside', coalesce(left(tokenizer, 100), 'null')),
       detail = format('The context counts in "%s" itself; counts of other registered tokenizers can be stored beside.', v_context.tokenizer),
       hint = 'Register it with kata.register_tokenizer; kata.tokenizers lists the known ones.';
   end if;

@@ -1,7 +1,7 @@
 -- A tokenizer is a name and how dense it is; counting with it is the business of clients.
 
 create or replace function kata.register_tokenizer(name text, bytes_per_token numeric, margin numeric default 0.15) returns void
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 begin
   if name is null or length(name) not between 1 and 255 or bytes_per_token is null or bytes_per_token not between 0.1 and 100
@@ -9,7 +9,8 @@ begin
     raise exception using
       errcode = 'KC017',
       message = 'tokenizer is out of range',
-      detail = format('Its name is "%s", bytes_per_token %s, margin %s.', coalesce(name, 'null'), coalesce(bytes_per_token::text, 'null'), coalesce(margin::text, 'null')),
+      detail = format('Its name is "%s", bytes_per_token %s, margin %s.',
+        coalesce(left(name, 100), 'null'), coalesce(left(bytes_per_token::text, 100), 'null'), coalesce(left(margin::text, 100), 'null')),
       hint = 'Pass a name of 1 to 255 characters, 0.1 to 100 bytes a token and a margin from 0 to 10, 0.15 for example.';
   end if;
   insert into kata_data.tokenizer as t (name, bytes_per_token, margin)

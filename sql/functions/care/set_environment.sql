@@ -2,7 +2,7 @@
 -- fails here. The table is locked first, so that of two who label at once the second meets the label of the first.
 
 create or replace function kata.set_environment(label text, current_label text default null) returns void
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_label text;

@@ -1,7 +1,7 @@
 -- Numbers for a dashboard.
 
 create or replace function kata.stats() returns jsonb
-language plpgsql stable security definer set search_path = '' set enable_seqscan = off
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_tenant text := kata_data.current_tenant();

@@ -1,7 +1,7 @@
 -- Which tokenizers a context may count in.
 
 create or replace function kata.tokenizers() returns table (name text, bytes_per_token numeric, margin numeric)
-language plpgsql stable security definer set search_path = '' set enable_seqscan = off
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 begin
   return query

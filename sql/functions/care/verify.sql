@@ -4,7 +4,7 @@
 
 create or replace function kata.verify(inout context_id uuid default null, out version bigint, out problem text, out detail text)
 returns setof record
-language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare

@@ -1,7 +1,7 @@
 -- Which release of Kata Context this database carries; kept in step with the Python package by a test.
 
 create or replace function kata.version() returns text
-language sql immutable parallel safe security definer set search_path = ''
+language sql immutable parallel safe security definer set search_path = pg_catalog, pg_temp
 as $$
   select '0.1.0.dev0'
 $$;

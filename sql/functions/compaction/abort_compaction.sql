@@ -1,7 +1,7 @@
 -- Gives a compaction up. With a reason it was a failure, which the guards count; without one nobody is to blame.
 
 create or replace function kata.abort_compaction(compaction_id uuid, reason text default null) returns void
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_open record := kata_data.open_compaction(compaction_id);

@@ -8,7 +8,7 @@ create or replace function kata.add_artifact(
   detail jsonb default null,
   version bigint default null
 ) returns void
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_version bigint := (kata_data.open_context(context_id, version, 'write')).at;

@@ -12,7 +12,7 @@ create or replace function kata.artifacts(
   out mentions bigint
 )
 returns setof record
-language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off set jit = off
 as $$
 declare

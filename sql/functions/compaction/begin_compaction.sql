@@ -10,7 +10,7 @@ create or replace function kata.begin_compaction(
   out compaction_id uuid, out covered int8multirange, out message_count bigint, out source_tokens bigint, out previous_summary text,
   out lease_expires_at timestamptz
 ) returns setof record
-language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_generic_plan
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare

@@ -8,7 +8,7 @@ create or replace function kata.commit_compaction(
   metadata jsonb default null,
   out summary_version bigint, out covered int8multirange, out message_count bigint, out source_tokens bigint, out result_tokens bigint
 ) returns setof record
-language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_generic_plan
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare

@@ -6,7 +6,7 @@ create or replace function kata.compact(
   force boolean default false,
   out summary_version bigint, out covered int8multirange, out message_count bigint, out source_tokens bigint, out result_tokens bigint
 ) returns setof record
-language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_generic_plan
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
@@ -18,7 +18,7 @@ begin
   if strategy is null or strategy not in ('digest', 'elide', 'drop') then
     raise exception using
       errcode = 'KC017',
-      message = format('strategy "%s" needs a model, or is unknown', coalesce(strategy, 'null')),
+      message = format('strategy "%s" needs a model, or is unknown', coalesce(left(strategy, 100), 'null')),
       detail = 'compact runs what the database can do by itself.',
       hint = 'Pass digest, elide or drop; to summarise, call kata.begin_compaction and kata.commit_compaction.';
   end if;

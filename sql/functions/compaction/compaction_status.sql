@@ -5,7 +5,7 @@ create or replace function kata.compaction_status(
   out due boolean, out reason text, out view_tokens bigint, out threshold_tokens bigint, out budget integer, out open_calls integer,
   out in_progress boolean, out failures integer, out next_allowed_at timestamptz, out last_compacted_at timestamptz
 ) returns setof record
-language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare

@@ -5,7 +5,7 @@ returns table (
   compaction_id uuid, status text, strategy text, policy jsonb, covered int8multirange, summary_version bigint, merged_summaries bigint[],
   message_count bigint, source_tokens bigint, result_tokens bigint, claimed_by text, started_at timestamptz, finished_at timestamptz, error text
 )
-language plpgsql stable security definer set search_path = '' set enable_seqscan = off
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 begin
   perform kata_data.open_context(context_id);

@@ -2,7 +2,7 @@
 -- before anything is decided.
 
 create or replace function kata.delete_messages(context_id uuid, first_version bigint, last_version bigint default null) returns bigint
-language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_generic_plan
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare

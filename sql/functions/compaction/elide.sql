@@ -6,7 +6,7 @@ create or replace function kata.elide(
   last_version bigint default null,
   keep_tokens integer default 100
 ) returns bigint
-language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_generic_plan
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare

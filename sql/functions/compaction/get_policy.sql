@@ -1,7 +1,7 @@
 -- The policy that is in force, defaults filled in.
 
 create or replace function kata.get_policy(context_id uuid) returns jsonb
-language plpgsql stable security definer set search_path = '' set enable_seqscan = off
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 begin
   perform kata_data.open_context(context_id);

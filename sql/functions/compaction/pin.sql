@@ -1,7 +1,7 @@
 -- A pin keeps a group in every window, word for word; a group that was compacted comes back to its place.
 
 create or replace function kata.pin(context_id uuid, version bigint) returns bigint
-language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_generic_plan
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare

@@ -1,7 +1,7 @@
 -- Policies to start from.
 
 create or replace function kata.policy_presets() returns table (name text, description text, policy jsonb)
-language plpgsql stable security definer set search_path = '' set enable_seqscan = off
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 begin
   return query

@@ -1,7 +1,7 @@
 -- A worker that is slow, not dead, says so.
 
 create or replace function kata.renew_compaction(compaction_id uuid, lease_seconds integer default 300) returns timestamptz
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_open record := kata_data.open_compaction(compaction_id);

@@ -1,7 +1,7 @@
 -- Patches the policy. Locks the head, which carries what appends must know of it, before the stored policy is read.
 
 create or replace function kata.set_policy(context_id uuid, policy jsonb) returns jsonb
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_head kata_data.head := kata_data.lock_context(context_id);

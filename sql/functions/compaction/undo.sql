@@ -1,7 +1,7 @@
 -- Takes a view change back. The log does not shrink: an undo is a view change itself, and can be undone.
 
 create or replace function kata.undo(context_id uuid, version bigint) returns bigint
-language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_generic_plan
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare

@@ -2,11 +2,11 @@
 
 create or replace function kata.archive_inactive(idle interval, dry_run boolean default false)
 returns table (context_id uuid, name text, updated_at timestamptz)
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_tenant text := kata_data.current_tenant();
-  v_before timestamptz := kata_data.clock() - idle;
+  v_before timestamptz;
 begin
   if idle is null or idle < interval '0' then
     raise exception using
@@ -15,6 +15,8 @@ begin
       detail = format('It is %s.', coalesce(idle::text, 'null')),
       hint = 'Pass for example interval ''30 days''.';
   end if;
+  -- No timestamp lies much further back.
+  v_before := kata_data.clock() - least(idle, interval '4000 years');
   for context_id in
     select c.context_id
     from kata_data.context c

@@ -8,7 +8,7 @@ create or replace function kata.create_context(
   preset text default null,
   idempotency_key text default null
 ) returns uuid
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_tenant text := kata_data.current_tenant();
@@ -30,7 +30,7 @@ begin
   if not exists (select from kata_data.tokenizer t where t.name = create_context.tokenizer) then
     raise exception using
       errcode = 'KC017',
-      message = format('tokenizer "%s" is unknown', coalesce(tokenizer, 'null')),
+      message = format('tokenizer "%s" is unknown', coalesce(left(tokenizer, 100), 'null')),
       detail = 'A context counts its tokens in one registered tokenizer.',
       hint = 'Register it with kata.register_tokenizer; kata.tokenizers lists the known ones.';
   end if;

@@ -1,7 +1,7 @@
 -- Deleting is soft: the name is free, the rows stay, forks read on.
 
 create or replace function kata.delete_context(context_id uuid) returns void
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 begin
   perform kata_data.lock_context(context_id, 'read');

@@ -1,7 +1,7 @@
 -- From a name to an id.
 
 create or replace function kata.find_context(name text) returns uuid
-language plpgsql stable security definer set search_path = '' set enable_seqscan = off
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 begin
   return (

@@ -7,7 +7,7 @@ create or replace function kata.get_context(
   out metadata jsonb, out created_at timestamptz, out updated_at timestamptz, out archived_at timestamptz,
   out deleted_at timestamptz
 ) returns setof record
-language plpgsql stable security definer set search_path = '' set enable_seqscan = off
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_context record := kata_data.open_context(context_id, access => 'any');

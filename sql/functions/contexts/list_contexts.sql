@@ -7,7 +7,7 @@ returns table (
   message_count bigint, raw_tokens bigint, view_tokens bigint, tokenizer text, open_calls text[], metadata jsonb,
   created_at timestamptz, updated_at timestamptz, archived_at timestamptz, deleted_at timestamptz
 )
-language plpgsql stable security definer set search_path = '' set enable_seqscan = off
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_tenant text := kata_data.current_tenant();

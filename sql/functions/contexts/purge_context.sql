@@ -11,7 +11,7 @@ create or replace function kata.purge_context(
   dry_run boolean default false,
   out removed bigint, out kept bigint
 ) returns setof record
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off rows 1
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off rows 1
 as $$
 declare
   v_tenant text := kata_data.current_tenant();

@@ -3,11 +3,11 @@
 
 create or replace function kata.purge_deleted(older_than interval, dry_run boolean default false)
 returns table (context_id uuid, removed bigint, kept bigint)
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_tenant text := kata_data.current_tenant();
-  v_before timestamptz := kata_data.clock() - older_than;
+  v_before timestamptz;
   v_purged uuid[] := '{}';
   v_chosen uuid[];
 begin
@@ -18,6 +18,8 @@ begin
       detail = format('It is %s.', coalesce(older_than::text, 'null')),
       hint = 'Pass for example interval ''30 days''.';
   end if;
+  -- No timestamp lies much further back.
+  v_before := kata_data.clock() - least(older_than, interval '4000 years');
   v_chosen := array(
     select c.context_id
     from kata_data.context c

@@ -2,7 +2,7 @@
 
 create or replace function kata.purges(context_id uuid)
 returns table (purged_at timestamptz, purged_by text, cause_id uuid, removed bigint, kept bigint)
-language plpgsql stable security definer set search_path = '' set enable_seqscan = off
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 begin
   perform kata_data.open_context(context_id, access => 'any');

@@ -2,7 +2,7 @@
 -- A beginning is a range of ids: two of them tell whether it is unique, in the index that holds just what is asked for.
 
 create or replace function kata.resolve_context(selector text, include_deleted boolean default false) returns uuid
-language plpgsql stable security definer set search_path = '' set enable_seqscan = off
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_tenant text := kata_data.current_tenant();

@@ -1,7 +1,7 @@
 -- Undoes delete_context.
 
 create or replace function kata.restore_context(context_id uuid) returns void
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 begin
   perform kata_data.lock_context(context_id, 'restore');

@@ -1,7 +1,7 @@
 -- Locks the head like every change of a context, so that a deletion at the same moment is seen.
 
 create or replace function kata.update_context(context_id uuid, name text default null, metadata jsonb default null) returns void
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 begin
   perform kata_data.lock_context(context_id);

@@ -3,7 +3,7 @@
 create or replace function kata.forks(
   inout context_id uuid, out name text, out fork_version bigint, out version bigint, out created_at timestamptz, out deleted_at timestamptz
 ) returns setof record
-language plpgsql stable security definer set search_path = '' set enable_seqscan = off
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 begin
   perform kata_data.open_context(context_id);

@@ -62,7 +62,7 @@ begin
   end if;
   raise exception using
     errcode = 'KC017',
-    message = format('visibility "%s" is unknown', coalesce(visibility, 'null')),
+    message = format('visibility "%s" is unknown', coalesce(left(visibility, 100), 'null')),
     detail = 'It says which messages are listed.',
     hint = 'Pass effective, raw or all.';
 end

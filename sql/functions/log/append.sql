@@ -6,7 +6,7 @@ create or replace function kata.append(
   expected_version bigint default null,
   idempotency_key text default null
 ) returns table (version bigint, token_count integer, created_at timestamptz)
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_problem record;

@@ -22,7 +22,7 @@ create or replace function kata.append_message(
   provider jsonb default null,
   token_source text default null
 ) returns bigint
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_version bigint;

@@ -5,7 +5,7 @@ create or replace function kata.close_calls(
   call_ids text[] default null,
   reason text default 'cancelled'
 ) returns table (version bigint, token_count integer, created_at timestamptz)
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_open_calls jsonb := (kata_data.lock_context(context_id)).open_calls;

@@ -12,7 +12,7 @@ create or replace function kata.erase_message(
   reason text,
   out what text
 ) returns setof record
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_head kata_data.head;

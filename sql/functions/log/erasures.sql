@@ -2,7 +2,7 @@
 
 create or replace function kata.erasures(context_id uuid)
 returns table (version bigint, reason text, erased_by text, erased_at timestamptz)
-language plpgsql stable security definer set search_path = '' set enable_seqscan = off
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_newest bigint := (kata_data.open_context(context_id)).version;

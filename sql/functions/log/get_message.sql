@@ -8,7 +8,7 @@ create or replace function kata.get_message(
   out kind text, out compacted_into bigint, out group_version bigint, out segment_id uuid, out created_at timestamptz,
   out name text, out parts jsonb, out provider jsonb
 ) returns setof record
-language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare

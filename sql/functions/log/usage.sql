@@ -2,7 +2,7 @@
 
 create or replace function kata.usage(context_id uuid, at bigint default null)
 returns table (version bigint, message_count bigint, raw_tokens bigint, view_tokens bigint)
-language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare

@@ -1,7 +1,7 @@
 -- Names a version. The name is the context's own; forks made at or after the version see it, too.
 
 create or replace function kata.checkpoint(context_id uuid, name text, at bigint default null, note text default null) returns bigint
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 -- The arbiter of ON CONFLICT names columns, and cannot qualify them.
 #variable_conflict use_column

@@ -2,7 +2,7 @@
 
 create or replace function kata.checkpoints(context_id uuid)
 returns table (name text, version bigint, note text, created_at timestamptz)
-language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare

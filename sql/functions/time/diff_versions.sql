@@ -2,7 +2,7 @@
 
 create or replace function kata.diff_versions(context_id uuid, from_version bigint, to_version bigint)
 returns table (change text, version bigint, role text, kind text, preview text, token_count integer)
-language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare

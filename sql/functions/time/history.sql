@@ -4,7 +4,7 @@ create or replace function kata.history(context_id uuid, before bigint default n
 returns table (
   version bigint, kind text, role text, preview text, token_count integer, view_tokens bigint, checkpoints text[], created_at timestamptz
 )
-language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare

@@ -1,7 +1,7 @@
 -- From what people say to a version. Version is the primary coordinate: everything else is resolved to one, once.
 
 create or replace function kata.resolve_version(context_id uuid, selector text) returns bigint
-language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare

@@ -9,7 +9,7 @@ create or replace function kata.prompt(
   stable_step integer default 0,
   tokenizer text default null
 ) returns jsonb
-language plpgsql stable security definer set search_path = '' set enable_seqscan = off
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_messages jsonb;
@@ -18,7 +18,7 @@ begin
   if coalesce(format, '') not in ('openai', 'anthropic') then
     raise exception using
       errcode = 'KC017',
-      message = pg_catalog.format('prompt format "%s" is unknown', coalesce(format, 'null')),
+      message = pg_catalog.format('prompt format "%s" is unknown', coalesce(left(format, 100), 'null')),
       detail = 'It names the chat form of a provider.',
       hint = 'Pass openai or anthropic.';
   end if;
