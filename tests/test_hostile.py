@@ -158,7 +158,17 @@ ODD: dict[str, list[str | None]] = {
     "numeric": [None, "NaN", "Infinity", "-Infinity", "-1", "0", "1e-1000", "1e1000", "4.4"],
     "interval": [None, "-1 day", "0", "1 microsecond", "178000000 years", "-178000000 years", "1000 years"],
     "text[]": [None, "{}", "{NULL}", '{"",x}', "{x,x}", "{{x,y},{z,u}}"],
-    "bigint[]": [None, "{}", "{NULL}", "{1,1}", "{-1}", f"{{{BIG}}}", f"{{1,{BIG}}}", "{{1,2},{3,4}}", "[5:6]={1,2}"],
+    "bigint[]": [
+        None,
+        "{}",
+        "{NULL}",
+        "{1,1}",
+        "{-1}",
+        f"{{{BIG}}}",
+        f"{{1,{BIG}}}",
+        "{{1,2},{3,4}}",
+        "[5:6]={1,2}",
+    ],
     "integer[]": [None, "{}", "{NULL}", "{1,1}", "{-1}", "{2147483647,0}", "{{1,2},{3,4}}"],
     "int8multirange": [
         None,
@@ -217,7 +227,9 @@ def calls(conn: psycopg.Connection) -> Calls:
     }
 
 
-def call(conn: psycopg.Connection, function: str, types: dict[str, str], arguments: dict[str, str | None]) -> Any:
+def call(
+    conn: psycopg.Connection, function: str, types: dict[str, str], arguments: dict[str, str | None]
+) -> Any:
     """Call a function and take all that it did back; return its rows, or else its error."""
     places = ", ".join(f'"{name}" => %({name})s::pg_catalog.{_spelt(types[name])}' for name in arguments)
     conn.execute("savepoint before")
@@ -268,7 +280,9 @@ def test_nothing_that_a_caller_keeps_in_pg_temp_is_taken_for_a_type_or_a_table_o
         assert not isinstance(outcome, psycopg.Error), f"{function}: {outcome}"
 
 
-def test_an_odd_argument_is_refused_by_name_or_means_something(conn: psycopg.Connection, calls: Calls) -> None:
+def test_an_odd_argument_is_refused_by_name_or_means_something(
+    conn: psycopg.Connection, calls: Calls
+) -> None:
     problems = []
     for function, (parameters, arguments) in calls.items():
         usual = call(conn, function, parameters, arguments)
@@ -277,7 +291,9 @@ def test_an_odd_argument_is_refused_by_name_or_means_something(conn: psycopg.Con
             for value in ODD[kind]:
                 outcome = call(conn, function, parameters, arguments | {name: value})
                 if isinstance(outcome, psycopg.Error) and not is_in_the_catalogue(outcome):
-                    problems.append(f"{function}, {name} {str(value)[:40]!r}: {outcome.sqlstate} {str(outcome)[:300]}")
+                    problems.append(
+                        f"{function}, {name} {str(value)[:40]!r}: {outcome.sqlstate} {str(outcome)[:300]}"
+                    )
     assert problems == []
     assert conn.execute("select * from kata.verify()").fetchall() == []
 
