@@ -6,6 +6,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from kata_context import Kata
+
 Connect = Callable[..., psycopg.Connection]
 
 FUNCTIONS = """
@@ -25,7 +27,7 @@ FUNCTIONS = """
   order by p.proname
 """
 
-# What the functions are called with where nothing is tried: calls that succeed. {…} are ids of the world below.
+# What the functions are called with where nothing is tried: calls that succeed. {…} are ids of WORLD.
 TALK = '[{{"role": "user", "content": "x"}}]'
 USUAL: dict[str, dict[str, str]] = {
     "abort_compaction": {"compaction_id": "{compaction}"},
@@ -186,15 +188,18 @@ ODD: dict[str, list[str | None]] = {
 
 WORLD = """
   create temporary table world (name text, id uuid) on commit drop;
-  create function pg_temp.id(name text) returns uuid language sql as $$ select w.id from world w where w.name = id.name $$;
+  create function pg_temp.id(name text) returns uuid
+  language sql as $$ select w.id from world w where w.name = id.name $$;
   insert into world
   select 'context', kata.create_context('plan', jsonb_build_object(
     'min_interval_seconds', 0, 'preserve_recent_count', 0, 'min_gain_tokens', 0, 'max_fork_depth', 1000));
   select count(*) from kata.append(pg_temp.id('context'), fixture.drafts(
-    'system 10, user 20, assistant 20 calls a b, tool 300 answers a, tool 30 answers b, user 4 pinned, assistant 20, user 10'));
+    'system 10, user 20, assistant 20 calls a b, tool 300 answers a, tool 30 answers b, user 4 pinned, '
+    'assistant 20, user 10'));
   select kata.checkpoint(pg_temp.id('context'), 'known', 3);
   insert into world select 'fork', kata.fork(pg_temp.id('context'));
-  select count(*) from kata.append(pg_temp.id('fork'), fixture.drafts('user 10, assistant 20 calls a, tool 2 answers a'));
+  select count(*)
+  from kata.append(pg_temp.id('fork'), fixture.drafts('user 10, assistant 20 calls a, tool 2 answers a'));
   select kata.pin(pg_temp.id('context'), 1);
   select kata.elide(pg_temp.id('context'), 4);
   insert into world select 'open', kata.create_context('open');
@@ -205,9 +210,11 @@ WORLD = """
   select count(*) from kata.append(pg_temp.id('deleted'), fixture.drafts('user 10'));
   select kata.delete_context(pg_temp.id('deleted'));
   insert into world
-  select 'worked', kata.create_context('worked', jsonb_build_object('preserve_recent_count', 0, 'min_gain_tokens', 0));
+  select 'worked', kata.create_context(
+    'worked', jsonb_build_object('preserve_recent_count', 0, 'min_gain_tokens', 0));
   select count(*) from kata.append(pg_temp.id('worked'), fixture.drafts('user 100, assistant 100, user 10'));
-  insert into world select 'compaction', b.compaction_id from kata.begin_compaction(pg_temp.id('worked'), force => true) b;
+  insert into world
+  select 'compaction', b.compaction_id from kata.begin_compaction(pg_temp.id('worked'), force => true) b;
 """
 
 Calls = dict[str, tuple[dict[str, str], dict[str, str | None]]]
@@ -215,7 +222,7 @@ Calls = dict[str, tuple[dict[str, str], dict[str, str | None]]]
 
 @pytest.fixture
 def calls(conn: psycopg.Connection) -> Calls:
-    """What a call of each function takes: its parameters with their types, and arguments with which it succeeds."""
+    """Of each function the parameters with their types, and arguments with which a call succeeds."""
     conn.execute(WORLD)
     ids = {name: str(value) for name, value in conn.execute("select name, id from world").fetchall()}
     return {
@@ -262,9 +269,9 @@ def test_nothing_that_a_caller_keeps_in_pg_temp_is_taken_for_a_type_or_a_table_o
       grant execute on function pg_temp.spy() to public;
     """)
     # A row of the trap's own makes it spring where a view of it is read.
-    relations = conn.execute(
-        "select c.relname from pg_class c where c.relnamespace = 'pg_catalog'::regnamespace and c.relkind in ('r', 'v')"
-    ).fetchall()
+    relations = conn.execute("""
+      select c.relname from pg_class c
+      where c.relnamespace = 'pg_catalog'::regnamespace and c.relkind in ('r', 'v')""").fetchall()
     types = conn.execute("""
       select t.typname from pg_type t
       where t.typnamespace = 'pg_catalog'::regnamespace and t.typtype in ('b', 'r', 'm') and t.typelem = 0
@@ -273,7 +280,8 @@ def test_nothing_that_a_caller_keeps_in_pg_temp_is_taken_for_a_type_or_a_table_o
         conn.execute(f"create view pg_temp.{name} as select pg_temp.spy() as rolname".encode())
     for (name,) in types:
         conn.execute(f"create domain pg_temp.{name} as pg_catalog.{name} check (pg_temp.spy())".encode())
-    assert ("pg_roles",) in relations and ("text",) in types and ("int8multirange",) in types
+    assert ("pg_roles",) in relations
+    assert {("text",), ("jsonb",), ("int8multirange",)} <= set(types)
 
     for function, (parameters, arguments) in calls.items():
         outcome = call(conn, function, parameters, arguments)
@@ -302,3 +310,70 @@ def is_in_the_catalogue(error: psycopg.Error) -> bool:
     """Return whether an error is one of ours, complete, and short enough to be read."""
     texts = (error.diag.message_primary, error.diag.message_detail, error.diag.message_hint)
     return (error.sqlstate or "").startswith("KC0") and all(text and len(text) <= 700 for text in texts)
+
+
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        '{"path": ' + DEEP + "}",
+        '{"path": ' + DEEP[99_000:101_000] + "}",
+        '{"path": 1e5000}',
+        '{"path": "\\u0000"}',
+    ],
+    ids=["too deep for Postgres", "too deep for Python", "too large for Python", "no text"],
+)
+def test_no_arguments_of_a_tool_make_a_context_unreadable(database: str, arguments: str) -> None:
+    call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    with Kata(database, count_tokens=False) as kata:
+        context = kata.create()
+        context.append(
+            [
+                {"role": "user", "content": "x"},
+                {"role": "assistant", "tool_calls": [call]},
+                {"role": "tool", "tool_call_id": "a", "content": arguments},
+                {"role": "user", "content": "x"},
+            ]
+        )
+        prompt = context.prompt(1_000_000, "anthropic")
+        assert prompt["messages"][1]["content"][0]["input"] == {"arguments": arguments}
+        assert context.prompt(1_000_000)[1]["tool_calls"] == [call]
+        context.artifacts()
+        assert kata.verify() == []
+
+
+@pytest.mark.parametrize(
+    "value", ["[" * 1000 + "]" * 1000, "1e5000", "-1" + "0" * 400 + ".5"], ids=["deep", "large", "infinite"]
+)
+def test_json_that_a_client_could_not_read_back_is_refused_at_every_door(
+    conn: psycopg.Connection, calls: Calls, value: str
+) -> None:
+    let_in = []
+    wrapped = {
+        "messages": f'[{{"role": "user", "content": "x", "metadata": {{"x": {value}}}}}]',
+        "parts": f'[{{"type": "text", "x": {value}}}]',
+        "tool_calls": f"""[{{"id": "a", "function": {{"name": "f", "arguments": ""}}, "x": {value}}}]""",
+    }
+    tried = set()
+    for function, (parameters, arguments) in calls.items():
+        for name in [name for name, kind in parameters.items() if kind == "jsonb"]:
+            tried.add(name)
+            odd = {name: wrapped.get(name, f'{{"x": {value}}}')}
+            if name == "tool_calls":
+                odd["role"] = "assistant"
+            outcome = call(conn, function, parameters, arguments | odd)
+            if not isinstance(outcome, psycopg.Error) or not is_in_the_catalogue(outcome):
+                let_in.append(f"{function}, {name}: {str(outcome)[:200]}")
+    assert let_in == []
+    assert {"metadata", "parts", "provider", "tool_calls", "messages", "policy", "detail"} <= tried
+
+
+def test_json_of_a_hundred_levels_is_kept(conn: psycopg.Connection) -> None:
+    value = '{"x": ' + "[" * 99 + "1e308" + "]" * 99 + "}"
+    ((same,),) = conn.execute(
+        "select c.metadata = %s::jsonb from kata.get_context(kata.create_context(metadata => %s::jsonb)) c",
+        (value, value),
+    ).fetchall()
+    assert same

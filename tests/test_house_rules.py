@@ -231,8 +231,8 @@ def test_a_public_function_runs_as_its_owner_and_looks_into_pg_temp_last(file: P
     for function in functions(file):
         if function.schema == "kata":
             assert function.options["security"] == "True"
-            # Of an empty path too, pg_temp is first for types and relations: a caller's domain "text" would run its
-            # CHECK as the owner.
+            # Even before an empty path pg_temp comes first, for types and relations: a caller's domain "text"
+            # would run its CHECK as the owner.
             assert function.settings["search_path"] == "pg_catalog, pg_temp"
 
 

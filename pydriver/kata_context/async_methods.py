@@ -1087,7 +1087,7 @@ class AsyncMethods(ABC):
         ------
         ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
 
-        Locks: the row that it writes.
+        Locks: the head of the context (FOR KEY SHARE), the row that it writes.
         Cost: O(1).
         """
         await self._run(calls.ADD_ARTIFACT, (context_id, kind, ref, as_json(detail), version))
@@ -1574,6 +1574,7 @@ class AsyncMethods(ABC):
         ------
         ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
 
+        Locks: the head of the context (FOR KEY SHARE).
         Cost: O(versions).
         """
         return (

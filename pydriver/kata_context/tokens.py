@@ -29,7 +29,7 @@ FRAMING = 4  # tokens a message
 OPAQUE_PART = 1500  # tokens a part that is not text
 TEXT_PARTS = ("text", "input_text", "output_text")
 LONG = 50_000  # characters that are counted within milliseconds
-# The patterns go back through white space a step at a time, and tiktoken dies of a run of some 500,000 characters.
+# The patterns go back through white space step by step, and tiktoken dies of some 500,000 in a row.
 UNCOUNTABLE = re.compile(r"[\s\x85]{100000}")
 
 # Where append_message takes what is counted, and the count.
