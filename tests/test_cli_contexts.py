@@ -510,3 +510,21 @@ def test_the_program_completes_for_the_shell(database: str, talk: str) -> None:
     assert program(env=os.environ | words).stdout == "plain,talk\n"
     script = program(env=os.environ | {"_KATA_COMPLETE": "bash_source"})
     assert "complete" in script.stdout
+
+
+def test_json_holds_nothing_that_a_terminal_would_obey(run: Run) -> None:
+    run("create", "x")
+    text = "\x9b31m red \x7f \u202e backwards \x1b[2J \u00e9"
+    run("append", "x", text)
+    for command in (("show", "x", "--json"), ("window", "x", "1000", "--json"), ("prompt", "x", "1000")):
+        printed = run(*command).stdout
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", printed)
+        assert "\u00e9" in printed
+        assert text in _strings(json.loads(printed))
+
+
+def _strings(value: Any) -> list[str]:
+    if isinstance(value, dict | list):
+        values = value.values() if isinstance(value, dict) else value
+        return [text for item in values for text in _strings(item)]
+    return [value] if isinstance(value, str) else []

@@ -1088,7 +1088,7 @@ class AsyncMethods(ABC):
         ------
         ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
 
-        Locks: the row that it writes.
+        Locks: the head of the context (FOR KEY SHARE), the row that it writes.
         Cost: O(1).
         """
         await self._run(calls.ADD_ARTIFACT, (context_id, kind, ref, as_json(detail), version))
@@ -1600,6 +1600,7 @@ class AsyncMethods(ABC):
         ------
         ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
 
+        Locks: the head of the context (FOR KEY SHARE).
         Cost: O(versions).
         """
         return (

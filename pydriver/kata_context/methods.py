@@ -1080,7 +1080,7 @@ class Methods(ABC):
         ------
         ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
 
-        Locks: the row that it writes.
+        Locks: the head of the context (FOR KEY SHARE), the row that it writes.
         Cost: O(1).
         """
         self._run(calls.ADD_ARTIFACT, (context_id, kind, ref, as_json(detail), version))
@@ -1586,6 +1586,7 @@ class Methods(ABC):
         ------
         ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
 
+        Locks: the head of the context (FOR KEY SHARE).
         Cost: O(versions).
         """
         return self._run(

@@ -1,7 +1,7 @@
 -- Nobody sees or touches another tenant's contexts: the tenant is the caller's, every function asks for it, and the table asks again.
 
 begin;
-select plan(78);
+select plan(79);
 
 create role test_ann;
 create role test_bob;
@@ -30,6 +30,9 @@ select is(pg_temp.tenant(fixture.as_session('test_server', 'select kata.create_c
 select is(pg_temp.tenant(fixture.as_role('test_server', 'select kata.create_context()', '')), 'default', 'without kata.tenant a service acts for the default tenant');
 select is(pg_temp.tenant(kata.create_context()::text), 'default', 'a superuser counts as a service');
 select is(pg_temp.tenant(fixture.as_role('postgres', 'select kata.create_context()', 'acme')), 'acme', 'a superuser may name a tenant');
+create role "*";
+grant kata_writer to "*";
+select is(pg_temp.tenant(fixture.as_role('*', 'select kata.create_context()')), '"*"', 'nor is a role that is called so');
 select throws_ok($$select fixture.as_role('test_server', 'select kata.create_context()', '*')$$, 'KC017', null, 'no context belongs to everybody');
 select throws_ok($$select fixture.as_role('test_chief', 'select kata.create_context()', '*')$$, 'KC017', null, 'not even an administrator''s');
 

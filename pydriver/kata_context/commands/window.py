@@ -4,7 +4,7 @@ import json
 
 import click
 
-from kata_context.commands.output import Columns, json_option, preview, print_json, print_rows
+from kata_context.commands.output import Columns, harmless, json_option, preview, print_json, print_rows
 from kata_context.commands.shared import at_option, context_argument, open_kata, resolve, version_at
 
 budget_argument = click.argument("budget", type=int)
@@ -80,4 +80,4 @@ def prompt(
     if as_json:
         print_json(found)
     else:
-        click.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        click.echo(harmless(json.dumps(found, ensure_ascii=False, indent=2)))

@@ -16,7 +16,7 @@ begin
   if strategy is null or strategy not in ('digest', 'elide', 'drop') then
     raise exception using
       errcode = 'KC017',
-      message = format('strategy "%s" needs a model, or is unknown', coalesce(strategy, 'null')),
+      message = format('strategy "%s" needs a model, or is unknown', coalesce(left(strategy, 100), 'null')),
       detail = 'compact runs what the database can do by itself.',
       hint = 'Pass digest, elide or drop; to summarise, call kata.begin_compaction and kata.commit_compaction.';
   end if;

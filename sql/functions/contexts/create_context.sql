@@ -31,7 +31,7 @@ begin
   if not exists (select from kata_data.tokenizer t where t.name = create_context.tokenizer) then
     raise exception using
       errcode = 'KC017',
-      message = format('tokenizer "%s" is unknown', coalesce(tokenizer, 'null')),
+      message = format('tokenizer "%s" is unknown', coalesce(left(tokenizer, 100), 'null')),
       detail = 'A context counts its tokens in one registered tokenizer.',
       hint = 'Register it with kata.register_tokenizer; kata.tokenizers lists the known ones.';
   end if;

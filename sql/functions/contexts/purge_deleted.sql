@@ -7,7 +7,7 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_tenant text := kata_data.current_tenant();
-  v_before timestamptz := kata_data.clock() - older_than;
+  v_before timestamptz;
   v_purged uuid[] := '{}';
   v_chosen uuid[];
 begin
@@ -18,6 +18,8 @@ begin
       detail = format('It is %s.', coalesce(older_than::text, 'null')),
       hint = 'Pass for example interval ''30 days''.';
   end if;
+  -- No timestamp lies much further back.
+  v_before := kata_data.clock() - least(older_than, interval '4000 years');
   v_chosen := array(
     select c.context_id
     from kata_data.context c

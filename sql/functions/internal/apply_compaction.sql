@@ -55,13 +55,13 @@ language plpgsql immutable
 as $$
 begin
   if (summary is not null and compaction.strategy in ('elide', 'drop')) or token_count < 0 or jsonb_typeof(metadata) <> 'object'
-    or octet_length(summary) > 16777216 then
+    or octet_length(summary) > 16777216 or not kata_data.json_fits(metadata) then
     raise exception using
       errcode = 'KC017',
       message = 'the summary does not fit the compaction',
       detail = format('The strategy is %s; the summary has %s bytes, token_count is %s, metadata is %s.', compaction.strategy,
         coalesce(octet_length(summary)::text, 'no'), coalesce(token_count::text, 'null'), coalesce(jsonb_typeof(metadata), 'null')),
-      hint = 'Pass null for the strategies elide and drop, else at most 16 MB of text, a count that is not negative, and an object or null.';
+      hint = 'Pass null for the strategies elide and drop, else at most 16 MB of text, a count that is not negative, and an object of at most 100 levels and no number beyond 1e308, or null.';
   end if;
   if compaction.strategy in ('summarize', 'digest') and coalesce(summary, '') !~ '\S' then
     raise exception using

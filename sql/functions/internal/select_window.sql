@@ -349,7 +349,7 @@ begin
   if not found then
     raise exception using
       errcode = 'KC017',
-      message = format('tokenizer "%s" is unknown', other),
+      message = format('tokenizer "%s" is unknown', left(other, 100)),
       detail = 'Its ratio to other tokenizers is not registered.',
       hint = 'Register it with kata.register_tokenizer; kata.tokenizers lists the known ones.';
   end if;
