@@ -21,6 +21,8 @@ declare
   v_factor double precision := case when v_tokenizer is not null then kata_data.tokens_factor(v_context.tokenizer, v_tokenizer) end;
   v_view kata_data.view_change := kata_data.no_view();
   v_window record;
+  v_summaries kata_data.summary[];
+  v_places bigint[];
 begin
   if budget is null or budget <= 0 then
     raise exception using
@@ -42,10 +44,16 @@ begin
   if v_context.view_version is not null then
     v_view := kata_data.view_at(context_id, v_context.at);
   end if;
-  v_window := kata_data.select_window(context_id, v_context.preamble_end, budget, v_context.at, v_view, stable_step, v_tokenizer, v_factor,
-    v_context.raw_tokens / greatest(v_context.message_count, 1));
+  v_window := kata_data.select_window(context_id, v_context.preamble_end, budget, v_context.at, v_view, stable_step, v_tokenizer, v_factor);
+  if v_window.summaries <> '{}' then
+    select array_agg(y order by y.version), array_agg(p.place order by y.version) into v_summaries, v_places
+    from unnest(v_view.replacements, kata_data.summary_positions(v_view)) p(version, place)
+    cross join lateral kata_data.path_summaries($1, int8multirange(int8range(p.version, p.version, '[]'))) y
+    where p.version = any (v_window.summaries);
+  end if;
   return query
-  select (row_number() over w)::integer, m.version, m."position", m.role, m.content, m.token_count, sum(m.token_count) over w,
+  select (row_number() over w)::integer, m.version, m."position", m.role, m.content, m.token_count,
+    sum(m.token_count) over (w rows unbounded preceding),
     case
       when m.kind = 'summary' then 'summary'
       when m.version <= v_window.preamble_end then 'preamble'
@@ -55,19 +63,22 @@ begin
     end,
     v_window.over_budget, m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at, m.kind, m.name, m.parts, m.provider, m.group_version
   from (
-    select m.version, m.version as "position", m.role, coalesce(s.content, m.content) as content,
-      kata_data.tokens_in(m, s.token_count, v_tokenizer, v_factor) as token_count, m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata,
-      m.created_at, case when s.token_count is null then 'message' else 'stub' end as kind, m.name,
-      case when s.token_count is null then m.parts end as parts, m.provider, m.group_version
-    from kata_data.path_messages($1, v_window.versions) m
-    left join lateral kata_data.stub_of(m.segment_id, m.group_version, m.version, v_view.elisions) s on true
+    select m.version, m.version as "position", m.role, coalesce((m.stub).content, m.content) as content,
+      kata_data.tokens_in(m.segment_id, m.version, m.token_count, (m.stub).token_count, v_tokenizer, v_factor) as token_count,
+      m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at,
+      case when (m.stub).version is null then 'message' else 'stub' end as kind, m.name, case when (m.stub).version is null then m.parts end as parts,
+      m.provider, m.group_version
+    from (
+      select m.*, case when v_view.elisions <> '{}' then (
+        select s from kata_data.stub_of(m.segment_id, m.group_version, m.version, v_view.elisions) s) end as stub
+      from kata_data.path_messages($1, v_window.versions) m
+      offset 0
+    ) m
     union all
-    select y.version, p.place, y.role, y.content,
+    select y.version, v_places[y.ordinality], y.role, y.content,
       kata_data.converted_tokens(y.segment_id, y.version, y.token_count, v_tokenizer, v_factor), null, null, null, null, y.metadata,
       y.created_at, 'summary', null, null, null, y.version
-    from unnest(v_view.replacements, kata_data.summary_positions(v_view)) p(version, place)
-    cross join lateral kata_data.path_summaries($1, int8multirange(int8range(p.version, p.version, '[]'))) y
-    where p.version = any (v_window.summaries)
+    from unnest(v_summaries) with ordinality y
   ) m
   window w as (order by m."position")
   order by m."position";
