@@ -2,13 +2,18 @@
 
 import itertools
 import json
+import signal
+import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from kata_context import migrate
 from kata_context.server import Server
 
 ROOT = Path(__file__).parent.parent
@@ -72,6 +77,22 @@ class Bench:
     messages: list[Message]
     pairs: int
     size: int
+
+
+@contextmanager
+def own_server() -> Iterator[tuple[Server, str]]:
+    """Start a server with the settings of Postgres as they come; give it and its migrated database."""
+    # A benchmark that is told to end stops its server.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with tempfile.TemporaryDirectory(prefix="kata-bench-") as folder:
+        Path(folder).chmod(0o755)  # the account of the server passes through
+        server = Server(Path(folder) / "home")
+        try:
+            dsn = server.start()
+            migrate.up(dsn)
+            yield server, dsn
+        finally:
+            server.stop()
 
 
 def real_messages() -> list[Message]:

@@ -5,7 +5,6 @@ Prints a line a result, and writes JSON lines. Durable means that a commit waits
 
 import argparse
 import json
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,9 +17,8 @@ from command_line import command_line
 from compactions import compactions
 from forks import forks
 from growth import growth
-from harness import BARE, Bench, real_messages, scalar
-from kata_context import __version__, migrate
-from kata_context.server import Server
+from harness import BARE, Bench, own_server, real_messages, scalar
+from kata_context import __version__
 from measure import Result, as_json, machine
 from sizes import sizes
 from through_driver import driver
@@ -57,31 +55,24 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write JSON lines to this file")
     options = parser.parse_args()
 
-    with tempfile.TemporaryDirectory(prefix="kata-bench-") as folder:
-        Path(folder).chmod(0o755)  # the account of the server passes through
-        server = Server(Path(folder) / "home")
-        dsn = server.start()
-        try:
-            migrate.up(dsn)
-            with psycopg.connect(dsn, autocommit=True) as connection:
-                connection.execute(BARE)
-                version = scalar(connection, "show server_version")
-            about = machine(
-                **{"PostgreSQL": version, "kata-context": __version__, "psycopg": psycopg.__version__}
-            )
-            about |= {"pairs": options.pairs}
-            lines = [json.dumps(about)]
-            print(lines[0], flush=True)
-            bench = Bench(server, dsn, real_messages(), options.pairs, options.size)
-            for section in options.sections or SECTIONS:
-                for result in SECTIONS[section](bench):
-                    lines.append(as_json(section, result))
-                    print(result.show(), flush=True)
-            if options.json:
-                options.json.parent.mkdir(parents=True, exist_ok=True)
-                options.json.write_text("".join(line + "\n" for line in lines))
-        finally:
-            server.stop()
+    with own_server() as (server, dsn):
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(BARE)
+            version = scalar(connection, "show server_version")
+        about = machine(
+            **{"PostgreSQL": version, "kata-context": __version__, "psycopg": psycopg.__version__}
+        )
+        about |= {"pairs": options.pairs}
+        lines = [json.dumps(about)]
+        print(lines[0], flush=True)
+        bench = Bench(server, dsn, real_messages(), options.pairs, options.size)
+        for section in options.sections or SECTIONS:
+            for result in SECTIONS[section](bench):
+                lines.append(as_json(section, result))
+                print(result.show(), flush=True)
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text("".join(line + "\n" for line in lines))
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ async def crowd(store: Store, name: str, clients: int, one: bool, texts: list[st
         joined = store.name(conversation)
     workers = [
         processes.Process(
-            target=client, args=(name, store.dsn, joined, worker, texts, start, seconds, report)
+            target=client, args=(name, store.dsn, joined, worker, texts, start, seconds, report), daemon=True
         )
         for worker in range(clients)
     ]

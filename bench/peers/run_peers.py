@@ -12,7 +12,6 @@ import random
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -22,9 +21,7 @@ from typing import Any
 import psycopg
 
 from crowd import crowd
-from harness import connect, plain, real_messages, scalar, table_bytes, wal_position
-from kata_context import migrate
-from kata_context.server import Server
+from harness import connect, own_server, plain, real_messages, scalar, table_bytes, wal_position
 from measure import interval, machine
 from stores import STORES, Conversation, Message, Store
 
@@ -241,8 +238,8 @@ class Peers:
                 }  # fmt: skip
                 self.emit(
                     line,
-                    f"bytes        n = {length:<8,} {store.label:<36} {line['disk']:>10,.0f} on disk a message"
-                    f"   {line['wal']:>10,.0f} of WAL",
+                    f"bytes        n = {length:<8,} {store.label:<36} {line['disk']:>10,.0f} on disk, "
+                    f"{line['wal']:>10,.0f} of WAL a message",
                 )
 
     async def clients(self) -> None:
@@ -263,9 +260,10 @@ class Peers:
                 where = "on one conversation" if one else "each on its own"
                 self.emit(
                     line,
-                    f"{number} clients {where:<20} {self.stores[name].label:<36} {line['per_second']:>8,.0f} a "
-                    f"second   acknowledged {line['acknowledged']:,}  lost {line['lost']:,}  "
-                    f"doubled {line['doubled']:,}  refused {line['refused']:,}  failed {line['failed']:,}",
+                    f"{number} clients {where:<20} {self.stores[name].label:<36} "
+                    f"{line['per_second']:>8,.0f} a second   acknowledged {line['acknowledged']:,}  "
+                    f"lost {line['lost']:,}  doubled {line['doubled']:,}  "
+                    f"refused {line['refused']:,}  failed {line['failed']:,}",
                 )
 
     async def cold(self) -> None:
@@ -359,15 +357,8 @@ def main() -> None:
     if "kata" not in options.stores:
         options.stores.insert(0, "kata")  # what the others are compared with
 
-    with tempfile.TemporaryDirectory(prefix="kata-bench-") as folder:
-        Path(folder).chmod(0o755)  # the account of the server passes through
-        server = Server(Path(folder) / "home")
-        dsn = server.start()
-        try:
-            migrate.up(dsn)
-            lines = asyncio.run(measure(dsn, options))
-        finally:
-            server.stop()
+    with own_server() as (_, dsn):
+        lines = asyncio.run(measure(dsn, options))
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text("".join(json.dumps(line) + "\n" for line in lines))

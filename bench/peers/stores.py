@@ -519,7 +519,7 @@ def async_url(dsn: str) -> str:
 
 
 class OpenAIStore(Store):
-    """SQLAlchemySession of the OpenAI Agents SDK. It reads the newest k items; k doubles until it is enough."""
+    """SQLAlchemySession of the OpenAI Agents SDK. It reads the newest k items; k doubles as needed."""
 
     label = "OpenAI Agents SQLAlchemySession"
     packages = ("openai-agents", "SQLAlchemy", "asyncpg")
