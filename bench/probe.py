@@ -2,19 +2,20 @@
 
 Each is replayed into contexts whose budget is its preamble and a share of the rest, and is compacted whenever
 that is due, again and again; at its end window and artifact index are looked through for every artifact of
-what was covered. `python bench/run.py probe` runs it.
+what was covered.
 """
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 from typing import Any
 
+from harness import ROOT, Bench
 from kata_context import Compactor, Context, Kata, Source, probe
+from measure import Finding, Result
 
-DATA = Path(__file__).parent.parent / "tests" / "data" / "conversations"
+CONVERSATIONS = ROOT / "tests" / "data" / "conversations"
 SHARES = (0.10, 0.15, 0.20)
 STRATEGIES = ("digest", "summarize")
 
@@ -38,39 +39,47 @@ class Tally:
     without_preamble: list[float] = field(default_factory=list)
 
 
-def retention(dsn: str, _: Any) -> Iterator[dict[str, Any]]:
+def retention(bench: Bench) -> Iterator[Result]:
     """Report for each strategy and share how many artifacts are held, and where summaries sit."""
     conversations = [
         json.loads(line)["messages"]
-        for file in sorted(DATA.glob("*.jsonl"))
+        for file in sorted(CONVERSATIONS.glob("*.jsonl"))
         for line in file.read_text("utf-8").splitlines()
     ]
     # What is counted does not depend on the disk.
-    with Kata(f"{dsn}&options=-c%20synchronous_commit%3Doff") as kata:
+    with Kata(f"{bench.dsn}&options=-c%20synchronous_commit%3Doff") as kata:
         for strategy in STRATEGIES:
             for share in SHARES:
                 tally = Tally()
                 for messages in conversations:
                     replay(kata, messages, strategy, share, tally)
-                yield {
-                    "name": f"{strategy} at {share:.0%} of the conversation",
-                    "conversations": tally.conversations,
-                    "compactions": tally.compactions,
-                    "covered": tally.covered,
-                    "artifacts": tally.wanted,
-                    "held": f"{1 - len(tally.missing) / max(tally.wanted, 1):.2%}",
-                    "target": "100%",
-                    "summaries": len(tally.places),
-                    "in_first_quarter": share_below(tally.places),
-                    "in_first_quarter_after_preamble": share_below(tally.without_preamble),
-                    "median_place": round(median(tally.places or [0]), 3),
-                    "median_place_after_preamble": round(median(tally.without_preamble or [0]), 3),
-                }
+                held = percent(tally.wanted - len(tally.missing), tally.wanted)
+                yield Finding(
+                    f"{strategy}, compacted at {share:.0%} of the conversation",
+                    {
+                        "conversations": tally.conversations,
+                        "compactions": tally.compactions,
+                        "messages covered": tally.covered,
+                        "artifacts": tally.wanted,
+                        "% held": held,
+                        "summaries": len(tally.places),
+                        "% in the first quarter": percent(quarter(tally.places), len(tally.places)),
+                        "% after the preamble": percent(quarter(tally.without_preamble), len(tally.places)),
+                        "median place": round(median(tally.places or [0]), 3),
+                    },
+                    "100 % of the artifacts held",
+                    held == 100,
+                )
 
 
-def share_below(places: list[float]) -> str:
-    """Return the share of summaries that begin in the first quarter."""
-    return f"{sum(place <= 0.25 for place in places) / max(len(places), 1):.1%}"
+def quarter(places: list[float]) -> int:
+    """Return how many summaries begin in the first quarter."""
+    return sum(place <= 0.25 for place in places)
+
+
+def percent(part: int, whole: int) -> float:
+    """Return a share in percent; of nothing, all."""
+    return round(100 * part / whole, 2) if whole else 100.0
 
 
 def replay(kata: Kata, messages: list[dict[str, Any]], strategy: str, share: float, tally: Tally) -> None:
