@@ -53,7 +53,7 @@ def retention(dsn: str, _: Any) -> Iterator[dict[str, Any]]:
                 for messages in conversations:
                     replay(kata, messages, strategy, share, tally)
                 yield {
-                    "name": f"{strategy} at {share:.0%} of the conversation",
+                    "name": f"{strategy}: preamble and {share:.0%} of the rest",
                     "conversations": tally.conversations,
                     "compactions": tally.compactions,
                     "covered": tally.covered,
