@@ -55,7 +55,7 @@ def retention(bench: Bench) -> Iterator[Result]:
                     replay(kata, messages, strategy, share, tally)
                 held = percent(tally.wanted - len(tally.missing), tally.wanted)
                 yield Finding(
-                    f"{strategy}, compacted at {share:.0%} of the conversation",
+                    f"{strategy}: preamble and {share:.0%} of the rest",
                     {
                         "conversations": tally.conversations,
                         "compactions": tally.compactions,

@@ -769,26 +769,25 @@ def digests(connection: psycopg.Connection[TupleRow]) -> str:
             (content,) = one("select content from kata.get_message(%s, %s)", context_id, version)
         text += (
             f"\n**{what}** (`{name}`, {count} messages). {covers} of them leave the view, of versions "
-            f"{covered}: {source:,} tokens become {result:,}.\n\n~~~~\n{shortened(content)}\n~~~~\n"
+            f"{covered}: {source:,} tokens become {result:,}.\n\n{shortened(content)}\n"
         )
     return text + "\n"
 
 
 def shortened(content: str) -> str:
-    """Return a digest with the longest lines and the tails of the longest quotes cut, for the page."""
+    """Return a digest as a block of the page, with long lines and the tails of long quotes cut."""
     kept: list[str] = []
-    fence = ""
-    quoted = 0
-    for line in content.splitlines():
-        if fence == line or (not fence and re.fullmatch("`{3,}", line)):
-            fence, quoted = ("" if fence else line), 0
+    fence, quoted = "", 0
+    for line in content.split("\n"):
+        if line == fence or (not fence and re.fullmatch("`{3,}", line)):
+            fence, quoted = "" if fence else line, 0
         elif fence:
             quoted += 1
         if quoted <= QUOTED:
             kept.append(line if len(line) <= WIDTH else line[: WIDTH - 1] + "…")
         elif quoted == QUOTED + 1:
             kept.append("…")
-    return "\n".join(line.rstrip() for line in kept)
+    return textwrap.indent("\n".join(line.rstrip() for line in kept), "    ")
 
 
 def main() -> None:
