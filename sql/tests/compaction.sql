@@ -1,7 +1,7 @@
 -- Compaction: when it is due, what it covers, who may do it, and what comes of it, at times that are set.
 
 begin;
-select plan(310);
+select plan(325);
 
 create function pg_temp.now(o_clock text) returns void
 language sql volatile

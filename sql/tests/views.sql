@@ -1,7 +1,7 @@
 -- A view change hides, shortens or keeps; it never edits. What was seen at a version is seen there for ever, by whichever read.
 
 begin;
-select plan(222);
+select plan(238);
 
 create function pg_temp.act(context text, call text) returns text
 language plpgsql volatile

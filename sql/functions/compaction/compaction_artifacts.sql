@@ -2,7 +2,7 @@
 
 create or replace function kata.compaction_artifacts(compaction_id uuid, max_rows integer default 200)
 returns table (kind text, ref text, detail jsonb, first_version bigint, last_version bigint, mentions bigint)
-language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off set jit = off
 as $$
 declare
