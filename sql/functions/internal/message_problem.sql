@@ -39,7 +39,7 @@ begin
     when octet_length(message.content) > 16777216
       then format('Its content is %s bytes long; at most 16 MB fit.', octet_length(message.content))
     when not kata_data.tool_calls_fit(message.tool_calls)
-      then 'Its tool_calls are not in the form [{"id": …, "type": "function", "function": {"name": …, "arguments": "…"}}] with arguments as a string, or nest too deep.'
+      then 'Its tool_calls are not in the form [{"id": …, "type": "function", "function": {"name": …, "arguments": "…"}}] with arguments as a string, or nest more than 100 deep, or hold a number beyond 1e308.'
     when kata_data.has_elements(message.tool_calls) and message.role <> 'assistant'
       then format('Its role is %s, and only an assistant calls tools.', message.role)
     when not kata_data.parts_fit(message.parts)
