@@ -93,6 +93,7 @@ def own_server() -> Iterator[tuple[Server, str]]:
             migrate.up(dsn)
             yield server, dsn
         finally:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nor does it leave its files
             server.stop()
 
 
