@@ -2,12 +2,13 @@
 
 import itertools
 import json
+import statistics
 import time
 from collections.abc import Iterator
 from typing import Any
 
-from harness import WINDOW, Bench, connect, fill, plain, scalar
-from measure import Result, compare, held
+from harness import WINDOW, Bench, buffers_and_wal, connect, fill, plain, scalar
+from measure import Finding, Result, compare, held
 
 MANY = 1_000
 COVERED = 1_000
@@ -43,6 +44,15 @@ def compactions(bench: Bench) -> Iterator[Result]:
             f"window(8000) after {MANY:,} compactions", lambda _: window(compacted),
             "window(8000), none", lambda _: window(untouched),
             pairs=bench.pairs, calls=40, target=1 / 1.3,
+        )  # fmt: skip
+        touched = [
+            statistics.median(buffers_and_wal(connection, WINDOW, context_id)[0] for _ in range(9))
+            for context_id in (compacted, untouched)
+        ]
+        yield Finding(
+            f"buffers of window(8000) after {MANY:,} compactions",
+            {"compacted": touched[0], "none": touched[1]},
+            target="no more than 20 above none", met=touched[0] <= touched[1] + 20,
         )  # fmt: skip
 
 

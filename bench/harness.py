@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,6 +93,7 @@ def own_server() -> Iterator[tuple[Server, str]]:
             migrate.up(dsn)
             yield server, dsn
         finally:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nor does it leave its files
             server.stop()
 
 
@@ -157,6 +159,26 @@ def table_bytes(connection: psycopg.Connection, where: str) -> int:
 def wal_position(connection: psycopg.Connection) -> int:
     """Bytes of WAL written since the server was made."""
     return int(scalar(connection, "select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint"))
+
+
+@contextmanager
+def undisturbed(connection: psycopg.Connection) -> Iterator[None]:
+    """Keep autovacuum out of what is counted, and begin after a checkpoint.
+
+    The first change of a page after a checkpoint writes all of it to the WAL: all start alike.
+    """
+    connection.execute("alter system set autovacuum = off", prepare=False)
+    connection.execute("select pg_reload_conf()")
+    try:
+        while scalar(
+            connection, "select count(*) from pg_stat_activity where backend_type = 'autovacuum worker'"
+        ):
+            time.sleep(0.1)
+        connection.execute("checkpoint", prepare=False)
+        yield
+    finally:
+        connection.execute("alter system reset autovacuum", prepare=False)
+        connection.execute("select pg_reload_conf()")
 
 
 def buffers_and_wal(connection: psycopg.Connection, query: str, *parameters: object) -> tuple[int, int]:

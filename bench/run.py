@@ -51,8 +51,8 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--pairs", type=int, default=30, help="pairs of runs a comparison (default 30)")
     parser.add_argument(
-        "--size", type=int, default=200_000,
-        help="messages of the one long context of section growth (default 200000)",
+        "--size", type=int, default=1_000_000,
+        help="messages of the one long context of section growth (default 1000000)",
     )  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write JSON lines to this file")
     options = parser.parse_args()

@@ -16,6 +16,7 @@ from harness import (
     connect,
     scalar,
     table_bytes,
+    undisturbed,
     wal_position,
 )
 from measure import Finding, Result
@@ -33,12 +34,12 @@ def sizes(bench: Bench) -> Iterator[Result]:
     with connect(bench.dsn, durable=False) as connection:
 
         def measured(where: str, append: Callable[[int], object]) -> tuple[float, float]:
-            # The first change of a page after a checkpoint writes all of it: every side starts after one.
-            connection.execute("checkpoint", prepare=False)
-            disk, wal = table_bytes(connection, where), wal_position(connection)
-            for number in range(COUNT):
-                append(number)
-            return (table_bytes(connection, where) - disk) / COUNT, (wal_position(connection) - wal) / COUNT
+            with undisturbed(connection):
+                disk, wal = table_bytes(connection, where), wal_position(connection)
+                for number in range(COUNT):
+                    append(number)
+                disk, wal = table_bytes(connection, where) - disk, wal_position(connection) - wal
+            return disk / COUNT, wal / COUNT
 
         context_id = scalar(connection, "select kata.create_context()")
         everything = table_bytes(connection, ALL_OURS)

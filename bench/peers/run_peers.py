@@ -21,11 +21,11 @@ from typing import Any
 import psycopg
 
 from crowd import crowd
-from harness import connect, own_server, plain, real_messages, scalar, table_bytes, wal_position
+from harness import connect, own_server, plain, real_messages, scalar, table_bytes, undisturbed, wal_position
 from measure import interval, machine
 from stores import STORES, Conversation, Message, Store
 
-WORKLOADS = ("window", "past", "fork", "append 100", "append", "bytes", "clients", "cold")
+WORKLOADS = ("bytes", "append", "append 100", "window", "past", "fork", "clients", "cold")
 ROUND_SECONDS = 0.1  # about how long a round of calls takes
 MOST_CALLS = 20
 
@@ -49,15 +49,23 @@ class Racer:
         self.store, self.call, self.begin, self.batch = store, call, begin, batch
         self.messages = messages or iter(())
 
-    async def run(self, calls: int) -> tuple[float, float]:
-        """Return the seconds a call took, and those that this process was computing."""
+    async def run(self, calls: int, awake: bool) -> tuple[float, float]:
+        """Return the seconds a call took, and those that this process was computing.
+
+        Parameters
+        ----------
+        awake : make a call before that is not timed: while others had their turn, a pool may have closed its
+            connections
+        """
         conversation = await self.begin()
-        arguments: list[Any] = [None] * calls
+        arguments: list[Any] = [None] * (calls + awake)
         if self.batch:
             natives = [
                 self.store.native(list(itertools.islice(self.messages, self.batch))) for _ in arguments
             ]
             arguments = [native if self.batch > 1 else native[0] for native in natives]
+        if awake:
+            await self.call(conversation, arguments.pop())
         gc.collect()  # what is left of others is not for this one to clear away
         start, computed = time.perf_counter(), time.process_time()
         for argument in arguments:
@@ -81,6 +89,7 @@ class Peers:
         self.stores, self.messages, self.options = stores, messages, options
         self.texts = [message["content"] for message in plain(messages)]
         self.lines: list[dict[str, Any]] = []
+        self.read_only: dict[int, dict[str, Conversation]] = {}
 
     def emit(self, line: dict[str, Any], text: str) -> None:
         """Keep a result, and show it."""
@@ -101,12 +110,18 @@ class Peers:
             connection.execute("analyze")
         return found
 
+    async def unchanging(self, length: int) -> dict[str, Conversation]:
+        """Return conversations that nobody appends to."""
+        if length not in self.read_only:
+            self.read_only[length] = await self.filled(length)
+        return self.read_only[length]
+
     async def race(self, workload: str, n: int, racers: dict[str, Racer]) -> None:
         """Let the stores take turns, in an order that is shuffled anew each round."""
         taken: dict[str, list[tuple[float, float]]] = {name: [] for name in racers}
         calls, left = {}, dict.fromkeys(racers, self.options.seconds)
         for name, racer in racers.items():
-            took = await racer.run(1)  # to warm up, and to see how long a call takes
+            took = await racer.run(1, awake=False)  # to warm up, and to see how long a call takes
             left[name] -= took[0]
             calls[name] = max(1, min(MOST_CALLS, int(ROUND_SECONDS / took[0])))
             if left[name] <= 0:
@@ -116,7 +131,7 @@ class Peers:
             random.Random(number).shuffle(order)
             for name in order:
                 if left[name] > 0:
-                    took = await racers[name].run(calls[name])
+                    took = await racers[name].run(calls[name], awake=calls[name] > 1)
                     taken[name].append(took)
                     left[name] -= took[0] * calls[name]
         for name in racers:
@@ -155,7 +170,7 @@ class Peers:
         """The window of 8,000 tokens at growing lengths."""
         for length in (100, 1_000, 10_000, 100_000):
             if length <= self.options.longest:
-                conversations = await self.filled(length)
+                conversations = await self.unchanging(length)
                 racers = {
                     name: Racer(store, ignoring(store.window), self.same(conversations[name]))
                     for name, store in self.stores.items()
@@ -165,7 +180,7 @@ class Peers:
     async def past(self) -> None:
         """The window as of the middle."""
         length = min(10_000, self.options.longest)
-        conversations = await self.filled(length)
+        conversations = await self.unchanging(length)
         racers = {
             name: Racer(store, ignoring(store.window_at_middle), self.same(conversations[name]))
             for name, store in self.stores.items()
@@ -221,9 +236,7 @@ class Peers:
         for name, store in self.stores.items():
             for length in [length for length in (100, 300, 1_000) if length <= most]:
                 count = most // length
-                with psycopg.connect(store.dsn, autocommit=True) as connection:
-                    # The first change of a page after a checkpoint writes all of it: all start after one.
-                    connection.execute("checkpoint")
+                with connect(store.dsn, durable=True) as connection, undisturbed(connection):
                     disk, wal = table_bytes(connection, store.tables), wal_position(connection)
                     for _ in range(count):
                         conversation, messages = await store.create(), self.endless()
@@ -268,7 +281,7 @@ class Peers:
 
     async def cold(self) -> None:
         """A program that starts, opens the store and reads the window of 1,000 messages twice."""
-        conversations = await self.filled(min(1_000, self.options.longest))
+        conversations = await self.unchanging(min(1_000, self.options.longest))
         found: dict[str, list[tuple[float, ...]]] = {name: [] for name in self.stores}
         program = str(Path(__file__).with_name("first_call.py"))
         for _ in range(self.options.colds):
@@ -351,7 +364,9 @@ def main() -> None:
     parser.add_argument("--kept", type=int, default=1_000, help="messages of workload bytes (default 1000)")
     parser.add_argument("--crowds", type=int, default=3, help="runs of each crowd of clients (default 3)")
     parser.add_argument("--crowd-seconds", type=float, default=0.5, help="how long each takes (default 0.5)")
-    parser.add_argument("--colds", type=int, default=5, help="programs started by workload cold (default 5)")
+    parser.add_argument(
+        "--colds", type=int, default=3, help="programs started of each store by workload cold (default 3)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write JSON lines to this file")
     options = parser.parse_args()
     if "kata" not in options.stores:
