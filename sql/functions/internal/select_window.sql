@@ -21,7 +21,9 @@ create or replace function kata_data.select_window(
   out pinned_groups bigint[],
   out newest_group bigint,
   out summaries bigint[],
-  out over_budget boolean
+  out over_budget boolean,
+  out hidden_versions bigint,
+  out hidden_tokens bigint
 )
 language plpgsql stable
 as $$
@@ -30,6 +32,7 @@ declare
   v_step integer := stable_step;
   v_newest record;
   v_promised bigint[];
+  v_is_as_counted boolean;
   v_left bigint;
   v_summary_tokens bigint;
   v_rest record;
@@ -51,9 +54,10 @@ begin
   newest_group := v_newest.group_version;
   v_promised := array_remove(pinned_groups || newest_group, null);
 
-  if tokenizer is null and pinned_groups = '{}' and view.elisions = '{}' and v_newest.version > preamble_end
-    and versions = int8multirange(int8range(1, preamble_end + 1)) then
-    -- Nothing is shown otherwise than it was counted: running totals tell what is promised.
+  v_is_as_counted := tokenizer is null and pinned_groups = '{}' and view.elisions = '{}' and v_newest.version > preamble_end
+    and versions = int8multirange(int8range(1, preamble_end + 1));
+  if v_is_as_counted then
+    -- Running totals tell what is promised.
     v_left := budget - coalesce(v_newest.preamble_tokens, 0) - v_newest.group_tokens;
   else
     v_left := budget - kata_data.shown_tokens(
@@ -86,13 +90,32 @@ begin
   versions := versions + v_visible * int8multirange(int8range(v_rest.start, at + 1));
   if v_rest.older_groups <> '{}' then
     versions := versions + kata_data.group_members(context_id, v_rest.older_groups, at);
+  elsif v_is_as_counted and view.version = 0 then
+    hidden_versions := v_rest.start - 1 - preamble_end;
+    hidden_tokens := coalesce(v_rest.tokens_before - coalesce(v_newest.preamble_tokens, 0), 0);
   end if;
 end
 $$;
 comment on function kata_data.select_window(uuid, bigint, integer, bigint, kata_data.view_change, integer, text, double precision) is
 'The versions of a window as of a version above 0, its summaries, and what was promised. preamble_end: as the head has it. view: what view_at has
-for the version. tokenizer: null for the context''s own.
+for the version. tokenizer: null for the context''s own. hidden_versions, hidden_tokens: what lies between the preamble and the rest, where the window is
+just these two, shown as they were counted, and no version is a view change''s; else null.
 Cost: O(log n + window + pins + pieces of the view + fork depth).';
+
+create or replace function kata_data.window_reason(
+  kind text, version bigint, group_version bigint, preamble_end bigint, pinned_groups bigint[], newest_group bigint
+) returns text
+language sql immutable
+as $$
+  select case
+    when kind = 'summary' then 'summary'
+    when version <= preamble_end then 'preamble'
+    when group_version = any (pinned_groups) then 'pinned'
+    when group_version = newest_group then 'newest'
+    else 'recent'
+  end
+$$;
+comment on function kata_data.window_reason(text, bigint, bigint, bigint, bigint[], bigint) is 'Why a message is in a window.';
 
 create or replace function kata_data.select_rest(
   context_id uuid,
@@ -105,6 +128,7 @@ create or replace function kata_data.select_rest(
   tokenizer text,
   tokens_factor double precision,
   out start bigint,
+  out tokens_before bigint,
   out older_groups bigint[],
   out is_stable boolean
 )
@@ -121,7 +145,8 @@ begin
   is_stable := budget >= 0;
   start := coalesce(lower(versions), at + 1);
   for v_message in
-    select n.version, n.group_version, n.group_tokens, n.role from kata_data.newest_first(select_rest.context_id, select_rest.versions) n
+    select n.version, n.group_version, n.group_tokens, n.tokens_through, n.role
+    from kata_data.newest_first(select_rest.context_id, select_rest.versions) n
   loop
     -- A group is paid for at its newest message, whose row carries the tokens of the whole group.
     if v_message.group_version <> all (older_groups) then
@@ -138,6 +163,7 @@ begin
       end if;
       if v_left < 0 then
         start := v_message.version + 1;
+        tokens_before := v_message.tokens_through;
         is_stable := false;
         exit;
       end if;
@@ -157,24 +183,27 @@ begin
         and (m.tokens_through + stable_step - 1) / stable_step > (m.tokens_through - m.token_count + stable_step - 1) / stable_step);
     if v_candidate is not null then
       start := v_candidate;
-      older_groups := promised || array(
-        select distinct m.group_version
+      tokens_before := (select m.tokens_through - m.token_count from kata_data.message_of(select_rest.context_id, start) m);
+      older_groups := array(
+        select m.group_version
         from kata_data.path_messages(select_rest.context_id, select_rest.versions * int8multirange(int8range(start, null))) m
-        where m.group_version < start);
+        where m.group_version < start
+        union
+        select p.group_version from unnest(promised) p(group_version) where p.group_version < start);
       is_stable := true;
     end if;
   end if;
 end
 $$;
 comment on function kata_data.select_rest(uuid, int8multirange, bigint, bigint[], bigint[], bigint, integer, text, double precision) is
-'Where the rest of a window starts: right after the newest of some versions whose group does not fit the budget (which may be negative) any more; and the groups, promised ones or met there, that may have messages below. is_stable: everything fits, or a candidate of the step was found. promised:
+'Where the rest of a window starts: right after the newest of some versions whose group does not fit the budget (which may be negative) any more; the running total below it (null where everything fits); and the groups, promised ones or met there, that may have messages below. is_stable: everything fits, or a candidate of the step was found. promised:
 groups that are paid for. Cost: O(log n + rows that fit).';
 
 create or replace function kata_data.newest_first(context_id uuid, versions int8multirange)
-returns table (version bigint, group_version bigint, group_tokens bigint, role text)
+returns table (version bigint, group_version bigint, group_tokens bigint, tokens_through bigint, role text)
 language sql stable rows 100
 as $$
-  select m.version, m.group_version, m.group_tokens, m.role
+  select m.version, m.group_version, m.group_tokens, m.tokens_through, m.role
   from (select r.range from unnest(versions) r(range) order by r.range desc offset 0) r
   cross join lateral (
     select s.segment_id, s.first_version, s.last_version
@@ -183,7 +212,7 @@ as $$
     offset 0
   ) s
   cross join lateral (
-    select m.version, m.group_version, coalesce(m.group_tokens, m.token_count) as group_tokens, m.role
+    select m.version, m.group_version, coalesce(m.group_tokens, m.token_count) as group_tokens, m.tokens_through, m.role
     from kata_data.message m
     where m.segment_id = s.segment_id
       and m.version between s.first_version and s.last_version

@@ -45,6 +45,17 @@ begin
     v_view := kata_data.view_at(context_id, v_context.at);
   end if;
   v_window := kata_data.select_window(context_id, v_context.preamble_end, budget, v_context.at, v_view, stable_step, v_tokenizer, v_factor);
+  if v_window.hidden_tokens is not null then
+    -- Most windows: versions number the rows and running totals add them up, which spares half the cost of the query below.
+    return query
+    select (m.version - case when m.version > v_window.preamble_end then v_window.hidden_versions else 0 end)::integer, m.version, m.version,
+      m.role, m.content, m.token_count, m.tokens_through - case when m.version > v_window.preamble_end then v_window.hidden_tokens else 0 end,
+      kata_data.window_reason('message', m.version, m.group_version, v_window.preamble_end, v_window.pinned_groups, v_window.newest_group),
+      false, m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at, 'message', m.name, m.parts, m.provider, m.group_version
+    from kata_data.path_messages($1, v_window.versions) m
+    order by m.version;
+    return;
+  end if;
   if v_window.summaries <> '{}' then
     select array_agg(y order by y.version), array_agg(p.place order by y.version) into v_summaries, v_places
     from unnest(v_view.replacements, kata_data.summary_positions(v_view)) p(version, place)
@@ -52,15 +63,8 @@ begin
     where p.version = any (v_window.summaries);
   end if;
   return query
-  select (row_number() over w)::integer, m.version, m."position", m.role, m.content, m.token_count,
-    sum(m.token_count) over (w rows unbounded preceding),
-    case
-      when m.kind = 'summary' then 'summary'
-      when m.version <= v_window.preamble_end then 'preamble'
-      when m.group_version = any (v_window.pinned_groups) then 'pinned'
-      when m.group_version = v_window.newest_group then 'newest'
-      else 'recent'
-    end,
+  select (row_number() over w)::integer, m.version, m."position", m.role, m.content, m.token_count, sum(m.token_count) over w,
+    kata_data.window_reason(m.kind, m.version, m.group_version, v_window.preamble_end, v_window.pinned_groups, v_window.newest_group),
     v_window.over_budget, m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at, m.kind, m.name, m.parts, m.provider, m.group_version
   from (
     select m.version, m.version as "position", m.role, coalesce((m.stub).content, m.content) as content,
@@ -80,7 +84,7 @@ begin
       y.created_at, 'summary', null, null, null, y.version
     from unnest(v_summaries) with ordinality y
   ) m
-  window w as (order by m."position")
+  window w as (order by m."position" rows unbounded preceding)
   order by m."position";
 end
 $$;
