@@ -93,17 +93,15 @@ as $$
 declare
   v_at bigint := child.fork_version;
   v_head kata_data.head := parent_head;
-  v_entry record;
   v_open record;
 begin
   -- At the parent's version its head is the child's; before it, what it was is looked up.
   if v_at < parent_head.version then
-    select t.message_count, t.raw_tokens, t.view_tokens, t.content_version, t.view_version, t.oldest_open_group
-    into v_head.message_count, v_head.raw_tokens, v_head.view_tokens, v_head.content_version, v_head.view_version, v_head.oldest_open_group
+    select t.message_count, t.raw_tokens, t.view_tokens, t.content_version, t.view_version, t.oldest_open_group,
+      coalesce(t.last_at, '-infinity'), coalesce(t.last_digest, kata_data.first_digest(child.family_id))
+    into v_head.message_count, v_head.raw_tokens, v_head.view_tokens, v_head.content_version, v_head.view_version, v_head.oldest_open_group,
+      v_head.last_at, v_head.last_digest
     from kata_data.totals_at(parent_head.context_id, v_at) t;
-    v_entry := kata_data.entry_at(parent_head.context_id, v_at);
-    v_head.last_at := coalesce(v_entry.created_at, '-infinity');
-    v_head.last_digest := coalesce(v_entry.digest, kata_data.first_digest(child.family_id));
     v_head.preamble_end := case when parent_head.preamble_end < v_at then parent_head.preamble_end end;
     v_open := kata_data.open_calls_at(parent_head.context_id, v_at, v_head.oldest_open_group);
     v_head.open_calls := v_open.open_calls;

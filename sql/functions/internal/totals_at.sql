@@ -23,36 +23,22 @@ as $$
 $$;
 comment on function kata_data.message_at(uuid, bigint) is 'The newest message at or before a version of a context''s path; no row where there is none. Cost: O(log n + fork depth).';
 
-create or replace function kata_data.entry_at(context_id uuid, at bigint, out version bigint, out created_at timestamptz, out digest bytea)
-language plpgsql stable
-as $$
-begin
-  select e.version, e.created_at, e.digest into entry_at.version, entry_at.created_at, entry_at.digest
-  from (
-    select m.version, m.created_at, m.digest from kata_data.message_at(entry_at.context_id, at) m
-    union all
-    select c.version, c.created_at, c.digest from kata_data.change_at(entry_at.context_id, at) c
-  ) e
-  order by e.version desc
-  limit 1;
-end
-$$;
-comment on function kata_data.entry_at(uuid, bigint) is
-'The newest entry, message or view change, at or before a version of a context''s path; all null where there is none. Cost: O(log n + fork depth).';
-
 create or replace function kata_data.totals_at(context_id uuid, at bigint)
-returns table (message_count bigint, raw_tokens bigint, view_tokens bigint, content_version bigint, view_version bigint, oldest_open_group bigint)
+returns table (
+  message_count bigint, raw_tokens bigint, view_tokens bigint, content_version bigint, view_version bigint, oldest_open_group bigint,
+  last_at timestamptz, last_digest bytea
+)
 language sql stable rows 1
 as $$
   -- After the last view change there are only messages.
   select coalesce(c.message_count, 0) + at - coalesce(c.version, 0), coalesce(m.tokens_through, 0),
     coalesce(m.tokens_through, 0) + coalesce(c.view_tokens - c.raw_tokens, 0), greatest(m.version, c.content_version, 0), c.version,
-    m.oldest_open_group
+    m.oldest_open_group, greatest(m.created_at, c.created_at), case when c.version = at then c.digest else m.digest end
   from (values (true)) o(one)
   left join kata_data.message_at(totals_at.context_id, at) m on true
   left join kata_data.change_at(totals_at.context_id, at) c on true
 $$;
 comment on function kata_data.totals_at(uuid, bigint) is
-'How much a context held as of a version, at which version a message was last appended or deleted, the newest view change (null: none), and which group was
-the oldest open one.
+'How much a context held as of a version: at which version a message was last appended or deleted, the newest view change (null: none), which group was the
+oldest open one, and the time and digest of the entry (null below the first).
 Cost: O(log n + fork depth).';
