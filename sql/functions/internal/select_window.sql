@@ -241,7 +241,7 @@ begin
   summaries := '{}';
   tokens := 0;
   for v_summary in
-    select y.version, kata_data.converted_tokens(y.segment_id, y.version, y.token_count, tokenizer, tokens_factor) as token_count
+    select y.version, kata_data.tokens_in(y.segment_id, y.version, y.token_count, null, tokenizer, tokens_factor) as token_count
     from unnest(view.replacements) r(version)
     cross join lateral kata_data.path_summaries(fitting_summaries.context_id, int8multirange(int8range(r.version, r.version, '[]'))) y
     order by y.version desc
@@ -311,22 +311,22 @@ as $$
   end
 $$;
 comment on function kata_data.tokens_in(uuid, bigint, integer, integer, text, double precision) is
-'The tokens of a message, or of the stub it is shown as, in a tokenizer or (null) the context''s own.';
+'The tokens of a message or a summary, or of the stub that a message is shown as, in a tokenizer or (null) the context''s own.';
 
 create or replace function kata_data.converted_tokens(segment_id uuid, version bigint, token_count integer, tokenizer text, tokens_factor double precision)
 returns integer
 language sql stable
 as $$
-  select case when tokenizer is null then token_count else coalesce(
+  select coalesce(
     (select c.token_count
      from kata_data.token_count c
      where c.segment_id = converted_tokens.segment_id
        and c.version = converted_tokens.version
        and c.tokenizer = converted_tokens.tokenizer),
-    least(ceil(token_count * tokens_factor), 2147483647)::integer) end
+    least(ceil(token_count * tokens_factor), 2147483647)::integer)
 $$;
 comment on function kata_data.converted_tokens(uuid, bigint, integer, text, double precision) is
-'The tokens of a message or a summary in a tokenizer: the stored count, else its own count times tokens_factor; null stands for the context''s own.';
+'The tokens of a message or a summary in another tokenizer: the stored count, else its own count times tokens_factor.';
 
 create or replace function kata_data.tokens_factor(own text, other text) returns double precision
 language plpgsql stable

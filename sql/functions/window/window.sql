@@ -80,7 +80,7 @@ begin
     ) m
     union all
     select y.version, v_places[y.ordinality], y.role, y.content,
-      kata_data.converted_tokens(y.segment_id, y.version, y.token_count, v_tokenizer, v_factor), null, null, null, null, y.metadata,
+      kata_data.tokens_in(y.segment_id, y.version, y.token_count, null, v_tokenizer, v_factor), null, null, null, null, y.metadata,
       y.created_at, 'summary', null, null, null, y.version
     from unnest(v_summaries) with ordinality y
   ) m
