@@ -37,7 +37,8 @@ declare
   v_edge_summaries kata_data.summary[];
   v_edge_positions bigint[];
   v_left bigint := max_rows;
-  v_reach bigint := max_rows;
+  -- A few more than rows where versions without one are to be expected.
+  v_reach bigint := case when view.version > 0 then least(max_rows, 1000000000) + 8 else max_rows end;
   v_rows bigint;
 begin
   if within is not null then

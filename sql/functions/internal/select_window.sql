@@ -20,7 +20,7 @@ create or replace function kata_data.select_window(
   out versions int8multirange,
   out pinned_groups bigint[],
   out newest_group bigint,
-  out summaries bigint[],
+  out summaries kata_data.summary[],
   out over_budget boolean,
   out hidden_versions bigint,
   out hidden_tokens bigint
@@ -230,7 +230,7 @@ create or replace function kata_data.fitting_summaries(
   budget bigint,
   tokenizer text,
   tokens_factor double precision,
-  out summaries bigint[],
+  out summaries kata_data.summary[],
   out tokens bigint
 )
 language plpgsql stable
@@ -241,13 +241,13 @@ begin
   summaries := '{}';
   tokens := 0;
   for v_summary in
-    select y.version, kata_data.tokens_in(y.segment_id, y.version, y.token_count, null, tokenizer, tokens_factor) as token_count
+    select y as summary, kata_data.tokens_in(y.segment_id, y.version, y.token_count, null, tokenizer, tokens_factor) as token_count
     from unnest(view.replacements) r(version)
     cross join lateral kata_data.path_summaries(fitting_summaries.context_id, int8multirange(int8range(r.version, r.version, '[]'))) y
     order by y.version desc
   loop
     if tokens + v_summary.token_count <= budget then
-      summaries := summaries || v_summary.version;
+      summaries := summaries || v_summary.summary;
       tokens := tokens + v_summary.token_count;
     end if;
   end loop;

@@ -21,7 +21,6 @@ declare
   v_factor double precision := case when v_tokenizer is not null then kata_data.tokens_factor(v_context.tokenizer, v_tokenizer) end;
   v_view kata_data.view_change := kata_data.no_view();
   v_window record;
-  v_summaries kata_data.summary[];
   v_places bigint[];
 begin
   if budget is null or budget <= 0 then
@@ -57,10 +56,11 @@ begin
     return;
   end if;
   if v_window.summaries <> '{}' then
-    select array_agg(y order by y.version), array_agg(p.place order by y.version) into v_summaries, v_places
-    from unnest(v_view.replacements, kata_data.summary_positions(v_view)) p(version, place)
-    cross join lateral kata_data.path_summaries($1, int8multirange(int8range(p.version, p.version, '[]'))) y
-    where p.version = any (v_window.summaries);
+    v_places := array(
+      select p.place
+      from unnest(v_window.summaries) with ordinality y
+      join unnest(v_view.replacements, kata_data.summary_positions(v_view)) p(version, place) on p.version = y.version
+      order by y.ordinality);
   end if;
   return query
   select (row_number() over w)::integer, m.version, m."position", m.role, m.content, m.token_count, sum(m.token_count) over w,
@@ -82,7 +82,7 @@ begin
     select y.version, v_places[y.ordinality], y.role, y.content,
       kata_data.tokens_in(y.segment_id, y.version, y.token_count, null, v_tokenizer, v_factor), null, null, null, null, y.metadata,
       y.created_at, 'summary', null, null, null, y.version
-    from unnest(v_summaries) with ordinality y
+    from unnest(v_window.summaries) with ordinality y
   ) m
   window w as (order by m."position" rows unbounded preceding)
   order by m."position";
