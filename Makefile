@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 CACHE := $(or $(KATA_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kata-context)
 PG16 := $(CACHE)/pgserver-0.1.4
+PEERS := $(CACHE)/peers
 WORKERS := 2
 # Migrations up to this one make a fresh database; later ones meet rows and traffic, which is what squawk looks at.
 FIRST_RELEASE := 0010
@@ -17,11 +18,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pg16 lint generate migrate bench sql clean
+.PHONY: help setup demo test test-pg16 lint generate migrate bench bench-peers bench-docs sql clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do \
-	  printf '  make %-10s %s\n' "$$name" "$$text"; done
+	  printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 setup: $(READY) ## Install everything into .venv
 
@@ -66,8 +67,22 @@ generate: $(READY) ## Write the files that follow from the SQL functions
 migrate: $(READY) ## Migrate DATABASE_URL, or else the embedded server
 	@$(BIN)/kata migrate up
 
-bench: $(READY) ## Run the benchmarks
-	@$(BIN)/python bench/run.py
+bench: $(READY) ## Run the benchmarks; OPTIONS=--help tells what can be chosen
+	@$(BIN)/python bench/run.py --json build/bench/bench.jsonl $(OPTIONS)
+
+bench-peers: $(PEERS)/ready ## Run other stores' benchmarks beside ours, in an environment of its own
+	@PYTHONPATH=pydriver:bench:bench/peers $(PEERS)/bin/python bench/peers/run_peers.py --json build/bench/peers.jsonl $(OPTIONS)
+
+# What cannot be installed is left out, and the benchmark says so.
+$(PEERS)/ready: bench/peers/requirements.txt | $(READY)
+	@echo "installing the peers into $(PEERS)"
+	@$(BIN)/python -m venv --clear $(PEERS)
+	@$(PEERS)/bin/python -m pip install -qq -r $< || grep -v '^#' $< | while read -r package; do \
+	  $(PEERS)/bin/python -m pip install -qq "$$package" || echo "make: $$package cannot be installed" >&2; done
+	@touch $@
+
+bench-docs: $(READY) ## Write docs/benchmarks.md from what the benchmarks have written
+	@$(BIN)/python bench/report.py
 
 sql: $(READY) ## Write build/kata.sql, all in one file for psql
 	@mkdir -p build

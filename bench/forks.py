@@ -1,14 +1,15 @@
 """What forks and time travel cost, beside the same in a root and now."""
 
-import itertools
 import json
 import random
 from collections.abc import Callable, Iterator
+from itertools import cycle
 from typing import Any
 
 import psycopg
 
-from measure import Comparison, Limit, compare, limit
+from harness import Bench, connect, fill, plain, scalar, table_bytes
+from measure import Limit, Result, compare, held, limit
 
 LONG = 100_000
 DEPTH = 50
@@ -18,33 +19,24 @@ WINDOW = "select * from kata.window(%s, 8000, %s)"
 STATE = "select * from kata.state_at(%s, %s, after => %s::bigint - 50, max_rows => 50)"
 
 
-def forks(dsn: str, messages: list[dict[str, Any]], pairs: int) -> Iterator[Comparison | Limit]:
-    """Forks by length and depth, reads of the past, differences, lists; bytes, buffers and WAL of a fork."""
-    with psycopg.connect(dsn, autocommit=True, prepare_threshold=0) as connection:
-        connection.execute("set synchronous_commit = off")
+def forks(bench: Bench) -> Iterator[Result]:
+    """Forks by length and depth, reads of the past, differences, lists; bytes of a fork."""
+    with connect(bench.dsn, durable=False) as connection:
+        texts = plain(bench.messages)
 
         def value(query: str, *parameters: object) -> Any:
-            row = connection.execute(query.encode(), parameters).fetchone()
-            assert row is not None
-            return row[0]
+            return scalar(connection, query, *parameters)
 
         def read(query: str, *parameters: object) -> None:
             connection.execute(query.encode(), parameters).fetchall()
 
-        def append(context_id: object, some: list[dict[str, Any]], size: int) -> None:
-            endless = itertools.cycle(some)
-            for start in range(0, size, 1_000):
-                batch = [next(endless) for _ in range(min(1_000, size - start))]
-                value("select count(*) from kata.append(%s, %s)", context_id, json.dumps(batch))
-
-        plain = [m for m in messages if m["role"] in ("user", "assistant") and "tool_calls" not in m]
         short, long = (value("select kata.create_context(policy => %s)", POLICY) for _ in range(2))
-        append(short, messages, 100)
-        append(long, messages, LONG)
+        fill(connection, short, cycle(bench.messages), 100)
+        fill(connection, long, cycle(bench.messages), LONG)
         deep = long
         for _ in range(DEPTH):
             deep = value("select kata.fork(%s)", deep)
-            append(deep, plain, 10)
+            fill(connection, deep, iter(texts), 10)
         connection.execute("vacuum analyze", prepare=False)
         newest = value("select version from kata.get_context(%s)", long)
         moments = [value("select created_at from kata.get_message(%s, %s)", long, at) for at in (newest, 1)]
@@ -55,45 +47,45 @@ def forks(dsn: str, messages: list[dict[str, Any]], pairs: int) -> Iterator[Comp
         yield compare(
             f"fork, n = {LONG:,}", lambda _: value("select kata.fork(%s)", long),
             "fork, n = 100", lambda _: value("select kata.fork(%s)", short),
-            pairs=pairs, calls=20, target=0.80,
+            pairs=bench.pairs, calls=20, target=0.80,
         )  # fmt: skip
         yield compare(
             f"fork of the past, n = {LONG:,}", lambda n: value("select kata.fork(%s, %s)", long, past(n)),
             "fork of the past, n = 100", lambda n: value("select kata.fork(%s, %s)", short, n % 100),
-            pairs=pairs, calls=20, target=None,
+            pairs=bench.pairs, calls=20, target=None,
         )  # fmt: skip
         yield compare(
             f"window(8000), {DEPTH} forks deep", lambda _: read(WINDOW, deep, None),
             "window(8000) in the root", lambda _: read(WINDOW, long, None),
-            pairs=pairs, calls=20, target=1 / 1.5,
+            pairs=bench.pairs, calls=20, target=1 / 1.5,
         )  # fmt: skip
         yield compare(
             "window(8000) as of a version", lambda n: read(WINDOW, long, past(n)),
             "window(8000) now", lambda _: read(WINDOW, long, None),
-            pairs=pairs, calls=20, target=None,
+            pairs=bench.pairs, calls=20, target=None,
         )  # fmt: skip
         yield compare(
             "50 rows of state_at a version", lambda n: read(STATE, long, past(n), past(n)),
             "50 rows of state_at now", lambda _: read(STATE, long, newest, newest),
-            pairs=pairs, calls=20, target=None,
+            pairs=bench.pairs, calls=20, target=None,
         )  # fmt: skip
         resolve = "select kata.resolve_version(%s, (%s + random() * (%s - %s))::text)"
         first, last = moments[1], moments[0]
         yield compare(
             "resolve_version of a time", lambda _: value(resolve, long, first, last, first),
             "resolve_version of head", lambda _: value("select kata.resolve_version(%s, 'head')", long),
-            pairs=pairs, calls=20, target=None,
+            pairs=bench.pairs, calls=20, target=None,
         )  # fmt: skip
 
         one, other = (value("select kata.fork(%s)", long) for _ in range(2))
-        append(one, plain, 10)
-        append(other, plain, 10)
+        fill(connection, one, iter(texts), 10)
+        fill(connection, other, iter(texts), 10)
         yield limit(
             f"diff of 10 + 10 after {LONG:,}", lambda _: read("select * from kata.diff(%s, %s)", one, other),
-            runs=pairs * 10, milliseconds=5,
+            runs=bench.pairs * 10, milliseconds=5,
         )  # fmt: skip
 
-        yield from sizes(value, deep)
+        yield from sizes(connection, value, deep)
         value(f"select count(kata.create_context()) from generate_series(1, {CONTEXTS})")
         connection.execute("vacuum analyze kata_data.context, kata_data.head", prepare=False)
         middle = f"select context_id from kata_data.context order by 1 desc offset {CONTEXTS // 2} limit 1"
@@ -101,25 +93,21 @@ def forks(dsn: str, messages: list[dict[str, Any]], pairs: int) -> Iterator[Comp
         yield limit(
             f"page of list_contexts among {CONTEXTS:,}",
             lambda _: read("select * from kata.list_contexts(%s)", after),
-            runs=pairs * 10, milliseconds=5,
+            runs=bench.pairs * 10, milliseconds=5,
         )  # fmt: skip
 
 
-def sizes(value: Callable[..., Any], deep: object) -> Iterator[Limit]:
+def sizes(connection: psycopg.Connection, value: Callable[..., Any], deep: object) -> Iterator[Limit]:
     """Bytes on disk that a fork takes, at depth 1 and more for each level."""
-    disk = """
-      select sum(pg_total_relation_size(t.oid))::bigint from pg_class t
-      where t.relnamespace = 'kata_data'::regnamespace and t.relkind = 'r'"""
-    many = f"select count(kata.fork(%s)) from generate_series(1, {CONTEXTS})"
+    ours = "t.relnamespace = 'kata_data'::regnamespace"
     root = value("select kata.create_context()")
     # The parent of the deepest fork, whose forks are as deep as its policy allows.
     parent = value("select context_id from kata.ancestry(%s) limit 1", deep)
     bytes_a_fork = []
     for context_id in (root, parent):
-        before = value(disk)
-        value(many, context_id)
-        bytes_a_fork.append((value(disk) - before) / CONTEXTS)
+        before = table_bytes(connection, ours)
+        value(f"select count(kata.fork(%s)) from generate_series(1, {CONTEXTS})", context_id)
+        bytes_a_fork.append((table_bytes(connection, ours) - before) / CONTEXTS)
     shallow, below = bytes_a_fork
-    yield Limit(f"bytes a fork, mean of {CONTEXTS:,}", shallow, shallow, 2_000, "bytes", CONTEXTS)
-    level = (below - shallow) / (DEPTH - 1)
-    yield Limit("bytes a fork and level more", level, level, 200, "bytes", CONTEXTS)
+    yield held(f"bytes a fork, mean of {CONTEXTS:,}", [shallow], 2_000, "bytes")
+    yield held("bytes a fork and level more", [(below - shallow) / (DEPTH - 1)], 200, "bytes")

@@ -13,6 +13,7 @@ pg_proc cannot say stands in the tables below.
 """
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -37,6 +38,18 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "pydriver" / "kata_context"
 FUNCTIONS = ROOT / "sql" / "functions"
 
+# Conversations whose digests docs/compaction.md shows, and what they are; there long quotes are cut.
+CONVERSATIONS = ROOT / "tests" / "data" / "conversations"
+DIGESTED = {
+    "airline-task2-trial0": "Flights are downgraded",
+    "airline-task28-trial0": "Flights are cancelled",
+    "swe-agent-marshmallow-1867": "A bug is fixed",
+}
+DIGESTS = re.compile(
+    r"(<!-- digests: written by make generate -->\n).*?(?=<!-- end of digests -->)", re.DOTALL
+)
+WIDTH, QUOTED = 150, 8
+
 # Families in the order in which one meets them; others follow, by name.
 FAMILIES = ("contexts", "log", "window", "fork", "forks", "time", "compaction", "artifacts", "recall", "care")
 # Set-returning functions that return exactly one row, and those that return one or none.
@@ -48,17 +61,18 @@ ONE_ROW_OR_NONE = {"claim_due_compaction"}
 # Functions that return a value which may be null.
 MAYBE_NULL = {"environment", "find_context"}
 # Parameters without a default that may be null.
-NULLABLE_PARAMETERS = {("append_message", "content")}
+NULLABLE_PARAMETERS = {("append_message", "content"), ("commit_compaction", "summary")}
 # Columns that are never null, whatever function returns them, but for the exceptions.
 NEVER_NULL = {
     "budget", "bytes_per_token", "cause_id", "change", "checkpoints", "claimed_by", "compaction_id",
     "context_id", "covered", "created_at", "depth", "description", "due", "erased_at", "erased_by",
     "failures", "first_version", "group_version", "headline", "in_progress", "kept", "kind",
     "last_version", "lease_expires_at", "margin", "mentions", "merged_summaries", "message_count",
+    "needs_summary",
     "open_calls", "ordinal", "over_budget", "pinned", "policy", "position", "problem", "purged_by",
     "rank", "raw_tokens", "reason", "ref", "removed", "result_tokens", "role", "running_tokens",
-    "score", "segment_id", "side", "source_tokens", "started_at", "status", "strategy", "tenant",
-    "threshold_tokens", "token_count", "token_source", "tokenizer", "updated_at", "version",
+    "score", "segment_id", "side", "source_tokens", "started_at", "status", "strategy", "summary_budget",
+    "tenant", "threshold_tokens", "token_count", "token_source", "tokenizer", "updated_at", "version",
     "view_tokens", "what",
 }  # fmt: skip
 BUT_NULL = {
@@ -723,7 +737,57 @@ def render(connection: psycopg.Connection[TupleRow]) -> dict[Path, str]:
     }
     errors = ROOT / "docs" / "errors.md"
     files[errors] = TABLE.sub(lambda found: found[1] + error_table(functions), errors.read_text())
+    page = ROOT / "docs" / "compaction.md"
+    files[page] = DIGESTS.sub(lambda found: found[1] + digests(connection), page.read_text())
     return files | {ROOT / "docs" / "sql.md": reference(functions)}
+
+
+def digests(connection: psycopg.Connection[TupleRow]) -> str:
+    """Return the digests of real conversations, compacted in contexts that are gone afterwards."""
+    lines = [
+        line
+        for file in sorted(CONVERSATIONS.glob("*.jsonl"))
+        for line in file.read_text("utf-8").splitlines()
+    ]
+    named = {conversation["name"]: conversation["messages"] for conversation in map(json.loads, lines)}
+    text = ""
+
+    def one(query: str, *parameters: object) -> TupleRow:
+        row = connection.execute(query.encode(), parameters).fetchone()
+        assert row
+        return row
+
+    for name, what in DIGESTED.items():
+        with connection.transaction(force_rollback=True):
+            (context_id,) = one("select kata.create_context(policy => '{\"preserve_recent_count\": 4}')")
+            (count,) = one("select count(*) from kata.append(%s, %s)", context_id, json.dumps(named[name]))
+            version, covered, covers, source, result = one(
+                "select summary_version, covered::text, message_count, source_tokens, result_tokens"
+                " from kata.compact(%s, force => true)",
+                context_id,
+            )
+            (content,) = one("select content from kata.get_message(%s, %s)", context_id, version)
+        text += (
+            f"\n**{what}** (`{name}`, {count} messages). {covers} of them leave the view, of versions "
+            f"{covered}: {source:,} tokens become {result:,}.\n\n{shortened(content)}\n"
+        )
+    return text + "\n"
+
+
+def shortened(content: str) -> str:
+    """Return a digest as a block of the page, with long lines and the tails of long quotes cut."""
+    kept: list[str] = []
+    fence, quoted = "", 0
+    for line in content.split("\n"):
+        if line == fence or (not fence and re.fullmatch("`{3,}", line)):
+            fence, quoted = "" if fence else line, 0
+        elif fence:
+            quoted += 1
+        if quoted <= QUOTED:
+            kept.append(line if len(line) <= WIDTH else line[: WIDTH - 1] + "…")
+        elif quoted == QUOTED + 1:
+            kept.append("…")
+    return textwrap.indent("\n".join(line.rstrip() for line in kept), "    ")
 
 
 def main() -> None:

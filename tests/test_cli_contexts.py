@@ -17,6 +17,7 @@ from psycopg import sql
 from conftest import ROOT, TestServer
 from kata_context.cli import cli
 from test_cli import KATA, Run, as_user, complaint, kata, program
+from test_driver import relay
 
 AIRLINE = ROOT / "tests" / "data" / "conversations" / "airline.jsonl"
 CALLS = '[{"id": "c1", "type": "function", "function": {"name": "search", "arguments": "{}"}}]'
@@ -295,7 +296,7 @@ def test_a_message_is_shown_in_full(run: Run, read: Query, talk: str) -> None:
     assert shown.endswith("\n\nWhich flights?\nTo Seattle \N{AIRPLANE}\n")
     assert read("show", "talk", "2")["content"] == "Which flights?\nTo Seattle \N{AIRPLANE}"
     message, _ = complaint(run("show", "talk", "6", code=1))
-    assert message.startswith("version 6 not found (")
+    assert message.startswith('version "6" not found (')
 
 
 def test_a_deleted_context_is_shown_without_its_messages(
@@ -347,7 +348,7 @@ def test_usage_tells_counts_now_and_then(run: Run, read: Query, talk: str) -> No
     assert read("usage", "talk", "--at", "2")["raw_tokens"] == 30
     assert re.search(r"^raw tokens +150$", run("usage", "talk").stdout, re.MULTILINE)
     message, _ = complaint(run("usage", "talk", "--at", "6", code=1))
-    assert message.startswith("version 6 not found (")
+    assert message.startswith('version "6" not found (')
 
 
 def test_verify_says_sound_or_what_is_wrong_and_exits_with_1(
@@ -448,11 +449,22 @@ def test_a_host_that_is_not_there_is_named(command: tuple[str, ...]) -> None:
     assert "secret" not in result.output
 
 
-def test_plain_text_to_another_machine_is_refused() -> None:
-    """Reserved for documentation, the address answers nobody; what matters is how it is spoken to."""
-    from kata_context.connection import secured
+def test_to_another_machine_every_command_speaks_encrypted_or_not_at_all(database: str) -> None:
+    parts = psycopg.conninfo.conninfo_to_dict(database)
+    with relay(f"{parts['host']}/.s.PGSQL.5432") as port:
+        dsn = f"postgresql://postgres@0.0.0.0:{port}/{parts['dbname']}"
+        for command in ("list", "migrate", "status", "environment"):
+            message, hint = complaint(kata(command, dsn=dsn, code=3))
+            assert "server does not support SSL, but SSL was required" in message
+            assert hint == "say how to encrypt: sslmode=require, verify-full, or disable for plain text"
+            kata(command, dsn=f"{dsn}?sslmode=disable")
+        transport = json.loads(kata("doctor", "--json", dsn=f"{dsn}?sslmode=disable", code=1).stdout)[
+            "checks"
+        ]
+        assert [check["value"] for check in transport if check["level"] == "problem"] == ["plain text"]
 
-    assert secured("postgresql://me@192.0.2.1/db")[0]["sslmode"] == "require"
+
+# Completion
 
 
 # Completion
@@ -498,3 +510,21 @@ def test_the_program_completes_for_the_shell(database: str, talk: str) -> None:
     assert program(env=os.environ | words).stdout == "plain,talk\n"
     script = program(env=os.environ | {"_KATA_COMPLETE": "bash_source"})
     assert "complete" in script.stdout
+
+
+def test_json_holds_nothing_that_a_terminal_would_obey(run: Run) -> None:
+    run("create", "x")
+    text = "\x9b31m red \x7f \u202e backwards \x1b[2J \u00e9"
+    run("append", "x", text)
+    for command in (("show", "x", "--json"), ("window", "x", "1000", "--json"), ("prompt", "x", "1000")):
+        printed = run(*command).stdout
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", printed)
+        assert "\u00e9" in printed
+        assert text in _strings(json.loads(printed))
+
+
+def _strings(value: Any) -> list[str]:
+    if isinstance(value, dict | list):
+        values = value.values() if isinstance(value, dict) else value
+        return [text for item in values for text in _strings(item)]
+    return [value] if isinstance(value, str) else []

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from click.testing import Result
 
-from conftest import ROOT, TestServer
+from conftest import ROOT, LaunchServer, TestServer
 from kata_context.tokens import count_tokens
 from test_cli import KATA, as_user, complaint, kata, program
 
@@ -318,3 +318,21 @@ def test_lines_enter_for_the_tenant(database: str, query: Load) -> None:
 
     assert run("acme").stdout == run("umbrella").stdout == "1 conversations added, 1 messages\n"
     assert query("select tenant from kata_data.context order by 1") == [("acme",), ("umbrella",)]
+
+
+def test_what_is_said_to_have_entered_survives_a_crash(launch_server: LaunchServer) -> None:
+    server = launch_server("import-crash")
+    dsn = server.url("postgres")
+    kata("migrate", dsn=dsn)
+    assert json.loads(kata("import", str(AIRLINE), "--json", dsn=dsn).stdout)["added"] == 100
+    pid = int((server.folder / "data" / "postmaster.pid").read_text().split()[0])
+    with psycopg.connect(dsn) as conn:
+        others = [row[0] for row in conn.execute("select pid from pg_stat_activity")]
+    for process in (pid, *others):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    server.child_process.wait()
+    server.child_process = None
+    server.start()
+    assert json.loads(kata("import", str(AIRLINE), "--json", dsn=dsn).stdout)["present"] == 100
+    kata("verify", dsn=dsn)

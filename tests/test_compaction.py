@@ -1,5 +1,6 @@
 """Compactions of several connections at once: every interleaving by name, at times that are set."""
 
+import json
 import uuid
 from typing import Any
 
@@ -522,3 +523,23 @@ def test_what_waited_for_a_purge_finds_no_compaction(
     assert isinstance(error, psycopg.Error)
     assert error.sqlstate in ("KC001", "KC006")
     assert is_sound(observer)
+
+
+# Notifications
+
+
+def test_a_view_change_notifies_at_commit_and_once(connect: Connect, context_id: uuid.UUID) -> None:
+    listener, worker = connect(autocommit=True), connect()
+    listener.execute("listen kata")
+    rows(worker, "select kata.set_policy(%s, '{\"notify\": true}')", context_id)
+    begun = begin(worker, context_id)
+    worker.commit()
+    rows(worker, COMMIT, begun, "lost")
+    worker.rollback()
+    rows(worker, COMMIT, begun, "so far")
+    rows(worker, COMMIT, begun, "so far")
+    worker.commit()
+    rows(worker, "select kata.pin(%s, 9)", context_id)
+    worker.commit()
+    told = [json.loads(note.payload) for note in listener.notifies(timeout=PATIENCE, stop_after=2)]
+    assert told == [{"context_id": str(context_id), "version": version} for version in (11, 12)]

@@ -5,7 +5,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
@@ -281,3 +281,135 @@ def test_a_stable_step_keeps_the_start_of_the_window_still(
                 before[budget, step] = (start, sent)
     for (budget, step), moved in moves.items():
         assert 0 < moved <= appended / step + 1, f"budget {budget}, step {step}"
+
+
+# Compaction
+
+
+def openai_problems(prompt: list[Json]) -> list[str]:
+    """Return what the chat completions API would refuse; calls of the last message may be without results."""
+    problems = []
+    awaited: list[str] = []
+    for place, message in enumerate(prompt):
+        if message["role"] == "tool":
+            if message["tool_call_id"] not in awaited:
+                problems.append(f"result {message['tool_call_id']} at {place} answers no call before it")
+            else:
+                awaited.remove(message["tool_call_id"])
+        elif awaited:
+            problems.append(f"calls {awaited} before {place} have no result")
+            awaited = []
+        awaited += [call["id"] for call in message.get("tool_calls") or []]
+    return problems
+
+
+@dataclass
+class Replay:
+    """A conversation that is compacted as it goes on, and the same one that is not."""
+
+    conn: psycopg.Connection
+    messages: list[Json]
+    share: float
+    context_id: uuid.UUID = field(init=False)
+    twin_id: uuid.UUID = field(init=False)
+    versions: list[int] = field(default_factory=list)
+    """The versions that the messages took."""
+    gained: int = 0
+    refused: int = 0
+
+    def __post_init__(self) -> None:
+        self.twin_id = import_messages(self.conn, self.messages)
+        total = value(self.conn, "select raw_tokens from kata.usage(%s)", self.twin_id)
+        policy = {
+            "budget": max(1, int(total * self.share)),
+            "preserve_recent_count": 2,
+            "min_gain_tokens": 300,
+            "min_interval_seconds": 0,
+            "strategy": "digest",
+        }
+        self.context_id = value(self.conn, "select kata.create_context(policy => %s)", Jsonb(policy))
+
+    def run(self) -> None:
+        """Append the messages one by one, compact whenever it is due, and look at what comes of it."""
+        for message in self.messages:
+            appended = "select version from kata.append(%s, %s)"
+            self.versions.append(value(self.conn, appended, self.context_id, Jsonb([message])))
+            if value(self.conn, "select due from kata.compaction_status(%s)", self.context_id):
+                self.compact()
+
+    def compact(self) -> None:
+        """Compact by digest; what would gain nothing is refused and changes nothing."""
+        before = self.usage()
+        try:
+            with self.conn.transaction():
+                result = rows(self.conn, "select * from kata.compact(%s)", self.context_id)[0]
+        except psycopg.Error as error:
+            if error.sqlstate not in ("KC010", "KC012"):
+                raise
+            assert self.usage() == before
+            self.refused += 1
+            return
+        self.gained += 1
+        after = self.usage()
+        assert result["result_tokens"] < result["source_tokens"]
+        assert (
+            after["view_tokens"] == before["view_tokens"] - result["source_tokens"] + result["result_tokens"]
+        )
+        assert after["message_count"] == before["message_count"]
+        self.check()
+
+    def usage(self) -> Json:
+        """Return how much the context holds."""
+        return rows(self.conn, "select * from kata.usage(%s)", self.context_id)[0]
+
+    def check(self) -> None:
+        """Assert that the view is whole, its prompts valid and nothing is lost."""
+        columns = "version, kind, role, group_version, compacted_into"
+        state = f"select {columns} from kata.state_at(%s, visibility => %s)"
+        view = rows(self.conn, state, self.context_id, "effective")
+        log = rows(self.conn, state, self.context_id, "raw")
+        shown = {row["version"] for row in view}
+        shown_groups = {row["group_version"] for row in view if row["kind"] == "message"}
+        assert all(row["version"] in shown for row in log if row["group_version"] in shown_groups)
+        assert [row["kind"] for row in view].count("summary") == 1
+        request = max(row["version"] for row in log if row["role"] == "user")
+        assert request in shown, "the last request stays"
+        summary = [row["kind"] for row in view].index("summary")
+        assert [row["version"] for row in view[:summary]] in ([1], [1, request]), "the summary comes early"
+        assert [row["version"] for row in log] == self.versions
+        assert all((row["version"] in shown) != (row["compacted_into"] is not None) for row in log)
+        prompt = value(self.conn, "select kata.prompt(%s, %s)", self.context_id, HUGE)
+        assert openai_problems(prompt) == []
+        prompt = value(self.conn, "select kata.prompt(%s, %s, 'anthropic')", self.context_id, HUGE)
+        assert anthropic_problems(prompt) == []
+
+    def artifacts(self, context_id: uuid.UUID, versions: list[int]) -> list[tuple[Any, ...]]:
+        """Return the artifacts of a context, with the messages in the place of their versions."""
+        place = {version: number for number, version in enumerate(versions)}
+        return sorted(
+            (
+                row["kind"],
+                row["ref"],
+                place[row["first_version"]],
+                place[row["last_version"]],
+                row["mentions"],
+            )
+            for row in rows(self.conn, "select * from kata.artifacts(%s)", context_id)
+        )
+
+
+def test_a_conversation_that_is_compacted_again_and_again_loses_nothing(conn: psycopg.Connection) -> None:
+    """Each within a budget of a tenth to a fifth of its size."""
+    replays = {}
+    for number, (name, messages) in enumerate(recorded()):
+        replay = replays[name] = Replay(conn, messages, 0.1 + number % 11 / 100)
+        replay.run()
+        assert replay.artifacts(replay.context_id, replay.versions) == replay.artifacts(
+            replay.twin_id, list(range(1, len(messages) + 1))
+        ), name
+        raw = rows(
+            conn, "select role, content from kata.state_at(%s, visibility => 'raw')", replay.context_id
+        )
+        assert raw == [{"role": m["role"], "content": m["content"]} for m in messages]
+        assert rows(conn, "select * from kata.verify(%s)", replay.context_id) == [], name
+    assert sum(replay.gained for replay in replays.values()) >= 4 * len(replays)

@@ -83,6 +83,33 @@ def test_the_concepts_run(environment: dict[str, str], folder: Path, database: s
     run("sql", "\n".join(text for _, text in found), database, environment, folder)  # one session
 
 
+def test_what_is_said_of_compaction_runs(environment: dict[str, str], folder: Path, database: str) -> None:
+    found = blocks(ROOT / "docs" / "compaction.md")
+    run(
+        "sql", "\n".join(text for language, text in found if language == "sql"), database, environment, folder
+    )
+    environment["DATABASE_URL"] = database
+    printed = ""
+    for language, text in found:
+        if language != "sql":
+            printed += run(language, text, database, environment, folder)
+    assert re.search(r"committed +2 messages, [\d,]+ tokens became \d+, version 4", printed)
+    assert re.search(r"^ +4 +committed +summarize", printed, re.MULTILINE)
+
+
+def test_every_test_that_is_named_as_a_proof_exists() -> None:
+    rows = (ROOT / "docs" / "pitfalls.md").read_text("utf-8").split("|---|---|---|\n")[1].splitlines()
+    assert len(rows) >= 24
+    for row in rows:
+        proof = row.rstrip(" |").rpartition("|")[2]
+        files = re.findall(r"`(test_\w+\.py|\w+\.sql)`", proof)
+        assert files, row
+        paths = [ROOT / ("sql/tests" if file.endswith(".sql") else "tests") / file for file in files]
+        told = "".join(path.read_text("utf-8") for path in paths)
+        for test in re.findall(r"`(test_\w+)`", proof):
+            assert f"def {test}(" in told, test
+
+
 @pytest.fixture
 def forgotten_roles(server: TestServer) -> Iterator[None]:
     """Drop the roles that the page makes."""

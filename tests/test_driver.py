@@ -490,8 +490,10 @@ def relay(target: str) -> Iterator[int]:
     process = subprocess.Popen([sys.executable, "-c", RELAY, target], stdout=subprocess.PIPE, text=True)
     with process:
         assert process.stdout
-        yield int(process.stdout.readline())
-        process.kill()
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()
 
 
 def test_plain_text_to_another_machine_is_refused(database: str) -> None:

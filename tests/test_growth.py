@@ -55,6 +55,8 @@ READS = {
     "the checkpoints": "select * from kata.checkpoints(%(context)s)",
     "ancestry": "select * from kata.ancestry(%(context)s)",
     "no difference": "select * from kata.diff(%(context)s, %(context)s)",
+    "whether it is due": "select * from kata.compaction_status(%(context)s)",
+    "the policy": "select kata.get_policy(%(context)s)",
 }
 APPEND_MESSAGE = "select kata.append_message(%(context)s, 'user', repeat('word ', 40), 60)"
 CALLS = READS | {
@@ -421,6 +423,125 @@ def test_a_fork_takes_less_than_2_kb_and_200_bytes_a_level(database: str) -> Non
     shallow, deep = sizes
     assert shallow < 2000
     assert (deep - shallow) / 9 < 200
+
+
+# Compaction
+
+COMPACTIONS = 1_000
+POLICY = Jsonb({"preserve_recent_count": 20, "min_gain_tokens": 0, "min_interval_seconds": 0})
+BEGIN = "select compaction_id from kata.begin_compaction(%(context)s, force => true)"
+COMMIT = "select * from kata.commit_compaction(%(compaction)s, 'so far', 100)"
+VIEWED = (
+    "the window",
+    "a window of the past",
+    "a window with a stable step",
+    "a prompt",
+    "the first page",
+    "a page of the past",
+    "a page of a state",
+    "usage",
+    "usage of the past",
+    "a message",
+    "a context",
+    "history",
+    "changes of the past",
+    "whether it is due",
+)
+
+
+def compact_often(conn: psycopg.Connection, times: int) -> uuid.UUID:
+    """Create a context and compact it so many times, each after a hundred messages."""
+    row = conn.execute("select kata.create_context(policy => %s)", [POLICY]).fetchone()
+    assert row is not None
+    context_id: uuid.UUID = row[0]
+    batch = Jsonb(MESSAGES * 10)
+    conn.execute("select kata.checkpoint(%s, 'beginning', 0)", [context_id])
+    for _ in range(times):
+        conn.execute(APPEND, {"context": context_id, "batch": batch})
+        begun = conn.execute(BEGIN, {"context": context_id}).fetchone()
+        assert begun is not None
+        conn.execute(COMMIT, {"compaction": begun[0]})
+    return context_id
+
+
+@pytest.fixture(scope="module")
+def compacted(long: Log) -> Log:
+    """A context as long as the long log, in the same database, compacted a thousand times on the way."""
+    assert COMPACTIONS * 100 == LONG
+    with connect(long.dsn) as conn:
+        context_id = compact_often(conn, COMPACTIONS)
+        conn.execute(APPEND, {"context": context_id, "batch": Jsonb(MESSAGES * 10)})
+    return Log(long.dsn, context_id, LONG + COMPACTIONS + 100, long.early)
+
+
+@pytest.mark.parametrize("name", VIEWED)
+def test_a_read_after_a_thousand_compactions_costs_20_buffers_more_than_without(
+    long: Log, compacted: Log, open_on: OpenOn, name: str
+) -> None:
+    without, after = (settled(log, open_on(log), READS[name]) for log in (long, compacted))
+    assert mean(after) <= mean(without) + 20, f"{without} grew to {after}"
+    assert max(after) <= max(without) + 20, f"{without} grew to {after}"
+
+
+def test_a_compaction_costs_the_same_however_long_the_log_outside_the_view(
+    compacted: Log, open_on: OpenOn
+) -> None:
+    """Two phases over a hundred messages, extraction included; the averages of ten."""
+    conn = open_on(compacted)
+    batch = Jsonb(MESSAGES * 10)
+
+    def compacting(context_id: uuid.UUID) -> list[float]:
+        costs = []
+        for _ in range(10):
+            conn.execute(APPEND, {"context": context_id, "batch": batch})
+            begun = cost(conn, BEGIN, context=context_id)
+            running = conn.execute(
+                "select compaction_id from kata_data.compaction where context_id = %s and status = 'running'",
+                [context_id],
+            ).fetchone()
+            assert running is not None
+            committed = cost(conn, COMMIT, compaction=running[0])
+            costs.append([*begun, *committed])
+        return [mean(column) for column in zip(*costs, strict=True)]
+
+    young = compacting(compact_often(conn, 5))
+    old = compacting(compacted.context_id)
+    for early, late in zip(young, old, strict=True):
+        assert late <= 1.2 * early + 20, f"begin and commit, buffers and WAL: {young} grew to {old}"
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {"budget": 2147483647},
+        {"budget": 100},
+        {"every_messages": 1, "debounce_seconds": 3600},
+        {"preset": "audit", "strategy": "digest"},
+    ],
+    ids=["not due", "due", "in a while", "watched"],
+)
+def test_appending_costs_the_same_whatever_the_policy(
+    long: Log, open_on: OpenOn, policy: dict[str, Any]
+) -> None:
+    conn = open_on(long)
+
+    def policed(policy: dict[str, Any]) -> Appending:
+        preset = policy.get("preset", "default")
+        own = {name: value for name, value in policy.items() if name != "preset"}
+        while True:
+            made = conn.execute(
+                "select kata.create_context(policy => %s, preset => %s), kata.create_context()",
+                [Jsonb(own), preset],
+            ).fetchone()
+            assert made is not None
+            if made[0] < made[1]:
+                conn.execute(APPEND, {"context": made[1], "batch": Jsonb(MESSAGES * 50)})
+                conn.execute(APPEND, {"context": made[0], "batch": Jsonb(MESSAGES)})
+                return appending(conn, 1, made[0])
+
+    without, with_policy = policed({"enabled": False}), policed(policy)
+    assert with_policy.buffers <= without.buffers + 0.5
+    assert 0.95 * without.wal_bytes <= with_policy.wal_bytes <= 1.05 * without.wal_bytes
 
 
 @pytest.mark.parametrize("statistics_are", ["missing", "of a tiny database"])

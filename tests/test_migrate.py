@@ -952,6 +952,8 @@ def test_the_command_migrates_and_shows_where_the_database_stands(empty_database
         return result
 
     assert "would apply     0001_roles_and_schemas" in kata("up", "--dry-run").stdout
+    planned = json.loads(kata("up", "--dry-run", "--json").stdout)
+    assert (planned["changed"], planned["steps"][0]["name"]) == (True, "0001_roles_and_schemas")
     assert kata("status", code=1).stdout.startswith("pending   0001_roles_and_schemas")
     applied = kata()
     assert applied.stdout.startswith("applied         0001_roles_and_schemas")

@@ -631,7 +631,7 @@ class StoreMachine(RuleBasedStateMachine):
                 summary and 5,
             )
         )
-        if strategy != "elide" and begun[0]["source_tokens"] <= (5 if summary else 0):
+        if begun[0]["source_tokens"] <= (5 if summary else 0):
             assert error == "KC012"
             self._value("select kata.abort_compaction(%s) is null", compaction_id)
             return

@@ -217,6 +217,41 @@ def test_who_comes_during_a_purge_waits_and_finds_the_context_purged(
     assert rows(observer, VERIFY) == []
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select kata.add_artifact(%s, 'note', 'a secret')",
+        "select kata.put_token_counts(%s, 'cl100k_base', '{1}', '{1}')",
+    ],
+    ids=["artifact", "token count"],
+)
+@pytest.mark.parametrize("comes_first", [True, False], ids=["before", "during"])
+def test_what_is_told_of_messages_at_the_moment_of_their_purge_goes_with_them(
+    connect: Connect, observer: psycopg.Connection, start: Start, statement: str, comes_first: bool
+) -> None:
+    purger, other = connect(), connect()
+    ((context_id,),) = rows(observer, "select kata.create_context()")
+    append(observer, context_id, 1)
+    if comes_first:
+        rows(other, statement, context_id)
+        rows(observer, DELETE, context_id)
+        later = start(purger, PURGE, context_id)
+        wait_until_blocked(observer, purger)
+        other.commit()
+        assert later.result(PATIENCE) == [(1, 0)]
+    else:
+        rows(purger, DELETE, context_id)
+        rows(purger, PURGE, context_id)
+        later = start(other, statement, context_id)
+        wait_until_blocked(observer, other)
+        purger.commit()
+        assert getattr(later.exception(PATIENCE), "sqlstate", None) == "KC006"
+        other.rollback()
+    purger.commit()
+    left = "select from kata_data.added_artifact union all select from kata_data.token_count"
+    assert rows(observer, left) == []
+
+
 @pytest.mark.parametrize("ending", ["commit", "rollback"])
 def test_a_purge_waits_for_a_restore(
     connect: Connect, observer: psycopg.Connection, family: Family, start: Start, ending: str

@@ -128,6 +128,7 @@ def test_up_migrates_and_says_where_other_commands_go(
 ) -> None:
     up = kata("up")
     assert (up.returncode, up.stdout) == (0, f"{embedded.dsn()}\n")
+    assert json.loads(kata("up", "--json").stdout) == {"dsn": embedded.dsn(), "home": str(embedded.home)}
     assert kata("status").returncode == 0
     monkeypatch.setenv("DATABASE_URL", "postgresql://me:secret@db.example/app")
     said = kata("up").stderr

@@ -14,6 +14,7 @@ import pytest
 
 from kata_context import AsyncKata, Kata, tokens
 from kata_context.database_errors import ContextNotFoundError, InvalidMessageError
+from kata_context.errors import KataError
 
 DATA = Path(__file__).parent / "data"
 CALLS = [
@@ -117,6 +118,18 @@ def test_what_cannot_be_counted_is_estimated_by_the_database(kata: Kata) -> None
     context.append_message("user", "Who counts this?")
     context.append([{"role": "user", "content": "And this?"}])
     assert [source for _, source in counts(kata, context.id)] == ["estimate", "estimate"]
+
+
+@pytest.mark.parametrize("space", [" ", "\t\u3000", "\x85\xa0"])
+def test_a_million_spaces_are_estimated_and_do_not_bring_down_the_caller(kata: Kata, space: str) -> None:
+    text = "x" + space * (1_000_000 // len(space)) + "x"
+    context = kata.create()
+    context.append([{"role": "user", "content": text}, {"role": "user", "content": "hello world"}])
+    context.append_message("user", text)
+    sources = [row.token_source for row in context.messages()]
+    assert sources == ["estimate", "exact", "estimate"]
+    with pytest.raises(KataError, match="white space"):
+        tokens.count_tokens(text, "o200k_base")
 
 
 def test_counting_can_be_switched_off(database: str) -> None:

@@ -18,18 +18,26 @@ if TYPE_CHECKING:
     from kata_context.async_client import AsyncKata, AsyncTransaction
     from kata_context.async_methods import AsyncContext
     from kata_context.client import Kata, Transaction
+    from kata_context.compactor import AsyncCompactor, Compactor
     from kata_context.errors import KataError
     from kata_context.methods import Context
+    from kata_context.summaries import Source
 
-__all__ = ["AsyncContext", "AsyncKata", "AsyncTransaction", "Context", "Kata", "KataError", "Transaction"]
+__all__ = [
+    "AsyncCompactor", "AsyncContext", "AsyncKata", "AsyncTransaction", "Compactor", "Context", "Kata",
+    "KataError", "Source", "Transaction",
+]  # fmt: skip
 
 _HOMES = {
+    "AsyncCompactor": "compactor",
     "AsyncContext": "async_methods",
     "AsyncKata": "async_client",
     "AsyncTransaction": "async_client",
+    "Compactor": "compactor",
     "Context": "methods",
     "Kata": "client",
     "KataError": "errors",
+    "Source": "summaries",
     "Transaction": "client",
 }
 

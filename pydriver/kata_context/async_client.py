@@ -203,6 +203,29 @@ class AsyncKata(AsyncDatabase):
         """
         return AsyncTransaction(connection, self._asked_tenant, self._counts, self._tokenizers)
 
+    async def _listen(self, dsn: str | None) -> Connection | None:
+        """Open a connection of its own that hears what contexts notify of, for as long as it is open.
+
+        Parameters
+        ----------
+        dsn : a way to the same database on which sessions are stable; None for that of the pool
+
+        Returns
+        -------
+        The connection; None behind a transaction pooler, through which nothing would be heard.
+        """
+        await self._opened()
+        route = self._route
+        if dsn is not None:
+            route = await asyncio.to_thread(find_route, dsn, self._given[1], False, self._given[3])
+        elif self._pooler:
+            return None
+        assert route is not None
+        connection = await psycopg.AsyncConnection.connect(**route.connect_arguments(pooler=False))
+        await connection.execute("set idle_session_timeout = 0")
+        await connection.execute("listen kata")
+        return connection
+
     async def _run(self, call: Call[T], arguments: tuple[Any, ...]) -> list[T]:
         """Run a call, in a transaction of its own."""
         if call.count is not None:

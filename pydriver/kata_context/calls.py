@@ -309,16 +309,16 @@ ARTIFACTS: Call[ArtifactRow] = Call(
 BEGIN_COMPACTION: Call[CompactionLeaseRow] = Call(
     "begin_compaction",
     b"select r.context_id, r.compaction_id, r.covered, r.message_count, r.source_tokens, "
-    b"r.previous_summary, r.lease_expires_at from kata.begin_compaction(context_id => %s::uuid, "
-    b"strategy => %s::text, claimed_by => %s::text, lease_seconds => %s::integer, force => "
-    b"%s::boolean) r",
+    b"r.previous_summary, r.lease_expires_at, r.needs_summary, r.tokenizer, r.summary_budget from "
+    b"kata.begin_compaction(context_id => %s::uuid, strategy => %s::text, claimed_by => %s::text, "
+    b"lease_seconds => %s::integer, force => %s::boolean) r",
     record(CompactionLeaseRow),
 )
 CLAIM_DUE_COMPACTION: Call[CompactionLeaseRow] = Call(
     "claim_due_compaction",
     b"select r.context_id, r.compaction_id, r.covered, r.message_count, r.source_tokens, "
-    b"r.previous_summary, r.lease_expires_at from kata.claim_due_compaction(claimed_by => %s::text, "
-    b"lease_seconds => %s::integer) r",
+    b"r.previous_summary, r.lease_expires_at, r.needs_summary, r.tokenizer, r.summary_budget from "
+    b"kata.claim_due_compaction(claimed_by => %s::text, lease_seconds => %s::integer) r",
     record(CompactionLeaseRow),
 )
 COMMIT_COMPACTION: Call[CompactedRow] = Call(
@@ -333,6 +333,13 @@ COMPACT: Call[CompactedRow] = Call(
     b"select r.summary_version, r.covered, r.message_count, r.source_tokens, r.result_tokens from "
     b"kata.compact(context_id => %s::uuid, strategy => %s::text, force => %s::boolean) r",
     record(CompactedRow),
+)
+COMPACTION_ARTIFACTS: Call[ArtifactRow] = Call(
+    "compaction_artifacts",
+    b"select r.kind, r.ref, r.detail, r.first_version, r.last_version, r.mentions from "
+    b"kata.compaction_artifacts(compaction_id => %s::uuid, max_rows => %s::integer) r",
+    record(ArtifactRow),
+    reads=True,
 )
 COMPACTION_SOURCE: Call[MessageRow] = Call(
     "compaction_source",

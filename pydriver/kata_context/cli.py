@@ -41,6 +41,40 @@ SECTIONS = {
         "prompt": ("window:prompt", "Print them as JSON, ready to send."),
         "demo": ("demo:demo", "Show all this on a real conversation."),
     },
+    "Forks and time": {
+        "fork": ("forks:fork", "Fork a context: the same history, another future."),
+        "forks": ("forks:forks", "List the forks of a context."),
+        "tree": ("forks:tree", "Draw the family of a context."),
+        "diff": ("forks:diff", "Show what differs between two contexts, or two versions."),
+        "merge": ("forks:merge", "Append to a context what another has said since they parted."),
+        "history": ("time:history", "List what happened, newest first."),
+        "at": ("time:state_at", "Show a context as it was."),
+        "checkpoint": ("time:checkpoint", "Give a version a name."),
+        "checkpoints": ("time:checkpoints", "List the names of versions."),
+    },
+    "Compaction": {
+        "policy": ("compaction:policy", "Show and change when a context is compacted, and how."),
+        "compact": ("compaction:compact", "Compact a context without a model."),
+        "compactions": ("compaction:compactions", "List what was tried, and say whether it is due."),
+        "worker": ("worker:worker", "Compact what is due, with a program that writes the summaries."),
+        "undo": ("compaction:undo", "Undo a compaction or another change of the view."),
+        "pin": ("compaction:pin", "Keep a message in every window."),
+        "unpin": ("compaction:unpin", "Keep it there no longer."),
+        "elide": ("compaction:elide", "Shorten tool results, as the model sees them."),
+        "artifacts": (
+            "compaction:artifacts",
+            "List the files, addresses, identifiers and tools that were named.",
+        ),
+        "probe": ("probe:probe", "Ask what was compacted away, and score what can be answered."),
+    },
+    "The end": {
+        "archive": ("lifecycle:archive", "Archive a context, or forks in which nothing happens."),
+        "unarchive": ("lifecycle:unarchive", "Open an archived context again."),
+        "delete": ("lifecycle:delete", "Delete a context, until it is restored or purged."),
+        "restore": ("lifecycle:restore", "Bring a deleted context back."),
+        "purge": ("lifecycle:purge", "Remove a deleted context for ever, but for what forks read."),
+        "erase": ("lifecycle:erase", "Blank a message for ever, in every fork."),
+    },
 }
 COMMANDS = {name: command for section in SECTIONS.values() for name, command in section.items()}
 

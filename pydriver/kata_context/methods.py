@@ -245,8 +245,8 @@ class Methods(ABC):
         ContextNotFoundError, InvalidArgumentError not deleted, or the transaction is not at isolation
             level read committed.
 
-        Locks: the head of the context (FOR UPDATE), then the row of its family's root against other
-            purges; a dry run none.
+        Locks: other purges and erasures out (advisory), then the head of the context (FOR UPDATE); a
+            dry run none.
         Cost: O(entries removed + forks of the context and of its purged forks, for every purged
             ancestor). What was removed leaves the disk with the next vacuum.
         """
@@ -271,8 +271,8 @@ class Methods(ABC):
         InvalidArgumentError older_than is negative, or the transaction is not at isolation level read
             committed.
 
-        Locks: the heads of the contexts (FOR UPDATE), by id ascending, then the rows of their families'
-            roots against other purges; a dry run none.
+        Locks: other purges and erasures out (advisory), then the heads of the contexts (FOR UPDATE), by
+            id ascending; a dry run none.
         Cost: that of purge_context for each.
         """
         return self._run(calls.PURGE_DELETED, (older_than, dry_run))
@@ -525,7 +525,8 @@ class Methods(ABC):
             deleted context nothing is erased: restore it, erase through a fork, or purge it),
             InvalidArgumentError no reason, or the transaction is not at isolation level read committed.
 
-        Locks: the head of the context, then the message and its copies.
+        Locks: other purges and erasures out (advisory), the head of the context, then the message and
+            its copies.
         Cost: O(copies). The bytes leave the disk with the next vacuum; backups have their own life.
         """
         return self._run(calls.ERASE_MESSAGE, (context_id, version, reason))
@@ -1079,7 +1080,7 @@ class Methods(ABC):
         ------
         ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
 
-        Locks: the row that it writes.
+        Locks: the head of the context (FOR KEY SHARE), the row that it writes.
         Cost: O(1).
         """
         self._run(calls.ADD_ARTIFACT, (context_id, kind, ref, as_json(detail), version))
@@ -1130,7 +1131,10 @@ class Methods(ABC):
 
         Returns one row: context_id, compaction_id, covered (versions), message_count (messages
         covered), source_tokens (as they are shown, absorbed summaries included), previous_summary (of
-        the summaries that it absorbs, to merge into; null: none), lease_expires_at.
+        the summaries that it absorbs, to merge into; null: none), lease_expires_at, needs_summary
+        (false where the strategy is not summarize: commit_compaction takes null), tokenizer (of the
+        context), summary_budget (tokens that a good summary takes at most: a third of source_tokens, a
+        tenth of the budget of the policy; what commit_compaction insists on is that the view shrinks).
 
         Parameters
         ----------
@@ -1159,7 +1163,8 @@ class Methods(ABC):
         Under kata.tenant '*' the contexts of all tenants; calls by compaction_id then need no tenant.
 
         Returns one row, or none where nothing is due: context_id, compaction_id, covered,
-        message_count, source_tokens, previous_summary and lease_expires_at, as begin_compaction.
+        message_count, source_tokens, previous_summary, lease_expires_at, needs_summary, tokenizer and
+        summary_budget, as begin_compaction.
 
         Parameters
         ----------
@@ -1178,7 +1183,7 @@ class Methods(ABC):
     def commit_compaction(
         self,
         compaction_id: UUID | str,
-        summary: str,
+        summary: str | None,
         token_count: int | None = None,
         *,
         metadata: Json = None,
@@ -1197,7 +1202,7 @@ class Methods(ABC):
         ----------
         compaction_id : as begin_compaction returned it.
         summary : the text, fewer tokens than what it replaces; null for the strategies elide and drop,
-            which have none.
+            which have none, and for digest, which is made here.
         token_count : of the summary, in the context's tokenizer; estimated when null.
         metadata : an object, kept with the summary.
 
@@ -1239,6 +1244,27 @@ class Methods(ABC):
         Cost: O(view).
         """
         return self._run(calls.COMPACT, (context_id, strategy, force))[0]
+
+    def compaction_artifacts(self, compaction_id: UUID | str, max_rows: int = 200) -> list[ArtifactRow]:
+        """The artifacts of a context as of the beginning of a compaction, last mentioned first: what a
+        summary does well to name.
+
+        kata.artifacts has them all.
+
+        Returns rows as artifacts: kind, ref, detail, first_version, last_version, mentions.
+
+        Parameters
+        ----------
+        compaction_id : as begin_compaction or claim_due_compaction returned it.
+        max_rows : 1 to 1,000.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, InvalidArgumentError.
+
+        Cost: as artifacts; takes no lock.
+        """
+        return self._run(calls.COMPACTION_ARTIFACTS, (compaction_id, max_rows))
 
     def compaction_source(self, compaction_id: UUID | str) -> list[MessageRow]:
         """What a compaction covers, as the view showed it when the compaction began: messages, shortened
@@ -1560,6 +1586,7 @@ class Methods(ABC):
         ------
         ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
 
+        Locks: the head of the context (FOR KEY SHARE).
         Cost: O(versions).
         """
         return self._run(

@@ -263,7 +263,7 @@ class HistoryRow:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactRow:
-    """A row of artifacts."""
+    """A row of artifacts and compaction_artifacts."""
 
     kind: str
     ref: str
@@ -284,6 +284,9 @@ class CompactionLeaseRow:
     source_tokens: int
     previous_summary: str | None
     lease_expires_at: datetime
+    needs_summary: bool
+    tokenizer: str
+    summary_budget: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ for a part that is not text, and 4 for the framing of the message.
 
 import gzip
 import hashlib
+import re
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg.types.json import Jsonb
 
 from kata_context.call import Arguments, Counter
+from kata_context.errors import KataError
 from kata_context.values import as_json
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ FRAMING = 4  # tokens a message
 OPAQUE_PART = 1500  # tokens a part that is not text
 TEXT_PARTS = ("text", "input_text", "output_text")
 LONG = 50_000  # characters that are counted within milliseconds
+# The patterns go back through white space step by step, and tiktoken dies of some 500,000 in a row.
+UNCOUNTABLE = re.compile(r"[\s\x85]{100000}")
 
 # Where append_message takes what is counted, and the count.
 _CONTENT, _TOKEN_COUNT, _TOOL_CALLS, _PARTS, _TOKEN_SOURCE = 2, 3, 6, 13, 15
@@ -65,8 +69,15 @@ def count_tokens(text: str, tokenizer: str) -> int:
     Parameters
     ----------
     tokenizer : one of ENCODINGS
+
+    Raises
+    ------
+    KataError : the text holds a run of 100,000 characters of white space, or more
     """
-    return len(_encoding(tokenizer).encode_ordinary(text))
+    count = _count(text, tokenizer)
+    if count is None:
+        raise KataError("the text has too much white space in one place to be counted")
+    return count
 
 
 def takes_long(arguments: Arguments) -> bool:
@@ -106,7 +117,8 @@ def _fill_counts(arguments: Arguments, tokenizer: str) -> Arguments:
     messages = list(arguments[1].obj)
     counts = _counts([messages[place] for place in places], tokenizer)
     for place, (count, source) in zip(places, counts, strict=True):
-        messages[place] = {**messages[place], "token_count": count, "token_source": source}
+        if count is not None:
+            messages[place] = {**messages[place], "token_count": count, "token_source": source}
     return (arguments[0], as_json(messages), *arguments[2:])
 
 
@@ -120,8 +132,13 @@ def _uncounted(arguments: Arguments) -> list[int]:
     ]
 
 
-def _counts(messages: Sequence[Mapping[str, Any]], tokenizer: str) -> list[tuple[int, str]]:
-    """Return count and source for each message; what is malformed counts nothing: the database refuses it."""
+def _counts(
+    messages: Sequence[Mapping[str, Any]], tokenizer: str
+) -> list[tuple[int, str] | tuple[None, None]]:
+    """Return count and source for each message; what is malformed counts nothing: the database refuses it.
+
+    What cannot be counted has None for both: the database estimates it.
+    """
     texts: list[str] = []
     ends: list[int] = []
     fixed: list[int] = []
@@ -143,21 +160,28 @@ def _counts(messages: Sequence[Mapping[str, Any]], tokenizer: str) -> list[tuple
                 ]
         ends.append(len(texts))
         fixed.append(opaque)
-    lengths = [len(ids) for ids in _encode(texts, tokenizer)]
-    starts = [0, *ends[:-1]]
-    return [
-        (FRAMING + OPAQUE_PART * opaque + sum(lengths[start:end]), "given" if opaque else "exact")
-        for start, end, opaque in zip(starts, ends, fixed, strict=True)
-    ]
+    lengths = [_count(text, tokenizer) for text in texts]
+    counts: list[tuple[int, str] | tuple[None, None]] = []
+    for start, end, opaque in zip([0, *ends[:-1]], ends, fixed, strict=True):
+        known = [length for length in lengths[start:end] if length is not None]
+        if len(known) < end - start:
+            counts.append((None, None))
+        else:
+            total = FRAMING + OPAQUE_PART * opaque + sum(known)
+            counts.append((total, "given" if opaque else "exact"))
+    return counts
 
 
 def _list(value: Any) -> Sequence[Any]:
     return value if isinstance(value, (list, tuple)) else ()
 
 
-def _encode(texts: list[str], tokenizer: str) -> list[list[int]]:
-    encoding = _encoding(tokenizer)
-    return [encoding.encode_ordinary(text) if text else [] for text in texts]
+def _count(text: str, tokenizer: str) -> int | None:
+    if not text:
+        return 0
+    if len(text) > LONG and UNCOUNTABLE.search(text):
+        return None
+    return len(_encoding(tokenizer).encode_ordinary(text))
 
 
 def _encoding(tokenizer: str) -> "tiktoken.Encoding":

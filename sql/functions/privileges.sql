@@ -49,6 +49,7 @@ grant execute on function
   kata.close_calls,
   kata.commit_compaction,
   kata.compact,
+  kata.compaction_artifacts,
   kata.compaction_source,
   kata.create_context,
   kata.delete_context,

@@ -225,7 +225,7 @@ from (values
 ) t(arguments, code, description);
 select results_eq(
   format('select * from fixture.error(%L)', format('select kata.add_artifact(%L, %L, %L)', :'branch', '', 'x')),
-  $$values ('KC017', 'artifact is out of range', 'Its kind has 0 characters, its ref 1 bytes, and its detail is null of 0 bytes.', 'Pass a kind of 1 to 64 characters, a ref of 1 to 2,000 bytes, and as detail an object of at most 64 kB, or null.')$$,
+  $$values ('KC017', 'artifact is out of range', 'Its kind has 0 characters, its ref 1 bytes, and its detail is null of 0 bytes.', 'Pass a kind of 1 to 64 characters, a ref of 1 to 2,000 bytes, and as detail an object of at most 64 kB, no more than 100 deep and without numbers beyond 1e308, or null.')$$,
   'an artifact out of range is refused with the range');
 select lives_ok(format($$select kata.add_artifact(%L, repeat('k', 64), repeat('r', 2000), 'null', 8)$$, :'branch'), 'the longest is not too long');
 select kata.archive_context(:'blank');

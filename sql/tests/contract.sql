@@ -1,7 +1,7 @@
 -- What other software relies on does not move: names, order, types and defaults of parameters and results, and what a function may do.
 
 begin;
-select plan(279);
+select plan(283);
 
 create function pg_temp.inputs(function oid) returns text
 language sql
@@ -59,7 +59,7 @@ insert into expected values
     'void'),
   ('begin_compaction', 'volatile',
     'context_id uuid, strategy text = NULL, claimed_by text = NULL, lease_seconds integer = 300, force boolean = false',
-    'rows context_id uuid, compaction_id uuid, covered int8multirange, message_count bigint, source_tokens bigint, previous_summary text, lease_expires_at timestamp with time zone'),
+    'rows context_id uuid, compaction_id uuid, covered int8multirange, message_count bigint, source_tokens bigint, previous_summary text, lease_expires_at timestamp with time zone, needs_summary boolean, tokenizer text, summary_budget integer'),
   ('checkpoint', 'volatile',
     'context_id uuid, name text, at bigint = NULL, note text = NULL',
     'bigint'),
@@ -68,7 +68,7 @@ insert into expected values
     'rows name text, version bigint, note text, created_at timestamp with time zone'),
   ('claim_due_compaction', 'volatile',
     'claimed_by text, lease_seconds integer = 300',
-    'rows context_id uuid, compaction_id uuid, covered int8multirange, message_count bigint, source_tokens bigint, previous_summary text, lease_expires_at timestamp with time zone'),
+    'rows context_id uuid, compaction_id uuid, covered int8multirange, message_count bigint, source_tokens bigint, previous_summary text, lease_expires_at timestamp with time zone, needs_summary boolean, tokenizer text, summary_budget integer'),
   ('close_calls', 'volatile',
     'context_id uuid, call_ids text[] = NULL, reason text = ''cancelled''',
     'rows version bigint, token_count integer, created_at timestamp with time zone'),
@@ -81,6 +81,9 @@ insert into expected values
   ('compact', 'volatile',
     'context_id uuid, strategy text = ''digest'', force boolean = false',
     'rows summary_version bigint, covered int8multirange, message_count bigint, source_tokens bigint, result_tokens bigint'),
+  ('compaction_artifacts', 'stable',
+    'compaction_id uuid, max_rows integer = 200',
+    'rows kind text, ref text, detail jsonb, first_version bigint, last_version bigint, mentions bigint'),
   ('compaction_source', 'stable',
     'compaction_id uuid',
     'rows version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text, tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint, group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb'),

@@ -1,7 +1,7 @@
 -- Readers read, writers write, administrators administer, and nobody gets at the tables.
 
 begin;
-select plan(405);
+select plan(410);
 
 create temporary table client (role text);
 insert into client values ('kata_reader'), ('kata_writer'), ('kata_admin'), ('kata_service');
@@ -10,16 +10,17 @@ insert into client values ('kata_reader'), ('kata_writer'), ('kata_admin'), ('ka
 create temporary table expected (function text, roles text);
 insert into expected values
   ('abort_compaction', '-was'), ('add_artifact', '-was'), ('ancestry', 'rwas'), ('append', '-was'), ('append_message', '-was'), ('archive_context', '-was'),
-  ('archive_inactive', '-was'), ('artifacts', 'rwas'), ('assign_tenant', '--a-'), ('begin_compaction', '-was'), ('checkpoint', '-was'), ('checkpoints', 'rwas'),
-  ('claim_due_compaction', '-was'), ('close_calls', '-was'), ('commit_compaction', '-was'), ('common_ancestor', 'rwas'), ('compact', '-was'),
-  ('compaction_source', '-was'), ('compaction_status', 'rwas'), ('compactions', 'rwas'), ('create_context', '-was'), ('current_tenant', 'rwas'),
-  ('delete_context', '-was'), ('delete_messages', '-was'), ('diff', 'rwas'), ('diff_versions', 'rwas'), ('drop_checkpoint', '-was'), ('elide', '-was'),
-  ('environment', 'rwas'), ('erase_message', '--as'), ('erasures', 'rwas'), ('find_context', 'rwas'), ('fork', '-was'), ('forks', 'rwas'), ('get_context', 'rwas'),
-  ('get_message', 'rwas'), ('get_policy', 'rwas'), ('history', 'rwas'), ('list_contexts', 'rwas'), ('merge', '-was'), ('messages', 'rwas'), ('pin', '-was'),
-  ('policy_presets', 'rwas'), ('prompt', 'rwas'), ('purge_context', '--as'), ('purge_deleted', '--as'), ('purges', 'rwas'), ('put_token_counts', '-was'),
-  ('register_tokenizer', '--a-'), ('renew_compaction', '-was'), ('resolve_context', 'rwas'), ('resolve_version', 'rwas'), ('restore_context', '-was'),
-  ('set_environment', '--a-'), ('set_policy', '-was'), ('state_at', 'rwas'), ('stats', 'rwas'), ('tokenizers', 'rwas'), ('tree', 'rwas'), ('unarchive_context', '-was'),
-  ('undo', '-was'), ('unpin', '-was'), ('update_context', '-was'), ('usage', 'rwas'), ('verify', 'rwas'), ('version', 'rwas'), ('window', 'rwas');
+  ('archive_inactive', '-was'), ('artifacts', 'rwas'), ('assign_tenant', '--a-'), ('begin_compaction', '-was'), ('checkpoint', '-was'),
+  ('checkpoints', 'rwas'), ('claim_due_compaction', '-was'), ('close_calls', '-was'), ('commit_compaction', '-was'), ('common_ancestor', 'rwas'),
+  ('compact', '-was'), ('compaction_artifacts', '-was'), ('compaction_source', '-was'), ('compaction_status', 'rwas'), ('compactions', 'rwas'),
+  ('create_context', '-was'), ('current_tenant', 'rwas'), ('delete_context', '-was'), ('delete_messages', '-was'), ('diff', 'rwas'), ('diff_versions', 'rwas'),
+  ('drop_checkpoint', '-was'), ('elide', '-was'), ('environment', 'rwas'), ('erase_message', '--as'), ('erasures', 'rwas'), ('find_context', 'rwas'),
+  ('fork', '-was'), ('forks', 'rwas'), ('get_context', 'rwas'), ('get_message', 'rwas'), ('get_policy', 'rwas'), ('history', 'rwas'),
+  ('list_contexts', 'rwas'), ('merge', '-was'), ('messages', 'rwas'), ('pin', '-was'), ('policy_presets', 'rwas'), ('prompt', 'rwas'),
+  ('purge_context', '--as'), ('purge_deleted', '--as'), ('purges', 'rwas'), ('put_token_counts', '-was'), ('register_tokenizer', '--a-'),
+  ('renew_compaction', '-was'), ('resolve_context', 'rwas'), ('resolve_version', 'rwas'), ('restore_context', '-was'), ('set_environment', '--a-'),
+  ('set_policy', '-was'), ('state_at', 'rwas'), ('stats', 'rwas'), ('tokenizers', 'rwas'), ('tree', 'rwas'), ('unarchive_context', '-was'), ('undo', '-was'),
+  ('unpin', '-was'), ('update_context', '-was'), ('usage', 'rwas'), ('verify', 'rwas'), ('version', 'rwas'), ('window', 'rwas');
 
 select set_eq(
   $$select p.proname::text from pg_proc p where p.pronamespace = 'kata'::regnamespace$$, 'select function from expected',

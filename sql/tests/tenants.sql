@@ -1,7 +1,7 @@
 -- Nobody sees or touches another tenant's contexts: the tenant is the caller's, every function asks for it, and the table asks again.
 
 begin;
-select plan(78);
+select plan(79);
 
 create role test_ann;
 create role test_bob;
@@ -30,6 +30,9 @@ select is(pg_temp.tenant(fixture.as_session('test_server', 'select kata.create_c
 select is(pg_temp.tenant(fixture.as_role('test_server', 'select kata.create_context()', '')), 'default', 'without kata.tenant a service acts for the default tenant');
 select is(pg_temp.tenant(kata.create_context()::text), 'default', 'a superuser counts as a service');
 select is(pg_temp.tenant(fixture.as_role('postgres', 'select kata.create_context()', 'acme')), 'acme', 'a superuser may name a tenant');
+create role "*";
+grant kata_writer to "*";
+select is(pg_temp.tenant(fixture.as_role('*', 'select kata.create_context()')), '"*"', 'nor is a role that is called so');
 select throws_ok($$select fixture.as_role('test_server', 'select kata.create_context()', '*')$$, 'KC017', null, 'no context belongs to everybody');
 select throws_ok($$select fixture.as_role('test_chief', 'select kata.create_context()', '*')$$, 'KC017', null, 'not even an administrator''s');
 
@@ -133,15 +136,15 @@ select fixture.as_role('test_ann', format('select count(*) from kata.append(%L, 
 select fixture.as_role('test_ann', format('select compaction_id from kata.begin_compaction(%L, force => true)', :'ann_worked')) as ann_compaction \gset
 select set_eq(
   $$select p.proname::text from pg_proc p where p.pronamespace = 'kata'::regnamespace and 'compaction_id' = any (p.proargnames[1:p.pronargs])$$,
-  array['abort_compaction', 'commit_compaction', 'compaction_source', 'renew_compaction'],
+  array['abort_compaction', 'commit_compaction', 'compaction_artifacts', 'compaction_source', 'renew_compaction'],
   'these functions take a compaction');
 create temporary table compaction_call (call text);
 insert into compaction_call values
-  ('select count(*) from kata.compaction_source(%L)'), ('select kata.renew_compaction(%L)'), ('select kata.commit_compaction(%L, ''mine'')'), ('select kata.abort_compaction(%L)');
+  ('select count(*) from kata.compaction_source(%L)'), ('select count(*) from kata.compaction_artifacts(%L)'), ('select kata.renew_compaction(%L)'), ('select kata.commit_compaction(%L, ''mine'')'), ('select kata.abort_compaction(%L)');
 select is(array(select e.code || ' ' || e.message from compaction_call c left join lateral fixture.error(format('select fixture.as_role(%L, %L)', 'test_bob', format(c.call, :'ann_compaction'))) e on true),
-  array_fill(format('KC001 compaction %s not found', :'ann_compaction'), array[4]), 'none finds that of another tenant');
+  array_fill(format('KC001 compaction %s not found', :'ann_compaction'), array[5]), 'none finds that of another tenant');
 select is(array(select e.code from compaction_call c left join lateral fixture.error(format('select fixture.as_role(%L, %L)', 'test_ann', format(c.call, '00000000-0000-7000-8000-000000000000'))) e on true),
-  array_fill('KC001'::text, array[4]), 'nor one that is not there');
+  array_fill('KC001'::text, array[5]), 'nor one that is not there');
 select is((select count(*) from fixture.error(format('select fixture.as_role(%L, %L, %L)', 'test_bob', format('select kata.abort_compaction(%L)', :'ann_compaction'), 'test_ann'))), 1::bigint, 'naming the other tenant is no help');
 select is(fixture.as_role('test_ann', format('select status from kata.compactions(%L)', :'ann_worked')), 'running', 'nothing that was tried has changed anything');
 select is(fixture.as_role('test_server', format('select count(*) from kata.compaction_source(%L)', :'ann_compaction'), '*'), '2', 'acting for every tenant, a compaction is enough');

@@ -1,7 +1,7 @@
 -- A view change hides, shortens or keeps; it never edits. What was seen at a version is seen there for ever, by whichever read.
 
 begin;
-select plan(228);
+select plan(244);
 
 create function pg_temp.act(context text, call text) returns text
 language plpgsql volatile
@@ -302,6 +302,48 @@ select fixture.talk('shortened', 'assistant 5 calls a b, tool 500 answers a, too
 select kata.append(:'shortened', (select jsonb_agg(jsonb_build_object('role', 'user', 'content', 'x', 'token_count', 1, 'pinned', true)) from generate_series(1, 998)));
 select is(kata.elide(:'shortened', 2), 1003::bigint, 'an elision is one piece more');
 select is((select e.code || ' ' || e.message from fixture.error($$select kata.elide(fixture.id('shortened'), 3)$$) e), 'KC017 the view would fall into 1001 pieces', 'elisions have their end, too');
+
+select fixture.context('short', '{"strict": false, "preserve_recent_count": 1, "min_gain_tokens": 0}') as short \gset
+select kata.append(:'short', (select jsonb_agg(jsonb_build_object('role', 'tool', 'tool_call_id', 'x', 'content', repeat('long ', 20), 'token_count', 200)) from generate_series(1, 1000) n));
+select max(kata.elide(:'short', n, n)) from generate_series(1, 999) n;
+select is((select e.code || ' ' || e.message from fixture.error(format('select kata.elide(%L, 1000)', :'short')) e), 'KC017 the view would fall into 1001 pieces', 'elisions have their end, too');
+select is(fixture.compact('short'), 2000::bigint, 'a compaction mends that');
+select is(kata.elide(:'short', 1000), 2001::bigint, 'elisions of what it covers are done with');
+
+-- Between contexts
+
+select fixture.context('left', '{"preserve_recent_count": 2, "min_gain_tokens": 0}') as left \gset
+select fixture.talk('left', 'system 10, user 10, assistant 10');
+select fixture.fork('left', 3, 'right') as right \gset
+select fixture.talk('right', 'user 10, assistant 10 calls a, tool 300 answers a, user 10, assistant 10, user 10, assistant 10');
+select kata.delete_messages(:'right', 7);
+select kata.elide(:'right', 6);
+select fixture.compact('right');
+select is(fixture.seen('right'), '1 13= 9 10', 'a fork has a view of its own');
+select is(array(select d.side || ' ' || d.version || ' ' || d.kind from kata.diff(:'left', :'right') d), '{"b 4 message","b 5 message","b 6 message","b 7 message","b 8 message","b 9 message","b 10 message","b 11 deletion","b 12 elision","b 13 compaction"}',
+  'what it did to it is among the differences');
+select is(array(select version from kata.merge(:'left', :'right')), '{4,5,6,7,8,9}', 'what is merged is what was said');
+select is((select array_agg(content order by version) from kata.state_at(:'left') where version > 3), '{user 10,"assistant 10 calls a","tool 300 answers a","assistant 10","user 10","assistant 10"}', 'but for what was deleted, and whole');
+select is(array(select fixture.contradictions(c.name)), '{}', 'all reads agree: ' || c.name) from (values ('left'), ('right')) c(name);
+
+-- What is left of a purged parent
+
+select fixture.context('gone', '{"preserve_recent_count": 2, "min_gain_tokens": 0}') as gone \gset
+select fixture.talk('gone', 'system 10, user 10, assistant 10 calls a, tool 300 answers a, user 10, assistant 10, user 10, assistant 10');
+select kata.elide(:'gone', 4);
+select fixture.compact('gone');
+select kata.pin(:'gone', 4);
+select fixture.fork('gone', 11, 'heir') as heir \gset
+select kata.undo(:'gone', 10);
+select fixture.talk('gone', 'user 10');
+select kata.delete_context(:'gone');
+select is((select row(removed, kept)::text from kata.purge_context(:'gone')), '(2,11)', 'a purge keeps the view changes that a fork reads');
+select is(fixture.seen('heir'), '1 10= 3* 4* 7 8', 'the fork sees what it saw');
+select is(pg_temp.act('heir', 'undo(:id, 11)'), '12: 1 10= 7 8', 'undoes what it inherited');
+select is(pg_temp.act('heir', 'undo(:id, 10)'), '13: 1 2 3 4~ 5 6 7 8', 'all of it');
+select is(pg_temp.act('heir', 'undo(:id, 9)'), '14: 1 2 3 4 5 6 7 8', 'to the beginning');
+select is(pg_temp.act('heir', 'undo(:id, 13)'), '15: 1 10= 7 8', 'and back');
+select is(array(select fixture.contradictions('heir')), '{}', 'all reads of it agree');
 
 select * from finish();
 rollback;

@@ -24,6 +24,7 @@ from kata_context.commands.shared import (
     open_kata,
     refuse_surrogates,
     resolve,
+    version_at,
 )
 from kata_context.rows import ContextRow, MessageRow
 
@@ -101,7 +102,7 @@ def state(row: ContextRow) -> str:
 
 @click.command()
 @context_argument
-@click.argument("version", type=click.IntRange(min=1), required=False)
+@click.argument("version", required=False)
 @click.option(
     "-n",
     "--messages",
@@ -121,20 +122,22 @@ def state(row: ContextRow) -> str:
 def show(
     ctx: click.Context,
     context: str,
-    version: int | None,
+    version: str | None,
     limit: int,
     visibility: str,
-    at: int | None,
+    at: str | None,
     as_json: bool,
 ) -> None:
     """Show CONTEXT and its newest messages, or the message at VERSION in full."""
     with open_kata(ctx) as kata:
         context_id = resolve(kata, context)
         if version is not None:
-            show_message(kata.get_message(context_id, version), as_json)
+            show_message(kata.get_message(context_id, version_at(kata, context_id, version)), as_json)
             return
         found = kata.get_context(context_id)
-        messages = newest(kata, context_id, limit, visibility, at) if found.deleted_at is None else []
+        messages = []
+        if found.deleted_at is None:
+            messages = newest(kata, context_id, limit, visibility, version_at(kata, context_id, at))
     if as_json:
         print_json({"context": found, "messages": messages})
         return

@@ -1,17 +1,13 @@
-"""`kata demo`: the main job on a real conversation; every call of SQL is shown before its result."""
+"""`kata demo`: the main jobs on a real conversation; every call of SQL is shown before its result."""
 
 import json
 from importlib.resources import files
 from typing import Any
 
 import click
-import psycopg
-from psycopg.rows import TupleRow
 
 from kata_context import config, migrate
-from kata_context.commands.shared import settings
-
-Connection = psycopg.Connection[TupleRow]
+from kata_context.commands.shared import Connection, connect, settings
 
 LOG = """select m.version, m.group_version, m.role, m.token_count, m.content, m.tool_calls
 from kata.messages(%s, max_rows => 1000) m"""
@@ -22,7 +18,7 @@ from kata.window(%s, budget => {budget}{at}) w"""
 @click.command()
 @click.pass_context
 def demo(ctx: click.Context) -> None:
-    """Show the main job on a real conversation.
+    """Show the main jobs on a real conversation: windows, a fork, compaction, and the way back before both.
 
     Runs on the embedded server unless --dsn names a database; the conversation goes to the tenant "demo".
     """
@@ -30,7 +26,7 @@ def demo(ctx: click.Context) -> None:
     target = config.resolve(dsn) if dsn else config.embedded()
     migrate.up(target.dsn)
     conversation = json.loads((files("kata_context") / "data" / "conversation.json").read_text("utf-8"))
-    with psycopg.connect(target.dsn, autocommit=True) as connection:
+    with connect(target.dsn) as connection:
         connection.execute("set kata.tenant = 'demo'")
         context_id = import_conversation(connection, conversation)
         say(f"A real conversation on the {target.description}")
@@ -56,21 +52,27 @@ def demo(ctx: click.Context) -> None:
         click.secho(call, dim=True)
         show_prompt(scalar(connection, call))
 
-    click.echo(f"\nLook around yourself: {'kata psql' if target.embedded else 'psql'}")
-    click.echo("  set kata.tenant = 'demo';")
-    click.echo("  select * from kata.list_contexts();")
+        version = scalar(connection, "select version from kata.usage(%s)", context_id)
+        show_fork(connection, context_id, version // 2)
+        show_compaction(connection, context_id, version, least + 900)
+
+    command = "kata --tenant demo" if target.embedded else "kata --dsn … --tenant demo"
+    click.echo("\nLook around yourself:")
+    click.echo(f"  {command} show demo")
+    click.echo(f"  {command} psql")
     if target.embedded:
         click.echo("The embedded server stops with: kata down")
 
 
 def import_conversation(connection: Connection, conversation: dict[str, Any]) -> str:
-    """Append a conversation to a new context named "demo"; one of an earlier run gives up the name.
+    """Append a conversation to a new context named "demo"; what an earlier run made gives up its name.
 
     Returns the id of the context.
     """
-    earlier = scalar(connection, "select kata.find_context('demo')")
-    if earlier is not None:
-        connection.execute("select kata.delete_context(%s)", (earlier,))
+    for name in ("demo", "what-if"):
+        earlier = scalar(connection, "select kata.find_context(%s)", name)
+        if earlier is not None:
+            connection.execute("select kata.delete_context(%s)", (earlier,))
     context_id: str = str(scalar(connection, "select kata.create_context('demo')"))
     messages = json.dumps(conversation["messages"])
     connection.execute("select count(*) from kata.append(%s, %s)", (context_id, messages))
@@ -96,6 +98,68 @@ def show_window(connection: Connection, context_id: str, budget: int, at: int | 
     click.secho(f"{'version':>8} {'role':<10} {'tokens':>6} {'running':>8} {'reason':<9} text", bold=True)
     for version, role, tokens, running, reason, content, calls in rows:
         click.echo(f"{version:>8} {role:<10} {tokens:>6} {running:>8} {reason:<9} {preview(content, calls)}")
+
+
+def show_fork(connection: Connection, context_id: str, version: int) -> None:
+    """Fork a context, say something else there, and show what the two share and what they do not."""
+    say(f"What if the customer had said something else? A fork at version {version}, which copies nothing")
+    fork_id = shown(connection, f"select kata.fork('{context_id}', at => {version}, name => 'what-if')")
+    shown(
+        connection, f"select kata.append_message('{fork_id}', 'user', 'Never mind, I will call the airline.')"
+    )
+    query = f"""select d.side, d.version, d.role, d.preview
+from kata.diff('{context_id}', '{fork_id}') d order by d.side desc, d.version limit 4"""
+    click.secho(query, dim=True)
+    for side, at, role, text in connection.execute(query.encode()):
+        line = f"{'-' if side == 'a' else '+'} {at:>6} {role:<10} {cut(' '.join((text or '').split()), 70)}"
+        click.secho(line, fg="red" if side == "a" else "green")
+
+
+def show_compaction(connection: Connection, context_id: str, version: int, budget: int) -> None:
+    """Compact a context, show what a model sees then, and that the past is what it was."""
+    window = f"select md5(kata.prompt('{context_id}', budget => {budget}, at => {version})::text)"
+    before = scalar(connection, window)
+    say("The log grows too long: it is compacted, here without a model, into a digest")
+    policy = '{"preserve_recent_count": 4}'
+    shown(connection, f"select kata.set_policy('{context_id}', '{policy}') -> 'preserve_recent_count'")
+    query = f"""select c.summary_version, c.covered, c.message_count, c.source_tokens, c.result_tokens
+from kata.compact('{context_id}', force => true) c"""
+    click.secho(query, dim=True)
+    ((summary, covered, count, source, result),) = connection.execute(query.encode())
+    click.secho(
+        f"{count} messages of versions {covered} left the view: {source:,} tokens became {result:,}",
+        fg="green",
+    )
+    click.echo()
+    text = scalar(connection, "select content from kata.get_message(%s, %s)", context_id, summary)
+    for line in text.splitlines()[:16]:
+        click.echo(f"  {cut(line, 100)}")
+    show_window(connection, context_id, budget)
+
+    say("Nothing is lost: the index of artifacts holds what the messages named, compacted or not")
+    query = f"""select a.kind, a.ref, a.first_version, a.last_version
+from kata.artifacts('{context_id}') a order by a.last_version desc, a.ref limit 6"""
+    click.secho(query, dim=True)
+    for kind, ref, first, last in connection.execute(query.encode()):
+        click.echo(f"{kind:<10} {cut(ref, 40):<40} versions {first} to {last}")
+
+    say(f"And back before the compaction: at version {version} a model sees what it saw then, to the letter")
+    after = shown(connection, window)
+    click.secho(
+        "the same prompt as before the compaction" if after == before else "another prompt: this is a bug",
+        fg="green" if after == before else "red",
+    )
+    shown(connection, f"select kata.undo('{context_id}', {summary})")
+    tokens = scalar(connection, "select view_tokens from kata.usage(%s)", context_id)
+    click.secho(f"undone: a model would see {tokens:,} tokens again", fg="green")
+
+
+def shown(connection: Connection, query: str) -> Any:
+    """Print a query that has one value, and the value, which is returned."""
+    click.secho(query, dim=True)
+    value = scalar(connection, query.encode())
+    click.echo(f"  {value}")
+    return value
 
 
 def show_prompt(prompt: list[dict[str, Any]]) -> None:

@@ -10,6 +10,7 @@ from kata_context import __version__, migrate
 from kata_context.commands.output import json_option, print_json
 from kata_context.commands.problems import explain
 from kata_context.commands.shared import Connection, announce, connect, settings
+from kata_context.connection import is_local
 from kata_context.errors import KataError
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
@@ -161,8 +162,7 @@ def session(connection: Connection, tenant: str | None) -> Iterator[Check]:
     row = connection.execute(
         """
         select current_user::text as role, r.rolsuper as superuser, pg_is_in_recovery() as standby,
-          pg_backend_pid() as pid, inet_server_addr() is null as on_socket,
-          coalesce((select s.ssl from pg_stat_ssl s where s.pid = pg_backend_pid()), false) as encrypted
+          pg_backend_pid() as pid
         from pg_roles r
         where r.rolname = current_user
         """
@@ -176,9 +176,11 @@ def session(connection: Connection, tenant: str | None) -> Iterator[Check]:
         yield Check(topic, "tenant", acts_for)
     except (errors.InvalidSchemaName, errors.UndefinedFunction, errors.InsufficientPrivilege):
         yield Check(topic, "tenant", None, WARNING, "see the versions above")
-    # The socket of a pooler on this machine hides whether the way behind it is encrypted.
-    way = "encrypted" if row.encrypted else "a socket of this machine" if row.on_socket else "plain text"
-    plain = way == "plain text" and connection.info.host not in ("localhost", "127.0.0.1", "::1")
+    # As far as the next hop, which may be a pooler.
+    host = connection.info.hostaddr or connection.info.host
+    on_socket = "a socket of this machine" if host.startswith("/") else "plain text"
+    way = "encrypted" if connection.pgconn.ssl_in_use else on_socket
+    plain = way == "plain text" and not is_local({"host": host})
     yield judge(topic, "transport", way, plain, "require encryption: sslmode=require in the URL")
     # Behind a pooler the process in the greeting of the protocol is not the one that answers.
     pooled = row.pid != connection.info.backend_pid

@@ -87,9 +87,18 @@ def import_file(ctx: click.Context, file: BinaryIO, tokenizer: str, as_json: boo
         try:
             import_lines(kata, file, tokenizer, summary)
         finally:
+            # Nothing is said to have entered that a crash could still undo.
+            if summary.added:
+                flush(kata)
             report(summary, as_json)
     if summary.refused:
         ctx.exit(1)
+
+
+def flush(kata: Kata) -> None:
+    """Wait until what has entered is on the disk: a commit that writes waits for all written before it."""
+    with kata.transaction() as transaction:
+        transaction.connection.execute("select pg_logical_emit_message(true, 'kata import', '')")
 
 
 def report(summary: Summary, as_json: bool) -> None:
@@ -190,6 +199,8 @@ class Workers:
     def add(self, name: str, messages: list[Any], metadata: Any) -> int:
         """Make a context with its messages, whole or not at all."""
         with self.kata.transaction() as transaction:
+            # The disk is waited for once, at the end, not for every conversation.
+            transaction.connection.execute("select set_config('synchronous_commit', 'off', true)")
             context_id = transaction.create_context(name, metadata=metadata, tokenizer=self.tokenizer)
             for start in range(0, len(messages), BATCH):
                 transaction.append(context_id, messages[start : start + BATCH])

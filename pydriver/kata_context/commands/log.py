@@ -17,6 +17,7 @@ from kata_context.commands.shared import (
     read_text,
     refuse_surrogates,
     resolve,
+    version_at,
 )
 from kata_context.errors import KataError
 from kata_context.rows import AppendedRow
@@ -114,10 +115,11 @@ def read_messages(file: Path | None) -> list[Any]:
 @at_option
 @json_option
 @click.pass_context
-def usage(ctx: click.Context, context: str, at: int | None, as_json: bool) -> None:
+def usage(ctx: click.Context, context: str, at: str | None, as_json: bool) -> None:
     """Show how much CONTEXT holds: messages, their tokens, and the tokens that a model would see."""
     with open_kata(ctx) as kata:
-        row = kata.usage(resolve(kata, context), at)
+        context_id = resolve(kata, context)
+        row = kata.usage(context_id, version_at(kata, context_id, at))
     if as_json:
         print_json(row)
     else:

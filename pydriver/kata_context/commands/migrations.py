@@ -43,8 +43,11 @@ def migrate(ctx: click.Context) -> None:
     "--reinstall", is_flag=True, help="Run every function file again, which undoes changes made by hand."
 )
 @LOCK_TIMEOUT
+@json_option
 @click.pass_context
-def up(ctx: click.Context, to: int | None, dry_run: bool, reinstall: bool, lock_timeout: str) -> None:
+def up(
+    ctx: click.Context, to: int | None, dry_run: bool, reinstall: bool, lock_timeout: str, as_json: bool
+) -> None:
     """Apply pending migrations, then the functions that changed."""
     report = runner.up(
         announce(ctx).dsn,
@@ -52,9 +55,9 @@ def up(ctx: click.Context, to: int | None, dry_run: bool, reinstall: bool, lock_
         dry_run=dry_run,
         lock_timeout=lock_timeout,
         reinstall=reinstall,
-        progress=_printer(dry_run),
+        progress=None if as_json else _printer(dry_run),
     )
-    _conclude(report)
+    _conclude(report, as_json)
 
 
 @migrate.command()
@@ -69,6 +72,7 @@ def up(ctx: click.Context, to: int | None, dry_run: bool, reinstall: bool, lock_
 @environment_option
 @click.option("--dry-run", is_flag=True, help="Say what would be done and what would be lost.")
 @LOCK_TIMEOUT
+@json_option
 @click.pass_context
 def down(
     ctx: click.Context,
@@ -77,6 +81,7 @@ def down(
     environment: str | None,
     dry_run: bool,
     lock_timeout: str,
+    as_json: bool,
 ) -> None:
     """Roll back migrations, newest first, and with them all functions; up brings them back."""
     dsn = announce(ctx).dsn
@@ -89,9 +94,9 @@ def down(
         environment=environment,
         dry_run=dry_run,
         lock_timeout=lock_timeout,
-        progress=_printer(dry_run),
+        progress=None if as_json else _printer(dry_run),
     )
-    _conclude(report)
+    _conclude(report, as_json)
 
 
 @migrate.command()
@@ -151,7 +156,10 @@ def _printer(dry_run: bool) -> runner.Progress:
     return show
 
 
-def _conclude(report: runner.Report) -> None:
+def _conclude(report: runner.Report, as_json: bool) -> None:
+    if as_json:
+        print_json({"changed": report.changed, **asdict(report)})
+        return
     if report.dry_run:
         click.echo("nothing was changed" if report.changed else "nothing to do", err=True)
         return

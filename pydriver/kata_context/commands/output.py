@@ -1,6 +1,7 @@
 """How commands print: rows as JSON for programs, as a table for people."""
 
 import json
+import re
 import shutil
 import sys
 import unicodedata
@@ -20,6 +21,8 @@ from kata_context.cli import one_line
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 Columns = Sequence[str | tuple[str, Callable[[Any], object]]]
 
+# Control characters beyond ASCII, and what turns the direction of writing.
+OBEYED = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 PIPED_WIDTH = 160  # columns, where standard output is no terminal
 
 
@@ -28,7 +31,12 @@ def print_json(value: object) -> None:
     # Another encoding than UTF-8 may lack a character; JSON can do without.
     is_unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     indent = 2 if sys.stdout.isatty() else None
-    click.echo(json.dumps(value, default=_plain, ensure_ascii=not is_unicode, indent=indent))
+    click.echo(harmless(json.dumps(value, default=_plain, ensure_ascii=not is_unicode, indent=indent)))
+
+
+def harmless(text: str) -> str:
+    """Return JSON with those characters spelt out that a terminal would obey and JSON lets stand."""
+    return OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _plain(value: Any) -> object:
@@ -90,8 +98,14 @@ def print_fields(pairs: Iterable[tuple[str, object]]) -> None:
         click.echo(f"{click.style(name.ljust(width), bold=True)}  {text}")
 
 
+class Drawn(str):
+    """A text that is printed as it is, with its spaces; what others wrote in it is on one line already."""
+
+
 def cell(value: object) -> str:
     """Return a value as people read it, on one line."""
+    if isinstance(value, Drawn):
+        return value
     if value is None:
         return ""
     if isinstance(value, bool):

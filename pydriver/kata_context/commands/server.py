@@ -6,14 +6,16 @@ import click
 from psycopg.conninfo import make_conninfo
 
 from kata_context import migrate
+from kata_context.commands.output import json_option, print_json
 from kata_context.commands.shared import announce, settings
 from kata_context.connection import escaped, secured
 from kata_context.server import Server, default_home, find_binaries
 
 
 @click.command()
+@json_option
 @click.pass_context
-def up(ctx: click.Context) -> None:
+def up(ctx: click.Context, as_json: bool) -> None:
     """Start the embedded server, migrate its database, and print its DSN."""
     server = Server(default_home())
     dsn = server.start()
@@ -28,7 +30,10 @@ def up(ctx: click.Context) -> None:
     )
     if elsewhere:
         click.echo(f"{elsewhere}: other commands use that database, not this server", err=True)
-    click.echo(dsn)
+    if as_json:
+        print_json({"dsn": dsn, "home": str(server.home)})
+    else:
+        click.echo(dsn)
 
 
 @click.command()

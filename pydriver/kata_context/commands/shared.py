@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, overload
 from uuid import UUID
 
 import click
@@ -95,13 +95,29 @@ def complete_context(ctx: click.Context, _: click.Parameter, incomplete: str) ->
 
 context_argument = click.argument("context", shell_complete=complete_context)
 
-at_option = click.option("--at", type=click.IntRange(min=0), metavar="VERSION", help="As of this version.")
+SELECTOR = "a version, head, head~3, a checkpoint, or an ISO 8601 timestamp"
+
+at_option = click.option("--at", metavar="VERSION", help=f"As of then: {SELECTOR}.")
 
 
-def resolve(kata: Kata, context: str) -> UUID:
-    """Return the id of the context that a person means."""
+def resolve(kata: Kata, context: str, *, deleted: bool = False) -> UUID:
+    """Return the id of the context that a person means.
+
+    Parameters
+    ----------
+    deleted : whether it may be a deleted one
+    """
     refuse_surrogates(context)
-    return kata.resolve_context(context)
+    return kata.resolve_context(context, deleted)
+
+
+@overload
+def version_at(kata: Kata, context_id: UUID, selector: str) -> int: ...
+@overload
+def version_at(kata: Kata, context_id: UUID, selector: str | None) -> int | None: ...
+def version_at(kata: Kata, context_id: UUID, selector: str | None) -> int | None:
+    """Return the version that a person means; None where he means now."""
+    return None if selector is None else kata.resolve_version(context_id, refuse_surrogates(selector))
 
 
 # Input
@@ -177,6 +193,11 @@ def refuse_surrogates(text: str) -> str:
 environment_option = click.option(
     "--environment", metavar="LABEL", help="The label of the database, if it has one: shows that you mean it."
 )
+
+
+def confirm(kata: Kata, given: str | None) -> None:
+    """Have the person show that it is this database that he means; see confirm_environment."""
+    confirm_environment(kata.environment(), given)
 
 
 def confirm_environment(label: str | None, given: str | None) -> str | None:

@@ -4,8 +4,8 @@ import json
 
 import click
 
-from kata_context.commands.output import Columns, json_option, preview, print_json, print_rows
-from kata_context.commands.shared import at_option, context_argument, open_kata, resolve
+from kata_context.commands.output import Columns, harmless, json_option, preview, print_json, print_rows
+from kata_context.commands.shared import at_option, context_argument, open_kata, resolve, version_at
 
 budget_argument = click.argument("budget", type=int)
 stable_step_option = click.option(
@@ -23,13 +23,18 @@ tokenizer_option = click.option("--tokenizer", metavar="NAME", help="Count the b
 @json_option
 @click.pass_context
 def window(
-    ctx: click.Context, context: str, budget: int, at: int | None, stable_step: int, tokenizer: str | None,
+    ctx: click.Context, context: str, budget: int, at: str | None, stable_step: int, tokenizer: str | None,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Show which messages of CONTEXT a model should see within BUDGET tokens, and why each is there."""
     with open_kata(ctx) as kata:
+        context_id = resolve(kata, context)
         rows = kata.window(
-            resolve(kata, context), budget, at=at, stable_step=stable_step, tokenizer=tokenizer
+            context_id,
+            budget,
+            at=version_at(kata, context_id, at),
+            stable_step=stable_step,
+            tokenizer=tokenizer,
         )
     columns: Columns = [
         "version",
@@ -58,15 +63,21 @@ def window(
 @json_option
 @click.pass_context
 def prompt(
-    ctx: click.Context, context: str, budget: int, form: str, at: int | None, stable_step: int,
+    ctx: click.Context, context: str, budget: int, form: str, at: str | None, stable_step: int,
     tokenizer: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Print the window of CONTEXT within BUDGET tokens as JSON, ready to send."""
     with open_kata(ctx) as kata:
+        context_id = resolve(kata, context)
         found = kata.prompt(
-            resolve(kata, context), budget, form, at=at, stable_step=stable_step, tokenizer=tokenizer
+            context_id,
+            budget,
+            form,
+            at=version_at(kata, context_id, at),
+            stable_step=stable_step,
+            tokenizer=tokenizer,
         )
     if as_json:
         print_json(found)
     else:
-        click.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        click.echo(harmless(json.dumps(found, ensure_ascii=False, indent=2)))

@@ -9,7 +9,7 @@ begin
     raise exception using
       errcode = 'KC017',
       message = 'role or tenant is invalid',
-      detail = format('The role is "%s", the tenant "%s".', coalesce(role_name, 'null'), coalesce(tenant, 'null')),
+      detail = format('The role is "%s", the tenant "%s".', coalesce(left(role_name, 100), 'null'), coalesce(left(tenant, 100), 'null')),
       hint = 'Pass a role that exists and a tenant that is neither empty nor ''*''.';
   end if;
   insert into kata_data.tenant_role as t (role_name, tenant)

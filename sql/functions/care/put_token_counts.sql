@@ -1,19 +1,20 @@
--- Counts in other tokenizers stand beside the messages, which stay as they are.
+-- Counts in other tokenizers stand beside the messages, which stay as they are. Shares the head, so that a purge waits and leaves
+-- nothing behind, and appends do not.
 
 create or replace function kata.put_token_counts(context_id uuid, tokenizer text, versions bigint[], counts integer[]) returns integer
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_context record := kata_data.open_context(context_id, access => 'write');
+  v_head kata_data.head := kata_data.share_context(context_id, 'write');
   v_unknown bigint;
   v_rows integer;
 begin
-  if tokenizer is not distinct from v_context.tokenizer or not exists (select from kata_data.tokenizer t where t.name = put_token_counts.tokenizer) then
+  if tokenizer is not distinct from v_head.tokenizer or not exists (select from kata_data.tokenizer t where t.name = put_token_counts.tokenizer) then
     raise exception using
       errcode = 'KC017',
-      message = format('tokenizer "%s" cannot be counted beside', coalesce(tokenizer, 'null')),
-      detail = format('The context counts in "%s" itself; counts of other registered tokenizers can be stored beside.', v_context.tokenizer),
+      message = format('tokenizer "%s" cannot be counted beside', coalesce(left(tokenizer, 100), 'null')),
+      detail = format('The context counts in "%s" itself; counts of other registered tokenizers can be stored beside.', v_head.tokenizer),
       hint = 'Register it with kata.register_tokenizer; kata.tokenizers lists the known ones.';
   end if;
   if versions is null or counts is null or cardinality(versions) <> cardinality(counts)
@@ -28,7 +29,7 @@ begin
 
   select min(u.version) into v_unknown
   from unnest(versions) u(version)
-  where u.version not between 1 and v_context.version
+  where u.version not between 1 and v_head.version
     or not exists (select from kata_data.path_messages(put_token_counts.context_id, int8multirange(int8range(u.version, u.version, '[]'))) m);
   if v_unknown is not null then
     raise exception using
@@ -55,4 +56,4 @@ shared with the context that wrote them.
 context_id: the context. tokenizer: a registered one. versions, counts: one count a version; a later one for the same version wins.
 
 Returns how many messages have a new count.
-Errors: KC001, KC002, KC006, KC017. Cost: O(versions).';
+Errors: KC001, KC002, KC006, KC017. Locks: the head of the context (FOR KEY SHARE). Cost: O(versions).';

@@ -9,7 +9,8 @@ begin
     raise exception using
       errcode = 'KC017',
       message = 'tokenizer is out of range',
-      detail = format('Its name is "%s", bytes_per_token %s, margin %s.', coalesce(name, 'null'), coalesce(bytes_per_token::text, 'null'), coalesce(margin::text, 'null')),
+      detail = format('Its name is "%s", bytes_per_token %s, margin %s.',
+        coalesce(left(name, 100), 'null'), coalesce(left(bytes_per_token::text, 100), 'null'), coalesce(left(margin::text, 100), 'null')),
       hint = 'Pass a name of 1 to 255 characters, 0.1 to 100 bytes a token and a margin from 0 to 10, 0.15 for example.';
   end if;
   insert into kata_data.tokenizer as t (name, bytes_per_token, margin)

@@ -1,5 +1,6 @@
 -- What the parser cannot know, a caller adds: a ticket in another system, a decision, a file that a tool has touched behind its
--- arguments. Kept apart from what is parsed, so that neither waits for the other. Locks the row that it writes.
+-- arguments. Kept apart from what is parsed, so that neither waits for the other. Shares the head, so that a purge waits and leaves
+-- nothing behind, and appends do not; locks the row that it writes.
 
 create or replace function kata.add_artifact(
   context_id uuid,
@@ -11,18 +12,21 @@ create or replace function kata.add_artifact(
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
-  v_version bigint := (kata_data.open_context(context_id, version, 'write')).at;
+  v_newest bigint := (kata_data.share_context(context_id, 'write')).version;
+  v_version bigint := coalesce(version, v_newest);
   v_detail jsonb := nullif(detail, 'null');
 begin
+  perform kata_data.check_version(context_id, v_version, v_newest);
   if coalesce(length(kind) not between 1 and 64 or ref = '' or octet_length(ref) > 2000, true)
     or jsonb_typeof(v_detail) <> 'object'
-    or octet_length(v_detail::text) > 65536 then
+    or octet_length(v_detail::text) > 65536
+    or not kata_data.json_fits(v_detail) then
     raise exception using
       errcode = 'KC017',
       message = 'artifact is out of range',
       detail = format('Its kind has %s characters, its ref %s bytes, and its detail is %s of %s bytes.',
         coalesce(length(kind), 0), coalesce(octet_length(ref), 0), coalesce(jsonb_typeof(v_detail), 'null'), coalesce(octet_length(v_detail::text), 0)),
-      hint = 'Pass a kind of 1 to 64 characters, a ref of 1 to 2,000 bytes, and as detail an object of at most 64 kB, or null.';
+      hint = 'Pass a kind of 1 to 64 characters, a ref of 1 to 2,000 bytes, and as detail an object of at most 64 kB, no more than 100 deep and without numbers beyond 1e308, or null.';
   end if;
   insert into kata_data.added_artifact as a (segment_id, kind, ref, version, detail)
   values (add_artifact.context_id, add_artifact.kind, add_artifact.ref, v_version, v_detail)
@@ -38,4 +42,4 @@ kind: any, of 1 to 64 characters; tool_call, file, url and id are those of the p
 detail: an object of at most 64 kB, shown over what the parser found. "access": "modified" of a file sticks.
 version: the version that it belongs to; null for the newest.
 
-Errors: KC001, KC002, KC006, KC017. Locks: the row that it writes. Cost: O(1).';
+Errors: KC001, KC002, KC006, KC017. Locks: the head of the context (FOR KEY SHARE), the row that it writes. Cost: O(1).';

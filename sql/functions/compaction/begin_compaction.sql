@@ -9,7 +9,7 @@ create or replace function kata.begin_compaction(
   lease_seconds integer default 300,
   force boolean default false,
   out compaction_id uuid, out covered int8multirange, out message_count bigint, out source_tokens bigint, out previous_summary text,
-  out lease_expires_at timestamptz
+  out lease_expires_at timestamptz, out needs_summary boolean, out tokenizer text, out summary_budget integer
 ) returns setof record
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
@@ -38,7 +38,8 @@ begin
     perform kata_data.refuse_nothing_to_compact(context_id, kata_data.gain_problem(v_compaction));
   end if;
   perform kata_data.set_due(context_id);
-  return query select b.context_id, b.compaction_id, b.covered, b.message_count, b.source_tokens, b.previous_summary, b.lease_expires_at
+  return query select b.context_id, b.compaction_id, b.covered, b.message_count, b.source_tokens, b.previous_summary, b.lease_expires_at, b.needs_summary,
+    b.tokenizer, b.summary_budget
   from kata_data.begun(v_compaction) b;
 end
 $$;
@@ -53,18 +54,23 @@ force: although it is not due. The rules of what is never covered hold all the s
   request of the user, preserved roles, pins, open groups, half of any group.
 
 Returns one row: context_id, compaction_id, covered (versions), message_count (messages covered), source_tokens (as they are shown, absorbed summaries included),
-previous_summary (of the summaries that it absorbs, to merge into; null: none), lease_expires_at.
+previous_summary (of the summaries that it absorbs, to merge into; null: none), lease_expires_at, needs_summary (false where the strategy is not
+summarize: commit_compaction takes null), tokenizer (of the context), summary_budget (tokens that a good summary takes at most: a third of source_tokens, a tenth of the budget of
+the policy; what commit_compaction insists on is that the view shrinks).
 Errors: KC001, KC006, KC009 another holds the lease, KC010 not due or nothing to cover, KC017.
 Locks: the head of the context, for the call only; artifacts are extracted before. Cost: O(view); extraction O(messages that are new).';
 
 create or replace function kata_data.begun(compaction kata_data.compaction)
 returns table (
   context_id uuid, compaction_id uuid, covered int8multirange, message_count bigint, source_tokens bigint, previous_summary text,
-  lease_expires_at timestamptz
+  lease_expires_at timestamptz, needs_summary boolean, tokenizer text, summary_budget integer
 )
 language sql stable rows 1
 as $$
   select compaction.context_id, compaction.compaction_id, compaction.covered, compaction.message_count, compaction.source_tokens,
-    kata_data.previous_summary(compaction), compaction.lease_expires_at
+    kata_data.previous_summary(compaction), compaction.lease_expires_at, compaction.strategy = 'summarize', h.tokenizer,
+    greatest(least(compaction.source_tokens / 3, (compaction.policy -> 'budget')::bigint / 10), 1)::integer
+  from kata_data.head h
+  where h.context_id = compaction.context_id
 $$;
 comment on function kata_data.begun(kata_data.compaction) is 'A compaction as begin_compaction and claim_due_compaction hand it out.';

@@ -5,7 +5,7 @@ create or replace function kata.claim_due_compaction(
   claimed_by text,
   lease_seconds integer default 300,
   out context_id uuid, out compaction_id uuid, out covered int8multirange, out message_count bigint, out source_tokens bigint,
-  out previous_summary text, out lease_expires_at timestamptz
+  out previous_summary text, out lease_expires_at timestamptz, out needs_summary boolean, out tokenizer text, out summary_budget integer
 ) returns setof record
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
@@ -43,7 +43,8 @@ begin
       v_compaction := kata_data.start_compaction(v_head, null, claimed_by, lease_seconds, false);
       if kata_data.gain_problem(v_compaction) is null then
         perform kata_data.set_due(v_compaction.context_id);
-        return query select b.context_id, b.compaction_id, b.covered, b.message_count, b.source_tokens, b.previous_summary, b.lease_expires_at
+        return query select b.context_id, b.compaction_id, b.covered, b.message_count, b.source_tokens, b.previous_summary, b.lease_expires_at,
+          b.needs_summary, b.tokenizer, b.summary_budget
         from kata_data.begun(v_compaction) b;
         return;
       end if;
@@ -61,7 +62,7 @@ all tenants; calls by compaction_id then need no tenant.
 
 claimed_by: who works on it, for people. lease_seconds: 1 to 86,400; after it somebody else may take over.
 
-Returns one row, or none where nothing is due: context_id, compaction_id, covered, message_count, source_tokens, previous_summary and lease_expires_at, as
-begin_compaction.
+Returns one row, or none where nothing is due: context_id, compaction_id, covered, message_count, source_tokens, previous_summary, lease_expires_at, needs_summary,
+tokenizer and summary_budget, as begin_compaction.
 Errors: KC017. Locks: the head of the context, skipping those that are locked. Cost: as begin_compaction, for every context that turns out to have nothing
 to cover, too.';

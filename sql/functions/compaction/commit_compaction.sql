@@ -31,7 +31,7 @@ comment on function kata.commit_compaction(uuid, text, integer, jsonb) is
 returns the first result. A lease that ran out does not matter unless somebody took over.
 
 compaction_id: as begin_compaction returned it.
-summary: the text, fewer tokens than what it replaces; null for the strategies elide and drop, which have none.
+summary: the text, fewer tokens than what it replaces; null for the strategies elide and drop, which have none, and for digest, which is made here.
 token_count: of the summary, in the context''s tokenizer; estimated when null. metadata: an object, kept with the summary.
 
 Returns one row: summary_version (the version that the compaction took, of the summary where one entered), covered, message_count, source_tokens (what the

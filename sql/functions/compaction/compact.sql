@@ -11,28 +11,20 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_compaction_id uuid;
-  v_compaction kata_data.compaction;
-  v_digest record;
 begin
   perform kata_data.open_context(context_id, access => 'write');
   if strategy is null or strategy not in ('digest', 'elide', 'drop') then
     raise exception using
       errcode = 'KC017',
-      message = format('strategy "%s" needs a model, or is unknown', coalesce(strategy, 'null')),
+      message = format('strategy "%s" needs a model, or is unknown', coalesce(left(strategy, 100), 'null')),
       detail = 'compact runs what the database can do by itself.',
       hint = 'Pass digest, elide or drop; to summarise, call kata.begin_compaction and kata.commit_compaction.';
   end if;
   select b.compaction_id into strict v_compaction_id
   from kata.begin_compaction(compact.context_id, compact.strategy, force => compact.force) b;
-  select c.* into strict v_compaction from kata_data.compaction c where c.compaction_id = v_compaction_id;
-  if strategy = 'digest' then
-    v_digest := kata_data.digest_text(v_compaction);
-  else
-    select null::text as content, null::jsonb as facts into v_digest;
-  end if;
   return query
   select r.summary_version, r.covered, r.message_count, r.source_tokens, r.result_tokens
-  from kata.commit_compaction(v_compaction_id, v_digest.content, metadata => jsonb_build_object('digest', v_digest.facts)) r;
+  from kata.commit_compaction(v_compaction_id, null) r;
 end
 $$;
 comment on function kata.compact(uuid, text, boolean) is

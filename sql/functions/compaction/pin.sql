@@ -1,4 +1,4 @@
--- A pin keeps a group in every window, word for word; a group that was compacted comes back to its place.
+-- A pin keeps a group in every window, shortened where it was; a group that was compacted comes back to its place.
 
 create or replace function kata.pin(context_id uuid, version bigint) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan

@@ -7,7 +7,7 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_tenant text := kata_data.current_tenant();
-  v_before timestamptz := kata_data.clock() - idle;
+  v_before timestamptz;
 begin
   if idle is null or idle < interval '0' then
     raise exception using
@@ -16,6 +16,8 @@ begin
       detail = format('It is %s.', coalesce(idle::text, 'null')),
       hint = 'Pass for example interval ''30 days''.';
   end if;
+  -- No timestamp lies much further back.
+  v_before := kata_data.clock() - least(idle, interval '4000 years');
   for context_id in
     select c.context_id
     from kata_data.context c

@@ -17,6 +17,7 @@ declare
   v_now timestamptz := kata_data.clock();
   v_context kata_data.context;
   v_known jsonb;
+  v_due record;
 begin
   if v_tenant = '*' then
     raise exception using
@@ -30,7 +31,7 @@ begin
   if not exists (select from kata_data.tokenizer t where t.name = create_context.tokenizer) then
     raise exception using
       errcode = 'KC017',
-      message = format('tokenizer "%s" is unknown', coalesce(tokenizer, 'null')),
+      message = format('tokenizer "%s" is unknown', coalesce(left(tokenizer, 100), 'null')),
       detail = 'A context counts its tokens in one registered tokenizer.',
       hint = 'Register it with kata.register_tokenizer; kata.tokenizers lists the known ones.';
   end if;
@@ -56,10 +57,10 @@ begin
   v_context.created_at := v_now;
   v_context.updated_at := v_now;
   perform kata_data.insert_context(v_context);
+  v_due := kata_data.first_due(v_policy, 0, 0);
   insert into kata_data.head (context_id, tenant, tokenizer, due_tokens, due_messages, is_strict, notifies, last_digest)
   values (
-    v_context_id, v_tenant, tokenizer, kata_data.threshold_tokens(v_policy),
-    case when kata_data.policy_value(v_policy, 'enabled')::boolean then (v_policy -> 'every_messages')::bigint end,
+    v_context_id, v_tenant, tokenizer, v_due.due_tokens, v_due.due_messages,
     coalesce((v_policy -> 'strict')::boolean, true), coalesce((v_policy -> 'notify')::boolean, false),
     kata_data.first_digest(v_context_id));
   insert into kata_data.lineage (context_id, first_version, segment_id)

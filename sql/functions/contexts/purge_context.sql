@@ -38,9 +38,6 @@ begin
       detail = 'Only a deleted context is purged; until then it can be restored.',
       hint = 'Delete it first with kata.delete_context.';
   end if;
-  if v_is_real then
-    perform from kata_data.context f where f.context_id = v_context.family_id for no key update;
-  end if;
 
   v_now := kata_data.clock();
   v_is_real := v_is_real and v_context.purged_at is null;
@@ -85,7 +82,7 @@ context_id: a deleted context; under kata.tenant ''*'' of any tenant. dry_run: o
 
 Returns one row: removed (log entries that go, of purged ancestors too), kept (entries that the context itself wrote and that stay).
 Errors: KC001, KC017 not deleted, or the transaction is not at isolation level read committed.
-Locks: the head of the context (FOR UPDATE), then the row of its family''s root against other purges; a dry run none.
+Locks: other purges and erasures out (advisory), then the head of the context (FOR UPDATE); a dry run none.
 Cost: O(entries removed + forks of the context and of its purged forks, for every purged ancestor). What was removed leaves the disk
 with the next vacuum.';
 

@@ -1,5 +1,5 @@
--- Empties the bin, a bounded piece a call. Heads are locked by id ascending, as everywhere, then the roots of the families, and what was
--- restored meanwhile is left alone. Forks go before their parents, so that a family that is purged whole leaves nothing behind.
+-- Empties the bin, a bounded piece a call. Heads are locked by id ascending, as everywhere, and what was restored
+-- meanwhile is left alone. Forks go before their parents, so that a family that is purged whole leaves nothing behind.
 
 create or replace function kata.purge_deleted(older_than interval, dry_run boolean default false)
 returns table (context_id uuid, removed bigint, kept bigint)
@@ -7,7 +7,7 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_tenant text := kata_data.current_tenant();
-  v_before timestamptz := kata_data.clock() - older_than;
+  v_before timestamptz;
   v_purged uuid[] := '{}';
   v_chosen uuid[];
 begin
@@ -18,6 +18,8 @@ begin
       detail = format('It is %s.', coalesce(older_than::text, 'null')),
       hint = 'Pass for example interval ''30 days''.';
   end if;
+  -- No timestamp lies much further back.
+  v_before := kata_data.clock() - least(older_than, interval '4000 years');
   v_chosen := array(
     select c.context_id
     from kata_data.context c
@@ -30,11 +32,6 @@ begin
     perform kata_data.check_isolation();
     perform kata_data.hold_artifacts(v_chosen);
     perform from kata_data.head h where h.context_id = any (v_chosen) order by h.context_id for update;
-    perform
-    from kata_data.context f
-    where f.context_id in (select c.family_id from kata_data.context c where c.context_id = any (v_chosen))
-    order by f.context_id
-    for no key update;
   end if;
   for context_id in
     select c.context_id
@@ -65,5 +62,4 @@ older_than: how long ago they were deleted. dry_run: only say which, and what wo
 
 Returns a row a context, forks before their parents: context_id, removed and kept, as purge_context.
 Errors: KC017 older_than is negative, or the transaction is not at isolation level read committed.
-Locks: the heads of the contexts (FOR UPDATE), by id ascending, then the rows of their families'' roots against other purges; a dry run
-none. Cost: that of purge_context for each.';
+Locks: other purges and erasures out (advisory), then the heads of the contexts (FOR UPDATE), by id ascending; a dry run none. Cost: that of purge_context for each.';

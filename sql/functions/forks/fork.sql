@@ -68,7 +68,9 @@ begin
   select v_child.context_id, v_at + 1, 9223372036854775807, v_child.context_id;
   perform kata_data.insert_fork_head(v_child, v_head);
   perform kata_data.inherit_guard(v_child.context_id, v_child.parent_id);
-  perform kata_data.set_due(v_child.context_id);
+  if v_child.policy ? 'every_messages' then
+    perform kata_data.set_due(v_child.context_id);
+  end if;
   return v_child.context_id;
 end
 $$;
@@ -94,29 +96,29 @@ as $$
 declare
   v_at bigint := child.fork_version;
   v_head kata_data.head := parent_head;
-  v_entry record;
   v_open record;
+  v_due record;
 begin
   -- At the parent's version its head is the child's; before it, what it was is looked up.
   if v_at < parent_head.version then
-    select t.message_count, t.raw_tokens, t.view_tokens, t.content_version, t.view_version, t.oldest_open_group
-    into v_head.message_count, v_head.raw_tokens, v_head.view_tokens, v_head.content_version, v_head.view_version, v_head.oldest_open_group
+    select t.message_count, t.raw_tokens, t.view_tokens, t.content_version, t.view_version, t.oldest_open_group,
+      coalesce(t.last_at, '-infinity'), coalesce(t.last_digest, kata_data.first_digest(child.family_id))
+    into v_head.message_count, v_head.raw_tokens, v_head.view_tokens, v_head.content_version, v_head.view_version, v_head.oldest_open_group,
+      v_head.last_at, v_head.last_digest
     from kata_data.totals_at(parent_head.context_id, v_at) t;
-    v_entry := kata_data.entry_at(parent_head.context_id, v_at);
-    v_head.last_at := coalesce(v_entry.created_at, '-infinity');
-    v_head.last_digest := coalesce(v_entry.digest, kata_data.first_digest(child.family_id));
     v_head.preamble_end := case when parent_head.preamble_end < v_at then parent_head.preamble_end end;
     v_open := kata_data.open_calls_at(parent_head.context_id, v_at, v_head.oldest_open_group);
     v_head.open_calls := v_open.open_calls;
     v_head.open_groups := v_open.open_groups;
   end if;
+  v_due := kata_data.first_due(child.policy, v_head.view_tokens, v_head.message_count);
   insert into kata_data.head (
     context_id, tenant, tokenizer, version, message_count, raw_tokens, view_tokens, content_version, view_version, preamble_end,
-    last_at, is_strict, notifies, last_digest, open_calls, open_groups, oldest_open_group)
+    last_at, due_tokens, due_messages, due_at, is_strict, notifies, last_digest, open_calls, open_groups, oldest_open_group)
   values (
     child.context_id, child.tenant, child.tokenizer, v_at, v_head.message_count, v_head.raw_tokens, v_head.view_tokens,
     v_head.content_version, v_head.view_version, v_head.preamble_end, v_head.last_at,
-    coalesce((child.policy -> 'strict')::boolean, true), coalesce((child.policy -> 'notify')::boolean, false),
+    v_due.due_tokens, v_due.due_messages, v_due.due_at, coalesce((child.policy -> 'strict')::boolean, true), coalesce((child.policy -> 'notify')::boolean, false),
     v_head.last_digest, v_head.open_calls, v_head.open_groups, v_head.oldest_open_group);
 end
 $$;

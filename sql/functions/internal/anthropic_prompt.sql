@@ -92,18 +92,25 @@ as $$
 $$;
 comment on function kata_data.anthropic_blocks(jsonb) is 'A message as the blocks of a turn.';
 
--- Valid JSON may still be none that jsonb can hold. PL/pgSQL, because a cast in a branch of an SQL CASE may be folded, and fail,
--- before the test beside it is made.
 create or replace function kata_data.tool_input(arguments text) returns jsonb
 language plpgsql stable
 as $$
+declare
+  v_input jsonb;
 begin
-  if pg_input_is_valid(arguments, 'jsonb') and jsonb_typeof(arguments::jsonb) = 'object' then
-    return arguments::jsonb;
+  begin
+    v_input := arguments::jsonb;
+  exception
+    -- No JSON, or none that jsonb can hold: \u0000, too large a number, nested too deep.
+    when data_exception or program_limit_exceeded then
+      v_input := null;
+  end;
+  if jsonb_typeof(v_input) = 'object' and kata_data.json_fits(v_input) then
+    return v_input;
   elsif arguments ~ '^\s*$' then
     return '{}';
   end if;
   return jsonb_build_object('arguments', arguments);
 end
 $$;
-comment on function kata_data.tool_input(text) is 'The arguments of a call as an object; text that is no JSON object stands under "arguments".';
+comment on function kata_data.tool_input(text) is 'The arguments of a call as an object; text that is no JSON object, or none that every client can read, stands under "arguments".';

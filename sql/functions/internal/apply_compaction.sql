@@ -8,10 +8,16 @@ as $$
 declare
   v_compaction kata_data.compaction := compaction;
   v_view kata_data.view_change := kata_data.view_at(compaction.context_id, head.version);
+  v_digest record;
   v_summary kata_data.summary;
   v_stubs kata_data.stub[];
   v_change kata_data.view_change;
 begin
+  if v_compaction.strategy = 'digest' and summary is null then
+    v_digest := kata_data.digest_text(v_compaction);
+    return kata_data.apply_compaction(
+      head, v_compaction, v_digest.content, null, coalesce(metadata, '{}') || jsonb_build_object('digest', v_digest.facts));
+  end if;
   perform kata_data.check_summary(v_compaction, summary, token_count, metadata);
   perform kata_data.check_stale(head, v_view, v_compaction);
   case
@@ -41,20 +47,21 @@ begin
 end
 $$;
 comment on function kata_data.apply_compaction(kata_data.head, kata_data.compaction, text, integer, jsonb) is
-'Commits a running compaction whose head and row the caller has locked, and returns it with its result. KC011, KC012, KC017.';
+'Commits a running compaction whose head and row the caller has locked, and returns it with its result; a digest that is null is made. KC011, KC012,
+KC017.';
 
 create or replace function kata_data.check_summary(compaction kata_data.compaction, summary text, token_count integer, metadata jsonb) returns void
 language plpgsql immutable
 as $$
 begin
   if (summary is not null and compaction.strategy in ('elide', 'drop')) or token_count < 0 or jsonb_typeof(metadata) <> 'object'
-    or octet_length(summary) > 16777216 then
+    or octet_length(summary) > 16777216 or not kata_data.json_fits(metadata) then
     raise exception using
       errcode = 'KC017',
       message = 'the summary does not fit the compaction',
       detail = format('The strategy is %s; the summary has %s bytes, token_count is %s, metadata is %s.', compaction.strategy,
         coalesce(octet_length(summary)::text, 'no'), coalesce(token_count::text, 'null'), coalesce(jsonb_typeof(metadata), 'null')),
-      hint = 'Pass null for the strategies elide and drop, else at most 16 MB of text, a count that is not negative, and an object or null.';
+      hint = 'Pass null for the strategies elide and drop, else at most 16 MB of text, a count that is not negative, and an object of at most 100 levels and no number beyond 1e308, or null.';
   end if;
   if compaction.strategy in ('summarize', 'digest') and coalesce(summary, '') !~ '\S' then
     raise exception using
@@ -115,12 +122,16 @@ comment on function kata_data.check_stale(kata_data.head, kata_data.view_change,
 create or replace function kata_data.check_same_summary(compaction kata_data.compaction, summary text) returns void
 language plpgsql stable
 as $$
+declare
+  v_content text;
+  v_metadata jsonb;
 begin
-  if summary is not distinct from (
-    select y.content
-    from kata_data.summary y
-    where y.segment_id = compaction.context_id
-      and y.version = compaction.summary_version) then
+  select y.content, y.metadata into v_content, v_metadata
+  from kata_data.summary y
+  where y.segment_id = compaction.context_id
+    and y.version = compaction.summary_version;
+  if summary is not distinct from v_content
+    or (summary is null and compaction.strategy = 'digest' and kata_data.facts_in(v_metadata) is not null) then
     return;
   end if;
   perform kata_data.refuse_stale(compaction, format('It was committed with another summary, at version %s.', compaction.summary_version));

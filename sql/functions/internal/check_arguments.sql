@@ -39,6 +39,7 @@ declare
   v_detail text := case
     when jsonb_typeof(metadata) is distinct from 'object' then format('It is %s.', coalesce(jsonb_typeof(metadata), 'null'))
     when octet_length(metadata::text) > 65536 then format('It is %s bytes long.', octet_length(metadata::text))
+    when not kata_data.json_fits(metadata) then 'It nests more than 100 deep, or holds a number beyond 1e308.'
   end;
 begin
   if v_detail is null then
@@ -62,7 +63,7 @@ begin
   end if;
   raise exception using
     errcode = 'KC017',
-    message = format('visibility "%s" is unknown', coalesce(visibility, 'null')),
+    message = format('visibility "%s" is unknown', coalesce(left(visibility, 100), 'null')),
     detail = 'It says which messages are listed.',
     hint = 'Pass effective, raw or all.';
 end

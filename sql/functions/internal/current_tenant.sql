@@ -22,7 +22,8 @@ begin
   if current_setting('kata.tenant', true) = '*' and pg_has_role(v_role, 'kata_admin', 'member') then
     return '*';
   end if;
-  return coalesce((select t.tenant from kata_data.tenant_role t where t.role_name = v_role), v_role);
+  -- A role may be called "*", and is not everybody for that.
+  return coalesce((select t.tenant from kata_data.tenant_role t where t.role_name = v_role), case v_role when '*' then '"*"' else v_role end);
 end
 $$;
 comment on function kata_data.current_tenant() is

@@ -99,16 +99,16 @@ declare
   v_first_request kata_data.message := kata_data.first_request(compaction.context_id, compaction.base_version);
   v_deleted int8multirange := (kata_data.view_at(compaction.context_id, compaction.base_version)).deleted;
   v_requests text := (
-    select string_agg(format('[version %s] %s', m.version, coalesce(m.content, '')), E'\n' order by m.version)
+    select string_agg(format(E'[version %s]\n%s', m.version, kata_data.fenced(coalesce(m.content, ''))), E'\n' order by m.version)
     from (
       select r.version::bigint from jsonb_array_elements_text(facts -> 'requests') r(version) order by r.version::bigint desc limit requests
     ) r
     cross join lateral kata_data.path_messages(compaction.context_id, int8multirange(int8range(r.version, r.version, '[]')) - v_deleted) m);
   v_artifacts text := (
-    select string_agg(format('%s %s (last in version %s)', a.kind, a.ref, a.last_version), E'\n' order by a.last_version desc, a.kind, a.ref)
+    select string_agg(format('%s %s (last in version %s)', kata_data.indented(a.kind), kata_data.indented(a.ref), a.last_version), E'\n' order by a.last_version desc, a.kind, a.ref)
     from (
       select a.kind, a.ref, a.last_version
-      from kata.artifacts(compaction.context_id, null, compaction.base_version) a
+      from kata_data.path_artifacts(compaction.context_id, compaction.base_version, 1000) a
       order by a.last_version desc, a.kind, a.ref
       limit artifacts
     ) a);
@@ -127,13 +127,33 @@ begin
       facts -> 'tokens'),
     E'Last messages of the user:\n' || v_requests,
     E'First message of the user:\n' || case when v_first_request.version is not null and not coalesce(facts -> 'requests' @> to_jsonb(v_first_request.version), false)
-      then format('[version %s] %s', v_first_request.version, v_first_request.content) end,
+      then format(E'[version %s]\n%s', v_first_request.version, kata_data.fenced(v_first_request.content)) end,
     E'Artifacts, last touched first:\n' || v_artifacts,
     E'Summary before:\n' || v_earlier);
 end
 $$;
 comment on function kata_data.render_digest(kata_data.compaction, jsonb, integer, integer) is
 'A digest with at most so many of the last requests and of the artifacts.';
+
+create or replace function kata_data.fenced(content text) returns text
+language sql immutable
+as $$
+  select concat(f.fence, E'\n', content, E'\n', f.fence)
+  from (
+    select repeat('`', greatest(3, 1 + coalesce(max(length(r.run[1])), 0))) as fence
+    from regexp_matches(content, '`+', 'g') r(run)
+  ) f
+$$;
+comment on function kata_data.fenced(text) is
+'A text as a digest quotes it, word for word: between fences of more backticks than it has in a row, so that it cannot pass for a line of the digest.';
+
+create or replace function kata_data.indented(content text) returns text
+language sql immutable
+as $$
+  select regexp_replace(content, E'(\r\n|[\n\v\f\r\u0085\u2028\u2029])', E'\\1  ', 'g')
+$$;
+comment on function kata_data.indented(text) is
+'A text as a digest quotes it: word for word, every line after the first set in, so that none is taken for a line of the digest itself.';
 
 create or replace function kata_data.first_request(context_id uuid, at bigint) returns kata_data.message
 language plpgsql stable

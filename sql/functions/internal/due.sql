@@ -27,6 +27,22 @@ end
 $$;
 comment on function kata_data.threshold_tokens(jsonb) is 'The tokens of the view from which on a policy, stored or resolved, has compaction due; null: never.';
 
+create or replace function kata_data.first_due(
+  policy jsonb, view_tokens bigint, message_count bigint, out due_tokens bigint, out due_messages bigint, out due_at timestamptz
+)
+language plpgsql stable
+as $$
+begin
+  due_tokens := kata_data.threshold_tokens(policy);
+  if due_tokens is not null then
+    due_messages := policy -> 'every_messages';
+    due_at := case when view_tokens >= due_tokens or message_count >= due_messages then kata_data.clock() end;
+  end if;
+end
+$$;
+comment on function kata_data.first_due(jsonb, bigint, bigint) is
+'When compaction of a new context is due, given its stored policy and what it begins with: as due_state, of a context that nobody has tried to compact.';
+
 create or replace function kata_data.due_state(
   head kata_data.head,
   policy jsonb,

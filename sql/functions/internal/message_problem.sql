@@ -39,7 +39,7 @@ begin
     when octet_length(message.content) > 16777216
       then format('Its content is %s bytes long; at most 16 MB fit.', octet_length(message.content))
     when not kata_data.tool_calls_fit(message.tool_calls)
-      then 'Its tool_calls are not in the form [{"id": …, "type": "function", "function": {"name": …, "arguments": "…"}}] with arguments as a string.'
+      then 'Its tool_calls are not in the form [{"id": …, "type": "function", "function": {"name": …, "arguments": "…"}}] with arguments as a string, or nest more than 100 deep, or hold a number beyond 1e308.'
     when kata_data.has_elements(message.tool_calls) and message.role <> 'assistant'
       then format('Its role is %s, and only an assistant calls tools.', message.role)
     when not kata_data.parts_fit(message.parts)
@@ -54,6 +54,8 @@ begin
       then 'Its metadata and provider must be objects.'
     when greatest(pg_column_size(message.tool_calls), pg_column_size(message.parts), pg_column_size(message.provider), pg_column_size(message.metadata)) > 16777216
       then 'Its tool_calls, parts, provider or metadata are over 16 MB.'
+    when not (kata_data.json_fits(message.parts) and kata_data.json_fits(message.provider) and kata_data.json_fits(message.metadata))
+      then 'Its parts, provider or metadata nest more than 100 deep, or hold a number beyond 1e308.'
     when message.token_count < 0
       then format('Its token_count is %s, not an integer from 0 to 2147483647.', message.token_count)
     when message.token_source is not null and (message.token_count is null or message.token_source not in ('exact', 'given'))
@@ -85,6 +87,9 @@ as $$
     when 'array' then jsonb_array_length(tool_calls) = jsonb_array_length(jsonb_path_query_array(tool_calls,
       'strict $[*] ? (@.type() == "object" && @.id.type() == "string" && @.id != "" && (!(@.keyvalue().key == "type") || @.type == "function")
         && @.function.type() == "object" && @.function.name.type() == "string" && @.function.name != "" && @.function.arguments.type() == "string")'))
+      -- As json_fits, but for no writing out: arguments are long.
+      and not jsonb_path_exists(tool_calls, 'strict $.**{101}')
+      and not jsonb_path_exists(tool_calls, 'strict $.** ? (@.type() == "number" && (@ > 1e308 || @ < -1e308))')
     else tool_calls is null
   end
 $$;

@@ -31,10 +31,14 @@ declare
   -- Where the summaries read: in the view at the lowest version that they stand for, else at their own.
   v_summaries bigint[] := case visibility when 'effective' then view.replacements else '{}' end;
   v_positions bigint[] := kata_data.summary_positions(view);
+  v_is_covering boolean := not v_is_view and view.replacements <> '{}';
   v_scope int8multirange := v_messages;
   v_edge int8multirange;
+  v_edge_summaries kata_data.summary[];
+  v_edge_positions bigint[];
   v_left bigint := max_rows;
-  v_reach bigint := max_rows;
+  -- A few more than rows where versions without one are to be expected.
+  v_reach bigint := case when view.version > 0 then least(max_rows, 1000000000) + 8 else max_rows end;
   v_rows bigint;
 begin
   if within is not null then
@@ -54,34 +58,42 @@ begin
   end if;
   while v_left > 0 and not isempty(v_scope) loop
     v_edge := kata_data.edge(v_scope, v_reach, descending);
+    if view.version > 0 then
+      select array_agg(y.summary), array_agg(y."position") into v_edge_summaries, v_edge_positions
+      from (
+        select y as summary, p.place as "position"
+        from unnest(v_summaries, v_positions) p(version, place)
+        cross join lateral kata_data.path_summaries(message_rows.context_id, int8multirange(int8range(p.version, p.version, '[]'))) y
+        where v_edge @> p.place
+        union all
+        select y, coalesce(p.place, lower(y.covered))
+        from kata_data.path_summaries(message_rows.context_id, case when visibility = 'all' then v_edge else '{}' end) y
+        left join unnest(view.replacements, v_positions) p(version, place) on p.version = y.version
+      ) y;
+    end if;
     return query
     select r.version, r."position", r.role, r.content, r.token_count, r.token_source, r.tool_call_id, r.tool_name, r.tool_calls, r.model,
-      r.metadata, r.pinned, r.kind, c.version, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider
+      r.metadata, r.pinned, r.kind,
+      case when v_is_covering then (
+        select c.version from unnest(view.replacements, view.covers) c(version, covers) where c.covers @> r.version) end,
+      r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider
     from (
-      select m.version, m.version as "position", m.role, coalesce(s.content, m.content) as content, coalesce(s.token_count, m.token_count) as token_count,
-        case when s.token_count is null then m.token_source else 'estimate' end as token_source, m.tool_call_id, m.tool_name, m.tool_calls, m.model,
-        m.metadata, m.group_version = any (v_pinned) as pinned, case when s.token_count is null then 'message' else 'stub' end as kind,
-        m.group_version, m.segment_id, m.created_at, m.name, case when s.token_count is null then m.parts end as parts, m.provider
-      from kata_data.path_messages(message_rows.context_id, v_edge * v_messages) m
-      left join lateral kata_data.stub_of(m.segment_id, m.group_version, m.version, v_elisions) s on true
+      select m.version, m.version as "position", m.role, coalesce((m.stub).content, m.content) as content,
+        coalesce((m.stub).token_count, m.token_count) as token_count,
+        case when (m.stub).version is null then m.token_source else 'estimate' end as token_source, m.tool_call_id, m.tool_name, m.tool_calls, m.model,
+        m.metadata, m.group_version = any (v_pinned) as pinned, case when (m.stub).version is null then 'message' else 'stub' end as kind,
+        m.group_version, m.segment_id, m.created_at, m.name, case when (m.stub).version is null then m.parts end as parts, m.provider
+      from (
+        select m.*, case when v_elisions <> '{}' then (
+          select s from kata_data.stub_of(m.segment_id, m.group_version, m.version, v_elisions) s) end as stub
+        from kata_data.path_messages(message_rows.context_id, v_edge * v_messages) m
+        offset 0
+      ) m
       union all
-      select y.version, p.place, y.role, y.content, y.token_count, y.token_source, null, null, null, null,
+      select y.version, v_edge_positions[y.ordinality], y.role, y.content, y.token_count, y.token_source, null, null, null, null,
         y.metadata, false, 'summary', y.version, y.segment_id, y.created_at, null, null, null
-      from unnest(v_summaries, v_positions) p(version, place)
-      cross join lateral kata_data.path_summaries(message_rows.context_id, int8multirange(int8range(p.version, p.version, '[]'))) y
-      where v_edge @> p.place
-      union all
-      select y.version, coalesce(p.place, lower(y.covered)), y.role, y.content, y.token_count, y.token_source, null, null, null, null,
-        y.metadata, false, 'summary', y.version, y.segment_id, y.created_at, null, null, null
-      from kata_data.path_summaries(message_rows.context_id, case when visibility = 'all' then v_edge else '{}' end) y
-      left join unnest(view.replacements, v_positions) p(version, place) on p.version = y.version
+      from unnest(v_edge_summaries) with ordinality y
     ) r
-    left join lateral (
-      select c.version
-      from unnest(view.replacements, view.covers) c(version, covers)
-      where not v_is_view
-        and c.covers @> r.version
-    ) c on true
     order by
       case when descending then -1 else 1 end * case when v_is_view then r."position" else r.version end
     limit v_left;

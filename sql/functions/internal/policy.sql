@@ -60,7 +60,7 @@ begin
     raise exception using
       errcode = 'KC013',
       message = case
-        when v_field.name is null then format('policy field "%s" is unknown', v_field.key)
+        when v_field.name is null then format('policy field "%s" is unknown', left(v_field.key, 100))
         else format('policy field "%s" is out of range or of the wrong type', v_field.key)
       end,
       detail = format('Its value is %s.', left(v_field.value::text, 100)),
@@ -107,7 +107,7 @@ begin
   if not found then
     raise exception using
       errcode = 'KC013',
-      message = format('policy preset "%s" is unknown', preset),
+      message = format('policy preset "%s" is unknown', left(preset, 100)),
       detail = 'No preset has this name.',
       hint = 'Presets are ' || (select string_agg(p.name, ', ') from kata_data.policy_presets() p) || '.';
   end if;

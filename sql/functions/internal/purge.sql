@@ -118,6 +118,8 @@ create or replace function kata_data.hold_artifacts(contexts uuid[]) returns voi
 language plpgsql volatile
 as $$
 begin
+  -- Purges and erasures, which hold several segments and find more of them as they go, come one after the other.
+  perform pg_advisory_xact_lock(hashtextextended('kata removal', 0));
   perform pg_advisory_xact_lock(kata_data.artifact_lock(s.segment_id))
   from (
     select c.context_id as segment_id
@@ -131,4 +133,5 @@ begin
 end
 $$;
 comment on function kata_data.hold_artifacts(uuid[]) is
-'Keeps the segments of some contexts and of their ancestors from being parsed until the end of the transaction. To be called before a head is locked.';
+'Keeps other purges and erasures out, and the segments of some contexts and of their ancestors from being parsed, until the end of the transaction.
+To be called before a head is locked.';

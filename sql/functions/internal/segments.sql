@@ -35,6 +35,17 @@ as $$
 $$;
 comment on function kata_data.path_messages(uuid, int8multirange) is 'The messages of a context''s path at some versions, in no order. Cost: O(messages + ranges × depth).';
 
+create or replace function kata_data.message_of(context_id uuid, version bigint) returns setof kata_data.message
+language sql stable rows 1
+as $$
+  select m.*
+  from kata_data.lineage l
+  join kata_data.message m on m.segment_id = l.segment_id and m.version = message_of.version
+  where l.context_id = message_of.context_id
+    and message_of.version between l.first_version and l.last_version
+$$;
+comment on function kata_data.message_of(uuid, bigint) is 'The message of a context''s path that took a version; no row where none did. Cost: O(log n).';
+
 create or replace function kata_data.group_members(context_id uuid, groups bigint[], at bigint) returns int8multirange
 language plpgsql stable
 as $$

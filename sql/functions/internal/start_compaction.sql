@@ -93,7 +93,7 @@ begin
   if strategy not in ('summarize', 'digest', 'elide', 'drop') then
     raise exception using
       errcode = 'KC017',
-      message = format('strategy "%s" is unknown', strategy),
+      message = format('strategy "%s" is unknown', left(strategy, 100)),
       detail = 'It says how a context is compacted.',
       hint = 'Pass summarize, digest, elide or drop, or null for that of the policy.';
   end if;

@@ -16,7 +16,7 @@ begin
     order by s.first_version desc
   loop
     v_low := v_segment.first_version;
-    if (select e.created_at from kata_data.entry_times(v_segment.segment_id, v_low, v_low) e) <= moment then
+    if kata_data.entry_time(v_segment.segment_id, v_low) <= moment then
       v_high := v_segment.last_version;
       exit;
     end if;
@@ -26,7 +26,7 @@ begin
   end if;
   while v_high - v_low > 16 loop
     v_middle := (v_low + v_high) / 2;
-    if (select e.created_at from kata_data.entry_times(v_segment.segment_id, v_middle, v_middle) e) <= moment then
+    if kata_data.entry_time(v_segment.segment_id, v_middle) <= moment then
       v_low := v_middle;
     else
       v_high := v_middle - 1;

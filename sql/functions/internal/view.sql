@@ -9,26 +9,36 @@ as $$
 $$;
 comment on function kata_data.no_view() is 'The view of an empty path: what comes before the first view change.';
 
+create or replace function kata_data.change_at(context_id uuid, at bigint) returns setof kata_data.view_change
+language sql stable rows 1
+as $$
+  select c.*
+  from (
+    select s.segment_id, s.first_version, s.last_version
+    from kata_data.segments(change_at.context_id, 1, at) s
+    order by s.first_version desc
+    offset 0
+  ) s
+  cross join lateral (
+    select c.*
+    from kata_data.view_change c
+    where c.segment_id = s.segment_id
+      and c.version between s.first_version and s.last_version
+    order by c.version desc
+    limit 1
+  ) c
+  limit 1
+$$;
+comment on function kata_data.change_at(uuid, bigint) is
+'The newest view change at or before a version of a context''s path; no row where there is none. Cost: O(log n + fork depth).';
+
 create or replace function kata_data.view_at(context_id uuid, at bigint) returns kata_data.view_change
 language plpgsql stable
 as $$
 declare
   v_view kata_data.view_change;
 begin
-  select c.* into v_view
-  from kata_data.lineage l
-  cross join lateral (
-    select c.*
-    from kata_data.view_change c
-    where c.segment_id = l.segment_id
-      and c.version between l.first_version and least(l.last_version, view_at.at)
-    order by c.version desc
-    limit 1
-  ) c
-  where l.context_id = view_at.context_id
-    and l.first_version <= view_at.at
-  order by l.first_version desc
-  limit 1;
+  select c.* into v_view from kata_data.change_at(view_at.context_id, view_at.at) c;
   if not found then
     return kata_data.no_view();
   end if;
@@ -64,29 +74,30 @@ as $$
 $$;
 comment on function kata_data.path_changes(uuid, bigint, bigint) is 'The view changes of a path between two versions, in no order.';
 
-create or replace function kata_data.pins_between(context_id uuid, low bigint, high bigint) returns bigint[]
+create or replace function kata_data.pins_between(context_id uuid, low bigint, high bigint) returns table (group_version bigint)
+language sql stable rows 1
+as $$
+  select m.group_version
+  from kata_data.segments(pins_between.context_id, low, high) s
+  cross join lateral (
+    select m.group_version
+    from kata_data.message m
+    where m.segment_id = s.segment_id
+      and m.version between s.first_version and s.last_version
+      and m.pinned
+    offset 0
+  ) m
+$$;
+comment on function kata_data.pins_between(uuid, bigint, bigint) is
+'The groups of the messages between two versions that were appended as pinned, one row a message.';
+
+create or replace function kata_data.pinned_groups_at(context_id uuid, view kata_data.view_change, at bigint) returns bigint[]
 language plpgsql stable
 as $$
 begin
-  return array(
-    select distinct m.group_version
-    from kata_data.segments(pins_between.context_id, low, high) s
-    cross join lateral (
-      select m.group_version
-      from kata_data.message m
-      where m.segment_id = s.segment_id
-        and m.version between s.first_version and s.last_version
-        and m.pinned
-      offset 0
-    ) m);
+  return view.pinned_groups || array(
+    select distinct p.group_version from kata_data.pins_between(pinned_groups_at.context_id, view.version + 1, at) p);
 end
-$$;
-comment on function kata_data.pins_between(uuid, bigint, bigint) is 'The groups of the messages between two versions that were appended as pinned.';
-
-create or replace function kata_data.pinned_groups_at(context_id uuid, view kata_data.view_change, at bigint) returns bigint[]
-language sql stable
-as $$
-  select view.pinned_groups || kata_data.pins_between(context_id, view.version + 1, at)
 $$;
 comment on function kata_data.pinned_groups_at(uuid, kata_data.view_change, bigint) is
 'The groups pinned as of a version, view being what view_at has for it. Cost: O(log n + pins).';
@@ -239,10 +250,10 @@ $$;
 comment on function kata_data.fold(uuid, kata_data.view_change, kata_data.view_change) is 'A view change with the view after it, given the one before it.';
 
 create or replace function kata_data.stub_of(segment_id uuid, group_version bigint, version bigint, elisions bigint[])
-returns table (content text, token_count integer)
+returns setof kata_data.stub
 language sql stable rows 1
 as $$
-  select s.content, s.token_count
+  select s.*
   from kata_data.stub s
   where elisions <> '{}'
     and s.segment_id = stub_of.segment_id

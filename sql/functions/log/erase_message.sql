@@ -80,7 +80,7 @@ Returns a row for each entry concerned: segment_id (the context that wrote it), 
 message that this one is a copy of: named, not blanked), summary (one that covers a blanked message: named, not rewritten).
 Errors: KC001, KC002 no message has this version, KC006 (in a deleted context nothing is erased: restore it, erase through a fork, or
 purge it), KC017 no reason, or the transaction is not at isolation level read committed.
-Locks: the head of the context, then the message and its copies. Cost: O(copies). The bytes leave the disk with the next vacuum; backups
+Locks: other purges and erasures out (advisory), the head of the context, then the message and its copies. Cost: O(copies). The bytes leave the disk with the next vacuum; backups
 have their own life.';
 
 revoke execute on function kata.erase_message from public;

@@ -16,7 +16,7 @@ begin
   v_owner := (kata_data.find_checkpoint(context_id, name)).owner_id;
   raise exception using
     errcode = 'KC014',
-    message = format('checkpoint "%s" is unknown', coalesce(name, 'null')),
+    message = format('checkpoint "%s" is unknown', coalesce(left(name, 255), 'null')),
     detail = case
       when v_owner is null then format('Context %s has no checkpoint of this name.', context_id)
       else format('It belongs to %s, an ancestor of context %s.', v_owner, context_id)

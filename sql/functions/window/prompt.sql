@@ -18,7 +18,7 @@ begin
   if coalesce(format, '') not in ('openai', 'anthropic') then
     raise exception using
       errcode = 'KC017',
-      message = pg_catalog.format('prompt format "%s" is unknown', coalesce(format, 'null')),
+      message = pg_catalog.format('prompt format "%s" is unknown', coalesce(left(format, 100), 'null')),
       detail = 'It names the chat form of a provider.',
       hint = 'Pass openai or anthropic.';
   end if;

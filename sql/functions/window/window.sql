@@ -21,6 +21,7 @@ declare
   v_factor double precision := case when v_tokenizer is not null then kata_data.tokens_factor(v_context.tokenizer, v_tokenizer) end;
   v_view kata_data.view_change := kata_data.no_view();
   v_window record;
+  v_places bigint[];
 begin
   if budget is null or budget <= 0 then
     raise exception using
@@ -42,34 +43,48 @@ begin
   if v_context.view_version is not null then
     v_view := kata_data.view_at(context_id, v_context.at);
   end if;
-  v_window := kata_data.select_window(context_id, v_context.preamble_end, budget, v_context.at, v_view, stable_step, v_tokenizer, v_factor,
-    v_context.raw_tokens / greatest(v_context.message_count, 1));
+  v_window := kata_data.select_window(context_id, v_context.preamble_end, budget, v_context.at, v_view, stable_step, v_tokenizer, v_factor);
+  if v_window.hidden_tokens is not null then
+    -- Most windows: versions number the rows and running totals add them up, which spares half the cost of the query below.
+    return query
+    select (m.version - case when m.version > v_window.preamble_end then v_window.hidden_versions else 0 end)::integer, m.version, m.version,
+      m.role, m.content, m.token_count, m.tokens_through - case when m.version > v_window.preamble_end then v_window.hidden_tokens else 0 end,
+      kata_data.window_reason('message', m.version, m.group_version, v_window.preamble_end, v_window.pinned_groups, v_window.newest_group),
+      false, m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at, 'message', m.name, m.parts, m.provider, m.group_version
+    from kata_data.path_messages($1, v_window.versions) m
+    order by m.version;
+    return;
+  end if;
+  if v_window.summaries <> '{}' then
+    v_places := array(
+      select p.place
+      from unnest(v_window.summaries) with ordinality y
+      join unnest(v_view.replacements, kata_data.summary_positions(v_view)) p(version, place) on p.version = y.version
+      order by y.ordinality);
+  end if;
   return query
   select (row_number() over w)::integer, m.version, m."position", m.role, m.content, m.token_count, sum(m.token_count) over w,
-    case
-      when m.kind = 'summary' then 'summary'
-      when m.version <= v_window.preamble_end then 'preamble'
-      when m.group_version = any (v_window.pinned_groups) then 'pinned'
-      when m.group_version = v_window.newest_group then 'newest'
-      else 'recent'
-    end,
+    kata_data.window_reason(m.kind, m.version, m.group_version, v_window.preamble_end, v_window.pinned_groups, v_window.newest_group),
     v_window.over_budget, m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at, m.kind, m.name, m.parts, m.provider, m.group_version
   from (
-    select m.version, m.version as "position", m.role, coalesce(s.content, m.content) as content,
-      kata_data.tokens_in(m, s.token_count, v_tokenizer, v_factor) as token_count, m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata,
-      m.created_at, case when s.token_count is null then 'message' else 'stub' end as kind, m.name,
-      case when s.token_count is null then m.parts end as parts, m.provider, m.group_version
-    from kata_data.path_messages($1, v_window.versions) m
-    left join lateral kata_data.stub_of(m.segment_id, m.group_version, m.version, v_view.elisions) s on true
+    select m.version, m.version as "position", m.role, coalesce((m.stub).content, m.content) as content,
+      kata_data.tokens_in(m.segment_id, m.version, m.token_count, (m.stub).token_count, v_tokenizer, v_factor) as token_count,
+      m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at,
+      case when (m.stub).version is null then 'message' else 'stub' end as kind, m.name, case when (m.stub).version is null then m.parts end as parts,
+      m.provider, m.group_version
+    from (
+      select m.*, case when v_view.elisions <> '{}' then (
+        select s from kata_data.stub_of(m.segment_id, m.group_version, m.version, v_view.elisions) s) end as stub
+      from kata_data.path_messages($1, v_window.versions) m
+      offset 0
+    ) m
     union all
-    select y.version, p.place, y.role, y.content,
-      kata_data.converted_tokens(y.segment_id, y.version, y.token_count, v_tokenizer, v_factor), null, null, null, null, y.metadata,
+    select y.version, v_places[y.ordinality], y.role, y.content,
+      kata_data.tokens_in(y.segment_id, y.version, y.token_count, null, v_tokenizer, v_factor), null, null, null, null, y.metadata,
       y.created_at, 'summary', null, null, null, y.version
-    from unnest(v_view.replacements, kata_data.summary_positions(v_view)) p(version, place)
-    cross join lateral kata_data.path_summaries($1, int8multirange(int8range(p.version, p.version, '[]'))) y
-    where p.version = any (v_window.summaries)
+    from unnest(v_window.summaries) with ordinality y
   ) m
-  window w as (order by m."position")
+  window w as (order by m."position" rows unbounded preceding)
   order by m."position";
 end
 $$;

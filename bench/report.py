@@ -1,0 +1,332 @@
+"""`make bench-docs`: docs/benchmarks.md and its plots from the JSON lines of the two benchmarks.
+
+Without fresh lines in build/bench the ones in docs/benchmarks are written up anew.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from charts import chart, figure
+
+ROOT = Path(__file__).parent.parent
+FRESH = ROOT / "build" / "bench"
+KEPT = ROOT / "docs" / "benchmarks"
+PAGE = ROOT / "docs" / "benchmarks.md"
+HEAD, PEERS = (Path(__file__).with_name(f"report_{name}.md") for name in ("head", "peers"))
+
+Line = dict[str, Any]
+
+
+def page(bench: Sequence[Line], peers: Sequence[Line]) -> str:
+    """Return the page."""
+    parts = [HEAD.read_text("utf-8")]
+    if not bench and not peers:
+        parts.append("No figures are kept yet.\n")
+    if peers:
+        parts += [PEERS.read_text("utf-8"), *peer_parts(peers)]
+    if bench:
+        parts += ["## Against bare SQL, and against limits\n", *bench_parts(bench)]
+    return "\n".join(parts)
+
+
+def about(lines: Sequence[Line]) -> str:
+    """Say on what it was measured."""
+    machine = next(line for line in lines if line["section"] == "machine")
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    return (
+        f"Measured on {machine['measured']}: {machine['processor']}, {machine['cores']} cores, "
+        f"{machine['memory']}, {machine['system']}, load {machine['load']} at the start. {versions}.\n"
+    )
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table."""
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(["| " + " | ".join(head) + " |", "|---" * len(head) + "|", *lines, ""])
+
+
+def milliseconds(microseconds: float) -> str:
+    """Return a time with three digits."""
+    value = microseconds / 1e3
+    return f"{value:,.0f} ms" if value >= 100 else f"{value:.1f} ms" if value >= 10 else f"{value:.2f} ms"
+
+
+def times(line: Line) -> str:
+    """Return how many times as long as ours, with the interval."""
+    digits = 0 if line["ratio"] >= 100 else 1 if line["ratio"] >= 10 else 2
+    between = line["ratio_interval"]
+    spread = f" [{between[0]:,.{digits}f}, {between[1]:,.{digits}f}]" if between else ""
+    return f"× {line['ratio']:,.{digits}f}{spread}"
+
+
+# Workload, title, what a cell is about.
+RACES = {
+    "append": "Append one message to a conversation of n",
+    "append 100": "Append 100 messages to a conversation of n",
+    "window": "Read the window of 8,000 tokens of a conversation of n",
+    "past": "Read the window as of the middle of a conversation of n",
+    "fork": "Fork at the middle of a conversation of n, and append one message",
+}
+
+
+def by_store(lines: Iterable[Line], workload: str) -> dict[str, dict[float, Line]]:
+    """Return the lines of a workload by store and n."""
+    found: dict[str, dict[float, Line]] = {}
+    for line in lines:
+        if line.get("workload") == workload:
+            found.setdefault(line["store"], {})[line["n"]] = line
+    return found
+
+
+# Workload and how many times as long every other store should take at n = 10,000.
+AHEAD = {"append": 2, "window": 5, "fork": 10}
+
+
+def ahead(lines: Sequence[Line], labels: dict[str, str]) -> str:
+    """Hold the nearest store, bare SQL apart, against what we want to be ahead by."""
+    rows = []
+    for workload, factor in AHEAD.items():
+        found = [at[10_000] for s, at in by_store(lines, workload).items() if 10_000 in at]
+        others = [line for line in found if line["store"] not in ("kata", "bare")]
+        if others:
+            nearest = min(others, key=lambda line: float(line["ratio"]))
+            word = "met" if nearest["ratio"] >= factor else "**missed**"
+            rows.append([workload, labels[nearest["store"]], times(nearest), f"× {factor}, {word}"])
+    return table(["at n = 10,000", "nearest other store", "it takes", "target"], rows) if rows else ""
+
+
+def grid(
+    found: dict[str, dict[float, Line]], labels: dict[str, str], head: Callable[[float], str],
+    cell: Callable[[Line], str],
+) -> str:  # fmt: skip
+    """Return a table of stores and lengths."""
+    lengths = sorted({length for lines in found.values() for length in lines})
+    return table(
+        ["", *map(head, lengths)],
+        ([labels[s], *(cell(at[n]) if n in at else "–" for n in lengths)] for s, at in found.items()),
+    )
+
+
+def peer_parts(lines: Sequence[Line]) -> list[str]:
+    """Say what came of the peers."""
+    machine = next(line for line in lines if line["section"] == "machine")
+    labels = machine["labels"]
+    parts = [about(lines), ahead(lines, labels)]
+    parts += [
+        f"{line['label']} could not be installed: {line['reason']}.\n"
+        for line in lines
+        if line["section"] == "missing"
+    ]
+    for workload, title in RACES.items():
+        found = by_store(lines, workload)
+        if found:
+            parts.append(f"### {title}\n")
+            parts.append(
+                "Median, and times as long as Kata Context. Without brackets: fewer than six turns.\n"
+            )
+            if workload in PLOTS:
+                parts.append(f"![{title}](benchmarks/{file_name(workload)})\n")
+            parts.append(
+                grid(
+                    found, labels, lambda n: f"n = {figure(n)}",
+                    lambda line: f"{milliseconds(line['us'])}, {times(line)}",
+                )
+            )  # fmt: skip
+    cpu = {workload: by_store(lines, workload) for workload in RACES}
+    if any(cpu.values()):
+        parts.append("### CPU of the client\n")
+        parts.append(
+            "Time that the client's own process computes in a call, at the greatest n of each table.\n"
+        )
+        chosen = {workload: found for workload, found in cpu.items() if found}
+        parts.append(
+            table(
+                ["", *chosen],
+                (
+                    [
+                        label,
+                        *(
+                            milliseconds(f[s][max(f[s])]["cpu_us"]) if s in f else "–"
+                            for f in chosen.values()
+                        ),
+                    ]
+                    for s, label in labels.items()
+                ),
+            )
+        )
+    found = by_store(lines, "bytes")
+    if found:
+        parts.append("### Bytes a message\n")
+        parts.append(
+            "On disk (tables, indexes, TOAST) and in the WAL, of messages appended one by one to "
+            "conversations of n.\n"
+        )
+        parts.append("![Bytes a message](benchmarks/bytes.svg)\n")
+        parts.append(
+            grid(
+                found, labels, lambda n: f"n = {figure(n)}, on disk / WAL",
+                lambda line: f"{line['disk']:,.0f} / {line['wal']:,.0f}",
+            )
+        )  # fmt: skip
+    for workload, where in (
+        ("clients, one conversation", "on one conversation"),
+        ("clients, one each", "each on its own"),
+    ):
+        found = by_store(lines, workload)
+        if found:
+            parts.append(f"### Several clients, {where}\n")
+            parts.append(
+                "Appends a second that the store acknowledged; of these, what is not there in the end is "
+                "lost. Refused: attempts that the client had to make again. Durable.\n"
+            )
+            parts.append(f"![Clients {where}](benchmarks/{file_name(workload)})\n")
+            parts.append(grid(found, labels, lambda n: f"{figure(n)} client{'s' * (n > 1)}", crowd))
+    found = by_store(lines, "cold")
+    if found:
+        parts.append("### The first call\n")
+        parts.append(
+            "A program that starts, opens the store and reads the window of a conversation of 1,000 twice.\n"
+        )
+        parts.append(
+            table(
+                ["", "import and connect", "first window", "second window"],
+                (
+                    [labels[s], *(f"{line[key]:,.1f} ms" for key in ("open_ms", "first_ms", "second_ms"))]
+                    for s, at in found.items()
+                    for line in at.values()
+                ),
+            )
+        )
+    return parts
+
+
+def crowd(line: Line) -> str:
+    """Say what came of a crowd."""
+    trouble = ", ".join(
+        f"{line[key]:,} {key}" for key in ("lost", "doubled", "refused", "failed") if line[key]
+    )
+    return f"{line['per_second']:,.0f}" + (f"; of {line['acknowledged']:,}: {trouble}" if trouble else "")
+
+
+def bench_parts(lines: Sequence[Line]) -> list[str]:
+    """Say what came of the comparisons with bare SQL, the limits and the findings."""
+    parts = [about(lines)]
+    comparisons = [line for line in lines if line.get("kind") == "comparison"]
+    if comparisons:
+        parts.append("Ratio: time of the reference / our time; 1 is as fast, 0.5 takes twice as long.\n")
+        parts.append(
+            table(
+                ["what", "time", "CPU of the client", "reference", "its time", "ratio", "target"],
+                (
+                    [
+                        line["name"], milliseconds(line["ours_us"]), milliseconds(line["ours_cpu_us"]),
+                        line["reference"], milliseconds(line["reference_us"]),
+                        f"{line['ratio']:.2f} [{line['low']:.2f}, {line['high']:.2f}]",
+                        "" if line["target"] is None else f"{line['target']:.2f}, {verdict(line)}",
+                    ]
+                    for line in comparisons
+                ),
+            )
+        )  # fmt: skip
+    limits = [line for line in lines if line.get("kind") == "limit"]
+    if limits:
+        parts.append(
+            table(
+                ["what", "median", "95 % interval", "limit"],
+                (
+                    [
+                        line["name"], f"{line['median']:,.2f} {line['unit']}",
+                        f"{line['low']:,.2f} to {line['high']:,.2f}",
+                        f"{line['limit']:g} {line['unit']}, {verdict(line)}",
+                    ]
+                    for line in limits
+                ),
+            )
+        )  # fmt: skip
+    growing = [line for line in lines if line.get("section") == "growth"]
+    if growing:
+        parts.append("### One context that grows\n")
+        heads = list(growing[0]["values"])
+        parts.append(table(heads, ([f"{line['values'][head]:,g}" for head in heads] for line in growing)))
+    findings = [line for line in lines if line.get("kind") == "finding" and line["section"] != "growth"]
+    if findings:
+        parts.append("### Counted\n")
+        parts.append(
+            table(
+                ["what", "figures", "target"],
+                (
+                    [
+                        line["name"],
+                        ", ".join(f"{name} {value:,g}" for name, value in line["values"].items()),
+                        f"{line['target']}, {verdict(line)}" if line["target"] else "",
+                    ]
+                    for line in findings
+                ),
+            )
+        )  # fmt: skip
+    return parts
+
+
+def verdict(line: Line) -> str:
+    """Say whether a target is met."""
+    return "met" if line["met"] else "**missed**"
+
+
+def kept_a_second(line: Line) -> float:
+    """Return how many appends a second were acknowledged and are there in the end."""
+    return float(line["per_second"] * (1 - line["lost"] / max(line["acknowledged"], 1)))
+
+
+LENGTH, KEPT_A_SECOND = "messages in the conversation", "acknowledged and kept, a second"
+# Workload: title, along x, along y, the figure of a line.
+PLOTS: dict[str, tuple[str, str, str, Callable[[Line], float]]] = {
+    "append": ("Appending one message, durable", LENGTH, "milliseconds", lambda line: line["us"] / 1e3),
+    "window": ("The window of 8,000 tokens", LENGTH, "milliseconds", lambda line: line["us"] / 1e3),
+    "bytes": ("Bytes on disk a message", LENGTH, "bytes", lambda line: line["disk"]),
+    "clients, one conversation": ("Appends to one conversation", "clients", KEPT_A_SECOND, kept_a_second),
+    "clients, one each": ("Appends, each client to its own", "clients", KEPT_A_SECOND, kept_a_second),
+}
+
+
+def plots(peers: Sequence[Line]) -> dict[str, str]:
+    """Return the plots by file name."""
+    labels: dict[str, str] = next((line["labels"] for line in peers if line["section"] == "machine"), {})
+    drawn = {}
+    for workload, (title, x_name, y_name, value) in PLOTS.items():
+        found = by_store(peers, workload)
+        if found:
+            steps = sorted({n for at in found.values() for n in at})
+            lines = {labels[s]: {n: value(at[n]) for n in sorted(at)} for s, at in found.items()}
+            drawn[file_name(workload)] = chart(title, x_name, y_name, steps, lines)
+    return drawn
+
+
+def file_name(workload: str) -> str:
+    """Return the name of a plot's file."""
+    return workload.replace(",", "").replace(" ", "-") + ".svg"
+
+
+def read(file: Path) -> list[Line]:
+    """Return the JSON lines of a file, none where there is none."""
+    return [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
+
+
+def main() -> None:
+    """Take over fresh lines and write the page and its plots."""
+    KEPT.mkdir(parents=True, exist_ok=True)
+    for name in ("bench.jsonl", "peers.jsonl"):
+        if (FRESH / name).exists():
+            shutil.copyfile(FRESH / name, KEPT / name)
+    bench, peers = read(KEPT / "bench.jsonl"), read(KEPT / "peers.jsonl")
+    for outdated in KEPT.glob("*.svg"):
+        outdated.unlink()
+    for name, drawn in plots(peers).items():
+        (KEPT / name).write_text(drawn, "utf-8")
+    PAGE.write_text(page(bench, peers), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

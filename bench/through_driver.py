@@ -1,0 +1,50 @@
+"""The driver against the same calls through bare psycopg: time, and CPU of the client."""
+
+import itertools
+from collections.abc import Iterator
+
+from harness import APPEND, WINDOW, Bench, as_row, connect
+from kata_context import Kata
+from measure import Result, compare
+
+
+def driver(bench: Bench) -> Iterator[Result]:
+    """append_message and window through the driver against the same calls through bare psycopg."""
+    rows = [as_row(message) for message in bench.messages]
+    keywords = [{**message, "token_count": row[2]} for message, row in zip(bench.messages, rows, strict=True)]
+    kata_dsn = f"{bench.dsn}&options=-c%20synchronous_commit%3Doff"
+    with connect(bench.dsn, durable=False) as connection, Kata(kata_dsn) as kata:
+        contexts = [kata.create_context() for _ in range(4)]
+        ours_next, bare_next = itertools.cycle(keywords), itertools.cycle(rows)
+
+        def ours(_: int) -> None:
+            kata.append_message(contexts[0], **{"content": None, **next(ours_next)})
+
+        def bare(_: int) -> None:
+            connection.execute(APPEND, (contexts[1], *next(bare_next))).fetchone()
+
+        yield compare(
+            "driver: append_message", ours, "the same call, bare psycopg", bare,
+            pairs=bench.pairs, calls=300, target=0.80,
+        )  # fmt: skip
+        uncounted = itertools.cycle([{**message, "token_count": None} for message in keywords])
+
+        def counting(_: int) -> None:
+            kata.append_message(contexts[2], **{"content": None, **next(uncounted)})
+
+        yield compare(
+            "driver: append_message, tokens counted", counting, "the same, tokens given", ours,
+            pairs=bench.pairs, calls=300, target=None,
+        )  # fmt: skip
+        kata.append(contexts[3], bench.messages[:1000])
+
+        def window(_: int) -> None:
+            kata.window(contexts[3], 8000)
+
+        def bare_window(_: int) -> None:
+            connection.execute(WINDOW, (contexts[3],)).fetchall()
+
+        yield compare(
+            "driver: window(8000)", window, "the same call, bare psycopg", bare_window,
+            pairs=bench.pairs, calls=60, target=0.80,
+        )  # fmt: skip

@@ -1,0 +1,40 @@
+"""Windows against the bare query that returns the same rows."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+from harness import WINDOW, Bench, connect, fill, scalar
+from measure import Result, compare
+
+COLUMNS = """version, role, content, token_count, tool_call_id, tool_name, tool_calls, model, metadata,
+  created_at, name, parts, provider"""
+
+
+def windows(bench: Bench) -> Iterator[Result]:
+    """window(8000) at n = 1,000 and 100,000 against ORDER BY version DESC LIMIT of the same rows."""
+    with connect(bench.dsn, durable=False) as connection:
+        for length in (1_000, 100_000):
+            context_id = scalar(connection, "select kata.create_context()")
+            fill(connection, context_id, itertools.cycle(bench.messages), length)
+            connection.execute(
+                "insert into bare.message select m.* from kata_data.message m where m.segment_id = %s",
+                (context_id,),
+            )
+            connection.execute("vacuum analyze kata_data.message", prepare=False)
+            connection.execute("vacuum analyze bare.message", prepare=False)
+            count = len(connection.execute(WINDOW, (context_id,)).fetchall())
+            limit_query = (
+                f"select {COLUMNS} from bare.message where segment_id = %s order by version desc limit %s"
+            )
+
+            def ours(_: int, context_id: Any = context_id) -> None:
+                connection.execute(WINDOW, (context_id,)).fetchall()
+
+            def bare(_: int, query: Any = limit_query, parameters: Any = (context_id, count)) -> None:
+                connection.execute(query, parameters).fetchall()
+
+            yield compare(
+                f"window(8000), n = {length:,}", ours, f"ORDER BY version DESC LIMIT {count}", bare,
+                pairs=bench.pairs, calls=60, target=1 / 2,
+            )  # fmt: skip

@@ -1,0 +1,27 @@
+-- What a summariser must not lose, by the compaction, so that a worker for all tenants need not know whose it is.
+
+create or replace function kata.compaction_artifacts(compaction_id uuid, max_rows integer default 200)
+returns table (kind text, ref text, detail jsonb, first_version bigint, last_version bigint, mentions bigint)
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off set jit = off
+as $$
+declare
+  v_context_id uuid := kata_data.compaction_context(compaction_id);
+  v_base_version bigint := (select c.base_version from kata_data.compaction c where c.compaction_id = compaction_artifacts.compaction_id);
+begin
+  perform kata_data.check_max_rows(max_rows);
+  return query
+  select p.kind, p.ref, p.detail, p.first_version, p.last_version, p.mentions
+  from kata_data.path_artifacts(v_context_id, v_base_version, 1000) p
+  order by p.last_version desc, p.kind, p.ref
+  limit max_rows;
+end
+$$;
+comment on function kata.compaction_artifacts(uuid, integer) is
+'The artifacts of a context as of the beginning of a compaction, last mentioned first: what a summary does well to name. kata.artifacts has them all.
+
+compaction_id: as begin_compaction or claim_due_compaction returned it.
+max_rows: 1 to 1,000.
+
+Returns rows as artifacts: kind, ref, detail, first_version, last_version, mentions.
+Errors: KC001, KC006, KC017. Cost: as artifacts; takes no lock.';
