@@ -47,6 +47,7 @@ USUAL: dict[str, dict[str, str]] = {
     "commit_compaction": {"compaction_id": "{compaction}", "summary": "x"},
     "common_ancestor": {"context_a": "{context}", "context_b": "{fork}"},
     "compact": {"context_id": "{context}", "strategy": "drop", "force": "true"},
+    "compaction_artifacts": {"compaction_id": "{compaction}"},
     "compaction_source": {"compaction_id": "{compaction}"},
     "compaction_status": {"context_id": "{context}"},
     "compactions": {"context_id": "{context}"},
