@@ -20,6 +20,7 @@ declare
   v_tokenizer text := nullif(tokenizer, v_context.tokenizer);
   v_factor double precision := case when v_tokenizer is not null then kata_data.tokens_factor(v_context.tokenizer, v_tokenizer) end;
   v_view kata_data.view_change := kata_data.no_view();
+  v_elisions bigint[] := '{}';
   v_window record;
   v_places bigint[];
 begin
@@ -42,6 +43,8 @@ begin
   end if;
   if v_context.view_version is not null then
     v_view := kata_data.view_at(context_id, v_context.at);
+    -- Taken out of the row once, not for every message.
+    v_elisions := v_view.elisions;
   end if;
   v_window := kata_data.select_window(context_id, v_context.preamble_end, budget, v_context.at, v_view, stable_step, v_tokenizer, v_factor);
   if v_window.hidden_tokens is not null then
@@ -73,8 +76,8 @@ begin
       case when (m.stub).version is null then 'message' else 'stub' end as kind, m.name, case when (m.stub).version is null then m.parts end as parts,
       m.provider, m.group_version
     from (
-      select m.*, case when v_view.elisions <> '{}' then (
-        select s from kata_data.stub_of(m.segment_id, m.group_version, m.version, v_view.elisions) s) end as stub
+      select m.*, case when v_elisions <> '{}' then (
+        select s from kata_data.stub_of(m.segment_id, m.group_version, m.version, v_elisions) s) end as stub
       from kata_data.path_messages($1, v_window.versions) m
       offset 0
     ) m
