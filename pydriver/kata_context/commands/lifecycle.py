@@ -1,11 +1,14 @@
 """`kata delete`, `restore`, `archive`, `unarchive`, `purge` and `erase`: the end of contexts and messages."""
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import click
 
+from kata_context import Kata
 from kata_context.commands.output import json_option, print_json, print_rows
 from kata_context.commands.shared import (
     confirm,
@@ -36,20 +39,29 @@ class Age(click.ParamType[timedelta]):
             self.fail(f'"{value}" is too long', param, ctx)
 
 
+def change(
+    ctx: click.Context, context: str, as_json: bool, call: Callable[[Kata, UUID], None], deleted: bool = False
+) -> UUID:
+    """Change the state of a context and print it as it then is, or its id; return the id."""
+    with open_kata(ctx) as kata:
+        context_id = resolve(kata, context, deleted=deleted)
+        call(kata, context_id)
+        found = kata.get_context(context_id)
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(context_id)
+    return context_id
+
+
 @click.command()
 @context_argument
 @json_option
 @click.pass_context
 def delete(ctx: click.Context, context: str, as_json: bool) -> None:
     """Delete CONTEXT, until it is restored or purged; its forks notice nothing, and its name is free."""
-    with open_kata(ctx) as kata:
-        context_id = resolve(kata, context)
-        kata.delete_context(context_id)
-        found = kata.get_context(context_id)
-    if as_json:
-        print_json(found)
-    else:
-        click.echo(context_id)
+    context_id = change(ctx, context, as_json, lambda kata, context_id: kata.delete_context(context_id))
+    if not as_json:
         click.echo(f"deleted; kata restore {context_id} brings it back", err=True)
 
 
@@ -59,14 +71,7 @@ def delete(ctx: click.Context, context: str, as_json: bool) -> None:
 @click.pass_context
 def restore(ctx: click.Context, context: str, as_json: bool) -> None:
     """Bring CONTEXT back, which was deleted."""
-    with open_kata(ctx) as kata:
-        context_id = resolve(kata, context, deleted=True)
-        kata.restore_context(context_id)
-        found = kata.get_context(context_id)
-    if as_json:
-        print_json(found)
-    else:
-        click.echo(context_id)
+    change(ctx, context, as_json, lambda kata, context_id: kata.restore_context(context_id), deleted=True)
 
 
 @click.command()
@@ -81,19 +86,13 @@ def archive(
     """Archive CONTEXT, which then can be read but not changed, or forks in which nothing happens any more."""
     if (context is None) == (inactive is None) or (dry_run and inactive is None):
         raise click.UsageError("give a CONTEXT, or --inactive and perhaps --dry-run")
+    if context is not None:
+        change(ctx, context, as_json, lambda kata, context_id: kata.archive_context(context_id))
+        return
+    assert inactive is not None
     with open_kata(ctx) as kata:
-        if inactive is not None:
-            rows = kata.archive_inactive(inactive, dry_run)
-            print_rows(rows, as_json, ["context_id", "updated_at", "name"], empty="there are none")
-            return
-        assert context is not None
-        context_id = resolve(kata, context)
-        kata.archive_context(context_id)
-        found = kata.get_context(context_id)
-    if as_json:
-        print_json(found)
-    else:
-        click.echo(context_id)
+        rows = kata.archive_inactive(inactive, dry_run)
+    print_rows(rows, as_json, ["context_id", "updated_at", "name"], empty="there are none")
 
 
 @click.command()
@@ -102,14 +101,7 @@ def archive(
 @click.pass_context
 def unarchive(ctx: click.Context, context: str, as_json: bool) -> None:
     """Open CONTEXT again, which was archived."""
-    with open_kata(ctx) as kata:
-        context_id = resolve(kata, context)
-        kata.unarchive_context(context_id)
-        found = kata.get_context(context_id)
-    if as_json:
-        print_json(found)
-    else:
-        click.echo(context_id)
+    change(ctx, context, as_json, lambda kata, context_id: kata.unarchive_context(context_id))
 
 
 @click.command()
