@@ -9,7 +9,12 @@ begin
   if (v_open.compaction).status = 'committed' then
     perform kata_data.refuse_stale(v_open.compaction, format('It was committed, at version %s: kata.undo takes that back.', (v_open.compaction).summary_version));
   elsif (v_open.compaction).status = 'running' then
-    perform kata_data.finish_compaction(v_open.compaction, case when reason is null then 'aborted' else 'failed' end, reason);
+    perform kata_data.finish_compaction(
+      v_open.compaction, case when reason is null then 'aborted' else 'failed' end, reason,
+      is_gainless => reason is not null and kata_data.is_gainless_digest(v_open.compaction));
+  else
+    -- An erasure has ended it, and left the head alone.
+    perform kata_data.set_due((v_open.compaction).context_id);
   end if;
 end
 $$;

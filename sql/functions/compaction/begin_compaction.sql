@@ -1,6 +1,7 @@
 -- The first of two phases: takes a lease, fixes what is covered, hands out what a summariser needs. Between the phases there is neither
 -- lock nor transaction. Artifacts are extracted before the head is locked, and only where there is something to begin: what is refused is
--- rolled back, and would be parsed again by the next who asks.
+-- rolled back, and would be parsed again by the next who asks. Shares the family before all that, so that nothing is handed out that is
+-- being erased: an erasure either comes first, or finds the compaction and ends it.
 
 create or replace function kata.begin_compaction(
   inout context_id uuid,
@@ -17,6 +18,7 @@ as $$
 declare
   v_context record := kata_data.open_context(context_id, access => 'write');
   v_head kata_data.head;
+  v_policy jsonb;
   v_due record;
   v_is_due boolean;
   v_compaction kata_data.compaction;
@@ -26,17 +28,21 @@ begin
   v_due := kata_data.due_state(v_head, kata_data.resolved_policy(context_id));
   v_is_due := force or coalesce(v_due.due_at <= kata_data.clock(), false);
   if v_is_due then
+    perform pg_advisory_xact_lock_shared(kata_data.family_lock(context_id));
     perform kata_data.extract_artifacts(context_id, v_context.version);
   end if;
   v_head := kata_data.lock_context(context_id);
-  v_due := kata_data.due_state(v_head, kata_data.resolved_policy(context_id));
-  v_compaction := kata_data.start_compaction(v_head, strategy, claimed_by, lease_seconds, coalesce(force, false));
+  v_policy := kata_data.resolved_policy(context_id);
+  v_due := kata_data.due_state(v_head, v_policy);
+  perform kata_data.take_over(context_id);
+  v_compaction := kata_data.plan_compaction(v_head, v_policy, strategy, claimed_by, lease_seconds, coalesce(force, false));
   if not v_compaction.forced and (v_is_due and v_due.due_at <= v_compaction.started_at) is not true then
     perform kata_data.refuse_nothing_to_compact(context_id, v_due.reason);
   end if;
   if kata_data.gain_problem(v_compaction) is not null then
     perform kata_data.refuse_nothing_to_compact(context_id, kata_data.gain_problem(v_compaction));
   end if;
+  perform kata_data.start_compaction(v_compaction);
   perform kata_data.set_due(context_id);
   return query select b.context_id, b.compaction_id, b.covered, b.message_count, b.source_tokens, b.previous_summary, b.lease_expires_at, b.needs_summary,
     b.tokenizer, b.summary_budget
@@ -58,7 +64,7 @@ previous_summary (of the summaries that it absorbs, to merge into; null: none), 
 summarize: commit_compaction takes null), tokenizer (of the context), summary_budget (tokens that a good summary takes at most: a third of source_tokens, a tenth of the budget of
 the policy; what commit_compaction insists on is that the view shrinks).
 Errors: KC001, KC006, KC009 another holds the lease, KC010 not due or nothing to cover, KC017.
-Locks: the head of the context, for the call only; artifacts are extracted before. Cost: O(view); extraction O(messages that are new).';
+Locks: erasures in the family out (advisory, shared), the head of the context, for the call only; artifacts are extracted before. Cost: O(view); extraction O(messages that are new).';
 
 create or replace function kata_data.begun(compaction kata_data.compaction)
 returns table (

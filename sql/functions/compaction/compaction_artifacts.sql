@@ -7,18 +7,19 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
 as $$
 declare
   v_context_id uuid := kata_data.compaction_context(compaction_id);
-  v_base_version bigint := (select c.base_version from kata_data.compaction c where c.compaction_id = compaction_artifacts.compaction_id);
+  v_end bigint := (select upper(c.covered) - 1 from kata_data.compaction c where c.compaction_id = compaction_artifacts.compaction_id);
 begin
   perform kata_data.check_max_rows(max_rows);
   return query
   select p.kind, p.ref, p.detail, p.first_version, p.last_version, p.mentions
-  from kata_data.path_artifacts(v_context_id, v_base_version, 1000) p
+  from kata_data.path_artifacts(v_context_id, v_end, 1000) p
   order by p.last_version desc, p.kind, p.ref
   limit max_rows;
 end
 $$;
 comment on function kata.compaction_artifacts(uuid, integer) is
-'The artifacts of a context as of the beginning of a compaction, last mentioned first: what a summary does well to name. kata.artifacts has them all.
+'The artifacts of a context as of the last version that a compaction covers, last mentioned first: what a summary does well to name. What comes after
+that stays in the view. kata.artifacts has them all.
 
 compaction_id: as begin_compaction or claim_due_compaction returned it.
 max_rows: 1 to 1,000.

@@ -24,6 +24,21 @@ $$;
 comment on function kata_data.digest_text(kata_data.compaction) is
 'What stands for the messages that a compaction covers, made without a model, and the facts that it is made of. Cost: O(covered).';
 
+create or replace function kata_data.is_gainless_digest(compaction kata_data.compaction) returns boolean
+language plpgsql stable
+as $$
+declare
+  v_tokenizer text := (select h.tokenizer from kata_data.head h where h.context_id = compaction.context_id);
+begin
+  if compaction.strategy <> 'digest' then
+    return false;
+  end if;
+  return kata_data.message_tokens((kata_data.digest_text(compaction)).content, null, null, v_tokenizer) >= compaction.source_tokens;
+end
+$$;
+comment on function kata_data.is_gainless_digest(kata_data.compaction) is
+'Whether the digest of a compaction would gain nothing: it will be the same until there is more to cover, where a model may write a shorter one. Cost: O(covered).';
+
 create or replace function kata_data.digest_facts(compaction kata_data.compaction) returns jsonb
 language plpgsql stable
 as $$
@@ -96,6 +111,7 @@ create or replace function kata_data.render_digest(compaction kata_data.compacti
 language plpgsql stable
 as $$
 declare
+  v_end bigint := upper(compaction.covered) - 1;
   v_first_request kata_data.message := kata_data.first_request(compaction.context_id, compaction.base_version);
   v_deleted int8multirange := (kata_data.view_at(compaction.context_id, compaction.base_version)).deleted;
   v_requests text := (
@@ -108,7 +124,7 @@ declare
     select string_agg(format('%s %s (last in version %s)', kata_data.indented(a.kind), kata_data.indented(a.ref), a.last_version), E'\n' order by a.last_version desc, a.kind, a.ref)
     from (
       select a.kind, a.ref, a.last_version
-      from kata_data.path_artifacts(compaction.context_id, compaction.base_version, 1000) a
+      from kata_data.path_artifacts(compaction.context_id, v_end, 1000) a
       order by a.last_version desc, a.kind, a.ref
       limit artifacts
     ) a);
@@ -126,14 +142,15 @@ begin
       (select string_agg(format('%s %s', r.value, r.key), ', ' order by r.key) from jsonb_each_text(facts -> 'roles') r),
       facts -> 'tokens'),
     E'Last messages of the user:\n' || v_requests,
-    E'First message of the user:\n' || case when v_first_request.version is not null and not coalesce(facts -> 'requests' @> to_jsonb(v_first_request.version), false)
+    E'First message of the user:\n' || case when v_first_request.version <= v_end and not coalesce(facts -> 'requests' @> to_jsonb(v_first_request.version), false)
       then format(E'[version %s]\n%s', v_first_request.version, kata_data.fenced(v_first_request.content)) end,
     E'Artifacts, last touched first:\n' || v_artifacts,
     E'Summary before:\n' || v_earlier);
 end
 $$;
 comment on function kata_data.render_digest(kata_data.compaction, jsonb, integer, integer) is
-'A digest with at most so many of the last requests and of the artifacts.';
+'A digest with at most so many of the last requests and of the artifacts. It tells of nothing after the last version that the compaction covers: what may have
+to be erased is found by that.';
 
 create or replace function kata_data.fenced(content text) returns text
 language sql immutable

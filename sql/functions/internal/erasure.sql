@@ -50,6 +50,13 @@ declare
   v_origin_version bigint;
   v_copy record;
 begin
+  perform kata_data.hold_families(array[erase_entry.segment_id]);
+  if not exists (
+    select from kata_data.erasure e
+    where e.segment_id = erase_entry.segment_id
+      and e.version = erase_entry.version) then
+    perform kata_data.end_compactions(erase_entry.segment_id, erase_entry.version);
+  end if;
   -- A merge that copies the message right now has shared its row: wait for it, then its copy is seen. A later one copies the blank.
   select m.* into v_message
   from kata_data.message m
@@ -80,7 +87,7 @@ begin
     return query select erase_entry.segment_id, erase_entry.version, erase_entry.what;
     return query
     select o.summary_segment_id, o.summary_version, 'summary'
-    from kata_data.summaries_of(erase_entry.segment_id, erase_entry.version, int8multirange(int8range(erase_entry.version, erase_entry.version, '[]'))) o;
+    from kata_data.summaries_of(erase_entry.segment_id, erase_entry.version) o;
   end if;
 
   select o.origin_segment_id, o.origin_version into v_origin_segment, v_origin_version
@@ -152,8 +159,7 @@ begin
   return query select erase_summary.segment_id, erase_summary.version, 'message';
   return query
   select o.summary_segment_id, o.summary_version, 'summary'
-  from kata_data.summaries_of(erase_summary.segment_id, erase_summary.version, v_summary.covered) o
-  where (o.summary_segment_id, o.summary_version) <> (erase_summary.segment_id, erase_summary.version);
+  from kata_data.summaries_of(erase_summary.segment_id, erase_summary.version) o;
 end
 $$;
 comment on function kata_data.erase_summary(uuid, bigint, text) is
@@ -188,7 +194,7 @@ end
 $$;
 comment on function kata_data.readers(uuid, bigint) is 'The contexts whose path runs through a version of a segment. Cost: O(family × fork depth).';
 
-create or replace function kata_data.summaries_of(segment_id uuid, version bigint, covered int8multirange)
+create or replace function kata_data.summaries_of(segment_id uuid, version bigint)
 returns table (summary_segment_id uuid, summary_version bigint)
 language plpgsql stable rows 10
 as $$
@@ -202,9 +208,57 @@ begin
     where y.segment_id = r.context_id
     offset 0
   ) y
-  where y.covered @> summaries_of.covered
+  where upper(y.covered) > summaries_of.version
   order by y.segment_id, y.version;
 end
 $$;
-comment on function kata_data.summaries_of(uuid, bigint, int8multirange) is
-'The summaries, of whatever context reads an entry, that cover some versions. Cost: O(family × fork depth + its summaries).';
+comment on function kata_data.summaries_of(uuid, bigint) is
+'The summaries, of whatever context reads an entry, that may tell of it: they cover it, or what came after it, so that their writer was shown its
+artifacts. Cost: O(family × fork depth + its summaries).';
+
+create or replace function kata_data.end_compactions(segment_id uuid, version bigint) returns void
+language plpgsql volatile
+as $$
+begin
+  update kata_data.compaction c
+  set status = 'aborted',
+      error = format('Version %s was erased, and it may tell of that.', end_compactions.version),
+      finished_at = kata_data.clock()
+  from kata_data.readers(end_compactions.segment_id, end_compactions.version) r
+  where c.context_id = r.context_id
+    and c.status = 'running'
+    and upper(c.covered) > end_compactions.version;
+end
+$$;
+comment on function kata_data.end_compactions(uuid, bigint) is
+'Ends the compactions, of whatever context reads an entry that is about to be erased, that may tell of it: their summaries are made from what it said.
+Waits for one that is being committed, whose summary is then seen. The caller holds the family. Cost: O(family × fork depth).';
+
+create or replace function kata_data.family_lock(context_id uuid) returns bigint
+language plpgsql stable
+as $$
+begin
+  return (
+    select hashtextextended('kata family ' || c.family_id, 0)
+    from kata_data.context c
+    where c.context_id = family_lock.context_id);
+end
+$$;
+comment on function kata_data.family_lock(uuid) is
+'The key of the advisory lock on what a family of contexts has said: who begins a compaction shares it, who erases holds it, each before a head is locked
+and until the end of the transaction. So no compaction begins with a text that is being erased. Null where there is no such context.';
+
+create or replace function kata_data.hold_families(contexts uuid[]) returns void
+language plpgsql volatile
+as $$
+begin
+  perform pg_advisory_xact_lock(k.key)
+  from (
+    select distinct kata_data.family_lock(c.context_id) as key
+    from unnest(contexts) c(context_id)
+    order by key
+  ) k;
+end
+$$;
+comment on function kata_data.hold_families(uuid[]) is
+'Keeps compactions in the families of some contexts from being begun, until the end of the transaction. The caller keeps other erasures out.';
