@@ -298,6 +298,42 @@ def test_a_worker_does_not_wait_for_a_writer(connect: Connect, context_id: uuid.
     assert [claimed for claimed, _ in rows(worker, CLAIM, "worker")] == [context_id]
 
 
+@pytest.mark.parametrize(
+    ("policy", "story"),
+    [({"min_gain_tokens": 9}, ["failed"]), ({"debounce_seconds": 3600}, None)],
+    ids=["gains nothing", "is due later"],
+)
+def test_what_a_worker_does_not_compact_is_written_to_while_it_works_on_another(
+    connect: Connect, observer: psycopg.Connection, start: Start, policy: dict[str, Any], story: Any
+) -> None:
+    ((passed_over,),) = rows(observer, "select kata.create_context(policy => %s)", Jsonb(POLICY | policy))
+    append(observer, passed_over, 10)
+    taken = make(observer)
+    # The worker is held up where it writes down how far it has read the messages of the second.
+    observer.execute(
+        f"""
+        create function public.hold() returns trigger language plpgsql
+          as $$ begin perform pg_advisory_xact_lock(4711); return new; end $$;
+        create trigger hold before insert on kata_data.artifact_mark for each row
+          when (new.segment_id = '{taken}') execute function public.hold()
+        """.encode()
+    )
+    gate, worker, writer = connect(), connect(autocommit=True), connect(autocommit=True)
+    rows(gate, "select pg_advisory_xact_lock(4711)")
+    later = start(worker, CLAIM, "worker")
+    wait_until_blocked(observer, worker)
+    writer.execute("set lock_timeout = '1ms'")
+    assert outcome(writer, "select kata.archive_context(%s)", passed_over) == [("",)]
+    rows(writer, "select kata.unarchive_context(%s)", passed_over)
+    gate.commit()
+    assert [claimed for claimed, _ in later.result(PATIENCE)] == [taken]
+    assert rows(observer, STORY, passed_over) == [(story,)]
+    assert rows(observer, "select due from kata.compaction_status(%s)", passed_over) == [(False,)]
+    due_at = "select due_at is null or due_at > clock_timestamp() from kata_data.head where context_id = %s"
+    assert rows(observer, due_at, passed_over) == [(True,)]
+    assert is_sound(observer)
+
+
 def test_eight_workers_claim_each_of_twenty_contexts_once(
     connect: Connect, observer: psycopg.Connection
 ) -> None:

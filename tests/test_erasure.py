@@ -1,4 +1,4 @@
-"""Erasures and purges while a compaction runs: what is erased does not live on in a summary that nobody is told of."""
+"""Erasures and purges while a compaction runs: nothing that was erased lives on in a summary."""
 
 import uuid
 from typing import Any

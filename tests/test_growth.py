@@ -662,3 +662,30 @@ def test_verifying_everything_grows_with_the_contexts_and_not_with_their_square(
 
         few, many = cost_of_orphans(200), cost_of_orphans(1800)
     assert many < few * 15
+
+
+def test_a_claim_does_not_look_at_what_is_due_for_other_tenants(database: str) -> None:
+    with closing(connect(database)) as conn:
+        policy = Jsonb(
+            {"budget": 100, "min_gain_tokens": 0, "preserve_recent_count": 2, "min_interval_seconds": 0}
+        )
+        made = "select kata.append(c.context_id, %s) from kata.create_context(policy => %s) c(context_id)"
+
+        def make(tenant: str, contexts: int) -> None:
+            conn.execute("select set_config('kata.tenant', %s, false)", [tenant])
+            for _ in range(contexts):
+                conn.execute(made.encode(), [Jsonb(MESSAGES), policy])
+
+        def claim() -> int:
+            conn.execute("select set_config('kata.tenant', 'ours', false)")
+            return min(cost(conn, "select * from kata.claim_due_compaction('worker')")[0] for _ in range(3))
+
+        make("ours", 8)
+        costs = []
+        for others in (300, 900):
+            make("theirs", others)
+            # Due for longer than ours.
+            conn.execute("update kata_data.head set due_at = '2020-01-01' where tenant = 'theirs'")
+            conn.execute("vacuum analyze")
+            costs.append(claim())
+    assert costs[1] <= costs[0] + 10

@@ -312,6 +312,28 @@ def test_what_changed_meanwhile_makes_a_summary_stale_not_a_failure(kata: Kata) 
     assert outcome is not None
     assert outcome.status == "stale"
     assert "is pinned now" in str(outcome.error)
+    # The lease does not have to run out, which would be a failure.
+    assert story(context) == ["aborted"]
+    assert context.compaction_status().failures == 0
+
+
+def test_what_was_erased_while_it_summarises_makes_the_summary_stale_and_is_not_in_the_next(
+    kata: Kata,
+) -> None:
+    context = due(kata, "c")
+    seen = []
+
+    def summarize(source: Source) -> str:
+        seen.append([message.content for message in source.messages])
+        if len(seen) == 1:
+            context.erase_message(2, "by request")
+        return "short"
+
+    first, second = Compactor(kata, summarize).drain()
+    assert (first.status, second.status) == ("stale", "committed")
+    assert "was erased" in str(first.error)
+    assert "" in seen[1]
+    assert "" not in seen[0]
 
 
 def test_messages_appended_while_it_summarises_stay_and_nobody_waits(kata: Kata, database: str) -> None:

@@ -134,6 +134,9 @@ def _steps(lease: CompactionLeaseRow) -> Steps[Outcome]:
             yield from _abort(lease, _reason(error))
             return _outcome(lease, "failed", error)
     except StaleCompactionError as error:
+        # So that the lease does not have to run out, which would be a failure; where it is over, this is nothing.
+        with suppress(StaleCompactionError):
+            yield from _abort(lease, None)
         return _outcome(lease, "stale", error)
     return replace(
         _outcome(lease, "committed"), summary_version=row.summary_version, result_tokens=row.result_tokens

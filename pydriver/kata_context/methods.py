@@ -507,11 +507,13 @@ class Methods(ABC):
         Content, parts, arguments of calls, name, model, provider fields and metadata go, stubs and
         artifacts made of them, too; version, role, token counts, time, pin, ids and digest stay, so no
         total, group or window moves, and kata.verify still holds the chain. Erasing again changes
-        nothing and keeps the first record.
+        nothing and keeps the first record. A compaction that was begun and may tell of it is given up:
+        its commit is stale (KC011), and the next one is handed the blank.
 
         Returns a row for each entry concerned: segment_id (the context that wrote it), version, what:
         message or copy (blanked), original (the message that this one is a copy of: named, not
-        blanked), summary (one that covers a blanked message: named, not rewritten).
+        blanked), summary (one that may tell of a blanked message, because it covers it or what came
+        after it: named, not rewritten).
 
         Parameters
         ----------
@@ -525,9 +527,10 @@ class Methods(ABC):
             deleted context nothing is erased: restore it, erase through a fork, or purge it),
             InvalidArgumentError no reason, or the transaction is not at isolation level read committed.
 
-        Locks: other purges and erasures out (advisory), the head of the context, then the message and
-            its copies.
-        Cost: O(copies). The bytes leave the disk with the next vacuum; backups have their own life.
+        Locks: other purges and erasures out, and compactions of the family from being begun (advisory),
+            the head of the context, then the compactions that it ends, the message and its copies.
+        Cost: O(copies + family). The bytes leave the disk with the next vacuum; backups have their own
+            life.
         """
         return self._run(calls.ERASE_MESSAGE, (context_id, version, reason))
 
@@ -1048,14 +1051,15 @@ class Methods(ABC):
         ----------
         compaction_id : as begin_compaction returned it.
         reason : what failed; the attempt then counts as a failure, and after max_failures in a row the
-            context is not due any more. Null: it is no failure, a worker stops for example.
+            context is not due any more. A digest that gains nothing is not made again before the view
+            has grown by the least gain. Null: it is no failure, a worker stops for example.
 
         Raises
         ------
         ContextNotFoundError, ContextClosedError, StaleCompactionError it was committed.
 
         Locks: the head of the context, then the compaction.
-        Cost: O(1).
+        Cost: O(1); of a digest that failed O(covered).
         """
         self._run(calls.ABORT_COMPACTION, (compaction_id, reason))
 
@@ -1151,7 +1155,8 @@ class Methods(ABC):
         ContextNotFoundError, ContextClosedError, CompactionInProgressError another holds the lease,
             NothingToCompactError not due or nothing to cover, InvalidArgumentError.
 
-        Locks: the head of the context, for the call only; artifacts are extracted before.
+        Locks: erasures in the family out (advisory, shared), the head of the context, for the call
+            only; artifacts are extracted before.
         Cost: O(view); extraction O(messages that are new).
         """
         return self._run(calls.BEGIN_COMPACTION, (context_id, strategy, claimed_by, lease_seconds, force))[0]
@@ -1175,8 +1180,10 @@ class Methods(ABC):
         ------
         InvalidArgumentError.
 
-        Locks: the head of the context, skipping those that are locked.
-        Cost: as begin_compaction, for every context that turns out to have nothing to cover, too.
+        Locks: erasures in the family out (advisory, shared), the head of the context, and at the end
+            those of contexts that turned out to have nothing to gain or to be due later; what is
+            locked, or being erased, is skipped.
+        Cost: as begin_compaction, and O(view) for each of these.
         """
         return next(iter(self._run(calls.CLAIM_DUE_COMPACTION, (claimed_by, lease_seconds))), None)
 
@@ -1209,9 +1216,9 @@ class Methods(ABC):
         Raises
         ------
         ContextNotFoundError, ContextClosedError, StaleCompactionError stale: something covered is no
-            longer visible, is pinned now or was shortened since, somebody took over, it was given up,
-            or it was committed with another summary; NoGainError the summary is blank or does not
-            shrink the view, InvalidArgumentError.
+            longer visible, is pinned now or was shortened since, something that it may tell of was
+            erased, somebody took over, it was given up, or it was committed with another summary;
+            NoGainError the summary is blank or does not shrink the view, InvalidArgumentError.
 
         Locks: the head of the context, then the compaction.
         Cost: O(covered + pieces of the view).
@@ -1246,10 +1253,10 @@ class Methods(ABC):
         return self._run(calls.COMPACT, (context_id, strategy, force))[0]
 
     def compaction_artifacts(self, compaction_id: UUID | str, max_rows: int = 200) -> list[ArtifactRow]:
-        """The artifacts of a context as of the beginning of a compaction, last mentioned first: what a
-        summary does well to name.
+        """The artifacts of a context as of the last version that a compaction covers, last mentioned
+        first: what a summary does well to name.
 
-        kata.artifacts has them all.
+        What comes after that stays in the view. kata.artifacts has them all.
 
         Returns rows as artifacts: kind, ref, detail, first_version, last_version, mentions.
 

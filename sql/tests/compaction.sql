@@ -1,7 +1,7 @@
 -- Compaction: when it is due, what it covers, who may do it, and what comes of it, at times that are set.
 
 begin;
-select plan(325);
+select plan(332);
 
 create function pg_temp.now(o_clock text) returns void
 language sql volatile
@@ -199,6 +199,22 @@ select throws_ok(format('select kata.commit_compaction(%L, null)', pg_temp.runni
 select is((select row(in_progress, failures)::text from kata.compaction_status(:'stuck')), '(t,0)', 'it can be tried again');
 select is((select result_tokens from kata.commit_compaction(pg_temp.running('stuck'), 'x', 29)), 29::bigint, 'a shorter one is taken');
 select kata.delete_context(:'stuck');
+
+select fixture.context('prolix', '{"budget": 100, "threshold": 0.5, "preserve_recent_count": 1, "min_gain_tokens": 20, "min_interval_seconds": 0, "strategy": "digest"}') as prolix \gset
+select fixture.talk('prolix', 'user 60 pinned, assistant 30, user 1');
+select is(pg_temp.claim(), 'prolix', 'whether a digest gains is not known before it is made');
+select throws_ok(format('select kata.commit_compaction(%L, null)', pg_temp.running('prolix')), 'KC012', null, 'one that is longer than what it is for is refused');
+select kata.abort_compaction(pg_temp.running('prolix'), 'no gain');
+select is((select row(failures, due)::text from kata.compaction_status(:'prolix')), '(1,f)', 'it is a gainless attempt');
+select is(pg_temp.due('prolix'), 'not due: the view has 91 tokens, over the threshold of 50, and the last attempt left little less: it is due from 111 on', 'and not made again');
+select fixture.talk('prolix', 'assistant 20');
+select is(pg_temp.claim(), 'prolix', 'until the view has grown by the least gain');
+select kata.commit_compaction(pg_temp.running('prolix'), 'shorter', 1);
+select fixture.talk('prolix', 'assistant 400, user 1');
+select is(pg_temp.claim(), 'prolix', 'a digest that would gain');
+select kata.abort_compaction(pg_temp.running('prolix'), 'the worker failed');
+select is(pg_temp.due('prolix') like 'due: %', true, 'and fails for another reason is made again');
+select kata.delete_context(:'prolix');
 
 -- Failures
 

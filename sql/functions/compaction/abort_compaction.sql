@@ -22,7 +22,7 @@ comment on function kata.abort_compaction(uuid, text) is
 'Gives up a compaction that was begun: nothing is covered. Doing so twice is nothing.
 
 compaction_id: as begin_compaction returned it.
-reason: what failed; the attempt then counts as a failure, and after max_failures in a row the context is not due any more. Null: it is no failure, a
-  worker stops for example.
+reason: what failed; the attempt then counts as a failure, and after max_failures in a row the context is not due any more. A digest that gains nothing
+  is not made again before the view has grown by the least gain. Null: it is no failure, a worker stops for example.
 
-Errors: KC001, KC006, KC011 it was committed. Locks: the head of the context, then the compaction. Cost: O(1).';
+Errors: KC001, KC006, KC011 it was committed. Locks: the head of the context, then the compaction. Cost: O(1); of a digest that failed O(covered).';

@@ -1,6 +1,6 @@
 -- Work for whoever asks: the context that has been due longest and that nobody else is at. Candidates are chosen and planned without a
--- lock, artifacts extracted, then the head is locked or skipped, and everything looked at again. That a context has nothing to gain is
--- written down last: until then its head is not locked, and what is appended to it does not wait for the work on others.
+-- lock, artifacts extracted, then the head is locked or skipped, and everything looked at again. That a context has nothing to gain, or is
+-- due later, is written down last: until then its head is not locked, and what is appended to it does not wait for the work on others.
 
 create or replace function kata.claim_due_compaction(
   claimed_by text,
@@ -17,6 +17,7 @@ declare
   v_head kata_data.head;
   v_policy jsonb;
   v_compaction kata_data.compaction;
+  v_later uuid[] := '{}';
   v_gainless kata_data.compaction[] := '{}';
   v_is_claimed boolean := false;
 begin
@@ -28,14 +29,16 @@ begin
     -- Where something is being erased, the work comes after that.
     continue when not pg_try_advisory_xact_lock_shared(kata_data.family_lock(v_head.context_id));
     v_policy := kata_data.resolved_policy(v_head.context_id);
-    if (kata_data.due_state(v_head, v_policy)).due_at <= v_now then
-      v_compaction := kata_data.plan_compaction(v_head, v_policy, null, claimed_by, lease_seconds, false);
-      if kata_data.gain_problem(v_compaction) is not null then
-        v_gainless := v_gainless || v_compaction;
-        continue;
-      end if;
-      perform kata_data.extract_artifacts(v_head.context_id, v_head.version);
+    if ((kata_data.due_state(v_head, v_policy)).due_at <= v_now) is not true then
+      v_later := v_later || v_head.context_id;
+      continue;
     end if;
+    v_compaction := kata_data.plan_compaction(v_head, v_policy, null, claimed_by, lease_seconds, false);
+    if kata_data.gain_problem(v_compaction) is not null then
+      v_gainless := v_gainless || v_compaction;
+      continue;
+    end if;
+    perform kata_data.extract_artifacts(v_head.context_id, v_head.version);
 
     select h.* into v_head
     from kata_data.head h
@@ -56,6 +59,13 @@ begin
     perform kata_data.set_due(v_head.context_id);
   end loop;
 
+  perform kata_data.set_due(h.context_id)
+  from (
+    select h.context_id
+    from unnest(v_later) l(context_id)
+    join kata_data.head h on h.context_id = l.context_id
+    for no key update of h skip locked
+  ) h;
   perform kata_data.record_gainless(g) from unnest(v_gainless) g;
   if v_is_claimed then
     return query select b.context_id, b.compaction_id, b.covered, b.message_count, b.source_tokens, b.previous_summary, b.lease_expires_at,
@@ -73,7 +83,7 @@ claimed_by: who works on it, for people. lease_seconds: 1 to 86,400; after it so
 Returns one row, or none where nothing is due: context_id, compaction_id, covered, message_count, source_tokens, previous_summary, lease_expires_at, needs_summary,
 tokenizer and summary_budget, as begin_compaction.
 Errors: KC017. Locks: erasures in the family out (advisory, shared), the head of the context, and at the end those of contexts that turned out to have nothing
-to gain; what is locked, or being erased, is skipped. Cost: as begin_compaction, and O(view) for each of these.';
+to gain or to be due later; what is locked, or being erased, is skipped. Cost: as begin_compaction, and O(view) for each of these.';
 
 create or replace function kata_data.next_due(now timestamptz, seen uuid[]) returns setof kata_data.head
 language plpgsql stable rows 1
@@ -93,10 +103,11 @@ begin
     return query
     select h.*
     from kata_data.head h
-    where h.tenant = v_tenant
-      and h.due_at <= now
+    -- Both columns at once, which the index on what is due for all tenants cannot serve.
+    where (h.tenant, h.due_at) between (v_tenant, '-infinity') and (v_tenant, now)
+      and h.due_at is not null
       and h.context_id <> all (seen)
-    order by h.due_at
+    order by h.tenant, h.due_at
     limit 1;
   end if;
 end

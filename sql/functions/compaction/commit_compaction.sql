@@ -36,6 +36,6 @@ token_count: of the summary, in the context''s tokenizer; estimated when null. m
 
 Returns one row: summary_version (the version that the compaction took, of the summary where one entered), covered, message_count, source_tokens (what the
 covered messages took), result_tokens (what stands for them now).
-Errors: KC001, KC006, KC011 stale: something covered is no longer visible, is pinned now or was shortened since, somebody took over, it was given up, or it
-was committed with another summary; KC012 the summary is blank or does not shrink the view, KC017.
+Errors: KC001, KC006, KC011 stale: something covered is no longer visible, is pinned now or was shortened since, something that it may tell of was erased,
+somebody took over, it was given up, or it was committed with another summary; KC012 the summary is blank or does not shrink the view, KC017.
 Locks: the head of the context, then the compaction. Cost: O(covered + pieces of the view).';
