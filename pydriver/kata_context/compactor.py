@@ -134,7 +134,7 @@ def _steps(lease: CompactionLeaseRow) -> Steps[Outcome]:
             yield from _abort(lease, _reason(error))
             return _outcome(lease, "failed", error)
     except StaleCompactionError as error:
-        # So that the lease does not have to run out, which would be a failure; where it is over, this is nothing.
+        # The lease need not run out, which would be a failure; where it is over, this is nothing.
         with suppress(StaleCompactionError):
             yield from _abort(lease, None)
         return _outcome(lease, "stale", error)

@@ -844,8 +844,9 @@ class Methods(ABC):
         ----------
         target : the context that is appended to.
         source : the context that is copied from; it may be archived.
-        versions : of the source, which messages to take, widened to whole groups; null for all after
-            the common ancestor.
+        versions : of the source, which messages to take, widened to whole groups; a range that is open
+            at an end goes from the first version, or to the newest; null for all after the common
+            ancestor.
         idempotency_key : 1 to 255 characters; the same request again within seven days returns the
             first result.
 
@@ -1545,7 +1546,7 @@ class Methods(ABC):
         Parameters
         ----------
         role_name : an existing role.
-        tenant : neither empty nor '*'.
+        tenant : 1 to 255 characters, not '*'.
 
         Raises
         ------

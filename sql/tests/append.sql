@@ -1,7 +1,7 @@
 -- A batch is appended whole or not at all, takes the next versions at one instant, and comes back exactly as it was given.
 
 begin;
-select plan(199);
+select plan(204);
 
 -- Versions, totals, times
 
@@ -217,6 +217,15 @@ insert into refused values
   ('{"role": "tool", "tool_call_id": "a"}', 'a result has content'),
   ('{"role": "user", "content": "x", "tool_call_id": "a"}', 'a user answers no call'),
   ('{"role": "assistant", "content": "x", "tool_call_id": "a"}', 'an assistant answers no call');
+insert into refused
+select r.draft, r.description
+from (values (repeat('x', 65537))) x(long)
+cross join lateral (values
+  (jsonb_build_object('role', 'assistant', 'tool_calls', jsonb_build_array(jsonb_build_object('id', x.long, 'function', '{"name": "f", "arguments": "{}"}'::jsonb))), 'the id of a call has at most 64 kB'),
+  (jsonb_build_object('role', 'assistant', 'tool_calls', jsonb_build_array(jsonb_build_object('id', 'a', 'function', jsonb_build_object('name', x.long, 'arguments', '{}')))), 'so has the name of a function'),
+  (jsonb_build_object('role', 'user', 'content', 'x', 'metadata', '{}'::jsonb, 'model', x.long), 'so has that of a model'),
+  (jsonb_build_object('role', 'user', 'content', 'x', 'metadata', '{}'::jsonb, 'name', x.long), 'and that of who speaks')
+) r(draft, description);
 select throws_ok(format('select kata.append(%L, %L)', :'strict', jsonb_build_array(r.draft)), 'KC004', null, r.description) from refused r;
 select is(array(
     select r.description
@@ -251,6 +260,12 @@ select is(fixture.talk('strict', 'user 1'), '{1}', 'after a refusal the correcte
 select throws_ok($$select kata.append('00000000-0000-7000-8000-000000000000', '[]')$$, 'KC001', null, 'nothing is appended to an unknown context');
 select throws_ok($$select kata.append_message('00000000-0000-7000-8000-000000000000', 'user', 'x')$$, 'KC001', null, 'no message is appended to an unknown context');
 select throws_ok($$select kata.append_message(null, 'user', 'x')$$, 'KC001', null, 'no message is appended to no context');
+
+select fixture.context('signed') as signed \gset
+select lives_ok(format('select kata.append(%L, %L)', :'signed', jsonb_build_array(
+  jsonb_build_object('role', 'assistant', 'tool_calls', jsonb_build_array(
+    jsonb_build_object('id', repeat('x', 65536), 'function', jsonb_build_object('name', repeat('y', 65536), 'arguments', repeat('z', 100000))))),
+  jsonb_build_object('role', 'tool', 'content', 'x', 'tool_call_id', repeat('x', 65536)))), 'an id that carries a signature fits, and arguments are as long as they are');
 
 -- What the writer has seen
 

@@ -1,7 +1,7 @@
 -- What was said on one branch can be brought to another: once, in whole groups, and it remembers where it came from.
 
 begin;
-select plan(71);
+select plan(75);
 
 create function pg_temp.merged(target text, source text, versions int8multirange default null) returns text
 language plpgsql
@@ -84,7 +84,9 @@ select is(pg_temp.picked(p.versions::int8multirange), p.picked, p.what)
 from (values
   ('{[1,1]}', '1', 'versions can be chosen'), ('{[4,4]}', '2 8 32', 'a result brings its group'), ('{[2,2]}', '2 8 32', 'a call, too'), ('{[5,6]}', '2 8 16 32 64', 'groups that interleave come as they were'), ('{[3,3],[8,8]}', '4 128', 'several ranges'),
   ('{}', null, 'nothing can be chosen'), (null, '1 2 4 8 16 32 64 128', 'without a choice all comes'), ('{[1,8]}', '1 2 4 8 16 32 64 128', 'all can be chosen'), ('{[7,)}', '16 64 128', 'a range may be open'),
-  ('{[9,9]}', 'KC002', 'what does not exist cannot be'), ('{[0,1]}', 'KC002', 'nor what is before the beginning'), ('{[1,1],[8,9]}', 'KC002', 'not even in part')) p(versions, picked, what);
+  ('{[9,9]}', 'KC002', 'what does not exist cannot be'), ('{[0,1]}', 'KC002', 'nor what is before the beginning'), ('{[1,1],[8,9]}', 'KC002', 'not even in part'),
+  ('{(,2)}', '1', 'at its beginning, too'), ('{[9,)}', 'KC002', 'an open range that begins beyond the newest cannot be'), ('{[1,1],[100,)}', 'KC002', 'nor a choice with one'),
+  ('{(,1)}', 'KC002', 'nor one that ends before the first')) p(versions, picked, what);
 select fixture.fork('woven', 5, 'split') as split \gset
 select fixture.talk('split', 'user 256, tool 512 answers a, tool 1024 answers c, user 2048');
 select is(pg_temp.merged('woven', 'split'), '{9,10}', 'results of calls from before the common ancestor are left out');

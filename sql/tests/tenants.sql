@@ -1,7 +1,7 @@
 -- Nobody sees or touches another tenant's contexts: the tenant is the caller's, every function asks for it, and the table asks again.
 
 begin;
-select plan(79);
+select plan(81);
 
 create role test_ann;
 create role test_bob;
@@ -46,7 +46,8 @@ select kata.assign_tenant('test_server', 'acme');
 select is(pg_temp.tenant(fixture.as_role('test_server', 'select kata.create_context()', 'other')), 'other', 'an assignment does not bind a service');
 select throws_ok(format('select kata.assign_tenant(%L, %L)', a.role_name, a.tenant), 'KC017', null, a.description)
 from (values ('no_such_role', 'acme', 'an unknown role gets no tenant'), (null, 'acme', 'no role gets no tenant'), ('test_ann', '', 'an empty tenant is not assigned'),
-  ('test_ann', '*', 'nobody is assigned every tenant'), ('test_ann', null, 'no tenant is not assigned')) a(role_name, tenant, description);
+  ('test_ann', '*', 'nobody is assigned every tenant'), ('test_ann', null, 'no tenant is not assigned'), ('test_ann', repeat('x', 256), 'a tenant has at most 255 characters')) a(role_name, tenant, description);
+select throws_ok($$select fixture.as_role('test_server', 'select kata.create_context()', repeat('x', 256))$$, 'KC017', null, 'also where a service sets it');
 select throws_ok($$select fixture.as_role('test_ann', $q$select kata.assign_tenant('test_ann', 'test_bob')$q$)$$, '42501', null, 'a client does not assign itself a tenant');
 
 -- Two tenants

@@ -5,12 +5,12 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   if role_name is null or not exists (select from pg_catalog.pg_roles r where r.rolname = role_name)
-    or tenant is null or tenant in ('', '*') then
+    or tenant is null or tenant in ('', '*') or length(tenant) > 255 then
     raise exception using
       errcode = 'KC017',
       message = 'role or tenant is invalid',
       detail = format('The role is "%s", the tenant "%s".', coalesce(left(role_name, 100), 'null'), coalesce(left(tenant, 100), 'null')),
-      hint = 'Pass a role that exists and a tenant that is neither empty nor ''*''.';
+      hint = 'Pass a role that exists and a tenant of 1 to 255 characters that is not ''*''.';
   end if;
   insert into kata_data.tenant_role as t (role_name, tenant)
   values (assign_tenant.role_name, assign_tenant.tenant)
@@ -21,6 +21,6 @@ $$;
 comment on function kata.assign_tenant(text, text) is
 'Gives a database role a tenant other than its own name. Members of kata_service are not bound to one.
 
-role_name: an existing role. tenant: neither empty nor ''*''.
+role_name: an existing role. tenant: 1 to 255 characters, not ''*''.
 
 Errors: KC017. Cost: O(1).';

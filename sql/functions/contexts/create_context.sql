@@ -26,6 +26,13 @@ begin
       detail = 'kata.tenant is ''*''.',
       hint = 'Set kata.tenant to the tenant that the context is for.';
   end if;
+  if length(v_tenant) > 255 then
+    raise exception using
+      errcode = 'KC017',
+      message = format('tenant "%s" is too long', left(v_tenant, 100)),
+      detail = format('It has %s characters.', length(v_tenant)),
+      hint = 'Set kata.tenant to at most 255 characters.';
+  end if;
   perform kata_data.check_name(name);
   perform kata_data.check_metadata(metadata);
   if not exists (select from kata_data.tokenizer t where t.name = create_context.tokenizer) then

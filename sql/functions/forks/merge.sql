@@ -61,7 +61,8 @@ messages and summaries are left out, and so is what the target has already: by i
 that were made before the common ancestor are left out, too: the target has answered these itself.
 
 target: the context that is appended to. source: the context that is copied from; it may be archived.
-versions: of the source, which messages to take, widened to whole groups; null for all after the common ancestor.
+versions: of the source, which messages to take, widened to whole groups; a range that is open at an end goes from the first version, or to the newest;
+  null for all after the common ancestor.
 idempotency_key: 1 to 255 characters; the same request again within seven days returns the first result.
 
 Token counts are kept where both count in one tokenizer; else stored counts are used, or new estimates.
@@ -81,7 +82,12 @@ declare
   v_message kata_data.message;
   v_drafts kata_data.message[] := '{}';
 begin
-  if lower(versions) < 1 or upper(versions) > source.version + 1 then
+  -- What is open at an end goes from the first, or to the newest.
+  if exists (
+    select
+    from unnest(versions) r(range)
+    where coalesce(lower(r.range), 1) not between 1 and source.version
+      or coalesce(upper(r.range) - 1, source.version) not between 1 and source.version) then
     raise exception using
       errcode = 'KC002',
       message = format('versions %s not found', versions),
@@ -190,7 +196,7 @@ begin
     raise exception using
       errcode = 'KC005',
       message = format('context %s has open calls', target.context_id),
-      detail = format('Calls without a result: %s.', (select string_agg(format('"%s"', o.id), ', ' order by o.id) from jsonb_object_keys(target.open_calls) o(id))),
+      detail = format('Calls without a result: %s.', (select string_agg(format('"%s"', left(o.id, 100)), ', ' order by o.id) from jsonb_object_keys(target.open_calls) o(id))),
       hint = 'Append their results first, or close them with kata.close_calls.';
   end if;
   if v_open is not null then

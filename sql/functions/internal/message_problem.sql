@@ -39,7 +39,7 @@ begin
     when octet_length(message.content) > 16777216
       then format('Its content is %s bytes long; at most 16 MB fit.', octet_length(message.content))
     when not kata_data.tool_calls_fit(message.tool_calls)
-      then 'Its tool_calls are not in the form [{"id": …, "type": "function", "function": {"name": …, "arguments": "…"}}] with arguments as a string, or nest more than 100 deep, or hold a number beyond 1e308.'
+      then 'Its tool_calls are not in the form [{"id": …, "type": "function", "function": {"name": …, "arguments": "…"}}] with arguments as a string, or have an id or a name over 64 kB, or nest more than 100 deep, or hold a number beyond 1e308.'
     when kata_data.has_elements(message.tool_calls) and message.role <> 'assistant'
       then format('Its role is %s, and only an assistant calls tools.', message.role)
     when not kata_data.parts_fit(message.parts)
@@ -50,6 +50,8 @@ begin
       then 'It is a tool message without tool_call_id.'
     when message.role <> 'tool' and message.tool_call_id is not null
       then format('It has a tool_call_id, and its role is %s.', message.role)
+    when greatest(octet_length(message.tool_call_id), octet_length(message.tool_name), octet_length(message.name), octet_length(message.model)) > 65536
+      then 'Its tool_call_id, tool_name, name or model is over 64 kB.'
     when jsonb_typeof(message.metadata) <> 'object' or jsonb_typeof(message.provider) <> 'object'
       then 'Its metadata and provider must be objects.'
     when greatest(pg_column_size(message.tool_calls), pg_column_size(message.parts), pg_column_size(message.provider), pg_column_size(message.metadata)) > 16777216
@@ -90,10 +92,25 @@ as $$
       -- As json_fits, but for no writing out: arguments are long.
       and not jsonb_path_exists(tool_calls, 'strict $.**{101}')
       and not jsonb_path_exists(tool_calls, 'strict $.** ? (@.type() == "number" && (@ > 1e308 || @ < -1e308))')
+      -- Apart, so that this function stays one expression.
+      and (pg_column_size(tool_calls) <= 65536 or kata_data.call_ids_fit(tool_calls))
     else tool_calls is null
   end
 $$;
-comment on function kata_data.tool_calls_fit(jsonb) is 'Whether tool calls are in the OpenAI chat form, or absent.';
+comment on function kata_data.tool_calls_fit(jsonb) is 'Whether tool calls are in the OpenAI chat form, with ids and names of at most 64 kB, or absent.';
+
+create or replace function kata_data.call_ids_fit(tool_calls jsonb) returns boolean
+language plpgsql immutable
+as $$
+begin
+  -- The head holds the ids of open calls, and every append reads it.
+  return not exists (
+    select
+    from jsonb_array_elements(tool_calls) c(call)
+    where greatest(octet_length(c.call ->> 'id'), octet_length(c.call #>> '{function,name}')) > 65536);
+end
+$$;
+comment on function kata_data.call_ids_fit(jsonb) is 'Whether the ids and names of tool calls, which are in the OpenAI chat form, have at most 64 kB.';
 
 create or replace function kata_data.parts_fit(parts jsonb) returns boolean
 language sql immutable

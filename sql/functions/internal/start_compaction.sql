@@ -52,7 +52,7 @@ begin
     raise exception using
       errcode = 'KC009',
       message = format('a compaction of context %s is in progress', context_id),
-      detail = format('Compaction %s of "%s" holds the lease until %s.', v_running.compaction_id, v_running.claimed_by, v_running.lease_expires_at),
+      detail = format('Compaction %s of "%s" holds the lease until %s.', v_running.compaction_id, left(v_running.claimed_by, 100), v_running.lease_expires_at),
       hint = 'Wait for it, or abort it with kata.abort_compaction.';
   end if;
   perform kata_data.finish_compaction(v_running, 'expired', 'The lease ran out, and another compaction took over.');

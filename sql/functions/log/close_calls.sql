@@ -14,7 +14,7 @@ begin
   if v_unknown is not null then
     raise exception using
       errcode = 'KC005',
-      message = format('call "%s" is not open', v_unknown),
+      message = format('call "%s" is not open', left(v_unknown, 100)),
       detail = 'It was never made on this path, or it is answered already.',
       hint = 'kata.get_context lists the open calls; pass null to close them all.';
   end if;
