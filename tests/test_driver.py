@@ -28,6 +28,7 @@ from kata_context.database_errors import (
     CATALOGUE,
     BudgetTooSmallError,
     ContextNotFoundError,
+    InvalidInputError,
     KataDatabaseError,
     NameTakenError,
 )
@@ -220,6 +221,75 @@ def test_what_postgres_refuses_itself_keeps_its_own_sqlstate(kata: Kata) -> None
         assert caught.value.sqlstate == state
     with pytest.raises(psycopg.DataError, match="NUL"):
         kata.create("a\0b")
+
+
+CIRCLE: dict[str, Any] = {}
+CIRCLE["itself"] = CIRCLE
+# What a caller passes as arguments of a method of a context, and what is said of it.
+UNSENDABLE: dict[str, tuple[str, tuple[Any, ...], dict[str, Any], str]] = {
+    "half a surrogate pair": ("append_message", ("user", "a\ud800"), {}, "not Unicode"),
+    "half a pair in a batch": ("append", ([{"role": "user", "content": "\udfff"}],), {}, "not Unicode"),
+    "half a pair in a name": ("update_context", ("\ud800",), {}, "not Unicode"),
+    "a NUL": ("append_message", ("user", "a\0b", 1), {}, "NUL"),
+    "not a number": ("append_message", ("user", "x"), {"metadata": {"score": float("nan")}}, "no JSON"),
+    "infinity": (
+        "append",
+        ([{"role": "user", "content": "x", "metadata": {"a": float("-inf")}}],),
+        {},
+        "no JSON",
+    ),
+    "an object": ("append_message", ("user", "x"), {"metadata": {"at": uuid.uuid4()}}, "no JSON"),
+    "a set": ("set_policy", ({"preserve_roles": {"system"}},), {}, "no JSON"),
+    "a generator": ("append", (iter(()),), {}, "no JSON"),
+    "a circle": ("set_policy", (CIRCLE,), {}, "no JSON"),
+    "an object as text": ("append_message", ("user", {"text": "x"}, 1), {}, "cannot be sent"),
+    "a text as a list": ("close_calls", ("c1",), {}, "no list of texts"),
+    "a number as a list": ("close_calls", (5,), {}, "no list of texts"),
+    "texts as counts": ("put_token_counts", ("cl100k_base", [1], [object()]), {}, "no array of numbers"),
+}
+
+
+@pytest.fixture(params=UNSENDABLE)
+def unsendable(request: pytest.FixtureRequest) -> tuple[str, tuple[Any, ...], dict[str, Any], str]:
+    """A call that no database could be asked to do."""
+    return UNSENDABLE[request.param]
+
+
+def test_what_cannot_be_sent_is_refused_before_anything_is(
+    kata: Kata, database: str, unsendable: tuple[str, tuple[Any, ...], dict[str, Any], str]
+) -> None:
+    name, arguments, options, said = unsendable
+    context = kata.create("as it was")
+
+    async def main() -> None:
+        async with AsyncKata(database) as client:
+            with pytest.raises(InvalidInputError, match=said):
+                await getattr(await client.context(context.id), name)(*arguments, **options)
+            assert (await client.get_context(context.id)).version == 0
+
+    asyncio.run(main())
+    with Kata(database, pooler=True, tenant="default") as pooled:
+        for client in (kata, pooled):
+            with pytest.raises(KataError, match=said) as refused:
+                getattr(client.context(context.id), name)(*arguments, **options)
+            assert isinstance(refused.value, InvalidInputError)
+            assert refused.value.hint
+            assert refused.value.as_problem()["title"] == "invalid input"
+    with kata.transaction() as tx:
+        tx.append_message(context.id, "user", "before")
+        with pytest.raises(InvalidInputError):
+            getattr(tx.context(context.id), name)(*arguments, **options)
+        tx.append_message(context.id, "user", "after")
+    found = kata.get_context(context.id)
+    assert (found.name, found.version, found.message_count) == ("as it was", 2, 2)
+
+
+def test_what_is_no_id_and_no_set_of_versions_is_said_to_be_none(kata: Kata) -> None:
+    with pytest.raises(InvalidInputError, match="no set of versions"):
+        kata.merge(uuid.uuid4(), uuid.uuid4(), 5)  # type: ignore[arg-type]
+    for no_id in (5, None, b"", "no-uuid"):
+        with pytest.raises(InvalidInputError, match="no id of a context"):
+            Context(kata, no_id)  # type: ignore[arg-type]
 
 
 # Transactions

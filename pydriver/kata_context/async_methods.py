@@ -514,7 +514,7 @@ class AsyncMethods(ABC):
         artifacts made of them, too; version, role, token counts, time, pin, ids and digest stay, so no
         total, group or window moves, and kata.verify still holds the chain. Erasing again changes
         nothing and keeps the first record. A compaction that was begun and may tell of it is given up:
-        its commit is stale (KC011), and the next one is handed the blank.
+        its commit is refused as stale, and the next one is handed the blank.
 
         Returns a row for each entry concerned: segment_id (the context that wrote it), version, what:
         message or copy (blanked), original (the message that this one is a copy of: named, not

@@ -33,7 +33,7 @@ from kata_context.connection import (
     refuses_options,
     watch_forks,
 )
-from kata_context.database_errors import ContextNotFoundError
+from kata_context.database_errors import ContextNotFoundError, InvalidInputError, invalid_input
 from kata_context.errors import KataError, MisuseError
 from kata_context.methods import Context, Methods
 
@@ -379,14 +379,20 @@ def _execute(
 ) -> list[T]:
     """Run a call on a connection, for a tenant where the connection does not say for which."""
     cursor = connection.cursor(row_factory=call.row_factory)
-    if tenant is None:
-        cursor.execute(call.sql, arguments)
-        return cursor.fetchall()
-    # All is sent at once; what is set is gone with the transaction, whoever gets the session next.
-    with connection.pipeline(), connection.transaction():
-        connection.execute(SET_TENANT, (tenant,))
-        cursor.execute(call.sql, arguments)
-        return cursor.fetchall()
+    try:
+        if tenant is None:
+            cursor.execute(call.sql, arguments)
+            return cursor.fetchall()
+        # All is sent at once; what is set is gone with the transaction, whoever gets the session next.
+        with connection.pipeline(), connection.transaction():
+            connection.execute(SET_TENANT, (tenant,))
+            cursor.execute(call.sql, arguments)
+            return cursor.fetchall()
+    except (UnicodeEncodeError, psycopg.DataError, psycopg.ProgrammingError) as error:
+        refused = None if isinstance(error, InvalidInputError) else invalid_input(call.name, error)
+        if refused is None:
+            raise
+        raise refused from error
 
 
 def _configure(connection: Connection) -> None:

@@ -48,6 +48,35 @@ class KataDatabaseError(KataError, psycopg.DatabaseError):
         return super().as_problem() | {"status": self.status}
 
 
+class InvalidInputError(KataError, psycopg.DataError):
+    """A value cannot be sent to the database: it is no text, no JSON, no id. Nothing was sent."""
+
+    title = "invalid input"
+
+
+def invalid_input(name: str, error: UnicodeEncodeError | psycopg.Error) -> InvalidInputError | None:
+    """Return the error that says why the arguments of a call could not be sent; None where they were.
+
+    Parameters
+    ----------
+    name : of the function
+    error : what psycopg raised
+    """
+    if isinstance(error, UnicodeEncodeError):
+        return InvalidInputError(
+            f"{name} was given text that is not Unicode",
+            hint='replace it, for example with text.encode(errors="replace").decode()',
+            detail=f"Its character {error.start} is half a surrogate pair.",
+        )
+    # What the server refuses has a SQLSTATE, and a lost connection is neither of the two.
+    if error.sqlstate is None and isinstance(error, (psycopg.DataError, psycopg.ProgrammingError)):
+        return InvalidInputError(
+            f"{name} was given a value that cannot be sent: {' '.join(str(error).split())}",
+            hint="pass what the signature of the method says; text holds no NUL character",
+        )
+    return None
+
+
 class ContextNotFoundError(KataDatabaseError, code="KC001"):
     """The context does not exist, or belongs to another tenant."""
 

@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 from psycopg.types.multirange import Multirange
 
-from kata_context.errors import KataError
+from kata_context.database_errors import InvalidInputError
 
 T = TypeVar("T")
 
@@ -20,7 +19,6 @@ Versions: TypeAlias = Multirange[int] | Iterable[int | range]
 # An array of one dimension or two; arrays of NumPy are sequences, too.
 Numbers: TypeAlias = Sequence[T] | Sequence[Sequence[T]]
 
-_dumps = partial(json.dumps, ensure_ascii=False, separators=(",", ":"))
 _BRACES = str.maketrans("[]", "{}")
 
 
@@ -29,14 +27,14 @@ def as_uuid(value: UUID | str) -> UUID:
 
     Raises
     ------
-    KataError : it is none
+    InvalidInputError : it is none
     """
     if isinstance(value, UUID):
         return value
     try:
         return UUID(value)
-    except ValueError:
-        raise KataError(f"{value!r} is no id of a context", hint="pass a UUID") from None
+    except (AttributeError, TypeError, ValueError):
+        raise InvalidInputError(f"{value!r:.100} is no id of a context", hint="pass a UUID") from None
 
 
 def as_json(value: Json) -> Jsonb | None:
@@ -44,9 +42,27 @@ def as_json(value: Json) -> Jsonb | None:
     return None if value is None else Jsonb(value, _dumps)
 
 
+def _dumps(value: Json) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInputError(
+            f"a value is no JSON: {error}", hint="pass what json.dumps takes, without NaN and infinities"
+        ) from None
+
+
 def as_texts(value: Iterable[str] | None) -> list[str] | None:
-    """Return texts as an array."""
-    return None if value is None else list(value)
+    """Return texts as an array.
+
+    Raises
+    ------
+    InvalidInputError : it is a text itself, or nothing to go through
+    """
+    if value is None:
+        return None
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise InvalidInputError(f"{value!r:.100} is no list of texts", hint="pass a list of them")
+    return list(value)
 
 
 def as_numbers(value: Numbers[Any] | None) -> str | None:
@@ -56,7 +72,12 @@ def as_numbers(value: Numbers[Any] | None) -> str | None:
     plain: Any = value
     if hasattr(plain, "tolist"):
         plain = plain.tolist()
-    return json.dumps(plain, default=list).translate(_BRACES)
+    try:
+        return json.dumps(plain, default=list).translate(_BRACES)
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidInputError(
+            f"{value!r:.100} is no array of numbers", hint="pass a list of them"
+        ) from None
 
 
 def as_versions(value: Versions | None) -> str | None:
@@ -65,5 +86,10 @@ def as_versions(value: Versions | None) -> str | None:
         return None
     if isinstance(value, Multirange):
         return str(value)
-    spans = [item if isinstance(item, range) else range(item, item + 1) for item in value]
+    try:
+        spans = [item if isinstance(item, range) else range(item, item + 1) for item in value]
+    except TypeError:
+        raise InvalidInputError(
+            f"{value!r:.100} is no set of versions", hint="pass a list of versions, ranges among them"
+        ) from None
     return "{" + ",".join(f"[{span.start},{span.stop})" for span in spans if span) + "}"

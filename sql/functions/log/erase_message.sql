@@ -74,7 +74,7 @@ comment on function kata.erase_message(uuid, bigint, text) is
 'Blanks a message for its context and all forks that share it, and the copies that merges have made of it. Content, parts, arguments of
 calls, name, model, provider fields and metadata go, stubs and artifacts made of them, too; version, role, token counts, time, pin, ids
 and digest stay, so no total, group or window moves, and kata.verify still holds the chain. Erasing again changes nothing and keeps the
-first record. A compaction that was begun and may tell of it is given up: its commit is stale (KC011), and the next one is handed the blank.
+first record. A compaction that was begun and may tell of it is given up: its commit is refused as stale, and the next one is handed the blank.
 
 context_id: a context that reads the message, inherited or its own. version: of the message; a summary is erased by its own. reason: why, kept with the record; not
 blank.
