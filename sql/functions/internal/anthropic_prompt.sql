@@ -71,7 +71,7 @@ language sql stable
 as $$
   select case
     when (message -> 'orphan')::boolean
-      then jsonb_build_array(jsonb_build_object('type', 'text', 'text', kata_data.orphan_text(message)))
+      then jsonb_build_array(jsonb_build_object('type', 'text', 'text', kata_data.without_system_tags(kata_data.orphan_text(message))))
     when message ->> 'role' = 'assistant'
       then kata_data.anthropic_content(message) || coalesce((
         select jsonb_agg(jsonb_build_object(
@@ -82,15 +82,44 @@ as $$
     when message ->> 'role' = 'tool'
       then jsonb_build_array(
         case when jsonb_typeof(message -> 'provider') = 'object' then message -> 'provider' else '{}' end
-        || jsonb_build_object('type', 'tool_result', 'tool_use_id', message -> 'tool_call_id', 'content', kata_data.anthropic_content(message)))
+        || jsonb_build_object('type', 'tool_result', 'tool_use_id', message -> 'tool_call_id',
+          'content', kata_data.unforged(kata_data.anthropic_content(message))))
     when message ->> 'role' in ('system', 'developer')
       -- Closing tags in the text are broken up, so that it cannot leave its wrapper.
       then jsonb_build_array(jsonb_build_object('type', 'text', 'text',
-        E'<system>\n' || regexp_replace(coalesce(message ->> 'content', ''), '</(system)', '<\\/\1', 'gi') || E'\n</system>'))
-    else kata_data.anthropic_content(message)
+        E'<system>\n' || regexp_replace(coalesce(message ->> 'content', ''), '<(\s*/\s*system)', '<\\\1', 'gi') || E'\n</system>'))
+    -- And nobody else opens one: what a user or a tool says in such tags is not what the system says.
+    else kata_data.unforged(kata_data.anthropic_content(message))
   end
 $$;
 comment on function kata_data.anthropic_blocks(jsonb) is 'A message as the blocks of a turn.';
+
+create or replace function kata_data.unforged(blocks jsonb) returns jsonb
+language plpgsql immutable
+as $$
+begin
+  if blocks::text !~* 'system' then
+    return blocks;
+  end if;
+  return (
+    select jsonb_agg(
+      case
+        when jsonb_typeof(b.block -> 'text') = 'string'
+          then b.block || jsonb_build_object('text', kata_data.without_system_tags(b.block ->> 'text'))
+        else b.block
+      end order by b.ordinality)
+    from jsonb_array_elements(blocks) with ordinality b(block, ordinality));
+end
+$$;
+comment on function kata_data.unforged(jsonb) is 'Blocks of what a user or a tool said, without system tags in their text.';
+
+create or replace function kata_data.without_system_tags(content text) returns text
+language sql immutable
+as $$
+  select regexp_replace(content, '<(\s*/?\s*system(?:[\s/>]|$))', '<\\\1', 'gi')
+$$;
+comment on function kata_data.without_system_tags(text) is
+'A text whose system tags, opening and closing, are broken up with a backslash, so that they are not taken for those of a prompt.';
 
 create or replace function kata_data.tool_input(arguments text) returns jsonb
 language plpgsql stable
