@@ -689,3 +689,24 @@ def test_a_claim_does_not_look_at_what_is_due_for_other_tenants(database: str) -
             conn.execute("vacuum analyze")
             costs.append(claim())
     assert costs[1] <= costs[0] + 10
+
+
+def test_a_fork_of_the_recent_past_costs_the_same_however_long_ago_a_call_was_abandoned(
+    database: str,
+) -> None:
+    turn = [
+        {"role": "assistant", "token_count": 60, "tool_calls": [CALL[0] | {"id": "again"}]},
+        {"role": "tool", "token_count": 40, "tool_call_id": "again", "content": "word " * 40},
+    ]
+    with closing(connect(database)) as conn:
+        context_id, _ = create_two(conn)
+        abandoned = {"role": "assistant", "token_count": 60, "tool_calls": CALL}
+        conn.execute(APPEND, {"context": context_id, "batch": Jsonb([abandoned])})
+        costs = []
+        for turns in (100, 2900):
+            conn.execute(APPEND, {"context": context_id, "batch": Jsonb(turn * turns)})
+            conn.execute("vacuum analyze")
+            at = 2 * sum((100, 2900)[: len(costs) + 1]) - 6
+            fork = "select kata.fork(%(context)s, %(at)s)"
+            costs.append(min(cost(conn, fork, context=context_id, at=at)[0] for _ in range(4)))
+    assert costs[1] <= costs[0] + 10

@@ -1,7 +1,7 @@
 -- A fork is its parent up to a version, whichever that is, and from there on each goes its own way.
 
 begin;
-select plan(120);
+select plan(123);
 
 create function pg_temp.told(context text, at bigint default null) returns text
 language sql
@@ -255,6 +255,26 @@ from (values
   ('bare', 'survivor', 'a1 user 3, b1 user 1, b2 user 3', 'contexts that share nothing differ in everything'), ('late', 'later', 'a3 user 8', 'one side may be empty')) d(a, b, parted, what);
 select results_eq(format('select side, version, role, kind, preview, token_count, created_at from kata.diff(%L, %L) where side = %L', :'root', :'child', 'b'),
   format($$select 'b', m.version, 'user', 'message', 'user 32', 32, m.created_at from kata.get_message(%L, 4) m$$, :'child'), 'an entry of a difference is described');
+
+-- Calls that were open
+
+select fixture.context('loom', '{"strict": false}') as loom \gset
+select fixture.talk('loom', 'user 1, assistant 2 calls lost, user 3, assistant 4 calls a b, assistant 5 calls c, tool 6 answers b, user 7, tool 8 answers unknown, tool 9 answers c, assistant 10 calls c, tool 11 answers a');
+select fixture.fork('loom', 9, 'loom fork') as loom_fork \gset
+select fixture.talk('loom fork', 'tool 12 answers a, assistant 13 calls a d, tool 14 answers d, user 15');
+select is(
+  array(
+    select a.at
+    from kata_data.head h
+    cross join lateral generate_series(0, h.version) a(at)
+    left join lateral kata_data.totals_at(h.context_id, a.at) t on true
+    cross join lateral kata_data.open_calls_at(h.context_id, a.at, t.oldest_open_group) f
+    cross join lateral kata_data.open_calls_before(h, a.at) b
+    where h.context_id = fixture.id(n.name)
+      and (f.open_calls, f.open_groups) is distinct from (b.open_calls, b.open_groups)),
+  '{}', 'what was open is the same, looked for from the oldest open call on or from now back: ' || n.name)
+from (values ('loom'), ('loom fork')) n(name);
+select is((select b.open_calls from kata_data.head h cross join lateral kata_data.open_calls_before(h, 5) b where h.context_id = :'loom_fork'), '{"lost": 2, "a": 4, "b": 4, "c": 5}', 'what is open still, and what was answered since');
 
 select * from finish();
 rollback;

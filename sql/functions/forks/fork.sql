@@ -88,7 +88,8 @@ Returns the id of the fork. It belongs to the parent''s tenant, and has its toke
 Errors: KC001, KC002, KC006 deleted, KC007 name taken, KC008 too deep for max_fork_depth of the parent''s policy, KC013 invalid
 policy, KC017, KC019.
 Locks: shares the head of the parent (FOR KEY SHARE): it does not wait for appends, nor they for it.
-Cost: O(fork depth + open calls), whatever the length of the log.';
+Cost: O(fork depth + open calls), whatever the length of the log; where a call was open at the version, O(messages from its group, or from the newest
+one back, whichever is nearer).';
 
 create or replace function kata_data.insert_fork_head(child kata_data.context, parent_head kata_data.head) returns void
 language plpgsql volatile
@@ -107,7 +108,11 @@ begin
       v_head.last_at, v_head.last_digest
     from kata_data.totals_at(parent_head.context_id, v_at) t;
     v_head.preamble_end := case when parent_head.preamble_end < v_at then parent_head.preamble_end end;
-    v_open := kata_data.open_calls_at(parent_head.context_id, v_at, v_head.oldest_open_group);
+    if v_at - v_head.oldest_open_group > parent_head.version - v_at then
+      v_open := kata_data.open_calls_before(parent_head, v_at);
+    else
+      v_open := kata_data.open_calls_at(parent_head.context_id, v_at, v_head.oldest_open_group);
+    end if;
     v_head.open_calls := v_open.open_calls;
     v_head.open_groups := v_open.open_groups;
   end if;

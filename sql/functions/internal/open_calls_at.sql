@@ -1,5 +1,6 @@
--- Which calls were open as of a version. The head knows it for now. For the past the message at that version names the oldest
--- group that was open after it: from there on the index of tool groups is read, nothing else.
+-- Which calls were open as of a version. The head knows it for now. For the past there are two ways, and the shorter one is taken. The
+-- message at that version names the oldest group that was open after it: from there on the index of tool groups is read. Or from now
+-- back: what is open still, and what was answered since. A call that was abandoned long ago makes the first one long.
 
 create or replace function kata_data.open_calls_at(
   context_id uuid, at bigint, inout oldest_open_group bigint, out open_calls jsonb, out open_groups jsonb
@@ -49,3 +50,41 @@ $$;
 comment on function kata_data.open_calls_at(uuid, bigint, bigint) is
 'The open calls and groups of a context as of a version, as the head holds them. oldest_open_group: as the message at that version has it.
 Cost: O(tool messages from the oldest open group to the version + fork depth).';
+
+create or replace function kata_data.open_calls_before(head kata_data.head, at bigint, out open_calls jsonb, out open_groups jsonb)
+language plpgsql stable
+as $$
+declare
+  v_groups bigint[];
+begin
+  with open_call as materialized (
+    select o.key as id, o.value::bigint as version
+    from jsonb_each_text(head.open_calls) o
+    where o.value::bigint <= open_calls_before.at
+    union all
+    select m.tool_call_id, m.group_version
+    from kata_data.segments(head.context_id, open_calls_before.at + 1, head.version) s
+    cross join lateral (
+      select m.tool_call_id, m.group_version
+      from kata_data.message m
+      where m.segment_id = s.segment_id
+        and m.version between s.first_version and s.last_version
+        and m.tool_call_id is not null
+        and m.group_version <= open_calls_before.at
+      offset 0
+    ) m
+  )
+  select coalesce(jsonb_object_agg(o.id, o.version), '{}'), array_agg(distinct o.version)
+  into open_calls, v_groups
+  from open_call o;
+  open_groups := coalesce((
+    select jsonb_object_agg(g.group_version, g.tokens)
+    from (
+      select m.group_version, sum(m.token_count) as tokens
+      from kata_data.path_messages(head.context_id, kata_data.group_members(head.context_id, v_groups, open_calls_before.at)) m
+      group by m.group_version
+    ) g), '{}');
+end
+$$;
+comment on function kata_data.open_calls_before(kata_data.head, bigint) is
+'As open_calls_at, from the head of the context back. Cost: O(messages after the version + the groups that were open + fork depth).';
