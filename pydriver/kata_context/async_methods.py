@@ -804,7 +804,8 @@ class AsyncMethods(ABC):
 
         Locks: shares the head of the parent (FOR KEY SHARE): it does not wait for appends, nor they for
             it.
-        Cost: O(fork depth + open calls), whatever the length of the log.
+        Cost: O(fork depth + open calls), whatever the length of the log; where a call was open at the
+            version, O(messages from its group, or from the newest one back, whichever is nearer).
         """
         return (
             await self._run(

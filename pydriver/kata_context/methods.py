@@ -798,7 +798,8 @@ class Methods(ABC):
 
         Locks: shares the head of the parent (FOR KEY SHARE): it does not wait for appends, nor they for
             it.
-        Cost: O(fork depth + open calls), whatever the length of the log.
+        Cost: O(fork depth + open calls), whatever the length of the log; where a call was open at the
+            version, O(messages from its group, or from the newest one back, whichever is nearer).
         """
         return self._run(
             calls.FORK, (context_id, at, name, as_json(policy), as_json(metadata), idempotency_key)

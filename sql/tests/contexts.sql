@@ -1,7 +1,7 @@
 -- A context can be made, found, listed, renamed, archived, deleted and brought back, and its names and policy keep the rules.
 
 begin;
-select plan(340);
+select plan(357);
 
 -- Making one
 
@@ -349,6 +349,12 @@ select kata.create_context('once', idempotency_key => 'k1') as once \gset
 select is(kata.create_context('once', idempotency_key => 'k1'), :'once', 'the same request creates one context');
 select throws_ok($$select kata.create_context('twice', idempotency_key => 'k1')$$, 'KC019', null, 'another request under the same key is refused');
 select is(kata.find_context('twice'), null, 'a refused request creates nothing');
+
+-- In one statement
+
+select throws_ok(format('select count(*) from kata.create_context() c(id) cross join lateral kata.%s r', r.call), 'KC001', null, 'what a statement creates it does not read: ' || r.call)
+from string_to_table('get_context(c.id);get_policy(c.id);usage(c.id);messages(c.id);state_at(c.id);history(c.id);"window"(c.id, 100);prompt(c.id, 100);tree(c.id);ancestry(c.id);forks(c.id);artifacts(c.id);compaction_status(c.id);compactions(c.id);checkpoints(c.id);erasures(c.id)', ';') r(call);
+select is((select append_message from kata.create_context() c(id) cross join lateral kata.append_message(c.id, 'user', 'hi')), 1::bigint, 'what changes something finds it');
 
 select * from finish();
 rollback;

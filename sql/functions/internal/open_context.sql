@@ -24,6 +24,14 @@ begin
     and h.tenant = kata_data.current_tenant();
   if v_closed is distinct from false then
     perform kata_data.check_access(context_id, access);
+    if v_closed is null then
+      -- That sees what was created since the statement began, and what this reads with does not.
+      raise exception using
+        errcode = 'KC001',
+        message = format('context %s not found', context_id),
+        detail = 'It was created after this statement began.',
+        hint = 'Read what a statement has created in the next one.';
+    end if;
   end if;
   if at not between 0 and version then
     perform kata_data.check_version(context_id, at, version);
