@@ -241,12 +241,25 @@ def test_a_summariser_that_fails_is_a_failure_on_record(
 
 
 @pytest.mark.parametrize("command", ["/nonexistent/summarizer", "/etc/passwd", "/"])
-def test_a_summariser_that_cannot_be_run_is_a_failure_on_record(
+def test_a_summariser_that_cannot_be_run_is_refused_before_anything_is_claimed(
     kata: Kata, database: str, command: str
 ) -> None:
     context = due(kata, "c", max_failures=1)
-    once(database, "--summarizer", command, code=1)
-    assert str(context.compactions()[0].error).startswith(f"{command}: ")
+    assert once(database, "--summarizer", command, code=2) == []
+    assert context.compactions() == []
+
+
+def test_a_summariser_that_cannot_be_run_any_more_is_a_failure_on_record(
+    kata: Kata, database: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "summarizer"
+    file.write_text('#!/bin/sh\nrm "$0"\ncat > /dev/null\necho short\n')
+    file.chmod(0o755)
+    contexts = [due(kata, name, max_failures=1) for name in ("first", "second")]
+    once(database, "--summarizer", str(file), code=1)
+    assert sorted(map(story, contexts)) == [["committed"], ["failed"]]
+    errors = {row.error for context in contexts for row in context.compactions()}
+    assert errors == {None, f"{file}: No such file or directory"}
 
 
 def test_a_summariser_that_takes_too_long_is_killed_with_all_that_it_started(

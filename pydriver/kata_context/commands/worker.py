@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -132,6 +133,9 @@ def worker(
             raise click.UsageError(f"--summarizer: {error}") from None
         if not command:
             raise click.UsageError("--summarizer is empty")
+        # A slip of the pen is not to be a failure of everything that is due.
+        if shutil.which(command[0]) is None:
+            raise click.UsageError(f"--summarizer: {command[0]} is no program that can be run")
         program = Program(command, timeout)
     with open_kata(ctx, connections=2) as kata:
         compactor = Compactor(
