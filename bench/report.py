@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 FRESH = ROOT / "build" / "bench"
 KEPT = ROOT / "docs" / "benchmarks"
 PAGE = ROOT / "docs" / "benchmarks.md"
-HEAD, PEERS = (Path(__file__).with_name(f"report_{name}.md") for name in ("head", "peers"))
+HEAD, PEERS, TUNING = (Path(__file__).with_name(f"report_{name}.md") for name in ("head", "peers", "tuning"))
 
 Line = dict[str, Any]
 
@@ -29,6 +29,7 @@ def page(bench: Sequence[Line], peers: Sequence[Line]) -> str:
         parts += [PEERS.read_text("utf-8"), *peer_parts(peers)]
     if bench:
         parts += ["## Against bare SQL, and against limits\n", *bench_parts(bench)]
+    parts.append(TUNING.read_text("utf-8"))
     return "\n".join(parts)
 
 

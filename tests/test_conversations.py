@@ -131,6 +131,60 @@ def test_every_imported_conversation_is_sound(conn: psycopg.Connection, imported
         assert rows(conn, "select * from kata.verify(%s)", conversation.context_id) == []
 
 
+def overlapping_calls() -> list[Json]:
+    """Calls made while others are open, side by side and without a result; results in another order."""
+
+    def calls(*ids: str) -> Json:
+        made = [{"id": id_, "type": "function", "function": {"name": "f", "arguments": "{}"}} for id_ in ids]
+        return {"role": "assistant", "content": None, "tool_calls": made}
+
+    def result(id_: str) -> Json:
+        return {"role": "tool", "content": f"of {id_}", "tool_call_id": id_}
+
+    user = {"role": "user", "content": "go on"}
+    return [
+        calls("a"), calls("b"), user, result("a"), result("b"),
+        calls("a", "b"), result("b"), calls("c"), result("c"), user, result("a"),
+        calls("d"), user, calls("e"), result("e"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("policy", [{}, {"enabled": True, "budget": 2_000}], ids=["not watched", "soon due"])
+def test_messages_appended_one_by_one_become_the_rows_that_a_batch_writes(
+    conn: psycopg.Connection, policy: Json
+) -> None:
+    # The clock stands still: times tell the batches apart, and are the same on both sides.
+    conn.execute("select set_config('kata.clock', '2026-01-01', false)")
+    head = """
+      select to_jsonb(h) - '{context_id,last_digest}'::text[] from kata_data.head h where h.context_id = %s"""
+    log = """
+      select jsonb_agg(to_jsonb(m) - '{segment_id,digest}'::text[] order by m.version)
+      from kata_data.message m where m.segment_id = %s"""
+    create = "select kata.create_context(policy => %s)"
+    append = """
+      select kata.append_message(
+        %s, %s, %s, %s, tool_call_id => %s, tool_calls => %s, model => %s, pinned => %s)"""
+    for messages in [overlapping_calls(), *(messages for _, messages in recorded()[::5])]:
+        alone, batch = value(conn, create, Jsonb(policy)), value(conn, create, Jsonb(policy))
+        for number, recorded_message in enumerate(messages):
+            fields = ("role", "content", "tool_call_id", "tool_calls")
+            message = {key: recorded_message.get(key) for key in fields}
+            message |= {
+                "token_count": len(json.dumps(message)) // 4,
+                "model": "m-1" if number % 7 == 3 else None,
+                "pinned": number % 11 == 5,
+            }
+            calls = message["tool_calls"] and Jsonb(message["tool_calls"])
+            value(
+                conn, append, alone, message["role"], message["content"], message["token_count"],
+                message["tool_call_id"], calls, message["model"], message["pinned"],
+            )  # fmt: skip
+            value(conn, "select version from kata.append(%s, %s)", batch, Jsonb([message]))
+            assert value(conn, head, alone) == value(conn, head, batch), f"after {message}"
+        assert value(conn, log, alone) == value(conn, log, batch)
+        assert rows(conn, "select * from kata.verify(%s)", alone) == []
+
+
 def test_the_anthropic_form_is_valid_at_every_budget(
     conn: psycopg.Connection, imported: list[Imported]
 ) -> None:

@@ -65,7 +65,7 @@ class Racer:
             ]
             arguments = [native if self.batch > 1 else native[0] for native in natives]
         if awake:
-            await self.call(conversation, arguments.pop())
+            await self.call(conversation, arguments.pop(0))
         gc.collect()  # what is left of others is not for this one to clear away
         start, computed = time.perf_counter(), time.process_time()
         for argument in arguments:
