@@ -4,4 +4,4 @@
 -- What a build that was cut off has left is not valid.
 drop index concurrently if exists kata_data.head_due_of_tenant;
 -- claim_due_compaction of one tenant; that of all tenants has head_due.
-create index concurrently head_due_of_tenant on kata_data.head (tenant, due_at) where due_at is not null;
+create index concurrently if not exists head_due_of_tenant on kata_data.head (tenant, due_at) where due_at is not null;

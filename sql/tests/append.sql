@@ -1,7 +1,7 @@
 -- A batch is appended whole or not at all, takes the next versions at one instant, and comes back exactly as it was given.
 
 begin;
-select plan(204);
+select plan(205);
 
 -- Versions, totals, times
 
@@ -261,6 +261,8 @@ select throws_ok($$select kata.append('00000000-0000-7000-8000-000000000000', '[
 select throws_ok($$select kata.append_message('00000000-0000-7000-8000-000000000000', 'user', 'x')$$, 'KC001', null, 'no message is appended to an unknown context');
 select throws_ok($$select kata.append_message(null, 'user', 'x')$$, 'KC001', null, 'no message is appended to no context');
 
+select throws_ok(format($$select kata.append_message(%L, 'assistant', null, 1, tool_calls => jsonb_build_array(jsonb_build_object('id', repeat('x', 65537), 'type', 'function',
+  'function', '{"name": "f", "arguments": "{}"}'::jsonb)))$$, :'strict'), 'KC004', null, 'nor does the id of a single call have more');
 select fixture.context('signed') as signed \gset
 select lives_ok(format('select kata.append(%L, %L)', :'signed', jsonb_build_array(
   jsonb_build_object('role', 'assistant', 'tool_calls', jsonb_build_array(
