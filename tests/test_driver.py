@@ -227,9 +227,9 @@ CIRCLE: dict[str, Any] = {}
 CIRCLE["itself"] = CIRCLE
 # What a caller passes as arguments of a method of a context, and what is said of it.
 UNSENDABLE: dict[str, tuple[str, tuple[Any, ...], dict[str, Any], str]] = {
-    "half a surrogate pair": ("append_message", ("user", "a\ud800"), {}, "not Unicode"),
-    "half a pair in a batch": ("append", ([{"role": "user", "content": "\udfff"}],), {}, "not Unicode"),
-    "half a pair in a name": ("update_context", ("\ud800",), {}, "not Unicode"),
+    "half a surrogate pair": ("append_message", ("user", "a\ud800"), {}, "not valid Unicode"),
+    "half a pair in a batch": ("append", ([{"role": "user", "content": "\udfff"}],), {}, "not valid Unicode"),
+    "half a pair in a name": ("update_context", ("\ud800",), {}, "not valid Unicode"),
     "a NUL": ("append_message", ("user", "a\0b", 1), {}, "NUL"),
     "not a number": ("append_message", ("user", "x"), {"metadata": {"score": float("nan")}}, "no JSON"),
     "infinity": (

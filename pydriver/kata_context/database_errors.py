@@ -64,15 +64,21 @@ def invalid_input(name: str, error: UnicodeEncodeError | psycopg.Error) -> Inval
     """
     if isinstance(error, UnicodeEncodeError):
         return InvalidInputError(
-            f"{name} was given text that is not Unicode",
-            hint='replace it, for example with text.encode(errors="replace").decode()',
-            detail=f"Its character {error.start} is half a surrogate pair.",
+            f"a text is not valid Unicode: it has a lone surrogate at {error.start + 1}",
+            hint='replace it, in Python with text.encode(errors="replace").decode()',
+            detail=f"It was given to {name}.",
+        )
+    if "NUL (0x00)" in str(error):
+        return InvalidInputError(
+            "a text holds the character NUL, which Postgres does not store",
+            hint="remove it",
+            detail=f"It was given to {name}.",
         )
     # What the server refuses has a SQLSTATE, and a lost connection is neither of the two.
     if error.sqlstate is None and isinstance(error, (psycopg.DataError, psycopg.ProgrammingError)):
         return InvalidInputError(
             f"{name} was given a value that cannot be sent: {' '.join(str(error).split())}",
-            hint="pass what the signature of the method says; text holds no NUL character",
+            hint="pass what the signature of the method says",
         )
     return None
 
