@@ -86,7 +86,7 @@ begin
       where m.segment_id = artifact_chunk_end.segment_id
         and m.version between low and high
       order by m.version
-      limit 1001
+      limit 4001
     ) m
   ) m;
   -- Not every version is a message: the last chunk ends where the range ends.
@@ -100,7 +100,7 @@ begin
   end;
 end
 $$;
-comment on function kata_data.artifact_chunk_end(uuid, bigint, bigint) is 'Where a chunk of messages from low on ends: after about a megabyte or a thousand messages, at the latest at high.';
+comment on function kata_data.artifact_chunk_end(uuid, bigint, bigint) is 'Where a chunk of messages from low on ends: after about a megabyte or four thousand messages, at the latest at high.';
 
 create or replace function kata_data.index_artifacts(segment_id uuid, low bigint, high bigint) returns bigint[]
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off

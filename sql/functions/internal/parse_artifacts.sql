@@ -81,11 +81,15 @@ begin
   -- Many values, few keys: a key is looked at once.
   key as materialized (
     select k.key, kata_data.meaning_of_key(k.key) as meaning, case when k.key ~ '[0-9/.]' then 'word' end as form, jsonb_build_object('key', left(k.key, 100)) as detail
-    from (select distinct jsonb_object_keys(o.object) as key from object o offset 0) k
+    from (
+      select distinct o.key
+      from (select jsonb_object_keys(o.object) as key from object o offset 0) o
+      offset 0
+    ) k
   ),
   -- A value under a key that tells what it is, or in an array; and keys that are words themselves.
   member as materialized (
-    select o.number, o.version, o.place, o.depth, o.is_call, k.key, k.meaning, k.form, k.detail, o.object -> o.key as value, jsonb_typeof(o.object -> o.key) as type
+    select o.number, o.version, o.place, o.depth, o.is_call, k.key, k.meaning, k.form, k.detail, o.object -> o.key as value
     from (
       select o.number, o.version, o.place, o.depth, o.is_call, o.object, jsonb_object_keys(o.object) as key
       from object o
@@ -93,28 +97,27 @@ begin
     ) o
     join key k on k.key = o.key
     where case
-        when k.form = 'word' or k.meaning = 'secret' then true
-        when k.meaning = 'other' then false
+        when k.form = 'word' then true
         when k.meaning is null then jsonb_typeof(o.object -> o.key) = 'array'
-        else jsonb_typeof(o.object -> o.key) in ('string', 'number', 'array')
+        else k.meaning <> 'other'
       end
   ),
   secret as materialized (
     select m.version, m.value #>> '{}' as value
     from member m
     where m.meaning = 'secret'
-      and m.type <> 'null'
+      and jsonb_typeof(m.value) <> 'null'
   ),
   leaf as materialized (
     select m.number, m.version, m.place, m.is_call, m.key, m.meaning, m.detail, m.value #>> '{}' as value
     from member m
-    where m.type in ('string', 'number')
-      and m.meaning in ('id', 'file', 'command')
+    where m.meaning in ('id', 'file', 'command')
+      and jsonb_typeof(m.value) in ('string', 'number')
     union all
     select m.number, m.version, m.place, m.is_call, m.key, coalesce(m.meaning, 'element'), m.detail, e.value #>> '{}'
     from member m
     cross join lateral jsonb_array_elements(m.value) e(value)
-    where m.type = 'array'
+    where jsonb_typeof(m.value) = 'array'
       and (m.meaning is null or m.meaning not in ('other', 'secret'))
       and jsonb_typeof(e.value) in ('string', 'number')
   ),
@@ -316,7 +319,7 @@ create or replace function kata_data.as_json(body text) returns jsonb
 language plpgsql immutable
 as $$
 begin
-  if left(ltrim(left(body, 100), E' \t\r\n'), 1) in ('{', '[') and octet_length(body) <= 4194304 then
+  if ascii(ltrim(left(body, 100), E' \t\r\n')) in (91, 123) and octet_length(body) <= 4194304 then
     begin
       return body::jsonb;
     exception
