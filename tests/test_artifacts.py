@@ -157,6 +157,52 @@ def test_what_is_found_is_there_and_is_no_common_word(conn: psycopg.Connection) 
         assert len(found) <= 1.5 * len(wanted) + 20, name
 
 
+def written_otherwise(document: Any) -> str:
+    """Return JSON in which every character of every string is escaped."""
+
+    def escaped(match: re.Match[str]) -> str:
+        units = json.loads(match[0]).encode("utf-16-be").hex()
+        return '"' + "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4)) + '"'
+
+    return re.sub(r'"(?:[^"\\]|\\.)*"', escaped, json.dumps(document))
+
+
+# What could be taken for the bounds of a string, or for JSON in one; and words at the edges of strings.
+ODD: list[Any] = [
+    ["OI5L9G", ", ", "", '", "', "src/a.py", "]", "[", "order 4711", "", "[File: x.py (3"],
+    {
+        "a_b": '["HAT083", "x/y.py"]',
+        "c": "{} HAT084",
+        "d": '{"order_id": 12}',
+        "e": "[",
+        "f": ["{", "HAT085"],
+    },
+    {"content": "first\nsecond_1234\tthird_1234", "path": "C:\\new.txt", "say": '"HAT086"', "HAT087": None},
+    [[], {}, "", [""], "ORD-1234 \U0001f600 ORD-1235", "é_1234", "see https://x.example/a\\b HAT088"],
+    {"deep": json.dumps({"path": "a/b.py", "again": json.dumps(["c/d.py", {"user_id": "u-1"}])})},
+]
+
+
+def test_it_makes_no_difference_how_json_is_written(conn: psycopg.Connection) -> None:
+    returned = [
+        document for _, messages in recorded() for message in messages for document in documents(message)
+    ]
+    ways: list[Callable[[Any], str]] = [
+        json.dumps,
+        lambda document: json.dumps(document, indent=1, ensure_ascii=False),
+        written_otherwise,
+    ]
+    found = []
+    for way in ways:
+        messages = [{"role": "user", "content": way(document)} for document in ODD + returned]
+        context_id = import_messages(conn, messages)
+        value(conn, EXTRACT, context_id)
+        found.append(shown(conn, context_id))
+    assert {("id", "OI5L9G"), ("id", "HAT083"), ("id", "HAT088"), ("file", "c/d.py")} <= found[0].keys()
+    assert len(found[0]) > 500
+    assert found[1:] == found[:1] * 2
+
+
 def test_a_file_is_modified_from_its_first_change_on(conn: psycopg.Connection) -> None:
     (messages,) = (messages for name, messages in recorded() if name.startswith("swe-agent"))
     context_id = import_messages(conn, messages)
