@@ -6,10 +6,10 @@
 -- Strings in JSON that are JSON themselves are opened, four deep. What JSON holds is taken as one array: jsonb_path_query moves all
 -- that is left for every row that it returns.
 --
--- Most of the time goes to rows, not to patterns. So keys, values and words, which are repeated much, are judged once each; what a
--- text need not be asked, a position that is not found tells; and rows carry no documents, which would be copied with each of them.
--- What is rare is marked by a word, not by a boolean: the planner takes it for one row in 200, not for every second one, and its
--- estimates stay near enough for joins by hash.
+-- Most of the time goes to rows, not to patterns. So keys, values and words, which are repeated much, are judged once each; texts that
+-- lack the fixed part of a pattern are not tried; and rows carry no documents, which would be copied with each of them. What is rare is
+-- marked by a word, not by a boolean: the planner takes it for one row in 200, not for every second one, so that its estimates stay
+-- near enough for joins by hash.
 
 create or replace function kata_data.parse_artifacts(segment_id uuid, low bigint, high bigint)
 returns table (version bigint, kind text, ref text, mentions integer, detail jsonb)
@@ -151,16 +151,16 @@ begin
       from (
         select j.version, j.place, j.depth,
           case
-            when j.strings is null then replace(substr(s.strings, 3, length(s.strings) - 4), '", "', E'\n')
+            when j.strings is null then replace(substr(left(s.strings::text, -2), 3), '", "', E'\n')
             else (
               select string_agg(t.string, E'\n')
-              from jsonb_array_elements_text(s.strings::jsonb) t(string)
+              from jsonb_array_elements_text(s.strings) t(string)
               where case when left(t.string, 1) in ('{', '[') then kata_data.as_json(t.string) is null else true end
             )
           end as body
         from json j
-        cross join lateral (select jsonb_path_query_array(j.body, 'strict $.**{0 to 20} ? (@.type() == "string")')::text as strings offset 0) s
-        where s.strings <> '[]'
+        cross join lateral (select jsonb_path_query_array(j.body, 'strict $.**{0 to 20} ? (@.type() == "string")') as strings offset 0) s
+        where jsonb_array_length(s.strings) > 0
       ) t
       where t.body is not null
       group by t.version, t.place, t.depth
@@ -179,13 +179,19 @@ begin
       and u.ordinality <= 5000
   ),
   plain as materialized (
-    select p.version, p.place, case when p.addresses is null then b.body
+    select p.version, p.place,
+      case
+        when p.addresses is null then b.body
         else regexp_replace(b.body, '[a-z0-9+]+://[^\s"<>`\\)\]}|]+', ' ', 'g')
       end as body
     from prose p
     -- Heads of patches have their paths with a prefix.
     cross join lateral (
-      select case when p.form = 'patch' and position('--- a/' in p.body) > 0 or p.form = 'patch' and position('diff --git a/' in p.body) > 0 then regexp_replace(p.body, '(^|\n)(diff --git |--- |\+\+\+ )[^\n]*', '\1', 'g') else p.body end
+      select case
+          when p.form = 'patch' and (position('--- a/' in p.body) > 0 or position('diff --git a/' in p.body) > 0) then
+            regexp_replace(p.body, '(^|\n)(diff --git |--- |\+\+\+ )[^\n]*', '\1', 'g')
+          else p.body
+        end
     ) b(body)
   ),
   word as materialized (
