@@ -6,7 +6,7 @@ what was covered.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -20,23 +20,37 @@ SHARES = (0.10, 0.15, 0.20)
 STRATEGIES = ("digest", "summarize")
 
 
-@dataclass(slots=True)
-class Tally:
-    """What was found over all conversations.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a summary begins, each as a share of tokens from 0 to 1.
+
+    Two things stand before a summary whatever is compacted: the preamble, and the user's last request where
+    all that is covered came after it.
 
     Parameters
     ----------
-    places : where each summary begins in its window, from 0 to 1
-    without_preamble : the same, in what follows the preamble, which always comes first
+    preamble : what the preamble takes of the window
+    raw : where in the whole window
+    after_preamble : where in what follows the preamble
+    after_request : where in what follows the preamble and such a request
     """
+
+    preamble: float
+    raw: float
+    after_preamble: float
+    after_request: float
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was found over all conversations."""
 
     conversations: int = 0
     compactions: int = 0
     covered: int = 0
     wanted: int = 0
     missing: list[tuple[str, str]] = field(default_factory=list)
-    places: list[float] = field(default_factory=list)
-    without_preamble: list[float] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
 
 
 def retention(bench: Bench) -> Iterator[Result]:
@@ -54,6 +68,8 @@ def retention(bench: Bench) -> Iterator[Result]:
                 for messages in conversations:
                     replay(kata, messages, strategy, share, tally)
                 held = percent(tally.wanted - len(tally.missing), tally.wanted)
+                places = tally.places
+                early = within_quarter(place.after_request for place in places)
                 yield Finding(
                     f"{strategy}: preamble and {share:.0%} of the rest",
                     {
@@ -62,19 +78,25 @@ def retention(bench: Bench) -> Iterator[Result]:
                         "messages covered": tally.covered,
                         "artifacts": tally.wanted,
                         "% held": held,
-                        "summaries": len(tally.places),
-                        "% in the first quarter": percent(quarter(tally.places), len(tally.places)),
-                        "% after the preamble": percent(quarter(tally.without_preamble), len(tally.places)),
-                        "median place": round(median(tally.places or [0]), 3),
+                        "summaries": len(places),
+                        "% of preambles over a quarter": 100
+                        - within_quarter(place.preamble for place in places),
+                        "% in the first quarter": within_quarter(place.raw for place in places),
+                        "% of it after the preamble": within_quarter(
+                            place.after_preamble for place in places
+                        ),
+                        "% of it after preamble and request": early,
+                        "median place": round(median([place.raw for place in places] or [0]), 3),
                     },
-                    "100 % of the artifacts held",
-                    held == 100,
+                    "100 % of the artifacts held, 100 % of the summaries early after preamble and request",
+                    held == early == 100,
                 )
 
 
-def quarter(places: list[float]) -> int:
-    """Return how many summaries begin in the first quarter."""
-    return sum(place <= 0.25 for place in places)
+def within_quarter(shares: Iterable[float]) -> float:
+    """Return how many shares are a quarter or less, in percent."""
+    small = [share <= 0.25 for share in shares]
+    return percent(sum(small), len(small))
 
 
 def percent(part: int, whole: int) -> float:
@@ -116,14 +138,24 @@ def replay(kata: Kata, messages: list[dict[str, Any]], strategy: str, share: flo
 
 
 def look(context: Context, budget: int, preamble: int, tally: Tally) -> None:
-    """Note where the summary begins in the window, where there is anything after it."""
+    """Note where each summary begins in the window, where there is anything after it."""
     rows = context.window(budget)
     total = rows[-1].running_tokens
-    for row in rows:
-        if row.kind == "summary" and row is not rows[-1]:
-            begins = row.running_tokens - row.token_count
-            tally.places.append(begins / total)
-            tally.without_preamble.append((begins - preamble) / max(total - preamble, 1))
+    requests = [row for row in rows if row.role == "user"]
+    for row in rows[:-1]:
+        if row.kind != "summary":
+            continue
+        begins = row.running_tokens - row.token_count
+        # The last request is never covered: where all that is covered came after it, it reads first.
+        is_first = requests and requests[-1].running_tokens <= begins
+        kept = preamble + (requests[-1].token_count if is_first else 0)
+        tally.places.append(
+            Place(
+                preamble / total,
+                begins / total,
+                *((begins - before) / max(total - before, 1) for before in (preamble, kept)),
+            )
+        )
 
 
 def headline(source: Source) -> str:

@@ -86,7 +86,7 @@ begin
       where m.segment_id = artifact_chunk_end.segment_id
         and m.version between low and high
       order by m.version
-      limit 1001
+      limit 4001
     ) m
   ) m;
   -- Not every version is a message: the last chunk ends where the range ends.
@@ -100,7 +100,7 @@ begin
   end;
 end
 $$;
-comment on function kata_data.artifact_chunk_end(uuid, bigint, bigint) is 'Where a chunk of messages from low on ends: after about a megabyte or a thousand messages, at the latest at high.';
+comment on function kata_data.artifact_chunk_end(uuid, bigint, bigint) is 'Where a chunk of messages from low on ends: after about a megabyte or four thousand messages, at the latest at high.';
 
 create or replace function kata_data.index_artifacts(segment_id uuid, low bigint, high bigint) returns bigint[]
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
@@ -113,7 +113,8 @@ begin
     from kata_data.parse_artifacts(index_artifacts.segment_id, low, high) p
   ),
   total as materialized (
-    select f.kind, f.ref, min(f.version) as first_version
+    select f.kind, f.ref, min(f.version) as first_version, max(f.version) as last_version, sum(f.mentions) as mentions,
+      max(f.version) filter (where f.detail is not null) as detail_version
     from found f
     group by f.kind, f.ref
   ),
@@ -136,12 +137,13 @@ begin
       limit 1
     ) m
   ),
-  -- Only what identifies it: the rest follows, once for all chunks. The lock leaves no room for a conflict, but for a transaction that
-  -- looks at an old snapshot: this makes it fail as one that may be tried again.
+  -- The lock leaves no room for a conflict, but for a transaction that looks at an old snapshot: this makes it fail as one that may be
+  -- tried again.
   new as (
-    insert into kata_data.artifact (segment_id, kind, ref, first_version, last_version, mentions)
-    select index_artifacts.segment_id, t.kind, t.ref, t.first_version, t.first_version, 0
+    insert into kata_data.artifact (segment_id, kind, ref, first_version, last_version, mentions, detail_version, detail)
+    select index_artifacts.segment_id, t.kind, t.ref, t.first_version, t.last_version, t.mentions, t.detail_version, f.detail
     from total t
+    left join found f on f.kind = t.kind and f.ref = t.ref and f.version = t.detail_version
     where not exists (select from known k where k.kind = t.kind and k.ref = t.ref)
     on conflict on constraint artifact_ref_unique do nothing
     returning artifact_id, kind, ref
@@ -160,14 +162,14 @@ begin
     from found f
     join artifact a on a.kind = f.kind and a.ref = f.ref
   )
-  select coalesce(array_agg(a.artifact_id), '{}') into v_touched
-  from artifact a;
+  select coalesce(array_agg(k.artifact_id), '{}') into v_touched
+  from known k;
   return v_touched;
 end
 $$;
 comment on function kata_data.index_artifacts(uuid, bigint, bigint) is
-'Writes what the messages low to high of a segment, the next after what is parsed, mention, and returns the artifacts that
-kata_data.update_artifacts is to bring up to date. The caller holds the segment''s advisory lock.';
+'Writes what the messages low to high of a segment, the next after what is parsed, mention, and returns the artifacts that were
+known before: kata_data.update_artifacts is to bring them up to date, once for all chunks. The caller holds the segment''s advisory lock.';
 
 create or replace function kata_data.update_artifacts(artifacts bigint[]) returns void
 language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
