@@ -37,7 +37,7 @@ begin
   absorbed as materialized (
     select kata_data.facts_in(y.metadata) as facts
     from unnest(compaction.merged_summaries) s(version)
-    cross join lateral kata_data.path_summaries(compaction.context_id, int8multirange(int8range(s.version, s.version, '[]'))) y
+    cross join lateral kata_data.summary_of(compaction.context_id, s.version) y
     where kata_data.facts_in(y.metadata) is not null
   )
   select jsonb_build_object(
@@ -116,7 +116,7 @@ declare
   v_earlier text := (
     select string_agg(y.content, E'\n\n' order by lower(y.covered))
     from unnest(compaction.merged_summaries) s(version)
-    cross join lateral kata_data.path_summaries(compaction.context_id, int8multirange(int8range(s.version, s.version, '[]'))) y
+    cross join lateral kata_data.summary_of(compaction.context_id, s.version) y
     where kata_data.facts_in(y.metadata) is null);
 begin
   return concat_ws(E'\n\n',

@@ -63,7 +63,7 @@ begin
       from (
         select y as summary, p.place as "position"
         from unnest(v_summaries, v_positions) p(version, place)
-        cross join lateral kata_data.path_summaries(message_rows.context_id, int8multirange(int8range(p.version, p.version, '[]'))) y
+        cross join lateral kata_data.summary_of(message_rows.context_id, p.version) y
         where v_edge @> p.place
         union all
         select y, coalesce(p.place, lower(y.covered))
@@ -145,6 +145,21 @@ as $$
   ) y
 $$;
 comment on function kata_data.path_summaries(uuid, int8multirange) is 'The summaries of a context''s path that took some versions, in the view or not, in no order.';
+
+create or replace function kata_data.summary_of(context_id uuid, version bigint) returns setof kata_data.summary
+language sql stable rows 1
+as $$
+  select y.*
+  from kata_data.segments(summary_of.context_id, summary_of.version, summary_of.version) s
+  cross join lateral (
+    select y.*
+    from kata_data.summary y
+    where y.segment_id = s.segment_id
+      and y.version = s.first_version
+    offset 0
+  ) y
+$$;
+comment on function kata_data.summary_of(uuid, bigint) is 'The summary of a context''s path that took a version; no row where none did. Cost: O(log n + fork depth).';
 
 create or replace function kata_data.edge(versions int8multirange, size bigint, newest boolean) returns int8multirange
 language plpgsql immutable

@@ -41,7 +41,7 @@ begin
   versions := v_visible * int8multirange(int8range(1, preamble_end + 1));
   pinned_groups := view.pinned_groups || array(
     select distinct p.group_version from kata_data.pins_between(select_window.context_id, view.version + 1, at) p);
-  select n.version, n.group_version, coalesce(n.group_tokens, n.token_count) as group_tokens, p.tokens_through as preamble_tokens into v_newest
+  select upper(v_visible) - 1 as version, n.group_version, n.group_tokens, p.tokens_through as preamble_tokens into v_newest
   from kata_data.message_of(select_window.context_id, upper(v_visible) - 1) n
   left join kata_data.message_of(select_window.context_id, select_window.preamble_end) p on true;
   if not found then
@@ -243,7 +243,7 @@ begin
   for v_summary in
     select y as summary, kata_data.tokens_in(y.segment_id, y.version, y.token_count, null, tokenizer, tokens_factor) as token_count
     from unnest(view.replacements) r(version)
-    cross join lateral kata_data.path_summaries(fitting_summaries.context_id, int8multirange(int8range(r.version, r.version, '[]'))) y
+    cross join lateral kata_data.summary_of(fitting_summaries.context_id, r.version) y
     order by y.version desc
   loop
     if tokens + v_summary.token_count <= budget then

@@ -160,7 +160,8 @@ begin
       where exists (
         select from kata_data.stub s
         where s.change_id = e.change_id
-          and change.visible @> s.version)
+          and change.visible @> s.version
+        offset 0)
       order by e.change_id);
   end if;
   return change;
@@ -271,8 +272,7 @@ language sql stable
 as $$
   select coalesce(sum(y.token_count), 0)
   from unnest(versions) v(version)
-  cross join lateral kata_data.segments(summary_tokens.context_id, v.version, v.version) s
-  join kata_data.summary y on y.segment_id = s.segment_id and y.version = v.version
+  cross join lateral kata_data.summary_of(summary_tokens.context_id, v.version) y
 $$;
 comment on function kata_data.summary_tokens(uuid, bigint[]) is 'The tokens of some summaries of a path.';
 
