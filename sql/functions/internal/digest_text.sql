@@ -150,7 +150,8 @@ comment on function kata_data.fenced(text) is
 create or replace function kata_data.indented(content text) returns text
 language sql immutable
 as $$
-  select regexp_replace(content, E'(\r\n|[\n\v\f\r\u0085\u2028\u2029])', E'\\1  ', 'g')
+  -- \x0b is the vertical tab: not every server knows it as \v.
+  select regexp_replace(content, E'(\r\n|[\n\x0b\f\r\u0085\u2028\u2029])', E'\\1  ', 'g')
 $$;
 comment on function kata_data.indented(text) is
 'A text as a digest quotes it: word for word, every line after the first set in, so that none is taken for a line of the digest itself.';
