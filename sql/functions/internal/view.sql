@@ -74,6 +74,27 @@ as $$
 $$;
 comment on function kata_data.path_changes(uuid, bigint, bigint) is 'The view changes of a path between two versions, in no order.';
 
+create or replace function kata_data.changes_among(context_id uuid, versions int8multirange) returns table (version bigint)
+language sql stable rows 10
+as $$
+  select c.version
+  from unnest(versions) r(range)
+  cross join lateral (
+    select s.segment_id, s.first_version, s.last_version
+    from kata_data.segments(changes_among.context_id, lower(r.range), upper(r.range) - 1) s
+    offset 0
+  ) s
+  cross join lateral (
+    select c.version
+    from kata_data.view_change c
+    where c.segment_id = s.segment_id
+      and c.version between s.first_version and s.last_version
+    offset 0
+  ) c
+$$;
+comment on function kata_data.changes_among(uuid, int8multirange) is
+'Which of some versions of a context''s path were taken by view changes, in no order.';
+
 create or replace function kata_data.pins_between(context_id uuid, low bigint, high bigint) returns table (group_version bigint)
 language sql stable rows 1
 as $$
