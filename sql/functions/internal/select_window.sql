@@ -96,9 +96,9 @@ begin
     versions := versions + kata_data.group_members(context_id, v_rest.older_groups, at);
   elsif v_is_as_counted and view.version = 0 then
     hidden_versions := v_rest.start - 1 - preamble_end;
-    hidden_tokens := coalesce(v_rest.tokens_before - coalesce(v_newest.preamble_tokens, 0), 0);
+    hidden_tokens := v_rest.tokens_before - coalesce(v_newest.preamble_tokens, 0);
   elsif v_is_as_counted and v_visible @> int8range(v_rest.start, at + 1) then
-    -- The first version and the last one of the preamble are messages.
+    -- The preamble begins and ends with a message. Of many changes, which take no row, the list would cost more than it spares.
     if view.version >= v_rest.start or preamble_end > 2 then
       changes := array(
         select c.version
@@ -114,8 +114,10 @@ end
 $$;
 comment on function kata_data.select_window(uuid, bigint, integer, bigint, kata_data.view_change, integer, text, double precision) is
 'The versions of a window as of a version above 0, its summaries, and what was promised. preamble_end: as the head has it. view: what view_at has
-for the version. tokenizer: null for the context''s own. hidden_versions, hidden_tokens: what lies between the preamble and the rest, where the window is
-just these two, shown as they were counted, and no version is a view change''s; else null.
+for the version. tokenizer: null for the context''s own. places: where the summaries read. Where the window is the preamble, the summaries and
+everything from some start on, shown as it was counted: hidden_versions and hidden_tokens, by which the versions of the rest are ahead of their numbers
+and its running totals of those of the window; changes, the versions among these that view changes took (null: none); totals, what each summary adds up
+to. Else hidden_tokens is null.
 Cost: O(log n + window + pins + pieces of the view + fork depth).';
 
 create or replace function kata_data.window_reason(
@@ -205,7 +207,7 @@ begin
         and (m.tokens_through + stable_step - 1) / stable_step > (m.tokens_through - m.token_count + stable_step - 1) / stable_step);
     if v_candidate is not null then
       start := v_candidate;
-      tokens_before := (select m.tokens_through - m.token_count from kata_data.message_of(select_rest.context_id, start) m);
+      tokens_before := (select m.tokens_through - m.group_tokens from kata_data.message_of(select_rest.context_id, start) m);
       older_groups := array(
         select m.group_version
         from kata_data.path_messages(select_rest.context_id, select_rest.versions * int8multirange(int8range(start, null))) m
@@ -218,8 +220,9 @@ begin
 end
 $$;
 comment on function kata_data.select_rest(uuid, int8multirange, bigint, bigint[], bigint[], bigint, integer, text, double precision) is
-'Where the rest of a window starts: right after the newest of some versions whose group does not fit the budget (which may be negative) any more; the running total below it (null where everything fits); and the groups, promised ones or met there, that may have messages below. is_stable: everything fits, or a candidate of the step was found. promised:
-groups that are paid for. Cost: O(log n + rows that fit).';
+'Where the rest of a window starts: right after the newest of some versions whose group does not fit the budget (which may be negative) any more, or where
+everything fits with the oldest; the running total below it (null where there is no message); and the groups, promised ones or met there, that may have messages
+below. is_stable: everything fits, or a candidate of the step was found. promised: groups that are paid for. Cost: O(log n + rows that fit).';
 
 create or replace function kata_data.newest_first(context_id uuid, versions int8multirange)
 returns table (version bigint, group_version bigint, group_tokens bigint, tokens_through bigint, role text)
