@@ -48,6 +48,14 @@ $$;
 comment on function kata_data.view_at(uuid, bigint) is
 'The newest view change of a path at or below a version, with the view after it; no_view() where there is none. Cost: O(log n + fork depth).';
 
+create or replace function kata_data.view_of(context_id uuid, at bigint, view_version bigint) returns kata_data.view_change
+language sql stable
+as $$
+  select case when view_version is null then kata_data.no_view() else kata_data.view_at(context_id, at) end
+$$;
+comment on function kata_data.view_of(uuid, bigint, bigint) is
+'As view_at, without a look-up where the head says that there is no view change: view_version, null for none.';
+
 create or replace function kata_data.visible_at(view kata_data.view_change, at bigint) returns int8multirange
 language sql immutable
 as $$

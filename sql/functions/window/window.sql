@@ -19,8 +19,8 @@ declare
   v_context record := kata_data.open_context(context_id, at);
   v_tokenizer text := nullif(tokenizer, v_context.tokenizer);
   v_factor double precision := case when v_tokenizer is not null then kata_data.tokens_factor(v_context.tokenizer, v_tokenizer) end;
-  v_view kata_data.view_change := kata_data.no_view();
-  v_elisions bigint[] := '{}';
+  v_view kata_data.view_change := kata_data.view_of(context_id, v_context.at, v_context.view_version);
+  v_elisions bigint[];
   v_window record;
 begin
   if budget is null or budget <= 0 then
@@ -39,11 +39,6 @@ begin
   end if;
   if v_context.at = 0 then
     return;
-  end if;
-  if v_context.view_version is not null then
-    v_view := kata_data.view_at(context_id, v_context.at);
-    -- Taken out of the row once, not for every message.
-    v_elisions := v_view.elisions;
   end if;
   v_window := kata_data.select_window(context_id, v_context.preamble_end, budget, v_context.at, v_view, stable_step, v_tokenizer, v_factor);
   if v_window.hidden_tokens is not null and v_view.version = 0 then
@@ -65,6 +60,8 @@ begin
     order by "position";
     return;
   end if;
+  -- Taken out of the row once, not for every message.
+  v_elisions := v_view.elisions;
   return query
   select (row_number() over w)::integer, m.version, m."position", m.role, m.content, m.token_count, sum(m.token_count) over w,
     kata_data.window_reason(m.kind, m.version, m.group_version, v_window.preamble_end, v_window.pinned_groups, v_window.newest_group),
