@@ -251,6 +251,19 @@ begin
   where u.view_tokens > 1 and w.tokens > u.view_tokens - 1 and not w.over_budget;
 
   return query
+  select format('window at %s with a budget of %s: row %s is numbered %s and adds up to %s, not %s', w.at, w.budget, w.number, w.ordinal, w.running_tokens, w.total)
+  from (
+    select a.at, b.budget, w.ordinal, w.running_tokens, w.ordinality,
+      row_number() over o as number, sum(w.token_count) over o as total
+    from generate_series(0, v_newest) a(at)
+    cross join lateral kata.usage(v_id, a.at) u
+    cross join lateral (select distinct 1 + u.view_tokens::integer * q.quarters / 4 as budget from generate_series(1, 4) q(quarters)) b
+    cross join lateral kata."window"(v_id, b.budget, a.at) with ordinality w
+    window o as (partition by a.at, b.budget order by w."position")
+  ) w
+  where (w.ordinal, w.ordinality, w.running_tokens) is distinct from (w.number, w.number, w.total);
+
+  return query
   select format('positions at %s do not ascend: %s', t.at, array_agg(t."position" order by t.ordinality))
   from told t
   group by t.at

@@ -1,7 +1,7 @@
 -- Compaction: when it is due, what it covers, who may do it, and what comes of it, at times that are set.
 
 begin;
-select plan(332);
+select plan(333);
 
 create function pg_temp.now(o_clock text) returns void
 language sql volatile
@@ -550,6 +550,7 @@ select is((select row(role, token_source, metadata #> '{digest,requests}')::text
 select kata.append(:'digest', jsonb_build_array(jsonb_build_object('role', 'assistant', 'content', repeat('more ', 1000)), '{"role": "user", "content": "ninth"}'::jsonb));
 select kata.delete_messages(:'digest', 10);
 select is((select summary_version from kata.compact(:'digest', force => true)), 17::bigint, 'a digest takes up the one before');
+select is(kata_data.indented(concat('a value', chr(13), chr(10), 'of', chr(11), 'five', chr(10), 'lines', chr(8232), 'over')), concat('a value', chr(13), chr(10), '  of', chr(11), '  five', chr(10), '  lines', chr(8232), '  over'), 'every line after the first of what a digest quotes is set in, and no letter is a line break');
 truncate digested;
 insert into digested select 17, content from kata.get_message(:'digest', 17);
 select is((select substring(content, '^Versions \d+ to \d+ are left out here: \d+ messages \([^)]+\)') from digested), 'Versions 2 to 14 are left out here: 12 messages (3 assistant, 1 tool, 8 user)', 'and goes on counting');

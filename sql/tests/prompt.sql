@@ -1,7 +1,7 @@
 -- A prompt is the window as a provider wants it: results behind their calls, nothing dangling, what came in given back, and roles that alternate where they must.
 
 begin;
-select plan(105);
+select plan(107);
 
 create function pg_temp.told(prompt jsonb) returns text
 language sql
@@ -58,6 +58,37 @@ select is(kata.prompt(:'trip', 10000, 'anthropic'),
       {"type": "tool_result", "tool_use_id": "call_b", "content": [{"type": "text", "text": "snow"}]}]},
     {"role": "assistant", "content": [{"type": "text", "text": "LX 123 für 99,50 CHF."}, {"type": "text", "text": "Soll ich buchen?"}]}]}$$::jsonb,
   'in the Anthropic form system stands apart, calls and results are blocks, and neighbours of one role are one turn');
+
+-- Fields in every combination
+
+select fixture.context('fields') as fields \gset
+select kata.append(:'fields', $$[
+  {"role": "user", "content": "bare", "parts": [], "provider": {}},
+  {"role": "user", "content": "parts", "name": "ann", "parts": [{"type": "text", "text": "parts"}], "provider": {"cache": true, "role": "not this one"}},
+  {"role": "assistant", "content": "calls", "name": "bot", "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+  {"role": "tool", "tool_call_id": "1", "content": "result", "provider": {"is_error": true}},
+  {"role": "assistant", "content": null, "parts": [{"type": "thinking", "thinking": "hm"}], "provider": {"id": "m"},
+    "tool_calls": [{"id": "2", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+  {"role": "tool", "tool_call_id": "2", "name": "f", "content": "parts", "parts": [{"type": "text", "text": "parts"}]},
+  {"role": "assistant", "content": "no calls", "tool_calls": []}
+]$$);
+select is(kata.prompt(:'fields', 10000), $$[
+  {"role": "user", "content": "bare"},
+  {"role": "user", "content": [{"type": "text", "text": "parts"}], "name": "ann", "cache": true},
+  {"role": "assistant", "content": "calls", "name": "bot", "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+  {"role": "tool", "tool_call_id": "1", "content": "result", "is_error": true},
+  {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm"}], "id": "m",
+    "tool_calls": [{"id": "2", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+  {"role": "tool", "tool_call_id": "2", "name": "f", "content": [{"type": "text", "text": "parts"}]},
+  {"role": "assistant", "content": "no calls"}
+]$$::jsonb, 'names, parts, calls and fields of the provider stand in one message, whichever there are');
+select is(kata.prompt(:'fields', 10000, 'anthropic'), $${"system": "", "messages": [
+  {"role": "user", "content": [{"type": "text", "text": "bare"}, {"type": "text", "text": "parts"}]},
+  {"role": "assistant", "content": [{"type": "text", "text": "calls"}, {"type": "tool_use", "id": "1", "name": "f", "input": {}}]},
+  {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": [{"type": "text", "text": "result"}], "is_error": true}]},
+  {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm"}, {"type": "tool_use", "id": "2", "name": "f", "input": {}}]},
+  {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "2", "content": [{"type": "text", "text": "parts"}]}]},
+  {"role": "assistant", "content": [{"type": "text", "text": "no calls"}]}]}$$::jsonb, 'and in the Anthropic form in one block');
 
 -- Which messages
 

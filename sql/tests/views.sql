@@ -1,7 +1,7 @@
 -- A view change hides, shortens or keeps; it never edits. What was seen at a version is seen there for ever, by whichever read.
 
 begin;
-select plan(244);
+select plan(256);
 
 create function pg_temp.act(context text, call text) returns text
 language plpgsql volatile
@@ -255,6 +255,35 @@ select is((select merged_summaries from kata.compactions(:'several') where compa
 select is((select summary_version from kata.commit_compaction(:'begun', 'three', 5)), 25::bigint, 'and absorbs both');
 select is(fixture.seen('several'), '1 25= 23 24', 'so that one stands for all');
 select is(array(select fixture.contradictions('several')), '{}', 'all reads of it agree');
+
+-- Rows of a window are numbered and add up, whatever took versions among them
+
+select fixture.context('numbered', '{"preserve_recent_count": 2, "min_gain_tokens": 0}') as numbered \gset
+select fixture.talk('numbered', 'system 10');
+select kata.pin(:'numbered', 1), kata.unpin(:'numbered', 1);
+select fixture.talk('numbered', 'system 20, user 30, assistant 40, user 50, assistant 60');
+select is(fixture.compact('numbered'), 9::bigint, 'a preamble holds changes, and something is compacted');
+select fixture.talk('numbered', 'user 70, assistant 80');
+select is(pg_temp.act('numbered', 'pin(:id, 5)'), '12: 1 4 5* 9= 7 8 10 11', 'a pin takes a message out of its summary');
+select is(pg_temp.act('numbered', 'pin(:id, 6)'), '13: 1 4 5* 6* 7 8 9= 10 11', 'another leaves it nothing to stand for');
+select kata.unpin(:'numbered', 5), kata.unpin(:'numbered', 6);
+select is(fixture.seen('numbered'), '1 4 5 6 7 8 9= 10 11', 'so that it reads at its own version, among the messages');
+select kata.pin(:'numbered', 10), kata.unpin(:'numbered', 10) from generate_series(1, 6);
+select fixture.talk('numbered', 'user 90, assistant 100');
+select is(array(select fixture.contradictions('numbered')), '{}', 'all reads of it agree');
+
+select fixture.context('reordered', '{"preserve_recent_count": 2, "min_gain_tokens": 0}') as reordered \gset
+select fixture.talk('reordered', 'system 10, user 20, assistant 30, user 40, assistant 50, user 60, assistant 70');
+select kata.delete_messages(:'reordered', 2, 3);
+select is(fixture.compact('reordered', 'later', 6), 9::bigint, 'what came later is compacted');
+select is(pg_temp.act('reordered', 'undo(:id, 9)'), '10: 1 4 5 6 7', 'and shown again');
+select is(pg_temp.act('reordered', 'delete_messages(:id, 4, 7)'), '11: 1', 'deleted');
+select is(pg_temp.act('reordered', 'undo(:id, 8)'), '12: 1 2 3', 'what came first comes back');
+select fixture.talk('reordered', 'user 80, assistant 90');
+select is(fixture.compact('reordered', 'first', 7), 15::bigint, 'and is compacted by itself');
+select kata.undo(:'reordered', 11), kata.undo(:'reordered', 10);
+select is(fixture.seen('reordered'), '1 15= 9= 6 7 13 14', 'the newer summary reads first');
+select is(array(select fixture.contradictions('reordered')), '{}', 'all reads of it agree');
 
 -- What a pin was needed for
 

@@ -18,7 +18,7 @@ begin
   select r.version, r."position", r.role, r.content, r.token_count, r.token_source, r.tool_call_id, r.tool_name, r.tool_calls, r.model, r.metadata,
     r.pinned, r.kind, r.compacted_into, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider
   from kata_data.message_rows(
-    v_context_id, kata_data.view_at(v_context_id, v_compaction.base_version), v_compaction.base_version, 'effective', within => v_compaction.covered) r;
+    v_context_id, v_compaction.base_version, v_compaction.base_version, 'effective', within => v_compaction.covered) r;
 end
 $$;
 comment on function kata.compaction_source(uuid) is

@@ -45,7 +45,13 @@ begin
     select target, v_first_version + d.ordinality - 1, d.segment_id, d.version,
       coalesce(o.origin_segment_id, d.segment_id), coalesce(o.origin_version, d.version)
     from unnest(v_drafts) with ordinality d
-    left join kata_data.merge_origin o on o.segment_id = d.segment_id and o.version = d.version;
+    left join lateral (
+      select o.origin_segment_id, o.origin_version
+      from kata_data.merge_origin o
+      where o.segment_id = d.segment_id
+        and o.version = d.version
+      offset 0
+    ) o on true;
   end if;
   return query
   select m.version, m.token_count, m.created_at
@@ -108,12 +114,22 @@ begin
 
   for v_message in
     select m.*
-    from kata_data.path_messages(
-      source.context_id, kata_data.unmerged(target.context_id, target.version, source.context_id, v_versions, v_first)) c
-    join kata_data.message m on m.segment_id = c.segment_id and m.version = c.version
-    order by m.version
-    -- Against an erasure at this moment: it waits and finds the copy, or what is copied is blank already.
-    for key share of m
+    from (
+      select c.segment_id, c.version
+      from kata_data.path_messages(
+        source.context_id, kata_data.unmerged(target.context_id, target.version, source.context_id, v_versions, v_first)) c
+      order by c.version
+      offset 0
+    ) c
+    cross join lateral (
+      select m.*
+      from kata_data.message m
+      where m.segment_id = c.segment_id
+        and m.version = c.version
+      -- Against an erasure at this moment: it waits and finds the copy, or what is copied is blank already.
+      for key share
+    ) m
+    order by c.version
   loop
     if target.tokenizer <> source.tokenizer then
       select t.token_count into v_message.token_count

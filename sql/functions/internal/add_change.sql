@@ -26,7 +26,7 @@ language plpgsql volatile
 as $$
 declare
   v_context_id uuid := head.context_id;
-  v_view kata_data.view_change := case when head.view_version is null then kata_data.no_view() else kata_data.view_at(head.context_id, head.version) end;
+  v_view kata_data.view_change := kata_data.view_of(head.context_id, head.version, head.view_version);
   v_change kata_data.view_change := change;
 begin
   v_change.segment_id := v_context_id;

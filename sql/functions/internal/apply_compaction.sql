@@ -109,9 +109,14 @@ begin
   if exists (
     select
     from unnest(view.elisions) e(change_id)
-    join kata_data.stub s on s.change_id = e.change_id
-    where e.change_id > compaction.base_change_id
-      and compaction.covered @> s.version) then
+    cross join lateral (
+      select
+      from kata_data.stub s
+      where s.change_id = e.change_id
+        and compaction.covered @> s.version
+      offset 0
+    ) s
+    where e.change_id > compaction.base_change_id) then
     perform kata_data.refuse_stale(compaction, 'Some of what it covers was shortened since.');
   end if;
 end

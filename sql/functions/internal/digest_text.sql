@@ -52,7 +52,7 @@ begin
   absorbed as materialized (
     select kata_data.facts_in(y.metadata) as facts
     from unnest(compaction.merged_summaries) s(version)
-    cross join lateral kata_data.path_summaries(compaction.context_id, int8multirange(int8range(s.version, s.version, '[]'))) y
+    cross join lateral kata_data.summary_of(compaction.context_id, s.version) y
     where kata_data.facts_in(y.metadata) is not null
   )
   select jsonb_build_object(
@@ -132,7 +132,7 @@ declare
   v_earlier text := (
     select string_agg(y.content, E'\n\n' order by lower(y.covered))
     from unnest(compaction.merged_summaries) s(version)
-    cross join lateral kata_data.path_summaries(compaction.context_id, int8multirange(int8range(s.version, s.version, '[]'))) y
+    cross join lateral kata_data.summary_of(compaction.context_id, s.version) y
     where kata_data.facts_in(y.metadata) is null);
 begin
   return concat_ws(E'\n\n',
@@ -167,7 +167,8 @@ comment on function kata_data.fenced(text) is
 create or replace function kata_data.indented(content text) returns text
 language sql immutable
 as $$
-  select regexp_replace(content, E'(\r\n|[\n\v\f\r\u0085\u2028\u2029])', E'\\1  ', 'g')
+  -- \x0b is the vertical tab: not every server knows it as \v.
+  select regexp_replace(content, E'(\r\n|[\n\x0b\f\r\u0085\u2028\u2029])', E'\\1  ', 'g')
 $$;
 comment on function kata_data.indented(text) is
 'A text as a digest quotes it: word for word, every line after the first set in, so that none is taken for a line of the digest itself.';

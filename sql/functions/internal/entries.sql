@@ -25,7 +25,13 @@ begin
         left(coalesce(y.content, case when c.kind = 'undo' then format('version %s', c.undone_version) else format('versions %s', c.versions) end), 100),
         y.token_count, c.raw_tokens, c.view_tokens - c.raw_tokens, c.created_at
       from kata_data.path_changes(entries.context_id, low, high) c
-      left join kata_data.summary y on y.segment_id = c.segment_id and y.version = c.version
+      left join lateral (
+        select y.role, y.content, y.token_count
+        from kata_data.summary y
+        where y.segment_id = c.segment_id
+          and y.version = c.version
+        offset 0
+      ) y on true
     ) e
   ) e
   order by e.version;

@@ -120,10 +120,20 @@ begin
   return array(
     select distinct c.segment_id
     from kata_data.segments(copy_segments.context_id, copy_segments.version, copy_segments.version) s
-    left join kata_data.merge_origin o on o.segment_id = s.segment_id and o.version = copy_segments.version
-    join kata_data.merge_origin c
-      on c.origin_segment_id = coalesce(o.origin_segment_id, s.segment_id)
-      and c.origin_version = coalesce(o.origin_version, copy_segments.version));
+    left join lateral (
+      select o.origin_segment_id, o.origin_version
+      from kata_data.merge_origin o
+      where o.segment_id = s.segment_id
+        and o.version = s.first_version
+      offset 0
+    ) o on true
+    cross join lateral (
+      select c.segment_id
+      from kata_data.merge_origin c
+      where c.origin_segment_id = coalesce(o.origin_segment_id, s.segment_id)
+        and c.origin_version = coalesce(o.origin_version, s.first_version)
+      offset 0
+    ) c);
 end
 $$;
 comment on function kata_data.copy_segments(uuid, bigint) is

@@ -221,9 +221,14 @@ begin
   v_touched := array(
     select a.artifact_id
     from kata_data.artifact a
-    join kata_data.artifact_mention m on m.artifact_id = a.artifact_id
-    where a.segment_id = forget_artifacts.segment_id
-      and m.version = forget_artifacts.version);
+    cross join lateral (
+      select
+      from kata_data.artifact_mention m
+      where m.artifact_id = a.artifact_id
+        and m.version = forget_artifacts.version
+      offset 0
+    ) m
+    where a.segment_id = forget_artifacts.segment_id);
   delete from kata_data.artifact_mention m
   where m.artifact_id = any (v_touched)
     and m.version = forget_artifacts.version;

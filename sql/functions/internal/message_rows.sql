@@ -4,7 +4,7 @@
 
 create or replace function kata_data.message_rows(
   context_id uuid,
-  view kata_data.view_change,
+  view_version bigint,
   at bigint,
   visibility text,
   max_rows bigint default 9223372036854775807,
@@ -20,25 +20,26 @@ returns table (
 language plpgsql stable rows 100
 as $$
 declare
-  v_pinned bigint[] := kata_data.pinned_groups_at(context_id, view, at);
+  v_view kata_data.view_change := kata_data.view_of(context_id, at, view_version);
+  v_pinned bigint[] := kata_data.pinned_groups_at(context_id, v_view, at);
   v_is_view boolean := visibility = 'effective';
-  v_elisions bigint[] := case when v_is_view then view.elisions else '{}' end;
+  v_elisions bigint[] := case when v_is_view then v_view.elisions else '{}' end;
   v_messages int8multirange := case visibility
-    when 'effective' then kata_data.visible_at(view, at)
-    when 'raw' then int8multirange(int8range(1, at + 1)) - view.deleted
+    when 'effective' then kata_data.visible_at(v_view, at)
+    when 'raw' then int8multirange(int8range(1, at + 1)) - v_view.deleted
     else int8multirange(int8range(1, at + 1))
   end;
   -- Where the summaries read: in the view at the lowest version that they stand for, else at their own.
-  v_summaries bigint[] := case visibility when 'effective' then view.replacements else '{}' end;
-  v_positions bigint[] := kata_data.summary_positions(view);
-  v_is_covering boolean := not v_is_view and view.replacements <> '{}';
+  v_summaries bigint[] := case visibility when 'effective' then v_view.replacements else '{}' end;
+  v_positions bigint[] := kata_data.summary_positions(v_view);
+  v_is_covering boolean := not v_is_view and v_view.replacements <> '{}';
   v_scope int8multirange := v_messages;
   v_edge int8multirange;
   v_edge_summaries kata_data.summary[];
   v_edge_positions bigint[];
   v_left bigint := max_rows;
   -- A few more than rows where versions without one are to be expected.
-  v_reach bigint := case when view.version > 0 then least(max_rows, 1000000000) + 8 else max_rows end;
+  v_reach bigint := case when v_view.version > 0 then least(max_rows, 1000000000) + 8 else max_rows end;
   v_rows bigint;
 begin
   if within is not null then
@@ -58,24 +59,24 @@ begin
   end if;
   while v_left > 0 and not isempty(v_scope) loop
     v_edge := kata_data.edge(v_scope, v_reach, descending);
-    if view.version > 0 then
+    if v_view.version > 0 then
       select array_agg(y.summary), array_agg(y."position") into v_edge_summaries, v_edge_positions
       from (
         select y as summary, p.place as "position"
         from unnest(v_summaries, v_positions) p(version, place)
-        cross join lateral kata_data.path_summaries(message_rows.context_id, int8multirange(int8range(p.version, p.version, '[]'))) y
+        cross join lateral kata_data.summary_of(message_rows.context_id, p.version) y
         where v_edge @> p.place
         union all
         select y, coalesce(p.place, lower(y.covered))
         from kata_data.path_summaries(message_rows.context_id, case when visibility = 'all' then v_edge else '{}' end) y
-        left join unnest(view.replacements, v_positions) p(version, place) on p.version = y.version
+        left join unnest(v_view.replacements, v_positions) p(version, place) on p.version = y.version
       ) y;
     end if;
     return query
     select r.version, r."position", r.role, r.content, r.token_count, r.token_source, r.tool_call_id, r.tool_name, r.tool_calls, r.model,
       r.metadata, r.pinned, r.kind,
       case when v_is_covering then (
-        select c.version from unnest(view.replacements, view.covers) c(version, covers) where c.covers @> r.version) end,
+        select c.version from unnest(v_view.replacements, v_view.covers) c(version, covers) where c.covers @> r.version) end,
       r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider
     from (
       select m.version, m.version as "position", m.role, coalesce((m.stub).content, m.content) as content,
@@ -104,8 +105,8 @@ begin
   end loop;
 end
 $$;
-comment on function kata_data.message_rows(uuid, kata_data.view_change, bigint, text, bigint, bigint, boolean, int8multirange) is
-'At most max_rows messages as of a version, view being what view_at has for it. visibility: effective (the view, by position), raw (all but the deleted
+comment on function kata_data.message_rows(uuid, bigint, bigint, text, bigint, bigint, boolean, int8multirange) is
+'At most max_rows messages as of a version. view_version: as view_of has it. visibility: effective (the view, by position), raw (all but the deleted
 ones, by version), all (summaries, too, by version). after: the last position or version that is not wanted any more. within: only messages and summaries of these versions. Cost: O(log n + rows + fork depth +
 pieces of the view).';
 
@@ -145,6 +146,21 @@ as $$
   ) y
 $$;
 comment on function kata_data.path_summaries(uuid, int8multirange) is 'The summaries of a context''s path that took some versions, in the view or not, in no order.';
+
+create or replace function kata_data.summary_of(context_id uuid, version bigint) returns setof kata_data.summary
+language sql stable rows 1
+as $$
+  select y.*
+  from kata_data.segments(summary_of.context_id, summary_of.version, summary_of.version) s
+  cross join lateral (
+    select y.*
+    from kata_data.summary y
+    where y.segment_id = s.segment_id
+      and y.version = s.first_version
+    offset 0
+  ) y
+$$;
+comment on function kata_data.summary_of(uuid, bigint) is 'The summary of a context''s path that took a version; no row where none did. Cost: O(log n + fork depth).';
 
 create or replace function kata_data.edge(versions int8multirange, size bigint, newest boolean) returns int8multirange
 language plpgsql immutable

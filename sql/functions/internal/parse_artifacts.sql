@@ -344,7 +344,13 @@ language sql stable
 as $$
   select c.call #>> '{function,name}'
   from kata_data.segments(called_tool.segment_id, called_tool.group_version, called_tool.group_version) s
-  join kata_data.message m on m.segment_id = s.segment_id and m.version = called_tool.group_version
+  cross join lateral (
+    select m.tool_calls
+    from kata_data.message m
+    where m.segment_id = s.segment_id
+      and m.version = s.first_version
+    offset 0
+  ) m
   cross join lateral jsonb_array_elements(m.tool_calls) c(call)
   where c.call ->> 'id' = called_tool.tool_call_id
   limit 1

@@ -35,16 +35,23 @@ as $$
 $$;
 comment on function kata_data.path_messages(uuid, int8multirange) is 'The messages of a context''s path at some versions, in no order. Cost: O(messages + ranges × depth).';
 
-create or replace function kata_data.message_of(context_id uuid, version bigint) returns setof kata_data.message
+create or replace function kata_data.message_of(context_id uuid, version bigint)
+returns table (group_version bigint, group_tokens bigint, tokens_through bigint)
 language sql stable rows 1
 as $$
-  select m.*
-  from kata_data.lineage l
-  join kata_data.message m on m.segment_id = l.segment_id and m.version = message_of.version
-  where l.context_id = message_of.context_id
-    and message_of.version between l.first_version and l.last_version
+  select m.group_version, m.group_tokens, m.tokens_through
+  from kata_data.segments(message_of.context_id, message_of.version, message_of.version) s
+  cross join lateral (
+    select m.group_version, coalesce(m.group_tokens, m.token_count) as group_tokens, m.tokens_through
+    from kata_data.message m
+    where m.segment_id = s.segment_id
+      and m.version = s.first_version
+    offset 0
+  ) m
 $$;
-comment on function kata_data.message_of(uuid, bigint) is 'The message of a context''s path that took a version; no row where none did. Cost: O(log n).';
+comment on function kata_data.message_of(uuid, bigint) is
+'What a window asks of the message of a context''s path that took a version; no row where none did. group_tokens: of its group, up to and including it.
+Cost: O(log n + fork depth).';
 
 create or replace function kata_data.group_members(context_id uuid, groups bigint[], at bigint) returns int8multirange
 language plpgsql stable

@@ -21,9 +21,12 @@ create or replace function kata_data.select_window(
   out pinned_groups bigint[],
   out newest_group bigint,
   out summaries kata_data.summary[],
+  out places bigint[],
+  out totals bigint[],
   out over_budget boolean,
   out hidden_versions bigint,
-  out hidden_tokens bigint
+  out hidden_tokens bigint,
+  out changes bigint[]
 )
 language plpgsql stable
 as $$
@@ -34,14 +37,14 @@ declare
   v_promised bigint[];
   v_is_as_counted boolean;
   v_left bigint;
-  v_summary_tokens bigint;
+  v_summary_tokens bigint := 0;
   v_rest record;
 begin
   preamble_end := least(coalesce(preamble_end, at), at);
   versions := v_visible * int8multirange(int8range(1, preamble_end + 1));
   pinned_groups := view.pinned_groups || array(
     select distinct p.group_version from kata_data.pins_between(select_window.context_id, view.version + 1, at) p);
-  select n.version, n.group_version, coalesce(n.group_tokens, n.token_count) as group_tokens, p.tokens_through as preamble_tokens into v_newest
+  select upper(v_visible) - 1 as version, n.group_version, n.group_tokens, p.tokens_through as preamble_tokens into v_newest
   from kata_data.message_of(select_window.context_id, upper(v_visible) - 1) n
   left join kata_data.message_of(select_window.context_id, select_window.preamble_end) p on true;
   if not found then
@@ -71,17 +74,18 @@ begin
 
   loop
     if view.replacements <> '{}' then
-      select f.summaries, f.tokens into summaries, v_summary_tokens
+      select f.summaries, f.places, f.totals into summaries, places, totals
       from kata_data.fitting_summaries(
         context_id, view,
         case when v_step = 0 then v_left else budget - v_step - kata_data.shown_tokens(
           context_id, versions + kata_data.group_members(context_id, pinned_groups, at), view.elisions, tokenizer, tokens_factor)
         end,
-        tokenizer, tokens_factor) f;
+        coalesce(v_newest.preamble_tokens, 0), tokenizer, tokens_factor) f;
+      v_summary_tokens := coalesce(totals[cardinality(totals)] - coalesce(v_newest.preamble_tokens, 0), 0);
     end if;
     v_rest := kata_data.select_rest(
       context_id, v_visible - int8multirange(int8range(1, preamble_end + 1)), at, view.elisions, v_promised,
-      v_left - coalesce(v_summary_tokens, 0), v_step, tokenizer, tokens_factor);
+      v_left - v_summary_tokens, v_step, tokenizer, tokens_factor);
     -- Where no candidate fits, all is as without a step.
     exit when v_step = 0 or v_rest.is_stable or view.replacements = '{}';
     v_step := 0;
@@ -92,14 +96,28 @@ begin
     versions := versions + kata_data.group_members(context_id, v_rest.older_groups, at);
   elsif v_is_as_counted and view.version = 0 then
     hidden_versions := v_rest.start - 1 - preamble_end;
-    hidden_tokens := coalesce(v_rest.tokens_before - coalesce(v_newest.preamble_tokens, 0), 0);
+    hidden_tokens := v_rest.tokens_before - coalesce(v_newest.preamble_tokens, 0);
+  elsif v_is_as_counted and v_visible @> int8range(v_rest.start, at + 1) then
+    -- The preamble begins and ends with a message. Of many changes, which take no row, the list would cost more than it spares.
+    if view.version >= v_rest.start or preamble_end > 2 then
+      changes := array(
+        select c.version
+        from (select c.version from kata_data.changes_among(select_window.context_id, select_window.versions) c limit 10) c
+        order by c.version);
+    end if;
+    if coalesce(cardinality(changes), 0) < 10 and coalesce(places[1] > preamble_end and places[cardinality(places)] < v_rest.start, true) then
+      hidden_versions := v_rest.start - 1 - preamble_end - coalesce(cardinality(summaries), 0);
+      hidden_tokens := v_rest.tokens_before - coalesce(v_newest.preamble_tokens, 0) - v_summary_tokens;
+    end if;
   end if;
 end
 $$;
 comment on function kata_data.select_window(uuid, bigint, integer, bigint, kata_data.view_change, integer, text, double precision) is
 'The versions of a window as of a version above 0, its summaries, and what was promised. preamble_end: as the head has it. view: what view_at has
-for the version. tokenizer: null for the context''s own. hidden_versions, hidden_tokens: what lies between the preamble and the rest, where the window is
-just these two, shown as they were counted, and no version is a view change''s; else null.
+for the version. tokenizer: null for the context''s own. places: where the summaries read. Where the window is the preamble, the summaries and
+everything from some start on, shown as it was counted: hidden_versions and hidden_tokens, by which the versions of the rest are ahead of their numbers
+and its running totals of those of the window; changes, the versions among these that view changes took (null: none); totals, what each summary adds up
+to. Else hidden_tokens is null.
 Cost: O(log n + window + pins + pieces of the view + fork depth).';
 
 create or replace function kata_data.window_reason(
@@ -143,7 +161,6 @@ begin
   -- Groups that are paid for, and whose first message was not met yet.
   older_groups := promised;
   is_stable := budget >= 0;
-  start := coalesce(lower(versions), at + 1);
   for v_message in
     select n.version, n.group_version, n.group_tokens, n.tokens_through, n.role
     from kata_data.newest_first(select_rest.context_id, select_rest.versions) n
@@ -174,6 +191,13 @@ begin
       older_groups := array_remove(older_groups, v_message.version);
     end if;
   end loop;
+  if not found then
+    start := at + 1;
+  elsif start is null then
+    -- All fit, or are paid for. The oldest opens its group.
+    start := v_message.version;
+    tokens_before := v_message.tokens_through - v_message.group_tokens;
+  end if;
 
   if not is_stable and budget >= 0 and stable_step > 0 then
     v_candidate := (
@@ -183,7 +207,7 @@ begin
         and (m.tokens_through + stable_step - 1) / stable_step > (m.tokens_through - m.token_count + stable_step - 1) / stable_step);
     if v_candidate is not null then
       start := v_candidate;
-      tokens_before := (select m.tokens_through - m.token_count from kata_data.message_of(select_rest.context_id, start) m);
+      tokens_before := (select m.tokens_through - m.group_tokens from kata_data.message_of(select_rest.context_id, start) m);
       older_groups := array(
         select m.group_version
         from kata_data.path_messages(select_rest.context_id, select_rest.versions * int8multirange(int8range(start, null))) m
@@ -196,8 +220,9 @@ begin
 end
 $$;
 comment on function kata_data.select_rest(uuid, int8multirange, bigint, bigint[], bigint[], bigint, integer, text, double precision) is
-'Where the rest of a window starts: right after the newest of some versions whose group does not fit the budget (which may be negative) any more; the running total below it (null where everything fits); and the groups, promised ones or met there, that may have messages below. is_stable: everything fits, or a candidate of the step was found. promised:
-groups that are paid for. Cost: O(log n + rows that fit).';
+'Where the rest of a window starts: right after the newest of some versions whose group does not fit the budget (which may be negative) any more, or where
+everything fits with the oldest; the running total below it (null where there is no message); and the groups, promised ones or met there, that may have messages
+below. is_stable: everything fits, or a candidate of the step was found. promised: groups that are paid for. Cost: O(log n + rows that fit).';
 
 create or replace function kata_data.newest_first(context_id uuid, versions int8multirange)
 returns table (version bigint, group_version bigint, group_tokens bigint, tokens_through bigint, role text)
@@ -228,33 +253,48 @@ create or replace function kata_data.fitting_summaries(
   context_id uuid,
   view kata_data.view_change,
   budget bigint,
+  tokens_before bigint,
   tokenizer text,
   tokens_factor double precision,
   out summaries kata_data.summary[],
-  out tokens bigint
+  out places bigint[],
+  out totals bigint[]
 )
 language plpgsql stable
 as $$
 declare
   v_summary record;
+  v_tokens bigint := 0;
 begin
-  summaries := '{}';
-  tokens := 0;
   for v_summary in
-    select y as summary, kata_data.tokens_in(y.segment_id, y.version, y.token_count, null, tokenizer, tokens_factor) as token_count
-    from unnest(view.replacements) r(version)
-    cross join lateral kata_data.path_summaries(fitting_summaries.context_id, int8multirange(int8range(r.version, r.version, '[]'))) y
+    select y as summary, coalesce(lower(r.covers), r.version) as place,
+      kata_data.tokens_in(y.segment_id, y.version, y.token_count, null, tokenizer, tokens_factor) as token_count
+    from unnest(view.replacements, view.covers) r(version, covers)
+    cross join lateral kata_data.summary_of(fitting_summaries.context_id, r.version) y
     order by y.version desc
   loop
-    if tokens + v_summary.token_count <= budget then
+    if v_tokens + v_summary.token_count <= budget then
+      v_tokens := v_tokens + v_summary.token_count;
       summaries := summaries || v_summary.summary;
-      tokens := tokens + v_summary.token_count;
+      places := places || v_summary.place;
+      totals := totals || tokens_before + v_tokens;
     end if;
   end loop;
+  if cardinality(summaries) > 1 then
+    select
+      array_agg(s.summary order by s.place), array_agg(s.place order by s.place), array_agg(s.total order by s.place)
+    into summaries, places, totals
+    from (
+      select summaries[p.ordinality] as summary, p.place,
+        tokens_before + sum(totals[p.ordinality] - coalesce(totals[p.ordinality - 1], tokens_before)) over (order by p.place)::bigint as total
+      from unnest(places) with ordinality p(place, ordinality)
+    ) s;
+  end if;
 end
 $$;
-comment on function kata_data.fitting_summaries(uuid, kata_data.view_change, bigint, text, double precision) is
-'The summaries of a view that fit a budget, newest first; one that does not is left out and the next tried.';
+comment on function kata_data.fitting_summaries(uuid, kata_data.view_change, bigint, bigint, text, double precision) is
+'The summaries of a view that fit a budget, taken newest first; one that does not is left out and the next tried. In reading order, each with its
+place and the tokens up to and including it; all null where none fits.';
 
 create or replace function kata_data.shown_tokens(
   context_id uuid,

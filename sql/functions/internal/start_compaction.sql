@@ -141,6 +141,6 @@ language sql stable
 as $$
   select string_agg(y.content, E'\n\n' order by lower(y.covered))
   from unnest(compaction.merged_summaries) s(version)
-  cross join lateral kata_data.path_summaries(compaction.context_id, int8multirange(int8range(s.version, s.version, '[]'))) y
+  cross join lateral kata_data.summary_of(compaction.context_id, s.version) y
 $$;
 comment on function kata_data.previous_summary(kata_data.compaction) is 'The text of the summaries that a compaction absorbs; null where there is none.';

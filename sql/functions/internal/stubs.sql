@@ -24,8 +24,13 @@ begin
       and p.token_count > keep_tokens
     offset 0
   ) p
-  join kata_data.message m on m.segment_id = p.segment_id and m.version = p.version
-  for key share of m;
+  cross join lateral (
+    select
+    from kata_data.message m
+    where m.segment_id = p.segment_id
+      and m.version = p.version
+    for key share
+  ) m;
   return array(
     select row(m.segment_id, m.group_version, m.version, null, m.token_count - t.token_count, t.token_count, sha256(convert_to(t.content, 'UTF8')), t.content)::kata_data.stub
     from (

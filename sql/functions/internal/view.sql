@@ -48,6 +48,14 @@ $$;
 comment on function kata_data.view_at(uuid, bigint) is
 'The newest view change of a path at or below a version, with the view after it; no_view() where there is none. Cost: O(log n + fork depth).';
 
+create or replace function kata_data.view_of(context_id uuid, at bigint, view_version bigint) returns kata_data.view_change
+language sql stable
+as $$
+  select case when view_version is null then kata_data.no_view() else kata_data.view_at(context_id, at) end
+$$;
+comment on function kata_data.view_of(uuid, bigint, bigint) is
+'As view_at, without a look-up where the head says that there is no view change: view_version, null for none.';
+
 create or replace function kata_data.visible_at(view kata_data.view_change, at bigint) returns int8multirange
 language sql immutable
 as $$
@@ -73,6 +81,27 @@ as $$
   ) c
 $$;
 comment on function kata_data.path_changes(uuid, bigint, bigint) is 'The view changes of a path between two versions, in no order.';
+
+create or replace function kata_data.changes_among(context_id uuid, versions int8multirange) returns table (version bigint)
+language sql stable rows 10
+as $$
+  select c.version
+  from unnest(versions) r(range)
+  cross join lateral (
+    select s.segment_id, s.first_version, s.last_version
+    from kata_data.segments(changes_among.context_id, lower(r.range), upper(r.range) - 1) s
+    offset 0
+  ) s
+  cross join lateral (
+    select c.version
+    from kata_data.view_change c
+    where c.segment_id = s.segment_id
+      and c.version between s.first_version and s.last_version
+    offset 0
+  ) c
+$$;
+comment on function kata_data.changes_among(uuid, int8multirange) is
+'Which of some versions of a context''s path were taken by view changes, in no order.';
 
 create or replace function kata_data.pins_between(context_id uuid, low bigint, high bigint) returns table (group_version bigint)
 language sql stable rows 1
@@ -160,7 +189,8 @@ begin
       where exists (
         select from kata_data.stub s
         where s.change_id = e.change_id
-          and change.visible @> s.version)
+          and change.visible @> s.version
+        offset 0)
       order by e.change_id);
   end if;
   return change;
@@ -271,8 +301,7 @@ language sql stable
 as $$
   select coalesce(sum(y.token_count), 0)
   from unnest(versions) v(version)
-  cross join lateral kata_data.segments(summary_tokens.context_id, v.version, v.version) s
-  join kata_data.summary y on y.segment_id = s.segment_id and y.version = v.version
+  cross join lateral kata_data.summary_of(summary_tokens.context_id, v.version) y
 $$;
 comment on function kata_data.summary_tokens(uuid, bigint[]) is 'The tokens of some summaries of a path.';
 

@@ -59,15 +59,28 @@ begin
     -- Where that was purged, what it was copied from.
     select o.source_segment_id, o.source_version
     from source s
-    join kata_data.merge_origin o on o.segment_id = s.source_segment_id and o.version = s.source_version
+    cross join lateral (
+      select o.source_segment_id, o.source_version
+      from kata_data.merge_origin o
+      where o.segment_id = s.source_segment_id
+        and o.version = s.source_version
+      offset 0
+    ) o
     where not exists (
       select from kata_data.message m
       where m.segment_id = s.source_segment_id
-        and m.version = s.source_version)
+        and m.version = s.source_version
+      offset 0)
   )
   select s.source_segment_id, s.source_version, 'original'
   from source s
-  join kata_data.message m on m.segment_id = s.source_segment_id and m.version = s.source_version;
+  cross join lateral (
+    select
+    from kata_data.message m
+    where m.segment_id = s.source_segment_id
+      and m.version = s.source_version
+    offset 0
+  ) m;
 end
 $$;
 comment on function kata.erase_message(uuid, bigint, text) is

@@ -13,16 +13,12 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
 as $$
 declare
   v_context record := kata_data.open_context(context_id);
-  v_view kata_data.view_change := kata_data.no_view();
 begin
-  if v_context.view_version is not null then
-    v_view := kata_data.view_at(context_id, v_context.at);
-  end if;
   if version between 1 and v_context.at then
     return query
     select r.version, r."position", r.role, r.content, r.token_count, r.token_source, r.tool_call_id, r.tool_name, r.tool_calls, r.model, r.metadata,
       r.pinned, r.kind, r.compacted_into, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider
-    from kata_data.message_rows(get_message.context_id, v_view, v_context.at, 'all', 1, get_message.version - 1) r
+    from kata_data.message_rows(get_message.context_id, v_context.view_version, v_context.at, 'all', 1, get_message.version - 1) r
     where r.version = get_message.version;
   end if;
   if not found then

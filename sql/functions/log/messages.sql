@@ -18,17 +18,13 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
 as $$
 declare
   v_context record := kata_data.open_context(context_id, at);
-  v_view kata_data.view_change := kata_data.no_view();
 begin
   perform kata_data.check_max_rows(max_rows);
   perform kata_data.check_visibility(visibility);
-  if v_context.view_version is not null then
-    v_view := kata_data.view_at(context_id, v_context.at);
-  end if;
   return query
   select r.version, r."position", r.role, r.content, r.token_count, r.token_source, r.tool_call_id, r.tool_name, r.tool_calls, r.model, r.metadata,
     r.pinned, r.kind, r.compacted_into, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider
-  from kata_data.message_rows(messages.context_id, v_view, v_context.at, visibility, max_rows, after, coalesce(descending, false)) r;
+  from kata_data.message_rows(messages.context_id, v_context.view_version, v_context.at, visibility, max_rows, after, coalesce(descending, false)) r;
 end
 $$;
 comment on function kata.messages(uuid, bigint, integer, boolean, text, bigint) is

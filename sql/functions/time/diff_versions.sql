@@ -23,7 +23,7 @@ begin
   select e.change, y.version, y.role, 'summary', kata_data.preview(y.content, null), y.token_count
   from (values ('added', v_after.replacements, v_before.replacements), ('removed', v_before.replacements, v_after.replacements)) e(change, with_it, without)
   cross join lateral unnest(e.with_it) r(version)
-  cross join lateral kata_data.path_summaries(diff_versions.context_id, int8multirange(int8range(r.version, r.version, '[]'))) y
+  cross join lateral kata_data.summary_of(diff_versions.context_id, r.version) y
   where r.version <> all (e.without)
   union all
   select case when coalesce(a.token_count, m.token_count) < coalesce(b.token_count, m.token_count) then 'shortened' else 'restored' end,

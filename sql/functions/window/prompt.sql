@@ -1,5 +1,5 @@
--- The window, ready to send. First the rows are put as every provider wants them (results behind their call, calls without result
--- closed), then they take the chat form of one.
+-- The window, ready to send. The rows are put as every provider wants them, results behind their call, calls without result closed
+-- (prompt_messages), and take the chat form of one.
 
 create or replace function kata.prompt(
   context_id uuid,
@@ -23,38 +23,13 @@ begin
       hint = 'Pass openai or anthropic.';
   end if;
 
-  with message as materialized (
-    select w.version, w.role, w.content, w.name, w.tool_call_id, w.tool_calls, w.parts, w.provider, w.group_version, w.running_tokens, w.over_budget,
-      w.reason = 'preamble' as in_preamble,
-      w.group_version = first_value(w.group_version) over (order by w.kind = 'summary', w.version desc) as in_newest_group,
-      case w.kind when 'summary' then w."position" else w.group_version end as group_position
-    from kata."window"(prompt.context_id, prompt.budget, prompt.at, prompt.stable_step, prompt.tokenizer) w
-  ),
-  open_call as (
-    select m.group_position, c.call ->> 'id' as id, c.ordinality
-    from message m
-    cross join lateral jsonb_array_elements(m.tool_calls) with ordinality c(call, ordinality)
-    where not m.in_newest_group
-      and not exists (
-        select from message r
-        where r.group_version = m.group_version
-          and r.tool_call_id = c.call ->> 'id')
-  )
-  select
-    jsonb_agg(e.entry order by e.group_position, e.place, e.ordinality),
-    max(e.running_tokens) filter (where e.over_budget)
-  into v_messages, v_promised
-  from (
-    select m.group_position, m.version as place, 0 as ordinality, m.running_tokens, m.over_budget, jsonb_build_object(
-      'role', m.role, 'content', m.content, 'name', m.name, 'tool_call_id', m.tool_call_id, 'tool_calls', m.tool_calls,
-      'parts', m.parts, 'provider', m.provider, 'preamble', m.in_preamble, 'orphan', m.role = 'tool' and m.group_version = m.version) as entry
-    from message m
-    union all
-    select o.group_position, 9223372036854775807, o.ordinality, null, null, jsonb_build_object(
-      'role', 'tool', 'content', '[no result]', 'tool_call_id', o.id)
-    from open_call o
-  ) e;
-
+  if format = 'openai' then
+    select p.messages, p.promised_tokens into v_messages, v_promised
+    from kata_data.openai_prompt(prompt.context_id, prompt.budget, prompt.at, prompt.stable_step, prompt.tokenizer) p;
+  else
+    select p.messages, p.promised_tokens into v_messages, v_promised
+    from kata_data.anthropic_prompt(prompt.context_id, prompt.budget, prompt.at, prompt.stable_step, prompt.tokenizer) p;
+  end if;
   if v_promised is not null then
     raise exception using
       errcode = 'KC020',
@@ -62,11 +37,7 @@ begin
       detail = pg_catalog.format('The newest group, the preamble and the pins take %s tokens, the least sufficient budget.', v_promised),
       hint = 'Raise the budget to that, or unpin messages.';
   end if;
-  v_messages := coalesce(v_messages, '[]');
-  return case format
-    when 'openai' then kata_data.openai_prompt(v_messages)
-    else kata_data.anthropic_prompt(v_messages)
-  end;
+  return v_messages;
 end
 $$;
 comment on function kata.prompt(uuid, integer, text, bigint, integer, text) is
@@ -83,3 +54,38 @@ is not in the log (policy strict false) is shown as a message of the user.
 Returns jsonb.
 Errors: KC001, KC002, KC006, KC017, KC020 the budget is too small for what always comes (the least sufficient one in DETAIL).
 Cost: as window.';
+
+create or replace function kata_data.prompt_messages(context_id uuid, budget integer, at bigint, stable_step integer, tokenizer text)
+returns table (
+  group_position bigint, place bigint, ordinality bigint, role text, content text, name text, tool_call_id text, tool_calls jsonb, parts jsonb,
+  provider jsonb, in_preamble boolean, is_orphan boolean, promised_tokens bigint
+)
+language sql stable rows 100
+as $$
+  with message as materialized (
+    select w.version, w.role, w.content, w.name, w.tool_call_id, w.tool_calls, w.parts, w.provider, w.group_version, w.running_tokens, w.over_budget,
+      w.reason = 'preamble' as in_preamble,
+      w.group_version = first_value(w.group_version) over (order by w.kind = 'summary', w.version desc) as in_newest_group,
+      case w.kind when 'summary' then w."position" else w.group_version end as group_position
+    from kata."window"(prompt_messages.context_id, prompt_messages.budget, prompt_messages.at, prompt_messages.stable_step, prompt_messages.tokenizer) w
+  ),
+  open_call as (
+    select m.group_position, c.call ->> 'id' as id, c.ordinality
+    from message m
+    cross join lateral jsonb_array_elements(m.tool_calls) with ordinality c(call, ordinality)
+    where not m.in_newest_group
+      and not exists (
+        select from message r
+        where r.group_version = m.group_version
+          and r.tool_call_id = c.call ->> 'id')
+  )
+  select m.group_position, m.version, 0::bigint, m.role, m.content, m.name, m.tool_call_id, m.tool_calls, m.parts, m.provider, m.in_preamble,
+    m.role = 'tool' and m.group_version = m.version, case when m.over_budget then m.running_tokens end
+  from message m
+  union all
+  select o.group_position, 9223372036854775807, o.ordinality, 'tool', '[no result]', null, o.id, null, null, null, false, false, null
+  from open_call o
+$$;
+comment on function kata_data.prompt_messages(uuid, integer, bigint, integer, text) is
+'The rows of a window and a result for each call that has none outside the newest group, to be read by group_position, place, ordinality, so that results
+stand behind their call. is_orphan: a result whose call is not known. promised_tokens: where the window is over budget, its running total.';

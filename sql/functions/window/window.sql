@@ -19,10 +19,9 @@ declare
   v_context record := kata_data.open_context(context_id, at);
   v_tokenizer text := nullif(tokenizer, v_context.tokenizer);
   v_factor double precision := case when v_tokenizer is not null then kata_data.tokens_factor(v_context.tokenizer, v_tokenizer) end;
-  v_view kata_data.view_change := kata_data.no_view();
-  v_elisions bigint[] := '{}';
+  v_view kata_data.view_change := kata_data.view_of(context_id, v_context.at, v_context.view_version);
+  v_elisions bigint[];
   v_window record;
-  v_places bigint[];
 begin
   if budget is null or budget <= 0 then
     raise exception using
@@ -41,30 +40,28 @@ begin
   if v_context.at = 0 then
     return;
   end if;
-  if v_context.view_version is not null then
-    v_view := kata_data.view_at(context_id, v_context.at);
-    -- Taken out of the row once, not for every message.
-    v_elisions := v_view.elisions;
-  end if;
   v_window := kata_data.select_window(context_id, v_context.preamble_end, budget, v_context.at, v_view, stable_step, v_tokenizer, v_factor);
-  if v_window.hidden_tokens is not null then
-    -- Most windows: versions number the rows and running totals add them up, which spares half the cost of the query below.
+  if v_window.hidden_tokens is not null and v_view.version = 0 then
     return query
-    select (m.version - case when m.version > v_window.preamble_end then v_window.hidden_versions else 0 end)::integer, m.version, m.version,
-      m.role, m.content, m.token_count, m.tokens_through - case when m.version > v_window.preamble_end then v_window.hidden_tokens else 0 end,
-      kata_data.window_reason('message', m.version, m.group_version, v_window.preamble_end, v_window.pinned_groups, v_window.newest_group),
-      false, m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at, 'message', m.name, m.parts, m.provider, m.group_version
-    from kata_data.path_messages($1, v_window.versions) m
-    order by m.version;
+    select m.*
+    from kata_data.numbered_messages($1, v_window.versions, v_window.preamble_end, v_window.newest_group, v_window.hidden_versions, v_window.hidden_tokens, null) m
+    order by m."position";
+    return;
+  elsif v_window.hidden_tokens is not null then
+    return query
+    select m.*
+    from kata_data.numbered_messages(
+      $1, v_window.versions, v_window.preamble_end, v_window.newest_group, v_window.hidden_versions, v_window.hidden_tokens, v_window.changes) m
+    union all
+    select (v_window.preamble_end - coalesce(width_bucket(v_window.preamble_end, v_window.changes), 0) + y.ordinality)::integer, y.version,
+      v_window.places[y.ordinality], y.role, y.content, y.token_count, v_window.totals[y.ordinality], 'summary', false,
+      null, null, null, null, y.metadata, y.created_at, 'summary', null, null, null, y.version
+    from unnest(v_window.summaries) with ordinality y
+    order by "position";
     return;
   end if;
-  if v_window.summaries <> '{}' then
-    v_places := array(
-      select p.place
-      from unnest(v_window.summaries) with ordinality y
-      join unnest(v_view.replacements, kata_data.summary_positions(v_view)) p(version, place) on p.version = y.version
-      order by y.ordinality);
-  end if;
+  -- Taken out of the row once, not for every message.
+  v_elisions := v_view.elisions;
   return query
   select (row_number() over w)::integer, m.version, m."position", m.role, m.content, m.token_count, sum(m.token_count) over w,
     kata_data.window_reason(m.kind, m.version, m.group_version, v_window.preamble_end, v_window.pinned_groups, v_window.newest_group),
@@ -82,7 +79,7 @@ begin
       offset 0
     ) m
     union all
-    select y.version, v_places[y.ordinality], y.role, y.content,
+    select y.version, v_window.places[y.ordinality], y.role, y.content,
       kata_data.tokens_in(y.segment_id, y.version, y.token_count, null, v_tokenizer, v_factor), null, null, null, null, y.metadata,
       y.created_at, 'summary', null, null, null, y.version
     from unnest(v_window.summaries) with ordinality y
@@ -110,3 +107,25 @@ Returns: ordinal from 1, version, position, role, content, token_count, running_
 recalled, recent), over_budget, tool_call_id, tool_name, tool_calls, model, metadata, created_at, kind (message, summary, stub), name,
 parts, provider, group_version (the message whose call it answers, else itself).
 Errors: KC001, KC002, KC006, KC017. Cost: O(log n + rows + pieces of the view + fork depth), whatever the length of the log and `at`.';
+
+create or replace function kata_data.numbered_messages(
+  context_id uuid, versions int8multirange, preamble_end bigint, newest_group bigint, hidden_versions bigint, hidden_tokens bigint, changes bigint[]
+)
+returns table (
+  ordinal integer, version bigint, "position" bigint, role text, content text, token_count integer, running_tokens bigint,
+  reason text, over_budget boolean, tool_call_id text, tool_name text, tool_calls jsonb, model text, metadata jsonb,
+  created_at timestamptz, kind text, name text, parts jsonb, provider jsonb, group_version bigint
+)
+language sql stable rows 100
+as $$
+  select
+    (m.version - case when m.version > preamble_end then hidden_versions else 0 end - coalesce(width_bucket(m.version, changes), 0))::integer,
+    m.version, m.version, m.role, m.content, m.token_count,
+    m.tokens_through - case when m.version > preamble_end then hidden_tokens else 0 end,
+    kata_data.window_reason('message', m.version, m.group_version, preamble_end, '{}', newest_group), false,
+    m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at, 'message', m.name, m.parts, m.provider, m.group_version
+  from kata_data.path_messages(numbered_messages.context_id, versions) m
+$$;
+comment on function kata_data.numbered_messages(uuid, int8multirange, bigint, bigint, bigint, bigint, bigint[]) is
+'The messages of a window that is the preamble and the newest rest, in no order: versions number the rows and running totals add them up, which spares half
+the cost of counting. hidden_versions, hidden_tokens, changes: as select_window has them.';
