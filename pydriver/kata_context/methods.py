@@ -649,8 +649,8 @@ class Methods(ABC):
         context_id, budget (tokens), at, stable_step, tokenizer : as for window.
         format : openai (an array of messages) or anthropic (an object with system and messages, roles
             alternating from user on; system and developer messages after the preamble stand in place,
-            as text of the user's turn in <system> tags; such tags in what a user or a tool says are
-            broken up, as <\\system>, so that none is taken for these).
+            as text of the user's turn in <system_message> tags; such tags in what a user or a tool says
+            are broken up, as <\\system_message>, so that none is taken for these).
 
         Raises
         ------

@@ -94,7 +94,7 @@ as $$
     when role in ('system', 'developer')
       -- Closing tags in the text are broken up, so that it cannot leave its wrapper.
       then jsonb_build_array(jsonb_build_object('type', 'text', 'text',
-        E'<system>\n' || regexp_replace(coalesce(content, ''), '<(\s*/\s*system)', '<\\\1', 'gi') || E'\n</system>'))
+        E'<system_message>\n' || regexp_replace(coalesce(content, ''), '<(\s*/\s*system_message)', '<\\\1', 'gi') || E'\n</system_message>'))
     -- And nobody else opens one: what a user or a tool says in such tags is not what the system says.
     else kata_data.unforged(kata_data.anthropic_content(content, parts))
   end
@@ -118,7 +118,7 @@ create or replace function kata_data.unforged(blocks jsonb) returns jsonb
 language plpgsql immutable
 as $$
 begin
-  if blocks::text !~* 'system' then
+  if blocks::text !~* 'system_message' then
     return blocks;
   end if;
   return (
@@ -136,10 +136,10 @@ comment on function kata_data.unforged(jsonb) is 'Blocks of what a user or a too
 create or replace function kata_data.without_system_tags(content text) returns text
 language sql immutable
 as $$
-  select regexp_replace(content, '<(\s*/?\s*system(?:[\s/>]|$))', '<\\\1', 'gi')
+  select regexp_replace(content, '<(\s*/?\s*system_message(?:[\s/>]|$))', '<\\\1', 'gi')
 $$;
 comment on function kata_data.without_system_tags(text) is
-'A text whose system tags, opening and closing, are broken up with a backslash, so that they are not taken for those of a prompt.';
+'A text whose tags system_message, opening and closing, are broken up with a backslash, so that they are not taken for those of a prompt.';
 
 create or replace function kata_data.tool_input(arguments text) returns jsonb
 language plpgsql stable

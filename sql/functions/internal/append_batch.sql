@@ -95,7 +95,7 @@ begin
         raise exception using
           errcode = 'KC005',
           message = format('message %s of the batch answers no open call', v_head.version - v_first_version + 1),
-          detail = format('No call "%s" is open: it was never made on this path, or it is answered already.', v_draft.tool_call_id),
+          detail = format('No call "%s" is open: it was never made on this path, or it is answered already.', left(v_draft.tool_call_id, 100)),
           hint = 'Append the assistant message with the call first; kata.get_context lists the open calls.';
       end if;
     elsif v_draft.tool_calls is not null then
@@ -204,7 +204,7 @@ begin
     if v_open ? v_id then
       raise exception using
         errcode = 'KC004',
-        message = format('call id "%s" is open already', v_id),
+        message = format('call id "%s" is open already', left(v_id, 100)),
         detail = format('It was made in version %s and has no result yet; version %s would make it again.', v_open -> v_id, group_version),
         hint = 'Give every open call an id of its own, or answer the open one first.';
     end if;

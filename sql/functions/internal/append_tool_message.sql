@@ -91,12 +91,13 @@ comment on function kata_data.append_tool_message(uuid, text, text, integer, tex
 another message or the head is in another state: append_batch knows what is to be done then.';
 
 create or replace function kata_data.is_usual_call(tool_calls jsonb) returns boolean
-language sql immutable
+language sql stable
 as $$
-  select pg_column_size(tool_calls) <= 65536 and tool_calls @@ 'strict $.size() == 1 && $[0].id != "" && $[0].type == "function" && $[0].function.name != ""
-    && $[0].function.arguments.type() == "string" && !exists($[*].** ? (@.type() != "string" && @.type() != "object"))
-    && !exists($[*].**{3 to last})'
+  select pg_column_size(tool_calls) <= 65536
+    and tool_calls @@ 'strict $.size() == 1 && $[0].id != "" && $[0].type == "function" && $[0].function.name != ""
+      && $[0].function.arguments.type() == "string" && !exists($[*].** ? (@.type() != "string" && @.type() != "object"))
+      && !exists($[*].**{3 to last})'
 $$;
 comment on function kata_data.is_usual_call(jsonb) is
-'Whether tool calls are a single one in the OpenAI chat form with nothing unusual in it and not so large that its id could be, so that tool_calls_fit need not look closer.
-Null where it is no array.';
+'Whether tool calls are a single one in the OpenAI chat form with nothing unusual in it, an id of unusual length included, so that
+tool_calls_fit need not look closer. Null where it is no array.';

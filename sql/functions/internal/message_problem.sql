@@ -50,8 +50,6 @@ begin
       then 'It is a tool message without tool_call_id.'
     when message.role <> 'tool' and message.tool_call_id is not null
       then format('It has a tool_call_id, and its role is %s.', message.role)
-    when greatest(octet_length(message.tool_call_id), octet_length(message.tool_name), octet_length(message.name), octet_length(message.model)) > 65536
-      then 'Its tool_call_id, tool_name, name or model is over 64 kB.'
     when jsonb_typeof(message.metadata) <> 'object' or jsonb_typeof(message.provider) <> 'object'
       then 'Its metadata and provider must be objects.'
     when greatest(pg_column_size(message.tool_calls), pg_column_size(message.parts), pg_column_size(message.provider), pg_column_size(message.metadata)) > 16777216
@@ -83,7 +81,7 @@ $$;
 comment on function kata_data.has_elements(jsonb) is 'Whether a value is an array that is not empty.';
 
 create or replace function kata_data.tool_calls_fit(tool_calls jsonb) returns boolean
-language sql immutable
+language sql stable
 as $$
   select case jsonb_typeof(tool_calls)
     when 'array' then jsonb_array_length(tool_calls) = jsonb_array_length(jsonb_path_query_array(tool_calls,
@@ -92,7 +90,7 @@ as $$
       -- As json_fits, but for no writing out: arguments are long.
       and not jsonb_path_exists(tool_calls, 'strict $.**{101}')
       and not jsonb_path_exists(tool_calls, 'strict $.** ? (@.type() == "number" && (@ > 1e308 || @ < -1e308))')
-      -- Apart, so that this function stays one expression.
+      -- Apart, so that this function stays one expression, which is inlined.
       and (pg_column_size(tool_calls) <= 65536 or kata_data.call_ids_fit(tool_calls))
     else tool_calls is null
   end
