@@ -701,7 +701,6 @@ CHANGES = {
     "an elision": "select kata.elide(%(context)s, %(at)s, %(at)s + 9, 10)",
     "a deletion": "select kata.delete_messages(%(context)s, %(at)s, %(at)s + 9)",
     "an undo": "select kata.undo(%(context)s, kata.pin(%(context)s, %(at)s))",
-    "an erasure": "select * from kata.erase_message(%(context)s, %(at)s, 'by request')",
 }
 
 
