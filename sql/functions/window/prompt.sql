@@ -64,16 +64,14 @@ language sql stable rows 100
 as $$
   with message as materialized (
     select w.version, w.role, w.content, w.name, w.tool_call_id, w.tool_calls, w.parts, w.provider, w.group_version, w.running_tokens, w.over_budget,
-      w.reason = 'preamble' as in_preamble,
-      w.group_version = first_value(w.group_version) over (order by w.kind = 'summary', w.version desc) as in_newest_group,
-      case w.kind when 'summary' then w."position" else w.group_version end as group_position
+      w.kind, w.reason = 'preamble' as in_preamble, case w.kind when 'summary' then w."position" else w.group_version end as group_position
     from kata."window"(prompt_messages.context_id, prompt_messages.budget, prompt_messages.at, prompt_messages.stable_step, prompt_messages.tokenizer) w
   ),
   open_call as (
     select m.group_position, c.call ->> 'id' as id, c.ordinality
     from message m
     cross join lateral jsonb_array_elements(m.tool_calls) with ordinality c(call, ordinality)
-    where not m.in_newest_group
+    where m.group_version <> (select n.group_version from message n order by n.kind = 'summary', n.version desc limit 1)
       and not exists (
         select from message r
         where r.group_version = m.group_version

@@ -12,7 +12,7 @@ returns table (
   reason text, over_budget boolean, tool_call_id text, tool_name text, tool_calls jsonb, model text, metadata jsonb,
   created_at timestamptz, kind text, name text, parts jsonb, provider jsonb, group_version bigint
 )
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
+language plpgsql stable rows 100 security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
