@@ -1,5 +1,5 @@
 -- The write path: append, append_message and close_calls end here, but for text, single calls and their results with a token count,
--- which append_message and append_tool_message write themselves by the same rules.
+-- which append_message writes itself by the same rules.
 --
 -- Locks the head of the context, so versions are dense and totals exact under any number of writers. Reads nothing else of
 -- the log: what the next message needs to know of the past (totals, open calls, last digest) is in the head, which moves

@@ -16,6 +16,16 @@ $$;
 comment on function kata_data.message_digest(bytea, uuid, bigint, timestamptz, text, text, integer, text, bigint, boolean, jsonb) is
 'SHA-256 over the previous entry''s digest and the framed identity and content of a message.';
 
+create or replace function kata_data.digest_fields(
+  name text, tool_call_id text, tool_name text, model text, tool_calls jsonb, parts jsonb, provider jsonb, metadata jsonb
+) returns jsonb
+language sql stable
+as $$
+  select jsonb_build_array(name, tool_call_id, tool_name, model, tool_calls, parts, provider, metadata)
+$$;
+comment on function kata_data.digest_fields(text, text, text, text, jsonb, jsonb, jsonb, jsonb) is
+'The fields of a message that few messages have, as its digest frames them.';
+
 create or replace function kata_data.digest_rest(
   name text, tool_call_id text, tool_name text, model text, tool_calls jsonb, parts jsonb, provider jsonb, metadata jsonb
 ) returns jsonb
@@ -23,11 +33,11 @@ language sql stable
 as $$
   select case
     when num_nonnulls(name, tool_call_id, tool_name, model, tool_calls, parts, provider, metadata) > 0
-      then jsonb_build_array(name, tool_call_id, tool_name, model, tool_calls, parts, provider, metadata)
+      then kata_data.digest_fields(name, tool_call_id, tool_name, model, tool_calls, parts, provider, metadata)
   end
 $$;
 comment on function kata_data.digest_rest(text, text, text, text, jsonb, jsonb, jsonb, jsonb) is
-'The fields of a message that few messages have, as its digest frames them; null where it has none.';
+'As digest_fields; null where a message has none of them.';
 
 create or replace function kata_data.first_digest(family_id uuid) returns bytea
 language sql immutable

@@ -97,6 +97,18 @@ as $$
 $$;
 comment on function kata_data.tool_calls_fit(jsonb) is 'Whether tool calls are in the OpenAI chat form, with ids and names of at most 64 kB, or absent.';
 
+create or replace function kata_data.is_usual_call(tool_calls jsonb) returns boolean
+language sql stable
+as $$
+  select pg_column_size(tool_calls) <= 65536
+    and tool_calls @@ 'strict $.size() == 1 && $[0].id != "" && $[0].type == "function" && $[0].function.name != ""
+      && $[0].function.arguments.type() == "string" && !exists($[*].** ? (@.type() != "string" && @.type() != "object"))
+      && !exists($[*].**{3 to last})'
+$$;
+comment on function kata_data.is_usual_call(jsonb) is
+'Whether tool calls are a single one in the OpenAI chat form with nothing unusual in it, an id of unusual length included, so that
+tool_calls_fit need not look closer. Null where it is no array.';
+
 create or replace function kata_data.call_ids_fit(tool_calls jsonb) returns boolean
 language plpgsql immutable
 as $$
