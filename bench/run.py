@@ -72,9 +72,9 @@ def main() -> None:
             for result in SECTIONS[section](bench):
                 lines.append(as_json(section, result))
                 print(result.show(), flush=True)
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text("".join(line + "\n" for line in lines))
+            if options.json:
+                options.json.parent.mkdir(parents=True, exist_ok=True)
+                options.json.write_text("".join(line + "\n" for line in lines))
 
 
 if __name__ == "__main__":
