@@ -113,7 +113,7 @@ class Finding:
 
     def show(self) -> str:
         """Return the figures as a line for people."""
-        figures = "   ".join(f"{key} {value:,g}" for key, value in self.values.items())
+        figures = "   ".join(f"{key} {value:,.9g}" for key, value in self.values.items())
         verdict = "" if self.target is None else f"   target: {self.target} {word(self.met)}"
         return f"{self.name:<44} {figures}{verdict}"
 

@@ -251,7 +251,7 @@ def bench_parts(lines: Sequence[Line]) -> list[str]:
     if growing:
         parts.append("### One context that grows\n")
         heads = list(growing[0]["values"])
-        parts.append(table(heads, ([f"{line['values'][head]:,g}" for head in heads] for line in growing)))
+        parts.append(table(heads, ([f"{line['values'][head]:,.9g}" for head in heads] for line in growing)))
     findings = [line for line in lines if line.get("kind") == "finding" and line["section"] != "growth"]
     if findings:
         parts.append("### Counted\n")
@@ -261,7 +261,7 @@ def bench_parts(lines: Sequence[Line]) -> list[str]:
                 (
                     [
                         line["name"],
-                        ", ".join(f"{name} {value:,g}" for name, value in line["values"].items()),
+                        ", ".join(f"{name} {value:,.9g}" for name, value in line["values"].items()),
                         f"{line['target']}, {verdict(line)}" if line["target"] else "",
                     ]
                     for line in findings
