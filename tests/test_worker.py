@@ -401,11 +401,12 @@ def test_a_worker_killed_while_it_summarises_is_taken_over_after_its_lease(
     context = due(kata, "c")
     began = tmp_path / "began"
     os.mkfifo(began)
-    waits = program(f"open({str(began)!r}, 'w').close()\ntime.sleep(600)")
+    waits = program(f"open({str(began)!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)")
     with working(database, "--summarizer", waits, "--name", "victim") as victim:
-        began.open().close()
+        summarizer = int(began.read_text())
         victim.send_signal(signal.SIGKILL)
         victim.wait(PATIENCE)
+    os.kill(summarizer, signal.SIGKILL)
     assert [(row.status, row.claimed_by) for row in context.compactions()] == [("running", "victim")]
     quick = program("print('short')")
     assert once(database, "--summarizer", quick) == []  # the lease holds
