@@ -7,6 +7,7 @@ A test that commits takes `database`, its own, and `connect`. A test of migratio
 
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -143,7 +144,10 @@ class CreateDatabase(Protocol):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have pgTAP at hand before any worker needs it."""
+    """Have pgTAP at hand before any worker needs it, and programs that hear interrupts."""
+    # In the background of a shell the tests ignore interrupts, and with them all that they start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         try:
             pgtap.find_script(find_binaries())
