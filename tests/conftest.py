@@ -21,6 +21,7 @@ import pytest
 from testing.postgresql import Postgresql
 
 import pgtap
+from commands import read, run  # noqa: F401  fixtures
 from interleaving import observer, start  # noqa: F401  fixtures
 from kata_context.server import (
     SUPERUSER,

@@ -13,23 +13,15 @@ from typing import Any
 
 import psycopg
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from psycopg import sql
 
+from commands import Run, kata
 from conftest import FAST, LaunchServer, TestServer
 from kata_context import __version__
-from kata_context.cli import COMMANDS, cli
+from kata_context.cli import COMMANDS
 
 KATA = Path(sys.executable).parent / "kata"
-Run = Callable[..., Result]
-
-
-def kata(*arguments: str, code: int = 0, dsn: str | None = None, **options: Any) -> Result:
-    """Run a command line as the program does, but in this process."""
-    given = ["--dsn", dsn] if dsn else []
-    result = CliRunner().invoke(cli, [*given, *arguments], prog_name="kata", **options)
-    assert result.exit_code == code, (result.exit_code, result.stdout, result.stderr)
-    return result
 
 
 def program(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
@@ -44,16 +36,6 @@ def complaint(result: Any) -> tuple[str, str]:
     assert said[0].startswith("kata: ")
     assert said[1].startswith("hint: ")
     return said[0][6:], said[1][6:]
-
-
-@pytest.fixture
-def run(database: str) -> Run:
-    """Run commands on a database of this test's own."""
-
-    def run(*arguments: str, **options: Any) -> Result:
-        return kata(*arguments, dsn=database, **options)
-
-    return run
 
 
 @pytest.fixture

@@ -1,41 +1,17 @@
 """The command line on compaction: policies, compactions and their undoing, pins, artifacts, probes."""
 
-import json
 import re
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import Result
 
+from commands import Query, Run
 from kata_context import Kata
-from test_cli import Run, complaint, kata
+from test_cli import complaint
 
-Query = Callable[..., Any]
 CALL = [{"id": "c1", "type": "function", "function": {"name": "read", "arguments": '{"path": "src/a.py"}'}}]
-
-
-@pytest.fixture
-def run(database: str) -> Run:
-    """Run commands on a database of this test's own."""
-
-    def run(*arguments: str, **options: Any) -> Result:
-        return kata(*arguments, dsn=database, **options)
-
-    return run
-
-
-@pytest.fixture
-def read(run: Run) -> Query:
-    """Run a command with --json and return what it says."""
-
-    def read(*arguments: str, **options: Any) -> Any:
-        return json.loads(run(*arguments, "--json", **options).stdout)
-
-    return read
 
 
 @pytest.fixture

@@ -11,37 +11,16 @@ from typing import Any
 import psycopg
 import pytest
 from click.shell_completion import BashComplete
-from click.testing import Result
 from psycopg import sql
 
+from commands import Query, Run, kata
 from conftest import ROOT, TestServer
 from kata_context.cli import cli
-from test_cli import KATA, Run, as_user, complaint, kata, program
+from test_cli import KATA, as_user, complaint, program
 from test_driver import relay
 
 AIRLINE = ROOT / "tests" / "data" / "conversations" / "airline.jsonl"
 CALLS = '[{"id": "c1", "type": "function", "function": {"name": "search", "arguments": "{}"}}]'
-Query = Callable[..., Any]
-
-
-@pytest.fixture
-def run(database: str) -> Run:
-    """Run commands on a database of this test's own."""
-
-    def run(*arguments: str, **options: Any) -> Result:
-        return kata(*arguments, dsn=database, **options)
-
-    return run
-
-
-@pytest.fixture
-def read(run: Run) -> Query:
-    """Run a command with --json and return what it says."""
-
-    def read(*arguments: str, **options: Any) -> Any:
-        return json.loads(run(*arguments, "--json", **options).stdout)
-
-    return read
 
 
 @pytest.fixture

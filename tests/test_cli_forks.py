@@ -1,40 +1,15 @@
 """The command line on forks and time travel: what it prints is what the functions say."""
 
-import json
 import re
-from collections.abc import Callable
-from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
-from click.testing import Result
 
+from commands import Query, Run, kata
 from kata_context import Kata
 from kata_context.cli import cli
-from test_cli import Run, complaint, kata
-
-Query = Callable[..., Any]
-
-
-@pytest.fixture
-def run(database: str) -> Run:
-    """Run commands on a database of this test's own."""
-
-    def run(*arguments: str, **options: Any) -> Result:
-        return kata(*arguments, dsn=database, **options)
-
-    return run
-
-
-@pytest.fixture
-def read(run: Run) -> Query:
-    """Run a command with --json and return what it says."""
-
-    def read(*arguments: str, **options: Any) -> Any:
-        return json.loads(run(*arguments, "--json", **options).stdout)
-
-    return read
+from test_cli import complaint
 
 
 @pytest.fixture
