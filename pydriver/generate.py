@@ -51,7 +51,9 @@ DIGESTS = re.compile(
 WIDTH, QUOTED = 150, 8
 
 # Families in the order in which one meets them; others follow, by name.
-FAMILIES = ("contexts", "log", "window", "fork", "forks", "time", "compaction", "artifacts", "recall", "care")
+FAMILIES = (
+    "contexts", "log", "window", "forks", "history", "view", "compaction", "artifacts", "tokens", "erasure", "admin",
+)  # fmt: skip
 # Set-returning functions that return exactly one row, and those that return one or none.
 ONE_ROW = {
     "begin_compaction", "commit_compaction", "common_ancestor", "compact", "compaction_status", "get_context",

@@ -80,24 +80,6 @@ LIST_CONTEXTS: Call[ContextRow] = Call(
     record(ContextRow),
     reads=True,
 )
-PURGE_CONTEXT: Call[PurgeContextRow] = Call(
-    "purge_context",
-    b"select r.removed, r.kept from kata.purge_context(context_id => %s::uuid, dry_run => %s::boolean) r",
-    record(PurgeContextRow),
-)
-PURGE_DELETED: Call[PurgeDeletedRow] = Call(
-    "purge_deleted",
-    b"select r.context_id, r.removed, r.kept from kata.purge_deleted(older_than => %s::interval, "
-    b"dry_run => %s::boolean) r",
-    record(PurgeDeletedRow),
-)
-PURGES: Call[PurgeRow] = Call(
-    "purges",
-    b"select r.purged_at, r.purged_by, r.cause_id, r.removed, r.kept from kata.purges(context_id => "
-    b"%s::uuid) r",
-    record(PurgeRow),
-    reads=True,
-)
 RESOLVE_CONTEXT: Call[UUID] = Call(
     "resolve_context",
     b"select kata.resolve_context(selector => %s::text, include_deleted => %s::boolean)",
@@ -139,18 +121,6 @@ CLOSE_CALLS: Call[AppendedRow] = Call(
     b"select r.version, r.token_count, r.created_at from kata.close_calls(context_id => %s::uuid, "
     b"call_ids => %s::text[], reason => %s::text) r",
     record(AppendedRow),
-)
-ERASE_MESSAGE: Call[EraseMessageRow] = Call(
-    "erase_message",
-    b"select r.segment_id, r.version, r.what from kata.erase_message(context_id => %s::uuid, version "
-    b"=> %s::bigint, reason => %s::text) r",
-    record(EraseMessageRow),
-)
-ERASURES: Call[ErasureRow] = Call(
-    "erasures",
-    b"select r.version, r.reason, r.erased_by, r.erased_at from kata.erasures(context_id => %s::uuid) r",
-    record(ErasureRow),
-    reads=True,
 )
 GET_MESSAGE: Call[MessageRow] = Call(
     "get_message",
@@ -290,21 +260,23 @@ STATE_AT: Call[MessageRow] = Call(
     record(MessageRow),
     reads=True,
 )
-ABORT_COMPACTION: Call[None] = Call(
-    "abort_compaction", b"select kata.abort_compaction(compaction_id => %s::uuid, reason => %s::text)", scalar
-)
-ADD_ARTIFACT: Call[None] = Call(
-    "add_artifact",
-    b"select kata.add_artifact(context_id => %s::uuid, kind => %s::text, ref => %s::text, detail => "
-    b"%s::jsonb, version => %s::bigint)",
+DELETE_MESSAGES: Call[int] = Call(
+    "delete_messages",
+    b"select kata.delete_messages(context_id => %s::uuid, first_version => %s::bigint, last_version => "
+    b"%s::bigint)",
     scalar,
 )
-ARTIFACTS: Call[ArtifactRow] = Call(
-    "artifacts",
-    b"select r.kind, r.ref, r.detail, r.first_version, r.last_version, r.mentions from "
-    b"kata.artifacts(context_id => %s::uuid, kind => %s::text, at => %s::bigint) r",
-    record(ArtifactRow),
-    reads=True,
+ELIDE: Call[int] = Call(
+    "elide",
+    b"select kata.elide(context_id => %s::uuid, first_version => %s::bigint, last_version => "
+    b"%s::bigint, keep_tokens => %s::integer)",
+    scalar,
+)
+PIN: Call[int] = Call("pin", b"select kata.pin(context_id => %s::uuid, version => %s::bigint)", scalar)
+UNDO: Call[int] = Call("undo", b"select kata.undo(context_id => %s::uuid, version => %s::bigint)", scalar)
+UNPIN: Call[int] = Call("unpin", b"select kata.unpin(context_id => %s::uuid, version => %s::bigint)", scalar)
+ABORT_COMPACTION: Call[None] = Call(
+    "abort_compaction", b"select kata.abort_compaction(compaction_id => %s::uuid, reason => %s::text)", scalar
 )
 BEGIN_COMPACTION: Call[CompactionLeaseRow] = Call(
     "begin_compaction",
@@ -366,22 +338,9 @@ COMPACTIONS: Call[CompactionRow] = Call(
     record(CompactionRow),
     reads=True,
 )
-DELETE_MESSAGES: Call[int] = Call(
-    "delete_messages",
-    b"select kata.delete_messages(context_id => %s::uuid, first_version => %s::bigint, last_version => "
-    b"%s::bigint)",
-    scalar,
-)
-ELIDE: Call[int] = Call(
-    "elide",
-    b"select kata.elide(context_id => %s::uuid, first_version => %s::bigint, last_version => "
-    b"%s::bigint, keep_tokens => %s::integer)",
-    scalar,
-)
 GET_POLICY: Call[Json] = Call(
     "get_policy", b"select kata.get_policy(context_id => %s::uuid)", scalar, reads=True
 )
-PIN: Call[int] = Call("pin", b"select kata.pin(context_id => %s::uuid, version => %s::bigint)", scalar)
 POLICY_PRESETS: Call[PolicyPresetRow] = Call(
     "policy_presets",
     b"select r.name, r.description, r.policy from kata.policy_presets() r",
@@ -396,13 +355,19 @@ RENEW_COMPACTION: Call[datetime] = Call(
 SET_POLICY: Call[Json] = Call(
     "set_policy", b"select kata.set_policy(context_id => %s::uuid, policy => %s::jsonb)", scalar
 )
-UNDO: Call[int] = Call("undo", b"select kata.undo(context_id => %s::uuid, version => %s::bigint)", scalar)
-UNPIN: Call[int] = Call("unpin", b"select kata.unpin(context_id => %s::uuid, version => %s::bigint)", scalar)
-ASSIGN_TENANT: Call[None] = Call(
-    "assign_tenant", b"select kata.assign_tenant(role_name => %s::text, tenant => %s::text)", scalar
+ADD_ARTIFACT: Call[None] = Call(
+    "add_artifact",
+    b"select kata.add_artifact(context_id => %s::uuid, kind => %s::text, ref => %s::text, detail => "
+    b"%s::jsonb, version => %s::bigint)",
+    scalar,
 )
-CURRENT_TENANT: Call[str] = Call("current_tenant", b"select kata.current_tenant()", scalar, reads=True)
-ENVIRONMENT: Call[str] = Call("environment", b"select kata.environment()", scalar, reads=True)
+ARTIFACTS: Call[ArtifactRow] = Call(
+    "artifacts",
+    b"select r.kind, r.ref, r.detail, r.first_version, r.last_version, r.mentions from "
+    b"kata.artifacts(context_id => %s::uuid, kind => %s::text, at => %s::bigint) r",
+    record(ArtifactRow),
+    reads=True,
+)
 PUT_TOKEN_COUNTS: Call[int] = Call(
     "put_token_counts",
     b"select kata.put_token_counts(context_id => %s::uuid, tokenizer => %s::text, versions => "
@@ -415,16 +380,51 @@ REGISTER_TOKENIZER: Call[None] = Call(
     b"%s::numeric)",
     scalar,
 )
-SET_ENVIRONMENT: Call[None] = Call(
-    "set_environment", b"select kata.set_environment(label => %s::text, current_label => %s::text)", scalar
-)
-STATS: Call[Json] = Call("stats", b"select kata.stats()", scalar, reads=True)
 TOKENIZERS: Call[TokenizerRow] = Call(
     "tokenizers",
     b"select r.name, r.bytes_per_token, r.margin from kata.tokenizers() r",
     record(TokenizerRow),
     reads=True,
 )
+ERASE_MESSAGE: Call[EraseMessageRow] = Call(
+    "erase_message",
+    b"select r.segment_id, r.version, r.what from kata.erase_message(context_id => %s::uuid, version "
+    b"=> %s::bigint, reason => %s::text) r",
+    record(EraseMessageRow),
+)
+ERASURES: Call[ErasureRow] = Call(
+    "erasures",
+    b"select r.version, r.reason, r.erased_by, r.erased_at from kata.erasures(context_id => %s::uuid) r",
+    record(ErasureRow),
+    reads=True,
+)
+PURGE_CONTEXT: Call[PurgeContextRow] = Call(
+    "purge_context",
+    b"select r.removed, r.kept from kata.purge_context(context_id => %s::uuid, dry_run => %s::boolean) r",
+    record(PurgeContextRow),
+)
+PURGE_DELETED: Call[PurgeDeletedRow] = Call(
+    "purge_deleted",
+    b"select r.context_id, r.removed, r.kept from kata.purge_deleted(older_than => %s::interval, "
+    b"dry_run => %s::boolean) r",
+    record(PurgeDeletedRow),
+)
+PURGES: Call[PurgeRow] = Call(
+    "purges",
+    b"select r.purged_at, r.purged_by, r.cause_id, r.removed, r.kept from kata.purges(context_id => "
+    b"%s::uuid) r",
+    record(PurgeRow),
+    reads=True,
+)
+ASSIGN_TENANT: Call[None] = Call(
+    "assign_tenant", b"select kata.assign_tenant(role_name => %s::text, tenant => %s::text)", scalar
+)
+CURRENT_TENANT: Call[str] = Call("current_tenant", b"select kata.current_tenant()", scalar, reads=True)
+ENVIRONMENT: Call[str] = Call("environment", b"select kata.environment()", scalar, reads=True)
+SET_ENVIRONMENT: Call[None] = Call(
+    "set_environment", b"select kata.set_environment(label => %s::text, current_label => %s::text)", scalar
+)
+STATS: Call[Json] = Call("stats", b"select kata.stats()", scalar, reads=True)
 VERIFY: Call[VerifyRow] = Call(
     "verify",
     b"select r.context_id, r.version, r.problem, r.detail from kata.verify(context_id => %s::uuid) r",

@@ -223,79 +223,6 @@ class Methods(ABC):
         """
         return self._run(calls.LIST_CONTEXTS, (after, max_rows, include_deleted))
 
-    def purge_context(self, context_id: UUID | str, dry_run: bool = False) -> PurgeContextRow:
-        """Removes a deleted context for ever, but for what contexts that are not purged, deleted ones too,
-        read of it by having been forked off: its log up to the highest such fork stays, the rest goes,
-        with all that was derived from it.
-
-        Ancestors that were purged before are then looked at again: they may be needed less. Of the
-        context a blank stays, without name, metadata and policy, so that its forks know where they came
-        from. kata.purges has the receipt. A context that is purged already stays as it is.
-
-        Returns one row: removed (log entries that go, of purged ancestors too), kept (entries that the
-        context itself wrote and that stay).
-
-        Parameters
-        ----------
-        context_id : a deleted context; under kata.tenant '*' of any tenant.
-        dry_run : only say what would go.
-
-        Raises
-        ------
-        ContextNotFoundError, InvalidArgumentError not deleted, or the transaction is not at isolation
-            level read committed.
-
-        Locks: other purges and erasures out (advisory), then the head of the context (FOR UPDATE); a
-            dry run none.
-        Cost: O(entries removed + forks of the context and of its purged forks, for every purged
-            ancestor). What was removed leaves the disk with the next vacuum.
-        """
-        return self._run(calls.PURGE_CONTEXT, (context_id, dry_run))[0]
-
-    def purge_deleted(self, older_than: timedelta, dry_run: bool = False) -> list[PurgeDeletedRow]:
-        """Purges the contexts that were deleted a while ago, as purge_context does, those deleted longest
-        ago first and at most 1,000 a call: call again until no row comes back.
-
-        Under kata.tenant '*' contexts of all tenants.
-
-        Returns a row a context, forks before their parents: context_id, removed and kept, as
-        purge_context.
-
-        Parameters
-        ----------
-        older_than : how long ago they were deleted.
-        dry_run : only say which, and what would go.
-
-        Raises
-        ------
-        InvalidArgumentError older_than is negative, or the transaction is not at isolation level read
-            committed.
-
-        Locks: other purges and erasures out (advisory), then the heads of the contexts (FOR UPDATE), by
-            id ascending; a dry run none.
-        Cost: that of purge_context for each.
-        """
-        return self._run(calls.PURGE_DELETED, (older_than, dry_run))
-
-    def purges(self, context_id: UUID | str) -> list[PurgeRow]:
-        """The receipts of a purged context: of its purge, and of each later purge of a fork since which
-        less of it is needed.
-
-        Returns rows, oldest first: purged_at, purged_by (the role), cause_id (the context whose purge
-        it was), removed and kept (entries that this context wrote, gone then and left then).
-
-        Parameters
-        ----------
-        context_id : the context, purged or not.
-
-        Raises
-        ------
-        ContextNotFoundError.
-
-        Cost: O(rows).
-        """
-        return self._run(calls.PURGES, (context_id,))
-
     def resolve_context(self, selector: str, include_deleted: bool = False) -> UUID:
         """The context that a person means: by its id, its name, or the beginning of its id where only one
         begins so.
@@ -499,57 +426,6 @@ class Methods(ABC):
         Cost: O(calls closed).
         """
         return self._run(calls.CLOSE_CALLS, (context_id, as_texts(call_ids), reason))
-
-    def erase_message(self, context_id: UUID | str, version: int, reason: str) -> list[EraseMessageRow]:
-        """Blanks a message for its context and all forks that share it, and the copies that merges have
-        made of it.
-
-        Content, parts, arguments of calls, name, model, provider fields and metadata go, stubs and
-        artifacts made of them, too; version, role, token counts, time, pin, ids and digest stay, so no
-        total, group or window moves, and kata.verify still holds the chain. Erasing again changes
-        nothing and keeps the first record. A compaction that was begun and may tell of it is given up:
-        its commit is refused as stale, and the next one is handed the blank.
-
-        Returns a row for each entry concerned: segment_id (the context that wrote it), version, what:
-        message or copy (blanked), original (the message that this one is a copy of: named, not
-        blanked), summary (one that may tell of a blanked message, because it covers it or what came
-        after it: named, not rewritten).
-
-        Parameters
-        ----------
-        context_id : a context that reads the message, inherited or its own.
-        version : of the message; a summary is erased by its own.
-        reason : why, kept with the record; not blank.
-
-        Raises
-        ------
-        ContextNotFoundError, VersionNotFoundError no message has this version, ContextClosedError (in a
-            deleted context nothing is erased: restore it, erase through a fork, or purge it),
-            InvalidArgumentError no reason, or the transaction is not at isolation level read committed.
-
-        Locks: other purges and erasures out, and compactions of the family from being begun (advisory),
-            the head of the context, then the compactions that it ends, the message and its copies.
-        Cost: O(copies + family). The bytes leave the disk with the next vacuum; backups have their own
-            life.
-        """
-        return self._run(calls.ERASE_MESSAGE, (context_id, version, reason))
-
-    def erasures(self, context_id: UUID | str) -> list[ErasureRow]:
-        """The messages of a context that were erased, through whichever context.
-
-        Returns rows by version: version, reason, erased_by (the role), erased_at.
-
-        Parameters
-        ----------
-        context_id : the context.
-
-        Raises
-        ------
-        ContextNotFoundError, ContextClosedError.
-
-        Cost: O(rows + fork depth).
-        """
-        return self._run(calls.ERASURES, (context_id,))
 
     def get_message(self, context_id: UUID | str, version: int) -> MessageRow:
         """One message, by its version, whatever compaction has done since.
@@ -1045,6 +921,137 @@ class Methods(ABC):
         """
         return self._run(calls.STATE_AT, (context_id, at, visibility, after, max_rows))
 
+    def delete_messages(
+        self, context_id: UUID | str, first_version: int, last_version: int | None = None
+    ) -> int:
+        """Deletes messages from the view: they are neither shown to a model nor listed as raw, here and in
+        later forks; other contexts are not touched.
+
+        They keep their versions, count in raw_tokens, and kata.undo brings them back. To remove text
+        for good there is kata.erase_message.
+
+        Returns the version that the deletion took.
+
+        Parameters
+        ----------
+        context_id : the context.
+        first_version, last_version : the range of versions, widened to whole tool groups; last_version
+            null: just the first. A summary in the range leaves the view, too; what it stands for stays
+            covered.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, OrphanToolResultError a call in the range is open,
+            ContextClosedError, InvalidArgumentError nothing would change, or the view would fall into
+            too many pieces.
+
+        Locks: the head of the context.
+        Cost: O(messages in the range).
+        """
+        return self._run(calls.DELETE_MESSAGES, (context_id, first_version, last_version))[0]
+
+    def elide(
+        self,
+        context_id: UUID | str,
+        first_version: int,
+        last_version: int | None = None,
+        *,
+        keep_tokens: int = 100,
+    ) -> int:
+        """Shortens the tool results of a range in the view, each to its beginning and a note of where the
+        whole is.
+
+        Pinned ones stay whole.
+
+        Returns the version that the elision took. The whole result is under its version for ever:
+        kata.get_message.
+
+        Parameters
+        ----------
+        context_id : the context.
+        first_version, last_version : the range of versions; last_version null: just the first.
+        keep_tokens : results longer than this are shortened to about this many tokens.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError nothing
+            would change, or too many elisions are in force: shorten more at once, or compact.
+
+        Locks: the head of the context.
+        Cost: O(messages in the range).
+        """
+        return self._run(calls.ELIDE, (context_id, first_version, last_version, keep_tokens))[0]
+
+    def pin(self, context_id: UUID | str, version: int) -> int:
+        """Pins a message, with its tool group: it comes in every window and is never compacted, deleted
+        ones apart.
+
+        One that is compacted comes back into the view at its own place.
+
+        Returns the version that the pin took.
+
+        Parameters
+        ----------
+        context_id : the context.
+        version : of the message.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError no message has this version, ContextClosedError,
+            InvalidArgumentError pinned already, deleted, or too many pieces.
+
+        Locks: the head of the context.
+        Cost: O(log n + pins + pieces of the view).
+        """
+        return self._run(calls.PIN, (context_id, version))[0]
+
+    def undo(self, context_id: UUID | str, version: int) -> int:
+        """Undoes the view change at a version: what it covered, deleted or shortened is back, less what
+        was deleted since.
+
+        The undo takes a version itself, and undoing it is redo. What the view was at any version stays
+        as it was.
+
+        Returns the version that the undo took.
+
+        Parameters
+        ----------
+        context_id : the context; a change that a fork inherited is undone in the fork only.
+        version : of the view change.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, InvalidArgumentError no view change, or undone
+            already, SupersededError a later compaction in force covers what the undo would bring back
+            or take away (it is named).
+
+        Locks: the head of the context.
+        Cost: O(view changes since the oldest one that is undone + messages that come or go).
+        """
+        return self._run(calls.UNDO, (context_id, version))[0]
+
+    def unpin(self, context_id: UUID | str, version: int) -> int:
+        """Takes the pin off a message and its tool group.
+
+        It stays in the view until something covers it.
+
+        Returns the version that the change took.
+
+        Parameters
+        ----------
+        context_id : the context.
+        version : of the message.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError no message has this version, ContextClosedError,
+            InvalidArgumentError not pinned.
+
+        Locks: the head of the context.
+        Cost: O(log n + pins + pieces of the view).
+        """
+        return self._run(calls.UNPIN, (context_id, version))[0]
+
     def abort_compaction(self, compaction_id: UUID | str, reason: str | None = None) -> None:
         """Gives up a compaction that was begun: nothing is covered.
 
@@ -1065,62 +1072,6 @@ class Methods(ABC):
         Cost: O(1); of a digest that failed O(covered).
         """
         self._run(calls.ABORT_COMPACTION, (compaction_id, reason))
-
-    def add_artifact(
-        self, context_id: UUID | str, kind: str, ref: str, detail: Json = None, *, version: int | None = None
-    ) -> None:
-        """Adds an artifact to the index, or to what is told of it.
-
-        Again for the same version, it counts once, and the details are put together.
-
-        Parameters
-        ----------
-        context_id : the context. A fork that reads messages of its own, that version among what it
-            inherits, sees the artifact; its ancestors do not.
-        kind : any, of 1 to 64 characters; tool_call, file, url and id are those of the parser.
-        ref : what it is called, 1 to 2,000 bytes.
-        detail : an object of at most 64 kB, shown over what the parser found. "access": "modified" of a
-            file sticks.
-        version : the version that it belongs to; null for the newest.
-
-        Raises
-        ------
-        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
-
-        Locks: the head of the context (FOR KEY SHARE), the row that it writes.
-        Cost: O(1).
-        """
-        self._run(calls.ADD_ARTIFACT, (context_id, kind, ref, as_json(detail), version))
-
-    def artifacts(
-        self, context_id: UUID | str, kind: str | None = None, *, at: int | None = None
-    ) -> list[ArtifactRow]:
-        """The artifacts that the messages of a context name, compacted or not: tools called, files,
-        addresses, identifiers, and what callers added.
-
-        Returns rows by kind, newest mention first: kind, ref (the tool's name, the path, the address,
-        the identifier), detail, first_version and last_version (that name it), mentions (calls of a
-        tool; messages that name anything else; additions). detail of a tool_call: arguments (of the
-        last call, the first 200 characters). Of a file: access ("read", or "modified" once it was
-        modified), and of its last change deleted, renamed_to, renamed_from. Of an id: key (what it is
-        called in JSON), where it has one. What a caller added comes over it. Of one message at most
-        1,000 artifacts of a kind are kept. Messages are parsed when a compaction begins; of those not
-        parsed yet, the newest 1,000 are parsed by this call. Addresses lose their credentials; keys and
-        tokens that grant access are not listed.
-
-        Parameters
-        ----------
-        context_id : the context.
-        kind : tool_call, file, url, id, or one that a caller added; null for all.
-        at : as of this version; null for now.
-
-        Raises
-        ------
-        ContextNotFoundError, VersionNotFoundError, ContextClosedError.
-
-        Cost: O(log n) an artifact and ancestor, and the length of what is not parsed yet.
-        """
-        return self._run(calls.ARTIFACTS, (context_id, kind, at))
 
     def begin_compaction(
         self,
@@ -1336,67 +1287,6 @@ class Methods(ABC):
         """
         return self._run(calls.COMPACTIONS, (context_id,))
 
-    def delete_messages(
-        self, context_id: UUID | str, first_version: int, last_version: int | None = None
-    ) -> int:
-        """Deletes messages from the view: they are neither shown to a model nor listed as raw, here and in
-        later forks; other contexts are not touched.
-
-        They keep their versions, count in raw_tokens, and kata.undo brings them back. To remove text
-        for good there is kata.erase_message.
-
-        Returns the version that the deletion took.
-
-        Parameters
-        ----------
-        context_id : the context.
-        first_version, last_version : the range of versions, widened to whole tool groups; last_version
-            null: just the first. A summary in the range leaves the view, too; what it stands for stays
-            covered.
-
-        Raises
-        ------
-        ContextNotFoundError, VersionNotFoundError, OrphanToolResultError a call in the range is open,
-            ContextClosedError, InvalidArgumentError nothing would change, or the view would fall into
-            too many pieces.
-
-        Locks: the head of the context.
-        Cost: O(messages in the range).
-        """
-        return self._run(calls.DELETE_MESSAGES, (context_id, first_version, last_version))[0]
-
-    def elide(
-        self,
-        context_id: UUID | str,
-        first_version: int,
-        last_version: int | None = None,
-        *,
-        keep_tokens: int = 100,
-    ) -> int:
-        """Shortens the tool results of a range in the view, each to its beginning and a note of where the
-        whole is.
-
-        Pinned ones stay whole.
-
-        Returns the version that the elision took. The whole result is under its version for ever:
-        kata.get_message.
-
-        Parameters
-        ----------
-        context_id : the context.
-        first_version, last_version : the range of versions; last_version null: just the first.
-        keep_tokens : results longer than this are shortened to about this many tokens.
-
-        Raises
-        ------
-        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError nothing
-            would change, or too many elisions are in force: shorten more at once, or compact.
-
-        Locks: the head of the context.
-        Cost: O(messages in the range).
-        """
-        return self._run(calls.ELIDE, (context_id, first_version, last_version, keep_tokens))[0]
-
     def get_policy(self, context_id: UUID | str) -> Json:
         """The compaction policy of a context, every field resolved.
 
@@ -1417,29 +1307,6 @@ class Methods(ABC):
         Cost: O(1).
         """
         return self._run(calls.GET_POLICY, (context_id,))[0]
-
-    def pin(self, context_id: UUID | str, version: int) -> int:
-        """Pins a message, with its tool group: it comes in every window and is never compacted, deleted
-        ones apart.
-
-        One that is compacted comes back into the view at its own place.
-
-        Returns the version that the pin took.
-
-        Parameters
-        ----------
-        context_id : the context.
-        version : of the message.
-
-        Raises
-        ------
-        ContextNotFoundError, VersionNotFoundError no message has this version, ContextClosedError,
-            InvalidArgumentError pinned already, deleted, or too many pieces.
-
-        Locks: the head of the context.
-        Cost: O(log n + pins + pieces of the view).
-        """
-        return self._run(calls.PIN, (context_id, version))[0]
 
     def policy_presets(self) -> list[PolicyPresetRow]:
         """The presets that create_context knows.
@@ -1493,88 +1360,61 @@ class Methods(ABC):
         """
         return self._run(calls.SET_POLICY, (context_id, as_json(policy)))[0]
 
-    def undo(self, context_id: UUID | str, version: int) -> int:
-        """Undoes the view change at a version: what it covered, deleted or shortened is back, less what
-        was deleted since.
+    def add_artifact(
+        self, context_id: UUID | str, kind: str, ref: str, detail: Json = None, *, version: int | None = None
+    ) -> None:
+        """Adds an artifact to the index, or to what is told of it.
 
-        The undo takes a version itself, and undoing it is redo. What the view was at any version stays
-        as it was.
-
-        Returns the version that the undo took.
+        Again for the same version, it counts once, and the details are put together.
 
         Parameters
         ----------
-        context_id : the context; a change that a fork inherited is undone in the fork only.
-        version : of the view change.
+        context_id : the context. A fork that reads messages of its own, that version among what it
+            inherits, sees the artifact; its ancestors do not.
+        kind : any, of 1 to 64 characters; tool_call, file, url and id are those of the parser.
+        ref : what it is called, 1 to 2,000 bytes.
+        detail : an object of at most 64 kB, shown over what the parser found. "access": "modified" of a
+            file sticks.
+        version : the version that it belongs to; null for the newest.
 
         Raises
         ------
-        ContextNotFoundError, ContextClosedError, InvalidArgumentError no view change, or undone
-            already, SupersededError a later compaction in force covers what the undo would bring back
-            or take away (it is named).
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
 
-        Locks: the head of the context.
-        Cost: O(view changes since the oldest one that is undone + messages that come or go).
+        Locks: the head of the context (FOR KEY SHARE), the row that it writes.
+        Cost: O(1).
         """
-        return self._run(calls.UNDO, (context_id, version))[0]
+        self._run(calls.ADD_ARTIFACT, (context_id, kind, ref, as_json(detail), version))
 
-    def unpin(self, context_id: UUID | str, version: int) -> int:
-        """Takes the pin off a message and its tool group.
+    def artifacts(
+        self, context_id: UUID | str, kind: str | None = None, *, at: int | None = None
+    ) -> list[ArtifactRow]:
+        """The artifacts that the messages of a context name, compacted or not: tools called, files,
+        addresses, identifiers, and what callers added.
 
-        It stays in the view until something covers it.
-
-        Returns the version that the change took.
+        Returns rows by kind, newest mention first: kind, ref (the tool's name, the path, the address,
+        the identifier), detail, first_version and last_version (that name it), mentions (calls of a
+        tool; messages that name anything else; additions). detail of a tool_call: arguments (of the
+        last call, the first 200 characters). Of a file: access ("read", or "modified" once it was
+        modified), and of its last change deleted, renamed_to, renamed_from. Of an id: key (what it is
+        called in JSON), where it has one. What a caller added comes over it. Of one message at most
+        1,000 artifacts of a kind are kept. Messages are parsed when a compaction begins; of those not
+        parsed yet, the newest 1,000 are parsed by this call. Addresses lose their credentials; keys and
+        tokens that grant access are not listed.
 
         Parameters
         ----------
         context_id : the context.
-        version : of the message.
+        kind : tool_call, file, url, id, or one that a caller added; null for all.
+        at : as of this version; null for now.
 
         Raises
         ------
-        ContextNotFoundError, VersionNotFoundError no message has this version, ContextClosedError,
-            InvalidArgumentError not pinned.
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError.
 
-        Locks: the head of the context.
-        Cost: O(log n + pins + pieces of the view).
+        Cost: O(log n) an artifact and ancestor, and the length of what is not parsed yet.
         """
-        return self._run(calls.UNPIN, (context_id, version))[0]
-
-    def assign_tenant(self, role_name: str, tenant: str) -> None:
-        """Gives a database role a tenant other than its own name.
-
-        Members of kata_service are not bound to one.
-
-        Parameters
-        ----------
-        role_name : an existing role.
-        tenant : 1 to 255 characters, not '*'.
-
-        Raises
-        ------
-        InvalidArgumentError.
-
-        Cost: O(1).
-        """
-        self._run(calls.ASSIGN_TENANT, (role_name, tenant))
-
-    def current_tenant(self) -> str:
-        """The tenant that the caller acts for: for a member of kata_service the setting kata.tenant
-        (default: 'default'), else what assign_tenant gave to the role, else the role's name.
-
-        '*' is every tenant, for members of kata_service and kata_admin that set it.
-
-        Cost: O(1).
-        """
-        return self._run(calls.CURRENT_TENANT, ())[0]
-
-    def environment(self) -> str | None:
-        """The label of the environment that this database belongs to, production for example; null where
-        it has none.
-
-        Cost: O(1).
-        """
-        return next(iter(self._run(calls.ENVIRONMENT, ())), None)
+        return self._run(calls.ARTIFACTS, (context_id, kind, at))
 
     def put_token_counts(
         self, context_id: UUID | str, tokenizer: str, versions: Numbers[int], counts: Numbers[int]
@@ -1622,6 +1462,176 @@ class Methods(ABC):
         """
         self._run(calls.REGISTER_TOKENIZER, (name, bytes_per_token, margin))
 
+    def tokenizers(self) -> list[TokenizerRow]:
+        """The registered tokenizers.
+
+        Returns name, bytes_per_token (of English text), margin (what a conversion from another
+        tokenizer is padded with, a fraction).
+
+        Cost: O(tokenizers).
+        """
+        return self._run(calls.TOKENIZERS, ())
+
+    def erase_message(self, context_id: UUID | str, version: int, reason: str) -> list[EraseMessageRow]:
+        """Blanks a message for its context and all forks that share it, and the copies that merges have
+        made of it.
+
+        Content, parts, arguments of calls, name, model, provider fields and metadata go, stubs and
+        artifacts made of them, too; version, role, token counts, time, pin, ids and digest stay, so no
+        total, group or window moves, and kata.verify still holds the chain. Erasing again changes
+        nothing and keeps the first record. A compaction that was begun and may tell of it is given up:
+        its commit is refused as stale, and the next one is handed the blank.
+
+        Returns a row for each entry concerned: segment_id (the context that wrote it), version, what:
+        message or copy (blanked), original (the message that this one is a copy of: named, not
+        blanked), summary (one that may tell of a blanked message, because it covers it or what came
+        after it: named, not rewritten).
+
+        Parameters
+        ----------
+        context_id : a context that reads the message, inherited or its own.
+        version : of the message; a summary is erased by its own.
+        reason : why, kept with the record; not blank.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError no message has this version, ContextClosedError (in a
+            deleted context nothing is erased: restore it, erase through a fork, or purge it),
+            InvalidArgumentError no reason, or the transaction is not at isolation level read committed.
+
+        Locks: other purges and erasures out, and compactions of the family from being begun (advisory),
+            the head of the context, then the compactions that it ends, the message and its copies.
+        Cost: O(copies + family). The bytes leave the disk with the next vacuum; backups have their own
+            life.
+        """
+        return self._run(calls.ERASE_MESSAGE, (context_id, version, reason))
+
+    def erasures(self, context_id: UUID | str) -> list[ErasureRow]:
+        """The messages of a context that were erased, through whichever context.
+
+        Returns rows by version: version, reason, erased_by (the role), erased_at.
+
+        Parameters
+        ----------
+        context_id : the context.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError.
+
+        Cost: O(rows + fork depth).
+        """
+        return self._run(calls.ERASURES, (context_id,))
+
+    def purge_context(self, context_id: UUID | str, dry_run: bool = False) -> PurgeContextRow:
+        """Removes a deleted context for ever, but for what contexts that are not purged, deleted ones too,
+        read of it by having been forked off: its log up to the highest such fork stays, the rest goes,
+        with all that was derived from it.
+
+        Ancestors that were purged before are then looked at again: they may be needed less. Of the
+        context a blank stays, without name, metadata and policy, so that its forks know where they came
+        from. kata.purges has the receipt. A context that is purged already stays as it is.
+
+        Returns one row: removed (log entries that go, of purged ancestors too), kept (entries that the
+        context itself wrote and that stay).
+
+        Parameters
+        ----------
+        context_id : a deleted context; under kata.tenant '*' of any tenant.
+        dry_run : only say what would go.
+
+        Raises
+        ------
+        ContextNotFoundError, InvalidArgumentError not deleted, or the transaction is not at isolation
+            level read committed.
+
+        Locks: other purges and erasures out (advisory), then the head of the context (FOR UPDATE); a
+            dry run none.
+        Cost: O(entries removed + forks of the context and of its purged forks, for every purged
+            ancestor). What was removed leaves the disk with the next vacuum.
+        """
+        return self._run(calls.PURGE_CONTEXT, (context_id, dry_run))[0]
+
+    def purge_deleted(self, older_than: timedelta, dry_run: bool = False) -> list[PurgeDeletedRow]:
+        """Purges the contexts that were deleted a while ago, as purge_context does, those deleted longest
+        ago first and at most 1,000 a call: call again until no row comes back.
+
+        Under kata.tenant '*' contexts of all tenants.
+
+        Returns a row a context, forks before their parents: context_id, removed and kept, as
+        purge_context.
+
+        Parameters
+        ----------
+        older_than : how long ago they were deleted.
+        dry_run : only say which, and what would go.
+
+        Raises
+        ------
+        InvalidArgumentError older_than is negative, or the transaction is not at isolation level read
+            committed.
+
+        Locks: other purges and erasures out (advisory), then the heads of the contexts (FOR UPDATE), by
+            id ascending; a dry run none.
+        Cost: that of purge_context for each.
+        """
+        return self._run(calls.PURGE_DELETED, (older_than, dry_run))
+
+    def purges(self, context_id: UUID | str) -> list[PurgeRow]:
+        """The receipts of a purged context: of its purge, and of each later purge of a fork since which
+        less of it is needed.
+
+        Returns rows, oldest first: purged_at, purged_by (the role), cause_id (the context whose purge
+        it was), removed and kept (entries that this context wrote, gone then and left then).
+
+        Parameters
+        ----------
+        context_id : the context, purged or not.
+
+        Raises
+        ------
+        ContextNotFoundError.
+
+        Cost: O(rows).
+        """
+        return self._run(calls.PURGES, (context_id,))
+
+    def assign_tenant(self, role_name: str, tenant: str) -> None:
+        """Gives a database role a tenant other than its own name.
+
+        Members of kata_service are not bound to one.
+
+        Parameters
+        ----------
+        role_name : an existing role.
+        tenant : 1 to 255 characters, not '*'.
+
+        Raises
+        ------
+        InvalidArgumentError.
+
+        Cost: O(1).
+        """
+        self._run(calls.ASSIGN_TENANT, (role_name, tenant))
+
+    def current_tenant(self) -> str:
+        """The tenant that the caller acts for: for a member of kata_service the setting kata.tenant
+        (default: 'default'), else what assign_tenant gave to the role, else the role's name.
+
+        '*' is every tenant, for members of kata_service and kata_admin that set it.
+
+        Cost: O(1).
+        """
+        return self._run(calls.CURRENT_TENANT, ())[0]
+
+    def environment(self) -> str | None:
+        """The label of the environment that this database belongs to, production for example; null where
+        it has none.
+
+        Cost: O(1).
+        """
+        return next(iter(self._run(calls.ENVIRONMENT, ())), None)
+
     def set_environment(self, label: str, current_label: str | None = None) -> None:
         """Labels this database with the environment that it belongs to, as production; commands that
         destroy then ask for the label.
@@ -1653,16 +1663,6 @@ class Methods(ABC):
         Cost: O(contexts).
         """
         return self._run(calls.STATS, ())[0]
-
-    def tokenizers(self) -> list[TokenizerRow]:
-        """The registered tokenizers.
-
-        Returns name, bytes_per_token (of English text), margin (what a conversion from another
-        tokenizer is padded with, a fraction).
-
-        Cost: O(tokenizers).
-        """
-        return self._run(calls.TOKENIZERS, ())
 
     def verify(self, context_id: UUID | str | None = None) -> list[VerifyRow]:
         """Looks for damage: recomputes versions, totals, groups, open calls and digests from the log and
@@ -1729,23 +1729,6 @@ class Context:
         See Kata.get_context.
         """
         return self.database.get_context(self.id)
-
-    def purge_context(self, dry_run: bool = False) -> PurgeContextRow:
-        """Removes a deleted context for ever, but for what contexts that are not purged, deleted ones too,
-        read of it by having been forked off: its log up to the highest such fork stays, the rest goes,
-        with all that was derived from it.
-
-        See Kata.purge_context.
-        """
-        return self.database.purge_context(self.id, dry_run)
-
-    def purges(self) -> list[PurgeRow]:
-        """The receipts of a purged context: of its purge, and of each later purge of a fork since which
-        less of it is needed.
-
-        See Kata.purges.
-        """
-        return self.database.purges(self.id)
 
     def restore_context(self) -> None:
         """Brings a deleted context back; one that is not deleted stays as it is.
@@ -1827,21 +1810,6 @@ class Context:
         See Kata.close_calls.
         """
         return self.database.close_calls(self.id, call_ids, reason=reason)
-
-    def erase_message(self, version: int, reason: str) -> list[EraseMessageRow]:
-        """Blanks a message for its context and all forks that share it, and the copies that merges have
-        made of it.
-
-        See Kata.erase_message.
-        """
-        return self.database.erase_message(self.id, version, reason)
-
-    def erasures(self) -> list[ErasureRow]:
-        """The messages of a context that were erased, through whichever context.
-
-        See Kata.erasures.
-        """
-        return self.database.erasures(self.id)
 
     def get_message(self, version: int) -> MessageRow:
         """One message, by its version, whatever compaction has done since.
@@ -2000,20 +1968,44 @@ class Context:
         """
         return self.database.state_at(self.id, at, visibility=visibility, after=after, max_rows=max_rows)
 
-    def add_artifact(self, kind: str, ref: str, detail: Json = None, *, version: int | None = None) -> None:
-        """Adds an artifact to the index, or to what is told of it.
+    def delete_messages(self, first_version: int, last_version: int | None = None) -> int:
+        """Deletes messages from the view: they are neither shown to a model nor listed as raw, here and in
+        later forks; other contexts are not touched.
 
-        See Kata.add_artifact.
+        See Kata.delete_messages.
         """
-        self.database.add_artifact(self.id, kind, ref, detail, version=version)
+        return self.database.delete_messages(self.id, first_version, last_version)
 
-    def artifacts(self, kind: str | None = None, *, at: int | None = None) -> list[ArtifactRow]:
-        """The artifacts that the messages of a context name, compacted or not: tools called, files,
-        addresses, identifiers, and what callers added.
+    def elide(self, first_version: int, last_version: int | None = None, *, keep_tokens: int = 100) -> int:
+        """Shortens the tool results of a range in the view, each to its beginning and a note of where the
+        whole is.
 
-        See Kata.artifacts.
+        See Kata.elide.
         """
-        return self.database.artifacts(self.id, kind, at=at)
+        return self.database.elide(self.id, first_version, last_version, keep_tokens=keep_tokens)
+
+    def pin(self, version: int) -> int:
+        """Pins a message, with its tool group: it comes in every window and is never compacted, deleted
+        ones apart.
+
+        See Kata.pin.
+        """
+        return self.database.pin(self.id, version)
+
+    def undo(self, version: int) -> int:
+        """Undoes the view change at a version: what it covered, deleted or shortened is back, less what
+        was deleted since.
+
+        See Kata.undo.
+        """
+        return self.database.undo(self.id, version)
+
+    def unpin(self, version: int) -> int:
+        """Takes the pin off a message and its tool group.
+
+        See Kata.unpin.
+        """
+        return self.database.unpin(self.id, version)
 
     def begin_compaction(
         self,
@@ -2053,36 +2045,12 @@ class Context:
         """
         return self.database.compactions(self.id)
 
-    def delete_messages(self, first_version: int, last_version: int | None = None) -> int:
-        """Deletes messages from the view: they are neither shown to a model nor listed as raw, here and in
-        later forks; other contexts are not touched.
-
-        See Kata.delete_messages.
-        """
-        return self.database.delete_messages(self.id, first_version, last_version)
-
-    def elide(self, first_version: int, last_version: int | None = None, *, keep_tokens: int = 100) -> int:
-        """Shortens the tool results of a range in the view, each to its beginning and a note of where the
-        whole is.
-
-        See Kata.elide.
-        """
-        return self.database.elide(self.id, first_version, last_version, keep_tokens=keep_tokens)
-
     def get_policy(self) -> Json:
         """The compaction policy of a context, every field resolved.
 
         See Kata.get_policy.
         """
         return self.database.get_policy(self.id)
-
-    def pin(self, version: int) -> int:
-        """Pins a message, with its tool group: it comes in every window and is never compacted, deleted
-        ones apart.
-
-        See Kata.pin.
-        """
-        return self.database.pin(self.id, version)
 
     def set_policy(self, policy: Json) -> Json:
         """Changes the compaction policy of a context, and takes back the ban after failures in a row.
@@ -2091,20 +2059,20 @@ class Context:
         """
         return self.database.set_policy(self.id, policy)
 
-    def undo(self, version: int) -> int:
-        """Undoes the view change at a version: what it covered, deleted or shortened is back, less what
-        was deleted since.
+    def add_artifact(self, kind: str, ref: str, detail: Json = None, *, version: int | None = None) -> None:
+        """Adds an artifact to the index, or to what is told of it.
 
-        See Kata.undo.
+        See Kata.add_artifact.
         """
-        return self.database.undo(self.id, version)
+        self.database.add_artifact(self.id, kind, ref, detail, version=version)
 
-    def unpin(self, version: int) -> int:
-        """Takes the pin off a message and its tool group.
+    def artifacts(self, kind: str | None = None, *, at: int | None = None) -> list[ArtifactRow]:
+        """The artifacts that the messages of a context name, compacted or not: tools called, files,
+        addresses, identifiers, and what callers added.
 
-        See Kata.unpin.
+        See Kata.artifacts.
         """
-        return self.database.unpin(self.id, version)
+        return self.database.artifacts(self.id, kind, at=at)
 
     def put_token_counts(self, tokenizer: str, versions: Numbers[int], counts: Numbers[int]) -> int:
         """Stores exact counts of messages in a tokenizer other than the context's, for windows asked for
@@ -2113,6 +2081,38 @@ class Context:
         See Kata.put_token_counts.
         """
         return self.database.put_token_counts(self.id, tokenizer, versions, counts)
+
+    def erase_message(self, version: int, reason: str) -> list[EraseMessageRow]:
+        """Blanks a message for its context and all forks that share it, and the copies that merges have
+        made of it.
+
+        See Kata.erase_message.
+        """
+        return self.database.erase_message(self.id, version, reason)
+
+    def erasures(self) -> list[ErasureRow]:
+        """The messages of a context that were erased, through whichever context.
+
+        See Kata.erasures.
+        """
+        return self.database.erasures(self.id)
+
+    def purge_context(self, dry_run: bool = False) -> PurgeContextRow:
+        """Removes a deleted context for ever, but for what contexts that are not purged, deleted ones too,
+        read of it by having been forked off: its log up to the highest such fork stays, the rest goes,
+        with all that was derived from it.
+
+        See Kata.purge_context.
+        """
+        return self.database.purge_context(self.id, dry_run)
+
+    def purges(self) -> list[PurgeRow]:
+        """The receipts of a purged context: of its purge, and of each later purge of a fork since which
+        less of it is needed.
+
+        See Kata.purges.
+        """
+        return self.database.purges(self.id)
 
     def verify(self) -> list[VerifyRow]:
         """Looks for damage: recomputes versions, totals, groups, open calls and digests from the log and

@@ -46,59 +46,12 @@ class ContextRow:
 
 
 @dataclass(frozen=True, slots=True)
-class PurgeContextRow:
-    """A row of purge_context."""
-
-    removed: int
-    kept: int
-
-
-@dataclass(frozen=True, slots=True)
-class PurgeDeletedRow:
-    """A row of purge_deleted."""
-
-    context_id: UUID
-    removed: int
-    kept: int
-
-
-@dataclass(frozen=True, slots=True)
-class PurgeRow:
-    """A row of purges."""
-
-    purged_at: datetime
-    purged_by: str
-    cause_id: UUID
-    removed: int
-    kept: int
-
-
-@dataclass(frozen=True, slots=True)
 class AppendedRow:
     """A row of append, close_calls and merge."""
 
     version: int
     token_count: int
     created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class EraseMessageRow:
-    """A row of erase_message."""
-
-    segment_id: UUID
-    version: int
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
-class ErasureRow:
-    """A row of erasures."""
-
-    version: int
-    reason: str
-    erased_by: str
-    erased_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,18 +215,6 @@ class HistoryRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ArtifactRow:
-    """A row of artifacts and compaction_artifacts."""
-
-    kind: str
-    ref: str
-    detail: Json
-    first_version: int
-    last_version: int
-    mentions: int
-
-
-@dataclass(frozen=True, slots=True)
 class CompactionLeaseRow:
     """A row of begin_compaction and claim_due_compaction."""
 
@@ -298,6 +239,18 @@ class CompactedRow:
     message_count: int
     source_tokens: int
     result_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRow:
+    """A row of compaction_artifacts and artifacts."""
+
+    kind: str
+    ref: str
+    detail: Json
+    first_version: int
+    last_version: int
+    mentions: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +305,53 @@ class TokenizerRow:
     name: str
     bytes_per_token: Decimal
     margin: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class EraseMessageRow:
+    """A row of erase_message."""
+
+    segment_id: UUID
+    version: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureRow:
+    """A row of erasures."""
+
+    version: int
+    reason: str
+    erased_by: str
+    erased_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeContextRow:
+    """A row of purge_context."""
+
+    removed: int
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeDeletedRow:
+    """A row of purge_deleted."""
+
+    context_id: UUID
+    removed: int
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeRow:
+    """A row of purges."""
+
+    purged_at: datetime
+    purged_by: str
+    cause_id: UUID
+    removed: int
+    kept: int
 
 
 @dataclass(frozen=True, slots=True)

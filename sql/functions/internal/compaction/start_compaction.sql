@@ -90,52 +90,6 @@ $$;
 comment on function kata_data.start_compaction(kata_data.compaction) is
 'Takes the lease for a compaction that was planned. The caller has locked the head since it was planned, or before, and made room with kata_data.take_over.';
 
-create or replace function kata_data.gain_problem(compaction kata_data.compaction) returns text
-language sql immutable
-as $$
-  select case
-    when compaction.message_count = 0 then 'Nothing may be covered: what is not preserved, pinned, open or the last request is compacted already.'
-    when not compaction.forced and compaction.source_tokens < (compaction.policy -> 'min_gain_tokens')::bigint then
-      format('What may be covered has %s tokens, less than min_gain_tokens of the policy, %s.', compaction.source_tokens, compaction.policy -> 'min_gain_tokens')
-  end
-$$;
-comment on function kata_data.gain_problem(kata_data.compaction) is 'Why a compaction that was planned cannot be worth it; null where it may be.';
-
-create or replace function kata_data.refuse_nothing_to_compact(context_id uuid, reason text) returns void
-language plpgsql immutable
-as $$
-begin
-  raise exception using
-    errcode = 'KC010',
-    message = format('there is nothing to compact in context %s', context_id),
-    detail = reason,
-    hint = 'kata.compaction_status says when it is due; force => true compacts although it is not.';
-end
-$$;
-comment on function kata_data.refuse_nothing_to_compact(uuid, text) is 'Refuses a compaction that is not due or has nothing to cover. KC010.';
-
-create or replace function kata_data.check_compaction_arguments(strategy text, lease_seconds integer) returns void
-language plpgsql immutable
-as $$
-begin
-  if strategy not in ('summarize', 'digest', 'elide', 'drop') then
-    raise exception using
-      errcode = 'KC017',
-      message = format('strategy "%s" is unknown', left(strategy, 100)),
-      detail = 'It says how a context is compacted.',
-      hint = 'Pass summarize, digest, elide or drop, or null for that of the policy.';
-  end if;
-  if lease_seconds is null or lease_seconds not between 1 and 86400 then
-    raise exception using
-      errcode = 'KC017',
-      message = 'lease_seconds is out of range',
-      detail = format('It is %s.', coalesce(lease_seconds::text, 'null')),
-      hint = 'Pass 1 to 86400 seconds, and renew the lease where that is not enough.';
-  end if;
-end
-$$;
-comment on function kata_data.check_compaction_arguments(text, integer) is 'Refuses an unknown strategy (null is that of the policy), or a lease out of range. KC017.';
-
 create or replace function kata_data.previous_summary(compaction kata_data.compaction) returns text
 language sql stable
 as $$

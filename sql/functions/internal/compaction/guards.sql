@@ -1,54 +1,50 @@
--- What a commit does once the doors are passed.
+-- Guards: what refuses a compaction before it starts, and at its commit.
 
-create or replace function kata_data.apply_compaction(
-  head kata_data.head, compaction kata_data.compaction, summary text, token_count integer, metadata jsonb
-) returns kata_data.compaction
-language plpgsql volatile
+create or replace function kata_data.gain_problem(compaction kata_data.compaction) returns text
+language sql immutable
 as $$
-declare
-  v_compaction kata_data.compaction := compaction;
-  v_view kata_data.view_change := kata_data.view_at(compaction.context_id, head.version);
-  v_digest record;
-  v_summary kata_data.summary;
-  v_stubs kata_data.stub[];
-  v_change kata_data.view_change;
+  select case
+    when compaction.message_count = 0 then 'Nothing may be covered: what is not preserved, pinned, open or the last request is compacted already.'
+    when not compaction.forced and compaction.source_tokens < (compaction.policy -> 'min_gain_tokens')::bigint then
+      format('What may be covered has %s tokens, less than min_gain_tokens of the policy, %s.', compaction.source_tokens, compaction.policy -> 'min_gain_tokens')
+  end
+$$;
+comment on function kata_data.gain_problem(kata_data.compaction) is 'Why a compaction that was planned cannot be worth it; null where it may be.';
+
+create or replace function kata_data.refuse_nothing_to_compact(context_id uuid, reason text) returns void
+language plpgsql immutable
+as $$
 begin
-  if v_compaction.strategy = 'digest' and summary is null then
-    v_digest := kata_data.digest_text(v_compaction);
-    return kata_data.apply_compaction(
-      head, v_compaction, v_digest.content, null, coalesce(metadata, '{}') || jsonb_build_object('digest', v_digest.facts));
-  end if;
-  perform kata_data.check_summary(v_compaction, summary, token_count, metadata);
-  perform kata_data.check_stale(head, v_view, v_compaction);
-  case
-    when v_compaction.strategy = 'drop' then
-      v_compaction.result_tokens := 0;
-      perform kata_data.check_gain(v_compaction);
-      v_change := kata_data.add_change(head, kata_data.new_change('compaction', v_compaction.covered));
-    when v_compaction.strategy = 'elide' then
-      v_stubs := kata_data.stubs_for(v_compaction.context_id, v_view, head, v_compaction.covered, kata_data.stub_tokens()::integer);
-      v_compaction.result_tokens := v_compaction.source_tokens - kata_data.stub_gain(v_compaction.context_id, v_view, v_stubs);
-      perform kata_data.check_gain(v_compaction);
-      v_change := kata_data.add_change(head, kata_data.elision_of(v_stubs), stubs => v_stubs);
-    else
-      v_summary.role := v_compaction.policy ->> 'summary_role';
-      v_summary.content := summary;
-      v_summary.token_count := coalesce(token_count, kata_data.message_tokens(summary, null, null, head.tokenizer));
-      v_summary.token_source := case when token_count is null then 'estimate' else 'given' end;
-      v_summary.metadata := metadata;
-      v_compaction.result_tokens := v_summary.token_count;
-      perform kata_data.check_gain(v_compaction);
-      v_change := kata_data.add_change(head, kata_data.new_change('compaction', v_compaction.covered), v_summary);
-  end case;
-  v_compaction.summary_version := v_change.version;
-  v_compaction.status := 'committed';
-  perform kata_data.finish_compaction(v_compaction, 'committed', null);
-  return v_compaction;
+  raise exception using
+    errcode = 'KC010',
+    message = format('there is nothing to compact in context %s', context_id),
+    detail = reason,
+    hint = 'kata.compaction_status says when it is due; force => true compacts although it is not.';
 end
 $$;
-comment on function kata_data.apply_compaction(kata_data.head, kata_data.compaction, text, integer, jsonb) is
-'Commits a running compaction whose head and row the caller has locked, and returns it with its result; a digest that is null is made. KC011, KC012,
-KC017.';
+comment on function kata_data.refuse_nothing_to_compact(uuid, text) is 'Refuses a compaction that is not due or has nothing to cover. KC010.';
+
+create or replace function kata_data.check_compaction_arguments(strategy text, lease_seconds integer) returns void
+language plpgsql immutable
+as $$
+begin
+  if strategy not in ('summarize', 'digest', 'elide', 'drop') then
+    raise exception using
+      errcode = 'KC017',
+      message = format('strategy "%s" is unknown', left(strategy, 100)),
+      detail = 'It says how a context is compacted.',
+      hint = 'Pass summarize, digest, elide or drop, or null for that of the policy.';
+  end if;
+  if lease_seconds is null or lease_seconds not between 1 and 86400 then
+    raise exception using
+      errcode = 'KC017',
+      message = 'lease_seconds is out of range',
+      detail = format('It is %s.', coalesce(lease_seconds::text, 'null')),
+      hint = 'Pass 1 to 86400 seconds, and renew the lease where that is not enough.';
+  end if;
+end
+$$;
+comment on function kata_data.check_compaction_arguments(text, integer) is 'Refuses an unknown strategy (null is that of the policy), or a lease out of range. KC017.';
 
 create or replace function kata_data.check_summary(compaction kata_data.compaction, summary text, token_count integer, metadata jsonb) returns void
 language plpgsql immutable
@@ -143,3 +139,16 @@ begin
 end
 $$;
 comment on function kata_data.check_same_summary(kata_data.compaction, text) is 'Refuses to commit again with another summary. KC011.';
+
+create or replace function kata_data.refuse_stale(compaction kata_data.compaction, detail text) returns void
+language plpgsql immutable
+as $$
+begin
+  raise exception using
+    errcode = 'KC011',
+    message = format('compaction %s is stale', compaction.compaction_id),
+    detail = detail,
+    hint = 'Begin another one; its source is the view as it is now.';
+end
+$$;
+comment on function kata_data.refuse_stale(kata_data.compaction, text) is 'Refuses what comes too late for a compaction. KC011.';

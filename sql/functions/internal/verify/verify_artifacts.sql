@@ -63,26 +63,3 @@ begin
 end
 $$;
 comment on function kata_data.verify_artifacts(uuid) is 'Damage in the artifacts of what a context wrote itself. Cost: O(mentions).';
-
-create or replace function kata_data.verify_artifact_orphans()
-returns table (segment_id uuid, version bigint, problem text, detail text)
-language plpgsql stable rows 10
-as $$
-begin
-  return query
-  select o.segment_id, null::bigint, 'orphan row', format('%s belongs to no context.', o.what)
-  from (
-    select k.segment_id, 'A mark of parsed messages' as what from kata_data.artifact_mark k
-    union all
-    select a.segment_id, format('The %s "%s"', a.kind, left(a.ref, 100)) from kata_data.artifact a
-    union all
-    select d.segment_id, format('The added %s "%s"', d.kind, left(d.ref, 100)) from kata_data.added_artifact d
-  ) o
-  where not exists (select from kata_data.head h where h.context_id = o.segment_id);
-  return query
-  select null::uuid, m.version, 'orphan row', format('A mention belongs to no artifact: %s is not there.', m.artifact_id)
-  from kata_data.artifact_mention m
-  where not exists (select from kata_data.artifact a where a.artifact_id = m.artifact_id);
-end
-$$;
-comment on function kata_data.verify_artifact_orphans() is 'Rows of the artifact index that belong to nothing.';

@@ -1,0 +1,40 @@
+-- Ends a compaction.
+
+create or replace function kata_data.finish_compaction(compaction kata_data.compaction, status text, error text, is_gainless boolean default false)
+returns void
+language plpgsql volatile
+as $$
+declare
+  v_now timestamptz := kata_data.clock();
+  v_head kata_data.head;
+begin
+  update kata_data.compaction c
+  set status = finish_compaction.status,
+      error = finish_compaction.error,
+      finished_at = v_now,
+      summary_version = compaction.summary_version,
+      result_tokens = compaction.result_tokens
+  where c.compaction_id = compaction.compaction_id;
+  if status <> 'aborted' then
+    select h.* into strict v_head from kata_data.head h where h.context_id = compaction.context_id;
+    insert into kata_data.compaction_guard as g (context_id, failures, attempted_at)
+    -- Who takes over does not wait once more.
+    values (compaction.context_id, 1, case status when 'expired' then compaction.started_at else v_now end)
+    on conflict on constraint compaction_guard_pkey do update
+    set failures = g.failures + 1,
+        attempted_at = excluded.attempted_at;
+    -- What is left is not worth another attempt until the view has grown by the least gain: compaction never makes itself due.
+    update kata_data.compaction_guard g
+    set failures = case when is_gainless then g.failures else 0 end,
+        compacted_at = case when is_gainless then g.compacted_at else v_now end,
+        least_tokens = v_head.view_tokens + greatest((compaction.policy -> 'min_gain_tokens')::bigint, 1),
+        message_count = v_head.message_count
+    where g.context_id = compaction.context_id
+      and (status = 'committed' or is_gainless);
+  end if;
+  perform kata_data.set_due(compaction.context_id);
+end
+$$;
+comment on function kata_data.finish_compaction(kata_data.compaction, text, text, boolean) is
+'Ends an attempt: committed, aborted, failed (is_gainless: there was nothing to gain) or expired. All but aborted count for the guards. The caller holds the
+head''s lock.';

@@ -1,0 +1,33 @@
+-- Verification: compactions agree with the changes that they made.
+
+create or replace function kata_data.verify_compactions(context_id uuid)
+returns table (version bigint, problem text, detail text)
+language plpgsql stable rows 10
+as $$
+begin
+  return query
+  select v.version, 'compaction', 'No compaction that was committed tells of it.'
+  from kata_data.view_change v
+  where v.segment_id = verify_compactions.context_id
+    and v.kind = 'compaction'
+    and not exists (
+      select from kata_data.compaction c
+      where c.context_id = verify_compactions.context_id
+        and c.status = 'committed'
+        and c.summary_version = v.version
+        and c.covered = v.versions)
+  order by v.version;
+  return query
+  select c.summary_version, 'compaction', format('Compaction %s was committed, and there is no view change of it.', c.compaction_id)
+  from kata_data.compaction c
+  where c.context_id = verify_compactions.context_id
+    and c.status = 'committed'
+    and not exists (
+      select from kata_data.view_change v
+      where v.segment_id = verify_compactions.context_id
+        and v.version = c.summary_version
+        and v.kind = case c.strategy when 'elide' then 'elision' else 'compaction' end)
+  order by c.summary_version;
+end
+$$;
+comment on function kata_data.verify_compactions(uuid) is 'Where the compactions of a context and the view changes that it wrote do not agree; of a purged one those that are kept.';
