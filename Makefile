@@ -58,6 +58,7 @@ lint: $(READY) ## Check style, types, migrations and the house rules
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/python tools/prose.py
 	@for file in $$(ls sql/migrations/*.up.sql | awk -F/ '$$NF > "$(FIRST_RELEASE)~"'); do \
 	  if grep -q '^-- kata: no-transaction' "$$file"; then how=--no-assume-in-transaction; else how=--assume-in-transaction; fi; \
 	  $(SQUAWK) $$how "$$file" || exit 1; done
