@@ -20,9 +20,6 @@ import psycopg
 import pytest
 from testing.postgresql import Postgresql
 
-import pgtap
-from commands import read, run  # noqa: F401  fixtures
-from interleaving import observer, start  # noqa: F401  fixtures
 from kata_context.server import (
     SUPERUSER,
     Account,
@@ -33,6 +30,9 @@ from kata_context.server import (
     initdb_options,
     usable_binaries,
 )
+from support import pgtap
+from support.commands import read, run  # noqa: F401  fixtures
+from support.interleaving import observer, start  # noqa: F401  fixtures
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = "kata_template"

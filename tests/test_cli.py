@@ -16,10 +16,10 @@ import pytest
 from click.testing import Result
 from psycopg import sql
 
-from commands import Run, kata
 from conftest import FAST, LaunchServer, TestServer
 from kata_context import __version__
 from kata_context.cli import COMMANDS
+from support.commands import Run, kata
 
 KATA = Path(sys.executable).parent / "kata"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from commands import Query, Run
 from kata_context import Kata
+from support.commands import Query, Run
 from test_cli import complaint
 
 CALL = [{"id": "c1", "type": "function", "function": {"name": "read", "arguments": '{"path": "src/a.py"}'}}]

@@ -13,9 +13,9 @@ import pytest
 from click.shell_completion import BashComplete
 from psycopg import sql
 
-from commands import Query, Run, kata
 from conftest import ROOT, TestServer
 from kata_context.cli import cli
+from support.commands import Query, Run, kata
 from test_cli import KATA, as_user, complaint, program
 from test_driver import relay
 

@@ -6,9 +6,9 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from commands import Query, Run, kata
 from kata_context import Kata
 from kata_context.cli import cli
+from support.commands import Query, Run, kata
 from test_cli import complaint
 
 

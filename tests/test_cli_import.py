@@ -15,9 +15,9 @@ import psycopg
 import pytest
 from click.testing import Result
 
-from commands import kata
 from conftest import ROOT, LaunchServer, TestServer
 from kata_context.tokens import count_tokens
+from support.commands import kata
 from test_cli import KATA, as_user, complaint, program
 
 DATA = ROOT / "tests" / "data" / "conversations"

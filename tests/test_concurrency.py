@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from interleaving import (
+from support.interleaving import (
     APPEND,
     PATIENCE,
     WRITERS,

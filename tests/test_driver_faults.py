@@ -18,7 +18,7 @@ from conftest import FAST, LaunchServer
 from kata_context import AsyncKata, Kata, migrate
 from kata_context.database_errors import ContextNotFoundError, InvalidArgumentError
 from kata_context.server import find_account
-from pgbouncer import pgbouncer
+from support.pgbouncer import pgbouncer
 
 PATIENCE = 60  # seconds
 

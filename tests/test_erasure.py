@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from interleaving import APPEND, PATIENCE, Connect, Start, append, outcome, rows, wait_until_blocked
+from support.interleaving import APPEND, PATIENCE, Connect, Start, append, outcome, rows, wait_until_blocked
 
 POLICY = {
     "budget": 10,

@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-import pgtap
+from support import pgtap
 
 
 @pytest.fixture

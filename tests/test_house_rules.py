@@ -15,7 +15,9 @@ from pglast.parser import Token, scan
 SQL = Path(__file__).parent.parent / "sql"
 MIGRATIONS = sorted((SQL / "migrations").glob("*.sql"))
 FUNCTION_FILES = sorted((SQL / "functions").rglob("*.sql"))
-API_FILES = [file for file in FUNCTION_FILES if file.parent.name != "functions" and "internal" not in file.parts]
+API_FILES = [
+    file for file in FUNCTION_FILES if file.parent.name != "functions" and "internal" not in file.parts
+]
 TEST_FILES = sorted((SQL / "tests").glob("*.sql"))
 ALL_FILES = [*MIGRATIONS, *FUNCTION_FILES, *TEST_FILES]
 

@@ -21,7 +21,7 @@ from kata_context.errors import KataError
 from kata_context.migrate import session
 from kata_context.migrate.files import split_statements
 from kata_context.server import find_account, find_binaries
-from pgbouncer import pgbouncer
+from support.pgbouncer import pgbouncer
 
 REAL = migrate.sql_root()
 

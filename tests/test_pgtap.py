@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import pgtap
+from support import pgtap
 
 FOLDER = Path(__file__).parent.parent / "sql" / "tests"
 FILES = sorted(file for file in FOLDER.glob("*.sql") if not file.name.startswith("_"))

@@ -26,8 +26,8 @@ from hypothesis.stateful import (
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-import model
-from model import Draft, Message, Receipt
+from support import model
+from support.model import Draft, Message, Receipt
 
 settings.register_profile("standard", max_examples=80, stateful_step_count=60, derandomize=True)
 settings.register_profile("long", max_examples=2000, stateful_step_count=100)

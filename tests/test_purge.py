@@ -10,7 +10,17 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from interleaving import APPEND, PATIENCE, Connect, Start, append, batch, outcome, rows, wait_until_blocked
+from support.interleaving import (
+    APPEND,
+    PATIENCE,
+    Connect,
+    Start,
+    append,
+    batch,
+    outcome,
+    rows,
+    wait_until_blocked,
+)
 
 Family: TypeAlias = dict[str, uuid.UUID]
 

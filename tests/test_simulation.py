@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from interleaving import Connect, rows
+from support.interleaving import Connect, rows
 from test_conversations import recorded
 
 TURNS = int(os.environ.get("KATA_SIMULATION_TURNS", "2000"))

@@ -9,7 +9,7 @@ from time import monotonic
 
 import psycopg
 
-from interleaving import APPEND, PATIENCE, Connect, batch, rows
+from support.interleaving import APPEND, PATIENCE, Connect, batch, rows
 
 WORKERS = 6
 SECONDS = float(os.environ.get("KATA_SOAK_SECONDS", "5"))

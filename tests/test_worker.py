@@ -19,13 +19,13 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from interleaving import PATIENCE
 from kata_context import AsyncCompactor, AsyncKata, Compactor, Context, Kata, Source
 from kata_context import compactor as module
 from kata_context.compactor import Outcome
 from kata_context.database_errors import CompactionInProgressError, NothingToCompactError
 from kata_context.server import find_account
-from pgbouncer import pgbouncer
+from support.interleaving import PATIENCE
+from support.pgbouncer import pgbouncer
 from test_cli import KATA
 
 POLICY = {

@@ -18,7 +18,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from kata_context.server import Account, as_account, child_environment
-from pgtap import cache_folder
+from support.pgtap import cache_folder
 
 PORT = 6432
 SECONDS = 300

@@ -1,0 +1,1 @@
+"""What tests share: programs, fixtures, the model of the specification."""
