@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from conftest import ROOT, CreateDatabase, TestServer
@@ -108,6 +109,17 @@ def test_every_test_that_is_named_as_a_proof_exists() -> None:
         told = "".join(path.read_text("utf-8") for path in paths)
         for test in re.findall(r"`(test_\w+)`", proof):
             assert f"def {test}(" in told, test
+
+
+def test_the_architecture_names_every_table_and_files_that_exist(database: str) -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    with psycopg.connect(database) as conn:
+        query = "select relname from pg_class where relnamespace = 'kata_data'::regnamespace and relkind = 'r'"
+        tables = {name for (name,) in conn.execute(query)}
+    picture = page.split("## The tables\n")[1].split("\nAll tables are")[0]
+    assert tables <= set(re.findall(r"\w+", picture))
+    for path in re.findall(r"`([\w/]+/(?:\w+\.sql)?)`", page):
+        assert any((folder / path).exists() for folder in (ROOT, ROOT / "sql" / "functions")), path
 
 
 @pytest.fixture
