@@ -1,5 +1,5 @@
 -- kata: destructive
--- Removes the schemas. The roles belong to the cluster: they go only if no other database uses them.
+-- Removes the schemas. The roles belong to the cluster: they are dropped only if no other database uses them.
 
 drop table kata_data.function_file;
 drop table kata_data.migration;
@@ -10,7 +10,7 @@ set local role kata_owner;
 alter default privileges grant execute on functions to public;
 reset role;
 
--- All or none: a role that owns nothing here may still be granted to somebody elsewhere.
+-- All or none: a role that owns nothing here may still have members or privileges elsewhere.
 do $$
 begin
   drop role kata_service, kata_admin, kata_writer, kata_reader, kata_eraser, kata_owner;

@@ -1,7 +1,19 @@
--- Roles, schemas and the ledger of the migration runner.
+-- Roles, schemas and the migration history.
+--
+-- Roles. None of them can log in; login roles become members. Clients get what privileges.sql grants: kata_reader reads,
+-- kata_writer (a reader) writes, kata_admin (a writer) administers, kata_service (a writer) acts for any tenant. kata_owner
+-- owns the schemas, tables and functions. kata_eraser may change what the immutability triggers protect; purge_context and
+-- erase_message run as it, and each migration grants it no more than they need.
+--
+-- Schemas. kata is the public API: functions and views. kata_data holds tables, triggers and helpers; no client role may use
+-- it.
+--
+-- Tables. migration has one row per applied or skipped migration, function_file one row per installed function file. Only the
+-- migration runner reads and writes them, under an advisory lock that admits one runner at a time. They are made here because
+-- the runner records this very migration in them.
 --
 -- Runs as the connecting role: a superuser, or a role with CREATEROLE that owns the database. Roles belong to the cluster, so
--- a second database finds them made. Everything after this file runs as kata_owner.
+-- a second database finds them in place. Every later migration runs as kata_owner.
 
 do $$
 declare
@@ -17,13 +29,13 @@ begin
       end;
     end if;
   end loop;
-  -- Who is no superuser needs to act as the owners; CREATEROLE gives the right to grant that to oneself.
+  -- A role that is not a superuser must be able to SET ROLE to the owners; CREATEROLE lets it grant itself that.
   foreach v_role in array array['kata_owner', 'kata_eraser'] loop
     if not pg_catalog.pg_has_role(current_user, v_role, 'set') then
       execute format('grant %I to current_user with inherit true, set true', v_role);
     end if;
   end loop;
-  -- A grant that stands already is not repeated: concurrent ones would collide on the catalogue row.
+  -- An existing grant is not repeated: concurrent ones would collide on the catalog row.
   if not pg_catalog.pg_has_role('kata_writer', 'kata_reader', 'member') then
     grant kata_reader to kata_writer;
   end if;
@@ -43,7 +55,7 @@ comment on schema kata_data is 'Kata Context: tables, triggers and internal help
 
 set local role kata_owner;
 
--- Postgres lets everybody execute a new function; here a function is for whom privileges.sql names.
+-- Postgres lets every role execute a new function; here privileges.sql names the roles.
 alter default privileges revoke execute on functions from public;
 
 grant usage on schema kata to kata_reader;

@@ -1,9 +1,14 @@
--- View changes: what a model sees is an overlay on the log. A view change takes a version of its own; its row holds what it does
--- and the view that comes of it, so that the view as of any version is one look-up and the messages after it.
-
-alter table kata_data.head add column view_version bigint;
-comment on column kata_data.head.view_version is 'The newest view change of the path; null where there is none.';
-comment on column kata_data.head.view_tokens is 'Tokens of the view: what a model would see of everything.';
+-- The view: what a model sees is an overlay on the log.
+--
+-- view_change has one row per change of what is seen: compaction, deletion, elision, pin, unpin, undo. It takes a version of
+-- its own in the log and holds what it does and the whole view after it, so the view as of any version is the newest change
+-- up to it and the messages since. summary has one row per compaction that put a message in the place of what it covers, stub
+-- one row per message that an elision shortens. kata_data.add_change writes all three, under the lock of the head. Rows are
+-- immutable as those of the log are; kata_eraser blanks what an erased message left in them and deletes those of a purged
+-- context.
+--
+-- Invariants: visible and deleted share no version; covers never overlap each other or visible; replacements, elisions and
+-- pinned_groups ascend; a view has at most 1,000 pieces, so a change costs the same however long the log.
 
 create sequence kata_data.change_id;
 comment on sequence kata_data.change_id is 'Numbers view changes; a later change of a path has a greater number.';

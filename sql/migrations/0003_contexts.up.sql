@@ -1,15 +1,16 @@
--- Contexts: who they are (context), where they stand (head), and whose rows they read (lineage).
-
-create table kata_data.tokenizer (
-  name text constraint tokenizer_pkey primary key constraint tokenizer_name_length check (length(name) between 1 and 255),
-  bytes_per_token numeric not null constraint tokenizer_bytes_per_token_positive check (bytes_per_token > 0),
-  margin numeric not null default 0.15 constraint tokenizer_margin_not_negative check (margin >= 0)
-);
-comment on table kata_data.tokenizer is 'Known tokenizers: bytes of English text a token, and the margin that a conversion from another tokenizer is padded with.';
-
-insert into kata_data.tokenizer (name, bytes_per_token, margin) values
-  ('o200k_base', 4.4, 0.15),
-  ('cl100k_base', 4.3, 0.15);
+-- Contexts: identity and state.
+--
+-- context has one row per context, written when it is created, forked, renamed, given a policy, archived, deleted, restored
+-- or purged; no row is ever removed. head has one row per context, too: the counters, totals and open calls that every append
+-- moves. They are two tables so that an append updates one narrow row and leaves the wide one and its indexes alone.
+--
+-- The head row is the lock of its context. Whatever changes a context locks it first (FOR NO KEY UPDATE), decides on what it
+-- then reads, and changes the context row under that lock; whatever only needs it to stay (a fork of it, a merge from it, an
+-- artifact added to it) takes FOR KEY SHARE, a purge FOR UPDATE. Several heads are locked by ascending context_id. Readers
+-- lock nothing: a call is one snapshot.
+--
+-- Invariants: a name is unique among the contexts of a tenant that are not deleted; a root is its own family and a fork is in
+-- the family of its parent; tenant and tokenizer never change, so the copies in head stay true.
 
 create table kata_data.context (
   context_id uuid constraint context_pkey primary key,
@@ -44,8 +45,11 @@ create index context_all on kata_data.context (tenant, context_id);
 create index context_parent on kata_data.context (parent_id, fork_version) where parent_id is not null;
 -- tree.
 create index context_family on kata_data.context (family_id) where parent_id is not null;
+-- purge_deleted: what was deleted longest ago.
+create index context_deleted on kata_data.context (deleted_at) where deleted_at is not null and purged_at is null;
 
--- The second fence: the owner obeys it too. The head has none: it holds no text, and asking twice costs every append. The policy stands in sql/functions/internal; without one nothing is visible.
+-- Defense in depth: row-level security, forced so that it binds the owner, too. The policy is a function file, row_security.sql;
+-- without it no row is visible. head has none: it holds no text, and a second check would cost every append.
 alter table kata_data.context enable row level security;
 alter table kata_data.context force row level security;
 
@@ -67,13 +71,17 @@ create table kata_data.head (
   last_digest bytea not null,
   open_calls jsonb not null default '{}',
   open_groups jsonb not null default '{}',
-  oldest_open_group bigint
+  oldest_open_group bigint,
+  view_version bigint,
+  due_tokens bigint,
+  due_messages bigint
 )
--- Every append updates this row: room for the new one on its page, and no index on what changes, keep the update HOT. No
--- CHECK either, here and on message: Postgres parses them anew for every statement, a tenth of the time of an append.
--- kata_data.append_batch, the only writer, sees to what they would say, and kata.verify looks for it.
+-- Every append updates this row: room for the new version on its page, and no index on a column that an append changes, keep
+-- the update HOT. No CHECK either, here and on message: Postgres parses them anew for every statement, a tenth of the time of an
+-- append. The append path enforces what they would say, and kata.verify checks it.
 with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 comment on table kata_data.head is 'The hot row of a context: appending updates it, which takes the lock, hands out the versions and moves the totals.';
+comment on column kata_data.head.view_tokens is 'Tokens of the view: what a model would see of everything.';
 comment on column kata_data.head.content_version is 'The version of the last message appended or deleted: what expected_version is held against.';
 comment on column kata_data.head.preamble_end is 'The version of the last system or developer message before the first message of another role; null while no other role has spoken.';
 comment on column kata_data.head.last_at is 'created_at of the last batch; the next one is later.';
@@ -85,22 +93,16 @@ comment on column kata_data.head.notifies is 'The policy''s field notify, resolv
 comment on column kata_data.head.open_calls is 'Call id → group version, of the calls without a result.';
 comment on column kata_data.head.open_groups is 'Group version → tokens of the group so far, of the groups with an open call.';
 comment on column kata_data.head.oldest_open_group is 'The oldest of open_groups; null where there is none.';
+comment on column kata_data.head.view_version is 'The newest view change of the path; null where there is none.';
+comment on column kata_data.head.due_at is 'When compaction is, or is to be looked at whether it is, due; null: not before something is appended. Set by kata_data.set_due.';
+comment on column kata_data.head.due_tokens is 'The tokens of the view from which on compaction is due; null: never.';
+comment on column kata_data.head.due_messages is 'The number of messages from which on compaction is due; null: never.';
 
--- claim_due_compaction.
+-- claim_due_compaction: of all tenants, and of one, which need not look at what is due for others.
 create index head_due on kata_data.head (due_at) where due_at is not null;
+create index head_due_of_tenant on kata_data.head (tenant, due_at) where due_at is not null;
 
-create table kata_data.lineage (
-  context_id uuid constraint lineage_context_fkey references kata_data.context,
-  first_version bigint,
-  last_version bigint not null default 9223372036854775807,
-  segment_id uuid not null constraint lineage_segment_fkey references kata_data.context,
-  constraint lineage_pkey primary key (context_id, first_version),
-  constraint lineage_range_not_empty check (first_version between 1 and last_version)
-);
-comment on table kata_data.lineage is 'Which segment (a context''s own rows) holds which versions of a context''s path; the last segment is its own and open-ended.';
-
-create table kata_data.tenant_role (
-  role_name name constraint tenant_role_pkey primary key,
-  tenant text not null constraint tenant_role_tenant_is_one check (tenant <> '' and tenant <> '*')
-);
-comment on table kata_data.tenant_role is 'The tenant of a database role, where it is not the role''s own name.';
+-- What a purge blanks. An erasure needs the right to update so that it may lock the head.
+grant select, update (name, metadata, policy, purged_at, updated_at) on kata_data.context to kata_eraser;
+grant select, update (is_strict, notifies, due_at, due_tokens, due_messages, open_calls, open_groups, oldest_open_group) on kata_data.head
+to kata_eraser;

@@ -1,10 +1,13 @@
--- Compactions: who works on what, until when, and what came of it; and what decides when the next one is due.
-
-alter table kata_data.head add column due_tokens bigint;
-alter table kata_data.head add column due_messages bigint;
-comment on column kata_data.head.due_tokens is 'The tokens of the view from which on compaction is due; null: never.';
-comment on column kata_data.head.due_messages is 'The number of messages from which on compaction is due; null: never.';
-comment on column kata_data.head.due_at is 'When compaction is, or is to be looked at whether it is, due; null: not before something is appended. Set by kata_data.set_due.';
+-- Compaction: attempts, leases, and what decides when the next one is due.
+--
+-- compaction has one row per attempt. begin_compaction and claim_due_compaction insert it as running, with a lease; renewing
+-- extends the lease, and committing, aborting, failing or a takeover after the lease ends it. The row is locked after the
+-- head of its context. The work between, calling a model, holds no lock and no transaction. compaction_guard has one row per
+-- context that was ever attempted: what keeps it from being compacted again and again without gain; the end of each attempt
+-- and set_policy write it, and fork copies the count of messages. policy_change has one row per set_policy. Whether a context
+-- is due is kept in its head (due_at, due_tokens, due_messages), so that appends decide it for nothing.
+--
+-- Invariants: a context has at most one running attempt; a commit applies to the view that it began from, or not at all.
 
 create table kata_data.compaction (
   compaction_id uuid constraint compaction_pkey primary key,
@@ -63,17 +66,6 @@ create table kata_data.policy_change (
 );
 comment on table kata_data.policy_change is 'Every change of a policy: the patch, and the policy after it, as far as it differs from the defaults.';
 
--- Contexts that were made before get due like new ones.
-update kata_data.head h
-set due_tokens = ceil(coalesce((c.policy -> 'budget')::numeric, 128000) * coalesce((c.policy -> 'threshold')::numeric, 0.8)),
-    due_messages = (c.policy -> 'every_messages')::bigint,
-    due_at = case
-      when h.view_tokens >= ceil(coalesce((c.policy -> 'budget')::numeric, 128000) * coalesce((c.policy -> 'threshold')::numeric, 0.8))
-        or h.message_count >= (c.policy -> 'every_messages')::bigint then clock_timestamp()
-    end
-from kata_data.context c
-where c.context_id = h.context_id
-  and coalesce((c.policy -> 'enabled')::boolean, true)
-  and not h.closed;
-
-grant select, delete on kata_data.compaction, kata_data.compaction_guard, kata_data.policy_change to kata_eraser;
+-- An erasure ends the running compactions that may have read what it erases.
+grant select, update (status, error, finished_at), delete on kata_data.compaction to kata_eraser;
+grant select, delete on kata_data.compaction_guard, kata_data.policy_change to kata_eraser;

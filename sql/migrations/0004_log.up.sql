@@ -1,5 +1,14 @@
--- The log: one immutable row a message. A segment is what one context wrote; forks read their ancestors' segments through
--- lineage. No foreign key leads from here to context: it would lock that row at every append; verify looks for orphans.
+-- The log: what was said.
+--
+-- message has one row per message and is the record that everything else is derived from. A context's own rows form its
+-- segment (segment_id is the context_id); a fork reads its ancestors' segments through lineage and copies nothing. Appends
+-- write here, under the lock of the head, which hands out the version and the running totals. Rows are immutable: triggers
+-- refuse every change, except by kata_eraser, which blanks the content of an erased message and deletes the rows of a purged
+-- context.
+--
+-- Invariants: versions along a path are dense, and each is a message or a view change; tokens_through is exact; digest chains
+-- each entry to the one before it. No constraint states them, for an append would pay for it: the append path keeps them, and
+-- kata.verify recomputes them. No foreign key leads to context either: it would lock that row at every append.
 
 create table kata_data.message (
   segment_id uuid,
@@ -40,15 +49,6 @@ create index message_tool_group on kata_data.message (segment_id, group_version,
 -- The pins that came with their message.
 create index message_pinned on kata_data.message (segment_id, version) where pinned;
 
-create table kata_data.token_count (
-  segment_id uuid,
-  version bigint,
-  tokenizer text constraint token_count_tokenizer_fkey references kata_data.tokenizer,
-  token_count integer not null constraint token_count_positive check (token_count >= 0),
-  constraint token_count_pkey primary key (segment_id, version, tokenizer)
-);
-comment on table kata_data.token_count is 'Exact counts of messages in tokenizers other than the one that their context counts in.';
-
 create function kata_data.refuse_change() returns trigger
 language plpgsql
 as $$
@@ -72,3 +72,5 @@ create trigger message_is_immutable_as_a_whole before update or delete or trunca
 -- Always: session_replication_role does not switch them off.
 alter table kata_data.message enable always trigger message_is_immutable;
 alter table kata_data.message enable always trigger message_is_immutable_as_a_whole;
+
+grant select, update (content, name, model, tool_calls, parts, provider, metadata), delete on kata_data.message to kata_eraser;

@@ -1,5 +1,4 @@
 -- kata: destructive
 
-drop table kata_data.token_count;
 drop table kata_data.message;
 drop function kata_data.refuse_change();

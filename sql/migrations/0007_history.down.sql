@@ -1,4 +1,3 @@
 -- kata: destructive
 
-drop table kata_data.merge_origin;
 drop table kata_data.checkpoint;

@@ -1,5 +1,13 @@
--- The artifact index: which tools, files, addresses and identifiers a segment's messages speak of, and in which versions.
--- It is derived from the log, each message parsed once, apart from what callers add; nothing here hangs on the append path.
+-- Artifacts: which tools, files, URLs and identifiers a segment's messages name, and in which versions.
+--
+-- artifact has one row per artifact of a segment, artifact_mention one row per artifact and message that names it,
+-- artifact_mark one row per segment that was parsed. All three are derived from the log when a compaction begins, each
+-- message parsed once, so they cost an append nothing; readers parse what lies above the mark themselves. An advisory lock
+-- per segment admits one parser: a second one skips the segment, while erasures and purges wait for it, before they lock any
+-- head. added_artifact has one row per artifact that a caller added and version that it belongs to; add_artifact writes it,
+-- and nothing derives it again.
+--
+-- Invariants: artifact is the sum of its mentions up to the mark; the mark only moves on.
 
 create table kata_data.artifact_mark (
   segment_id uuid constraint artifact_mark_pkey primary key,

@@ -1,5 +1,12 @@
--- Purging and erasing: what went, who let it go, when and why. kata_eraser alone may change history; here it gets the tables that it
--- changes.
+-- Erasure: what was removed, by whom, when and why.
+--
+-- purge has one row per purged context, and one per ancestor purged before of which less is needed since: purge_context and
+-- purge_deleted insert it. erasure has one row per blanked message, copies that merges made included: erase_message inserts
+-- it, and kata.verify accepts a message without its content only where it has a row. Both are receipts and immutable; only
+-- the purge of a context deletes its erasures.
+--
+-- All three functions run as kata_eraser. They take advisory locks first (one that admits one purge or erasure at a time,
+-- those on artifacts and on the family's compactions), then heads by ascending context_id.
 
 create table kata_data.purge (
   purge_id bigint generated always as identity constraint purge_pkey primary key,
@@ -15,7 +22,7 @@ comment on column kata_data.purge.cause_id is 'The context whose purge this was.
 comment on column kata_data.purge.removed is 'Log entries of the context''s own that went.';
 comment on column kata_data.purge.kept is 'Log entries of the context''s own that stay, for the forks that read them.';
 
--- purges.
+-- purges, and the foreign key.
 create index purge_context on kata_data.purge (context_id, purge_id);
 
 create table kata_data.erasure (
@@ -36,23 +43,14 @@ create trigger purge_is_immutable before update or delete on kata_data.purge
   for each row execute function kata_data.refuse_change();
 create trigger purge_is_immutable_as_a_whole before update or delete or truncate on kata_data.purge
   for each statement execute function kata_data.refuse_change();
-alter table kata_data.purge enable always trigger purge_is_immutable;
-alter table kata_data.purge enable always trigger purge_is_immutable_as_a_whole;
 create trigger erasure_is_immutable before update or delete on kata_data.erasure
   for each row execute function kata_data.refuse_change();
 create trigger erasure_is_immutable_as_a_whole before update or delete or truncate on kata_data.erasure
   for each statement execute function kata_data.refuse_change();
+alter table kata_data.purge enable always trigger purge_is_immutable;
+alter table kata_data.purge enable always trigger purge_is_immutable_as_a_whole;
 alter table kata_data.erasure enable always trigger erasure_is_immutable;
 alter table kata_data.erasure enable always trigger erasure_is_immutable_as_a_whole;
 
--- purge_deleted: what was deleted longest ago.
-create index context_deleted on kata_data.context (deleted_at) where deleted_at is not null and purged_at is null;
-
--- No more than what is blanked.
-grant select, update (name, metadata, policy, purged_at, updated_at) on kata_data.context to kata_eraser;
-grant select, update (is_strict, notifies, due_at, due_tokens, due_messages, open_calls, open_groups, oldest_open_group) on kata_data.head to kata_eraser;
-grant select, update (content, name, model, tool_calls, parts, provider, metadata), delete on kata_data.message to kata_eraser;
-grant select on kata_data.lineage, kata_data.tenant_role to kata_eraser;
-grant select, delete on kata_data.token_count, kata_data.idempotency, kata_data.checkpoint, kata_data.merge_origin to kata_eraser;
 grant select, insert on kata_data.purge to kata_eraser;
 grant select, insert, delete on kata_data.erasure to kata_eraser;

@@ -1,0 +1,29 @@
+-- Tokens: how text is counted.
+--
+-- tokenizer has one row per known tokenizer. register_tokenizer adds and corrects them; every context names one as the unit
+-- of its budgets, and no function removes a row. token_count has one row per message and further tokenizer: exact counts that
+-- put_token_counts stores beside the count in the context's own tokenizer, which is a column of message. Purges delete counts
+-- with their message.
+
+create table kata_data.tokenizer (
+  name text constraint tokenizer_pkey primary key constraint tokenizer_name_length check (length(name) between 1 and 255),
+  bytes_per_token numeric not null constraint tokenizer_bytes_per_token_positive check (bytes_per_token > 0),
+  margin numeric not null default 0.15 constraint tokenizer_margin_not_negative check (margin >= 0)
+);
+comment on table kata_data.tokenizer is 'Known tokenizers: bytes of English text a token, and the margin that a conversion from another tokenizer is padded with.';
+
+insert into kata_data.tokenizer (name, bytes_per_token, margin) values
+  ('o200k_base', 4.4, 0.15),
+  ('cl100k_base', 4.3, 0.15);
+
+-- No foreign key leads to message: a purge deletes both, and kata.verify looks for orphans.
+create table kata_data.token_count (
+  segment_id uuid,
+  version bigint,
+  tokenizer text constraint token_count_tokenizer_fkey references kata_data.tokenizer,
+  token_count integer not null constraint token_count_positive check (token_count >= 0),
+  constraint token_count_pkey primary key (segment_id, version, tokenizer)
+);
+comment on table kata_data.token_count is 'Exact counts of messages in tokenizers other than the one that their context counts in.';
+
+grant select, delete on kata_data.token_count to kata_eraser;

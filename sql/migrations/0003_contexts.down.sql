@@ -1,0 +1,4 @@
+-- kata: destructive
+
+drop table kata_data.head;
+drop table kata_data.context;

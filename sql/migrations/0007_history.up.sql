@@ -1,0 +1,20 @@
+-- History: names for versions.
+--
+-- checkpoint has one row per named version of a context. checkpoint and drop_checkpoint write it under the lock of the head.
+-- A fork sees the checkpoints of its ancestors up to the fork by way of lineage; nothing is copied. A purge deletes those of
+-- the versions that go.
+
+create table kata_data.checkpoint (
+  context_id uuid constraint checkpoint_context_fkey references kata_data.context,
+  name text constraint checkpoint_name_length check (length(name) between 1 and 255),
+  version bigint not null constraint checkpoint_version_not_negative check (version >= 0),
+  note text,
+  created_at timestamptz not null,
+  constraint checkpoint_pkey primary key (context_id, name)
+);
+comment on table kata_data.checkpoint is 'Names of versions. Forks see those of their ancestors up to the fork; nothing is copied.';
+
+-- history: the checkpoints of a page.
+create index checkpoint_version on kata_data.checkpoint (context_id, version);
+
+grant select, delete on kata_data.checkpoint to kata_eraser;

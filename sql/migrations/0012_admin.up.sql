@@ -1,0 +1,21 @@
+-- Administration: who acts for which tenant, and what the database is for.
+--
+-- tenant_role has one row per database role whose tenant is not its own name; assign_tenant writes it. environment has one
+-- row, or none where the database has no label; set_environment writes it, and commands that destroy ask for the label.
+-- Neither takes a lock beyond its row.
+
+create table kata_data.tenant_role (
+  role_name name constraint tenant_role_pkey primary key,
+  tenant text not null constraint tenant_role_tenant_is_one check (tenant <> '' and tenant <> '*')
+);
+comment on table kata_data.tenant_role is 'The tenant of a database role, where it is not the role''s own name.';
+
+create table kata_data.environment (
+  is_set boolean default true constraint environment_pkey primary key constraint environment_is_one check (is_set),
+  label text not null constraint environment_label_length check (length(label) between 1 and 63),
+  set_at timestamptz not null,
+  set_by name not null
+);
+comment on table kata_data.environment is 'The environment that this database belongs to, production for example: one row, or none where it has no label.';
+
+grant select on kata_data.tenant_role to kata_eraser;
