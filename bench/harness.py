@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 from kata_context import migrate
-from kata_context.server import Server
+from kata_context.embedded import Server
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "tests" / "data" / "conversations" / "airline.jsonl"

@@ -12,7 +12,8 @@ from statistics import median
 from typing import Any
 
 from harness import ROOT, Bench
-from kata_context import Compactor, Context, Kata, Source, probe
+from kata_context import Compactor, Context, Kata, Source
+from kata_context.compaction import probe
 from measure import Finding, Result
 
 CONVERSATIONS = ROOT / "tests" / "data" / "conversations"

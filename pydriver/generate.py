@@ -1,11 +1,11 @@
 """`make generate`: writes what follows from the SQL functions, as a freshly migrated database describes them.
 
-    pydriver/kata_context/rows.py           a dataclass for every shape of result
-    pydriver/kata_context/calls.py          the statement of every function
-    pydriver/kata_context/async_methods.py  a method for every function, in classes for databases and for
-    contexts pydriver/kata_context/methods.py        the same without async
-    pydriver/kata_context/client.py         kata_context/async_client.py without async docs/sql.md
-    the reference
+    generated/rows.py           a dataclass for every shape of result
+    generated/statements.py     the statement of every function
+    generated/methods_async.py  a method for every function, in classes for databases and for contexts
+    generated/methods.py        the same without async
+    generated/client.py         driver/client_async.py without async
+    docs/sql.md                 the reference
 
 Nothing of these files is written by hand, and a new function needs no line here: pg_proc says what it
 takes and returns, its COMMENT what it means, the folder of its file to which family it belongs. What
@@ -32,10 +32,11 @@ from psycopg.rows import TupleRow
 
 from kata_context import migrate
 from kata_context.database_errors import CATALOGUE
-from kata_context.server import Server
+from kata_context.embedded import Server
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "pydriver" / "kata_context"
+GENERATED = PACKAGE / "generated"
 FUNCTIONS = ROOT / "sql" / "functions"
 
 # Conversations whose digests docs/compaction.md shows, and what they are; there long quotes are cut.
@@ -52,7 +53,8 @@ WIDTH, QUOTED = 150, 8
 
 # Families in the order in which one meets them; others follow, by name.
 FAMILIES = (
-    "contexts", "log", "window", "forks", "history", "view", "compaction", "artifacts", "tokens", "erasure", "admin",
+    "contexts", "log", "window", "forks", "history", "view", "compaction", "artifacts", "tokens", "erasure",
+    "admin",
 )  # fmt: skip
 # Set-returning functions that return exactly one row, and those that return one or none.
 ONE_ROW = {
@@ -379,10 +381,13 @@ from uuid import UUID
 
 from psycopg.types.multirange import Multirange
 
-from kata_context import calls, tokens
-from kata_context.call import Call, record, scalar
-from kata_context.rows import {}
-from kata_context.values import Json, Numbers, Versions, as_json, as_numbers, as_texts, as_uuid, as_versions
+from kata_context import tokens
+from kata_context.generated import statements
+from kata_context.driver.call import Call, record, scalar
+from kata_context.generated.rows import {}
+from kata_context.driver.values import (
+    Json, Numbers, Versions, as_json, as_numbers, as_texts, as_uuid, as_versions,
+)
 
 """
 HEADER = '"""{}\n\nWritten by pydriver/generate.py; `make generate` writes it anew.\n"""\n\n'
@@ -399,7 +404,7 @@ def rows_module(functions: list[Function], shapes: dict[Any, str]) -> str:
         text += f"@dataclass(frozen=True, slots=True)\nclass {shapes[fields]}:\n"
         text += f'    """A row of {listed(users_)}."""\n\n'
         text += "".join(f"    {name}: {type_}\n" for name, type_ in fields) + "\n\n"
-    return tidy_imports(text)
+    return text
 
 
 def listed(names: list[str]) -> str:
@@ -408,7 +413,7 @@ def listed(names: list[str]) -> str:
 
 
 def calls_module(functions: list[Function], shapes: dict[Any, str]) -> str:
-    """Return the text of calls.py."""
+    """Return the text of statements.py."""
     text = HEADER.format("The statements that call the functions, columns and arguments by name.")
     text += IMPORTS.format(", ".join(sorted(set(shapes.values()))))
     for function in functions:
@@ -421,7 +426,7 @@ def calls_module(functions: list[Function], shapes: dict[Any, str]) -> str:
         text += f", key={function.key}" if function.key is not None else ""
         text += f", count=tokens.{COUNTED[function.name]}" if function.name in COUNTED else ""
         text += ")\n"
-    return tidy_imports(text)
+    return text
 
 
 def statement(sql: str) -> str:
@@ -431,7 +436,7 @@ def statement(sql: str) -> str:
 
 
 def methods_module(functions: list[Function], shapes: dict[Any, str]) -> str:
-    """Return the text of async_methods.py."""
+    """Return the text of methods_async.py."""
     text = HEADER.format("The functions as methods.")
     text += IMPORTS.format(", ".join(sorted(set(shapes.values())))) + 'T = TypeVar("T")\n\n\n'
     text += (
@@ -458,7 +463,7 @@ def methods_module(functions: list[Function], shapes: dict[Any, str]) -> str:
     for function in functions:
         if function.is_bound:
             text += bound_method(function, shapes)
-    return tidy_imports(text)
+    return text
 
 
 def signature(parameters: Iterable[Parameter]) -> str:
@@ -485,7 +490,7 @@ def method(function: Function, shapes: dict[Any, str]) -> str:
     """Return the method of a function."""
     arguments = ", ".join(parameter.argument for parameter in function.parameters)
     arguments += "," if len(function.parameters) == 1 else ""
-    run = f"await self._run(calls.{function.constant}, ({arguments}))"
+    run = f"await self._run(statements.{function.constant}, ({arguments}))"
     body = {
         "nothing": run,
         "rows": f"return {run}",
@@ -607,20 +612,6 @@ def quoted_text(blocks: list[list[str]]) -> str:
     return f'{margin}"""{body}"""' if "\n" not in body else f'{margin}"""{body}\n{margin}"""'
 
 
-def tidy_imports(text: str) -> str:
-    """Remove the imported names that are not used."""
-    kept = []
-    for line in text.splitlines():
-        found = re.fullmatch(r"from (\S+) import (.+)", line)
-        if found:
-            names = [name for name in found[2].split(", ") if len(re.findall(rf"\b{name}\b", text)) > 1]
-            if not names:
-                continue
-            line = f"from {found[1]} import {', '.join(names)}"
-        kept.append(line)
-    return "\n".join(kept) + "\n"
-
-
 def without_async(text: str) -> str:
     """Return the twin of a module that needs no event loop; what is marked as `async only` has none."""
     text = re.sub(r" *# async only\n.*?# end of async only\n", "", text, flags=re.DOTALL)
@@ -629,7 +620,8 @@ def without_async(text: str) -> str:
         (r"await asyncio\.to_thread\(([\w.]+), ", r"\1("),
         (r"\bfor asyncio\b", "for threads"),
         (r"\bAsync(?=[A-Z])", ""),
-        (r"\basync_(?=\w)", ""),
+        (r"\bdriver\.client_async\b", "generated.client"),
+        (r"_async\b", ""),
         (r"\basync (?=def|with|for)", ""),
         (r"\bawait ", ""),
         (r"\basynccontextmanager\b", "contextmanager"),
@@ -724,18 +716,19 @@ def render(connection: psycopg.Connection[TupleRow]) -> dict[Path, str]:
     functions = describe(connection)
     shapes = name_shapes(functions)
     methods = methods_module(functions, shapes)
-    client = (PACKAGE / "async_client.py").read_text()
+    client = (PACKAGE / "driver" / "client_async.py").read_text()
     source = client.split('"""', 2)
     twin = HEADER.format(without_async(source[1].split("\n")[0])).rstrip() + without_async(source[2])
     modules = {
         "rows": rows_module(functions, shapes),
-        "calls": calls_module(functions, shapes),
-        "async_methods": methods,
+        "statements": calls_module(functions, shapes),
+        "methods_async": methods,
         "methods": without_async(methods),
         "client": twin,
     }
     files = {
-        PACKAGE / f"{name}.py": formatted(text, str(PACKAGE / f"{name}.py")) for name, text in modules.items()
+        GENERATED / f"{name}.py": formatted(text, str(GENERATED / f"{name}.py"))
+        for name, text in modules.items()
     }
     errors = ROOT / "docs" / "errors.md"
     files[errors] = TABLE.sub(lambda found: found[1] + error_table(functions), errors.read_text())

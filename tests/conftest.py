@@ -20,7 +20,7 @@ import psycopg
 import pytest
 from testing.postgresql import Postgresql
 
-from kata_context.server import (
+from kata_context.embedded import (
     SUPERUSER,
     Account,
     as_account,

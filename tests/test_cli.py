@@ -18,7 +18,7 @@ from psycopg import sql
 
 from conftest import FAST, LaunchServer, TestServer
 from kata_context import __version__
-from kata_context.cli import COMMANDS
+from kata_context.cli.main import COMMANDS
 from support.commands import Run, kata
 
 KATA = Path(sys.executable).parent / "kata"
@@ -68,13 +68,14 @@ def test_every_command_has_help_of_its_own(name: str) -> None:
 def test_help_loads_nothing_that_only_commands_need() -> None:
     script = """
 import sys
-from kata_context.cli import cli
+from kata_context.cli.main import cli
 try:
     cli(["--help"], prog_name="kata")
 except SystemExit:
     pass
 heavy = {"asyncio", "psycopg", "psycopg_pool", "tiktoken"}
-ours = {name for name in sys.modules if name.startswith("kata_context.")} - {"kata_context.cli"}
+light = {f"kata_context.cli{name}" for name in ("", ".main", ".settings", ".text")}
+ours = {name for name in sys.modules if name.startswith("kata_context.")} - light
 print(sorted((heavy & sys.modules.keys()) | ours), file=sys.stderr)
 """
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)

@@ -14,7 +14,7 @@ from click.shell_completion import BashComplete
 from psycopg import sql
 
 from conftest import ROOT, TestServer
-from kata_context.cli import cli
+from kata_context.cli.main import cli
 from support.commands import Query, Run, kata
 from test_cli import KATA, as_user, complaint, program
 from test_driver import relay

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from kata_context import Kata
-from kata_context.cli import cli
+from kata_context.cli.main import cli
 from support.commands import Query, Run, kata
 from test_cli import complaint
 

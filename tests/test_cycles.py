@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from conftest import ROOT
-from kata_context import Compactor, Context, Kata, Source, probe
-from kata_context.rows import MessageRow
+from kata_context import Compactor, Context, Kata, Source
+from kata_context.compaction import probe
+from kata_context.generated.rows import MessageRow
 
 CYCLES = 50
 POLICY = {

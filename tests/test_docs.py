@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from conftest import ROOT, CreateDatabase, TestServer
-from kata_context.server import Server, find_binaries
+from kata_context.embedded import Server, find_binaries
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # What only says what make and its targets are; whether there is such a target make itself knows.
@@ -114,7 +114,9 @@ def test_every_test_that_is_named_as_a_proof_exists() -> None:
 def test_the_architecture_names_every_table_and_files_that_exist(database: str) -> None:
     page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
     with psycopg.connect(database) as conn:
-        query = "select relname from pg_class where relnamespace = 'kata_data'::regnamespace and relkind = 'r'"
+        query = (
+            "select relname from pg_class where relnamespace = 'kata_data'::regnamespace and relkind = 'r'"
+        )
         tables = {name for (name,) in conn.execute(query)}
     picture = page.split("## The tables\n")[1].split("\nAll tables are")[0]
     assert tables <= set(re.findall(r"\w+", picture))
@@ -146,7 +148,7 @@ def test_every_option_and_command_of_the_pages_is_one() -> None:
     """Also where a page only mentions it, in the middle of a sentence."""
     from click import Command, Context, Group
 
-    from kata_context.cli import COMMANDS, cli
+    from kata_context.cli.main import COMMANDS, cli
 
     context = Context(cli)
     for page in PAGES:

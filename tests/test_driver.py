@@ -22,8 +22,6 @@ from psycopg.types.range import Range
 
 import kata_context
 from kata_context import AsyncKata, Kata
-from kata_context.call import record
-from kata_context.connection import find_route, is_local
 from kata_context.database_errors import (
     CATALOGUE,
     BudgetTooSmallError,
@@ -32,6 +30,10 @@ from kata_context.database_errors import (
     KataDatabaseError,
     NameTakenError,
 )
+from kata_context.driver.call import record
+from kata_context.driver.route import find_route
+from kata_context.driver.transport import is_local
+from kata_context.driver.values import Versions, as_numbers, as_versions
 from kata_context.errors import (
     KataError,
     MisuseError,
@@ -40,9 +42,8 @@ from kata_context.errors import (
     UnreachableError,
     UnsafeConnectionError,
 )
-from kata_context.methods import Context
-from kata_context.rows import ContextRow, WindowRow
-from kata_context.values import Versions, as_numbers, as_versions
+from kata_context.generated.methods import Context
+from kata_context.generated.rows import ContextRow, WindowRow
 
 PATIENCE = 30  # seconds
 CALL = {"id": "c1", "type": "function", "function": {"name": "find", "arguments": '{"to": "SEA"}'}}
@@ -652,7 +653,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     script = (
         "import sys, kata_context\n"
         "assert kata_context.__version__\n"
-        "loaded = {'psycopg', 'tiktoken', 'asyncio', 'kata_context.client'} & sys.modules.keys()\n"
+        "loaded = {'psycopg', 'tiktoken', 'asyncio', 'kata_context.generated.client'} & sys.modules.keys()\n"
         "assert not loaded, loaded\n"
         "from kata_context import AsyncKata, Context, Kata, KataError\n"
         "assert 'psycopg' in sys.modules and 'tiktoken' not in sys.modules"

@@ -17,7 +17,7 @@ import pytest
 from conftest import FAST, LaunchServer
 from kata_context import AsyncKata, Kata, migrate
 from kata_context.database_errors import ContextNotFoundError, InvalidArgumentError
-from kata_context.server import find_account
+from kata_context.embedded import find_account
 from support.pgbouncer import pgbouncer
 
 PATIENCE = 60  # seconds

@@ -10,11 +10,11 @@ import psycopg
 import pytest
 
 import generate
-from kata_context import async_methods, calls, methods
-from kata_context.async_client import AsyncKata
-from kata_context.call import Call
-from kata_context.client import Kata
 from kata_context.database_errors import CATALOGUE
+from kata_context.driver.call import Call
+from kata_context.driver.client_async import AsyncKata
+from kata_context.generated import methods, methods_async, statements
+from kata_context.generated.client import Kata
 
 ROOT = Path(__file__).parent.parent
 ERRORS = (ROOT / "docs" / "errors.md").read_text()
@@ -23,7 +23,7 @@ DEFINITION = re.compile(
     r"^create or replace function kata(?:_data)?\.\"?(\w+)\"?(.*?\$\$;)$", re.MULTILINE | re.DOTALL
 )
 
-Methods = type[methods.Methods] | type[async_methods.AsyncMethods]
+Methods = type[methods.Methods] | type[methods_async.AsyncMethods]
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_the_generated_files_are_up_to_date(
     assert stale == [], "run: make generate"
 
 
-@pytest.mark.parametrize("cls", [Kata, AsyncKata, methods.Methods, async_methods.AsyncMethods])
+@pytest.mark.parametrize("cls", [Kata, AsyncKata, methods.Methods, methods_async.AsyncMethods])
 def test_there_is_a_method_for_every_function(cls: Methods, functions: list[generate.Function]) -> None:
     for function in functions:
         parameters = list(inspect.signature(getattr(cls, function.name)).parameters.values())[1:]
@@ -51,7 +51,7 @@ def test_there_is_a_method_for_every_function(cls: Methods, functions: list[gene
         assert required == [p.identifier for p in function.parameters if p.default is None], function.name
 
 
-@pytest.mark.parametrize("cls", [methods.Context, async_methods.AsyncContext])
+@pytest.mark.parametrize("cls", [methods.Context, methods_async.AsyncContext])
 def test_a_context_has_every_function_that_takes_a_context_first(
     cls: type, functions: list[generate.Function]
 ) -> None:
@@ -87,14 +87,14 @@ def test_every_method_says_what_it_does_and_what_it_raises(functions: list[gener
         assert get_type_hints(getattr(methods.Methods, function.name)).keys() >= {"return"}
 
 
-def statements() -> Iterator[Call[Any]]:
+def calls() -> Iterator[Call[Any]]:
     """Yield the calls that the driver knows."""
-    return (call for call in vars(calls).values() if isinstance(call, Call))
+    return (call for call in vars(statements).values() if isinstance(call, Call))
 
 
 def test_a_statement_names_its_columns_and_its_arguments(functions: list[generate.Function]) -> None:
     by_name = {function.name: function for function in functions}
-    for call in statements():
+    for call in calls():
         sql, function = call.sql.decode(), by_name[call.name]
         assert "*" not in sql
         assert sql.count("%s") == sql.count(" => ") == len(function.parameters)
@@ -102,7 +102,7 @@ def test_a_statement_names_its_columns_and_its_arguments(functions: list[generat
 
 
 def test_a_call_that_takes_an_idempotency_key_is_repeatable_with_one_and_only_then() -> None:
-    keyed = [call for call in statements() if b"idempotency_key" in call.sql]
+    keyed = [call for call in calls() if b"idempotency_key" in call.sql]
     assert keyed
     for call in keyed:
         count = call.sql.count(b"%s")

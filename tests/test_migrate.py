@@ -16,11 +16,11 @@ from click.testing import CliRunner
 
 from conftest import FAST, CreateDatabase, LaunchServer, TestServer
 from kata_context import migrate
-from kata_context.cli import cli
+from kata_context.cli.main import cli
+from kata_context.embedded import find_account, find_binaries
 from kata_context.errors import KataError
 from kata_context.migrate import session
 from kata_context.migrate.files import split_statements
-from kata_context.server import find_account, find_binaries
 from support.pgbouncer import pgbouncer
 
 REAL = migrate.sql_root()

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from kata_context import probe
-from kata_context.probe import KINDS, Question, Score
+from kata_context.compaction import probe
+from kata_context.compaction.probe import KINDS, Question, Score
 from test_conversations import import_messages, recorded
 
 Json = dict[str, Any]

@@ -20,10 +20,10 @@ import psycopg
 import pytest
 
 from kata_context import AsyncCompactor, AsyncKata, Compactor, Context, Kata, Source
-from kata_context import compactor as module
-from kata_context.compactor import Outcome
+from kata_context.compaction import compactor as module
+from kata_context.compaction.compactor import Outcome
 from kata_context.database_errors import CompactionInProgressError, NothingToCompactError
-from kata_context.server import find_account
+from kata_context.embedded import find_account
 from support.interleaving import PATIENCE
 from support.pgbouncer import pgbouncer
 from test_cli import KATA

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
-    from kata_context.async_client import AsyncKata, AsyncTransaction
-    from kata_context.async_methods import AsyncContext
-    from kata_context.client import Kata, Transaction
-    from kata_context.compactor import AsyncCompactor, Compactor
+    from kata_context.compaction.compactor import AsyncCompactor, Compactor
+    from kata_context.compaction.source import Source
+    from kata_context.driver.client_async import AsyncKata, AsyncTransaction
     from kata_context.errors import KataError
-    from kata_context.methods import Context
-    from kata_context.summaries import Source
+    from kata_context.generated.client import Kata, Transaction
+    from kata_context.generated.methods import Context
+    from kata_context.generated.methods_async import AsyncContext
 
 __all__ = [
     "AsyncCompactor", "AsyncContext", "AsyncKata", "AsyncTransaction", "Compactor", "Context", "Kata",
@@ -29,16 +29,16 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
-    "AsyncCompactor": "compactor",
-    "AsyncContext": "async_methods",
-    "AsyncKata": "async_client",
-    "AsyncTransaction": "async_client",
-    "Compactor": "compactor",
-    "Context": "methods",
-    "Kata": "client",
+    "AsyncCompactor": "compaction.compactor",
+    "AsyncContext": "generated.methods_async",
+    "AsyncKata": "driver.client_async",
+    "AsyncTransaction": "driver.client_async",
+    "Compactor": "compaction.compactor",
+    "Context": "generated.methods",
+    "Kata": "generated.client",
     "KataError": "errors",
-    "Source": "summaries",
-    "Transaction": "client",
+    "Source": "compaction.source",
+    "Transaction": "generated.client",
 }
 
 

@@ -44,7 +44,7 @@ def choose(dsn: str | None) -> Target:
     if from_environment:
         return Target(from_environment, False, _describe(from_environment, "DATABASE_URL"))
     # fcntl and pwd, which the launcher needs, are not on every system that can reach a server elsewhere.
-    from kata_context.server import Server, default_home
+    from kata_context.embedded import Server, default_home
 
     server = Server(default_home())
     return Target(server.dsn(), True, f"embedded server ({server.home})")
@@ -73,7 +73,7 @@ def embedded() -> Target:
     KataError : the server does not start
     """
     # fcntl and pwd, which the launcher needs, are not on every system that can reach a server elsewhere.
-    from kata_context.server import Server, default_home
+    from kata_context.embedded import Server, default_home
 
     server = Server(default_home())
     return Target(server.start(), True, f"embedded server ({server.home})")

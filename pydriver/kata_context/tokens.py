@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.types.json import Jsonb
 
-from kata_context.call import Arguments, Counter
+from kata_context.driver.call import Arguments, Counter
+from kata_context.driver.values import as_json
 from kata_context.errors import KataError
-from kata_context.values import as_json
 
 if TYPE_CHECKING:
     import tiktoken

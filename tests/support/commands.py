@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from kata_context.cli import cli
+from kata_context.cli.main import cli
 
 Run = Callable[..., Result]
 Query = Callable[..., Any]

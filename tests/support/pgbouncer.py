@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from kata_context.server import Account, as_account, child_environment
+from kata_context.embedded import Account, as_account, child_environment
 from support.pgtap import cache_folder
 
 PORT = 6432

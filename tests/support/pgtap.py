@@ -13,7 +13,7 @@ from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
-from kata_context.server import child_environment
+from kata_context.embedded import child_environment
 
 # Versions that may be fetched, with the SHA-256 of their script.
 PINS = {

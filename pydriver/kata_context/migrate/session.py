@@ -11,7 +11,7 @@ import psycopg
 from psycopg import conninfo, errors, sql
 from psycopg.rows import TupleRow
 
-from kata_context.connection import secured
+from kata_context.driver.transport import secured
 from kata_context.errors import KataError
 from kata_context.migrate.files import OWNER, SqlFile, split_statements
 

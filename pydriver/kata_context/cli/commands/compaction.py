@@ -1,0 +1,219 @@
+"""`kata policy`, `compact`, `compactions`, `undo`, `pin`, `unpin`, `elide`, `artifacts`."""
+
+import json
+from collections.abc import Callable
+from uuid import UUID
+
+import click
+
+from kata_context import Kata
+from kata_context.cli.database import open_kata, resolve, version_at
+from kata_context.cli.parameters import at_option, context_argument, refuse_surrogates
+from kata_context.cli.terminal import json_option, print_fields, print_json, print_rows, print_table
+from kata_context.driver.values import Json
+
+
+@click.group()
+def policy() -> None:
+    """Show and change when a context is compacted, and how."""
+
+
+@policy.command()
+@context_argument
+@json_option
+@click.pass_context
+def show(ctx: click.Context, context: str, as_json: bool) -> None:
+    """Show the policy of CONTEXT, and whether compaction is due."""
+    with open_kata(ctx) as kata:
+        context_id = resolve(kata, context)
+        fields, status = kata.get_policy(context_id), kata.compaction_status(context_id)
+    if as_json:
+        print_json({"policy": fields, "status": status})
+        return
+    print_policy(fields)
+    click.echo(f"{'due' if status.due else 'not due'}: {status.reason}", err=True)
+
+
+@policy.command("set")
+@context_argument
+@click.argument("fields", nargs=-1, required=True, metavar="FIELD=VALUE...")
+@json_option
+@click.pass_context
+def set_policy(ctx: click.Context, context: str, fields: tuple[str, ...], as_json: bool) -> None:
+    """Change fields of the policy of CONTEXT; a VALUE is JSON or a word, and null is the default."""
+    patch = {}
+    for field in fields:
+        name, equals, value = refuse_surrogates(field).partition("=")
+        if not equals:
+            raise click.UsageError(f'"{field}" is no FIELD=VALUE')
+        patch[name] = parse_value(value)
+    with open_kata(ctx) as kata:
+        found = kata.set_policy(resolve(kata, context), patch)
+    if as_json:
+        print_json(found)
+    else:
+        print_policy(found)
+
+
+@policy.command()
+@json_option
+@click.pass_context
+def presets(ctx: click.Context, as_json: bool) -> None:
+    """List the presets that `kata create --preset` takes."""
+    with open_kata(ctx) as kata:
+        rows = kata.policy_presets()
+    print_rows(rows, as_json, ["name", "policy", "description"], empty="there are none")
+
+
+def parse_value(value: str) -> Json:
+    """Return a value as JSON, or as a word where it is none."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def print_policy(fields: dict[str, Json]) -> None:
+    """Print every field of a policy, in the order of their names."""
+    print_fields((name, json.dumps(value)) for name, value in sorted(fields.items()))
+
+
+@click.command()
+@context_argument
+@click.option(
+    "--strategy", type=click.Choice(["digest", "elide", "drop"]), default="digest", show_default=True,
+    help="Put a digest in its place; or shorten tool results; or let old messages go.",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Although it is not due.")
+@json_option
+@click.pass_context
+def compact(ctx: click.Context, context: str, strategy: str, force: bool, as_json: bool) -> None:
+    """Compact CONTEXT without a model, and print the version that this took."""
+    with open_kata(ctx) as kata:
+        row = kata.compact(resolve(kata, context), strategy, force=force)
+    if as_json:
+        print_json(row)
+        return
+    click.echo(row.summary_version)
+    said = f"{row.message_count} messages: {row.source_tokens:,} tokens became {row.result_tokens:,}"
+    click.echo(said, err=True)
+
+
+@click.command()
+@context_argument
+@json_option
+@click.pass_context
+def compactions(ctx: click.Context, context: str, as_json: bool) -> None:
+    """List what was tried to compact CONTEXT, newest first, and say whether it is due."""
+    with open_kata(ctx) as kata:
+        context_id = resolve(kata, context)
+        rows, status = kata.compactions(context_id), kata.compaction_status(context_id)
+    if as_json:
+        print_json({"compactions": rows, "status": status})
+        return
+    print_table(
+        rows,
+        [
+            ("version", lambda row: row.summary_version),
+            "status",
+            "strategy",
+            ("messages", lambda row: row.message_count),
+            ("from", lambda row: row.source_tokens),
+            ("to", lambda row: row.result_tokens),
+            ("by", lambda row: row.claimed_by),
+            ("started", lambda row: row.started_at),
+            ("covered", lambda row: row.error or row.covered),
+        ],
+        empty="nothing was tried yet",
+    )
+    click.echo(f"{'due' if status.due else 'not due'}: {status.reason}", err=True)
+
+
+Change = Callable[[Kata, UUID, int], int]
+
+
+def changing(name: str, help_text: str, change: Change) -> click.Command:
+    """Return a command that makes a view change at a version and prints the version that it took."""
+
+    @click.command(name, help=help_text)
+    @context_argument
+    @click.argument("version")
+    @json_option
+    @click.pass_context
+    def command(ctx: click.Context, context: str, version: str, as_json: bool) -> None:
+        with open_kata(ctx) as kata:
+            context_id = resolve(kata, context)
+            taken = change(kata, context_id, version_at(kata, context_id, version))
+        print_version(taken, as_json)
+
+    return command
+
+
+def print_version(version: int, as_json: bool) -> None:
+    """Print the version that a view change took."""
+    if as_json:
+        print_json({"version": version})
+    else:
+        click.echo(version)
+
+
+undo = changing(
+    "undo",
+    "Undo the compaction, deletion, elision, pin or undo at VERSION of CONTEXT; undoing the undo redoes it.",
+    lambda kata, context_id, version: kata.undo(context_id, version),
+)
+pin = changing(
+    "pin",
+    "Pin the message at VERSION of CONTEXT: it comes in every window, word for word.",
+    lambda kata, context_id, version: kata.pin(context_id, version),
+)
+unpin = changing(
+    "unpin",
+    "Unpin the message at VERSION of CONTEXT.",
+    lambda kata, context_id, version: kata.unpin(context_id, version),
+)
+
+
+@click.command()
+@context_argument
+@click.argument("first")
+@click.argument("last", required=False)
+@click.option(
+    "--keep", type=click.IntRange(min=0), default=100, show_default=True, metavar="TOKENS",
+    help="What stays of a result.",
+)  # fmt: skip
+@json_option
+@click.pass_context
+def elide(ctx: click.Context, context: str, first: str, last: str | None, keep: int, as_json: bool) -> None:
+    """Shorten the tool results from version FIRST to LAST of CONTEXT, as the model sees them."""
+    with open_kata(ctx) as kata:
+        context_id = resolve(kata, context)
+        low, high = version_at(kata, context_id, first), version_at(kata, context_id, last)
+        taken = kata.elide(context_id, low, last_version=high, keep_tokens=keep)
+    print_version(taken, as_json)
+
+
+@click.command()
+@context_argument
+@click.option("--kind", help="tool_call, file, url, id, or another that was added.")
+@at_option
+@json_option
+@click.pass_context
+def artifacts(ctx: click.Context, context: str, kind: str | None, at: str | None, as_json: bool) -> None:
+    """List what the messages of CONTEXT name, compacted or not: tools, files, addresses, identifiers."""
+    with open_kata(ctx) as kata:
+        context_id = resolve(kata, context)
+        rows = kata.artifacts(context_id, kind=kind, at=version_at(kata, context_id, at))
+    print_rows(
+        rows,
+        as_json,
+        [
+            "kind",
+            ("first", lambda row: row.first_version),
+            ("last", lambda row: row.last_version),
+            "mentions",
+            "ref",
+            "detail",
+        ],
+        empty="no artifacts are named",
+    )

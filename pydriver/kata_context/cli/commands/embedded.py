@@ -1,0 +1,63 @@
+"""`kata up`, `kata down` and `kata psql`."""
+
+import os
+
+import click
+from psycopg.conninfo import make_conninfo
+
+from kata_context import migrate
+from kata_context.cli.database import announce
+from kata_context.cli.settings import settings
+from kata_context.cli.terminal import json_option, print_json
+from kata_context.driver.transport import escaped, secured
+from kata_context.embedded import Server, default_home, find_binaries
+
+
+@click.command()
+@json_option
+@click.pass_context
+def up(ctx: click.Context, as_json: bool) -> None:
+    """Start the embedded server, migrate its database, and print its DSN."""
+    server = Server(default_home())
+    dsn = server.start()
+    click.echo(f"the embedded server runs; its data are in {server.home}", err=True)
+    migrate.up(dsn)
+    elsewhere = (
+        "--dsn is given"
+        if settings(ctx).dsn
+        else "DATABASE_URL is set"
+        if os.environ.get("DATABASE_URL")
+        else ""
+    )
+    if elsewhere:
+        click.echo(f"{elsewhere}: other commands use that database, not this server", err=True)
+    if as_json:
+        print_json({"dsn": dsn, "home": str(server.home)})
+    else:
+        click.echo(dsn)
+
+
+@click.command()
+def down() -> None:
+    """Stop the embedded server. The data stay."""
+    server = Server(default_home())
+    stopped = server.stop()
+    state = "stopped" if stopped else "was not running"
+    click.echo(f"the embedded server {state}; its data are in {server.home}", err=True)
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def psql(ctx: click.Context, arguments: tuple[str, ...]) -> None:
+    """Open psql on the database; ARGUMENTS go to psql as they are."""
+    target = announce(ctx)
+    program = str(find_binaries() / "psql")
+    # Command lines can be read by every account of the machine, so the password goes another way.
+    parts, _ = secured(target.dsn)
+    tenant = settings(ctx).tenant
+    if tenant is not None:
+        parts["options"] = f"{parts.get('options', '')} -c kata.tenant={escaped(tenant)}".strip()
+    password = {"PGPASSWORD": parts.pop("password")} if "password" in parts else {}
+    command = [program, "-d", make_conninfo(**parts), *arguments]
+    os.execve(program, command, os.environ | password)

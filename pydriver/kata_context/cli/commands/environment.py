@@ -1,0 +1,38 @@
+"""`kata environment`: the label of a database, which destructive commands ask for."""
+
+import click
+
+from kata_context.cli.database import announce, confirm_environment, connect
+from kata_context.cli.parameters import environment_option
+from kata_context.cli.terminal import json_option, print_json
+
+
+@click.command()
+@click.argument("label", required=False)
+@click.option("--clear", is_flag=True, help="Remove the label.")
+@environment_option
+@json_option
+@click.pass_context
+def environment(
+    ctx: click.Context, label: str | None, clear: bool, environment: str | None, as_json: bool
+) -> None:
+    """Show the environment that the database is labelled with, or set it to LABEL.
+
+    Commands that destroy, as `kata migrate down`, ask for the label of a database that has one. To change a
+    label or remove it, give the one that is there with --environment.
+    """
+    if clear and label is not None:
+        raise click.UsageError("give a LABEL or --clear, not both")
+    with connect(announce(ctx).dsn) as connection:
+        (current,) = connection.execute("select kata.environment()").fetchone() or (None,)
+        new = "" if clear else label
+        if new is not None:
+            known = confirm_environment(current, environment) if current != new else current
+            connection.execute("select kata.set_environment(%s, %s)", (new, known))
+            current = new or None
+    if as_json:
+        print_json({"environment": current})
+    elif current is None:
+        click.echo("the database has no label", err=True)
+    else:
+        click.echo(current)

@@ -1,0 +1,108 @@
+"""`kata history`, `kata at`, `kata checkpoint` and `kata checkpoints`: what was, and when."""
+
+import click
+
+from kata_context.cli.commands.contexts import kind, pages, text
+from kata_context.cli.database import open_kata, resolve, version_at
+from kata_context.cli.parameters import SELECTOR, context_argument, refuse_surrogates
+from kata_context.cli.terminal import cell, json_option, print_json, print_rows, print_table
+from kata_context.generated.rows import HistoryRow
+
+
+@click.command()
+@context_argument
+@click.option(
+    "-n", "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many, the newest."
+)
+@click.option("--before", metavar="VERSION", help=f"Only what came before: {SELECTOR}.")
+@json_option
+@click.pass_context
+def history(ctx: click.Context, context: str, limit: int, before: str | None, as_json: bool) -> None:
+    """List what happened to CONTEXT, newest first: messages, and changes of what a model sees."""
+    with open_kata(ctx) as kata:
+        context_id = resolve(kata, context)
+
+        def page(cursor: int | None, rows: int) -> list[HistoryRow]:
+            return kata.history(context_id, cursor, max_rows=rows)
+
+        rows = list(pages(page, limit, version_at(kata, context_id, before), lambda row: row.version))
+    print_rows(
+        rows,
+        as_json,
+        [
+            "version",
+            "kind",
+            "role",
+            ("tokens", lambda row: row.token_count),
+            ("view", lambda row: row.view_tokens),
+            ("created", lambda row: row.created_at),
+            ("checkpoints", lambda row: ", ".join(row.checkpoints)),
+            ("text", lambda row: cell(row.preview)),
+        ],
+        empty="nothing has happened yet",
+    )
+
+
+@click.command("at")
+@context_argument
+@click.argument("version")
+@click.option(
+    "--visibility", type=click.Choice(["effective", "raw", "all"]), default="effective", show_default=True,
+    help="What a model saw; or the log without what was deleted; or all of it.",
+)  # fmt: skip
+@json_option
+@click.pass_context
+def state_at(ctx: click.Context, context: str, version: str, visibility: str, as_json: bool) -> None:
+    """Show CONTEXT as it was at VERSION: a version, head, head~3, a checkpoint, or an ISO 8601 timestamp."""
+    with open_kata(ctx) as kata:
+        context_id = resolve(kata, context)
+        at = version_at(kata, context_id, version)
+        rows = kata.state_at(context_id, at, visibility=visibility)
+    if as_json:
+        print_json({"version": at, "messages": rows})
+        return
+    click.echo(f"as of version {at}", err=True)
+    print_table(
+        rows,
+        ["version", "role", ("tokens", lambda row: row.token_count), ("kind", kind), ("text", text)],
+        empty="there were no messages",
+    )
+
+
+@click.command()
+@context_argument
+@click.argument("name")
+@click.option("--at", metavar="VERSION", help=f"The version to name: {SELECTOR}; default: head.")
+@click.option("--note", help="What it stands for.")
+@click.option("--drop", is_flag=True, help="Forget the name.")
+@json_option
+@click.pass_context
+def checkpoint(
+    ctx: click.Context, context: str, name: str, at: str | None, note: str | None, drop: bool, as_json: bool
+) -> None:
+    """Give a version of CONTEXT a NAME that can stand wherever a version does."""
+    if drop and (at is not None or note is not None):
+        raise click.UsageError("--drop takes neither --at nor --note")
+    refuse_surrogates(name)
+    with open_kata(ctx) as kata:
+        context_id = resolve(kata, context)
+        if drop:
+            version = version_at(kata, context_id, name)
+            kata.drop_checkpoint(context_id, name)
+        else:
+            version = kata.checkpoint(context_id, name, at=version_at(kata, context_id, at), note=note)
+    if as_json:
+        print_json({"name": name, "version": version, "dropped": drop})
+    else:
+        click.echo(version)
+
+
+@click.command()
+@context_argument
+@json_option
+@click.pass_context
+def checkpoints(ctx: click.Context, context: str, as_json: bool) -> None:
+    """List the names of versions of CONTEXT, those that it inherits included."""
+    with open_kata(ctx) as kata:
+        rows = kata.checkpoints(resolve(kata, context))
+    print_rows(rows, as_json, ["name", "version", "created_at", "note"], empty="there are no checkpoints")

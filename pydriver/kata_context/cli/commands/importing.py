@@ -1,0 +1,261 @@
+"""`kata import`: conversations from a file, one a line; a second run adds nothing.
+
+A conversation enters in one transaction, its context with all its messages, or not at all. Its name tells
+whether it is there already; then the messages are compared, so that another conversation of that name is not
+taken for it.
+"""
+
+import os
+import sys
+from codecs import BOM_UTF8
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+from uuid import UUID
+
+import click
+import psycopg
+
+from kata_context import Kata
+from kata_context.adapters import from_openai
+from kata_context.cli.database import open_kata
+from kata_context.cli.parameters import parse_json
+from kata_context.cli.problems import FAILED, Problem, explain
+from kata_context.cli.terminal import json_option, print_json
+from kata_context.cli.text import one_line
+from kata_context.database_errors import NameTakenError
+from kata_context.errors import KataError
+from kata_context.generated.rows import MessageRow
+
+CONNECTIONS = 2  # tokens of one conversation are counted while another is written
+WAITING = 4  # conversations a connection that are read ahead
+BATCH = 10_000  # messages that append takes at once
+KEYS = {"name", "messages", "metadata"}
+COMPARED = {"role", "content", "tool_calls", "tool_call_id", "name", "parts", "provider"}
+BLANK = b" \t\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A line that did not enter."""
+
+    line: int
+    error: str
+    hint: str | None
+
+
+@dataclass(slots=True)
+class Summary:
+    """What became of a file.
+
+    Parameters
+    ----------
+    added, messages : conversations that entered, and their messages
+    present : conversations that were there already
+    refused : lines that were not understood, or that the database refused
+    """
+
+    added: int = 0
+    messages: int = 0
+    present: int = 0
+    refused: list[Refusal] = field(default_factory=list)
+
+    def enter(self, messages: int | None) -> None:
+        """Count a conversation that entered, or, where it has no messages to count, was there already."""
+        self.added += messages is not None
+        self.messages += messages or 0
+        self.present += messages is None
+
+
+@click.command("import")
+@click.argument("file", type=click.File("rb"))
+@click.option(
+    "--tokenizer", default="o200k_base", show_default=True, metavar="NAME", help="Unit of the budgets."
+)
+@json_option
+@click.pass_context
+def import_file(ctx: click.Context, file: BinaryIO, tokenizer: str, as_json: bool) -> None:
+    """Import conversations from FILE, - for standard input, and count their tokens exactly.
+
+    Each line is an object of JSON: {"name": …, "messages": […]}, the messages in OpenAI chat form; metadata
+    may stand beside. Each becomes a context of its name. What is there already is left alone, so a second run
+    adds nothing. A line that is wrong is named by its number, nothing of it enters, and the exit code is 1.
+    """
+    summary = Summary()
+    with open_kata(ctx, CONNECTIONS) as kata:
+        try:
+            import_lines(kata, file, tokenizer, summary)
+        finally:
+            # Nothing is said to have entered that a crash could still undo.
+            if summary.added:
+                flush(kata)
+            report(summary, as_json)
+    if summary.refused:
+        ctx.exit(1)
+
+
+def flush(kata: Kata) -> None:
+    """Wait until what has entered is on the disk: a commit that writes waits for all written before it."""
+    with kata.transaction() as transaction:
+        transaction.connection.execute("select pg_logical_emit_message(true, 'kata import', '')")
+
+
+def report(summary: Summary, as_json: bool) -> None:
+    """Print what became of a file, also of one that was left half-way."""
+    for refusal in summary.refused:
+        click.echo(f"line {refusal.line}: {one_line(refusal.error)}", err=True)
+    if as_json:
+        print_json(summary)
+        return
+    present = f"; {summary.present:,} were there already" if summary.present else ""
+    refused = f"; {len(summary.refused):,} refused" if summary.refused else ""
+    click.echo(f"{summary.added:,} conversations added, {summary.messages:,} messages{present}{refused}")
+
+
+def import_lines(kata: Kata, file: BinaryIO, tokenizer: str, summary: Summary) -> None:
+    """Import the lines of a file, several at a time, and judge them in order."""
+    pending: deque[tuple[int, int, Future[int | None]]] = deque()
+    size = size_of(file)
+    workers = Workers(kata, tokenizer)
+    with click.progressbar(
+        length=size, label="importing", file=sys.stderr, hidden=not (size and sys.stderr.isatty())
+    ) as bar:
+
+        def conclude() -> None:
+            line, length, future = pending.popleft()
+            try:
+                summary.enter(future.result())
+            except Exception as error:
+                problem = explain(error)
+                if problem is None or keeps_all_out(error, problem):
+                    raise
+                summary.refused.append(Refusal(line, problem.message, problem.hint))
+            bar.update(length)
+
+        try:
+            for number, line in enumerate(file, start=1):
+                if line.strip(BLANK + BOM_UTF8 if number == 1 else BLANK):
+                    pending.append((number, len(line), workers.submit(number, line)))
+                if len(pending) > WAITING * CONNECTIONS:
+                    conclude()
+            while pending:
+                conclude()
+        finally:
+            workers.close()
+            # Where it was left half-way: what had begun has ended now.
+            for _, _, future in pending:
+                if not future.cancelled() and future.exception() is None:
+                    summary.enter(future.result())
+
+
+def size_of(file: BinaryIO) -> int:
+    """Return how many bytes there are to read, 0 where that cannot be known."""
+    if not file.seekable():
+        return 0
+    start = file.tell()
+    size = file.seek(0, os.SEEK_END) - start
+    file.seek(start)
+    return size
+
+
+def keeps_all_out(error: Exception, problem: Problem) -> bool:
+    """Whether it is not this line that is wrong, so that the next would fare no better."""
+    return problem.exit_code != FAILED or isinstance(error, psycopg.errors.InsufficientPrivilege)
+
+
+class Workers:
+    """Threads that import lines, a connection each.
+
+    Parameters
+    ----------
+    tokenizer : in which the new contexts count
+    """
+
+    def __init__(self, kata: Kata, tokenizer: str) -> None:
+        self.kata = kata
+        self.tokenizer = tokenizer
+        self.threads = ThreadPoolExecutor(CONNECTIONS)
+
+    def submit(self, number: int, line: bytes) -> Future[int | None]:
+        """Import a line, soon; the result is how many messages entered, None if they were there already."""
+        return self.threads.submit(self.import_line, number, line)
+
+    def import_line(self, number: int, line: bytes) -> int | None:
+        """Import a line, now."""
+        name, messages, metadata = parse_line(line.removeprefix(BOM_UTF8) if number == 1 else line)
+        known = self.kata.find_context(name)
+        if known is None:
+            try:
+                return self.add(name, messages, metadata)
+            except NameTakenError:
+                # Somebody else was a moment faster, with the same file perhaps.
+                known = self.kata.find_context(name)
+                if known is None:
+                    raise
+        self.compare(name, known, messages)
+        return None
+
+    def add(self, name: str, messages: list[Any], metadata: Any) -> int:
+        """Make a context with its messages, whole or not at all."""
+        with self.kata.transaction() as transaction:
+            # The disk is waited for once, at the end, not for every conversation.
+            transaction.connection.execute("select set_config('synchronous_commit', 'off', true)")
+            context_id = transaction.create_context(name, metadata=metadata, tokenizer=self.tokenizer)
+            for start in range(0, len(messages), BATCH):
+                transaction.append(context_id, messages[start : start + BATCH])
+        return len(messages)
+
+    def compare(self, name: str, context_id: UUID, messages: list[Any]) -> None:
+        """Refuse a conversation whose name another one has."""
+        place = 0
+        for stored in self.log(context_id):
+            if place == len(messages):
+                return  # It has gone on since.
+            given = messages[place]
+            # The text of parts is made by the database.
+            keys = COMPARED - {"content"} if "parts" in given else COMPARED
+            if any(getattr(stored, key) != given.get(key) for key in keys):
+                break
+            place += 1
+        if place < len(messages):
+            raise KataError(
+                f'a context named "{name}" is there already, with another message {place + 1} than this one',
+                "give the conversation another name, or rename or delete that context",
+            )
+
+    def log(self, context_id: UUID) -> Iterator[MessageRow]:
+        """Yield the messages of a context as they were written."""
+        after = 0
+        while rows := self.kata.messages(context_id, after, max_rows=1000, visibility="all"):
+            yield from (row for row in rows if row.kind == "message")
+            after = rows[-1].version
+
+    def close(self) -> None:
+        """Finish what is under way, and nothing else."""
+        self.threads.shutdown(cancel_futures=True)
+
+
+def parse_line(line: bytes) -> tuple[str, list[Any], Any]:
+    """Return name, messages and metadata of a conversation.
+
+    Raises
+    ------
+    KataError : the line is none
+    """
+    form = 'write {"name": …, "messages": […]}, an object a line'
+    try:
+        conversation = parse_json(line.rstrip(BLANK))
+    except ValueError as error:
+        raise KataError(f"not JSON: {error}", form) from None
+    if not isinstance(conversation, dict):
+        raise KataError("not an object", form)
+    if unknown := sorted(conversation.keys() - KEYS):
+        raise KataError(f'unknown key "{unknown[0]}"', form)
+    name, messages = conversation.get("name"), conversation.get("messages")
+    if not isinstance(name, str) or not name:
+        raise KataError("no name, by which a second run would know the conversation", form)
+    if not isinstance(messages, list):
+        raise KataError("no messages", form)
+    return name, from_openai(messages), conversation.get("metadata")

@@ -1,0 +1,85 @@
+"""`kata window` and `kata prompt`: what a model should see."""
+
+import json
+
+import click
+
+from kata_context.cli.database import open_kata, resolve, version_at
+from kata_context.cli.parameters import at_option, context_argument
+from kata_context.cli.terminal import Columns, json_option, preview, print_json, print_rows
+from kata_context.cli.text import harmless
+
+budget_argument = click.argument("budget", type=int)
+stable_step_option = click.option(
+    "--stable-step", type=int, default=0, metavar="TOKENS", help="Keep the start still for so many tokens."
+)
+tokenizer_option = click.option("--tokenizer", metavar="NAME", help="Count the budget in another tokenizer.")
+
+
+@click.command()
+@context_argument
+@budget_argument
+@at_option
+@stable_step_option
+@tokenizer_option
+@json_option
+@click.pass_context
+def window(
+    ctx: click.Context, context: str, budget: int, at: str | None, stable_step: int, tokenizer: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Show which messages of CONTEXT a model should see within BUDGET tokens, and why each is there."""
+    with open_kata(ctx) as kata:
+        context_id = resolve(kata, context)
+        rows = kata.window(
+            context_id,
+            budget,
+            at=version_at(kata, context_id, at),
+            stable_step=stable_step,
+            tokenizer=tokenizer,
+        )
+    columns: Columns = [
+        "version",
+        "role",
+        ("tokens", lambda row: row.token_count),
+        ("running", lambda row: row.running_tokens),
+        "reason",
+        ("text", lambda row: preview(row.content, row.tool_calls)),
+    ]
+    print_rows(rows, as_json, columns, empty="the context is empty")
+    if rows and not as_json:
+        over = ": what always comes is over the budget" if rows[0].over_budget else ""
+        click.echo(f"{len(rows)} messages, {rows[-1].running_tokens:,} of {budget:,} tokens{over}", err=True)
+
+
+@click.command()
+@context_argument
+@budget_argument
+@click.option(
+    "--format", "form", type=click.Choice(["openai", "anthropic"]), default="openai", show_default=True,
+    help="The chat form of a provider.",
+)  # fmt: skip
+@at_option
+@stable_step_option
+@tokenizer_option
+@json_option
+@click.pass_context
+def prompt(
+    ctx: click.Context, context: str, budget: int, form: str, at: str | None, stable_step: int,
+    tokenizer: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Print the window of CONTEXT within BUDGET tokens as JSON, ready to send."""
+    with open_kata(ctx) as kata:
+        context_id = resolve(kata, context)
+        found = kata.prompt(
+            context_id,
+            budget,
+            form,
+            at=version_at(kata, context_id, at),
+            stable_step=stable_step,
+            tokenizer=tokenizer,
+        )
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(harmless(json.dumps(found, ensure_ascii=False, indent=2)))

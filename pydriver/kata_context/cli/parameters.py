@@ -1,0 +1,111 @@
+"""What commands take: contexts, versions, JSON, text, the label of a database."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+import psycopg
+from click.shell_completion import CompletionItem
+
+from kata_context import Kata, config
+from kata_context.errors import KataError
+
+COMPLETED = 1000  # contexts that completion looks through, the newest
+
+
+def complete_context(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the names and ids of contexts that begin so; a server that is down is left alone."""
+    given = ctx.find_root().params
+    try:
+        target = config.choose(given.get("dsn"))
+        if target.embedded:
+            from kata_context.embedded import Server, default_home
+
+            if not Server(default_home()).is_running():
+                return []
+        with Kata(target.dsn, tenant=given.get("tenant") or None, max_size=1, wait=2) as kata:
+            rows = kata.list_contexts(max_rows=COMPLETED)
+    except (KataError, psycopg.Error):
+        return []
+    named = [CompletionItem(row.name) for row in rows if row.name and row.name.startswith(incomplete)]
+    ids = [row for row in rows if incomplete and str(row.context_id).startswith(incomplete.lower())]
+    return named + [CompletionItem(str(row.context_id), help=row.name) for row in ids]
+
+
+context_argument = click.argument("context", shell_complete=complete_context)
+
+SELECTOR = "a version, head, head~3, a checkpoint, or an ISO 8601 timestamp"
+
+at_option = click.option("--at", metavar="VERSION", help=f"As of then: {SELECTOR}.")
+
+
+class Json(click.ParamType[Any]):
+    """An option that is JSON."""
+
+    name = "JSON"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse it."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return parse_json(value)
+        except ValueError as error:
+            self.fail(f"this is not JSON: {error}", param, ctx)
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON that the database takes.
+
+    Raises
+    ------
+    ValueError : it is none; the message is one line
+    """
+    try:
+        value = json.loads(text, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}" if error.lineno > 1 else f"column {error.colno}"
+        raise ValueError(f"{error.msg}, {place}") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"byte {error.start + 1} is no UTF-8") from None
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def read_text(source: Path | None) -> str:
+    """Return what a file says, or standard input, as it is.
+
+    Parameters
+    ----------
+    source : the file, None for standard input
+    """
+    data = sys.stdin.buffer.read() if source is None else source.read_bytes()
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        where = "standard input" if source is None else str(source)
+        raise KataError(
+            f"{where} is not UTF-8: byte {error.start + 1} is {data[error.start]:#04x}",
+            "convert it, with iconv for example",
+        ) from None
+
+
+def refuse_surrogates(text: str) -> str:
+    """Refuse an argument that was no UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise KataError("an argument is not UTF-8", "convert it, with iconv for example") from None
+    return text
+
+
+environment_option = click.option(
+    "--environment", metavar="LABEL", help="The label of the database, if it has one: shows that you mean it."
+)

@@ -1,0 +1,26 @@
+"""The options that stand before the command."""
+
+from dataclasses import dataclass
+
+import click
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The options that stand before the command.
+
+    Parameters
+    ----------
+    dsn : the database, None for the one of the environment or the embedded one
+    tenant : whom to act for, None for whom the role is bound to
+    """
+
+    dsn: str | None
+    tenant: str | None
+
+
+def settings(ctx: click.Context) -> Settings:
+    """Return the options that stand before the command."""
+    found = ctx.find_root().obj
+    assert isinstance(found, Settings)
+    return found

@@ -1,0 +1,1 @@
+"""Compaction by a model: the compactor, what it summarizes, and probes of what is left."""

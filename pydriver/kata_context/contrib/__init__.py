@@ -1,0 +1,1 @@
+"""What surrounds the core: importers, integrations, reports. The core never imports it."""

@@ -1,0 +1,1 @@
+"""The driver: routes to a database, the asyncio client, and values on their way there."""

@@ -1,0 +1,212 @@
+"""How the driver connects: encrypted, with time-outs on the server, fit for what stands in between."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import adapt
+
+from kata_context import config
+from kata_context.driver.transport import OLDEST_SERVER, TIMEOUTS, escaped, is_local, secured
+from kata_context.errors import (
+    KataError,
+    NotInstalledError,
+    OutcomeUnknownError,
+    PoolTimeoutError,
+    UnreachableError,
+    UnsafeConnectionError,
+)
+
+T = TypeVar("T")
+# One round trip: is a pooler in between (it greets with a process id of its own), and is Kata Context there?
+EXAMINE = b"""
+select pg_backend_pid(), current_setting('server_version_num')::integer / 10000,
+  exists (select from pg_catalog.pg_namespace n where n.nspname = 'kata')"""
+SET_TENANT = b"select pg_catalog.set_config('kata.tenant', %s, true)"
+
+
+class PlainInt(adapt.Dumper):
+    """Sends an integer without a type; psycopg's own depends on the size, and each type is prepared anew."""
+
+    oid = 0
+
+    def dump(self, obj: Any) -> bytes:
+        """Return the digits."""
+        return b"%d" % obj
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The way to a database.
+
+    Parameters
+    ----------
+    parameters : of libpq
+    description : what to show to people; never holds the password
+    tenant : whose contexts are meant, None for what the role says
+    pooler : whether sessions are not ours alone, None when that is not known yet
+    must_encrypt : whether plain text to another machine is refused
+    wait : seconds to wait for a connection
+    """
+
+    parameters: dict[str, Any]
+    description: str
+    tenant: str | None
+    pooler: bool | None
+    must_encrypt: bool
+    wait: float
+
+    def connect_arguments(self, *, pooler: bool) -> dict[str, Any]:
+        """Return the arguments of psycopg.connect."""
+        arguments = self.parameters | {"autocommit": True}
+        if pooler:
+            return arguments | {"prepare_threshold": None}
+        settings: dict[str, object] = dict(TIMEOUTS)
+        if self.tenant is not None:
+            settings["kata.tenant"] = self.tenant
+        given = str(arguments.get("options", ""))
+        ours = " ".join(
+            f"-c {name}={escaped(value)}" for name, value in settings.items() if name not in given
+        )
+        return arguments | {"options": f"{ours} {given}".strip()}
+
+    def examined(
+        self, connection: "psycopg.Connection[Any] | psycopg.AsyncConnection[Any]", row: Any
+    ) -> bool:
+        """Judge the first connection by what EXAMINE found; return whether a pooler stands in between.
+
+        Raises
+        ------
+        UnsafeConnectionError : it is in plain text and must not be
+        UnreachableError : the server is too old
+        NotInstalledError : Kata Context is not installed in the database
+        """
+        in_plain_text = not connection.pgconn.ssl_in_use and not is_local({"host": connection.info.hostaddr})
+        if self.must_encrypt and in_plain_text:
+            raise UnsafeConnectionError(
+                f"the connection to {self.description} is not encrypted",
+                hint="give the server a certificate; or write sslmode=disable in the DSN to do without",
+            )
+        process, version, installed = row
+        if version < OLDEST_SERVER:
+            raise UnreachableError(f"PostgreSQL {version} is too old: {OLDEST_SERVER} or newer is needed")
+        if not installed:
+            raise NotInstalledError(
+                f"Kata Context is not installed in the database {self.description}",
+                hint="run: kata migrate up",
+            )
+        return bool(process != connection.info.backend_pid)
+
+    def unreachable(self, error: psycopg.Error) -> KataError:
+        """Return the error that says why the database cannot be reached."""
+        reason = " ".join(str(error).split()) or "the connection was lost"
+        if self.must_encrypt and "SSL" in reason:
+            return UnsafeConnectionError(
+                f"{self.description} does not take encrypted connections",
+                hint="give the server a certificate; or write sslmode=disable in the DSN to do without",
+                detail=reason,
+            )
+        return UnreachableError(
+            f"cannot connect to {self.description}: {reason}",
+            hint="check the DSN, and whether the server runs",
+        )
+
+    def timed_out(self, size: int, error: psycopg.Error | None) -> PoolTimeoutError:
+        """Return the error that says that no connection was free in time.
+
+        Parameters
+        ----------
+        size : most connections of the pool
+        error : why the server takes no further connection, None if it does
+        """
+        if error is None:
+            return PoolTimeoutError(
+                f"no connection was free within {self.wait:g} s: all {size} of the pool are in use",
+                hint="run fewer calls at once, or pass a larger max_size or a longer wait",
+            )
+        return PoolTimeoutError(
+            f"the server gave no connection to the pool of {size} within {self.wait:g} s",
+            hint="look whether the server runs and how many connections it takes, or pass a longer wait",
+            detail=" ".join(str(error).split()),
+        )
+
+
+def find_route(dsn: str | None, tenant: str | None, pooler: bool | None, wait: float) -> Route:
+    """Return the way to the database that is meant; the embedded one is started and migrated.
+
+    Parameters
+    ----------
+    dsn : a connection string; None for DATABASE_URL or else the embedded server
+    tenant : whose contexts are meant, None for what the role says
+    pooler : whether a transaction pooler stands in between, None to find out
+    wait : seconds to wait for a connection
+
+    Raises
+    ------
+    KataError : the connection string is malformed, or the embedded server does not start
+    """
+    target = config.resolve(dsn)
+    if target.embedded:
+        from kata_context import migrate
+
+        migrate.up(target.dsn)
+    parameters, must_encrypt = secured(target.dsn)
+    defaults = {
+        "application_name": os.environ.get("PGAPPNAME", "kata-context"),
+        "connect_timeout": max(1, int(wait)),
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+    }
+    return Route(defaults | parameters, target.description, tenant, pooler, must_encrypt, wait)
+
+
+def refuses_options(error: psycopg.Error) -> bool:
+    """Whether a pooler refused a connection because of its options."""
+    return "unsupported startup parameter" in str(error)
+
+
+def is_passing(error: psycopg.Error) -> bool:
+    """Whether a server that refused a connection may take one in a moment: it is full, or starts."""
+    return any(
+        text in str(error)
+        for text in (
+            "too many clients", "too many connections", "remaining connection slots",
+            "no more connections allowed", "is starting up", "is shutting down", "in recovery mode",
+        )
+    )  # fmt: skip
+
+
+def is_stale(connection: "psycopg.Connection[Any] | psycopg.AsyncConnection[Any]") -> bool:
+    """Whether an idle connection was closed by the other side; looks without asking the server.
+
+    What the server said before it closed is read first, the end of the connection after it.
+    """
+    try:
+        connection.pgconn.consume_input()
+        connection.pgconn.consume_input()
+    except psycopg.OperationalError:
+        return True
+    return connection.closed
+
+
+def has_stale_plan(error: psycopg.Error) -> bool:
+    """Whether a prepared statement no longer fits, because the function was replaced; nothing was done."""
+    return isinstance(error, psycopg.errors.FeatureNotSupported) and "cached plan" in str(error)
+
+
+def outcome_unknown(name: str, error: psycopg.Error) -> OutcomeUnknownError:
+    """Return the error that says that a call may have been done or not."""
+    return OutcomeUnknownError(
+        f"the connection was lost while {name} was under way: it was done, or it was not",
+        hint="look before trying again; a call with an idempotency_key is repeated by the driver itself",
+        detail=" ".join(str(error).split()) or None,
+    )
+
+
+def watch_forks(reset: Callable[[], None]) -> None:
+    """Have something called in every child of this process, before it does anything else."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=reset)

@@ -1,0 +1,55 @@
+"""How a connection is made safe: encryption, time-outs on the server, and what its options may hold."""
+
+import ipaddress
+import os
+from typing import Any
+
+from kata_context import config
+
+OLDEST_SERVER = 16
+# Milliseconds after which the server gives up a session that is idle, one that is idle inside a
+# transaction, and a statement whose client has gone. Sent as options of the connection, where a pooler in
+# between would refuse them.
+TIMEOUTS = {
+    "idle_session_timeout": 60_000,
+    "idle_in_transaction_session_timeout": 60_000,
+    "client_connection_check_interval": 5_000,
+}
+ENCRYPTED = ("require", "verify-ca", "verify-full")
+
+
+def secured(dsn: str) -> tuple[dict[str, Any], bool]:
+    """Return the parameters of a connection string, and whether plain text to another machine is refused.
+
+    It is unless the string says itself how to encrypt.
+
+    Raises
+    ------
+    KataError : the string is malformed
+    """
+    parameters: dict[str, Any] = dict(config.parse(dsn))
+    must_encrypt = "sslmode" not in parameters and "service" not in parameters
+    if must_encrypt and not is_local(parameters) and os.environ.get("PGSSLMODE") not in ENCRYPTED:
+        parameters["sslmode"] = "require"
+    return parameters, must_encrypt
+
+
+def is_local(parameters: dict[str, Any]) -> bool:
+    """Whether every host of a connection is this machine."""
+    found = parameters.get("hostaddr") or parameters.get("host")
+    found = found or os.environ.get("PGHOSTADDR") or os.environ.get("PGHOST") or ""
+    return all(_is_local(host) for host in str(found).split(","))
+
+
+def _is_local(host: str) -> bool:
+    if host in ("", "localhost") or host.startswith(("/", "@")):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def escaped(value: object) -> str:
+    """Return a value as libpq's `options` take it."""
+    return str(value).replace("\\", "\\\\").replace(" ", "\\ ")

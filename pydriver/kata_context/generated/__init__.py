@@ -1,0 +1,1 @@
+"""What `make generate` writes; nothing here is edited by hand."""

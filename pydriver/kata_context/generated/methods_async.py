@@ -1,0 +1,2162 @@
+"""The functions as methods.
+
+Written by pydriver/generate.py; `make generate` writes it anew.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, TypeVar
+from uuid import UUID
+
+from kata_context.driver.call import Call
+from kata_context.driver.values import (
+    Json,
+    Numbers,
+    Versions,
+    as_json,
+    as_numbers,
+    as_texts,
+    as_uuid,
+    as_versions,
+)
+from kata_context.generated import statements
+from kata_context.generated.rows import (
+    AncestryRow,
+    AppendedRow,
+    ArchiveInactiveRow,
+    ArtifactRow,
+    CheckpointRow,
+    CommonAncestorRow,
+    CompactedRow,
+    CompactionLeaseRow,
+    CompactionRow,
+    CompactionStatusRow,
+    ContextRow,
+    DiffRow,
+    DiffVersionRow,
+    EraseMessageRow,
+    ErasureRow,
+    ForkRow,
+    HistoryRow,
+    MessageRow,
+    PolicyPresetRow,
+    PurgeContextRow,
+    PurgeDeletedRow,
+    PurgeRow,
+    TokenizerRow,
+    TreeRow,
+    UsageRow,
+    VerifyRow,
+    WindowRow,
+)
+
+T = TypeVar("T")
+
+
+class AsyncMethods(ABC):
+    """A method for every function of schema kata."""
+
+    @abstractmethod
+    async def _run(self, call: Call[T], arguments: tuple[Any, ...]) -> list[T]:
+        """Run a call and return its rows."""
+
+    async def archive_context(self, context_id: UUID | str) -> None:
+        """Archives a context: from then on it can be read and forked, not changed.
+
+        One that is archived already stays as it is.
+
+        Parameters
+        ----------
+        context_id : the context.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError deleted.
+
+        Locks: the head of the context.
+        Cost: O(1).
+        """
+        await self._run(statements.ARCHIVE_CONTEXT, (context_id,))
+
+    async def archive_inactive(self, idle: timedelta, dry_run: bool = False) -> list[ArchiveInactiveRow]:
+        """Archives the forks that nothing was appended to or changed in for a while; roots are left alone.
+
+        Under kata.tenant '*' the forks of all tenants.
+
+        Returns a row a fork: context_id, name, updated_at (before archiving).
+
+        Parameters
+        ----------
+        idle : how long nothing happened.
+        dry_run : only say which.
+
+        Raises
+        ------
+        InvalidArgumentError.
+
+        Locks: the heads of the forks that it archives, by id ascending.
+        Cost: O(forks of the tenant).
+        """
+        return await self._run(statements.ARCHIVE_INACTIVE, (idle, dry_run))
+
+    async def create_context(
+        self,
+        name: str | None = None,
+        *,
+        policy: Json = None,
+        metadata: Json = None,
+        tokenizer: str = "o200k_base",
+        preset: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> UUID:
+        """Creates an empty context in the caller's tenant.
+
+        Returns the id: a UUID in the version 7 layout, so ids sort by creation; the 12 bits after the
+        version nibble are the bucket of its fork family.
+
+        Parameters
+        ----------
+        name : 1 to 255 characters, unique among the tenant's live contexts; null for none.
+        policy : compaction policy, an object of the fields that differ from the defaults.
+        preset : a preset that policy patches.
+        metadata : an object of at most 64 kB.
+        tokenizer : the unit of its token counts and budgets; one that kata.tokenizers lists.
+        idempotency_key : 1 to 255 characters; the same request again within seven days returns the
+            first result.
+
+        Raises
+        ------
+        NameTakenError name taken, InvalidPolicyError invalid policy, InvalidArgumentError,
+            IdempotencyConflictError.
+
+        Cost: O(1).
+        """
+        return (
+            await self._run(
+                statements.CREATE_CONTEXT,
+                (name, as_json(policy), as_json(metadata), tokenizer, preset, idempotency_key),
+            )
+        )[0]
+
+    async def create(
+        self,
+        name: str | None = None,
+        *,
+        policy: Json = None,
+        metadata: Json = None,
+        tokenizer: str = "o200k_base",
+        preset: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> "AsyncContext":
+        """Creates an empty context in the caller's tenant.
+
+        As create_context, but returns a handle of it.
+        """
+        return AsyncContext(
+            self,
+            await self.create_context(
+                name,
+                policy=policy,
+                metadata=metadata,
+                tokenizer=tokenizer,
+                preset=preset,
+                idempotency_key=idempotency_key,
+            ),
+        )
+
+    async def delete_context(self, context_id: UUID | str) -> None:
+        """Deletes a context softly: it can be restored, its name is free, its forks are not touched.
+
+        Parameters
+        ----------
+        context_id : the context; an archived one too.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError deleted already.
+
+        Locks: the head of the context.
+        Cost: O(1).
+        """
+        await self._run(statements.DELETE_CONTEXT, (context_id,))
+
+    async def find_context(self, name: str) -> UUID | None:
+        """The id of the live context of this name in the caller's tenant; null when there is none.
+
+        Parameters
+        ----------
+        name : the exact name.
+
+        Cost: O(log contexts).
+        """
+        return next(iter(await self._run(statements.FIND_CONTEXT, (name,))), None)
+
+    async def get_context(self, context_id: UUID | str) -> ContextRow:
+        """One context, deleted or not.
+
+        Returns one row: context_id, name, tenant, parent_id and fork_version (of a fork, else null),
+        depth (0 for a root), version, message_count and raw_tokens (of the whole path), view_tokens
+        (what a model would see), tokenizer, open_calls (ids of the tool calls without result, oldest
+        first), metadata, created_at, updated_at (last append or change), archived_at, deleted_at.
+
+        Parameters
+        ----------
+        context_id : the context.
+
+        Raises
+        ------
+        ContextNotFoundError.
+
+        Cost: O(1).
+        """
+        return (await self._run(statements.GET_CONTEXT, (context_id,)))[0]
+
+    async def list_contexts(
+        self, after: UUID | str | None = None, *, max_rows: int = 50, include_deleted: bool = False
+    ) -> list[ContextRow]:
+        """A page of the caller's contexts, newest first; under kata.tenant '*' those of all tenants.
+
+        Returns rows as get_context.
+
+        Parameters
+        ----------
+        after : the last context_id of the page before; null for the first page.
+        max_rows : 1 to 1,000.
+        include_deleted : deleted ones too.
+
+        Raises
+        ------
+        InvalidArgumentError.
+
+        Cost: O(log contexts + rows).
+        """
+        return await self._run(statements.LIST_CONTEXTS, (after, max_rows, include_deleted))
+
+    async def resolve_context(self, selector: str, include_deleted: bool = False) -> UUID:
+        """The context that a person means: by its id, its name, or the beginning of its id where only one
+        begins so.
+
+        Returns the id.
+
+        Parameters
+        ----------
+        selector : an id, which finds a deleted context, too; or the name of a live context; or at least
+            one digit of an id, hyphens as in an id or none.
+        include_deleted : a beginning may be that of a deleted context's id.
+
+        Raises
+        ------
+        ContextNotFoundError no such context, InvalidArgumentError the beginning of several ids.
+
+        Cost: O(log contexts).
+        """
+        return (await self._run(statements.RESOLVE_CONTEXT, (selector, include_deleted)))[0]
+
+    async def restore_context(self, context_id: UUID | str) -> None:
+        """Brings a deleted context back; one that is not deleted stays as it is.
+
+        Parameters
+        ----------
+        context_id : the context.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError purged, NameTakenError its name was taken meanwhile.
+
+        Locks: the head of the context.
+        Cost: O(1).
+        """
+        await self._run(statements.RESTORE_CONTEXT, (context_id,))
+
+    async def unarchive_context(self, context_id: UUID | str) -> None:
+        """Opens an archived context again; one that is not archived stays as it is.
+
+        Parameters
+        ----------
+        context_id : the context.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError deleted.
+
+        Locks: the head of the context.
+        Cost: O(1).
+        """
+        await self._run(statements.UNARCHIVE_CONTEXT, (context_id,))
+
+    async def update_context(
+        self, context_id: UUID | str, name: str | None = None, *, metadata: Json = None
+    ) -> None:
+        """Changes name or metadata of a context.
+
+        Parameters
+        ----------
+        context_id : the context.
+        name : the new name; null keeps it, '' clears it.
+        metadata : the new object, at most 64 kB; null keeps it.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, NameTakenError name taken, InvalidArgumentError.
+
+        Locks: the head of the context.
+        Cost: O(1).
+        """
+        await self._run(statements.UPDATE_CONTEXT, (context_id, name, as_json(metadata)))
+
+    async def append(
+        self,
+        context_id: UUID | str,
+        messages: Json,
+        expected_version: int | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> list[AppendedRow]:
+        """Appends a batch of messages, whole or not at all.
+
+        Returns a row a message, in order: version, token_count, created_at (the same for the whole
+        batch).
+
+        Parameters
+        ----------
+        context_id : the context.
+        messages : an array of at most 10,000 objects with the keys role (system, developer, user,
+            assistant, tool), content (text, at most 16 MB; null only beside tool_calls or parts),
+            token_count (tokens of all that is sent; estimated when missing), tool_call_id, tool_name,
+            tool_calls (OpenAI chat form), model, metadata, pinned, name, parts (provider content
+            parts), provider (opaque fields), token_source ('exact' or 'given', of a token_count). An
+            empty array appends nothing.
+        expected_version : a version since which no message may have been appended or deleted.
+        idempotency_key : 1 to 255 characters; the same request again within seven days returns the
+            first result.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionConflictError version conflict, InvalidMessageError invalid
+            message, OrphanToolResultError a tool result whose call is not open, ContextClosedError,
+            InvalidArgumentError, IdempotencyConflictError.
+
+        Locks: the head of the context, until the end of the transaction.
+        Cost: O(batch), whatever the length of the log.
+        """
+        return await self._run(
+            statements.APPEND, (context_id, as_json(messages), expected_version, idempotency_key)
+        )
+
+    async def append_message(
+        self,
+        context_id: UUID | str,
+        role: str,
+        content: str | None,
+        token_count: int | None = None,
+        *,
+        tool_call_id: str | None = None,
+        tool_name: str | None = None,
+        tool_calls: Json = None,
+        model: str | None = None,
+        metadata: Json = None,
+        pinned: bool = False,
+        expected_version: int | None = None,
+        idempotency_key: str | None = None,
+        name: str | None = None,
+        parts: Json = None,
+        provider: Json = None,
+        token_source: str | None = None,
+    ) -> int:
+        """Appends one message.
+
+        Returns the version that the message took.
+
+        Parameters
+        ----------
+        context_id : the context.
+        role : system, developer, user, assistant or tool.
+        content : text, at most 16 MB; null only beside tool_calls or parts.
+        token_count : tokens of all that is sent for the message, in the context's tokenizer; estimated
+            when null.
+        tool_call_id, tool_name : of a tool result, the open call that it answers.
+        tool_calls : of an assistant, in the OpenAI chat form.
+        model, metadata, name : kept as given.
+        pinned : the message stays in every window.
+        parts : provider content parts, verbatim.
+        provider : opaque fields that go back to the provider as they came.
+        expected_version : a version since which no message may have been appended or deleted.
+        idempotency_key : 1 to 255 characters; the same request again within seven days returns the
+            first result.
+        token_source : 'exact' (counted with the context's tokenizer) or 'given', of a token_count.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionConflictError version conflict, InvalidMessageError invalid
+            message, OrphanToolResultError a tool result whose call is not open, ContextClosedError,
+            InvalidArgumentError, IdempotencyConflictError.
+
+        Locks: the head of the context, until the end of the transaction.
+        Cost: O(1), whatever the length of the log.
+        """
+        return (
+            await self._run(
+                statements.APPEND_MESSAGE,
+                (
+                    context_id,
+                    role,
+                    content,
+                    token_count,
+                    tool_call_id,
+                    tool_name,
+                    as_json(tool_calls),
+                    model,
+                    as_json(metadata),
+                    pinned,
+                    expected_version,
+                    idempotency_key,
+                    name,
+                    as_json(parts),
+                    as_json(provider),
+                    token_source,
+                ),
+            )
+        )[0]
+
+    async def close_calls(
+        self, context_id: UUID | str, call_ids: Iterable[str] | None = None, *, reason: str = "cancelled"
+    ) -> list[AppendedRow]:
+        """Answers open tool calls with a tool message each.
+
+        Returns a row a message, as append; none where no call is open.
+
+        Parameters
+        ----------
+        context_id : the context.
+        call_ids : the calls to close; null: all that are open.
+        reason : the content of the messages.
+
+        Raises
+        ------
+        ContextNotFoundError, OrphanToolResultError where a call is not open, ContextClosedError.
+
+        Locks: the head of the context.
+        Cost: O(calls closed).
+        """
+        return await self._run(statements.CLOSE_CALLS, (context_id, as_texts(call_ids), reason))
+
+    async def get_message(self, context_id: UUID | str, version: int) -> MessageRow:
+        """One message, by its version, whatever compaction has done since.
+
+        Returns one message row: version, position, role, content, token_count, token_source (exact,
+        given, estimate), tool_call_id, tool_name, tool_calls, model, metadata, pinned, kind (message,
+        summary, stub), compacted_into (the replacement that covers it, or null), group_version (the
+        message whose call it answers, else itself), segment_id (the context that wrote it), created_at,
+        name, parts, provider.
+
+        Parameters
+        ----------
+        context_id : the context.
+        version : the version that the message took.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError no message has this version, ContextClosedError.
+
+        Cost: O(log n).
+        """
+        return (await self._run(statements.GET_MESSAGE, (context_id, version)))[0]
+
+    async def messages(
+        self,
+        context_id: UUID | str,
+        after: int | None = None,
+        *,
+        max_rows: int = 100,
+        descending: bool = False,
+        visibility: str = "effective",
+        at: int | None = None,
+    ) -> list[MessageRow]:
+        """A page of the messages of a context.
+
+        Returns message rows, as get_message.
+
+        Parameters
+        ----------
+        context_id : the context.
+        after : the last position (or version, under raw and all) of the page before; null for the first
+            page.
+        max_rows : 1 to 1,000.
+        descending : newest first.
+        visibility : effective (the view: what a model would see, in reading order), raw (every message
+            but the deleted ones, by version), all (everything, by version).
+        at : as of this version; null for now. Pages under a fixed `at` are exact whatever is appended
+            meanwhile.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
+
+        Cost: O(log n + rows + fork depth).
+        """
+        return await self._run(statements.MESSAGES, (context_id, after, max_rows, descending, visibility, at))
+
+    async def usage(self, context_id: UUID | str, at: int | None = None) -> UsageRow:
+        """How much a context holds.
+
+        Returns one row: version, message_count and raw_tokens (all messages of the path, inherited,
+        deleted and erased ones included, replacements not), view_tokens (what a model would see).
+
+        Parameters
+        ----------
+        context_id : the context.
+        at : as of this version; null for now.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError.
+
+        Cost: O(log n).
+        """
+        return (await self._run(statements.USAGE, (context_id, at)))[0]
+
+    async def prompt(
+        self,
+        context_id: UUID | str,
+        budget: int,
+        format: str = "openai",
+        *,
+        at: int | None = None,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+    ) -> Json:
+        """The window as one JSON document in the chat form of a provider, ready to send.
+
+        Results stand right behind their call. A call without result, outside the newest group, is
+        closed with "[no result]". A result whose call is not in the log (policy strict false) is shown
+        as a message of the user.
+
+        Returns jsonb.
+
+        Parameters
+        ----------
+        context_id, budget (tokens), at, stable_step, tokenizer : as for window.
+        format : openai (an array of messages) or anthropic (an object with system and messages, roles
+            alternating from user on; system and developer messages after the preamble stand in place,
+            as text of the user's turn in <system_message> tags; such tags in what a user or a tool says
+            are broken up, as <\\system_message>, so that none is taken for these).
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError,
+            BudgetTooSmallError the budget is too small for what always comes (the least sufficient one
+            in DETAIL).
+
+        Cost: as window.
+        """
+        return (await self._run(statements.PROMPT, (context_id, budget, format, at, stable_step, tokenizer)))[
+            0
+        ]
+
+    async def window(
+        self,
+        context_id: UUID | str,
+        budget: int,
+        at: int | None = None,
+        *,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+    ) -> list[WindowRow]:
+        """The messages that a model should see, within a token budget, in reading order.
+
+        The newest group (an assistant message with tool calls and their results; any other message
+        alone), the preamble (system and developer messages before the first of another role) and the
+        pins always come; if they alone exceed the budget they are all that comes, every row
+        over_budget. Then summaries, newest first, those that fit, each at the place of what it stands
+        for. Then whole groups, newest first, until one does not fit. A message that is shortened comes
+        as its stub.
+
+        Returns: ordinal from 1, version, position, role, content, token_count, running_tokens, reason
+        (newest, preamble, pinned, summary, recalled, recent), over_budget, tool_call_id, tool_name,
+        tool_calls, model, metadata, created_at, kind (message, summary, stub), name, parts, provider,
+        group_version (the message whose call it answers, else itself).
+
+        Parameters
+        ----------
+        context_id : the context.
+        budget : tokens that the messages may take together, positive.
+        at : as of this version; null for now.
+        stable_step : tokens for which the start of the window stays still, so that a provider's prompt
+            cache is hit; 0 for none; smaller than the budget. Where what always comes leaves no room
+            for a step, the window starts as without one.
+        tokenizer : count in this one instead of the context's: stored counts where there are any, else
+            a padded conversion.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
+
+        Cost: O(log n + rows + pieces of the view + fork depth), whatever the length of the log and
+        `at`.
+        """
+        return await self._run(statements.WINDOW, (context_id, budget, at, stable_step, tokenizer))
+
+    async def ancestry(self, context_id: UUID | str) -> list[AncestryRow]:
+        """The ancestors of a context, nearest first: its parent, up to the root; none for a root.
+
+        Deleted and purged ones are among them.
+
+        Returns rows: context_id, name, fork_version (at which the ancestor itself was forked; null for
+        the root), depth (0 for the root), deleted_at, purged_at.
+
+        Parameters
+        ----------
+        context_id : the context; a deleted one too.
+
+        Raises
+        ------
+        ContextNotFoundError.
+
+        Cost: O(fork depth).
+        """
+        return await self._run(statements.ANCESTRY, (context_id,))
+
+    async def common_ancestor(self, context_a: UUID | str, context_b: UUID | str) -> CommonAncestorRow:
+        """The last entry that two contexts share.
+
+        Returns one row: segment_id (the context that wrote the entry) and version; null and 0 where
+        they share nothing.
+
+        Parameters
+        ----------
+        context_a, context_b : the contexts.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError.
+
+        Cost: O(fork depth), whatever the length of the logs.
+        """
+        return (await self._run(statements.COMMON_ANCESTOR, (context_a, context_b)))[0]
+
+    async def diff(self, context_a: UUID | str, context_b: UUID | str) -> list[DiffRow]:
+        """The entries of two contexts after their common ancestor: those of the first, then those of the
+        second, each by version.
+
+        Returns rows: side (a or b), version, role, kind (as in kata.history), preview (100 characters),
+        token_count, created_at.
+
+        Parameters
+        ----------
+        context_a, context_b : the contexts.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError.
+
+        Cost: O(fork depth + rows), whatever the length of the shared history.
+        """
+        return await self._run(statements.DIFF, (context_a, context_b))
+
+    async def fork(
+        self,
+        context_id: UUID | str,
+        at: int | None = None,
+        *,
+        name: str | None = None,
+        policy: Json = None,
+        metadata: Json = None,
+        idempotency_key: str | None = None,
+    ) -> UUID:
+        """Forks a context: a new one with the same history up to a version, in which both go on by
+        themselves.
+
+        The next entry takes the version after it in either. Calls that were open at the version are
+        open in the fork.
+
+        Returns the id of the fork. It belongs to the parent's tenant, and has its tokenizer and bucket.
+
+        Parameters
+        ----------
+        context_id : the parent; it may be archived.
+        at : the version to fork at, 0 for an empty fork; null for the newest.
+        name : 1 to 255 characters, unique among the tenant's live contexts; null for none.
+        policy : a patch of the parent's policy; a null in it resets a field to the default.
+        metadata : an object of at most 64 kB; null for an empty one.
+        idempotency_key : 1 to 255 characters; the same request again within seven days returns the
+            first result.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError deleted, NameTakenError name
+            taken, ForkTooDeepError too deep for max_fork_depth of the parent's policy,
+            InvalidPolicyError invalid policy, InvalidArgumentError, IdempotencyConflictError.
+
+        Locks: shares the head of the parent (FOR KEY SHARE): it does not wait for appends, nor they for
+            it.
+        Cost: O(fork depth + open calls), whatever the length of the log; where a call was open at the
+            version, O(messages from its group, or from the newest one back, whichever is nearer).
+        """
+        return (
+            await self._run(
+                statements.FORK, (context_id, at, name, as_json(policy), as_json(metadata), idempotency_key)
+            )
+        )[0]
+
+    async def forks(self, context_id: UUID | str) -> list[ForkRow]:
+        """The direct forks of a context, by fork version, then oldest first; deleted ones too.
+
+        Returns rows: context_id, name, fork_version, version, created_at, deleted_at.
+
+        Parameters
+        ----------
+        context_id : the parent.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError.
+
+        Cost: O(forks).
+        """
+        return await self._run(statements.FORKS, (context_id,))
+
+    async def merge(
+        self,
+        target: UUID | str,
+        source: UUID | str,
+        versions: Versions | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> list[AppendedRow]:
+        """Appends messages of one context to another, as one batch: those of the source after the common
+        ancestor, whole groups, in order.
+
+        Deleted messages and summaries are left out, and so is what the target has already: by its
+        history, or from an earlier merge. Results of calls that were made before the common ancestor
+        are left out, too: the target has answered these itself.
+
+        Token counts are kept where both count in one tokenizer; else stored counts are used, or new
+        estimates.
+
+        Returns a row a message, as append; none where there is nothing to merge.
+
+        Parameters
+        ----------
+        target : the context that is appended to.
+        source : the context that is copied from; it may be archived.
+        versions : of the source, which messages to take, widened to whole groups; a range that is open
+            at an end goes from the first version, or to the newest; null for all after the common
+            ancestor.
+        idempotency_key : 1 to 255 characters; the same request again within seven days returns the
+            first result.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, InvalidMessageError over 10,000 messages,
+            OrphanToolResultError the target, or a group of the choice, has open calls,
+            ContextClosedError, InvalidArgumentError, IdempotencyConflictError.
+
+        Locks: the head of the target, and shares that of the source (FOR KEY SHARE), by id ascending;
+            shares the messages that are copied.
+        Cost: O(messages after the common ancestor × fork depth).
+        """
+        return await self._run(statements.MERGE, (target, source, as_versions(versions), idempotency_key))
+
+    async def tree(self, context_id: UUID | str) -> list[TreeRow]:
+        """The whole fork family of a context: each parent before its forks, forks by fork version, then
+        oldest first.
+
+        Returns rows: context_id, parent_id (null for the root), name, fork_version, depth (0 for the
+        root), version, view_tokens (what a model would see), updated_at (last append or change),
+        archived_at, deleted_at, purged_at.
+
+        Parameters
+        ----------
+        context_id : any member of the family; a deleted one too.
+
+        Raises
+        ------
+        ContextNotFoundError.
+
+        Cost: O(family).
+        """
+        return await self._run(statements.TREE, (context_id,))
+
+    async def checkpoint(
+        self, context_id: UUID | str, name: str, at: int | None = None, *, note: str | None = None
+    ) -> int:
+        """Gives a version of a context a name, which kata.resolve_version then knows.
+
+        Returns the version.
+
+        Parameters
+        ----------
+        context_id : the context.
+        name : 1 to 255 characters, unique among the context's own checkpoints; it may be one of an
+            ancestor's, which is hidden by it. A name that reads as a version, as head or as a timestamp
+            is refused.
+        at : the version, 0 included; null for the newest.
+        note : kept as given.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, CheckpointError the context has
+            a checkpoint of this name, InvalidArgumentError.
+
+        Locks: the head of the context.
+        Cost: O(log checkpoints).
+        """
+        return (await self._run(statements.CHECKPOINT, (context_id, name, at, note)))[0]
+
+    async def checkpoints(self, context_id: UUID | str) -> list[CheckpointRow]:
+        """The checkpoints of a context, by version: its own, and those of its ancestors up to the fork
+        that no nearer one of the same name hides.
+
+        Returns rows: name, version, note, created_at.
+
+        Parameters
+        ----------
+        context_id : the context.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError.
+
+        Cost: O(checkpoints × fork depth).
+        """
+        return await self._run(statements.CHECKPOINTS, (context_id,))
+
+    async def diff_versions(
+        self, context_id: UUID | str, from_version: int, to_version: int
+    ) -> list[DiffVersionRow]:
+        """How the view of a context at one version becomes the view at another.
+
+        Returns rows by version: change (added, removed, shortened, restored), version, role, kind,
+        preview (100 characters), token_count.
+
+        Parameters
+        ----------
+        context_id : the context.
+        from_version, to_version : in any order; null for now.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError.
+
+        Cost: O(log n + rows + fork depth).
+        """
+        return await self._run(statements.DIFF_VERSIONS, (context_id, from_version, to_version))
+
+    async def drop_checkpoint(self, context_id: UUID | str, name: str) -> None:
+        """Drops a checkpoint of a context.
+
+        The version that it names stays, and an ancestor's checkpoint that it hid is seen again.
+
+        Parameters
+        ----------
+        context_id : the context.
+        name : of one of its own checkpoints.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, CheckpointError unknown, or an ancestor's.
+
+        Locks: the head of the context.
+        Cost: O(log checkpoints).
+        """
+        await self._run(statements.DROP_CHECKPOINT, (context_id, name))
+
+    async def history(
+        self, context_id: UUID | str, before: int | None = None, *, max_rows: int = 50
+    ) -> list[HistoryRow]:
+        """A page of what happened in a context, newest first, inherited entries included.
+
+        Returns rows: version, kind (message, compaction, elision, deletion, pin, unpin, undo), role,
+        preview (100 characters), token_count (of the entry), view_tokens (of what a model would see as
+        of the entry), checkpoints (the names of the version), created_at.
+
+        Parameters
+        ----------
+        context_id : the context.
+        before : the last version of the page before; null for the newest.
+        max_rows : 1 to 1,000.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, InvalidArgumentError.
+
+        Cost: O(log n + rows + checkpoints of the page + fork depth).
+        """
+        return await self._run(statements.HISTORY, (context_id, before, max_rows))
+
+    async def resolve_version(self, context_id: UUID | str, selector: str) -> int:
+        """The version that a selector means.
+
+        Returns the version.
+
+        Parameters
+        ----------
+        context_id : the context.
+        selector : a version (42), head, head~3 (three versions before the newest), the name of a
+            checkpoint (of the context, or of an ancestor at or before the fork; the nearest counts), or
+            an ISO 8601 timestamp: the last version that was created at that time or before, 0 where
+            there was none. A timestamp without offset is in the time zone of the session, a date is its
+            midnight. What a timestamp before the newest entry means never changes.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, CheckpointError no checkpoint
+            has this name, InvalidArgumentError.
+
+        Cost: O(log n + fork depth).
+        """
+        return (await self._run(statements.RESOLVE_VERSION, (context_id, selector)))[0]
+
+    async def state_at(
+        self,
+        context_id: UUID | str,
+        at: int | None = None,
+        *,
+        visibility: str = "effective",
+        after: int | None = None,
+        max_rows: int | None = None,
+    ) -> list[MessageRow]:
+        """A context as it was at a version.
+
+        Returns message rows, as get_message.
+
+        Parameters
+        ----------
+        context_id : the context.
+        at : as of this version; null for now.
+        visibility : effective (the view: what a model would have seen, in reading order), raw (every
+            message but the deleted ones, by version), all (everything, by version).
+        after : the last position (or version, under raw and all) of the page before; null for the first
+            page.
+        max_rows : 1 to 1,000; null for all.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
+
+        Cost: O(log n + rows + fork depth), whatever `at` is.
+        """
+        return await self._run(statements.STATE_AT, (context_id, at, visibility, after, max_rows))
+
+    async def delete_messages(
+        self, context_id: UUID | str, first_version: int, last_version: int | None = None
+    ) -> int:
+        """Deletes messages from the view: they are neither shown to a model nor listed as raw, here and in
+        later forks; other contexts are not touched.
+
+        They keep their versions, count in raw_tokens, and kata.undo brings them back. To remove text
+        for good there is kata.erase_message.
+
+        Returns the version that the deletion took.
+
+        Parameters
+        ----------
+        context_id : the context.
+        first_version, last_version : the range of versions, widened to whole tool groups; last_version
+            null: just the first. A summary in the range leaves the view, too; what it stands for stays
+            covered.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, OrphanToolResultError a call in the range is open,
+            ContextClosedError, InvalidArgumentError nothing would change, or the view would fall into
+            too many pieces.
+
+        Locks: the head of the context.
+        Cost: O(messages in the range).
+        """
+        return (await self._run(statements.DELETE_MESSAGES, (context_id, first_version, last_version)))[0]
+
+    async def elide(
+        self,
+        context_id: UUID | str,
+        first_version: int,
+        last_version: int | None = None,
+        *,
+        keep_tokens: int = 100,
+    ) -> int:
+        """Shortens the tool results of a range in the view, each to its beginning and a note of where the
+        whole is.
+
+        Pinned ones stay whole.
+
+        Returns the version that the elision took. The whole result is under its version for ever:
+        kata.get_message.
+
+        Parameters
+        ----------
+        context_id : the context.
+        first_version, last_version : the range of versions; last_version null: just the first.
+        keep_tokens : results longer than this are shortened to about this many tokens.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError nothing
+            would change, or too many elisions are in force: shorten more at once, or compact.
+
+        Locks: the head of the context.
+        Cost: O(messages in the range).
+        """
+        return (await self._run(statements.ELIDE, (context_id, first_version, last_version, keep_tokens)))[0]
+
+    async def pin(self, context_id: UUID | str, version: int) -> int:
+        """Pins a message, with its tool group: it comes in every window and is never compacted, deleted
+        ones apart.
+
+        One that is compacted comes back into the view at its own place.
+
+        Returns the version that the pin took.
+
+        Parameters
+        ----------
+        context_id : the context.
+        version : of the message.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError no message has this version, ContextClosedError,
+            InvalidArgumentError pinned already, deleted, or too many pieces.
+
+        Locks: the head of the context.
+        Cost: O(log n + pins + pieces of the view).
+        """
+        return (await self._run(statements.PIN, (context_id, version)))[0]
+
+    async def undo(self, context_id: UUID | str, version: int) -> int:
+        """Undoes the view change at a version: what it covered, deleted or shortened is back, less what
+        was deleted since.
+
+        The undo takes a version itself, and undoing it is redo. What the view was at any version stays
+        as it was.
+
+        Returns the version that the undo took.
+
+        Parameters
+        ----------
+        context_id : the context; a change that a fork inherited is undone in the fork only.
+        version : of the view change.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, InvalidArgumentError no view change, or undone
+            already, SupersededError a later compaction in force covers what the undo would bring back
+            or take away (it is named).
+
+        Locks: the head of the context.
+        Cost: O(view changes since the oldest one that is undone + messages that come or go).
+        """
+        return (await self._run(statements.UNDO, (context_id, version)))[0]
+
+    async def unpin(self, context_id: UUID | str, version: int) -> int:
+        """Takes the pin off a message and its tool group.
+
+        It stays in the view until something covers it.
+
+        Returns the version that the change took.
+
+        Parameters
+        ----------
+        context_id : the context.
+        version : of the message.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError no message has this version, ContextClosedError,
+            InvalidArgumentError not pinned.
+
+        Locks: the head of the context.
+        Cost: O(log n + pins + pieces of the view).
+        """
+        return (await self._run(statements.UNPIN, (context_id, version)))[0]
+
+    async def abort_compaction(self, compaction_id: UUID | str, reason: str | None = None) -> None:
+        """Gives up a compaction that was begun: nothing is covered.
+
+        Doing so twice is nothing.
+
+        Parameters
+        ----------
+        compaction_id : as begin_compaction returned it.
+        reason : what failed; the attempt then counts as a failure, and after max_failures in a row the
+            context is not due any more. A digest that gains nothing is not made again before the view
+            has grown by the least gain. Null: it is no failure, a worker stops for example.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, StaleCompactionError it was committed.
+
+        Locks: the head of the context, then the compaction.
+        Cost: O(1); of a digest that failed O(covered).
+        """
+        await self._run(statements.ABORT_COMPACTION, (compaction_id, reason))
+
+    async def begin_compaction(
+        self,
+        context_id: UUID | str,
+        strategy: str | None = None,
+        *,
+        claimed_by: str | None = None,
+        lease_seconds: int = 300,
+        force: bool = False,
+    ) -> CompactionLeaseRow:
+        """Begins a compaction: takes the lease on a context and fixes what is covered.
+
+        Then: read kata.compaction_source, summarise, and call kata.commit_compaction or
+        kata.abort_compaction. What is appended meanwhile is not covered.
+
+        Returns one row: context_id, compaction_id, covered (versions), message_count (messages
+        covered), source_tokens (as they are shown, absorbed summaries included), previous_summary (of
+        the summaries that it absorbs, to merge into; null: none), lease_expires_at, needs_summary
+        (false where the strategy is not summarize: commit_compaction takes null), tokenizer (of the
+        context), summary_budget (tokens that a good summary takes at most: a third of source_tokens, a
+        tenth of the budget of the policy; what commit_compaction insists on is that the view shrinks).
+
+        Parameters
+        ----------
+        context_id : the context.
+        strategy : summarize, digest, elide or drop; null for that of the policy.
+        claimed_by : who works on it, for people; null for the role.
+        lease_seconds : 1 to 86,400; after it somebody else may take over.
+        force : although it is not due. The rules of what is never covered hold all the same: the
+            preamble, the newest preserve_recent_count messages, the last request of the user, preserved
+            roles, pins, open groups, half of any group.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, CompactionInProgressError another holds the lease,
+            NothingToCompactError not due or nothing to cover, InvalidArgumentError.
+
+        Locks: erasures in the family out (advisory, shared), the head of the context, for the call
+            only; artifacts are extracted before.
+        Cost: O(view); extraction O(messages that are new).
+        """
+        return (
+            await self._run(
+                statements.BEGIN_COMPACTION, (context_id, strategy, claimed_by, lease_seconds, force)
+            )
+        )[0]
+
+    async def claim_due_compaction(
+        self, claimed_by: str, lease_seconds: int = 300
+    ) -> CompactionLeaseRow | None:
+        """Begins the compaction of a context that is due, with the strategy of its policy; several workers
+        get different ones.
+
+        Under kata.tenant '*' the contexts of all tenants; calls by compaction_id then need no tenant.
+
+        Returns one row, or none where nothing is due: context_id, compaction_id, covered,
+        message_count, source_tokens, previous_summary, lease_expires_at, needs_summary, tokenizer and
+        summary_budget, as begin_compaction.
+
+        Parameters
+        ----------
+        claimed_by : who works on it, for people.
+        lease_seconds : 1 to 86,400; after it somebody else may take over.
+
+        Raises
+        ------
+        InvalidArgumentError.
+
+        Locks: erasures in the family out (advisory, shared), the head of the context, and at the end
+            those of contexts that turned out to have nothing to gain or to be due later; what is
+            locked, or being erased, is skipped.
+        Cost: as begin_compaction, and O(view) for each of these.
+        """
+        return next(iter(await self._run(statements.CLAIM_DUE_COMPACTION, (claimed_by, lease_seconds))), None)
+
+    async def commit_compaction(
+        self,
+        compaction_id: UUID | str,
+        summary: str | None,
+        token_count: int | None = None,
+        *,
+        metadata: Json = None,
+    ) -> CompactedRow:
+        """Commits a compaction: in one step the messages that it covers leave the view and the summary
+        stands in their place.
+
+        Doing so again with the same summary returns the first result. A lease that ran out does not
+        matter unless somebody took over.
+
+        Returns one row: summary_version (the version that the compaction took, of the summary where one
+        entered), covered, message_count, source_tokens (what the covered messages took), result_tokens
+        (what stands for them now).
+
+        Parameters
+        ----------
+        compaction_id : as begin_compaction returned it.
+        summary : the text, fewer tokens than what it replaces; null for the strategies elide and drop,
+            which have none, and for digest, which is made here.
+        token_count : of the summary, in the context's tokenizer; estimated when null.
+        metadata : an object, kept with the summary.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, StaleCompactionError stale: something covered is no
+            longer visible, is pinned now or was shortened since, something that it may tell of was
+            erased, somebody took over, it was given up, or it was committed with another summary;
+            NoGainError the summary is blank or does not shrink the view, InvalidArgumentError.
+
+        Locks: the head of the context, then the compaction.
+        Cost: O(covered + pieces of the view).
+        """
+        return (
+            await self._run(
+                statements.COMMIT_COMPACTION, (compaction_id, summary, token_count, as_json(metadata))
+            )
+        )[0]
+
+    async def compact(
+        self, context_id: UUID | str, strategy: str = "digest", *, force: bool = False
+    ) -> CompactedRow:
+        """Compacts a context without a model.
+
+        Returns one row, as commit_compaction: summary_version (the version that it took), covered,
+        message_count, source_tokens, result_tokens.
+
+        Parameters
+        ----------
+        context_id : the context.
+        strategy : digest (the first request of the user, the last five messages of the user, the
+            artifacts, and counts stand for what is covered), elide (tool results over elide_over_tokens
+            of the policy are shortened), drop (the old messages leave the view, nothing stands for
+            them).
+        force : although it is not due.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, CompactionInProgressError, NothingToCompactError not
+            due or nothing to cover, NoGainError nothing gained, InvalidArgumentError.
+
+        Locks: the head of the context.
+        Cost: O(view).
+        """
+        return (await self._run(statements.COMPACT, (context_id, strategy, force)))[0]
+
+    async def compaction_artifacts(self, compaction_id: UUID | str, max_rows: int = 200) -> list[ArtifactRow]:
+        """The artifacts of a context as of the last version that a compaction covers, last mentioned
+        first: what a summary does well to name.
+
+        What comes after that stays in the view. kata.artifacts has them all.
+
+        Returns rows as artifacts: kind, ref, detail, first_version, last_version, mentions.
+
+        Parameters
+        ----------
+        compaction_id : as begin_compaction or claim_due_compaction returned it.
+        max_rows : 1 to 1,000.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, InvalidArgumentError.
+
+        Cost: as artifacts; takes no lock.
+        """
+        return await self._run(statements.COMPACTION_ARTIFACTS, (compaction_id, max_rows))
+
+    async def compaction_source(self, compaction_id: UUID | str) -> list[MessageRow]:
+        """What a compaction covers, as the view showed it when the compaction began: messages, shortened
+        ones in short, and the summaries that it absorbs (their text is previous_summary of
+        begin_compaction, too).
+
+        Returns message rows, as get_message, in reading order.
+
+        Parameters
+        ----------
+        compaction_id : as begin_compaction or claim_due_compaction returned it.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError.
+
+        Cost: O(view); takes no lock.
+        """
+        return await self._run(statements.COMPACTION_SOURCE, (compaction_id,))
+
+    async def compaction_status(self, context_id: UUID | str) -> CompactionStatusRow:
+        """Whether a context is due for compaction.
+
+        Returns one row: due, reason (why it is or is not, and how near), view_tokens, threshold_tokens
+        (from which on it is due) and budget of the policy, open_calls (how many tool calls have no
+        result), in_progress, failures (failed or gainless attempts in a row), next_allowed_at (not
+        before then; null: no bar), last_compacted_at.
+
+        Parameters
+        ----------
+        context_id : the context.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError.
+
+        Cost: O(log n).
+        """
+        return (await self._run(statements.COMPACTION_STATUS, (context_id,)))[0]
+
+    async def compactions(self, context_id: UUID | str) -> list[CompactionRow]:
+        """The compactions that were begun in a context, newest first; those of its ancestors are listed
+        there.
+
+        Returns compaction_id, status (running, committed, aborted, failed, expired), strategy, policy
+        (in force when it began), covered (versions), summary_version (the version that it took),
+        merged_summaries (that it absorbed), message_count and source_tokens (of what is covered),
+        result_tokens, claimed_by, started_at, finished_at, error.
+
+        Parameters
+        ----------
+        context_id : the context.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError.
+
+        Cost: O(rows).
+        """
+        return await self._run(statements.COMPACTIONS, (context_id,))
+
+    async def get_policy(self, context_id: UUID | str) -> Json:
+        """The compaction policy of a context, every field resolved.
+
+        Returns an object: enabled; budget (tokens) and threshold (a fraction of it, from which on
+        compaction is due); every_messages (due after so many, or null); preserve_recent_count (newest
+        messages that are never covered) and preserve_roles; strategy (summarize, digest, elide, drop);
+        min_interval_seconds, debounce_seconds, min_gain_tokens, open_call_grace_seconds, max_failures
+        (what holds it back); summary_role; elide_over_tokens; max_fork_depth; strict; notify.
+
+        Parameters
+        ----------
+        context_id : the context.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError.
+
+        Cost: O(1).
+        """
+        return (await self._run(statements.GET_POLICY, (context_id,)))[0]
+
+    async def policy_presets(self) -> list[PolicyPresetRow]:
+        """The presets that create_context knows.
+
+        Returns name, description, policy (the fields that differ from the defaults).
+
+        Cost: O(1).
+        """
+        return await self._run(statements.POLICY_PRESETS, ())
+
+    async def renew_compaction(self, compaction_id: UUID | str, lease_seconds: int = 300) -> datetime:
+        """Extends the lease of a running compaction, also one that ran out and that nobody took over.
+
+        Returns when the lease expires.
+
+        Parameters
+        ----------
+        compaction_id : as begin_compaction returned it.
+        lease_seconds : from now, 1 to 86,400.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, StaleCompactionError it is not running any more,
+            InvalidArgumentError.
+
+        Locks: the head of the context, then the compaction.
+        Cost: O(1).
+        """
+        return (await self._run(statements.RENEW_COMPACTION, (compaction_id, lease_seconds)))[0]
+
+    async def set_policy(self, context_id: UUID | str, policy: Json) -> Json:
+        """Changes the compaction policy of a context, and takes back the ban after failures in a row.
+
+        The change is kept in a history.
+
+        Returns the policy, every field resolved.
+
+        Parameters
+        ----------
+        context_id : the context.
+        policy : a patch, an object of fields as get_policy names them; null resets a field to its
+            default.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, InvalidPolicyError unknown field, wrong type or out of
+            range.
+
+        Locks: the head of the context.
+        Cost: O(1).
+        """
+        return (await self._run(statements.SET_POLICY, (context_id, as_json(policy))))[0]
+
+    async def add_artifact(
+        self, context_id: UUID | str, kind: str, ref: str, detail: Json = None, *, version: int | None = None
+    ) -> None:
+        """Adds an artifact to the index, or to what is told of it.
+
+        Again for the same version, it counts once, and the details are put together.
+
+        Parameters
+        ----------
+        context_id : the context. A fork that reads messages of its own, that version among what it
+            inherits, sees the artifact; its ancestors do not.
+        kind : any, of 1 to 64 characters; tool_call, file, url and id are those of the parser.
+        ref : what it is called, 1 to 2,000 bytes.
+        detail : an object of at most 64 kB, shown over what the parser found. "access": "modified" of a
+            file sticks.
+        version : the version that it belongs to; null for the newest.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
+
+        Locks: the head of the context (FOR KEY SHARE), the row that it writes.
+        Cost: O(1).
+        """
+        await self._run(statements.ADD_ARTIFACT, (context_id, kind, ref, as_json(detail), version))
+
+    async def artifacts(
+        self, context_id: UUID | str, kind: str | None = None, *, at: int | None = None
+    ) -> list[ArtifactRow]:
+        """The artifacts that the messages of a context name, compacted or not: tools called, files,
+        addresses, identifiers, and what callers added.
+
+        Returns rows by kind, newest mention first: kind, ref (the tool's name, the path, the address,
+        the identifier), detail, first_version and last_version (that name it), mentions (calls of a
+        tool; messages that name anything else; additions). detail of a tool_call: arguments (of the
+        last call, the first 200 characters). Of a file: access ("read", or "modified" once it was
+        modified), and of its last change deleted, renamed_to, renamed_from. Of an id: key (what it is
+        called in JSON), where it has one. What a caller added comes over it. Of one message at most
+        1,000 artifacts of a kind are kept. Messages are parsed when a compaction begins; of those not
+        parsed yet, the newest 1,000 are parsed by this call. Addresses lose their credentials; keys and
+        tokens that grant access are not listed.
+
+        Parameters
+        ----------
+        context_id : the context.
+        kind : tool_call, file, url, id, or one that a caller added; null for all.
+        at : as of this version; null for now.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError.
+
+        Cost: O(log n) an artifact and ancestor, and the length of what is not parsed yet.
+        """
+        return await self._run(statements.ARTIFACTS, (context_id, kind, at))
+
+    async def put_token_counts(
+        self, context_id: UUID | str, tokenizer: str, versions: Numbers[int], counts: Numbers[int]
+    ) -> int:
+        """Stores exact counts of messages in a tokenizer other than the context's, for windows asked for
+        in it.
+
+        Counts of inherited messages are shared with the context that wrote them.
+
+        Returns how many messages have a new count.
+
+        Parameters
+        ----------
+        context_id : the context.
+        tokenizer : a registered one.
+        versions, counts : one count a version; a later one for the same version wins.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
+
+        Locks: the head of the context (FOR KEY SHARE).
+        Cost: O(versions).
+        """
+        return (
+            await self._run(
+                statements.PUT_TOKEN_COUNTS, (context_id, tokenizer, as_numbers(versions), as_numbers(counts))
+            )
+        )[0]
+
+    async def register_tokenizer(
+        self, name: str, bytes_per_token: Decimal | float, margin: Decimal | float = 0.15
+    ) -> None:
+        """Registers a tokenizer, or corrects one.
+
+        Parameters
+        ----------
+        name : 1 to 255 characters.
+        bytes_per_token : bytes of English text a token, 0.1 to 100.
+        margin : what a conversion from another tokenizer is padded with, a fraction from 0 to 10.
+
+        Raises
+        ------
+        InvalidArgumentError.
+
+        Cost: O(1).
+        """
+        await self._run(statements.REGISTER_TOKENIZER, (name, bytes_per_token, margin))
+
+    async def tokenizers(self) -> list[TokenizerRow]:
+        """The registered tokenizers.
+
+        Returns name, bytes_per_token (of English text), margin (what a conversion from another
+        tokenizer is padded with, a fraction).
+
+        Cost: O(tokenizers).
+        """
+        return await self._run(statements.TOKENIZERS, ())
+
+    async def erase_message(self, context_id: UUID | str, version: int, reason: str) -> list[EraseMessageRow]:
+        """Blanks a message for its context and all forks that share it, and the copies that merges have
+        made of it.
+
+        Content, parts, arguments of calls, name, model, provider fields and metadata go, stubs and
+        artifacts made of them, too; version, role, token counts, time, pin, ids and digest stay, so no
+        total, group or window moves, and kata.verify still holds the chain. Erasing again changes
+        nothing and keeps the first record. A compaction that was begun and may tell of it is given up:
+        its commit is refused as stale, and the next one is handed the blank.
+
+        Returns a row for each entry concerned: segment_id (the context that wrote it), version, what:
+        message or copy (blanked), original (the message that this one is a copy of: named, not
+        blanked), summary (one that may tell of a blanked message, because it covers it or what came
+        after it: named, not rewritten).
+
+        Parameters
+        ----------
+        context_id : a context that reads the message, inherited or its own.
+        version : of the message; a summary is erased by its own.
+        reason : why, kept with the record; not blank.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError no message has this version, ContextClosedError (in a
+            deleted context nothing is erased: restore it, erase through a fork, or purge it),
+            InvalidArgumentError no reason, or the transaction is not at isolation level read committed.
+
+        Locks: other purges and erasures out, and compactions of the family from being begun (advisory),
+            the head of the context, then the compactions that it ends, the message and its copies.
+        Cost: O(copies + family). The bytes leave the disk with the next vacuum; backups have their own
+            life.
+        """
+        return await self._run(statements.ERASE_MESSAGE, (context_id, version, reason))
+
+    async def erasures(self, context_id: UUID | str) -> list[ErasureRow]:
+        """The messages of a context that were erased, through whichever context.
+
+        Returns rows by version: version, reason, erased_by (the role), erased_at.
+
+        Parameters
+        ----------
+        context_id : the context.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError.
+
+        Cost: O(rows + fork depth).
+        """
+        return await self._run(statements.ERASURES, (context_id,))
+
+    async def purge_context(self, context_id: UUID | str, dry_run: bool = False) -> PurgeContextRow:
+        """Removes a deleted context for ever, but for what contexts that are not purged, deleted ones too,
+        read of it by having been forked off: its log up to the highest such fork stays, the rest goes,
+        with all that was derived from it.
+
+        Ancestors that were purged before are then looked at again: they may be needed less. Of the
+        context a blank stays, without name, metadata and policy, so that its forks know where they came
+        from. kata.purges has the receipt. A context that is purged already stays as it is.
+
+        Returns one row: removed (log entries that go, of purged ancestors too), kept (entries that the
+        context itself wrote and that stay).
+
+        Parameters
+        ----------
+        context_id : a deleted context; under kata.tenant '*' of any tenant.
+        dry_run : only say what would go.
+
+        Raises
+        ------
+        ContextNotFoundError, InvalidArgumentError not deleted, or the transaction is not at isolation
+            level read committed.
+
+        Locks: other purges and erasures out (advisory), then the head of the context (FOR UPDATE); a
+            dry run none.
+        Cost: O(entries removed + forks of the context and of its purged forks, for every purged
+            ancestor). What was removed leaves the disk with the next vacuum.
+        """
+        return (await self._run(statements.PURGE_CONTEXT, (context_id, dry_run)))[0]
+
+    async def purge_deleted(self, older_than: timedelta, dry_run: bool = False) -> list[PurgeDeletedRow]:
+        """Purges the contexts that were deleted a while ago, as purge_context does, those deleted longest
+        ago first and at most 1,000 a call: call again until no row comes back.
+
+        Under kata.tenant '*' contexts of all tenants.
+
+        Returns a row a context, forks before their parents: context_id, removed and kept, as
+        purge_context.
+
+        Parameters
+        ----------
+        older_than : how long ago they were deleted.
+        dry_run : only say which, and what would go.
+
+        Raises
+        ------
+        InvalidArgumentError older_than is negative, or the transaction is not at isolation level read
+            committed.
+
+        Locks: other purges and erasures out (advisory), then the heads of the contexts (FOR UPDATE), by
+            id ascending; a dry run none.
+        Cost: that of purge_context for each.
+        """
+        return await self._run(statements.PURGE_DELETED, (older_than, dry_run))
+
+    async def purges(self, context_id: UUID | str) -> list[PurgeRow]:
+        """The receipts of a purged context: of its purge, and of each later purge of a fork since which
+        less of it is needed.
+
+        Returns rows, oldest first: purged_at, purged_by (the role), cause_id (the context whose purge
+        it was), removed and kept (entries that this context wrote, gone then and left then).
+
+        Parameters
+        ----------
+        context_id : the context, purged or not.
+
+        Raises
+        ------
+        ContextNotFoundError.
+
+        Cost: O(rows).
+        """
+        return await self._run(statements.PURGES, (context_id,))
+
+    async def assign_tenant(self, role_name: str, tenant: str) -> None:
+        """Gives a database role a tenant other than its own name.
+
+        Members of kata_service are not bound to one.
+
+        Parameters
+        ----------
+        role_name : an existing role.
+        tenant : 1 to 255 characters, not '*'.
+
+        Raises
+        ------
+        InvalidArgumentError.
+
+        Cost: O(1).
+        """
+        await self._run(statements.ASSIGN_TENANT, (role_name, tenant))
+
+    async def current_tenant(self) -> str:
+        """The tenant that the caller acts for: for a member of kata_service the setting kata.tenant
+        (default: 'default'), else what assign_tenant gave to the role, else the role's name.
+
+        '*' is every tenant, for members of kata_service and kata_admin that set it.
+
+        Cost: O(1).
+        """
+        return (await self._run(statements.CURRENT_TENANT, ()))[0]
+
+    async def environment(self) -> str | None:
+        """The label of the environment that this database belongs to, production for example; null where
+        it has none.
+
+        Cost: O(1).
+        """
+        return next(iter(await self._run(statements.ENVIRONMENT, ())), None)
+
+    async def set_environment(self, label: str, current_label: str | None = None) -> None:
+        """Labels this database with the environment that it belongs to, as production; commands that
+        destroy then ask for the label.
+
+        Nothing in the database itself behaves differently.
+
+        Parameters
+        ----------
+        label : at most 63 characters, without control characters, nor spaces around; '' removes the
+            label.
+        current_label : the label that the database has, needed to change or remove one.
+
+        Raises
+        ------
+        InvalidArgumentError, NotPermittedError the database has another label than current_label.
+
+        Locks: the label.
+        Cost: O(1).
+        """
+        await self._run(statements.SET_ENVIRONMENT, (label, current_label))
+
+    async def stats(self) -> Json:
+        """Counts of the caller's tenant, under kata.tenant '*' of every tenant.
+
+        Returns an object, a key a tenant: contexts, live, archived, deleted, purged (of the deleted),
+        forks (contexts each), entries (log entries that its contexts wrote themselves, purged ones
+        too), updated_at (last append or change).
+
+        Cost: O(contexts).
+        """
+        return (await self._run(statements.STATS, ()))[0]
+
+    async def verify(self, context_id: UUID | str | None = None) -> list[VerifyRow]:
+        """Looks for damage: recomputes versions, totals, groups, open calls and digests from the log and
+        compares, and follows what points at versions.
+
+        No rows: sound.
+
+        Returns a row a problem: context_id, version (null where it is not about one), problem (a short
+        name), detail (a sentence).
+
+        Parameters
+        ----------
+        context_id : one context, deleted or not; null for all of the caller's tenant (under kata.tenant
+            '*' of all tenants) and, for administrators, for rows that belong to no context.
+
+        Raises
+        ------
+        ContextNotFoundError.
+
+        Cost: O(length of the paths verified); reads only, takes no lock.
+        """
+        return await self._run(statements.VERIFY, (context_id,))
+
+    async def version(self) -> str:
+        """The version of Kata Context that this database carries."""
+        return (await self._run(statements.VERSION, ()))[0]
+
+
+class AsyncContext:
+    """A method for every function that takes a context first.
+
+    Parameters
+    ----------
+    database : what runs the calls
+    id : of the context
+    """
+
+    __slots__ = ("database", "id")
+
+    def __init__(self, database: AsyncMethods, id: UUID | str) -> None:
+        self.database = database
+        self.id = as_uuid(id)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.id)!r})"
+
+    async def archive_context(self) -> None:
+        """Archives a context: from then on it can be read and forked, not changed.
+
+        See AsyncKata.archive_context.
+        """
+        await self.database.archive_context(self.id)
+
+    async def delete_context(self) -> None:
+        """Deletes a context softly: it can be restored, its name is free, its forks are not touched.
+
+        See AsyncKata.delete_context.
+        """
+        await self.database.delete_context(self.id)
+
+    async def get_context(self) -> ContextRow:
+        """One context, deleted or not.
+
+        See AsyncKata.get_context.
+        """
+        return await self.database.get_context(self.id)
+
+    async def restore_context(self) -> None:
+        """Brings a deleted context back; one that is not deleted stays as it is.
+
+        See AsyncKata.restore_context.
+        """
+        await self.database.restore_context(self.id)
+
+    async def unarchive_context(self) -> None:
+        """Opens an archived context again; one that is not archived stays as it is.
+
+        See AsyncKata.unarchive_context.
+        """
+        await self.database.unarchive_context(self.id)
+
+    async def update_context(self, name: str | None = None, *, metadata: Json = None) -> None:
+        """Changes name or metadata of a context.
+
+        See AsyncKata.update_context.
+        """
+        await self.database.update_context(self.id, name, metadata=metadata)
+
+    async def append(
+        self, messages: Json, expected_version: int | None = None, *, idempotency_key: str | None = None
+    ) -> list[AppendedRow]:
+        """Appends a batch of messages, whole or not at all.
+
+        See AsyncKata.append.
+        """
+        return await self.database.append(
+            self.id, messages, expected_version, idempotency_key=idempotency_key
+        )
+
+    async def append_message(
+        self,
+        role: str,
+        content: str | None,
+        token_count: int | None = None,
+        *,
+        tool_call_id: str | None = None,
+        tool_name: str | None = None,
+        tool_calls: Json = None,
+        model: str | None = None,
+        metadata: Json = None,
+        pinned: bool = False,
+        expected_version: int | None = None,
+        idempotency_key: str | None = None,
+        name: str | None = None,
+        parts: Json = None,
+        provider: Json = None,
+        token_source: str | None = None,
+    ) -> int:
+        """Appends one message.
+
+        See AsyncKata.append_message.
+        """
+        return await self.database.append_message(
+            self.id,
+            role,
+            content,
+            token_count,
+            tool_call_id=tool_call_id,
+            tool_name=tool_name,
+            tool_calls=tool_calls,
+            model=model,
+            metadata=metadata,
+            pinned=pinned,
+            expected_version=expected_version,
+            idempotency_key=idempotency_key,
+            name=name,
+            parts=parts,
+            provider=provider,
+            token_source=token_source,
+        )
+
+    async def close_calls(
+        self, call_ids: Iterable[str] | None = None, *, reason: str = "cancelled"
+    ) -> list[AppendedRow]:
+        """Answers open tool calls with a tool message each.
+
+        See AsyncKata.close_calls.
+        """
+        return await self.database.close_calls(self.id, call_ids, reason=reason)
+
+    async def get_message(self, version: int) -> MessageRow:
+        """One message, by its version, whatever compaction has done since.
+
+        See AsyncKata.get_message.
+        """
+        return await self.database.get_message(self.id, version)
+
+    async def messages(
+        self,
+        after: int | None = None,
+        *,
+        max_rows: int = 100,
+        descending: bool = False,
+        visibility: str = "effective",
+        at: int | None = None,
+    ) -> list[MessageRow]:
+        """A page of the messages of a context.
+
+        See AsyncKata.messages.
+        """
+        return await self.database.messages(
+            self.id, after, max_rows=max_rows, descending=descending, visibility=visibility, at=at
+        )
+
+    async def usage(self, at: int | None = None) -> UsageRow:
+        """How much a context holds.
+
+        See AsyncKata.usage.
+        """
+        return await self.database.usage(self.id, at)
+
+    async def prompt(
+        self,
+        budget: int,
+        format: str = "openai",
+        *,
+        at: int | None = None,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+    ) -> Json:
+        """The window as one JSON document in the chat form of a provider, ready to send.
+
+        See AsyncKata.prompt.
+        """
+        return await self.database.prompt(
+            self.id, budget, format, at=at, stable_step=stable_step, tokenizer=tokenizer
+        )
+
+    async def window(
+        self, budget: int, at: int | None = None, *, stable_step: int = 0, tokenizer: str | None = None
+    ) -> list[WindowRow]:
+        """The messages that a model should see, within a token budget, in reading order.
+
+        See AsyncKata.window.
+        """
+        return await self.database.window(self.id, budget, at, stable_step=stable_step, tokenizer=tokenizer)
+
+    async def ancestry(self) -> list[AncestryRow]:
+        """The ancestors of a context, nearest first: its parent, up to the root; none for a root.
+
+        See AsyncKata.ancestry.
+        """
+        return await self.database.ancestry(self.id)
+
+    async def fork(
+        self,
+        at: int | None = None,
+        *,
+        name: str | None = None,
+        policy: Json = None,
+        metadata: Json = None,
+        idempotency_key: str | None = None,
+    ) -> "AsyncContext":
+        """Forks a context: a new one with the same history up to a version, in which both go on by
+        themselves.
+
+        See AsyncKata.fork.
+        """
+        return AsyncContext(
+            self.database,
+            await self.database.fork(
+                self.id, at, name=name, policy=policy, metadata=metadata, idempotency_key=idempotency_key
+            ),
+        )
+
+    async def forks(self) -> list[ForkRow]:
+        """The direct forks of a context, by fork version, then oldest first; deleted ones too.
+
+        See AsyncKata.forks.
+        """
+        return await self.database.forks(self.id)
+
+    async def tree(self) -> list[TreeRow]:
+        """The whole fork family of a context: each parent before its forks, forks by fork version, then
+        oldest first.
+
+        See AsyncKata.tree.
+        """
+        return await self.database.tree(self.id)
+
+    async def checkpoint(self, name: str, at: int | None = None, *, note: str | None = None) -> int:
+        """Gives a version of a context a name, which kata.resolve_version then knows.
+
+        See AsyncKata.checkpoint.
+        """
+        return await self.database.checkpoint(self.id, name, at, note=note)
+
+    async def checkpoints(self) -> list[CheckpointRow]:
+        """The checkpoints of a context, by version: its own, and those of its ancestors up to the fork
+        that no nearer one of the same name hides.
+
+        See AsyncKata.checkpoints.
+        """
+        return await self.database.checkpoints(self.id)
+
+    async def diff_versions(self, from_version: int, to_version: int) -> list[DiffVersionRow]:
+        """How the view of a context at one version becomes the view at another.
+
+        See AsyncKata.diff_versions.
+        """
+        return await self.database.diff_versions(self.id, from_version, to_version)
+
+    async def drop_checkpoint(self, name: str) -> None:
+        """Drops a checkpoint of a context.
+
+        See AsyncKata.drop_checkpoint.
+        """
+        await self.database.drop_checkpoint(self.id, name)
+
+    async def history(self, before: int | None = None, *, max_rows: int = 50) -> list[HistoryRow]:
+        """A page of what happened in a context, newest first, inherited entries included.
+
+        See AsyncKata.history.
+        """
+        return await self.database.history(self.id, before, max_rows=max_rows)
+
+    async def resolve_version(self, selector: str) -> int:
+        """The version that a selector means.
+
+        See AsyncKata.resolve_version.
+        """
+        return await self.database.resolve_version(self.id, selector)
+
+    async def state_at(
+        self,
+        at: int | None = None,
+        *,
+        visibility: str = "effective",
+        after: int | None = None,
+        max_rows: int | None = None,
+    ) -> list[MessageRow]:
+        """A context as it was at a version.
+
+        See AsyncKata.state_at.
+        """
+        return await self.database.state_at(
+            self.id, at, visibility=visibility, after=after, max_rows=max_rows
+        )
+
+    async def delete_messages(self, first_version: int, last_version: int | None = None) -> int:
+        """Deletes messages from the view: they are neither shown to a model nor listed as raw, here and in
+        later forks; other contexts are not touched.
+
+        See AsyncKata.delete_messages.
+        """
+        return await self.database.delete_messages(self.id, first_version, last_version)
+
+    async def elide(
+        self, first_version: int, last_version: int | None = None, *, keep_tokens: int = 100
+    ) -> int:
+        """Shortens the tool results of a range in the view, each to its beginning and a note of where the
+        whole is.
+
+        See AsyncKata.elide.
+        """
+        return await self.database.elide(self.id, first_version, last_version, keep_tokens=keep_tokens)
+
+    async def pin(self, version: int) -> int:
+        """Pins a message, with its tool group: it comes in every window and is never compacted, deleted
+        ones apart.
+
+        See AsyncKata.pin.
+        """
+        return await self.database.pin(self.id, version)
+
+    async def undo(self, version: int) -> int:
+        """Undoes the view change at a version: what it covered, deleted or shortened is back, less what
+        was deleted since.
+
+        See AsyncKata.undo.
+        """
+        return await self.database.undo(self.id, version)
+
+    async def unpin(self, version: int) -> int:
+        """Takes the pin off a message and its tool group.
+
+        See AsyncKata.unpin.
+        """
+        return await self.database.unpin(self.id, version)
+
+    async def begin_compaction(
+        self,
+        strategy: str | None = None,
+        *,
+        claimed_by: str | None = None,
+        lease_seconds: int = 300,
+        force: bool = False,
+    ) -> CompactionLeaseRow:
+        """Begins a compaction: takes the lease on a context and fixes what is covered.
+
+        See AsyncKata.begin_compaction.
+        """
+        return await self.database.begin_compaction(
+            self.id, strategy, claimed_by=claimed_by, lease_seconds=lease_seconds, force=force
+        )
+
+    async def compact(self, strategy: str = "digest", *, force: bool = False) -> CompactedRow:
+        """Compacts a context without a model.
+
+        See AsyncKata.compact.
+        """
+        return await self.database.compact(self.id, strategy, force=force)
+
+    async def compaction_status(self) -> CompactionStatusRow:
+        """Whether a context is due for compaction.
+
+        See AsyncKata.compaction_status.
+        """
+        return await self.database.compaction_status(self.id)
+
+    async def compactions(self) -> list[CompactionRow]:
+        """The compactions that were begun in a context, newest first; those of its ancestors are listed
+        there.
+
+        See AsyncKata.compactions.
+        """
+        return await self.database.compactions(self.id)
+
+    async def get_policy(self) -> Json:
+        """The compaction policy of a context, every field resolved.
+
+        See AsyncKata.get_policy.
+        """
+        return await self.database.get_policy(self.id)
+
+    async def set_policy(self, policy: Json) -> Json:
+        """Changes the compaction policy of a context, and takes back the ban after failures in a row.
+
+        See AsyncKata.set_policy.
+        """
+        return await self.database.set_policy(self.id, policy)
+
+    async def add_artifact(
+        self, kind: str, ref: str, detail: Json = None, *, version: int | None = None
+    ) -> None:
+        """Adds an artifact to the index, or to what is told of it.
+
+        See AsyncKata.add_artifact.
+        """
+        await self.database.add_artifact(self.id, kind, ref, detail, version=version)
+
+    async def artifacts(self, kind: str | None = None, *, at: int | None = None) -> list[ArtifactRow]:
+        """The artifacts that the messages of a context name, compacted or not: tools called, files,
+        addresses, identifiers, and what callers added.
+
+        See AsyncKata.artifacts.
+        """
+        return await self.database.artifacts(self.id, kind, at=at)
+
+    async def put_token_counts(self, tokenizer: str, versions: Numbers[int], counts: Numbers[int]) -> int:
+        """Stores exact counts of messages in a tokenizer other than the context's, for windows asked for
+        in it.
+
+        See AsyncKata.put_token_counts.
+        """
+        return await self.database.put_token_counts(self.id, tokenizer, versions, counts)
+
+    async def erase_message(self, version: int, reason: str) -> list[EraseMessageRow]:
+        """Blanks a message for its context and all forks that share it, and the copies that merges have
+        made of it.
+
+        See AsyncKata.erase_message.
+        """
+        return await self.database.erase_message(self.id, version, reason)
+
+    async def erasures(self) -> list[ErasureRow]:
+        """The messages of a context that were erased, through whichever context.
+
+        See AsyncKata.erasures.
+        """
+        return await self.database.erasures(self.id)
+
+    async def purge_context(self, dry_run: bool = False) -> PurgeContextRow:
+        """Removes a deleted context for ever, but for what contexts that are not purged, deleted ones too,
+        read of it by having been forked off: its log up to the highest such fork stays, the rest goes,
+        with all that was derived from it.
+
+        See AsyncKata.purge_context.
+        """
+        return await self.database.purge_context(self.id, dry_run)
+
+    async def purges(self) -> list[PurgeRow]:
+        """The receipts of a purged context: of its purge, and of each later purge of a fork since which
+        less of it is needed.
+
+        See AsyncKata.purges.
+        """
+        return await self.database.purges(self.id)
+
+    async def verify(self) -> list[VerifyRow]:
+        """Looks for damage: recomputes versions, totals, groups, open calls and digests from the log and
+        compares, and follows what points at versions.
+
+        See AsyncKata.verify.
+        """
+        return await self.database.verify(self.id)

@@ -1,0 +1,366 @@
+"""What the functions return as rows.
+
+Written by pydriver/generate.py; `make generate` writes it anew.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from psycopg.types.multirange import Multirange
+
+from kata_context.driver.values import (
+    Json,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveInactiveRow:
+    """A row of archive_inactive."""
+
+    context_id: UUID
+    name: str | None
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ContextRow:
+    """A row of get_context and list_contexts."""
+
+    context_id: UUID
+    name: str | None
+    tenant: str
+    parent_id: UUID | None
+    fork_version: int | None
+    depth: int
+    version: int
+    message_count: int
+    raw_tokens: int
+    view_tokens: int
+    tokenizer: str
+    open_calls: list[str]
+    metadata: Json
+    created_at: datetime
+    updated_at: datetime
+    archived_at: datetime | None
+    deleted_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AppendedRow:
+    """A row of append, close_calls and merge."""
+
+    version: int
+    token_count: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """A row of get_message, messages, state_at and compaction_source."""
+
+    version: int
+    position: int
+    role: str
+    content: str | None
+    token_count: int
+    token_source: str
+    tool_call_id: str | None
+    tool_name: str | None
+    tool_calls: Json
+    model: str | None
+    metadata: Json
+    pinned: bool
+    kind: str
+    compacted_into: int | None
+    group_version: int
+    segment_id: UUID
+    created_at: datetime
+    name: str | None
+    parts: Json
+    provider: Json
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """A row of usage."""
+
+    version: int
+    message_count: int
+    raw_tokens: int
+    view_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRow:
+    """A row of window."""
+
+    ordinal: int
+    version: int
+    position: int
+    role: str
+    content: str | None
+    token_count: int
+    running_tokens: int
+    reason: str
+    over_budget: bool
+    tool_call_id: str | None
+    tool_name: str | None
+    tool_calls: Json
+    model: str | None
+    metadata: Json
+    created_at: datetime
+    kind: str
+    name: str | None
+    parts: Json
+    provider: Json
+    group_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class AncestryRow:
+    """A row of ancestry."""
+
+    context_id: UUID
+    name: str | None
+    fork_version: int | None
+    depth: int
+    deleted_at: datetime | None
+    purged_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CommonAncestorRow:
+    """A row of common_ancestor."""
+
+    segment_id: UUID | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class DiffRow:
+    """A row of diff."""
+
+    side: str
+    version: int
+    role: str
+    kind: str
+    preview: str | None
+    token_count: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ForkRow:
+    """A row of forks."""
+
+    context_id: UUID
+    name: str | None
+    fork_version: int
+    version: int
+    created_at: datetime
+    deleted_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TreeRow:
+    """A row of tree."""
+
+    context_id: UUID
+    parent_id: UUID | None
+    name: str | None
+    fork_version: int | None
+    depth: int
+    version: int
+    view_tokens: int
+    updated_at: datetime
+    archived_at: datetime | None
+    deleted_at: datetime | None
+    purged_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRow:
+    """A row of checkpoints."""
+
+    name: str
+    version: int
+    note: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DiffVersionRow:
+    """A row of diff_versions."""
+
+    change: str
+    version: int
+    role: str
+    kind: str
+    preview: str | None
+    token_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """A row of history."""
+
+    version: int
+    kind: str
+    role: str | None
+    preview: str | None
+    token_count: int | None
+    view_tokens: int
+    checkpoints: list[str]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CompactionLeaseRow:
+    """A row of begin_compaction and claim_due_compaction."""
+
+    context_id: UUID
+    compaction_id: UUID
+    covered: Multirange[int]
+    message_count: int
+    source_tokens: int
+    previous_summary: str | None
+    lease_expires_at: datetime
+    needs_summary: bool
+    tokenizer: str
+    summary_budget: int
+
+
+@dataclass(frozen=True, slots=True)
+class CompactedRow:
+    """A row of commit_compaction and compact."""
+
+    summary_version: int | None
+    covered: Multirange[int]
+    message_count: int
+    source_tokens: int
+    result_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRow:
+    """A row of compaction_artifacts and artifacts."""
+
+    kind: str
+    ref: str
+    detail: Json
+    first_version: int
+    last_version: int
+    mentions: int
+
+
+@dataclass(frozen=True, slots=True)
+class CompactionStatusRow:
+    """A row of compaction_status."""
+
+    due: bool
+    reason: str
+    view_tokens: int
+    threshold_tokens: int
+    budget: int
+    open_calls: int
+    in_progress: bool
+    failures: int
+    next_allowed_at: datetime | None
+    last_compacted_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompactionRow:
+    """A row of compactions."""
+
+    compaction_id: UUID
+    status: str
+    strategy: str
+    policy: Json
+    covered: Multirange[int]
+    summary_version: int | None
+    merged_summaries: list[int]
+    message_count: int
+    source_tokens: int
+    result_tokens: int | None
+    claimed_by: str
+    started_at: datetime
+    finished_at: datetime | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyPresetRow:
+    """A row of policy_presets."""
+
+    name: str
+    description: str
+    policy: Json
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerRow:
+    """A row of tokenizers."""
+
+    name: str
+    bytes_per_token: Decimal
+    margin: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class EraseMessageRow:
+    """A row of erase_message."""
+
+    segment_id: UUID
+    version: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureRow:
+    """A row of erasures."""
+
+    version: int
+    reason: str
+    erased_by: str
+    erased_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeContextRow:
+    """A row of purge_context."""
+
+    removed: int
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeDeletedRow:
+    """A row of purge_deleted."""
+
+    context_id: UUID
+    removed: int
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeRow:
+    """A row of purges."""
+
+    purged_at: datetime
+    purged_by: str
+    cause_id: UUID
+    removed: int
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyRow:
+    """A row of verify."""
+
+    context_id: UUID
+    version: int | None
+    problem: str
+    detail: str

@@ -1,0 +1,436 @@
+"""The statements that call the functions, columns and arguments by name.
+
+Written by pydriver/generate.py; `make generate` writes it anew.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from kata_context import tokens
+from kata_context.driver.call import Call, record, scalar
+from kata_context.driver.values import (
+    Json,
+)
+from kata_context.generated.rows import (
+    AncestryRow,
+    AppendedRow,
+    ArchiveInactiveRow,
+    ArtifactRow,
+    CheckpointRow,
+    CommonAncestorRow,
+    CompactedRow,
+    CompactionLeaseRow,
+    CompactionRow,
+    CompactionStatusRow,
+    ContextRow,
+    DiffRow,
+    DiffVersionRow,
+    EraseMessageRow,
+    ErasureRow,
+    ForkRow,
+    HistoryRow,
+    MessageRow,
+    PolicyPresetRow,
+    PurgeContextRow,
+    PurgeDeletedRow,
+    PurgeRow,
+    TokenizerRow,
+    TreeRow,
+    UsageRow,
+    VerifyRow,
+    WindowRow,
+)
+
+ARCHIVE_CONTEXT: Call[None] = Call(
+    "archive_context", b"select kata.archive_context(context_id => %s::uuid)", scalar
+)
+ARCHIVE_INACTIVE: Call[ArchiveInactiveRow] = Call(
+    "archive_inactive",
+    b"select r.context_id, r.name, r.updated_at from kata.archive_inactive(idle => %s::interval, "
+    b"dry_run => %s::boolean) r",
+    record(ArchiveInactiveRow),
+)
+CREATE_CONTEXT: Call[UUID] = Call(
+    "create_context",
+    b"select kata.create_context(name => %s::text, policy => %s::jsonb, metadata => "
+    b"coalesce(%s::jsonb, '{}'::jsonb), tokenizer => %s::text, preset => %s::text, idempotency_key => "
+    b"%s::text)",
+    scalar,
+    key=5,
+)
+DELETE_CONTEXT: Call[None] = Call(
+    "delete_context", b"select kata.delete_context(context_id => %s::uuid)", scalar
+)
+FIND_CONTEXT: Call[UUID] = Call(
+    "find_context", b"select kata.find_context(name => %s::text)", scalar, reads=True
+)
+GET_CONTEXT: Call[ContextRow] = Call(
+    "get_context",
+    b"select r.context_id, r.name, r.tenant, r.parent_id, r.fork_version, r.depth, r.version, "
+    b"r.message_count, r.raw_tokens, r.view_tokens, r.tokenizer, r.open_calls, r.metadata, "
+    b"r.created_at, r.updated_at, r.archived_at, r.deleted_at from kata.get_context(context_id => "
+    b"%s::uuid) r",
+    record(ContextRow),
+    reads=True,
+)
+LIST_CONTEXTS: Call[ContextRow] = Call(
+    "list_contexts",
+    b"select r.context_id, r.name, r.tenant, r.parent_id, r.fork_version, r.depth, r.version, "
+    b"r.message_count, r.raw_tokens, r.view_tokens, r.tokenizer, r.open_calls, r.metadata, "
+    b"r.created_at, r.updated_at, r.archived_at, r.deleted_at from kata.list_contexts(after => "
+    b"%s::uuid, max_rows => %s::integer, include_deleted => %s::boolean) r",
+    record(ContextRow),
+    reads=True,
+)
+RESOLVE_CONTEXT: Call[UUID] = Call(
+    "resolve_context",
+    b"select kata.resolve_context(selector => %s::text, include_deleted => %s::boolean)",
+    scalar,
+    reads=True,
+)
+RESTORE_CONTEXT: Call[None] = Call(
+    "restore_context", b"select kata.restore_context(context_id => %s::uuid)", scalar
+)
+UNARCHIVE_CONTEXT: Call[None] = Call(
+    "unarchive_context", b"select kata.unarchive_context(context_id => %s::uuid)", scalar
+)
+UPDATE_CONTEXT: Call[None] = Call(
+    "update_context",
+    b"select kata.update_context(context_id => %s::uuid, name => %s::text, metadata => %s::jsonb)",
+    scalar,
+)
+APPEND: Call[AppendedRow] = Call(
+    "append",
+    b"select r.version, r.token_count, r.created_at from kata.append(context_id => %s::uuid, messages "
+    b"=> %s::jsonb, expected_version => %s::bigint, idempotency_key => %s::text) r",
+    record(AppendedRow),
+    key=3,
+    count=tokens.MESSAGES,
+)
+APPEND_MESSAGE: Call[int] = Call(
+    "append_message",
+    b"select kata.append_message(context_id => %s::uuid, role => %s::text, content => %s::text, "
+    b"token_count => %s::integer, tool_call_id => %s::text, tool_name => %s::text, tool_calls => "
+    b"%s::jsonb, model => %s::text, metadata => %s::jsonb, pinned => %s::boolean, expected_version => "
+    b"%s::bigint, idempotency_key => %s::text, name => %s::text, parts => %s::jsonb, provider => "
+    b"%s::jsonb, token_source => %s::text)",
+    scalar,
+    key=11,
+    count=tokens.MESSAGE,
+)
+CLOSE_CALLS: Call[AppendedRow] = Call(
+    "close_calls",
+    b"select r.version, r.token_count, r.created_at from kata.close_calls(context_id => %s::uuid, "
+    b"call_ids => %s::text[], reason => %s::text) r",
+    record(AppendedRow),
+)
+GET_MESSAGE: Call[MessageRow] = Call(
+    "get_message",
+    b'select r.version, r."position", r.role, r.content, r.token_count, r.token_source, '
+    b"r.tool_call_id, r.tool_name, r.tool_calls, r.model, r.metadata, r.pinned, r.kind, "
+    b"r.compacted_into, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider from "
+    b"kata.get_message(context_id => %s::uuid, version => %s::bigint) r",
+    record(MessageRow),
+    reads=True,
+)
+MESSAGES: Call[MessageRow] = Call(
+    "messages",
+    b'select r.version, r."position", r.role, r.content, r.token_count, r.token_source, '
+    b"r.tool_call_id, r.tool_name, r.tool_calls, r.model, r.metadata, r.pinned, r.kind, "
+    b"r.compacted_into, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider from "
+    b"kata.messages(context_id => %s::uuid, after => %s::bigint, max_rows => %s::integer, descending "
+    b"=> %s::boolean, visibility => %s::text, at => %s::bigint) r",
+    record(MessageRow),
+    reads=True,
+)
+USAGE: Call[UsageRow] = Call(
+    "usage",
+    b"select r.version, r.message_count, r.raw_tokens, r.view_tokens from kata.usage(context_id => "
+    b"%s::uuid, at => %s::bigint) r",
+    record(UsageRow),
+    reads=True,
+)
+PROMPT: Call[Json] = Call(
+    "prompt",
+    b"select kata.prompt(context_id => %s::uuid, budget => %s::integer, format => %s::text, at => "
+    b"%s::bigint, stable_step => %s::integer, tokenizer => %s::text)",
+    scalar,
+    reads=True,
+)
+WINDOW: Call[WindowRow] = Call(
+    "window",
+    b'select r.ordinal, r.version, r."position", r.role, r.content, r.token_count, r.running_tokens, '
+    b"r.reason, r.over_budget, r.tool_call_id, r.tool_name, r.tool_calls, r.model, r.metadata, "
+    b'r.created_at, r.kind, r.name, r.parts, r.provider, r.group_version from kata."window"(context_id '
+    b"=> %s::uuid, budget => %s::integer, at => %s::bigint, stable_step => %s::integer, tokenizer => "
+    b"%s::text) r",
+    record(WindowRow),
+    reads=True,
+)
+ANCESTRY: Call[AncestryRow] = Call(
+    "ancestry",
+    b"select r.context_id, r.name, r.fork_version, r.depth, r.deleted_at, r.purged_at from "
+    b"kata.ancestry(context_id => %s::uuid) r",
+    record(AncestryRow),
+    reads=True,
+)
+COMMON_ANCESTOR: Call[CommonAncestorRow] = Call(
+    "common_ancestor",
+    b"select r.segment_id, r.version from kata.common_ancestor(context_a => %s::uuid, context_b => "
+    b"%s::uuid) r",
+    record(CommonAncestorRow),
+    reads=True,
+)
+DIFF: Call[DiffRow] = Call(
+    "diff",
+    b"select r.side, r.version, r.role, r.kind, r.preview, r.token_count, r.created_at from "
+    b"kata.diff(context_a => %s::uuid, context_b => %s::uuid) r",
+    record(DiffRow),
+    reads=True,
+)
+FORK: Call[UUID] = Call(
+    "fork",
+    b"select kata.fork(context_id => %s::uuid, at => %s::bigint, name => %s::text, policy => "
+    b"%s::jsonb, metadata => %s::jsonb, idempotency_key => %s::text)",
+    scalar,
+    key=5,
+)
+FORKS: Call[ForkRow] = Call(
+    "forks",
+    b"select r.context_id, r.name, r.fork_version, r.version, r.created_at, r.deleted_at from "
+    b"kata.forks(context_id => %s::uuid) r",
+    record(ForkRow),
+    reads=True,
+)
+MERGE: Call[AppendedRow] = Call(
+    "merge",
+    b"select r.version, r.token_count, r.created_at from kata.merge(target => %s::uuid, source => "
+    b"%s::uuid, versions => %s::int8multirange, idempotency_key => %s::text) r",
+    record(AppendedRow),
+    key=3,
+)
+TREE: Call[TreeRow] = Call(
+    "tree",
+    b"select r.context_id, r.parent_id, r.name, r.fork_version, r.depth, r.version, r.view_tokens, "
+    b"r.updated_at, r.archived_at, r.deleted_at, r.purged_at from kata.tree(context_id => %s::uuid) r",
+    record(TreeRow),
+    reads=True,
+)
+CHECKPOINT: Call[int] = Call(
+    "checkpoint",
+    b"select kata.checkpoint(context_id => %s::uuid, name => %s::text, at => %s::bigint, note => %s::text)",
+    scalar,
+)
+CHECKPOINTS: Call[CheckpointRow] = Call(
+    "checkpoints",
+    b"select r.name, r.version, r.note, r.created_at from kata.checkpoints(context_id => %s::uuid) r",
+    record(CheckpointRow),
+    reads=True,
+)
+DIFF_VERSIONS: Call[DiffVersionRow] = Call(
+    "diff_versions",
+    b"select r.change, r.version, r.role, r.kind, r.preview, r.token_count from "
+    b"kata.diff_versions(context_id => %s::uuid, from_version => %s::bigint, to_version => %s::bigint) "
+    b"r",
+    record(DiffVersionRow),
+    reads=True,
+)
+DROP_CHECKPOINT: Call[None] = Call(
+    "drop_checkpoint", b"select kata.drop_checkpoint(context_id => %s::uuid, name => %s::text)", scalar
+)
+HISTORY: Call[HistoryRow] = Call(
+    "history",
+    b"select r.version, r.kind, r.role, r.preview, r.token_count, r.view_tokens, r.checkpoints, "
+    b"r.created_at from kata.history(context_id => %s::uuid, before => %s::bigint, max_rows => "
+    b"%s::integer) r",
+    record(HistoryRow),
+    reads=True,
+)
+RESOLVE_VERSION: Call[int] = Call(
+    "resolve_version",
+    b"select kata.resolve_version(context_id => %s::uuid, selector => %s::text)",
+    scalar,
+    reads=True,
+)
+STATE_AT: Call[MessageRow] = Call(
+    "state_at",
+    b'select r.version, r."position", r.role, r.content, r.token_count, r.token_source, '
+    b"r.tool_call_id, r.tool_name, r.tool_calls, r.model, r.metadata, r.pinned, r.kind, "
+    b"r.compacted_into, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider from "
+    b"kata.state_at(context_id => %s::uuid, at => %s::bigint, visibility => %s::text, after => "
+    b"%s::bigint, max_rows => %s::integer) r",
+    record(MessageRow),
+    reads=True,
+)
+DELETE_MESSAGES: Call[int] = Call(
+    "delete_messages",
+    b"select kata.delete_messages(context_id => %s::uuid, first_version => %s::bigint, last_version => "
+    b"%s::bigint)",
+    scalar,
+)
+ELIDE: Call[int] = Call(
+    "elide",
+    b"select kata.elide(context_id => %s::uuid, first_version => %s::bigint, last_version => "
+    b"%s::bigint, keep_tokens => %s::integer)",
+    scalar,
+)
+PIN: Call[int] = Call("pin", b"select kata.pin(context_id => %s::uuid, version => %s::bigint)", scalar)
+UNDO: Call[int] = Call("undo", b"select kata.undo(context_id => %s::uuid, version => %s::bigint)", scalar)
+UNPIN: Call[int] = Call("unpin", b"select kata.unpin(context_id => %s::uuid, version => %s::bigint)", scalar)
+ABORT_COMPACTION: Call[None] = Call(
+    "abort_compaction", b"select kata.abort_compaction(compaction_id => %s::uuid, reason => %s::text)", scalar
+)
+BEGIN_COMPACTION: Call[CompactionLeaseRow] = Call(
+    "begin_compaction",
+    b"select r.context_id, r.compaction_id, r.covered, r.message_count, r.source_tokens, "
+    b"r.previous_summary, r.lease_expires_at, r.needs_summary, r.tokenizer, r.summary_budget from "
+    b"kata.begin_compaction(context_id => %s::uuid, strategy => %s::text, claimed_by => %s::text, "
+    b"lease_seconds => %s::integer, force => %s::boolean) r",
+    record(CompactionLeaseRow),
+)
+CLAIM_DUE_COMPACTION: Call[CompactionLeaseRow] = Call(
+    "claim_due_compaction",
+    b"select r.context_id, r.compaction_id, r.covered, r.message_count, r.source_tokens, "
+    b"r.previous_summary, r.lease_expires_at, r.needs_summary, r.tokenizer, r.summary_budget from "
+    b"kata.claim_due_compaction(claimed_by => %s::text, lease_seconds => %s::integer) r",
+    record(CompactionLeaseRow),
+)
+COMMIT_COMPACTION: Call[CompactedRow] = Call(
+    "commit_compaction",
+    b"select r.summary_version, r.covered, r.message_count, r.source_tokens, r.result_tokens from "
+    b"kata.commit_compaction(compaction_id => %s::uuid, summary => %s::text, token_count => "
+    b"%s::integer, metadata => %s::jsonb) r",
+    record(CompactedRow),
+)
+COMPACT: Call[CompactedRow] = Call(
+    "compact",
+    b"select r.summary_version, r.covered, r.message_count, r.source_tokens, r.result_tokens from "
+    b"kata.compact(context_id => %s::uuid, strategy => %s::text, force => %s::boolean) r",
+    record(CompactedRow),
+)
+COMPACTION_ARTIFACTS: Call[ArtifactRow] = Call(
+    "compaction_artifacts",
+    b"select r.kind, r.ref, r.detail, r.first_version, r.last_version, r.mentions from "
+    b"kata.compaction_artifacts(compaction_id => %s::uuid, max_rows => %s::integer) r",
+    record(ArtifactRow),
+    reads=True,
+)
+COMPACTION_SOURCE: Call[MessageRow] = Call(
+    "compaction_source",
+    b'select r.version, r."position", r.role, r.content, r.token_count, r.token_source, '
+    b"r.tool_call_id, r.tool_name, r.tool_calls, r.model, r.metadata, r.pinned, r.kind, "
+    b"r.compacted_into, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider from "
+    b"kata.compaction_source(compaction_id => %s::uuid) r",
+    record(MessageRow),
+    reads=True,
+)
+COMPACTION_STATUS: Call[CompactionStatusRow] = Call(
+    "compaction_status",
+    b"select r.due, r.reason, r.view_tokens, r.threshold_tokens, r.budget, r.open_calls, "
+    b"r.in_progress, r.failures, r.next_allowed_at, r.last_compacted_at from "
+    b"kata.compaction_status(context_id => %s::uuid) r",
+    record(CompactionStatusRow),
+    reads=True,
+)
+COMPACTIONS: Call[CompactionRow] = Call(
+    "compactions",
+    b"select r.compaction_id, r.status, r.strategy, r.policy, r.covered, r.summary_version, "
+    b"r.merged_summaries, r.message_count, r.source_tokens, r.result_tokens, r.claimed_by, "
+    b"r.started_at, r.finished_at, r.error from kata.compactions(context_id => %s::uuid) r",
+    record(CompactionRow),
+    reads=True,
+)
+GET_POLICY: Call[Json] = Call(
+    "get_policy", b"select kata.get_policy(context_id => %s::uuid)", scalar, reads=True
+)
+POLICY_PRESETS: Call[PolicyPresetRow] = Call(
+    "policy_presets",
+    b"select r.name, r.description, r.policy from kata.policy_presets() r",
+    record(PolicyPresetRow),
+    reads=True,
+)
+RENEW_COMPACTION: Call[datetime] = Call(
+    "renew_compaction",
+    b"select kata.renew_compaction(compaction_id => %s::uuid, lease_seconds => %s::integer)",
+    scalar,
+)
+SET_POLICY: Call[Json] = Call(
+    "set_policy", b"select kata.set_policy(context_id => %s::uuid, policy => %s::jsonb)", scalar
+)
+ADD_ARTIFACT: Call[None] = Call(
+    "add_artifact",
+    b"select kata.add_artifact(context_id => %s::uuid, kind => %s::text, ref => %s::text, detail => "
+    b"%s::jsonb, version => %s::bigint)",
+    scalar,
+)
+ARTIFACTS: Call[ArtifactRow] = Call(
+    "artifacts",
+    b"select r.kind, r.ref, r.detail, r.first_version, r.last_version, r.mentions from "
+    b"kata.artifacts(context_id => %s::uuid, kind => %s::text, at => %s::bigint) r",
+    record(ArtifactRow),
+    reads=True,
+)
+PUT_TOKEN_COUNTS: Call[int] = Call(
+    "put_token_counts",
+    b"select kata.put_token_counts(context_id => %s::uuid, tokenizer => %s::text, versions => "
+    b"%s::bigint[], counts => %s::integer[])",
+    scalar,
+)
+REGISTER_TOKENIZER: Call[None] = Call(
+    "register_tokenizer",
+    b"select kata.register_tokenizer(name => %s::text, bytes_per_token => %s::numeric, margin => "
+    b"%s::numeric)",
+    scalar,
+)
+TOKENIZERS: Call[TokenizerRow] = Call(
+    "tokenizers",
+    b"select r.name, r.bytes_per_token, r.margin from kata.tokenizers() r",
+    record(TokenizerRow),
+    reads=True,
+)
+ERASE_MESSAGE: Call[EraseMessageRow] = Call(
+    "erase_message",
+    b"select r.segment_id, r.version, r.what from kata.erase_message(context_id => %s::uuid, version "
+    b"=> %s::bigint, reason => %s::text) r",
+    record(EraseMessageRow),
+)
+ERASURES: Call[ErasureRow] = Call(
+    "erasures",
+    b"select r.version, r.reason, r.erased_by, r.erased_at from kata.erasures(context_id => %s::uuid) r",
+    record(ErasureRow),
+    reads=True,
+)
+PURGE_CONTEXT: Call[PurgeContextRow] = Call(
+    "purge_context",
+    b"select r.removed, r.kept from kata.purge_context(context_id => %s::uuid, dry_run => %s::boolean) r",
+    record(PurgeContextRow),
+)
+PURGE_DELETED: Call[PurgeDeletedRow] = Call(
+    "purge_deleted",
+    b"select r.context_id, r.removed, r.kept from kata.purge_deleted(older_than => %s::interval, "
+    b"dry_run => %s::boolean) r",
+    record(PurgeDeletedRow),
+)
+PURGES: Call[PurgeRow] = Call(
+    "purges",
+    b"select r.purged_at, r.purged_by, r.cause_id, r.removed, r.kept from kata.purges(context_id => "
+    b"%s::uuid) r",
+    record(PurgeRow),
+    reads=True,
+)
+ASSIGN_TENANT: Call[None] = Call(
+    "assign_tenant", b"select kata.assign_tenant(role_name => %s::text, tenant => %s::text)", scalar
+)
+CURRENT_TENANT: Call[str] = Call("current_tenant", b"select kata.current_tenant()", scalar, reads=True)
+ENVIRONMENT: Call[str] = Call("environment", b"select kata.environment()", scalar, reads=True)
+SET_ENVIRONMENT: Call[None] = Call(
+    "set_environment", b"select kata.set_environment(label => %s::text, current_label => %s::text)", scalar
+)
+STATS: Call[Json] = Call("stats", b"select kata.stats()", scalar, reads=True)
+VERIFY: Call[VerifyRow] = Call(
+    "verify",
+    b"select r.context_id, r.version, r.problem, r.detail from kata.verify(context_id => %s::uuid) r",
+    record(VerifyRow),
+    reads=True,
+)
+VERSION: Call[str] = Call("version", b"select kata.version()", scalar, reads=True)
