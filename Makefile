@@ -62,7 +62,7 @@ lint: $(READY) ## Check style, types, migrations and the house rules
 	@for file in $$(ls sql/migrations/*.up.sql | awk -F/ '$$NF > "$(BASELINE)~"'); do \
 	  if grep -q '^-- kata: no-transaction' "$$file"; then how=--no-assume-in-transaction; else how=--assume-in-transaction; fi; \
 	  $(SQUAWK) $$how "$$file" || exit 1; done
-	@$(BIN)/python -m pytest -q tests/test_house_rules.py
+	@$(BIN)/python -m pytest -q --confcutdir=tests/static tests/static
 
 generate: $(READY) ## Write the files that follow from the SQL functions
 	@$(BIN)/python pydriver/generate.py
