@@ -59,7 +59,7 @@ FAMILIES = (
 # Set-returning functions that return exactly one row, and those that return one or none.
 ONE_ROW = {
     "begin_compaction", "commit_compaction", "common_ancestor", "compact", "compaction_status", "get_context",
-    "get_message", "purge_context", "usage",
+    "get_message", "get_or_create_context", "purge_context", "usage",
 }  # fmt: skip
 ONE_ROW_OR_NONE = {"claim_due_compaction"}
 # Functions that return a value which may be null.
@@ -69,7 +69,7 @@ NULLABLE_PARAMETERS = {("append_message", "content"), ("commit_compaction", "sum
 # Columns that are never null, whatever function returns them, but for the exceptions.
 NEVER_NULL = {
     "budget", "bytes_per_token", "cause_id", "change", "checkpoints", "claimed_by", "compaction_id",
-    "context_id", "covered", "created_at", "depth", "description", "due", "erased_at", "erased_by",
+    "context_id", "covered", "created", "created_at", "depth", "description", "due", "erased_at", "erased_by",
     "failures", "first_version", "group_version", "headline", "in_progress", "kept", "kind",
     "last_version", "lease_expires_at", "margin", "mentions", "merged_summaries", "message_count",
     "needs_summary",
@@ -95,6 +95,7 @@ ROW_NAMES = {
     "commit_compaction": "CompactedRow",
     "get_context": "ContextRow",
     "get_message": "MessageRow",
+    "get_or_create_context": "FoundOrCreatedRow",
 }
 # Functions that make a context: as a method of a database they have a twin under this name that returns a
 # handle; as a method of a context they return one themselves.

@@ -175,6 +175,98 @@ def test_eight_sessions_that_create_one_name_get_one_context(
     assert_sound(observer, context_id, WRITERS)
 
 
+GET_OR_CREATE = "select context_id, created from kata.get_or_create_context('session 1')"
+
+
+def test_eight_sessions_that_get_or_create_one_name_get_one_context_which_one_of_them_created(
+    connect: Connect, observer: psycopg.Connection
+) -> None:
+    def first_write(conn: psycopg.Connection, number: int) -> Any:
+        ((found, created),) = rows(conn, GET_OR_CREATE)
+        return found, created, append(conn, found, 1)
+
+    for _ in range(5):
+        answers = at_once(connect, first_write)
+        ((context_id,),) = rows(observer, "select context_id from kata.list_contexts()")
+        assert {found for found, _, _ in answers} == {context_id}
+        assert sorted(created for _, created, _ in answers) == [False] * (WRITERS - 1) + [True]
+        assert_sound(observer, context_id, WRITERS)
+        rows(observer, "select kata.delete_context(%s)", context_id)
+
+
+@pytest.mark.parametrize("ending", ["commit", "rollback"])
+def test_get_or_create_waits_for_another_that_creates_the_name(
+    connect: Connect, observer: psycopg.Connection, start: Start, ending: str
+) -> None:
+    first, second = connect(), connect(autocommit=True)
+    ((made, created),) = rows(first, GET_OR_CREATE)
+    assert created
+    later = start(second, GET_OR_CREATE)
+    wait_until_blocked(observer, second)
+    getattr(first, ending)()
+    ((found, created),) = later.result(PATIENCE)
+    assert (found == made, created) == (ending == "commit", ending == "rollback")
+    assert rows(observer, "select context_id from kata.list_contexts()") == [(found,)]
+
+
+@pytest.mark.parametrize(
+    "freeing", ["kata.delete_context(%s)", "kata.update_context(%s, 'session 2')"], ids=["delete", "rename"]
+)
+def test_get_or_create_creates_the_name_that_was_taken_and_freed_while_it_waited(
+    connect: Connect, observer: psycopg.Connection, start: Start, freeing: str
+) -> None:
+    first, second = connect(), connect(autocommit=True)
+    ((made, _),) = rows(first, GET_OR_CREATE)
+    later = start(second, GET_OR_CREATE)
+    wait_until_blocked(observer, second)
+    rows(first, f"select {freeing}", made)
+    first.commit()
+    ((found, created),) = later.result(PATIENCE)
+    assert created
+    assert found != made
+    assert rows(observer, "select * from kata.verify()") == []
+
+
+def test_get_or_create_finds_the_context_that_was_renamed_to_the_name_while_it_waited(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID, start: Start
+) -> None:
+    first, second = connect(), connect(autocommit=True)
+    rows(first, "select kata.update_context(%s, 'session 1')", context_id)
+    later = start(second, GET_OR_CREATE)
+    wait_until_blocked(observer, second)
+    first.commit()
+    assert later.result(PATIENCE) == [(context_id, False)]
+
+
+def test_get_or_create_under_an_old_snapshot_may_be_tried_again(
+    connect: Connect, observer: psycopg.Connection
+) -> None:
+    second = connect()
+    second.execute("set transaction isolation level repeatable read")
+    assert rows(second, "select kata.find_context('session 1')") == [(None,)]
+    rows(observer, GET_OR_CREATE)
+    assert outcome(second, GET_OR_CREATE) == "40001"
+
+
+def test_sessions_that_delete_a_name_meet_sessions_that_get_or_create_it(
+    connect: Connect, observer: psycopg.Connection
+) -> None:
+    def work(conn: psycopg.Connection, number: int) -> list[Any]:
+        if number % 2:
+            delete = "select kata.delete_context(kata.find_context('session 1'))"
+            return [outcome(conn, delete) for _ in range(40)]
+        return [outcome(conn, GET_OR_CREATE) for _ in range(40)]
+
+    answers = at_once(connect, work)
+    got = [answer for number, turns in enumerate(answers) if not number % 2 for answer in turns]
+    created = [found for ((found, is_new),) in got if is_new]
+    assert len(created) == len(set(created))
+    assert {found for ((found, _),) in got} == set(created)
+    gone = [answer for number, turns in enumerate(answers) if number % 2 for answer in turns]
+    assert {answer for answer in gone if isinstance(answer, str)} <= {"KC001", "KC006"}
+    assert rows(observer, "select * from kata.verify()") == []
+
+
 def test_of_eight_that_expect_one_version_one_wins(
     connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
 ) -> None:

@@ -67,6 +67,7 @@ USUAL: dict[str, dict[str, str]] = {
     "forks": {"context_id": "{context}"},
     "get_context": {"context_id": "{context}"},
     "get_message": {"context_id": "{context}", "version": "2"},
+    "get_or_create_context": {"name": "plan"},
     "get_policy": {"context_id": "{context}"},
     "history": {"context_id": "{context}"},
     "list_contexts": {},

@@ -57,6 +57,7 @@ grant execute on function
   kata.drop_checkpoint,
   kata.elide,
   kata.fork,
+  kata.get_or_create_context,
   kata.merge,
   kata.pin,
   kata.put_token_counts,

@@ -1,7 +1,7 @@
 -- A context can be made, found, listed, renamed, archived, deleted and brought back, and its names and policy keep the rules.
 
 begin;
-select plan(357);
+select plan(375);
 
 -- Making one
 
@@ -28,6 +28,49 @@ select results_eq(
   $$values ('KC017', 'tokenizer "abacus" is unknown', 'A context counts its tokens in one registered tokenizer.',
     'Register it with kata.register_tokenizer; kata.tokenizers lists the known ones.')$$,
   'an error says what is wrong, what was found and what to do');
+
+-- Getting or creating one
+
+select context_id as chat, created as is_new from kata.get_or_create_context('chat', '{"budget": 9000}', '{"a": 1}', 'cl100k_base', 'audit') \gset
+select ok(:'is_new', 'a context is created where none has the name');
+select results_eq(
+  format($$select name, metadata, tokenizer, version, depth from kata.get_context(%L)$$, :'chat'),
+  $$values ('chat', '{"a": 1}'::jsonb, 'cl100k_base', 0::bigint, 0)$$,
+  'the new context has the metadata and the tokenizer that were asked for');
+select is((fixture.stored(:'chat')).policy, '{"budget": 9000, "enabled": false}', 'its policy patches the preset');
+select kata.append_message(:'chat', 'user', 'hello');
+select results_eq($$select * from kata.get_or_create_context('chat')$$, format('values (%L::uuid, false)', :'chat'),
+  'the context that has the name is returned, and not created again');
+select results_eq($$select * from kata.get_or_create_context('chat', '{"budget": 1}', '{"b": 2}', 'o200k_base')$$, format('values (%L::uuid, false)', :'chat'),
+  'other arguments find the same context');
+select results_eq(
+  format($$select metadata, tokenizer, version from kata.get_context(%L)$$, :'chat'),
+  $$values ('{"a": 1}'::jsonb, 'cl100k_base', 1::bigint)$$,
+  'a context that is found stays as it is');
+select kata.archive_context(:'chat');
+select results_eq($$select * from kata.get_or_create_context('chat')$$, format('values (%L::uuid, false)', :'chat'),
+  'an archived context is returned, for it has the name still');
+select kata.update_context(context_id, 'chat 2') from kata.get_or_create_context('chat 1');
+select ok(created, 'a name that was given away is created anew') from kata.get_or_create_context('chat 1');
+select ok(not created, 'a name that was taken over is found') from kata.get_or_create_context('chat 2');
+select kata.delete_context(:'chat');
+select context_id as chat_again, created as is_new from kata.get_or_create_context('chat') \gset
+select ok(:'is_new' and :'chat_again'::uuid <> :'chat'::uuid, 'a deleted context is not returned: its name is free');
+select throws_ok(format('select kata.restore_context(%L)', :'chat'), 'KC007', null, 'the new context has the name as one of create_context has');
+select fixture.fork('chat', 0, 'chat fork') as chat_fork \gset
+select results_eq($$select * from kata.get_or_create_context('chat fork')$$, format('values (%L::uuid, false)', :'chat_fork'), 'a fork is found by its name, too');
+select results_eq(
+  format('select code, message, detail, hint from fixture.error(%L)', 'select kata.get_or_create_context(null)'),
+  $$values ('KC017', 'name is missing', 'The context is looked up by its name.',
+    'Pass 1 to 255 characters; kata.create_context creates a context without a name.')$$,
+  'a name is required');
+select throws_ok(format('select kata.get_or_create_context(%L, %s)', a.name, a.rest), a.code, null, a.description)
+from (values
+  ('', 'null', 'KC017', 'an empty name is refused'),
+  ('chat', $$'{"budget": 0}'$$, 'KC013', 'a policy that is out of range is refused although the context exists'),
+  ('chat', $$metadata => '[]'$$, 'KC017', 'metadata that are not an object are refused although the context exists'),
+  ('chat', $$tokenizer => 'abacus'$$, 'KC017', 'an unknown tokenizer is refused although the context exists'),
+  ('chat', $$preset => 'nonsense'$$, 'KC013', 'an unknown preset is refused although the context exists')) a(name, rest, code, description);
 
 -- Ids
 

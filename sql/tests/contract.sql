@@ -1,7 +1,7 @@
 -- What other software relies on does not move: names, order, types and defaults of parameters and results, and what a function may do.
 
 begin;
-select plan(283);
+select plan(287);
 
 create function pg_temp.inputs(function oid) returns text
 language sql
@@ -144,6 +144,9 @@ insert into expected values
   ('get_policy', 'stable',
     'context_id uuid',
     'jsonb'),
+  ('get_or_create_context', 'volatile',
+    'name text, policy jsonb = NULL, metadata jsonb = ''{}'', tokenizer text = ''o200k_base'', preset text = NULL, idempotency_key text = NULL',
+    'rows context_id uuid, created boolean'),
   ('history', 'stable',
     'context_id uuid, before bigint = NULL, max_rows integer = 50',
     'rows version bigint, kind text, role text, preview text, token_count integer, view_tokens bigint, checkpoints text[], created_at timestamp with time zone'),

@@ -1,7 +1,7 @@
 -- A request that is sent twice under one key is carried out once; a key never stands for two requests.
 
 begin;
-select plan(57);
+select plan(64);
 
 create function pg_temp.log(context text) returns text
 language sql
@@ -111,6 +111,22 @@ select lives_ok($$select kata.create_context('fresh', idempotency_key => 'c2')$$
 select fixture.as_role('kata_service', $$select kata.create_context('new', idempotency_key => 'c')$$, 'other tenant') as foreign_new \gset
 select isnt(:'foreign_new'::uuid, :'new', 'the key of a new context is the tenant''s own');
 select is(kata.append_message(:'new', 'user', 'x', 1, idempotency_key => 'c'), 1::bigint, 'a key of a new context is none of its log');
+
+-- Contexts by name
+
+select context_id as named from kata.get_or_create_context('named', idempotency_key => 'n') \gset
+select results_eq($$select * from kata.get_or_create_context('named', idempotency_key => 'n')$$, format('values (%L::uuid, true)', :'named'),
+  'a request that is sent again is told, as the first was, that it created the context');
+select kata.delete_context(:'named');
+select results_eq($$select * from kata.get_or_create_context('named', idempotency_key => 'n')$$, format('values (%L::uuid, true)', :'named'),
+  'a request that is sent again after a deletion creates nothing');
+select throws_ok($$select kata.get_or_create_context('named', '{"budget": 1000}', idempotency_key => 'n')$$, 'KC019', null, 'another policy is another request');
+select throws_ok($$select kata.create_context('named', idempotency_key => 'n')$$, 'KC019', null, 'create_context is another request');
+select kata.get_or_create_context('found');
+select results_eq($$select created from kata.get_or_create_context('found', idempotency_key => 'f')$$, 'values (false)', 'a context may be found under a key');
+select kata.delete_context(kata.find_context('found'));
+select results_eq($$select created from kata.get_or_create_context('found', idempotency_key => 'f')$$, 'values (false)', 'what was found is remembered, too');
+select is(kata.find_context('found'), null, 'and not created by the repetition');
 
 select * from finish();
 rollback;

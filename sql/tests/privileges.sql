@@ -1,7 +1,7 @@
 -- Readers read, writers write, administrators administer, and nobody gets at the tables.
 
 begin;
-select plan(410);
+select plan(415);
 
 create temporary table client (role text);
 insert into client values ('kata_reader'), ('kata_writer'), ('kata_admin'), ('kata_service');
@@ -15,7 +15,7 @@ insert into expected values
   ('compact', '-was'), ('compaction_artifacts', '-was'), ('compaction_source', '-was'), ('compaction_status', 'rwas'), ('compactions', 'rwas'),
   ('create_context', '-was'), ('current_tenant', 'rwas'), ('delete_context', '-was'), ('delete_messages', '-was'), ('diff', 'rwas'), ('diff_versions', 'rwas'),
   ('drop_checkpoint', '-was'), ('elide', '-was'), ('environment', 'rwas'), ('erase_message', '--as'), ('erasures', 'rwas'), ('find_context', 'rwas'),
-  ('fork', '-was'), ('forks', 'rwas'), ('get_context', 'rwas'), ('get_message', 'rwas'), ('get_policy', 'rwas'), ('history', 'rwas'),
+  ('fork', '-was'), ('forks', 'rwas'), ('get_context', 'rwas'), ('get_message', 'rwas'), ('get_or_create_context', '-was'), ('get_policy', 'rwas'), ('history', 'rwas'),
   ('list_contexts', 'rwas'), ('merge', '-was'), ('messages', 'rwas'), ('pin', '-was'), ('policy_presets', 'rwas'), ('prompt', 'rwas'),
   ('purge_context', '--as'), ('purge_deleted', '--as'), ('purges', 'rwas'), ('put_token_counts', '-was'), ('register_tokenizer', '--a-'),
   ('renew_compaction', '-was'), ('resolve_context', 'rwas'), ('resolve_version', 'rwas'), ('restore_context', '-was'), ('set_environment', '--a-'),

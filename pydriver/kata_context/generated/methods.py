@@ -39,6 +39,7 @@ from kata_context.generated.rows import (
     EraseMessageRow,
     ErasureRow,
     ForkRow,
+    FoundOrCreatedRow,
     HistoryRow,
     MessageRow,
     PolicyPresetRow,
@@ -210,6 +211,47 @@ class Methods(ABC):
         Cost: O(1).
         """
         return self._run(statements.GET_CONTEXT, (context_id,))[0]
+
+    def get_or_create_context(
+        self,
+        name: str,
+        policy: Json = None,
+        *,
+        metadata: Json = None,
+        tokenizer: str = "o200k_base",
+        preset: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> FoundOrCreatedRow:
+        """Returns the live context of a name in the caller's tenant, and creates it where there is none.
+
+        Sessions that call it at the same moment get the same context, and one of them creates it. A
+        context that exists is returned as it is, an archived one too: policy, preset, metadata and
+        tokenizer are checked, and used only for a new one.
+
+        Returns one row: context_id, created (whether this call created it).
+
+        Parameters
+        ----------
+        name : 1 to 255 characters.
+        policy : compaction policy, an object of the fields that differ from the defaults.
+        preset : a preset that policy patches.
+        metadata : an object of at most 64 kB.
+        tokenizer : the unit of its token counts and budgets; one that kata.tokenizers lists.
+        idempotency_key : 1 to 255 characters; the same request again within seven days returns the
+            first result.
+
+        Raises
+        ------
+        InvalidPolicyError invalid policy, InvalidArgumentError, IdempotencyConflictError.
+
+        Locks: waits for a transaction that is about to create, restore, rename or delete a context of
+            this name.
+        Cost: O(log contexts).
+        """
+        return self._run(
+            statements.GET_OR_CREATE_CONTEXT,
+            (name, as_json(policy), as_json(metadata), tokenizer, preset, idempotency_key),
+        )[0]
 
     def list_contexts(
         self, after: UUID | str | None = None, *, max_rows: int = 50, include_deleted: bool = False

@@ -48,6 +48,14 @@ class ContextRow:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundOrCreatedRow:
+    """A row of get_or_create_context."""
+
+    context_id: UUID
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AppendedRow:
     """A row of append, close_calls and merge."""
 

@@ -28,6 +28,7 @@ from kata_context.generated.rows import (
     EraseMessageRow,
     ErasureRow,
     ForkRow,
+    FoundOrCreatedRow,
     HistoryRow,
     MessageRow,
     PolicyPresetRow,
@@ -72,6 +73,14 @@ GET_CONTEXT: Call[ContextRow] = Call(
     b"%s::uuid) r",
     record(ContextRow),
     reads=True,
+)
+GET_OR_CREATE_CONTEXT: Call[FoundOrCreatedRow] = Call(
+    "get_or_create_context",
+    b"select r.context_id, r.created from kata.get_or_create_context(name => %s::text, policy => "
+    b"%s::jsonb, metadata => coalesce(%s::jsonb, '{}'::jsonb), tokenizer => %s::text, preset => "
+    b"%s::text, idempotency_key => %s::text) r",
+    record(FoundOrCreatedRow),
+    key=5,
 )
 LIST_CONTEXTS: Call[ContextRow] = Call(
     "list_contexts",

@@ -4,15 +4,7 @@ create or replace function kata.find_context(name text) returns uuid
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 begin
-  return (
-    select c.context_id
-    from kata_data.context c
-    where c.tenant = kata_data.current_tenant()
-      and c.name = find_context.name
-      and c.deleted_at is null
-    -- There is one at most; the order says by which index.
-    order by c.name
-    limit 1);
+  return kata_data.live_context(kata_data.current_tenant(), name);
 end
 $$;
 comment on function kata.find_context(text) is

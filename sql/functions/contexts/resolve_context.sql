@@ -30,15 +30,8 @@ begin
     end if;
   end if;
 
-  select c.context_id into v_context_id
-  from kata_data.context c
-  where c.tenant = v_tenant
-    and c.name = selector
-    and c.deleted_at is null
-  -- There is one at most; the order says by which index.
-  order by c.name
-  limit 1;
-  if found then
+  v_context_id := kata_data.live_context(v_tenant, selector);
+  if v_context_id is not null then
     return v_context_id;
   end if;
 

@@ -50,3 +50,15 @@ end
 $$;
 comment on function kata_data.use_key(text, text, bytea, jsonb) is
 'Claims an idempotency key for seven days. Null: the request is new, go on. Else the result of the first request. KC017, KC019.';
+
+create or replace function kata_data.set_key_result(scope text, key text, result jsonb) returns void
+language plpgsql volatile
+as $$
+begin
+  update kata_data.idempotency i
+  set result = set_key_result.result
+  where i.scope = set_key_result.scope and i.key = set_key_result.key;
+end
+$$;
+comment on function kata_data.set_key_result(text, text, jsonb) is
+'Completes a key that this transaction has claimed, where the result is known only after the work.';

@@ -1,0 +1,19 @@
+-- What a root has beside its context row: a head, and a lineage of one open-ended segment, its own.
+
+create or replace function kata_data.insert_root(context kata_data.context) returns void
+language plpgsql volatile
+as $$
+declare
+  v_due record;
+begin
+  v_due := kata_data.first_due(context.policy, 0, 0);
+  insert into kata_data.head (context_id, tenant, tokenizer, due_tokens, due_messages, is_strict, notifies, last_digest)
+  values (
+    context.context_id, context.tenant, context.tokenizer, v_due.due_tokens, v_due.due_messages,
+    coalesce((context.policy -> 'strict')::boolean, true), coalesce((context.policy -> 'notify')::boolean, false),
+    kata_data.first_digest(context.context_id));
+  insert into kata_data.lineage (context_id, first_version, segment_id)
+  values (context.context_id, 1, context.context_id);
+end
+$$;
+comment on function kata_data.insert_root(kata_data.context) is 'Inserts head and lineage of a root whose context row has been inserted.';

@@ -1,0 +1,48 @@
+-- A root before it is stored: the arguments are checked here, in the order in which the tests name them, and nothing is written.
+
+create or replace function kata_data.new_root(name text, policy jsonb, metadata jsonb, tokenizer text, preset text)
+returns kata_data.context
+language plpgsql volatile
+as $$
+declare
+  v_context kata_data.context;
+begin
+  v_context.policy := jsonb_strip_nulls(kata_data.policy_preset(preset) || kata_data.check_policy(policy));
+  v_context.tenant := kata_data.current_tenant();
+  if v_context.tenant = '*' then
+    raise exception using
+      errcode = 'KC017',
+      message = 'a context cannot belong to every tenant',
+      detail = 'kata.tenant is ''*''.',
+      hint = 'Set kata.tenant to the tenant that the context is for.';
+  end if;
+  if length(v_context.tenant) > 255 then
+    raise exception using
+      errcode = 'KC017',
+      message = format('tenant "%s" is too long', left(v_context.tenant, 100)),
+      detail = format('It has %s characters.', length(v_context.tenant)),
+      hint = 'Set kata.tenant to at most 255 characters.';
+  end if;
+  perform kata_data.check_name(name);
+  perform kata_data.check_metadata(metadata);
+  if not exists (select from kata_data.tokenizer t where t.name = new_root.tokenizer) then
+    raise exception using
+      errcode = 'KC017',
+      message = format('tokenizer "%s" is unknown', coalesce(left(tokenizer, 100), 'null')),
+      detail = 'A context counts its tokens in one registered tokenizer.',
+      hint = 'Register it with kata.register_tokenizer; kata.tokenizers lists the known ones.';
+  end if;
+
+  v_context.context_id := kata_data.new_context_id(floor(random() * 4096)::integer);
+  v_context.name := name;
+  v_context.family_id := v_context.context_id;
+  v_context.depth := 0;
+  v_context.tokenizer := tokenizer;
+  v_context.metadata := metadata;
+  v_context.created_at := kata_data.clock();
+  v_context.updated_at := v_context.created_at;
+  return v_context;
+end
+$$;
+comment on function kata_data.new_root(text, jsonb, jsonb, text, text) is
+'The row of a new root in the caller''s tenant, arguments checked, nothing stored. KC013, KC017.';
