@@ -1,7 +1,7 @@
 -- What messages name is found again, as of any version and on any fork: tools, files and what became of them, addresses, identifiers, and what callers added.
 
 begin;
-select plan(155);
+select plan(156);
 
 create function pg_temp.say(context text, content text, role text default 'user') returns bigint
 language sql
@@ -97,6 +97,7 @@ from (values
   ('{"path": "setup.py"}', 'open', '{"setup.py": "read"}'::jsonb), ('{"file_path": "a/b.txt", "content": "see c/d.txt"}', 'write_file', '{"a/b.txt": "modified", "c/d.txt": "read"}'), ('{"filename": "reproduce.py"}', 'create', '{"reproduce.py": "modified"}'),
   ('{"command": "view", "path": "/x/y.py"}', 'str_replace_based_edit_tool', '{"/x/y.py": "read"}'), ('{"command": "create", "path": "/x/y.py"}', 'str_replace_based_edit_tool', '{"/x/y.py": "modified"}'),
   ('{"filePath": "/x/y.py"}', 'MultiEdit', '{"/x/y.py": "modified"}'), ('{"path": "a.txt"}', 'delete_file', '{"a.txt": {"deleted": true}}'), ('{"old_path": "a.txt", "new_path": "b.txt"}', 'rename_file', '{"a.txt": {"deleted": true, "renamed_to": "b.txt"}, "b.txt": {"renamed_from": "a.txt"}}'),
+  ('{"new_path": "b.txt"}', 'rename_file', '{"b.txt": "modified"}'),
   ('{"source_path": "a.txt", "target_path": "b.txt"}', 'copy_file', '{"a.txt": "read", "b.txt": "modified"}'), ('{"input": "*** Begin Patch\n*** Update File: a.py\n*** Add File: b.py\n*** Delete File: c.py\n*** End Patch"}', 'apply_patch', '{"a.py": "modified", "b.py": "modified", "c.py": {"deleted": true}}'),
   ('{"edits": [{"path": "a.py"}, {"path": "b.py"}]}', 'edit_files', '{"a.py": "modified", "b.py": "modified"}'), ('{"request": "{\"edit\": {\"path\": \"a.py\"}}"}', 'edit', '{"a.py": "modified"}'), ('no JSON, but src/a.py', 'edit', '{"src/a.py": "read"}')
 ) t(arguments, tool, files);

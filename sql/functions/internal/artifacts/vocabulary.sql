@@ -113,7 +113,7 @@ as $$
     when tool !~* '(rename|move|copy|(^|_)(mv|cp)(_|$))' then '{"access": "modified"}'
     when key !~* '^(old|source|src|from|path|file)' then '{"access": "modified"}'::jsonb || case
       when tool ~* '(copy|(^|_)cp(_|$))' then '{}'
-      else coalesce(jsonb_build_object('renamed_from', kata_data.argument_like(arguments, '^(old|source|src|from|path|file)')), '{}')
+      else jsonb_strip_nulls(jsonb_build_object('renamed_from', kata_data.argument_like(arguments, '^(old|source|src|from|path|file)')))
     end
     when tool ~* '(copy|(^|_)cp(_|$))' then null
     else jsonb_strip_nulls(jsonb_build_object(
