@@ -191,6 +191,19 @@ def test_doctor_names_what_is_pending(empty_database: str, checks: Callable[...,
     assert found["session/tenant"]["level"] == "warning"
 
 
+def test_doctor_counts_moved_function_files_and_finds_nothing_wrong_with_them(
+    database: str, checks: Callable[..., Any]
+) -> None:
+    with psycopg.connect(database) as conn:
+        conn.execute("update kata_data.function_file set path = 'drawer/' || path where path like 'log/a%'")
+    found = checks(database)
+    assert found["schema/moved function files"] == {
+        "topic": "schema", "name": "moved function files", "value": 2, "level": "ok",
+        "advice": "record their paths: kata migrate",
+    }  # fmt: skip
+    assert found["schema/pending function files"]["value"] == 0
+
+
 def test_doctor_shows_label_tenant_and_members(
     database: str, reader: str, checks: Callable[..., Any]
 ) -> None:

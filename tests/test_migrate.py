@@ -71,6 +71,10 @@ class Files:
     def remove(self, name: str) -> None:
         (self.root / name).unlink()
 
+    def move(self, name: str, new: str) -> None:
+        (self.root / new).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / name).rename(self.root / new)
+
 
 @pytest.fixture
 def files(tmp_path: Path) -> Files:
@@ -778,11 +782,180 @@ def test_a_function_whose_file_is_gone_is_dropped(empty_database: str, query: Qu
     migrate.up(empty_database, root=files.root)
     files.remove("functions/notes/notes.sql")
     files.write(notes__pair=one)
-    (files.root / "functions/notes/moved.sql").rename(files.root / "functions/notes/arrived.sql")
+    files.move("functions/notes/moved.sql", "functions/notes/arrived.sql")
     report = migrate.up(empty_database, root=files.root)
-    assert report.names("dropped", "function") == ["notes/moved.sql", "notes/notes.sql"]
+    assert report.names("moved", "function") == ["notes/arrived.sql"]
+    assert report.names("dropped", "function") == ["notes/notes.sql"]
     assert query("select to_regclass('kata.notes'), to_regproc('kata.two')") == [(None, None)]
     assert query("select kata.one(), kata.moved()") == [(1, 3)]
+    assert migrate.status(empty_database, root=files.root).up_to_date
+
+
+def catalog_rows(query: Query) -> list[tuple[Any, ...]]:
+    """Every function with its place on disk and its privileges: a function that is replaced has another."""
+    return query(
+        "select oid, xmin::text, ctid::text, proacl::text from pg_proc where pronamespace in "
+        "('kata'::regnamespace, 'kata_data'::regnamespace) order by oid"
+    )
+
+
+def recorded_files(query: Query) -> dict[str, tuple[Any, ...]]:
+    rows = query(
+        "select path, checksum, functions, definition_checksum, applied_at from kata_data.function_file"
+    )
+    return {path: tuple(rest) for path, *rest in rows}
+
+
+def test_a_tree_of_moved_function_files_costs_new_paths_and_nothing_else(
+    empty_database: str, query: Query, real_files: Files
+) -> None:
+    migrate.up(empty_database, root=real_files.root)
+    fill(empty_database)
+    functions, recorded, filled = catalog_rows(query), recorded_files(query), contents(empty_database)
+
+    folder = real_files.root / "functions"
+    paths = [path.relative_to(folder).as_posix() for path in folder.rglob("*.sql")]
+    moved = {path: path.replace("/", "_") for path in paths if path.startswith("internal/")}
+    moved |= {path: path.replace("log/", "journal/") for path in paths if path.startswith("log/")}
+    for old, new in moved.items():
+        real_files.move(f"functions/{old}", f"functions/{new}")
+
+    planned = migrate.up(empty_database, root=real_files.root, dry_run=True)
+    assert recorded_files(query) == recorded
+    status = migrate.status(empty_database, root=real_files.root)
+    assert status.functions == planned.steps
+    assert status.up_to_date
+    done = migrate.up(empty_database, root=real_files.root)
+    assert done.steps == planned.steps
+    assert {(step.action, step.name, step.reason) for step in done.steps} == {
+        ("moved", new, f"from {old}") for old, new in moved.items()
+    }
+    assert catalog_rows(query) == functions
+    assert recorded_files(query) == {moved.get(path, path): row for path, row in recorded.items()}
+    assert contents(empty_database) == filled
+    assert migrate.drift(empty_database) == []
+    assert not migrate.up(empty_database, root=real_files.root).changed
+
+    # Back to the package that has the files where they were.
+    back = migrate.up(empty_database)
+    assert {(step.action, step.name) for step in back.steps} == {("moved", old) for old in moved}
+    assert catalog_rows(query) == functions
+    assert recorded_files(query) == recorded
+    assert migrate.status(empty_database).up_to_date
+    assert query("select set_config('kata.tenant', '*', false)") == [("*",)]
+    assert query("select * from kata.verify()") == []
+
+
+def test_a_function_file_that_is_moved_and_edited_is_installed_at_its_new_path(
+    empty_database: str, query: Query, files: Files
+) -> None:
+    migrate.up(empty_database, root=files.root)
+    before = rows_of_functions(query)
+    files.remove("functions/notes/is_visible.sql")
+    files.write(seen__is_visible=function("kata.is_visible(note_id integer) returns boolean"))
+    report = migrate.up(empty_database, root=files.root)
+    assert {(step.action, step.name) for step in report.steps} == {
+        ("moved", "seen/is_visible.sql"),
+        ("installed", "seen/is_visible.sql"),
+        ("installed", "privileges.sql"),
+    }
+    after = rows_of_functions(query)
+    assert after["is_visible"][0] == before["is_visible"][0]
+    assert after["count_notes"] == before["count_notes"]
+    assert set(recorded_files(query)) == {
+        "internal/count_notes.sql",
+        "notes/notes.sql",
+        "privileges.sql",
+        "seen/is_visible.sql",
+    }
+    assert migrate.status(empty_database, root=files.root).up_to_date
+
+
+def test_a_move_beside_an_edit_leaves_the_moved_file_alone(
+    empty_database: str, query: Query, files: Files
+) -> None:
+    migrate.up(empty_database, root=files.root)
+    recorded = recorded_files(query)
+    files.move("functions/notes/is_visible.sql", "functions/seen/is_visible.sql")
+    files.write(internal__count_notes=function("kata_data.count_notes() returns bigint", "select 1::bigint"))
+    report = migrate.up(empty_database, root=files.root)
+    assert report.names("moved", "function") == ["seen/is_visible.sql"]
+    assert report.names("installed", "function") == ["internal/count_notes.sql", "privileges.sql"]
+    assert recorded_files(query)["seen/is_visible.sql"] == recorded["notes/is_visible.sql"]
+
+
+def test_function_files_that_trade_places_are_moved(empty_database: str, query: Query, files: Files) -> None:
+    for name in ("one", "two", "three"):
+        files.write(**{f"notes__{name}": function(f"kata.{name}() returns text", f"select '{name}'")})
+    migrate.up(empty_database, root=files.root)
+    functions, recorded = catalog_rows(query), recorded_files(query)
+    files.move("functions/notes/one.sql", "functions/notes/kept.sql")
+    files.move("functions/notes/two.sql", "functions/notes/one.sql")
+    files.move("functions/notes/three.sql", "functions/notes/two.sql")
+    files.move("functions/notes/kept.sql", "functions/notes/three.sql")
+    report = migrate.up(empty_database, root=files.root)
+    assert [(step.action, step.name, step.reason) for step in report.steps] == [
+        ("moved", "notes/three.sql", "from notes/one.sql"),
+        ("moved", "notes/two.sql", "from notes/three.sql"),
+        ("moved", "notes/one.sql", "from notes/two.sql"),
+    ]
+    assert catalog_rows(query) == functions
+    assert recorded_files(query)["notes/three.sql"] == recorded["notes/one.sql"]
+    assert not migrate.up(empty_database, root=files.root).changed
+
+
+def test_a_file_moved_to_the_path_of_one_that_is_gone_takes_its_place(
+    empty_database: str, query: Query, files: Files
+) -> None:
+    files.write(
+        notes__old=function("kata.old() returns text", "select 'old'"),
+        notes__new=function("kata.new() returns text", "select 'new'"),
+    )
+    migrate.up(empty_database, root=files.root)
+    files.move("functions/notes/new.sql", "functions/notes/old.sql")
+    report = migrate.up(empty_database, root=files.root)
+    assert report.names("moved", "function") == ["notes/old.sql"]
+    assert report.names("dropped", "function") == ["notes/old.sql"]
+    assert query("select kata.new(), to_regproc('kata.old')") == [("new", None)]
+    assert recorded_files(query)["notes/old.sql"][1] == ["kata.new()"]
+    assert migrate.status(empty_database, root=files.root).up_to_date
+
+
+@pytest.mark.parametrize("present", [True, False], ids=["present", "gone"])
+@pytest.mark.parametrize("edited", [True, False], ids=["edited", "unchanged"])
+def test_a_moved_function_file_keeps_its_functions_whatever_became_of_its_extension(
+    empty_database: str, query: Query, files: Files, present: bool, edited: bool
+) -> None:
+    text = "-- kata: requires extension vector\n" + function("kata.nearest() returns integer", "select 1")
+    files.write(notes__nearest=text)
+    query("create extension vector")
+    migrate.up(empty_database, root=files.root)
+    if not present:
+        query("drop extension vector")
+    functions = catalog_rows(query)
+    files.move("functions/notes/nearest.sql", "functions/recall/nearest.sql")
+    if edited:
+        files.write(recall__nearest=text.replace("select 1", "select 2"))
+    report = migrate.up(empty_database, root=files.root)
+    assert report.names("moved", "function") == ["recall/nearest.sql"]
+    assert report.names("dropped", "function") == []
+    assert report.names("skipped", "function") == ([] if present else ["recall/nearest.sql"])
+    assert (catalog_rows(query) != functions) == (present and edited)
+    assert query("select kata.nearest()") == [(2 if present and edited else 1,)]
+    assert migrate.drift(empty_database) == []
+    assert not migrate.up(empty_database, root=files.root).changed
+
+
+def test_a_moved_file_whose_function_was_dropped_by_hand_is_installed(
+    empty_database: str, query: Query, files: Files
+) -> None:
+    migrate.up(empty_database, root=files.root)
+    query("drop function kata_data.count_notes()")
+    files.move("functions/internal/count_notes.sql", "functions/internal/notes/count_notes.sql")
+    report = migrate.up(empty_database, root=files.root)
+    assert report.names("moved", "function") == ["internal/notes/count_notes.sql"]
+    assert "internal/notes/count_notes.sql" in report.names("installed", "function")
+    assert query("select kata_data.count_notes()") == [(0,)]
     assert migrate.status(empty_database, root=files.root).up_to_date
 
 
@@ -966,6 +1139,29 @@ def test_the_command_migrates_and_shows_where_the_database_stands(empty_database
     assert "kata: data would be lost: " in kata("down", "--to", "1", code=1).stderr
     kata("down", "--to", "1", "--allow-data-loss")
     assert "pending   functions" in kata("status", code=1).stdout
+
+
+def test_the_command_says_that_function_files_are_moved(empty_database: str, query: Query) -> None:
+    migrate.up(empty_database)
+    functions = catalog_rows(query)
+    query("update kata_data.function_file set path = 'drawer/' || path where path like 'log/a%'")
+
+    def kata(*arguments: str) -> Any:
+        result = CliRunner().invoke(cli, ["--dsn", empty_database, "migrate", *arguments])
+        assert result.exit_code == 0, result.output
+        return result
+
+    moves = [
+        ("log/append.sql", "from drawer/log/append.sql"),
+        ("log/append_message.sql", "from drawer/log/append_message.sql"),
+    ]
+    planned = kata("up", "--dry-run").stdout.splitlines()
+    assert [line.split(maxsplit=3) for line in planned] == [["would", "move", *move] for move in moves]
+    shown = kata("status").stdout.splitlines()[-len(moves) :]
+    assert [line.split(maxsplit=3) for line in shown] == [["moved", "functions", *move] for move in moves]
+    assert kata("up").stdout == f"{'moved':15} 2 function files\n"
+    assert "nothing to do" in kata("up").stderr
+    assert catalog_rows(query) == functions
 
 
 def test_the_command_writes_the_bundle(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kata_context import __version__
+from kata_context.driver.transport import OLDEST_SERVER
 from kata_context.migrate.files import OWNER, Migration, SqlFile, read_tree, sql_root
 from kata_context.migrate.functions import record_statement
-from kata_context.migrate.session import LOCK_KEY, OLDEST_SERVER, extension_path, literal
+from kata_context.migrate.session import LOCK_KEY, extension_path, literal
 
 _BEGIN = """begin;
 set local client_min_messages = warning;

@@ -123,11 +123,33 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done about function files: run, undo, leave for lack of an extension."""
+    """The work on function files.
 
+    Parameters
+    ----------
+    moved : the new path by each recorded path whose file was moved; only the record changes
+    install : files to run
+    gone : recorded paths whose file no longer exists
+    skipped : files that lack an extension, each with the reason
+    """
+
+    moved: dict[str, str]
     install: tuple[SqlFile, ...]
     gone: tuple[str, ...]
     skipped: tuple[tuple[SqlFile, str], ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is to be done."""
+        return not (self.moved or self.install or self.gone)
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """A row of kata_data.function_file: the checksum of a file and the names that it defined."""
+
+    checksum: str
+    names: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,60 +174,126 @@ def make_plan(
     migrated: bool = False,
     dry_run: bool = False,
 ) -> Plan:
-    """Compare the files with the ledger and with what is there.
+    """Compare the files with the recorded ones and with the objects in the database.
 
     Parameters
     ----------
     reinstall : plan every file
-    migrated : whether migrations were applied before; privileges then follow
-    dry_run : whether that was not in earnest, and extensions that can be created are still to be
+    migrated : whether this run applied migrations; the privileges are then granted again
+    dry_run : whether migrations were only simulated; available extensions then count as created
     """
     ledger = _ledger(connection)
     present = {
         o.name for o in _objects(connection, (name for file in tree.functions for name in file.defines))
     }
-    gone = tuple(sorted(ledger.keys() - {file.name for file in tree.functions}))
+    moved = _find_moves(ledger, tree.functions)
+    # A moved file may have taken the path of one that no longer exists.
+    occupied = {file.name for file in tree.functions} - set(moved.values())
+    gone = tuple(sorted(ledger.keys() - moved.keys() - occupied))
+    recorded = {moved.get(path, path): row.checksum for path, row in ledger.items() if path not in gone}
     install: list[SqlFile] = []
     skipped: list[tuple[SqlFile, str]] = []
     for file in tree.functions:
         if reason := unmet(connection, file, dry_run=dry_run):
             skipped.append((file, reason))
             continue
-        known = file.name in ledger and ledger[file.name][0] == file.checksum
+        is_known = recorded.get(file.name) == file.checksum
         follows = file.name == PRIVILEGES and (install or gone or migrated)
-        if reinstall or not known or follows or not present.issuperset(file.defines):
+        if reinstall or not is_known or follows or not present.issuperset(file.defines):
             install.append(file)
-    return Plan(tuple(install), gone, tuple(skipped))
+    return Plan(moved, tuple(install), gone, tuple(skipped))
+
+
+def _find_moves(ledger: dict[str, _Record], files: Sequence[SqlFile]) -> dict[str, str]:
+    """Return the new path by each recorded path whose file was moved.
+
+    A moved file has the checksum that is recorded for another path. If it was edited on the way, it defines
+    every name that is recorded for a path without a file.
+    """
+    paths = {file.name for file in files}
+    unrecorded = {
+        file.name: file
+        for file in files
+        if file.name not in ledger or ledger[file.name].checksum != file.checksum
+    }
+    unmoved = paths - unrecorded.keys()
+    moved: dict[str, str] = {}
+    for path, row in sorted(ledger.items()):
+        if path in unmoved:
+            continue
+        if new := next((f.name for f in unrecorded.values() if f.checksum == row.checksum), None):
+            moved[path] = new
+            del unrecorded[new]
+    for path, row in sorted(ledger.items()):
+        if path in paths or path in moved or not row.names:
+            continue
+        edited = (f.name for f in unrecorded.values() if f.name not in ledger and row.names <= {*f.defines})
+        if new := next(edited, None):
+            moved[path] = new
+            del unrecorded[new]
+    return moved
 
 
 def install(connection: Connection, tree: Tree, plan: Plan, lock_timeout: str) -> None:
-    """Carry out a plan in one transaction.
+    """Carry out a plan in one transaction; a moved file only has its record changed.
 
     Raises
     ------
     KataError : a file fails, a body is not valid, or what must be dropped is used by something not ours
     """
-    position = {file.name: index for index, file in enumerate(tree.functions)}
     home = {name: file for file in tree.functions for name in file.defines}
-    recorded = _recorded_names(connection)
+    done: dict[str, SqlFile] = {}
     with transaction(connection, lock_timeout):
-        # Off while files run, for bodies name functions of files to come; all are validated at the end.
-        connection.execute("set local check_function_bodies = off")
-        waiting = {file.name: file for file in plan.install}
-        done: dict[str, SqlFile] = {}
-        while waiting:
-            file = waiting.pop(min(waiting, key=position.__getitem__))
-            done[file.name] = file
-            with naming(connection, file, _UNCHANGED):
-                dropped = _install_file(connection, file, home.keys() | recorded)
-            waiting |= {home[name].name: home[name] for name in dropped if name in home}
-        _drop(connection, _objects(connection, recorded - home.keys()), home.keys() | recorded)
-        _validate(connection, home)
+        if plan.install or plan.gone:
+            done = _run_files(connection, tree, plan, home)
+            _validate(connection, home)
         connection.execute(f"set local role {OWNER}".encode())
         connection.execute(
             "delete from kata_data.function_file f where f.path = any (%s)", (list(plan.gone),)
         )
-        connection.execute(record_statement(done.values()).encode())
+        _record_moves(connection, plan.moved)
+        if done:
+            connection.execute(record_statement(done.values()).encode())
+
+
+def _run_files(
+    connection: Connection, tree: Tree, plan: Plan, home: dict[str, SqlFile]
+) -> dict[str, SqlFile]:
+    """Run the files of a plan, and those whose objects had to be dropped for them; drop what no file defines.
+
+    Returns
+    -------
+    the files that ran, by name
+    """
+    position = {file.name: index for index, file in enumerate(tree.functions)}
+    recorded = _recorded_names(connection)
+    # Off while files run: a body may name a function of a later file. All bodies are validated at the end.
+    connection.execute("set local check_function_bodies = off")
+    waiting = {file.name: file for file in plan.install}
+    done: dict[str, SqlFile] = {}
+    while waiting:
+        file = waiting.pop(min(waiting, key=position.__getitem__))
+        done[file.name] = file
+        with naming(connection, file, _UNCHANGED):
+            dropped = _install_file(connection, file, home.keys() | recorded)
+        waiting |= {home[name].name: home[name] for name in dropped if name in home}
+    _drop(connection, _objects(connection, recorded - home.keys()), home.keys() | recorded)
+    return done
+
+
+def _record_moves(connection: Connection, moved: dict[str, str]) -> None:
+    """Change the recorded paths of moved files, by way of paths that no file has: files may trade places."""
+    between = "update kata_data.function_file f set path = '/' || f.path where f.path = any (%s)"
+    connection.execute(between.encode(), (list(moved),))
+    connection.execute(
+        """
+        update kata_data.function_file f
+        set path = m.new_path
+        from unnest(%s::text[], %s::text[]) m(old_path, new_path)
+        where f.path = '/' || m.old_path
+        """,
+        (list(moved), list(moved.values())),
+    )
 
 
 def record_statement(files: Iterable[SqlFile]) -> str:
@@ -256,16 +344,16 @@ def find_drift(connection: Connection) -> list[Drift]:
     return found
 
 
-def _ledger(connection: Connection) -> dict[str, tuple[str, list[str]]]:
-    """Path → checksum and identities, as the ledger has them."""
+def _ledger(connection: Connection) -> dict[str, _Record]:
+    """Return the recorded files by path."""
     if not has_ledger(connection):
         return {}
     rows = connection.execute("select f.path, f.checksum, f.functions from kata_data.function_file f")
-    return {path: (checksum, identities) for path, checksum, identities in rows}
+    return {path: _Record(checksum, frozenset(map(_name, identities))) for path, checksum, identities in rows}
 
 
 def _recorded_names(connection: Connection) -> set[str]:
-    return {_name(identity) for _, identities in _ledger(connection).values() for identity in identities}
+    return {name for row in _ledger(connection).values() for name in row.names}
 
 
 def _name(identity: str) -> str:

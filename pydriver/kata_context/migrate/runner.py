@@ -33,7 +33,8 @@ class Step:
     Parameters
     ----------
     kind : migration, or function for a function file
-    action : applied, rolled back, installed, dropped; or skipped, and then `reason` says why
+    action : applied or rolled back; installed, dropped or moved; skipped
+    reason : why it was skipped, what a rollback loses, or the path that a file was moved from
     """
 
     kind: str
@@ -86,10 +87,10 @@ class Status:
 
     @property
     def up_to_date(self) -> bool:
-        """Whether `up` has nothing to do and nothing to refuse, and nothing was changed by hand."""
+        """Whether migrations and functions are as the files say; a moved file makes no difference to them."""
         return (
             all(migration.state in ("applied", "skipped") for migration in self.migrations)
-            and all(step.action == "skipped" for step in self.functions)
+            and all(step.action in ("skipped", "moved") for step in self.functions)
             and not self.drift
         )
 
@@ -144,7 +145,7 @@ def up(
             plan = functions.make_plan(
                 connection, tree, reinstall=reinstall, migrated=report.changed, dry_run=dry_run
             )
-            if not dry_run and (plan.install or plan.gone):
+            if not dry_run and not plan.is_empty:
                 functions.install(connection, tree, plan, lock_timeout)
             for step in _function_steps(plan):
                 report.add(step.kind, step.name, step.action, step.reason)
@@ -449,6 +450,7 @@ def _losses(connection: Connection, file: SqlFile) -> str:
 
 def _function_steps(plan: functions.Plan) -> list[Step]:
     return [
+        *(Step("function", new, "moved", f"from {old}") for old, new in plan.moved.items()),
         *(Step("function", file.name, "installed") for file in plan.install),
         *(Step("function", path, "dropped") for path in plan.gone),
         *(Step("function", file.name, "skipped", reason) for file, reason in plan.skipped),

@@ -11,13 +11,12 @@ import psycopg
 from psycopg import conninfo, errors, sql
 from psycopg.rows import TupleRow
 
-from kata_context.driver.transport import secured
+from kata_context.driver.transport import OLDEST_SERVER, secured
 from kata_context.errors import KataError
 from kata_context.migrate.files import OWNER, SqlFile, split_statements
 
 Connection = psycopg.Connection[TupleRow]
 
-OLDEST_SERVER = 16
 # Two 32-bit halves of this number name the lock in pg_locks.
 LOCK_KEY = "hashtextextended('kata_context.migrate', 0)"
 _OUR_LOCK = f"""

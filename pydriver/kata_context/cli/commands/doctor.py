@@ -34,7 +34,7 @@ class Check:
     topic, name : what was looked at
     value : what was found: a text, a number, a list or None
     level : ok, warning, problem
-    advice : what to do about it, None where it is ok
+    advice : what to do about it, or None
     """
 
     topic: str
@@ -149,8 +149,10 @@ def schema(dsn: str) -> Iterator[Check]:
         names = [migration.name for migration in found.migrations if migration.state == state]
         if names or state == "pending":
             yield judge(topic, f"{state} migrations", names, bool(names), advice, level)
-    pending = [step.name for step in found.functions if step.action != "skipped"]
+    pending = [step.name for step in found.functions if step.action in ("installed", "dropped")]
     yield judge(topic, "pending function files", len(pending), bool(pending), "install them: kata migrate")
+    if moved := [step.name for step in found.functions if step.action == "moved"]:
+        yield Check(topic, "moved function files", len(moved), advice="record their paths: kata migrate")
     drift = [f"{one.name} {one.state}" for one in found.drift]
     advice = "kata migrate up --reinstall restores what was changed; drop what is unknown"
     yield judge(topic, "drift", drift, bool(drift), advice)

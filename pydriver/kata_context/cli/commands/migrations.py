@@ -17,6 +17,7 @@ DONE = {
     "rolled back": "would roll back",
     "installed": "would install",
     "dropped": "would drop",
+    "moved": "would move",
 }
 LOCK_TIMEOUT = click.option(
     "--lock-timeout",
@@ -164,7 +165,7 @@ def _conclude(report: runner.Report, as_json: bool) -> None:
     if report.dry_run:
         click.echo("nothing was changed" if report.changed else "nothing to do", err=True)
         return
-    for action in ("installed", "dropped"):
+    for action in ("moved", "installed", "dropped"):
         if files := report.names(action, kind="function"):
             click.echo(f"{action:15} {len(files)} function file{'s' if len(files) > 1 else ''}")
     if not report.changed:
