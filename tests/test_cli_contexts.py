@@ -89,8 +89,17 @@ def test_list_shows_the_newest_first(run: Run, read: Query, database: str) -> No
     assert [row["name"] for row in read("list", "-n", "1")] == ["c"]
     assert [row["name"] for row in read("list", "--after", "c")] == ["a"]
     lines = run("list", "--deleted").stdout.splitlines()
-    assert re.fullmatch(r"context_id +messages +tokens +changed +state +name", lines[0])
-    assert [line.split()[-2:] for line in lines[1:3]] == [["archived", "c"], ["deleted", "b"]]
+    assert re.fullmatch(r"name +messages +tokens +changed +state +context_id", lines[0])
+    assert [(line.split()[0], *line.split()[-2:]) for line in lines[1:3]] == [
+        ("c", "archived", ids[2]),
+        ("b", "deleted", ids[1]),
+    ]
+
+
+def test_a_long_name_does_not_push_the_id_off_the_line(run: Run) -> None:
+    context_id = run("create", "n" * 255).stdout.strip()
+    line = run("list").stdout.splitlines()[1]
+    assert (line.startswith("nnn"), line.endswith(context_id), len(line)) == (True, True, 160)
 
 
 def test_list_reads_more_than_a_page(read: Query, database: str) -> None:
@@ -114,7 +123,7 @@ def test_append_prints_the_version(run: Run, read: Query) -> None:
     run("create", "c")
     rows = read("append", "c", "hello world")
     assert [(row["version"], row["token_count"]) for row in rows] == [(1, 6)]  # 2, and 4 of framing
-    assert run("append", "c", "again").stdout.split()[:4] == ["version", "tokens", "created_at", "2"]
+    assert run("append", "c", "again").stdout.split()[:4] == ["version", "tokens", "created", "2"]
     message = read("show", "c", "1")
     assert (message["role"], message["content"], message["token_source"]) == ("user", "hello world", "exact")
 
@@ -367,7 +376,7 @@ def test_a_tenant_has_contexts_of_its_own(database: str) -> None:
         rows = json.loads(kata("--tenant", tenant, "list", "--json", dsn=database).stdout)
         assert [row["tenant"] for row in rows] == [tenant]
     every = kata("--tenant", "*", "list", dsn=database).stdout
-    assert re.search(r"^context_id +tenant ", every)
+    assert re.search(r"^name +tenant ", every)
     assert len(every.splitlines()) == 4
 
 

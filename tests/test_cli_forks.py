@@ -75,9 +75,9 @@ def test_forks_lists_the_direct_ones(run: Run, read: Query, trunk: UUID) -> None
         ("a", 2, False), ("b", 6, True),
     }  # fmt: skip
     listed = run("forks", "trunk").stdout.splitlines()
-    assert re.fullmatch(r"context_id +forked at +version +created +state +name", listed[0])
-    assert any(line.startswith(gone) and "deleted" in line for line in listed)
-    assert "it has no forks" in run("forks", "a1").stderr
+    assert re.fullmatch(r"name +forked at +version +created +state +context_id", listed[0])
+    assert any(line.endswith(gone) and "deleted" in line for line in listed)
+    assert "the context has no forks" in run("forks", "a1").stderr
 
 
 def test_tree_draws_the_family_and_marks_who_is_archived_deleted_or_purged(
@@ -91,7 +91,7 @@ def test_tree_draws_the_family_and_marks_who_is_archived_deleted_or_purged(
     run("delete", nameless)
     gone = run("delete", "late").stdout.strip()
     run("purge", gone)
-    heading, *lines = run("tree", "leaf").stdout.splitlines()
+    heading, *lines = run("tree", "leaf", "--all").stdout.splitlines()
     assert heading.split() == ["version", "tokens", "changed", "state", "context"]
     assert [line[heading.index("context") :] for line in lines] == [
         "trunk",
@@ -104,6 +104,23 @@ def test_tree_draws_the_family_and_marks_who_is_archived_deleted_or_purged(
     assert states == ["", "archived", "", "deleted", "purged"]
     rows = {row["context_id"]: row for row in read("tree", gone)}
     assert (len(rows), rows[gone]["purged_at"] is None) == (5, False)
+    assert len(read("tree", "leaf", "--all")) == 5
+
+
+def test_purged_forks_leave_trees_unless_a_fork_of_theirs_is_alive(
+    run: Run, read: Query, trunk: UUID
+) -> None:
+    gone = run("fork", "trunk", "gone").stdout.strip()
+    bridge = run("fork", "trunk", "bridge").stdout.strip()
+    run("fork", "bridge", "alive")
+    for context in (gone, bridge):
+        run("delete", context)
+        run("purge", context)
+    names = [line.split()[-2] for line in run("tree", "trunk").stdout.splitlines()[2:]]
+    assert names == [bridge, "alive"]
+    assert {row["context_id"] for row in read("tree", "trunk")} == {
+        row["context_id"] for row in read("tree", "trunk", "--all")
+    } - {gone}
 
 
 def test_a_tree_a_thousand_deep_is_drawn(run: Run, trunk: UUID, database: str) -> None:
@@ -255,8 +272,30 @@ def test_a_deleted_context_is_restored(run: Run, read: Query, trunk: UUID) -> No
     assert deleted.stdout == f"{trunk}\n"
     assert f"kata restore {trunk}" in deleted.stderr
     complaint(run("usage", "trunk", code=1))
-    assert read("restore", str(trunk))["deleted_at"] is None
+    assert read("restore", "trunk")["deleted_at"] is None
     assert read("usage", "trunk")["version"] == 6
+
+
+def test_restore_names_the_ids_of_several_deleted_contexts(run: Run, trunk: UUID) -> None:
+    run("delete", "trunk")
+    other = run("create", "trunk").stdout.strip()
+    run("delete", "trunk")
+    message, hint = complaint(run("restore", "trunk", code=1))
+    assert (str(trunk) in message, other in message, hint) == (True, True, "Pass the id.")
+    run("restore", other)
+
+
+def test_a_time_that_is_shown_leads_back_to_its_row(run: Run, read: Query, trunk: UUID) -> None:
+    run("append", "trunk", "one more")
+    lines = run("history", "trunk").stdout.splitlines()[1:]
+    shown = [
+        (int(line.split()[0]), next(word for word in line.split() if "T" in word and "+" in word))
+        for line in lines
+    ]
+    newest = {time: version for version, time in reversed(shown)}  # a batch has one time
+    for time, version in newest.items():
+        assert read("at", "trunk", time)["version"] == version
+    assert len(newest) > 1
 
 
 def test_an_archived_context_is_read_and_not_changed(run: Run, read: Query, trunk: UUID) -> None:

@@ -41,6 +41,8 @@ create unique index context_live_name on kata_data.context (tenant, name) where 
 -- list_contexts: live ones, and all.
 create index context_live on kata_data.context (tenant, context_id) where deleted_at is null;
 create index context_all on kata_data.context (tenant, context_id);
+-- resolve_context: deleted ones by the name they had.
+create index context_deleted_name on kata_data.context (tenant, name, context_id) where deleted_at is not null and name is not null;
 -- forks, and the foreign key.
 create index context_parent on kata_data.context (parent_id, fork_version) where parent_id is not null;
 -- tree.

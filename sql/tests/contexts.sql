@@ -1,7 +1,7 @@
 -- A context can be made, found, listed, renamed, archived, deleted and brought back, and its names and policy keep the rules.
 
 begin;
-select plan(375);
+select plan(380);
 
 -- Making one
 
@@ -348,10 +348,21 @@ select is(kata.resolve_context(:'typed'), :'typed', 'the id of a deleted context
 select throws_ok($$select kata.resolve_context('typed')$$, 'KC001', null, 'its name is not');
 select throws_ok(format('select kata.resolve_context(%L)', left(:'typed', 13)), 'KC001', null, 'a beginning of its id neither');
 select is(kata.resolve_context(left(:'typed', 13), true), :'typed', 'unless deleted ones are asked for');
+select is(kata.resolve_context('typed', true), :'typed', 'and so is its name');
+select kata.create_context('typed') as typed_again \gset
+select is(kata.resolve_context('typed', true), :'typed_again', 'a live context goes before a deleted one of its name');
+select kata.delete_context(:'typed_again');
+select results_eq(
+  $$select * from fixture.error($q$select kata.resolve_context('typed', true)$q$)$$,
+  format($$values ('KC017', 'several deleted contexts have the name "typed"', 'The two newest are %s and %s.', 'Pass the id.')$$,
+    greatest(:'typed_again', :'typed'), least(:'typed_again', :'typed')),
+  'a name that several deleted contexts had is not enough');
+select throws_ok($$select kata.resolve_context('typed')$$, 'KC001', null, 'it names no live context');
 set local kata.tenant = '*';
 select is(kata.resolve_context(:'typed_too'), :'typed_too', 'acting for every tenant, an id is known');
 select is(kata.resolve_context(left(:'typed_too', 35)), :'typed_too', 'and its beginning');
 select throws_ok($$select kata.resolve_context('typed too')$$, 'KC001', null, 'a name is not, it may be several tenants''');
+select throws_ok($$select kata.resolve_context('typed', true)$$, 'KC001', null, 'nor is that of a deleted context');
 set local kata.tenant = 'other';
 select throws_ok(format('select kata.resolve_context(%L)', a.selector), 'KC001', null, a.description)
 from (values (:'typed_too', 'another tenant''s id is not found'), (left(:'typed_too', 35), 'nor the beginning of one'), ('typed too', 'nor a name')) a(selector, description);

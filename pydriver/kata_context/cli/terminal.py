@@ -14,7 +14,7 @@ import click
 from psycopg.types.multirange import Multirange
 from psycopg.types.range import Range
 
-from kata_context.cli.text import cut, harmless, one_line, pad, text_width
+from kata_context.cli.text import cut, escape_control_characters, one_line, pad, text_width
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 Columns = Sequence[str | tuple[str, Callable[[Any], object]]]
@@ -26,7 +26,11 @@ def print_json(value: object) -> None:
     # Another encoding than UTF-8 may lack a character; JSON can do without.
     is_unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     indent = 2 if sys.stdout.isatty() else None
-    click.echo(harmless(json.dumps(value, default=_plain, ensure_ascii=not is_unicode, indent=indent)))
+    click.echo(
+        escape_control_characters(
+            json.dumps(value, default=_plain, ensure_ascii=not is_unicode, indent=indent)
+        )
+    )
 
 
 def _plain(value: Any) -> object:
@@ -39,16 +43,17 @@ def _plain(value: Any) -> object:
         return float(value)
     if isinstance(value, UUID | Range | Multirange | timedelta):
         return str(value)
-    raise TypeError(f"{type(value).__name__} is no JSON")
+    raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-def print_table(rows: Iterable[Any], columns: Columns, empty: str) -> None:
-    """Print rows for people: a line each, numbers to the right, the last column cut to fit.
+def print_table(rows: Iterable[Any], columns: Columns, empty: str, *, flexible: int = -1) -> None:
+    """Print rows for people: one line per row, numbers to the right, one column cut to fit.
 
     Parameters
     ----------
     columns : names of attributes, or pairs of a heading and what makes the cell from the row
-    empty : what is said on standard error where there is no row
+    empty : what is printed on standard error where there is no row
+    flexible : the place of the column that is cut
     """
     headings = [column if isinstance(column, str) else column[0] for column in columns]
     values = [
@@ -64,24 +69,27 @@ def print_table(rows: Iterable[Any], columns: Columns, empty: str) -> None:
         for column in zip(*values, strict=True)
     ]
     widths = [max(map(text_width, column)) for column in zip(headings, *cells, strict=True)]
-    left = screen_width() - sum(widths[:-1]) - 2 * (len(widths) - 1)
-    widths[-1] = min(widths[-1], max(left, 20))
+    left = screen_width() - sum(widths) + widths[flexible] - 2 * (len(widths) - 1)
+    widths[flexible] = min(widths[flexible], max(left, 20))
     for line, row in enumerate([headings, *cells]):
-        row = [*row[:-1], cut(row[-1], widths[-1])]
+        row = [*row]
+        row[flexible] = cut(row[flexible], widths[flexible])
         padded = [pad(*item) for item in zip(row, widths, is_number, strict=True)]
         click.secho("  ".join(padded).rstrip(), bold=line == 0)
 
 
-def print_rows(rows: Sequence[Any], as_json: bool, columns: Columns, empty: str) -> None:
-    """Print rows, as JSON for programs or as a table for people."""
+def print_rows(
+    rows: Sequence[Any], as_json: bool, columns: Columns, empty: str, *, flexible: int = -1
+) -> None:
+    """Print rows, as JSON for programs or as a table for people; see print_table."""
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, columns, empty)
+        print_table(rows, columns, empty, flexible=flexible)
 
 
 def print_fields(pairs: Iterable[tuple[str, object]]) -> None:
-    """Print names and values, a line each; what has no value is left out."""
+    """Print names and values, one per line; names without a value are left out."""
     shown = [(name, cell(value)) for name, value in pairs if value not in (None, [], {}, "")]
     width = max(len(name) for name, _ in shown)
     for name, text in shown:
@@ -89,7 +97,7 @@ def print_fields(pairs: Iterable[tuple[str, object]]) -> None:
 
 
 class Drawn(str):
-    """A text that is printed as it is, with its spaces; what others wrote in it is on one line already."""
+    """A cell that keeps its spaces; text of users in it is on one line already."""
 
 
 def cell(value: object) -> str:
@@ -107,6 +115,11 @@ def cell(value: object) -> str:
     if isinstance(value, dict):
         return one_line(json.dumps(value, ensure_ascii=False))
     return one_line(str(value))
+
+
+def moment(value: datetime) -> str:
+    """Return a time to the microsecond and in one word, so that --at finds the version that it belongs to."""
+    return value.astimezone().isoformat(timespec="microseconds")
 
 
 def preview(content: str | None, calls: Sequence[dict[str, Any]] | None = None) -> str:

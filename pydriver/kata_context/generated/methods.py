@@ -275,8 +275,7 @@ class Methods(ABC):
         return self._run(statements.LIST_CONTEXTS, (after, max_rows, include_deleted))
 
     def resolve_context(self, selector: str, include_deleted: bool = False) -> UUID:
-        """The context that a person means: by its id, its name, or the beginning of its id where only one
-        begins so.
+        """Finds the context with an id, a name, or a unique beginning of an id.
 
         Returns the id.
 
@@ -284,11 +283,13 @@ class Methods(ABC):
         ----------
         selector : an id, which finds a deleted context, too; or the name of a live context; or at least
             one digit of an id, hyphens as in an id or none.
-        include_deleted : a beginning may be that of a deleted context's id.
+        include_deleted : also accept the name, or the beginning of the id, of a deleted context. A live
+            context of the name goes first.
 
         Raises
         ------
-        ContextNotFoundError no such context, InvalidArgumentError the beginning of several ids.
+        ContextNotFoundError no such context, InvalidArgumentError several deleted contexts have the
+            name, or several ids the beginning.
 
         Cost: O(log contexts).
         """

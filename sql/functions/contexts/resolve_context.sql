@@ -1,5 +1,6 @@
--- From what a person types to an id. An id goes before a name, which may look like one, and a name before the beginning of an id.
--- A beginning is a range of ids: two of them tell whether it is unique, in the index that holds just what is asked for.
+-- Resolves what a person types to an id. Precedence: an id, which a name may look like; the name of a live context; on request the
+-- name of a deleted one; the beginning of an id. Two rows show whether a name or a beginning is unique; each look-up reads an index
+-- that holds only what it asks for, which is why the branches repeat their query.
 
 create or replace function kata.resolve_context(selector text, include_deleted boolean default false) returns uuid
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
@@ -33,6 +34,23 @@ begin
   v_context_id := kata_data.live_context(v_tenant, selector);
   if v_context_id is not null then
     return v_context_id;
+  end if;
+
+  if include_deleted then
+    v_found := array(
+      select c.context_id from kata_data.context c
+      where c.tenant = v_tenant and c.name = selector and c.deleted_at is not null
+      order by c.context_id desc limit 2);
+    if cardinality(v_found) = 1 then
+      return v_found[1];
+    end if;
+    if cardinality(v_found) = 2 then
+      raise exception using
+        errcode = 'KC017',
+        message = format('several deleted contexts have the name "%s"', selector),
+        detail = format('The two newest are %s and %s.', v_found[1], v_found[2]),
+        hint = 'Pass the id.';
+    end if;
   end if;
 
   if v_tenant = '*' then
@@ -70,11 +88,11 @@ begin
 end
 $$;
 comment on function kata.resolve_context(text, boolean) is
-'The context that a person means: by its id, its name, or the beginning of its id where only one begins so.
+'Finds the context with an id, a name, or a unique beginning of an id.
 
 selector: an id, which finds a deleted context, too; or the name of a live context; or at least one digit of an id, hyphens as in an
   id or none.
-include_deleted: a beginning may be that of a deleted context''s id.
+include_deleted: also accept the name, or the beginning of the id, of a deleted context. A live context of the name goes first.
 
 Returns the id.
-Errors: KC001 no such context, KC017 the beginning of several ids. Cost: O(log contexts).';
+Errors: KC001 no such context, KC017 several deleted contexts have the name, or several ids the beginning. Cost: O(log contexts).';

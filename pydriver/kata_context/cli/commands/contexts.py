@@ -1,6 +1,7 @@
 """`kata create`, `kata list` and `kata show`."""
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -12,13 +13,14 @@ from kata_context.cli.parameters import Json, at_option, context_argument, refus
 from kata_context.cli.terminal import (
     Columns,
     json_option,
+    moment,
     preview,
     print_fields,
     print_json,
     print_rows,
     print_table,
 )
-from kata_context.cli.text import safe_text
+from kata_context.cli.text import strip_control_characters
 from kata_context.generated.rows import ContextRow, MessageRow
 
 T = TypeVar("T")
@@ -73,15 +75,15 @@ def list_contexts(ctx: click.Context, limit: int, after: str | None, deleted: bo
         rows = list(pages(page, limit, cursor, lambda row: row.context_id))
     several = len({row.tenant for row in rows}) > 1
     columns: Columns = [
-        "context_id",
+        "name",
         *(["tenant"] if several else []),
         ("messages", lambda row: row.message_count),
         ("tokens", lambda row: row.view_tokens),
         ("changed", lambda row: row.updated_at),
         ("state", state),
-        "name",
+        "context_id",
     ]
-    print_rows(rows, as_json, columns, empty="there are no contexts")
+    print_rows(rows, as_json, columns, empty="there are no contexts", flexible=0)
 
 
 def state(row: ContextRow) -> str:
@@ -150,12 +152,15 @@ def show_message(row: MessageRow, as_json: bool) -> None:
     if as_json:
         print_json(row)
         return
+    shown = [(name.replace("_", " "), getattr(row, name)) for name in MessageRow.__slots__]
     print_fields(
-        (name.replace("_", " "), getattr(row, name)) for name in MessageRow.__slots__ if name != "content"
+        (name, moment(value) if isinstance(value, datetime) else value)
+        for name, value in shown
+        if name != "content"
     )
     if row.content is not None:
         click.echo()
-        click.echo(safe_text(row.content))
+        click.echo(strip_control_characters(row.content))
 
 
 def newest(kata: Kata, context_id: UUID, limit: int, visibility: str, at: int | None) -> list[MessageRow]:

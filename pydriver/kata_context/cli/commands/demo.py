@@ -1,7 +1,12 @@
 """`kata demo`: the main jobs on a real conversation; every call of SQL is shown before its result."""
 
 import json
+import os
+import shlex
+import shutil
+import sys
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,11 +14,20 @@ import click
 from kata_context import config, migrate
 from kata_context.cli.database import Connection, connect
 from kata_context.cli.settings import settings
+from kata_context.cli.text import cut
 
 LOG = """select m.version, m.group_version, m.role, m.token_count, m.content, m.tool_calls
 from kata.messages(%s, max_rows => 1000) m"""
 WINDOW = """select w.version, w.role, w.token_count, w.running_tokens, w.reason, w.content, w.tool_calls
 from kata.window(%s, budget => {budget}{at}) w"""
+
+PYTHON = """
+  from kata_context import Kata
+
+  with Kata({}tenant="demo") as kata:
+      for row in kata.context("demo").window(1500):
+          print(row.version, row.role, row.token_count, row.reason)
+"""
 
 
 @click.command()
@@ -57,12 +71,23 @@ def demo(ctx: click.Context) -> None:
         show_fork(connection, context_id, version // 2)
         show_compaction(connection, context_id, version, least + 900)
 
-    command = "kata --tenant demo" if target.embedded else "kata --dsn … --tenant demo"
-    click.echo("\nLook around yourself:")
-    click.echo(f"  {command} show demo")
-    click.echo(f"  {command} psql")
+    say("Now look around yourself, on the command line or from Python")
+    kata = program()
+    options = "--tenant demo" if target.embedded else "--dsn … --tenant demo"
+    for command in (f"{options} list", f"{options} window demo 1500", f"{options} psql"):
+        click.echo(f"  {kata} {command}")
     if target.embedded:
-        click.echo("The embedded server stops with: kata down")
+        click.echo(f"  {kata} down   # stops the embedded server")
+    click.echo(PYTHON.format("" if target.embedded else '"…", '))
+
+
+def program() -> str:
+    """Return what runs this command from the current folder: its name where the shell finds it by that."""
+    here = Path(sys.argv[0]).absolute()
+    found = shutil.which(here.name)
+    if found is not None and Path(found).absolute() == here:
+        return here.name
+    return shlex.quote(os.path.relpath(here)) if here.is_relative_to(Path.cwd()) else shlex.quote(str(here))
 
 
 def import_conversation(connection: Connection, conversation: dict[str, Any]) -> str:
@@ -178,11 +203,6 @@ def preview(content: str | None, calls: list[dict[str, Any]] | None) -> str:
     functions = [call["function"] for call in calls or []]
     called = " ".join(f"→ {function['name']}({cut(function['arguments'], 40)})" for function in functions)
     return " ".join(filter(None, [cut(" ".join((content or "").split()), 64), called]))
-
-
-def cut(text: str, length: int) -> str:
-    """A text, or its first characters and an ellipsis."""
-    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def scalar(connection: Connection, query: Any, *parameters: object) -> Any:

@@ -9,7 +9,7 @@ import click
 
 from kata_context.cli.database import open_kata, resolve, version_at
 from kata_context.cli.parameters import SELECTOR, Json, context_argument, refuse_surrogates
-from kata_context.cli.terminal import Drawn, cell, json_option, print_json, print_rows, print_table
+from kata_context.cli.terminal import Drawn, cell, json_option, moment, print_json, print_rows, print_table
 from kata_context.generated.rows import DiffRow, DiffVersionRow, TreeRow
 
 # How a line of a difference begins, and its colour.
@@ -62,26 +62,30 @@ def forks(ctx: click.Context, context: str, as_json: bool) -> None:
         rows,
         as_json,
         [
-            "context_id",
+            "name",
             ("forked at", lambda row: row.fork_version),
             "version",
             ("created", lambda row: row.created_at),
             ("state", lambda row: "deleted" if row.deleted_at else ""),
-            "name",
+            "context_id",
         ],
-        empty="it has no forks",
+        empty="the context has no forks",
+        flexible=0,
     )
 
 
 @click.command()
 @context_argument
+@click.option("--all", "all_", is_flag=True, help="Also show purged forks.")
 @json_option
 @click.pass_context
-def tree(ctx: click.Context, context: str, as_json: bool) -> None:
-    """Draw the family of CONTEXT: who was forked from whom, at which version."""
+def tree(ctx: click.Context, context: str, all_: bool, as_json: bool) -> None:
+    """Draw the family of CONTEXT: which context was forked from which, at which version."""
     with open_kata(ctx) as kata:
         context_id = resolve(kata, context, deleted=True)
         rows = kata.tree(context_id)
+    if not all_:
+        rows = without_purged(rows, context_id)
     if as_json:
         print_json(rows)
         return
@@ -97,6 +101,21 @@ def tree(ctx: click.Context, context: str, as_json: bool) -> None:
         ],
         empty="there is none",
     )
+
+
+def without_purged(rows: Iterable[TreeRow], chosen: UUID) -> list[TreeRow]:
+    """Leave out purged contexts, except those that lead to one that is not purged, and the chosen one."""
+    rows = list(rows)
+    parents = {row.context_id: row.parent_id for row in rows}
+    kept: set[UUID] = set()
+    for row in rows:
+        found: UUID | None = row.context_id
+        if row.purged_at and found != chosen:
+            continue
+        while found is not None and found not in kept:
+            kept.add(found)
+            found = parents.get(found)
+    return [row for row in rows if row.context_id in kept]
 
 
 def drawn(rows: Iterable[TreeRow], chosen: UUID) -> Iterator[tuple[str, TreeRow]]:
@@ -222,6 +241,6 @@ def merge(
     print_rows(
         rows,
         as_json,
-        ["version", ("tokens", lambda row: row.token_count), "created_at"],
+        ["version", ("tokens", lambda row: row.token_count), ("created", lambda row: moment(row.created_at))],
         empty="there is nothing to merge",
     )

@@ -5,7 +5,7 @@ import click
 from kata_context.cli.commands.contexts import kind, pages, text
 from kata_context.cli.database import open_kata, resolve, version_at
 from kata_context.cli.parameters import SELECTOR, context_argument, refuse_surrogates
-from kata_context.cli.terminal import cell, json_option, print_json, print_rows, print_table
+from kata_context.cli.terminal import cell, json_option, moment, print_json, print_rows, print_table
 from kata_context.generated.rows import HistoryRow
 
 
@@ -35,7 +35,7 @@ def history(ctx: click.Context, context: str, limit: int, before: str | None, as
             "role",
             ("tokens", lambda row: row.token_count),
             ("view", lambda row: row.view_tokens),
-            ("created", lambda row: row.created_at),
+            ("created", lambda row: moment(row.created_at)),
             ("checkpoints", lambda row: ", ".join(row.checkpoints)),
             ("text", lambda row: cell(row.preview)),
         ],

@@ -56,7 +56,7 @@ def delete(ctx: click.Context, context: str, as_json: bool) -> None:
     """Delete CONTEXT, until it is restored or purged; its forks notice nothing, and its name is free."""
     context_id = change(ctx, context, as_json, lambda kata, context_id: kata.delete_context(context_id))
     if not as_json:
-        click.echo(f"deleted; kata restore {context_id} brings it back", err=True)
+        click.echo(f"deleted; to bring it back: kata restore {context_id}", err=True)
 
 
 @click.command()
@@ -64,7 +64,7 @@ def delete(ctx: click.Context, context: str, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def restore(ctx: click.Context, context: str, as_json: bool) -> None:
-    """Bring CONTEXT back, which was deleted."""
+    """Bring back the deleted CONTEXT, by its name or id."""
     change(ctx, context, as_json, lambda kata, context_id: kata.restore_context(context_id), deleted=True)
 
 
@@ -86,7 +86,9 @@ def archive(
     assert inactive is not None
     with open_kata(ctx) as kata:
         rows = kata.archive_inactive(inactive, dry_run)
-    print_rows(rows, as_json, ["context_id", "updated_at", "name"], empty="there are none")
+    print_rows(
+        rows, as_json, ["name", "updated_at", "context_id"], empty="no fork is that inactive", flexible=0
+    )
 
 
 @click.command()

@@ -16,7 +16,7 @@ from kata_context.cli.parameters import (
     read_text,
     refuse_surrogates,
 )
-from kata_context.cli.terminal import Columns, json_option, print_fields, print_json, print_rows
+from kata_context.cli.terminal import Columns, json_option, moment, print_fields, print_json, print_rows
 from kata_context.errors import KataError
 from kata_context.generated.rows import AppendedRow
 
@@ -75,7 +75,11 @@ def append(
         rows: list[AppendedRow] = kata.append(
             resolve(kata, context), messages, expected_version, idempotency_key=key
         )
-    columns: Columns = ["version", ("tokens", lambda row: row.token_count), "created_at"]
+    columns: Columns = [
+        "version",
+        ("tokens", lambda row: row.token_count),
+        ("created", lambda row: moment(row.created_at)),
+    ]
     print_rows(rows, as_json, columns, empty="nothing to append")
 
 

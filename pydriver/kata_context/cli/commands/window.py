@@ -7,7 +7,7 @@ import click
 from kata_context.cli.database import open_kata, resolve, version_at
 from kata_context.cli.parameters import at_option, context_argument
 from kata_context.cli.terminal import Columns, json_option, preview, print_json, print_rows
-from kata_context.cli.text import harmless
+from kata_context.cli.text import escape_control_characters
 
 budget_argument = click.argument("budget", type=int)
 stable_step_option = click.option(
@@ -82,4 +82,4 @@ def prompt(
     if as_json:
         print_json(found)
     else:
-        click.echo(harmless(json.dumps(found, ensure_ascii=False, indent=2)))
+        click.echo(escape_control_characters(json.dumps(found, ensure_ascii=False, indent=2)))
