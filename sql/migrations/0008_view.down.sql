@@ -1,5 +1,6 @@
 -- kata: destructive
 
+drop type kata_data.view;
 drop table kata_data.stub;
 drop table kata_data.summary;
 drop table kata_data.view_change;

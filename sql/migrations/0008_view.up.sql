@@ -109,3 +109,16 @@ alter table kata_data.stub enable always trigger stub_is_immutable;
 alter table kata_data.stub enable always trigger stub_is_immutable_as_a_whole;
 
 grant select, update, delete on kata_data.view_change, kata_data.summary, kata_data.stub to kata_eraser;
+
+-- The shape in which functions hand a view on: what view_change stores of it, by the same names.
+create type kata_data.view as (
+  version bigint,
+  change_id bigint,
+  visible int8multirange,
+  deleted int8multirange,
+  pinned_groups bigint[],
+  elisions bigint[],
+  replacements bigint[],
+  covers int8multirange[]
+);
+comment on type kata_data.view is 'A view as of its newest view change, of which version and change_id are; the columns of view_change say what the rest is.';

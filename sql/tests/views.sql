@@ -1,7 +1,7 @@
 -- A view change hides, shortens or keeps; it never edits. What was seen at a version is seen there for ever, by whichever read.
 
 begin;
-select plan(256);
+select plan(259);
 
 create function pg_temp.act(context text, call text) returns text
 language plpgsql volatile
@@ -373,6 +373,19 @@ select is(pg_temp.act('heir', 'undo(:id, 10)'), '13: 1 2 3 4~ 5 6 7 8', 'all of 
 select is(pg_temp.act('heir', 'undo(:id, 9)'), '14: 1 2 3 4 5 6 7 8', 'to the beginning');
 select is(pg_temp.act('heir', 'undo(:id, 13)'), '15: 1 10= 7 8', 'and back');
 select is(array(select fixture.contradictions('heir')), '{}', 'all reads of it agree');
+
+-- The shape of a view
+
+select is(to_jsonb(kata_data.empty_view()),
+  '{"version": 0, "change_id": 0, "visible": "{}", "deleted": "{}", "pinned_groups": [], "elisions": [], "replacements": [], "covers": []}',
+  'the empty view has every field');
+select ok(bool_and(to_jsonb(kata_data.view_after(c)) <@ to_jsonb(c)), 'the view after a change has its columns by their names')
+from kata_data.view_change c;
+select is(kata_data.view_at(c.segment_id, c.version), kata_data.view_after(c), 'and is what view_at finds')
+from kata_data.view_change c
+where c.segment_id = fixture.id('several')
+order by c.version desc
+limit 1;
 
 select * from finish();
 rollback;

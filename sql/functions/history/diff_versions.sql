@@ -8,8 +8,8 @@ as $$
 declare
   v_from bigint := (kata_data.open_context(context_id, from_version)).at;
   v_to bigint := (kata_data.open_context(context_id, to_version)).at;
-  v_before kata_data.view_change := kata_data.view_at(context_id, v_from);
-  v_after kata_data.view_change := kata_data.view_at(context_id, v_to);
+  v_before kata_data.view := kata_data.view_at(context_id, v_from);
+  v_after kata_data.view := kata_data.view_at(context_id, v_to);
   v_seen int8multirange := kata_data.visible_at(v_before, v_from);
   v_sees int8multirange := kata_data.visible_at(v_after, v_to);
 begin
@@ -29,7 +29,7 @@ begin
   select case when coalesce(a.token_count, m.token_count) < coalesce(b.token_count, m.token_count) then 'shortened' else 'restored' end,
     m.version, m.role, case when a.token_count is null then 'message' else 'stub' end,
     kata_data.preview(coalesce(a.content, m.content), m.tool_calls), coalesce(a.token_count, m.token_count)
-  from kata_data.path_messages(diff_versions.context_id, kata_data.reshown(v_before, v_after) * v_seen * v_sees) m
+  from kata_data.path_messages(diff_versions.context_id, kata_data.restubbed(v_before, v_after) * v_seen * v_sees) m
   left join lateral kata_data.stub_of(m.segment_id, m.group_version, m.version, v_before.elisions) b on true
   left join lateral kata_data.stub_of(m.segment_id, m.group_version, m.version, v_after.elisions) a on true
   where a.token_count is distinct from b.token_count

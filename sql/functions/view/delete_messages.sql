@@ -1,17 +1,20 @@
--- Deleting hides: the messages leave the view and the raw list, keep their versions, and can be brought back by undo. Locks the head
--- before anything is decided.
+-- Deleting hides: the messages leave the view and the raw list, keep their versions, and come back by undo. The head is locked before
+-- anything is decided.
 
 create or replace function kata.delete_messages(context_id uuid, first_version bigint, last_version bigint default null) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_head kata_data.head := kata_data.lock_context(context_id);
-  v_range int8range := kata_data.check_range(context_id, first_version, last_version, v_head.version);
-  v_view kata_data.view_change := kata_data.view_at(context_id, v_head.version);
-  v_versions int8multirange := kata_data.whole_groups(context_id, int8multirange(v_range), v_head.version);
-  v_open bigint := (select min(g.version::bigint) from jsonb_object_keys(v_head.open_groups) g(version) where v_versions @> g.version::bigint);
+  v_head kata_data.head;
+  v_view kata_data.view;
+  v_versions int8multirange;
+  v_open bigint;
 begin
+  v_head := kata_data.lock_context(context_id);
+  v_versions := kata_data.whole_groups(
+    context_id, int8multirange(kata_data.check_range(context_id, first_version, last_version, v_head.version)), v_head.version);
+  v_open := (select min(g.version::bigint) from jsonb_object_keys(v_head.open_groups) g(version) where v_versions @> g.version::bigint);
   if v_open is not null then
     raise exception using
       errcode = 'KC005',
@@ -19,11 +22,12 @@ begin
       detail = 'A result that comes after the deletion would answer a call that is not in the view.',
       hint = 'Close its calls first, with kata.close_calls.';
   end if;
+  v_view := kata_data.view_at(context_id, v_head.version);
   if not exists (select from kata_data.path_messages(delete_messages.context_id, v_versions - v_view.deleted) m)
     and not exists (select from unnest(v_view.replacements) r(version) where v_versions @> r.version) then
     perform kata_data.refuse_no_change('These versions hold no message, or all of them are deleted.');
   end if;
-  return (kata_data.add_change(v_head, kata_data.new_change('deletion', v_versions))).version;
+  return kata_data.add_change(v_head, kata_data.new_change('deletion', v_versions));
 end
 $$;
 comment on function kata.delete_messages(uuid, bigint, bigint) is

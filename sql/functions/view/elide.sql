@@ -10,10 +10,12 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_head kata_data.head := kata_data.lock_context(context_id);
-  v_range int8range := kata_data.check_range(context_id, first_version, last_version, v_head.version);
+  v_head kata_data.head;
+  v_range int8range;
   v_stubs kata_data.stub[];
 begin
+  v_head := kata_data.lock_context(context_id);
+  v_range := kata_data.check_range(context_id, first_version, last_version, v_head.version);
   if keep_tokens is null or keep_tokens < 0 then
     raise exception using
       errcode = 'KC017',
@@ -25,7 +27,7 @@ begin
   if v_stubs = '{}' then
     perform kata_data.refuse_no_change(format('No tool result in these versions is in the view, not pinned, and longer than %s tokens.', keep_tokens));
   end if;
-  return (kata_data.add_change(v_head, kata_data.elision_of(v_stubs), stubs => v_stubs)).version;
+  return kata_data.add_change(v_head, kata_data.elision_of(v_stubs), stubs => v_stubs);
 end
 $$;
 comment on function kata.elide(uuid, bigint, bigint, integer) is

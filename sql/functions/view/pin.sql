@@ -5,18 +5,22 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_head kata_data.head := kata_data.lock_context(context_id);
-  v_view kata_data.view_change := kata_data.view_at(context_id, v_head.version);
-  v_group bigint := kata_data.group_of(context_id, version, v_head.version);
-  v_versions int8multirange := kata_data.group_members(context_id, array[v_group], v_head.version);
+  v_head kata_data.head;
+  v_view kata_data.view;
+  v_group bigint;
+  v_versions int8multirange;
 begin
+  v_head := kata_data.lock_context(context_id);
+  v_view := kata_data.view_at(context_id, v_head.version);
+  v_group := kata_data.group_of(context_id, version, v_head.version);
+  v_versions := kata_data.group_members(context_id, array[v_group], v_head.version);
   if v_group = any (kata_data.pinned_groups_at(context_id, v_view, v_head.version)) then
     perform kata_data.refuse_no_change(format('The group of version %s is pinned already.', version));
   end if;
   if v_view.deleted && v_versions then
     perform kata_data.refuse_no_change(format('Version %s is deleted: undo the deletion to bring it back.', version));
   end if;
-  return (kata_data.add_change(v_head, kata_data.new_change('pin', v_versions))).version;
+  return kata_data.add_change(v_head, kata_data.new_change('pin', v_versions));
 end
 $$;
 comment on function kata.pin(uuid, bigint) is
@@ -28,25 +32,3 @@ context_id: the context. version: of the message.
 Returns the version that the pin took.
 Errors: KC001, KC002 no message has this version, KC006, KC017 pinned already, deleted, or too many pieces.
 Locks: the head of the context. Cost: O(log n + pins + pieces of the view).';
-
-create or replace function kata_data.group_of(context_id uuid, version bigint, at bigint) returns bigint
-language plpgsql stable
-as $$
-declare
-  v_group bigint;
-begin
-  if version between 1 and at then
-    select m.group_version into v_group
-    from kata_data.path_messages(group_of.context_id, int8multirange(int8range(group_of.version, group_of.version, '[]'))) m;
-  end if;
-  if v_group is null then
-    raise exception using
-      errcode = 'KC002',
-      message = format('version %s not found', coalesce(version::text, 'null')),
-      detail = format('Context %s has no message of this version that could be pinned; summaries and view changes cannot be.', context_id),
-      hint = 'List what there is with kata.messages.';
-  end if;
-  return v_group;
-end
-$$;
-comment on function kata_data.group_of(uuid, bigint, bigint) is 'The group of a message, of versions up to `at`. KC002.';

@@ -5,12 +5,13 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_head kata_data.head := kata_data.lock_context(context_id);
+  v_head kata_data.head;
   v_change kata_data.view_change;
   v_undone bigint[];
   v_moved int8multirange;
   v_blocking bigint;
 begin
+  v_head := kata_data.lock_context(context_id);
   select c.* into v_change
   from kata_data.path_changes(undo.context_id, undo.version, least(undo.version, v_head.version)) c;
   if not found then
@@ -42,7 +43,7 @@ begin
       detail = format('That compaction covers what the undo would bring back or take away: %s.', v_moved),
       hint = format('Undo version %s first.', v_blocking);
   end if;
-  return (kata_data.add_change(v_head, kata_data.new_change('undo', '{}', version))).version;
+  return kata_data.add_change(v_head, kata_data.new_change('undo', '{}', version));
 end
 $$;
 comment on function kata.undo(uuid, bigint) is

@@ -1,19 +1,22 @@
--- Takes a pin off, whether it came with the message or after it.
+-- Removes a pin, whether it came with the message or after it.
 
 create or replace function kata.unpin(context_id uuid, version bigint) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_head kata_data.head := kata_data.lock_context(context_id);
-  v_view kata_data.view_change := kata_data.view_at(context_id, v_head.version);
-  v_group bigint := kata_data.group_of(context_id, version, v_head.version);
+  v_head kata_data.head;
+  v_view kata_data.view;
+  v_group bigint;
 begin
+  v_head := kata_data.lock_context(context_id);
+  v_view := kata_data.view_at(context_id, v_head.version);
+  v_group := kata_data.group_of(context_id, version, v_head.version);
   if v_group <> all (kata_data.pinned_groups_at(context_id, v_view, v_head.version)) then
     perform kata_data.refuse_no_change(format('The group of version %s is not pinned.', version));
   end if;
-  return (kata_data.add_change(
-    v_head, kata_data.new_change('unpin', kata_data.group_members(context_id, array[v_group], v_head.version)))).version;
+  return kata_data.add_change(
+    v_head, kata_data.new_change('unpin', kata_data.group_members(context_id, array[v_group], v_head.version)));
 end
 $$;
 comment on function kata.unpin(uuid, bigint) is

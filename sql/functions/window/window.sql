@@ -19,7 +19,7 @@ declare
   v_context record := kata_data.open_context(context_id, at);
   v_tokenizer text := nullif(tokenizer, v_context.tokenizer);
   v_factor double precision := case when v_tokenizer is not null then kata_data.tokens_factor(v_context.tokenizer, v_tokenizer) end;
-  v_view kata_data.view_change := kata_data.view_of(context_id, v_context.at, v_context.view_version);
+  v_view kata_data.view := kata_data.view_of(context_id, v_context.at, v_context.view_version);
   v_elisions bigint[];
   v_window record;
 begin

@@ -7,11 +7,10 @@ language plpgsql volatile
 as $$
 declare
   v_compaction kata_data.compaction := compaction;
-  v_view kata_data.view_change := kata_data.view_at(compaction.context_id, head.version);
+  v_view kata_data.view := kata_data.view_at(compaction.context_id, head.version);
   v_digest record;
   v_summary kata_data.summary;
   v_stubs kata_data.stub[];
-  v_change kata_data.view_change;
 begin
   if v_compaction.strategy = 'digest' and summary is null then
     v_digest := kata_data.digest_text(v_compaction);
@@ -24,12 +23,12 @@ begin
     when v_compaction.strategy = 'drop' then
       v_compaction.result_tokens := 0;
       perform kata_data.check_gain(v_compaction);
-      v_change := kata_data.add_change(head, kata_data.new_change('compaction', v_compaction.covered));
+      v_compaction.summary_version := kata_data.add_change(head, kata_data.new_change('compaction', v_compaction.covered));
     when v_compaction.strategy = 'elide' then
       v_stubs := kata_data.stubs_for(v_compaction.context_id, v_view, head, v_compaction.covered, kata_data.stub_tokens()::integer);
       v_compaction.result_tokens := v_compaction.source_tokens - kata_data.stub_gain(v_compaction.context_id, v_view, v_stubs);
       perform kata_data.check_gain(v_compaction);
-      v_change := kata_data.add_change(head, kata_data.elision_of(v_stubs), stubs => v_stubs);
+      v_compaction.summary_version := kata_data.add_change(head, kata_data.elision_of(v_stubs), stubs => v_stubs);
     else
       v_summary.role := v_compaction.policy ->> 'summary_role';
       v_summary.content := summary;
@@ -38,9 +37,8 @@ begin
       v_summary.metadata := metadata;
       v_compaction.result_tokens := v_summary.token_count;
       perform kata_data.check_gain(v_compaction);
-      v_change := kata_data.add_change(head, kata_data.new_change('compaction', v_compaction.covered), v_summary);
+      v_compaction.summary_version := kata_data.add_change(head, kata_data.new_change('compaction', v_compaction.covered), v_summary);
   end case;
-  v_compaction.summary_version := v_change.version;
   v_compaction.status := 'committed';
   perform kata_data.finish_compaction(v_compaction, 'committed', null);
   return v_compaction;

@@ -3,7 +3,7 @@
 
 create or replace function kata_data.coverable(
   head kata_data.head,
-  view kata_data.view_change,
+  view kata_data.view,
   policy jsonb,
   strategy text,
   out covered int8multirange,
@@ -62,7 +62,7 @@ begin
     ) c), '{}');
 end
 $$;
-comment on function kata_data.coverable(kata_data.head, kata_data.view_change, jsonb, text) is
+comment on function kata_data.coverable(kata_data.head, kata_data.view, jsonb, text) is
 'What a compaction of a context as it stands would cover, given its resolved policy; message_count 0: nothing. Cost: O(view).';
 
 create or replace function kata_data.covers_up_to(head kata_data.head, versions int8multirange, policy jsonb) returns bigint
@@ -76,7 +76,7 @@ declare
   v_open bigint;
 begin
   while v_recent > 0 loop
-    v_edge := kata_data.edge(versions, v_reach, true);
+    v_edge := kata_data.page_range(versions, v_reach, true);
     v_limit := (
       select m.version - 1
       from kata_data.path_messages(head.context_id, v_edge) m

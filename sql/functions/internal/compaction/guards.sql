@@ -86,7 +86,7 @@ end
 $$;
 comment on function kata_data.check_gain(kata_data.compaction) is 'Refuses a result that does not shrink the view. KC012.';
 
-create or replace function kata_data.check_stale(head kata_data.head, view kata_data.view_change, compaction kata_data.compaction) returns void
+create or replace function kata_data.check_stale(head kata_data.head, view kata_data.view, compaction kata_data.compaction) returns void
 language plpgsql stable
 as $$
 declare
@@ -117,7 +117,7 @@ begin
   end if;
 end
 $$;
-comment on function kata_data.check_stale(kata_data.head, kata_data.view_change, kata_data.compaction) is
+comment on function kata_data.check_stale(kata_data.head, kata_data.view, kata_data.compaction) is
 'Refuses a commit where something covered left the view, is pinned now, or was shortened since the compaction began. KC011.';
 
 create or replace function kata_data.check_same_summary(compaction kata_data.compaction, summary text) returns void

@@ -7,7 +7,7 @@ create or replace function kata_data.plan_compaction(
 language plpgsql stable
 as $$
 declare
-  v_view kata_data.view_change := kata_data.view_at(head.context_id, head.version);
+  v_view kata_data.view := kata_data.view_at(head.context_id, head.version);
   v_compaction kata_data.compaction;
   v_cover record;
 begin

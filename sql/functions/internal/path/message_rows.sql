@@ -20,7 +20,7 @@ returns table (
 language plpgsql stable rows 100
 as $$
 declare
-  v_view kata_data.view_change := kata_data.view_of(context_id, at, view_version);
+  v_view kata_data.view := kata_data.view_of(context_id, at, view_version);
   v_pinned bigint[] := kata_data.pinned_groups_at(context_id, v_view, at);
   v_is_view boolean := visibility = 'effective';
   v_elisions bigint[] := case when v_is_view then v_view.elisions else '{}' end;
@@ -58,7 +58,7 @@ begin
     v_scope := v_scope * case when descending then int8multirange(int8range(null, after)) else int8multirange(int8range(least(after, at) + 1, null)) end;
   end if;
   while v_left > 0 and not isempty(v_scope) loop
-    v_edge := kata_data.edge(v_scope, v_reach, descending);
+    v_edge := kata_data.page_range(v_scope, v_reach, descending);
     if v_view.version > 0 then
       select array_agg(y.summary), array_agg(y."position") into v_edge_summaries, v_edge_positions
       from (
@@ -110,7 +110,7 @@ comment on function kata_data.message_rows(uuid, bigint, bigint, text, bigint, b
 ones, by version), all (summaries, too, by version). after: the last position or version that is not wanted any more. within: only messages and summaries of these versions. Cost: O(log n + rows + fork depth +
 pieces of the view).';
 
-create or replace function kata_data.summary_positions(view kata_data.view_change) returns bigint[]
+create or replace function kata_data.summary_positions(view kata_data.view) returns bigint[]
 language plpgsql immutable
 as $$
 begin
@@ -123,41 +123,6 @@ begin
     order by r.ordinality);
 end
 $$;
-comment on function kata_data.summary_positions(kata_data.view_change) is
+comment on function kata_data.summary_positions(kata_data.view) is
 'Where the replacements of a view read: each at the lowest version that it stands for. What they stand for is neither visible nor shared, so no two
 rows of a view have one position.';
-
-create or replace function kata_data.path_summaries(context_id uuid, versions int8multirange) returns setof kata_data.summary
-language sql stable rows 1
-as $$
-  select y.*
-  from unnest(versions) r(range)
-  cross join lateral (
-    select s.segment_id, s.first_version, s.last_version
-    from kata_data.segments(path_summaries.context_id, lower(r.range), upper(r.range) - 1) s
-    offset 0
-  ) s
-  cross join lateral (
-    select y.*
-    from kata_data.summary y
-    where y.segment_id = s.segment_id
-      and y.version between s.first_version and s.last_version
-    offset 0
-  ) y
-$$;
-comment on function kata_data.path_summaries(uuid, int8multirange) is 'The summaries of a context''s path that took some versions, in the view or not, in no order.';
-
-create or replace function kata_data.summary_of(context_id uuid, version bigint) returns setof kata_data.summary
-language sql stable rows 1
-as $$
-  select y.*
-  from kata_data.segments(summary_of.context_id, summary_of.version, summary_of.version) s
-  cross join lateral (
-    select y.*
-    from kata_data.summary y
-    where y.segment_id = s.segment_id
-      and y.version = s.first_version
-    offset 0
-  ) y
-$$;
-comment on function kata_data.summary_of(uuid, bigint) is 'The summary of a context''s path that took a version; no row where none did. Cost: O(log n + fork depth).';

@@ -1,6 +1,6 @@
 -- The range of versions that holds the next page of a list.
 
-create or replace function kata_data.edge(versions int8multirange, size bigint, newest boolean) returns int8multirange
+create or replace function kata_data.page_range(versions int8multirange, size bigint, newest boolean) returns int8multirange
 language plpgsql immutable
 as $$
 declare
@@ -30,4 +30,4 @@ begin
     where p.through - (upper(p.piece) - lower(p.piece)) < size);
 end
 $$;
-comment on function kata_data.edge(int8multirange, bigint, boolean) is 'The lowest, or newest, so many of some versions, which are bounded. Cost: O(1) where they are one range, else O(pieces).';
+comment on function kata_data.page_range(int8multirange, bigint, boolean) is 'The lowest, or newest, so many of some versions, which are bounded. Cost: O(1) where they are one range, else O(pieces).';

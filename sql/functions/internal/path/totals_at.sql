@@ -1,28 +1,6 @@
 -- What stood at a version of a path: a look-up each, by which forks and usage know the past. A version may have no row in message, so
 -- each takes the greatest one at or before it.
 
-create or replace function kata_data.message_at(context_id uuid, at bigint) returns setof kata_data.message
-language sql stable rows 1
-as $$
-  select m.*
-  from (
-    select s.segment_id, s.first_version, s.last_version
-    from kata_data.segments(message_at.context_id, 1, at) s
-    order by s.first_version desc
-    offset 0
-  ) s
-  cross join lateral (
-    select m.*
-    from kata_data.message m
-    where m.segment_id = s.segment_id
-      and m.version between s.first_version and s.last_version
-    order by m.version desc
-    limit 1
-  ) m
-  limit 1
-$$;
-comment on function kata_data.message_at(uuid, bigint) is 'The newest message at or before a version of a context''s path; no row where there is none. Cost: O(log n + fork depth).';
-
 create or replace function kata_data.totals_at(context_id uuid, at bigint)
 returns table (
   message_count bigint, raw_tokens bigint, view_tokens bigint, content_version bigint, view_version bigint, oldest_open_group bigint,

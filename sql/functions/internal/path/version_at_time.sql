@@ -40,3 +40,41 @@ end
 $$;
 comment on function kata_data.version_at_time(uuid, bigint, timestamptz) is
 'The last version up to the newest that was created at or before a moment; 0 where there is none. Cost: O(log n + fork depth).';
+
+create or replace function kata_data.entry_times(segment_id uuid, low bigint, high bigint)
+returns table (version bigint, created_at timestamptz)
+language sql stable rows 1
+as $$
+  select m.version, m.created_at
+  from kata_data.message m
+  where m.segment_id = entry_times.segment_id
+    and m.version between low and high
+  union all
+  select c.version, c.created_at
+  from kata_data.view_change c
+  where c.segment_id = entry_times.segment_id
+    and c.version between low and high
+$$;
+comment on function kata_data.entry_times(uuid, bigint, bigint) is 'When the entries low to high of a segment were created.';
+
+create or replace function kata_data.entry_time(segment_id uuid, version bigint) returns timestamptz
+language plpgsql stable
+as $$
+declare
+  v_created_at timestamptz;
+begin
+  -- Most entries are messages.
+  select m.created_at into v_created_at
+  from kata_data.message m
+  where m.segment_id = entry_time.segment_id
+    and m.version = entry_time.version;
+  if not found then
+    select c.created_at into v_created_at
+    from kata_data.view_change c
+    where c.segment_id = entry_time.segment_id
+      and c.version = entry_time.version;
+  end if;
+  return v_created_at;
+end
+$$;
+comment on function kata_data.entry_time(uuid, bigint) is 'When an entry of a segment was created.';

@@ -1,13 +1,13 @@
 -- Verification: a view change is folded again and compared with what it stores.
 
 create or replace function kata_data.verify_change(
-  context_id uuid, view kata_data.view_change, change kata_data.view_change, previous_digest bytea, messages bigint, raw_tokens bigint,
-  content_version bigint, last_at timestamptz
+  context_id uuid, view kata_data.view, change kata_data.view_change, previous_digest bytea, messages bigint, raw_tokens bigint,
+  view_tokens bigint, content_version bigint, last_at timestamptz
 ) returns table (version bigint, problem text, detail text)
 language plpgsql stable
 as $$
 declare
-  v_folded kata_data.view_change := kata_data.fold(context_id, view, change);
+  v_folded kata_data.view := kata_data.fold(context_id, view, change);
   v_summary kata_data.summary;
   v_summary_digest bytea;
   v_stubs bytea[];
@@ -44,7 +44,7 @@ begin
     return query select change.version, 'view', format('Stored: visible %s, deleted %s; folded again: %s, %s.', change.visible, change.deleted,
       v_folded.visible, v_folded.deleted);
   end if;
-  v_view_tokens := kata_data.view_tokens_after(context_id, view, view.view_tokens + raw_tokens - view.raw_tokens, v_folded);
+  v_view_tokens := kata_data.view_tokens_after(context_id, view, v_folded, view_tokens);
   if (change.message_count, change.raw_tokens, change.content_version, change.view_tokens)
     is distinct from (messages, raw_tokens, case when v_folded.deleted = view.deleted then content_version else change.version end, v_view_tokens) then
     return query select change.version, 'running total', format('Stored: %s messages, %s tokens, %s in view; recomputed: %s, %s, %s.',
@@ -59,5 +59,5 @@ begin
   end if;
 end
 $$;
-comment on function kata_data.verify_change(uuid, kata_data.view_change, kata_data.view_change, bytea, bigint, bigint, bigint, timestamptz) is
+comment on function kata_data.verify_change(uuid, kata_data.view, kata_data.view_change, bytea, bigint, bigint, bigint, bigint, timestamptz) is
 'Damage in a view change of a path, given the view before it, and what the log up to it comes to.';

@@ -19,7 +19,9 @@ declare
   v_segment record;
   v_entry record;
   v_row kata_data.message;
-  v_view kata_data.view_change := kata_data.no_view();
+  v_view kata_data.view := kata_data.empty_view();
+  v_change kata_data.view_change;
+  v_ahead bigint := 0;
   v_messages bigint := 0;
   v_content_version bigint := 0;
   v_view_tokens bigint;
@@ -74,12 +76,15 @@ begin
       if v_row.version is null then
         return query
         select p.version, p.problem, p.detail
-        from kata_data.verify_change(verify_log.context_id, v_view, v_entry.change, v_digest, v_messages, v_through, v_content_version, v_last_at) p;
-        v_view := v_entry.change;
-        v_messages := v_view.message_count;
-        v_content_version := v_view.content_version;
-        v_digest := v_view.digest;
-        v_last_at := v_view.created_at;
+        from kata_data.verify_change(
+          verify_log.context_id, v_view, v_entry.change, v_digest, v_messages, v_through, v_through + v_ahead, v_content_version, v_last_at) p;
+        v_change := v_entry.change;
+        v_view := kata_data.view_after(v_change);
+        v_ahead := v_change.view_tokens - v_change.raw_tokens;
+        v_messages := v_change.message_count;
+        v_content_version := v_change.content_version;
+        v_digest := v_change.digest;
+        v_last_at := v_change.created_at;
         continue;
       end if;
       v_messages := v_messages + 1;

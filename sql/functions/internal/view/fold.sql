@@ -1,115 +1,33 @@
--- Folding view changes, in version order, into the view that they leave.
+-- Folding: what a view change makes of the view before it. The view after a change is stored with the change, so only an undo folds
+-- older changes again: it starts from the stored view before the oldest change that it touches, and leaves out what is undone.
+--
+-- Example: a compaction at 20, a pin at 25, then an undo of 20 at version 30. The undo folds the pin onto the view before 20. Had an
+-- undo between 20 and 30 undone a change at 12, the view before 12 would be the start: the stored views from 12 on hold that change.
 
-create or replace function kata_data.fold_change(context_id uuid, view kata_data.view_change, change kata_data.view_change)
-returns kata_data.view_change
+create or replace function kata_data.fold(context_id uuid, view kata_data.view, change kata_data.view_change) returns kata_data.view
 language plpgsql stable
 as $$
-declare
-  v_is_gone boolean := change.kind in ('compaction', 'deletion');
-  v_absorbed int8multirange;
 begin
-  change.visible := kata_data.visible_at(view, change.version);
-  change.deleted := view.deleted;
-  change.pinned_groups := kata_data.pinned_groups_at(context_id, view, change.version);
-  change.elisions := view.elisions;
-  change.replacements := view.replacements;
-  change.covers := view.covers;
-
-  case change.kind
-    when 'compaction' then
-      change.visible := change.visible - change.versions;
-    when 'deletion' then
-      change.visible := change.visible - change.versions;
-      change.deleted := change.deleted + change.versions;
-      change.pinned_groups := array(select p.pinned from unnest(change.pinned_groups) p(pinned) where not change.versions @> p.pinned);
-    when 'elision' then
-      change.elisions := change.elisions || change.change_id;
-    when 'pin' then
-      if not change.deleted && change.versions then
-        change.visible := change.visible + change.versions;
-        change.pinned_groups := change.pinned_groups || lower(change.versions);
-        change.covers := array(
-          select c.covers - change.versions from unnest(change.covers) with ordinality c(covers, ordinality) order by c.ordinality);
-      end if;
-    when 'unpin' then
-      change.pinned_groups := array_remove(change.pinned_groups, lower(change.versions));
-    when 'undo' then
-      null;
-  end case;
-
-  change.pinned_groups := array(select distinct p.pinned from unnest(change.pinned_groups) p(pinned) order by p.pinned);
-  if v_is_gone and change.replacements <> '{}' then
-    select
-      coalesce(array_agg(r.version order by r.version) filter (where not change.versions @> r.version), '{}'),
-      coalesce(array_agg(r.covers order by r.version) filter (where not change.versions @> r.version), '{}'),
-      range_agg(r.covers) filter (where change.versions @> r.version)
-    into change.replacements, change.covers, v_absorbed
-    from unnest(change.replacements, change.covers) r(version, covers);
+  if change.kind = 'undo' then
+    return kata_data.fold_undo(context_id, change);
   end if;
-  if change.is_summarised then
-    change.replacements := change.replacements || change.version;
-    change.covers := change.covers || (change.versions + coalesce(v_absorbed, '{}'));
-  end if;
-  -- An elision is done with when nothing that it shortens is left.
-  if v_is_gone and change.elisions <> '{}' then
-    change.elisions := array(
-      select e.change_id
-      from unnest(change.elisions) e(change_id)
-      where exists (
-        select from kata_data.stub s
-        where s.change_id = e.change_id
-          and change.visible @> s.version
-        offset 0)
-      order by e.change_id);
-  end if;
-  return change;
+  return kata_data.fold_change(context_id, view, change);
 end
 $$;
-comment on function kata_data.fold_change(uuid, kata_data.view_change, kata_data.view_change) is
-'A view change with the view after it, given the one before it; an undo changes nothing here, fold_undo does. Cost: O(pieces of the view).';
+comment on function kata_data.fold(uuid, kata_data.view, kata_data.view_change) is
+'The view after a view change, given the view before it. Cost: O(pieces of the view); of an undo, times the changes folded again.';
 
-create or replace function kata_data.undone_versions(context_id uuid, low bigint, high bigint, undone_version bigint default null) returns bigint[]
-language plpgsql stable
-as $$
-declare
-  v_undone bigint[] := case when undone_version is null then '{}' else array[undone_version] end;
-  v_undo record;
-begin
-  -- From the newest on: an undo that is undone itself undoes nothing.
-  for v_undo in
-    select u.version, u.undone_version
-    from kata_data.segments(undone_versions.context_id, low, high) s
-    cross join lateral (
-      select c.version, c.undone_version
-      from kata_data.view_change c
-      where c.segment_id = s.segment_id
-        and c.version between s.first_version and s.last_version
-        and c.undone_version is not null
-      offset 0
-    ) u
-    order by u.version desc
-  loop
-    if v_undo.version <> all (v_undone) then
-      v_undone := v_undone || v_undo.undone_version;
-    end if;
-  end loop;
-  return v_undone;
-end
-$$;
-comment on function kata_data.undone_versions(uuid, bigint, bigint, bigint) is
-'What the undos between two versions undo, and one more undo after them, if undone_version is given. Cost: O(undos).';
-
-create or replace function kata_data.fold_undo(context_id uuid, change kata_data.view_change) returns kata_data.view_change
+create or replace function kata_data.fold_undo(context_id uuid, change kata_data.view_change) returns kata_data.view
 language plpgsql stable
 as $$
 declare
   v_start bigint := change.undone_version;
   v_older bigint;
   v_undone bigint[];
-  v_view kata_data.view_change;
+  v_view kata_data.view;
   v_change kata_data.view_change;
 begin
-  -- Back to where no later undo reaches: the view before that stands as it is stored.
+  -- Back to where no later undo reaches: the view before that is stored as it is needed.
   loop
     v_older := (
       select min(c.undone_version)
@@ -134,16 +52,98 @@ begin
 end
 $$;
 comment on function kata_data.fold_undo(uuid, kata_data.view_change) is
-'An undo with the view after it: all changes folded anew but those that are undone now. Cost: O(changes since the oldest one that it touches).';
+'The view after an undo: all changes but those that are undone now, folded again. Cost: O(changes since the oldest one that it touches).';
 
-create or replace function kata_data.fold(context_id uuid, view kata_data.view_change, change kata_data.view_change) returns kata_data.view_change
+create or replace function kata_data.fold_change(context_id uuid, view kata_data.view, change kata_data.view_change) returns kata_data.view
+language plpgsql stable
+as $$
+declare
+  v_view kata_data.view := view;
+begin
+  v_view.version := change.version;
+  v_view.change_id := change.change_id;
+  v_view.visible := kata_data.visible_at(view, change.version);
+  v_view.pinned_groups := kata_data.pinned_groups_at(context_id, view, change.version);
+
+  case change.kind
+    when 'compaction' then
+      v_view.visible := v_view.visible - change.versions;
+      v_view := kata_data.without_summaries(v_view, change.versions);
+      if change.is_summarised then
+        v_view.replacements := v_view.replacements || change.version;
+        v_view.covers := v_view.covers || (change.versions + kata_data.covered_by(view, change.versions));
+      end if;
+      v_view.elisions := kata_data.elisions_in_force(v_view);
+    when 'deletion' then
+      v_view.visible := v_view.visible - change.versions;
+      v_view.deleted := v_view.deleted + change.versions;
+      v_view.pinned_groups := array(select p.pinned from unnest(v_view.pinned_groups) p(pinned) where not change.versions @> p.pinned);
+      v_view := kata_data.without_summaries(v_view, change.versions);
+      v_view.elisions := kata_data.elisions_in_force(v_view);
+    when 'elision' then
+      v_view.elisions := v_view.elisions || change.change_id;
+    when 'pin' then
+      if not v_view.deleted && change.versions then
+        v_view.visible := v_view.visible + change.versions;
+        v_view.pinned_groups := v_view.pinned_groups || lower(change.versions);
+        v_view.covers := array(
+          select c.covers - change.versions from unnest(v_view.covers) with ordinality c(covers, ordinality) order by c.ordinality);
+      end if;
+    when 'unpin' then
+      v_view.pinned_groups := array_remove(v_view.pinned_groups, lower(change.versions));
+    when 'undo' then
+      -- fold_undo has left out what it undoes.
+      null;
+  end case;
+  v_view.pinned_groups := array(select distinct p.pinned from unnest(v_view.pinned_groups) p(pinned) order by p.pinned);
+  return v_view;
+end
+$$;
+comment on function kata_data.fold_change(uuid, kata_data.view, kata_data.view_change) is
+'The view after a view change that is not an undo, given the view before it. Cost: O(pieces of the view).';
+
+create or replace function kata_data.without_summaries(view kata_data.view, versions int8multirange) returns kata_data.view
+language plpgsql immutable
+as $$
+begin
+  if view.replacements <> '{}' then
+    select
+      coalesce(array_agg(r.version order by r.version), '{}'), coalesce(array_agg(r.covers order by r.version), '{}')
+    into view.replacements, view.covers
+    from unnest(view.replacements, view.covers) r(version, covers)
+    where not versions @> r.version;
+  end if;
+  return view;
+end
+$$;
+comment on function kata_data.without_summaries(kata_data.view, int8multirange) is 'A view less the summaries at some versions.';
+
+create or replace function kata_data.covered_by(view kata_data.view, versions int8multirange) returns int8multirange
+language plpgsql immutable
+as $$
+begin
+  return coalesce((
+    select range_agg(r.covers) from unnest(view.replacements, view.covers) r(version, covers) where versions @> r.version), '{}');
+end
+$$;
+comment on function kata_data.covered_by(kata_data.view, int8multirange) is 'What the summaries of a view at some versions cover.';
+
+create or replace function kata_data.elisions_in_force(view kata_data.view) returns bigint[]
 language plpgsql stable
 as $$
 begin
-  if change.kind = 'undo' then
-    return kata_data.fold_undo(context_id, change);
+  if view.elisions = '{}' then
+    return '{}';
   end if;
-  return kata_data.fold_change(context_id, view, change);
+  return array(
+    select e.change_id
+    from unnest(view.elisions) e(change_id)
+    where exists (
+      select from kata_data.stub s
+      where s.change_id = e.change_id
+        and view.visible @> s.version
+      offset 0)
+    order by e.change_id);
 end
 $$;
-comment on function kata_data.fold(uuid, kata_data.view_change, kata_data.view_change) is 'A view change with the view after it, given the one before it.';
+comment on function kata_data.elisions_in_force(kata_data.view) is 'The elisions of a view that still shorten a message in it.';

@@ -1,4 +1,4 @@
--- Stubs: how a long tool result is shown in short.
+-- Stubs: how a view shows a long tool result in short.
 
 create or replace function kata_data.stub_tokens() returns bigint
 language sql immutable
@@ -8,7 +8,7 @@ $$;
 comment on function kata_data.stub_tokens() is 'How long a result may stay that a compaction shortens; what is no longer is not shortened again.';
 
 create or replace function kata_data.stubs_for(
-  context_id uuid, view kata_data.view_change, head kata_data.head, versions int8multirange, keep_tokens integer
+  context_id uuid, view kata_data.view, head kata_data.head, versions int8multirange, keep_tokens integer
 ) returns kata_data.stub[]
 language plpgsql volatile
 as $$
@@ -46,26 +46,8 @@ begin
     order by m.version);
 end
 $$;
-comment on function kata_data.stubs_for(uuid, kata_data.view_change, kata_data.head, int8multirange, integer) is
+comment on function kata_data.stubs_for(uuid, kata_data.view, kata_data.head, int8multirange, integer) is
 'The stubs of the tool results among some versions that are in the view, not pinned, and longer than keep_tokens as they are shown.';
-
-create or replace function kata_data.elision_of(stubs kata_data.stub[]) returns kata_data.view_change
-language sql volatile
-as $$
-  select kata_data.new_change('elision', (select range_agg(int8range(s.version, s.version + 1)) from unnest(stubs) s))
-$$;
-comment on function kata_data.elision_of(kata_data.stub[]) is 'The view change that puts stubs in force.';
-
-create or replace function kata_data.stub_gain(context_id uuid, view kata_data.view_change, stubs kata_data.stub[]) returns bigint
-language plpgsql stable
-as $$
-begin
-  return kata_data.shown_tokens(context_id, (select range_agg(int8range(s.version, s.version + 1)) from unnest(stubs) s), view.elisions)
-    - (select coalesce(sum(s.token_count), 0) from unnest(stubs) s);
-end
-$$;
-comment on function kata_data.stub_gain(uuid, kata_data.view_change, kata_data.stub[]) is
-'By how many tokens stubs shrink the view that they are for, in which a message may be shortened already.';
 
 create or replace function kata_data.stub_text(
   original text, version bigint, original_tokens integer, keep_tokens integer, tokenizer text, out content text, out token_count integer
@@ -90,3 +72,38 @@ end
 $$;
 comment on function kata_data.stub_text(text, bigint, integer, integer, text) is
 'The beginning of a text, cut between characters, with a note of its version and length; at most keep_tokens tokens, as far as the note allows.';
+
+create or replace function kata_data.stub_of(segment_id uuid, group_version bigint, version bigint, elisions bigint[])
+returns setof kata_data.stub
+language sql stable rows 1
+as $$
+  select s.*
+  from kata_data.stub s
+  where elisions <> '{}'
+    and s.segment_id = stub_of.segment_id
+    and s.group_version = stub_of.group_version
+    and s.version = stub_of.version
+    -- Not as an index condition: it would be looked up once for each elision.
+    and s.change_id + 0 = any (elisions)
+  order by s.change_id desc
+  limit 1
+$$;
+comment on function kata_data.stub_of(uuid, bigint, bigint, bigint[]) is 'How a message is shown while these elisions are in force; no row where it is shown whole.';
+
+create or replace function kata_data.elision_of(stubs kata_data.stub[]) returns kata_data.view_change
+language sql volatile
+as $$
+  select kata_data.new_change('elision', (select range_agg(int8range(s.version, s.version + 1)) from unnest(stubs) s))
+$$;
+comment on function kata_data.elision_of(kata_data.stub[]) is 'The view change that puts stubs in force.';
+
+create or replace function kata_data.stub_gain(context_id uuid, view kata_data.view, stubs kata_data.stub[]) returns bigint
+language plpgsql stable
+as $$
+begin
+  return kata_data.shown_tokens(context_id, (select range_agg(int8range(s.version, s.version + 1)) from unnest(stubs) s), view.elisions)
+    - (select coalesce(sum(s.token_count), 0) from unnest(stubs) s);
+end
+$$;
+comment on function kata_data.stub_gain(uuid, kata_data.view, kata_data.stub[]) is
+'By how many tokens stubs shrink the view that they are for, in which a message may be shortened already.';

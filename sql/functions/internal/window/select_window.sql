@@ -13,7 +13,7 @@ create or replace function kata_data.select_window(
   inout preamble_end bigint,
   budget integer,
   at bigint,
-  view kata_data.view_change,
+  view kata_data.view,
   stable_step integer,
   tokenizer text,
   tokens_factor double precision,
@@ -112,7 +112,7 @@ begin
   end if;
 end
 $$;
-comment on function kata_data.select_window(uuid, bigint, integer, bigint, kata_data.view_change, integer, text, double precision) is
+comment on function kata_data.select_window(uuid, bigint, integer, bigint, kata_data.view, integer, text, double precision) is
 'The versions of a window as of a version above 0, its summaries, and what was promised. preamble_end: as the head has it. view: what view_at has
 for the version. tokenizer: null for the context''s own. places: where the summaries read. Where the window is the preamble, the summaries and
 everything from some start on, shown as it was counted: hidden_versions and hidden_tokens, by which the versions of the rest are ahead of their numbers
@@ -251,7 +251,7 @@ nest in this order. group_tokens: of the message''s group, up to and including i
 
 create or replace function kata_data.fitting_summaries(
   context_id uuid,
-  view kata_data.view_change,
+  view kata_data.view,
   budget bigint,
   tokens_before bigint,
   tokenizer text,
@@ -292,6 +292,6 @@ begin
   end if;
 end
 $$;
-comment on function kata_data.fitting_summaries(uuid, kata_data.view_change, bigint, bigint, text, double precision) is
+comment on function kata_data.fitting_summaries(uuid, kata_data.view, bigint, bigint, text, double precision) is
 'The summaries of a view that fit a budget, taken newest first; one that does not is left out and the next tried. In reading order, each with its
 place and the tokens up to and including it; all null where none fits.';

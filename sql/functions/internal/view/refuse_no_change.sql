@@ -1,0 +1,14 @@
+-- The error of a view change that would change nothing.
+
+create or replace function kata_data.refuse_no_change(detail text) returns void
+language plpgsql immutable
+as $$
+begin
+  raise exception using
+    errcode = 'KC017',
+    message = 'nothing would change',
+    detail = detail,
+    hint = 'Look at the view with kata.messages, and at what was done with kata.history.';
+end
+$$;
+comment on function kata_data.refuse_no_change(text) is 'Refuses a view change without effect. KC017.';
