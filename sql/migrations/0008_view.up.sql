@@ -22,7 +22,7 @@ create table kata_data.view_change (
   digest bytea not null,
   versions int8multirange not null,
   undone_version bigint,
-  is_summarised boolean not null,
+  is_summarized boolean not null,
   content_version bigint not null,
   message_count bigint not null,
   raw_tokens bigint not null,
@@ -41,7 +41,7 @@ comment on table kata_data.view_change is 'One immutable row a view change: what
 comment on column kata_data.view_change.change_id is 'Names the change in stub and in elisions; later changes of a path have greater ones.';
 comment on column kata_data.view_change.versions is 'What the change is about: the messages covered, deleted, shortened, pinned (a whole group) or unpinned. A compaction names the summaries that it absorbs, too.';
 comment on column kata_data.view_change.undone_version is 'Of an undo: the view change that it takes back.';
-comment on column kata_data.view_change.is_summarised is 'Of a compaction: a summary stands for what it covers.';
+comment on column kata_data.view_change.is_summarized is 'Of a compaction: a summary stands for what it covers.';
 comment on column kata_data.view_change.content_version is 'As of this change: the version of the last message appended or deleted.';
 comment on column kata_data.view_change.message_count is 'As of this change: messages of the path.';
 comment on column kata_data.view_change.raw_tokens is 'As of this change: tokens of all messages of the path.';

@@ -259,15 +259,15 @@ from (values
   ('digest = sha256(digest)', 15, 'digest at 15', 'the last one, too'),
   ('created_at = created_at - interval ''1 day''', 12, 'time at 12', 'time that runs back is found'),
   ('created_at = created_at + interval ''1 us''', 12, 'digest at 12', 'a time that was changed is found'),
-  ('is_summarised = false', 14, 'summary at 14', 'a summary that should not be there is found'),
-  ('is_summarised = true', 11, 'summary at 11', 'one that should be there is found')
+  ('is_summarized = false', 14, 'summary at 14', 'a summary that should not be there is found'),
+  ('is_summarized = true', 11, 'summary at 11', 'one that should be there is found')
 ) d(changes, version, problem, description);
 select is(pg_temp.damaged_view('change_id = -change_id', 10, null) @> '{orphan row at 4}', true, 'stubs of no elision are found');
 select is(pg_temp.damaged_view('visible = visible - ''{[1,2)}''', 10, 'viewing') @> '{view at 10}', true, 'a wrong fold is found in every fork that reads it');
 select is(fixture.damage(format('delete from kata_data.view_change where segment_id = %L and version = %s', :'viewed', v.version), v.context) @> array[v.problem], true, v.what)
 from (values (11, 'viewed', 'row gone at 11', 'a view change that is gone is found'), (15, 'viewed', 'row gone at 15', 'the last one, too'), (12, 'viewing', 'row gone at 12', 'also in a fork'),
   (14, null, 'orphan row at 14', 'the summary that it leaves, too'), (10, null, 'orphan row at 4', 'and the stubs'), (14, null, 'compaction at 14', 'and the compaction')) v(version, context, problem, what);
-select is(fixture.damage(format($$insert into kata_data.view_change select %L, %s, nextval('kata_data.change_id'), kind, created_at, digest, versions, undone_version, is_summarised, content_version, message_count, raw_tokens, view_tokens,
+select is(fixture.damage(format($$insert into kata_data.view_change select %L, %s, nextval('kata_data.change_id'), kind, created_at, digest, versions, undone_version, is_summarized, content_version, message_count, raw_tokens, view_tokens,
     visible, deleted, pinned_groups, elisions, replacements, covers from kata_data.view_change where segment_id = %L and version = 12$$, v.segment_id, v.version, :'viewed'), v.context) @> array[v.problem], true, v.what)
 from (values (:'viewed', 18, 'viewed', 'row added at 18', 'a view change that was added is found'), (:'viewed', 9, 'viewed', 'row added at 9', 'one at the version of a message is found'),
   (:'viewing', 3, null, 'orphan row at 3', 'one below the fork version is found'), ('00000000-0000-7000-8000-000000000000', 3, null, 'orphan row at 3', 'one of no context is found')) v(segment_id, version, context, problem, what);

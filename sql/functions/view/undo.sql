@@ -71,7 +71,7 @@ begin
   end loop;
   return case v_change.kind
     when 'compaction' then v_change.versions
-      + case when v_change.is_summarised then int8multirange(int8range(v_change.version, v_change.version + 1)) else '{}' end
+      + case when v_change.is_summarized then int8multirange(int8range(v_change.version, v_change.version + 1)) else '{}' end
     when 'deletion' then v_change.versions
     when 'elision' then '{}'
     -- A pin brings back what was covered; without it that goes again, and without an unpin it stays.

@@ -58,7 +58,7 @@ begin
       select c.version
       from kata_data.path_changes(v_context_id, lower(covered), upper(covered)) c
       where v_body @> c.version
-        and not c.is_summarised
+        and not c.is_summarized
     ) c), '{}');
 end
 $$;

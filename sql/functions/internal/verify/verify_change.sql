@@ -14,9 +14,9 @@ declare
   v_view_tokens bigint;
 begin
   select y.* into v_summary from kata_data.summary y where y.segment_id = change.segment_id and y.version = change.version;
-  if (v_summary.version is not null) <> change.is_summarised then
+  if (v_summary.version is not null) <> change.is_summarized then
     return query select change.version, 'summary', 'A compaction and its summary are not both there.';
-  elsif change.is_summarised
+  elsif change.is_summarized
     and (v_summary.covered, v_summary.created_at) is distinct from (v_folded.covers[cardinality(v_folded.covers)], change.created_at) then
     return query select change.version, 'summary', format('Stored: for %s; recomputed: %s.', v_summary.covered, v_folded.covers[cardinality(v_folded.covers)]);
   end if;

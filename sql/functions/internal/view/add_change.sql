@@ -33,14 +33,14 @@ begin
   v_change.segment_id := head.context_id;
   v_change.version := head.version + 1;
   v_change.created_at := greatest(kata_data.clock(), head.last_at + interval '1 microsecond');
-  v_change.is_summarised := summary.content is not null;
+  v_change.is_summarized := summary.content is not null;
   v_change.message_count := head.message_count;
   v_change.raw_tokens := head.raw_tokens;
 
   v_before := kata_data.view_of(head.context_id, head.version, head.view_version);
   v_after := kata_data.fold(head.context_id, v_before, v_change);
   perform kata_data.check_pieces(head.context_id, v_before, v_after);
-  if v_change.is_summarised then
+  if v_change.is_summarized then
     -- Before the tokens of the view are counted, the summary's among them.
     perform kata_data.insert_summary(v_change, v_after, summary);
   end if;
@@ -94,11 +94,11 @@ language plpgsql volatile
 as $$
 begin
   insert into kata_data.view_change (
-    segment_id, version, change_id, kind, created_at, digest, versions, undone_version, is_summarised, content_version, message_count, raw_tokens,
+    segment_id, version, change_id, kind, created_at, digest, versions, undone_version, is_summarized, content_version, message_count, raw_tokens,
     view_tokens, visible, deleted, pinned_groups, elisions, replacements, covers)
   values (
     change.segment_id, change.version, change.change_id, change.kind, change.created_at, change.digest, change.versions,
-    change.undone_version, change.is_summarised, change.content_version, change.message_count, change.raw_tokens,
+    change.undone_version, change.is_summarized, change.content_version, change.message_count, change.raw_tokens,
     change.view_tokens, view.visible, view.deleted, view.pinned_groups, view.elisions, view.replacements, view.covers);
   insert into kata_data.stub (segment_id, group_version, version, change_id, saved_tokens, token_count, digest, content)
   select s.segment_id, s.group_version, s.version, change.change_id, s.saved_tokens, s.token_count, s.digest, s.content

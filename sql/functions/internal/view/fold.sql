@@ -69,7 +69,7 @@ begin
     when 'compaction' then
       v_view.visible := v_view.visible - change.versions;
       v_view := kata_data.without_summaries(v_view, change.versions);
-      if change.is_summarised then
+      if change.is_summarized then
         v_view.replacements := v_view.replacements || change.version;
         v_view.covers := v_view.covers || (change.versions + kata_data.covered_by(view, change.versions));
       end if;
