@@ -1,15 +1,36 @@
--- What messages speak of, found in one query for many messages: the cost follows their length, not their number.
+-- What messages name, found in one query for many messages: the cost follows their length, not their number.
 --
--- Tool calls first: the tool, and its arguments as JSON, where keys tell what a value is ("path", "reservation_id") and the tool
--- what becomes of it. Then every text (content, the strings inside JSON, commands), where only the form tells: addresses, paths,
--- names with a known ending, codes. Patterns have no back references and no nested repetition, so their time is linear.
--- Strings in JSON that are JSON themselves are opened, four deep. What JSON holds is taken as one array: jsonb_path_query moves all
--- that is left for every row that it returns.
+-- Tool calls first: the tool, and its arguments as JSON, where keys say what a value is ("path", "reservation_id") and the tool
+-- what becomes of it. Then every text (content, strings inside JSON, commands), where only the form says what a word is. Patterns
+-- have no back references and no nested repetition, so their time is linear. The CTEs, in order, and what a row of each holds:
 --
--- Most of the time goes to rows, not to patterns. So keys, values and words, which are repeated much, are judged once each; texts that
--- lack the fixed part of a pattern are not tried; and rows carry no documents, which would be copied with each of them. What is rare is
--- marked by a word, not by a boolean: the planner takes it for one row in 200, not for every second one, so that its estimates stay
--- near enough for joins by hash.
+--   source        a text: the content of a message, or the arguments of one of its calls
+--   document      the same, with the JSON that it is
+--   nested, json  JSON, found in a document or in a string of other JSON, four deep
+--   object        an object in it, the first 5,000
+--   key           a key of objects, once, with what it says of its values
+--   member        a key of an object with its value, where the key says what that is, is a word, or holds an array
+--   secret        a value that must not be shown, wherever else it stands
+--   leaf, value   a value that may name something, or an element of an array; each distinct one judged once
+--   path, change  a value that is a path, and what the call does to it
+--   prose         free text: documents that are not JSON, strings of those that are, keys that are words
+--   address       a URL in it
+--   plain         free text without URLs and heads of patches
+--   word          a word in it
+--   known_word    a distinct word, judged once: a file, or not
+--   named_word    what a word names: a file, a URL, identifiers
+--   found         all of it: an artifact, the message and the place where it is named
+--   deduplicated  one row per message, kind and ref
+--   over_limit    a message and kind with more than 1,000 of them
+--
+-- Most of the time goes to rows, not to patterns. So keys, values and words, which repeat, are judged once each; texts that lack
+-- the fixed part of a pattern are not tried; JSON is taken as one array, because jsonb_path_query moves all that is left for every
+-- row that it returns; and rows carry no documents, which would be copied with each of them.
+--
+-- Columns named …_mark mark what is rare: a text, or null. They are not booleans, because the planner takes a text for one row in
+-- 200 and a boolean for every second one, and joins by hash only where its estimates stay near.
+--
+-- The helpers that the query calls are SQL functions that the planner inlines: they give names to its parts and cost nothing.
 
 create or replace function kata_data.parse_artifacts(segment_id uuid, low bigint, high bigint)
 returns table (version bigint, kind text, ref text, mentions integer, detail jsonb)
@@ -35,37 +56,35 @@ begin
       and m.tool_calls is not null
   ),
   document as materialized (
-    -- strings: quoted where some may be escaped, or JSON themselves; null where all read as they are written.
     select s.version, s.place, s.is_call, s.tool, s.text, s.body,
-      case when s.body is not null and (position('\' in s.text) > 0 or position('"{' in s.text) > 0 or position('"[' in s.text) > 0) then 'quoted' end as strings
+      case when s.body is not null and kata_data.may_escape(s.text) then 'escaped' end as escape_mark
     from (
-      -- The first character tells what is no JSON.
-      select s.version, s.place, s.is_call, s.tool, s.text, case when ascii(s.text) in (9, 10, 13, 32, 91, 123) then kata_data.as_json(s.text) end as body
+      select s.version, s.place, s.is_call, s.tool, s.text, case when kata_data.may_be_json(s.text) then kata_data.as_json(s.text) end as body
       from source s
       offset 0
     ) s
   ),
   nested as (
-    select d.version, d.place, d.is_call, d.tool, 0 as depth, d.body, d.strings
+    select d.version, d.place, d.is_call, d.tool, 0 as depth, d.body, d.escape_mark
     from document d
-    where d.strings = 'quoted'
+    where d.escape_mark = 'escaped'
     union all
-    select d.version, d.place, d.is_call, d.tool, d.depth + 1, kata_data.as_json(n.nested #>> '{}'), d.strings
+    select d.version, d.place, d.is_call, d.tool, d.depth + 1, kata_data.as_json(n.nested #>> '{}'), d.escape_mark
     from nested d
     cross join lateral jsonb_array_elements(
       jsonb_path_query_array(d.body, 'strict $.**{0 to 20} ? (@ starts with "{" || @ starts with "[")')) n(nested)
-    where d.strings = 'quoted'
+    where d.escape_mark = 'escaped'
       and d.depth < 4
       and d.body is not null
   ),
   json as materialized (
-    select row_number() over () as number, j.version, j.place, j.depth, j.is_call, j.tool, j.body, j.strings
+    select row_number() over () as number, j.version, j.place, j.depth, j.is_call, j.tool, j.body, j.escape_mark
     from (
-      select d.version, d.place, 0 as depth, d.is_call, d.tool, d.body, d.strings
+      select d.version, d.place, 0 as depth, d.is_call, d.tool, d.body, d.escape_mark
       from document d
       where d.body is not null
       union all
-      select n.version, n.place, n.depth, n.is_call, n.tool, n.body, n.strings
+      select n.version, n.place, n.depth, n.is_call, n.tool, n.body, n.escape_mark
       from nested n
       where n.depth > 0
         and n.body is not null
@@ -78,18 +97,17 @@ begin
       jsonb_path_query_array(j.body, 'strict $.**{0 to 20} ? (@.type() == "object")')) with ordinality o(object, ordinality)
     where o.ordinality <= 5000
   ),
-  -- Many values, few keys: a key is looked at once.
   key as materialized (
-    select k.key, kata_data.meaning_of_key(k.key) as meaning, case when k.key ~ '[0-9/.]' then 'word' end as form, jsonb_build_object('key', left(k.key, 100)) as detail
+    select k.key, kata_data.meaning_of_key(k.key) as meaning, case when k.key ~ '[0-9/.]' then 'word' end as word_mark,
+      jsonb_build_object('key', left(k.key, 100)) as detail
     from (
       select distinct o.key
       from (select jsonb_object_keys(o.object) as key from object o offset 0) o
       offset 0
     ) k
   ),
-  -- A value under a key that tells what it is, or in an array; and keys that are words themselves.
   member as materialized (
-    select o.number, o.version, o.place, o.depth, o.is_call, k.key, k.meaning, k.form, k.detail, o.object -> o.key as value
+    select o.number, o.version, o.place, o.depth, o.is_call, k.key, k.meaning, k.word_mark, k.detail, o.object -> o.key as value
     from (
       select o.number, o.version, o.place, o.depth, o.is_call, o.object, jsonb_object_keys(o.object) as key
       from object o
@@ -97,7 +115,7 @@ begin
     ) o
     join key k on k.key = o.key
     where case
-        when k.form = 'word' then true
+        when k.word_mark = 'word' then true
         when k.meaning is null then jsonb_typeof(o.object -> o.key) = 'array'
         else k.meaning <> 'other'
       end
@@ -121,18 +139,15 @@ begin
       and (m.meaning is null or m.meaning not in ('other', 'secret'))
       and jsonb_typeof(e.value) in ('string', 'number')
   ),
-  -- Each value is looked at once, too.
   value as materialized (
     select l.value, l.meaning, kata_data.value_is_id(l.value, l.meaning = 'element') as is_id
     from (select distinct l.value, l.meaning from leaf l where l.meaning in ('id', 'element') offset 0) l
   ),
   path as materialized (
-    select l.number, l.version, l.place, l.is_call, l.key, l.value,
-      length(l.value) <= 500 and l.value ~ '^[^\s:][^\n:*?"<>|]*$' and l.value ~ '[[:alpha:]]' as is_file
+    select l.number, l.version, l.place, l.is_call, l.key, l.value, kata_data.value_is_path(l.value) as is_file
     from leaf l
     where l.meaning = 'file'
   ),
-  -- What a call does to the files under a key.
   change as materialized (
     select p.number, p.key, kata_data.change_of_file(j.tool, p.key, j.body) as detail
     from (select distinct p.number, p.key from path p where p.is_call offset 0) p
@@ -140,8 +155,8 @@ begin
   ),
   prose as materialized (
     select p.version, p.place, p.body,
-      case when position('://' in p.body) > 0 then '://' end as addresses,
-      case when position('--- ' in p.body) > 0 or position('diff --git a/' in p.body) > 0 or position(' File: ' in p.body) > 0 then 'patch' end as form
+      case when position('://' in p.body) > 0 then 'url' end as url_mark,
+      case when kata_data.may_be_patch(p.body) then 'patch' end as patch_mark
     from (
       select d.version, d.place, d.text as body
       from document d
@@ -151,12 +166,8 @@ begin
       from (
         select j.version, j.place, j.depth,
           case
-            when j.strings is null then replace(substr(left(s.strings::text, -2), 3), '", "', E'\n')
-            else (
-              select string_agg(t.string, E'\n')
-              from jsonb_array_elements_text(s.strings) t(string)
-              where case when left(t.string, 1) in ('{', '[') then kata_data.as_json(t.string) is null else true end
-            )
+            when j.escape_mark is null then kata_data.joined_strings(s.strings)
+            else (select string_agg(t.string, E'\n') from kata_data.texts_among(s.strings) t)
           end as body
         from json j
         cross join lateral (select jsonb_path_query_array(j.body, 'strict $.**{0 to 20} ? (@.type() == "string")') as strings offset 0) s
@@ -167,61 +178,40 @@ begin
       union all
       select m.version, m.place, string_agg(distinct m.key, E'\n')
       from member m
-      where m.form = 'word'
+      where m.word_mark = 'word'
       group by m.version, m.place, m.depth
     ) p
   ),
   address as materialized (
-    select p.version, p.place, rtrim(u.match[1], '.,:;!?*_~''') as url
+    select p.version, p.place, u.url
     from prose p
-    cross join lateral regexp_matches(p.body, '((?:https?|ftp|wss?|s3|gs|ssh|git)://[^\s"<>`\\)\]}|]+)', 'g') with ordinality u(match, ordinality)
-    where p.addresses = '://'
-      and u.ordinality <= 5000
+    cross join lateral kata_data.urls_in(p.body) u
+    where p.url_mark = 'url'
   ),
   plain as materialized (
-    select p.version, p.place,
-      case
-        when p.addresses is null then b.body
-        else regexp_replace(b.body, '[a-z0-9+]+://[^\s"<>`\\)\]}|]+', ' ', 'g')
-      end as body
+    select p.version, p.place, case when p.url_mark is null then b.body else kata_data.without_urls(b.body) end as body
     from prose p
-    -- Heads of patches have their paths with a prefix.
-    cross join lateral (
-      select case
-          when p.form = 'patch' and (position('--- a/' in p.body) > 0 or position('diff --git a/' in p.body) > 0) then
-            regexp_replace(p.body, '(^|\n)(diff --git |--- |\+\+\+ )[^\n]*', '\1', 'g')
-          else p.body
-        end
-    ) b(body)
+    cross join lateral (select case when p.patch_mark = 'patch' then kata_data.without_patch_heads(p.body) else p.body end) b(body)
   ),
   word as materialized (
-    -- \n and \t spelt out are no letters.
-    select p.version, p.place, rtrim(ltrim(c.match[1], '@+-'), '.@+~-') as word
+    select p.version, p.place, w.word
     from plain p
-    cross join lateral regexp_matches(
-      case position('\' in p.body) when 0 then p.body else regexp_replace(p.body, '\\[nrt]', ' ', 'g') end,
-      '[\w./@+~-]*(?:(?:[0-9/]|\.[\w-])[\w./@+~-]*[[:alpha:]_]|[[:alpha:]_][\w./@+~-]*(?:[0-9/]|\.[\w-]))[\w./@+~-]*', 'g') with ordinality c(match, ordinality)
-    where c.ordinality <= 20000
+    cross join lateral kata_data.words_in(p.body) w
   ),
-  form as materialized (
+  known_word as materialized (
     select w.word, case when length(w.word) between 3 and 500 then kata_data.word_is_file(w.word) end as is_file
     from (select distinct w.word from word w offset 0) w
   ),
-  -- What a word is: a path, or identifiers with strokes or dots between.
-  named as materialized (
-    select f.word,
-      case
-        when split_part(split_part(f.word, '/', 1), '.', -1) in ('com', 'org', 'net', 'io', 'dev', 'ai', 'gov', 'edu') and f.word ~ '^[\w-]+(\.[\w-]+)+/' then 'url'
-        else 'file'
-      end as kind,
-      rtrim(regexp_replace(f.word, '^(\./)+', ''), '/') as ref
-    from form f
-    where f.is_file
+  named_word as materialized (
+    select k.word, case when kata_data.word_is_url(k.word) then 'url' else 'file' end as kind, rtrim(kata_data.plain_path(k.word), '/') as ref
+    from known_word k
+    where k.is_file
     union all
-    select f.word, 'id', i.id
-    from form f
-    cross join lateral unnest(string_to_array(replace(f.word, '..', '/'), '/')) i(id)
-    where not f.is_file
+    -- Identifiers with slashes or dots between.
+    select k.word, 'id', i.id
+    from known_word k
+    cross join lateral unnest(string_to_array(replace(k.word, '..', '/'), '/')) i(id)
+    where not k.is_file
       and kata_data.word_is_id(i.id)
   ),
   found as (
@@ -234,7 +224,7 @@ begin
     join value v on v.value = l.value and v.meaning = l.meaning
     where v.is_id
     union all
-    select p.version, p.place, 'file', regexp_replace(p.value, '^(\./)+', ''), c.detail
+    select p.version, p.place, 'file', kata_data.plain_path(p.value), c.detail
     from path p
     left join change c on c.number = p.number and c.key = p.key
     where p.is_file
@@ -248,37 +238,32 @@ begin
     select p.version, p.place, 'file', f.path, f.detail
     from prose p
     cross join lateral kata_data.patch_files(left(p.body, 1000000)) f
-    where p.form = 'patch'
+    where p.patch_mark = 'patch'
     union all
-    -- An editor without a path among its arguments says in its result which file it has open.
-    select d.version, d.place, 'file', f.match[1], case when kata_data.tool_changes_files(d.tool) then '{"access": "modified"}'::jsonb end
+    -- An editor that has no path among its arguments names the open file in its result.
+    select d.version, d.place, 'file', f.match[1], case when kata_data.tool_changes_files(d.tool) then kata_data.file_change() end
     from document d
     cross join lateral regexp_matches(d.text, '\[File: ([^\s()]+) \(') f(match)
     where d.tool is not null
       and not d.is_call
     union all
-    -- Credentials in an address are nobody's business.
+    -- A URL loses its credentials.
     select a.version, a.place, 'url', regexp_replace(a.url, '://[^/@\s]*@', '://'), null::jsonb
     from address a
     union all
     select w.version, w.place, n.kind, n.ref, null
     from word w
-    join named n on n.word = w.word
+    join named_word n on n.word = w.word
     union all
-    -- What is a code only by the words before it.
-    select p.version, p.place, 'id', substring(c.match[1] from '[0-9A-Za-z]+$'), null
+    select p.version, p.place, 'id', i.id, null
     from plain p
-    cross join lateral regexp_matches(p.body, '[A-Za-z ]*[A-Za-z][ :#*`"]+(?:[0-9]{4}|[A-Z]{6})[0-9A-Za-z]*', 'g') c(match)
-    where p.body ~ '[ :#*`"](?:[0-9]{4}|[A-Z]{6})'
-      and c.match[1] ~ '(rder|icket|nvoice|ase|ssue|PR|ooking|eservation|onfirmation|ccount|ustomer|ser|ard|ertificate|ransaction|ayment|racking|eference|light|hipment|[Ii][Dd])s?( ([Ii][Dd]|[Nn]umber|[Cc]ode|[Nn]o))?( is)?[ :#*`"]+([0-9]+|[A-Z]{6})$'
+    cross join lateral kata_data.introduced_ids_in(p.body) i
     union all
-    select p.version, p.place, 'id', c.match[1], null
+    select p.version, p.place, 'id', i.id, null
     from plain p
-    cross join lateral regexp_matches(p.body, '(?:^|[\s(\[])(#\w+)', 'g') c(match)
-    where position('#' in p.body) > 0
-      and c.match[1] ~ '^#[0-9]{1,8}$'
+    cross join lateral kata_data.issue_numbers_in(p.body) i
   ),
-  once as materialized (
+  deduplicated as materialized (
     select f.version, f.kind, f.ref, min(f.place) as place,
       case f.kind when 'tool_call' then count(*) else 1 end::integer as mentions,
       array_agg(f.place) filter (where f.detail is not null) as places,
@@ -289,70 +274,38 @@ begin
       and (f.version, f.ref) not in (select s.version, s.value from secret s)
     group by f.version, f.kind, f.ref
   ),
-  crowd as materialized (
-    select o.version, o.kind
-    from once o
-    group by o.version, o.kind
+  over_limit as materialized (
+    select d.version, d.kind
+    from deduplicated d
+    group by d.version, d.kind
     having count(*) > 1000
   )
-  select o.version, o.kind, o.ref, o.mentions,
-    case when cardinality(o.details) > 1 then (
+  select k.version, k.kind, k.ref, k.mentions,
+    case when cardinality(k.details) > 1 then (
       select d.detail
-      from unnest(o.places, o.details) d(place, detail)
+      from unnest(k.places, k.details) d(place, detail)
       order by d.place desc, d.detail desc
-      limit 1) else o.details[1] end
+      limit 1) else k.details[1] end
   from (
-    select o.version, o.kind, o.ref, o.mentions, o.places, o.details
-    from once o
-    where (o.version, o.kind) not in (select c.version, c.kind from crowd c)
+    select d.version, d.kind, d.ref, d.mentions, d.places, d.details
+    from deduplicated d
+    where (d.version, d.kind) not in (select o.version, o.kind from over_limit o)
     union all
-    select o.version, o.kind, o.ref, o.mentions, o.places, o.details
+    select r.version, r.kind, r.ref, r.mentions, r.places, r.details
     from (
-      select o.version, o.kind, o.ref, o.mentions, o.places, o.details,
-        row_number() over (partition by o.version, o.kind order by o.details is null, o.place, o.ref) as rank
-      from once o
-      where (o.version, o.kind) in (select c.version, c.kind from crowd c)
-    ) o
-    where o.rank <= 1000
-  ) o;
+      select d.version, d.kind, d.ref, d.mentions, d.places, d.details,
+        row_number() over (partition by d.version, d.kind order by d.details is null, d.place, d.ref) as rank
+      from deduplicated d
+      where (d.version, d.kind) in (select o.version, o.kind from over_limit o)
+    ) r
+    where r.rank <= 1000
+  ) k;
 end
 $$;
 comment on function kata_data.parse_artifacts(uuid, bigint, bigint) is
-'The artifacts that the messages low to high of a segment name, at most one row a message, kind and ref, and 1,000 a message and kind:
-those that tell most first. detail: null where the message tells no more than the ref. Cost: linear in the length of the messages.';
+'The artifacts that messages of a segment name, one row per message, kind and ref.
 
-create or replace function kata_data.as_json(body text) returns jsonb
-language plpgsql immutable
-as $$
-begin
-  if ascii(ltrim(left(body, 100), E' \t\r\n')) in (91, 123) and octet_length(body) <= 4194304 then
-    begin
-      return body::jsonb;
-    exception
-      -- No JSON, or none that jsonb can hold: \u0000, too large a number, nested too deep.
-      when data_exception or program_limit_exceeded then
-        return null;
-    end;
-  end if;
-  return null;
-end
-$$;
-comment on function kata_data.as_json(text) is 'A text as JSON, if it is an object or an array of at most 4 MB; else null.';
+segment_id: the segment. low, high: its messages from this version to that one.
 
-create or replace function kata_data.called_tool(segment_id uuid, group_version bigint, tool_call_id text) returns text
-language sql stable
-as $$
-  select c.call #>> '{function,name}'
-  from kata_data.segments(called_tool.segment_id, called_tool.group_version, called_tool.group_version) s
-  cross join lateral (
-    select m.tool_calls
-    from kata_data.message m
-    where m.segment_id = s.segment_id
-      and m.version = s.first_version
-    offset 0
-  ) m
-  cross join lateral jsonb_array_elements(m.tool_calls) c(call)
-  where c.call ->> 'id' = called_tool.tool_call_id
-  limit 1
-$$;
-comment on function kata_data.called_tool(uuid, bigint, text) is 'The tool whose call a result answers; the call may be in an ancestor of the segment.';
+Of a message at most 1,000 of a kind: those with a detail, then those named first. detail: null where the message says no more than the ref.
+Cost: linear in the length of the messages.';

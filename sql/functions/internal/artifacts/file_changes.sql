@@ -1,0 +1,50 @@
+-- What becomes of a file: the detail that an artifact of kind file carries, and what a tool call does to the files among its arguments.
+
+create or replace function kata_data.file_change(
+  deleted boolean default false, renamed_from text default null, renamed_to text default null
+) returns jsonb
+language sql immutable
+as $$
+  select case when deleted then '{"access": "modified", "deleted": true}'::jsonb else '{"access": "modified"}'::jsonb end
+    || jsonb_strip_nulls(jsonb_object(array['renamed_from', 'renamed_to'], array[renamed_from, renamed_to]))
+$$;
+comment on function kata_data.file_change(boolean, text, text) is
+'The detail of a file that was modified: deleted or not, and the path that it was renamed from or to. A file that is only read has none.';
+
+create or replace function kata_data.tool_changes_files(tool text) returns boolean
+language sql immutable
+as $$
+  select lower(regexp_replace(tool, '([a-z])([A-Z])', '\1_\2', 'g'))
+    ~ '(^|[^a-z])(write|edit|create|insert|replace|update|modify|patch|append|save|overwrite|touch|rename|move|mv|copy|cp|delete|remove|unlink|rm)'
+$$;
+comment on function kata_data.tool_changes_files(text) is 'Whether a tool changes the files that it is given, by its name.';
+
+create or replace function kata_data.change_of_file(tool text, key text, arguments jsonb) returns jsonb
+language sql immutable
+as $$
+  select case
+    when not kata_data.tool_changes_files(tool) or arguments ->> 'command' in ('view', 'read', 'open', 'show', 'cat') then null
+    when tool ~* '(delete|remove|unlink|(^|_)rm(_|$))' then kata_data.file_change(deleted => true)
+    when tool !~* '(rename|move|copy|(^|_)(mv|cp)(_|$))' then kata_data.file_change()
+    when key !~* '^(old|source|src|from|path|file)' then case
+      when tool ~* '(copy|(^|_)cp(_|$))' then kata_data.file_change()
+      else kata_data.file_change(renamed_from => kata_data.argument_like(arguments, '^(old|source|src|from|path|file)'))
+    end
+    when tool ~* '(copy|(^|_)cp(_|$))' then null
+    else kata_data.file_change(deleted => true, renamed_to => kata_data.argument_like(arguments, '^(new|dest|dst|target|to)'))
+  end
+$$;
+comment on function kata_data.change_of_file(text, text, jsonb) is
+'What a call of a tool does to the file under a key of its arguments; null if it only reads the file.';
+
+create or replace function kata_data.argument_like(arguments jsonb, pattern text) returns text
+language sql immutable
+as $$
+  select a.value #>> '{}'
+  from jsonb_each(case jsonb_typeof(arguments) when 'object' then arguments end) a(key, value)
+  where a.key ~* pattern
+    and jsonb_typeof(a.value) = 'string'
+  order by a.key
+  limit 1
+$$;
+comment on function kata_data.argument_like(jsonb, text) is 'The first string among arguments whose key matches a pattern.';

@@ -1,0 +1,49 @@
+-- What the members of JSON objects are, by their keys, and by their values where the keys leave it open.
+
+create or replace function kata_data.meaning_of_key(key text) returns text
+language plpgsql immutable
+as $$
+declare
+  -- orderId reads as order_id.
+  v_key text := case when key = lower(key) then key else lower(regexp_replace(key, '([a-z])([A-Z])', '\1_\2', 'g')) end;
+  v_last text := split_part(translate(v_key, '-', '_'), '_', -1);
+begin
+  return case
+    when v_key ~ kata_data.secret_key_pattern() then 'secret'
+    when v_last ~ '(number|no|code|id)s?$' and v_key ~ kata_data.other_key_pattern() then 'other'
+    when v_last = any (kata_data.file_keys()) or v_key ~ '(^|[_-])file_name$' then 'file'
+    when v_last = any (kata_data.id_keys()) then 'id'
+    when v_key = any (kata_data.command_keys()) then 'command'
+  end;
+end
+$$;
+comment on function kata_data.meaning_of_key(text) is
+'What a key in JSON says of its values: id, file, command, secret (not to be shown), other (none of these); null if nothing.';
+
+create or replace function kata_data.value_is_id(value text, by_form boolean) returns boolean
+language sql immutable
+as $$
+  select length(value) <= 128
+    and value ~ '^[^\s{}\[\]/\\"]*[[:alnum:]][^\s{}\[\]/\\"]*$'
+    and not kata_data.word_is_secret(value)
+    and case
+      when by_form then length(value) between 5 and 64 and value ~ '^[A-Z0-9_-]*[A-Z][A-Z0-9_-]*$'
+      else value !~ '^[0-9]+[.][0-9]+$'
+    end
+$$;
+comment on function kata_data.value_is_id(text, boolean) is
+'Whether a value in JSON is an identifier: under a key that says so, or (by_form), as an element of an array, by its form.';
+
+create or replace function kata_data.value_is_path(value text) returns boolean
+language sql immutable
+as $$
+  select length(value) <= 500 and value ~ '^[^\s:][^\n:*?"<>|]*$' and value ~ '[[:alpha:]]'
+$$;
+comment on function kata_data.value_is_path(text) is 'Whether a value under a key of files is a path, not a text or a URL.';
+
+create or replace function kata_data.plain_path(path text) returns text
+language sql immutable
+as $$
+  select regexp_replace(path, '^(\./)+', '')
+$$;
+comment on function kata_data.plain_path(text) is 'A path without the ./ that it may begin with.';

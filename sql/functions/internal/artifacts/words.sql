@@ -1,0 +1,55 @@
+-- What a word in free text is: a path, a URL without its scheme, an identifier, or a secret.
+
+create or replace function kata_data.word_is_file(word text) returns boolean
+language sql immutable
+as $$
+  select case
+    when position('/' in word) = 0 then
+      word = any (kata_data.file_names())
+      or (split_part(word, '.', -1) = any (kata_data.file_endings())
+        and split_part(word, '.', 1) <> all (kata_data.object_names())
+        and word ~ '^[\w.@+-]*[[:alpha:]_][\w@+-]*\w\.\w+$')
+    when position('//' in word) > 0 or left(word, 5) = '/dev/' then false
+    when left(word, 1) in ('/', '~') or left(word, 2) in ('./', '..') then
+      word ~ '^(~|\.{1,2}(/\.{1,2})*)?/[\w.@+-]*[[:alpha:]][\w.@+-]*(/|\.[a-z][a-z0-9]*$)|^(~|\.{1,2})/[\w.@+-]+'
+    else word ~ '^[\w.@+~-]+(/[\w.@+~-]+)*/[\w.@+~-]*[\w-]\.[a-z][a-z0-9]*$'
+      or split_part(word, '/', 2) <> '' and split_part(word, '/', 1) = any (kata_data.top_folders())
+      or left(word, 1) = '.' and word ~ '^\.[a-z]+/[\w.@+~-]'
+      or split_part(word, '/', 3) <> '' and word ~ '^[\w.@+~-]*[[:alpha:]]{2}[\w.@+~-]*(/[\w.@+~-]*[[:alpha:]]{2}[\w.@+~-]*){2,}/?$'
+  end
+$$;
+comment on function kata_data.word_is_file(text) is 'Whether a word is a path, or the name of a file with a known ending.';
+
+create or replace function kata_data.word_is_url(word text) returns boolean
+language sql immutable
+as $$
+  select split_part(split_part(word, '/', 1), '.', -1) = any (kata_data.host_endings()) and word ~ '^[\w-]+(\.[\w-]+)+/'
+$$;
+comment on function kata_data.word_is_url(text) is 'Whether a word that reads as a path begins with the name of a host: github.com/a/b.';
+
+create or replace function kata_data.word_is_id(word text) returns boolean
+language sql immutable
+as $$
+  select case
+    when length(word) not between 5 and 100 then false
+    when position('@' in word) > 0 then word ~ '^[\w.+-]+@[\w-]+(\.[\w-]+)+$'
+    when word !~ '^[A-Za-z0-9_-]*[0-9][A-Za-z0-9_-]*$' or kata_data.word_is_secret(word) then false
+    when lower(word) ~ kata_data.no_id_pattern() then false
+    when length(word) > 64 then false
+    when word ~ kata_data.id_pattern() then true
+    when word ~ '[_-]' and word ~ '[0-9]{3}' then true
+    when word in (lower(word), upper(word)) then false
+    -- Mixed case: cus_9s6XKzkNRiz8i3.
+    else length(translate(word, '0123456789', '')) <= length(word) - 3
+      and length(word) - coalesce(length(substring(word from '^(.*[_-])')), 0) >= 8
+  end
+$$;
+comment on function kata_data.word_is_id(text) is
+'Whether a word has the form of an identifier: a UUID, a hash, a code of capitals and digits, a name with a number, an e-mail address.';
+
+create or replace function kata_data.word_is_secret(word text) returns boolean
+language sql immutable
+as $$
+  select word ~ kata_data.secret_prefix_pattern()
+$$;
+comment on function kata_data.word_is_secret(text) is 'Whether a word looks like a key or token that grants access. Such words are not indexed.';
