@@ -65,7 +65,7 @@ lint: $(READY) ## Check style, types, migrations and the house rules
 	@$(BIN)/python -m pytest -q --confcutdir=tests/static tests/static
 
 generate: $(READY) ## Write the files that follow from the SQL functions
-	@$(BIN)/python pydriver/generate.py
+	@PYTHONPATH=tools $(BIN)/python -m generate
 
 migrate: $(READY) ## Migrate DATABASE_URL, or else the embedded server
 	@$(BIN)/kata migrate up

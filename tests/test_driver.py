@@ -23,7 +23,7 @@ from psycopg.types.range import Range
 import kata_context
 from kata_context import AsyncKata, Kata
 from kata_context.database_errors import (
-    CATALOGUE,
+    CATALOG,
     BudgetTooSmallError,
     ContextNotFoundError,
     InvalidInputError,
@@ -173,12 +173,12 @@ def test_a_statement_is_prepared_once_whatever_the_size_of_its_numbers(kata: Kat
 # Errors
 
 
-@pytest.mark.parametrize("state", CATALOGUE)
+@pytest.mark.parametrize("state", CATALOG)
 def test_an_error_of_the_database_is_of_the_class_of_its_sqlstate(
     conn: psycopg.Connection, state: str
 ) -> None:
     """psycopg does not document that a class declared with `code` is what it raises: this holds it to it."""
-    with pytest.raises(CATALOGUE[state]) as caught:
+    with pytest.raises(CATALOG[state]) as caught:
         conn.execute(
             f"""do $$ begin raise exception using errcode = '{state}', message = 'it is wrong',
             detail = 'It is 5.', hint = 'Pass 4.'; end $$""".encode()
@@ -187,7 +187,7 @@ def test_an_error_of_the_database_is_of_the_class_of_its_sqlstate(
     assert isinstance(error, KataError)
     assert isinstance(error, psycopg.DatabaseError)
     for found in (error, pickle.loads(pickle.dumps(error))):
-        assert (type(found), found.sqlstate) == (CATALOGUE[state], state)
+        assert (type(found), found.sqlstate) == (CATALOG[state], state)
         assert (found.message, found.detail, found.hint) == ("it is wrong", "It is 5.", "Pass 4.")
         assert str(found) == "it is wrong (It is 5.)"
     assert error.as_problem() == {

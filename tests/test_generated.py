@@ -1,4 +1,4 @@
-"""What `make generate` writes: up to date, and a method for every function."""
+"""`make generate`: files that are up to date, the grammar of COMMENTs, the twins of asynchronous modules."""
 
 import inspect
 import re
@@ -9,8 +9,12 @@ from typing import Any, get_type_hints
 import psycopg
 import pytest
 
-import generate
-from kata_context.database_errors import CATALOGUE
+from generate import catalog
+from generate.catalog import Function
+from generate.comments import CommentError, parse
+from generate.render import render
+from generate.sync import without_async
+from kata_context.database_errors import CATALOG
 from kata_context.driver.call import Call
 from kata_context.driver.client_async import AsyncKata
 from kata_context.generated import methods, methods_async, statements
@@ -27,23 +31,21 @@ Methods = type[methods.Methods] | type[methods_async.AsyncMethods]
 
 
 @pytest.fixture
-def functions(conn: psycopg.Connection) -> list[generate.Function]:
+def functions(conn: psycopg.Connection) -> list[Function]:
     """The functions of schema kata, as pg_proc has them."""
-    found = generate.describe(conn)
-    if missing := {file.stem for file in generate.public_files()} - {function.name for function in found}:
+    found = catalog.describe(conn)
+    if missing := {file.stem for file in catalog.public_files()} - {function.name for function in found}:
         pytest.skip(f"this server has no extension for {', '.join(sorted(missing))}")
     return found
 
 
-def test_the_generated_files_are_up_to_date(
-    conn: psycopg.Connection, functions: list[generate.Function]
-) -> None:
-    stale = [file.name for file, text in generate.render(conn).items() if file.read_text() != text]
+def test_the_generated_files_are_up_to_date(conn: psycopg.Connection, functions: list[Function]) -> None:
+    stale = [file.name for file, text in render(conn).items() if file.read_text() != text]
     assert stale == [], "run: make generate"
 
 
 @pytest.mark.parametrize("cls", [Kata, AsyncKata, methods.Methods, methods_async.AsyncMethods])
-def test_there_is_a_method_for_every_function(cls: Methods, functions: list[generate.Function]) -> None:
+def test_there_is_a_method_for_every_function(cls: Methods, functions: list[Function]) -> None:
     for function in functions:
         parameters = list(inspect.signature(getattr(cls, function.name)).parameters.values())[1:]
         assert [p.name for p in parameters] == [p.identifier for p in function.parameters], function.name
@@ -53,7 +55,7 @@ def test_there_is_a_method_for_every_function(cls: Methods, functions: list[gene
 
 @pytest.mark.parametrize("cls", [methods.Context, methods_async.AsyncContext])
 def test_a_context_has_every_function_that_takes_a_context_first(
-    cls: type, functions: list[generate.Function]
+    cls: type, functions: list[Function]
 ) -> None:
     for function in functions:
         taking = bool(function.parameters) and function.parameters[0].name == "context_id"
@@ -77,13 +79,13 @@ def public(cls: type) -> set[str]:
     return {name for name in dir(cls) if not name.startswith("_")}
 
 
-def test_every_method_says_what_it_does_and_what_it_raises(functions: list[generate.Function]) -> None:
+def test_every_method_says_what_it_does_and_what_it_raises(functions: list[Function]) -> None:
     for function in functions:
         text = inspect.getdoc(getattr(Kata, function.name)) or ""
         for parameter in function.parameters:
             assert re.search(rf"\b{parameter.name}\b", text), f"{function.name}: {parameter.name}"
-        for state in re.findall(r"KC\d{3}", function.comment):
-            assert CATALOGUE[state].__name__ in text, f"{function.name}: {state}"
+        for state in function.comment.errors:
+            assert CATALOG[state].__name__ in text, f"{function.name}: {state}"
         assert get_type_hints(getattr(methods.Methods, function.name)).keys() >= {"return"}
 
 
@@ -92,7 +94,7 @@ def calls() -> Iterator[Call[Any]]:
     return (call for call in vars(statements).values() if isinstance(call, Call))
 
 
-def test_a_statement_names_its_columns_and_its_arguments(functions: list[generate.Function]) -> None:
+def test_a_statement_names_its_columns_and_its_arguments(functions: list[Function]) -> None:
     by_name = {function.name: function for function in functions}
     for call in calls():
         sql, function = call.sql.decode(), by_name[call.name]
@@ -124,15 +126,15 @@ def test_the_table_of_errors_has_every_error_that_is_raised() -> None:
 
 def test_every_error_has_an_exception_class() -> None:
     for state, (exception, *_) in table_of_errors().items():
-        assert CATALOGUE[state].__name__ == exception
+        assert CATALOG[state].__name__ == exception
 
 
-def test_the_catalogue_is_whole() -> None:
-    assert sorted(CATALOGUE) == [f"KC{number:03}" for number in range(1, 22)]
+def test_the_catalog_is_whole() -> None:
+    assert sorted(CATALOG) == [f"KC{number:03}" for number in range(1, 22)]
 
 
 def test_a_function_is_said_to_raise_only_what_it_or_what_it_calls_raises(
-    functions: list[generate.Function],
+    functions: list[Function],
 ) -> None:
     bodies = {
         name: body
@@ -154,3 +156,111 @@ def reachable(name: str, bodies: dict[str, str]) -> set[str]:
             seen.add(called)
             todo.append(called)
     return found
+
+
+WHOLE = """Does a thing. It does it well.
+
+context_id: the context. first_version, last_version: the range,
+  both included. budget (tokens): how much.
+
+Returns nothing: none.
+Errors: KC001, KC003 version conflict. Locks: none.
+Cost: O(1)."""
+TAKEN = ["context_id", "first_version", "last_version", "budget"]
+
+
+def test_a_comment_is_read_in_its_parts() -> None:
+    comment = parse(WHOLE, TAKEN, CATALOG)
+    assert comment.summary == "Does a thing."
+    assert comment.paragraphs == ["Does a thing. It does it well.", "Returns nothing: none."]
+    assert comment.parameters == {
+        "context_id": "the context.",
+        "first_version, last_version": "the range, both included.",
+        "budget (tokens)": "how much.",
+    }
+    assert comment.facts == {
+        "Errors": "KC001, KC003 version conflict.", "Locks": "none.", "Cost": "O(1)."
+    }  # fmt: skip
+    assert comment.errors == ["KC001", "KC003"]
+
+
+@pytest.mark.parametrize(
+    ("found", "replaced", "line", "problem"),
+    [
+        ("context_id:", "context_id", 3, "parameter context_id has no entry; is a colon missing?"),
+        (" budget (tokens):", " budget (tokens)", 1, "parameter budget has no entry"),
+        ("context_id: the context. ", "", 1, "parameter context_id has no entry"),
+        ("  both included", "both included", 4, '"both included. budget (tokens): how muc…" opens no entry'),
+        ("budget (tokens)", "context_id", 4, "parameter context_id has a second entry"),
+        ("Does a thing. It does it well.\n\n", "", 1, "the first paragraph is not prose"),
+        ("Does a thing. It does it well.", "Does a thing", 1, "the first sentence has no full stop"),
+        ("KC003", "KC099", 7, "KC099 is not in the catalog of errors"),
+        ("Errors: KC001", "Errors: none, KC001", 7, "Errors does not open with a SQLSTATE"),
+        ("Cost: O(1).", "Locks: O(1).", 8, "Locks is there twice"),
+        ("Cost: O(1).", "Price: O(1).", 8, "Price is not one of Errors, Locks, Cost"),
+        ("Locks: none.\nCost: O(1).", "Cost: O(1). Locks: none.", 7, "Locks follows Cost"),
+        ("Cost: O(1).", "Cost: O(1).\n\nMore prose.", 10, "prose follows Errors, Locks or Cost"),
+    ],
+)
+def test_a_comment_that_breaks_the_grammar_is_refused_by_line(
+    found: str, replaced: str, line: int, problem: str
+) -> None:
+    assert found in WHOLE
+    with pytest.raises(CommentError) as refused:
+        parse(WHOLE.replace(found, replaced), TAKEN, CATALOG)
+    assert (refused.value.line, refused.value.problem[: len(problem)]) == (line, problem)
+
+
+def test_a_refused_comment_is_named_by_file_and_function() -> None:
+    file = next(file for file in catalog.public_files() if file.stem == "usage")
+    line = file.read_text().split("\n").index("comment on function kata.usage(uuid, bigint) is") + 2
+    with pytest.raises(SystemExit, match=rf"usage\.sql:{line}: kata\.usage: the first"):
+        catalog.read_comment(file, "usage", "No full stop", [])
+
+
+def test_a_twin_has_neither_async_nor_what_only_async_needs() -> None:
+    source = '''
+import asyncio
+from kata_context.driver.client_async import AsyncKata
+
+class AsyncThing:  # an AsyncThing that awaits, in async with
+    """Is opened by `async with`, see AsyncThing.take_async."""
+
+    async def take_async(self, pool: "AsyncPool") -> int:
+        if True:  # ASYNC
+            await asyncio.sleep(1)
+
+        async with pool, self:
+            first = (await self.rows(pool))[0]
+            both = (await self.rows(pool) or [2])[0]
+            if True:  # ASYNC
+                return await self.unless_stopped(first)
+            else:
+                if both:
+                    return first
+                return both
+
+    async def __aenter__(self) -> None:
+        return f"{await self.name_async(await_=1)}"
+'''
+    assert (
+        without_async(source)
+        == '''
+import asyncio
+from kata_context.generated.client import Kata
+
+class Thing:  # an Thing that awaits, in with
+    """Is opened by `with`, see Thing.take."""
+
+    def take(self, pool: "Pool") -> int:
+        with pool, self:
+            first = self.rows(pool)[0]
+            both = (self.rows(pool) or [2])[0]
+            if both:
+                return first
+            return both
+
+    def __enter__(self) -> None:
+        return f"{self.name(await_=1)}"
+'''
+    )

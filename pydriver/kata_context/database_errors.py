@@ -209,6 +209,6 @@ class SupersededError(KataDatabaseError, code="KC021"):
     title, status = "superseded", 409
 
 
-CATALOGUE: dict[str, type[KataDatabaseError]] = {
+CATALOG: dict[str, type[KataDatabaseError]] = {
     str(error.sqlstate): error for error in KataDatabaseError.__subclasses__()
 }

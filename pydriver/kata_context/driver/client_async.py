@@ -20,6 +20,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from kata_context import tokens
 from kata_context.database_errors import ContextNotFoundError, InvalidInputError, invalid_input
 from kata_context.driver.call import Call
+from kata_context.driver.concurrency import AsyncLock, blocking_async, sleep_async
 from kata_context.driver.route import (
     EXAMINE,
     SET_TENANT,
@@ -86,10 +87,9 @@ class AsyncDatabase(AsyncMethods):
         if tokenizer is None:
             tokenizer = (await self.get_context(arguments[0])).tokenizer
             self._remember(arguments[0], tokenizer)
-        # async only
-        if tokens.takes_long(arguments):
-            return await asyncio.to_thread(counter.fill, arguments, tokenizer)
-        # end of async only
+        if True:  # ASYNC
+            if tokens.takes_long(arguments):
+                return await blocking_async(counter.fill, arguments, tokenizer)
         return counter.fill(arguments, tokenizer)
 
     def _remember(self, context_id: UUID | str, tokenizer: str) -> None:
@@ -143,10 +143,9 @@ class AsyncKata(AsyncDatabase):
         self._pooler = False
         self._tenant: str | None = None  # that every call has to name, because the session does not
         self._closed = False
-        self._opening = asyncio.Lock()
-        # async only
-        self._loop: asyncio.AbstractEventLoop | None = None
-        # end of async only
+        self._opening = AsyncLock()
+        if True:  # ASYNC
+            self._loop: asyncio.AbstractEventLoop | None = None
         _alive.add(self)
 
     async def open(self) -> None:
@@ -218,7 +217,7 @@ class AsyncKata(AsyncDatabase):
         await self._opened()
         route = self._route
         if dsn is not None:
-            route = await asyncio.to_thread(find_route, dsn, self._given[1], False, self._given[3])
+            route = await blocking_async(find_route, dsn, self._given[1], False, self._given[3])
         elif self._pooler:
             return None
         assert route is not None
@@ -285,28 +284,26 @@ class AsyncKata(AsyncDatabase):
 
     async def _opened(self) -> Pool:
         """Return the pool, opened if need be."""
-        # async only
-        if self._loop is not asyncio.get_running_loop() and self._loop is not None:
-            raise MisuseError(
-                "this AsyncKata belongs to another event loop",
-                hint="make one in each event loop, or use Kata",
-            )
-        # end of async only
+        if True:  # ASYNC
+            if self._loop is not asyncio.get_running_loop() and self._loop is not None:
+                raise MisuseError(
+                    "this AsyncKata belongs to another event loop",
+                    hint="make one in each event loop, or use Kata",
+                )
         if self._pool is not None:
             return self._pool
         async with self._opening:
             if self._closed:
                 raise MisuseError("this Kata is closed", hint="make another one")
             if self._pool is None:
-                # async only
-                self._loop = asyncio.get_running_loop()
-                # end of async only
+                if True:  # ASYNC
+                    self._loop = asyncio.get_running_loop()
                 self._pool = await self._open_pool()
             return self._pool
 
     async def _open_pool(self) -> Pool:
         """Find out about the database with a first connection, then open the pool."""
-        route = self._route = await asyncio.to_thread(find_route, *self._given)
+        route = self._route = await blocking_async(find_route, *self._given)
         self._pooler = await self._examine(route)
         self._tenant = route.tenant if self._pooler else None
         pool: Pool = AsyncConnectionPool(
@@ -341,7 +338,7 @@ class AsyncKata(AsyncDatabase):
                 elif is_passing(error):
                     if monotonic() > deadline:
                         raise route.timed_out(self._sizes[1], error) from error
-                    await asyncio.sleep(0.05)
+                    await sleep_async(0.05)
                 else:
                     raise route.unreachable(error) from error
 
@@ -350,10 +347,9 @@ class AsyncKata(AsyncDatabase):
         if self._pool is not None:
             _of_parents.append(self._pool)
             self._pool = None
-        self._opening = asyncio.Lock()
-        # async only
-        self._loop = None
-        # end of async only
+        self._opening = AsyncLock()
+        if True:  # ASYNC
+            self._loop = None
 
 
 class AsyncTransaction(AsyncDatabase):

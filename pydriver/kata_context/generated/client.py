@@ -1,11 +1,9 @@
 """The driver for threads: a small pool of connections, and every function of schema kata as a method.
 
-Written by pydriver/generate.py; `make generate` writes it anew.
+Written by tools/generate; `make generate` writes it anew.
 """
 
 import os
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
@@ -20,6 +18,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from kata_context.database_errors import ContextNotFoundError, InvalidInputError, invalid_input
 from kata_context.driver.call import Call
+from kata_context.driver.concurrency import Lock, blocking, sleep
 from kata_context.driver.route import (
     EXAMINE,
     SET_TENANT,
@@ -84,7 +83,7 @@ class Database(Methods):
             return arguments
         tokenizer = self._tokenizers.get(arguments[0])
         if tokenizer is None:
-            tokenizer = (self.get_context(arguments[0])).tokenizer
+            tokenizer = self.get_context(arguments[0]).tokenizer
             self._remember(arguments[0], tokenizer)
         return counter.fill(arguments, tokenizer)
 
@@ -139,7 +138,7 @@ class Kata(Database):
         self._pooler = False
         self._tenant: str | None = None  # that every call has to name, because the session does not
         self._closed = False
-        self._opening = threading.Lock()
+        self._opening = Lock()
         _alive.add(self)
 
     def open(self) -> None:
@@ -211,7 +210,7 @@ class Kata(Database):
         self._opened()
         route = self._route
         if dsn is not None:
-            route = find_route(dsn, self._given[1], False, self._given[3])
+            route = blocking(find_route, dsn, self._given[1], False, self._given[3])
         elif self._pooler:
             return None
         assert route is not None
@@ -289,7 +288,7 @@ class Kata(Database):
 
     def _open_pool(self) -> Pool:
         """Find out about the database with a first connection, then open the pool."""
-        route = self._route = find_route(*self._given)
+        route = self._route = blocking(find_route, *self._given)
         self._pooler = self._examine(route)
         self._tenant = route.tenant if self._pooler else None
         pool: Pool = ConnectionPool(
@@ -314,7 +313,7 @@ class Kata(Database):
         while True:
             try:
                 with psycopg.Connection.connect(**route.connect_arguments(pooler=pooler)) as first:
-                    found = route.examined(first, (first.execute(EXAMINE)).fetchone())
+                    found = route.examined(first, first.execute(EXAMINE).fetchone())
                     return found if route.pooler is None else route.pooler
             except psycopg.OperationalError as error:
                 if refuses_options(error) and route.pooler is None:
@@ -322,7 +321,7 @@ class Kata(Database):
                 elif is_passing(error):
                     if monotonic() > deadline:
                         raise route.timed_out(self._sizes[1], error) from error
-                    time.sleep(0.05)
+                    sleep(0.05)
                 else:
                     raise route.unreachable(error) from error
 
@@ -331,7 +330,7 @@ class Kata(Database):
         if self._pool is not None:
             _of_parents.append(self._pool)
             self._pool = None
-        self._opening = threading.Lock()
+        self._opening = Lock()
 
 
 class Transaction(Database):

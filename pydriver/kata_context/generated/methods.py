@@ -1,6 +1,6 @@
 """The functions as methods.
 
-Written by pydriver/generate.py; `make generate` writes it anew.
+Written by tools/generate; `make generate` writes it anew.
 """
 
 from abc import ABC, abstractmethod

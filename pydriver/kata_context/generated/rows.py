@@ -1,6 +1,6 @@
 """What the functions return as rows.
 
-Written by pydriver/generate.py; `make generate` writes it anew.
+Written by tools/generate; `make generate` writes it anew.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """The statements that call the functions, columns and arguments by name.
 
-Written by pydriver/generate.py; `make generate` writes it anew.
+Written by tools/generate; `make generate` writes it anew.
 """
 
 from datetime import datetime

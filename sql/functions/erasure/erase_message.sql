@@ -90,7 +90,7 @@ and digest stay, so no total, group or window moves, and kata.verify still holds
 first record. A compaction that was begun and may tell of it is given up: its commit is refused as stale, and the next one is handed the blank.
 
 context_id: a context that reads the message, inherited or its own. version: of the message; a summary is erased by its own. reason: why, kept with the record; not
-blank.
+  blank.
 
 Returns a row for each entry concerned: segment_id (the context that wrote it), version, what: message or copy (blanked), original (the
 message that this one is a copy of: named, not blanked), summary (one that may tell of a blanked message, because it covers it or what came after it:

@@ -1,0 +1,379 @@
+"""The functions of schema kata, as pg_proc and their COMMENTs describe them, and what neither can say."""
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from keyword import iskeyword
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from generate.comments import Comment, CommentError, parse
+from kata_context.database_errors import CATALOG
+
+ROOT = Path(__file__).resolve().parents[2]
+FUNCTIONS = ROOT / "sql" / "functions"
+
+# Families in the order of docs/sql.md; others follow by name.
+FAMILIES = (
+    "contexts", "log", "window", "forks", "history", "view", "compaction", "artifacts", "tokens", "erasure",
+    "admin",
+)  # fmt: skip
+# Set-returning functions that return exactly one row, and those that return one or none.
+ONE_ROW = {
+    "begin_compaction", "commit_compaction", "common_ancestor", "compact", "compaction_status", "get_context",
+    "get_message", "get_or_create_context", "purge_context", "usage",
+}  # fmt: skip
+ONE_ROW_OR_NONE = {"claim_due_compaction"}
+# Functions that return a value which may be null.
+MAYBE_NULL = {"environment", "find_context"}
+# Parameters without a default that may be null.
+NULLABLE_PARAMETERS = {("append_message", "content"), ("commit_compaction", "summary")}
+# Columns that are never null, whichever function returns them, and the exceptions.
+NEVER_NULL = {
+    "budget", "bytes_per_token", "cause_id", "change", "checkpoints", "claimed_by", "compaction_id",
+    "context_id", "covered", "created", "created_at", "depth", "description", "due", "erased_at",
+    "erased_by", "failures", "first_version", "group_version", "in_progress", "kept", "kind",
+    "last_version", "lease_expires_at", "margin", "mentions", "merged_summaries", "message_count",
+    "needs_summary", "open_calls", "ordinal", "over_budget", "pinned", "policy", "position", "problem",
+    "purged_by", "raw_tokens", "reason", "ref", "removed", "result_tokens", "role", "running_tokens",
+    "segment_id", "side", "source_tokens", "started_at", "status", "strategy", "summary_budget", "tenant",
+    "threshold_tokens", "token_count", "token_source", "tokenizer", "updated_at", "version",
+    "view_tokens", "what",
+}  # fmt: skip
+BUT_NULL = {
+    ("common_ancestor", "segment_id"), ("compactions", "result_tokens"), ("history", "role"),
+    ("history", "token_count"), ("verify", "version"),
+}  # fmt: skip
+# Columns that are null elsewhere, but not here.
+NOT_NULL = {
+    ("checkpoints", "name"), ("forks", "fork_version"), ("policy_presets", "name"), ("purges", "purged_at"),
+    ("tokenizers", "name"), ("verify", "detail"),
+}  # fmt: skip
+# Names of row classes that do not follow from the function.
+ROW_NAMES = {
+    "append": "AppendedRow",
+    "begin_compaction": "CompactionLeaseRow",
+    "commit_compaction": "CompactedRow",
+    "get_context": "ContextRow",
+    "get_message": "MessageRow",
+    "get_or_create_context": "FoundOrCreatedRow",
+}
+# Functions that make a context. A database has a second method, of this name, that returns a handle; the
+# method of a context returns a handle itself.
+MAKES_CONTEXT = {"create_context": "create", "fork": ""}
+# Functions with messages whose tokens the driver counts, and the counter in kata_context.tokens.
+COUNTED = {"append": "MESSAGES", "append_message": "MESSAGE"}
+# Methods and attributes that the clients have besides.
+RESERVED = {"close", "context", "create", "open", "transaction", "using", "id"}
+
+RESULT_TYPES = {
+    "bigint": "int",
+    "boolean": "bool",
+    "double precision": "float",
+    "int8multirange": "Multirange[int]",
+    "integer": "int",
+    "interval": "timedelta",
+    "jsonb": "Json",
+    "numeric": "Decimal",
+    "real": "float",
+    "text": "str",
+    "timestamp with time zone": "datetime",
+    "uuid": "UUID",
+}
+# The types that callers may pass, and the adapters that make parameters of psycopg of them.
+PARAMETER_TYPES = RESULT_TYPES | {
+    "int8multirange": "Versions",
+    "numeric": "Decimal | float",
+    "uuid": "UUID | str",
+    "text[]": "Iterable[str]",
+}
+ADAPTERS = {"jsonb": "as_json", "int8multirange": "as_versions", "text[]": "as_texts"}
+
+DESCRIBE = """
+select p.proname::text, p.provolatile in ('i', 's'), p.proretset,
+  format_type(p.prorettype, null),
+  obj_description(p.oid, 'pg_proc'),
+  coalesce(p.proargnames, '{}'), p.proargmodes::text[],
+  array(
+    select format_type(t.type, null)
+    from unnest(coalesce(p.proallargtypes, p.proargtypes::oid[])) with ordinality t(type, ordinality)
+    order by t.ordinality),
+  array(select pg_get_function_arg_default(p.oid, n) from generate_series(1, p.pronargs) n order by n)
+from pg_proc p
+where p.pronamespace = 'kata'::regnamespace and p.prokind = 'f'
+order by p.proname
+"""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a function.
+
+    Parameters
+    ----------
+    default : its SQL expression, None if there is none
+    nullable : whether null may be passed although there is no default
+    """
+
+    name: str
+    type: str
+    default: str | None
+    nullable: bool
+
+    @property
+    def identifier(self) -> str:
+        """Its name in Python."""
+        return f"{self.name}_" if iskeyword(self.name) else self.name
+
+    @property
+    def python_default(self) -> str | None:
+        """Its default as a Python expression; "None" for one in SQL, which the statement evaluates."""
+        if self.default is None or re.match(r"null\b", self.default, re.IGNORECASE):
+            return None if self.default is None else "None"
+        literal = re.sub(r"::[\w ]+$", "", self.default)
+        if self.type in ("bigint", "integer", "numeric", "double precision", "real", "text"):
+            return repr(ast.literal_eval(literal)).replace("'", '"')
+        return {"true": "True", "false": "False"}.get(literal, "None")
+
+    @property
+    def python_type(self) -> str:
+        """The Python type that callers pass."""
+        given = PARAMETER_TYPES.get(self.type) or f"Numbers[{RESULT_TYPES[self.type.removesuffix('[]')]}]"
+        optional = self.nullable or self.python_default == "None"
+        return f"{given} | None" if optional and given != "Json" else given
+
+    @property
+    def signature(self) -> str:
+        """The parameter in a signature."""
+        default = "" if self.python_default is None else f" = {self.python_default}"
+        return f"{self.identifier}: {self.python_type}{default}"
+
+    @property
+    def argument(self) -> str:
+        """The expression that is handed to psycopg."""
+        adapter = ADAPTERS.get(self.type) or ("as_numbers" if self.type.endswith("[]") else "")
+        return f"{adapter}({self.identifier})" if adapter else self.identifier
+
+    @property
+    def sql(self) -> str:
+        """The parameter in the statement."""
+        value = f"%s::{self.type}"
+        if self.default is not None and self.python_default == "None" and not self.default.startswith("NULL"):
+            value = f"coalesce({value}, {self.default})"
+        return f"{quoted(self.name)} => {value}"
+
+    @property
+    def documentation(self) -> str:
+        """The parameter in the reference."""
+        default = "" if self.default is None else f" = {re.sub('::[a-z0-9 ]+$', '', self.default).lower()}"
+        return f"{self.name} {short(self.type)}{default}"
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of schema kata.
+
+    Parameters
+    ----------
+    family : the folder of its file
+    comment : its COMMENT
+    columns : names and types of the rows that it returns; empty if it returns a value or nothing
+    """
+
+    name: str
+    family: str
+    reads: bool
+    returns_set: bool
+    returns: str
+    comment: Comment
+    parameters: tuple[Parameter, ...]
+    columns: tuple[tuple[str, str], ...]
+
+    @cached_property
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        """Name and Python type of its columns."""
+        return tuple((name, self._field_type(name, type_)) for name, type_ in self.columns)
+
+    def _field_type(self, name: str, type_: str) -> str:
+        found = result_type(type_)
+        place = (self.name, name)
+        never_null = (name in NEVER_NULL and place not in BUT_NULL) or place in NOT_NULL
+        return found if never_null or found == "Json" else f"{found} | None"
+
+    @property
+    def constant(self) -> str:
+        """The name of its statement."""
+        return self.name.upper()
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether a context has it as a method."""
+        return bool(self.parameters) and self.parameters[0].name == "context_id"
+
+    @property
+    def kind(self) -> str:
+        """How many rows or values it returns: nothing, one, one or none, rows."""
+        if self.returns == "void":
+            return "nothing"
+        if self.name in ONE_ROW_OR_NONE or self.name in MAYBE_NULL:
+            return "one or none"
+        return "rows" if self.returns_set and self.name not in ONE_ROW else "one"
+
+    def item(self, shapes: dict[Any, str]) -> str:
+        """The Python type of a row or value."""
+        if self.returns == "void":
+            return "None"
+        return shapes[self.fields] if self.fields else result_type(self.returns)
+
+    def result(self, shapes: dict[Any, str]) -> str:
+        """The Python type that its method returns."""
+        item = self.item(shapes)
+        optional = item if item == "Json" else f"{item} | None"
+        return {"rows": f"list[{item}]", "one or none": optional}.get(self.kind, item)
+
+    @property
+    def sql(self) -> str:
+        """The statement that calls it."""
+        call = f"kata.{quoted(self.name)}({', '.join(parameter.sql for parameter in self.parameters)})"
+        if self.columns:
+            return f"select {', '.join(f'r.{quoted(name)}' for name, _ in self.columns)} from {call} r"
+        return f"select r.value from {call} r(value)" if self.returns_set else f"select {call}"
+
+    @property
+    def counter(self) -> str | None:
+        """The counter of its messages' tokens in kata_context.tokens."""
+        return COUNTED.get(self.name)
+
+    @property
+    def maker(self) -> str | None:
+        """The method of a database that returns a handle of the context made; None for other functions."""
+        return MAKES_CONTEXT.get(self.name)
+
+    @property
+    def key(self) -> int | None:
+        """The position of its idempotency key among the arguments."""
+        names = [parameter.name for parameter in self.parameters]
+        return names.index("idempotency_key") if "idempotency_key" in names else None
+
+
+def quoted(name: str) -> str:
+    """Quote names that are keywords of SQL."""
+    return f'"{name}"' if name in ("position", "window") else name
+
+
+def short(type_: str) -> str:
+    """The short name of a type."""
+    return type_.replace("timestamp with time zone", "timestamptz")
+
+
+def result_type(type_: str) -> str:
+    """The Python type that psycopg reads a type as."""
+    if type_.endswith("[]"):
+        return f"list[{RESULT_TYPES[type_.removesuffix('[]')]}]"
+    return RESULT_TYPES[type_]
+
+
+def public_files() -> list[Path]:
+    """Return the files of the public functions."""
+    return [file for file in FUNCTIONS.glob("*/*.sql") if file.parent.name != "internal"]
+
+
+def describe(connection: psycopg.Connection[TupleRow]) -> list[Function]:
+    """Return the functions of schema kata, by family and name."""
+    files = {file.stem: file for file in public_files()}
+    found = []
+    for row in connection.execute(DESCRIBE):
+        name, reads, returns_set, returns, comment, names, modes, types, defaults = row
+        arguments = list(zip(names, modes or ["i"] * len(names), types, strict=True))
+        inputs = [(argument, type_) for argument, mode, type_ in arguments if mode in "ib"]
+        found.append(
+            Function(
+                name=name,
+                family=files[name].parent.name,
+                reads=reads,
+                returns_set=returns_set,
+                returns=returns,
+                comment=read_comment(files[name], name, comment or "", [argument for argument, _ in inputs]),
+                parameters=tuple(
+                    Parameter(argument, type_, default, (name, argument) in NULLABLE_PARAMETERS)
+                    for (argument, type_), default in zip(inputs, defaults, strict=True)
+                ),
+                columns=tuple((column, type_) for column, mode, type_ in arguments if mode in "bot"),
+            )
+        )
+    for function in found:
+        check(function)
+    if unused := unused_names(found):
+        raise SystemExit(f"{Path(__file__).name} names what does not exist: {', '.join(unused)}")
+    order = {family: place for place, family in enumerate(FAMILIES)}
+    return sorted(found, key=lambda f: (order.get(f.family, len(order) - 1.5), f.family, f.name))
+
+
+def read_comment(file: Path, name: str, text: str, parameters: list[str]) -> Comment:
+    """Return the COMMENT of a function; one that breaks the grammar is refused with its place."""
+    try:
+        return parse(text, parameters, CATALOG)
+    except CommentError as error:
+        opening = file.read_text().split("\ncomment on function kata.")[0].count("\n") + 2
+        place = f"{file.relative_to(ROOT)}:{opening + error.line}"
+        raise SystemExit(f"{place}: kata.{name}: {error.problem}") from None
+
+
+def check(function: Function) -> None:
+    """Refuse what would make a misleading method."""
+    tables = Path(__file__).name
+    if function.name in RESERVED or iskeyword(function.name):
+        raise SystemExit(f"kata.{function.name} cannot become a method: the clients have one of that name")
+    if function.columns and not function.returns_set and function.name not in ONE_ROW:
+        raise SystemExit(f"kata.{function.name} returns one row: add it to ONE_ROW of {tables}")
+    says_one = any(paragraph.startswith("Returns one ") for paragraph in function.comment.paragraphs)
+    if function.columns and says_one != (function.name in ONE_ROW | ONE_ROW_OR_NONE):
+        raise SystemExit(f"kata.{function.name}: its COMMENT and ONE_ROW of {tables} disagree")
+
+
+def unused_names(functions: Iterable[Function]) -> list[str]:
+    """Return the names in the tables above that no function has any more."""
+    functions = list(functions)
+    names = {function.name for function in functions}
+    parameters = {
+        (function.name, parameter.name) for function in functions for parameter in function.parameters
+    }
+    columns = {(function.name, column) for function in functions for column, _ in function.columns}
+    unused = {
+        *(ONE_ROW | ONE_ROW_OR_NONE | MAYBE_NULL | {*ROW_NAMES, *MAKES_CONTEXT, *COUNTED}) - names,
+        *(NEVER_NULL - {column for _, column in columns}),
+        *map(".".join, NULLABLE_PARAMETERS - parameters),
+        *map(".".join, (BUT_NULL | NOT_NULL) - columns),
+        *(set(FAMILIES) - {function.family for function in functions}),
+    }
+    return sorted(unused)
+
+
+def name_shapes(functions: Iterable[Function]) -> dict[Any, str]:
+    """Return a class name for every distinct shape of rows."""
+    candidates: dict[Any, Counter[str]] = {}
+    given: dict[Any, str] = {}
+    for function in functions:
+        if function.fields:
+            stem = re.sub(r"^(get|list)_", "", function.name)
+            stem = re.sub(r"(?<![us])s$", "", stem)
+            name = "".join(word.capitalize() for word in stem.split("_")) + "Row"
+            candidates.setdefault(function.fields, Counter())[name] += 1
+            if function.name in ROW_NAMES:
+                given[function.fields] = ROW_NAMES[function.name]
+    shapes = {
+        fields: given.get(fields) or min(names, key=lambda name: (-names[name], len(name), name))
+        for fields, names in candidates.items()
+    }
+    twice = [name for name, times in Counter(shapes.values()).items() if times > 1]
+    if twice:
+        raise SystemExit(
+            f"two row classes are called {twice[0]}: name one in ROW_NAMES of {Path(__file__).name}"
+        )
+    return shapes
