@@ -131,7 +131,8 @@ begin
   return v_result;
 end
 $$;
-comment on function fixture.as_session(text, text, text) is 'The first value that a query returns in a session of another role, with kata.tenant set.';
+comment on function fixture.as_session(text, text, text) is 'The first value that a query returns in a session of another role, '
+  'with kata.tenant set.';
 
 create function fixture.damage(statement text, context text default null) returns text[]
 language plpgsql volatile
@@ -170,11 +171,13 @@ create function fixture.seen(context text, at bigint default null) returns text
 language sql stable
 as $$
   select string_agg(
-    m.version || case m.kind when 'summary' then '=' when 'stub' then '~' else '' end || case when m.pinned then '*' else '' end, ' ' order by m.ordinality)
+    m.version || case m.kind when 'summary' then '=' when 'stub' then '~' else '' end || case when m.pinned then '*' else '' end, ' '
+    order by m.ordinality)
   from kata.state_at(fixture.id(context), at) with ordinality m
 $$;
 comment on function fixture.seen(text, bigint) is
-'The view in short: versions in reading order, = behind a summary, ~ behind what is shortened, * behind what is pinned. Null for an empty view.';
+'The view in short: versions in reading order, = behind a summary, ~ behind what is shortened, '
+  '* behind what is pinned. Null for an empty view.';
 
 create function fixture.compact(
   context text, summary text default 'so far', token_count integer default 5, strategy text default 'summarize'
@@ -190,7 +193,8 @@ begin
     from kata.commit_compaction(v_begun.compaction_id, case when strategy in ('summarize', 'digest') then summary end, token_count) c);
 end
 $$;
-comment on function fixture.compact(text, text, integer, text) is 'Compacts a context in two phases, although it is not due, and says which version that took.';
+comment on function fixture.compact(
+  text, text, integer, text) is 'Compacts a context in two phases, although it is not due, and says which version that took.';
 
 create function fixture.contradictions(context text) returns setof text
 language plpgsql volatile
@@ -202,7 +206,8 @@ declare
 begin
   if to_regclass('pg_temp.told') is null then
     create temporary table told (
-      at bigint, ordinality bigint, version bigint, "position" bigint, kind text, token_count integer, content text, group_version bigint, pinned boolean);
+      at bigint, ordinality bigint, version bigint, "position" bigint, kind text, token_count integer, content text, group_version bigint,
+      pinned boolean);
   end if;
   truncate told;
   insert into told
@@ -230,7 +235,10 @@ begin
     select array_agg(row(w.version, w."position", w.kind, w.token_count, w.content, w.group_version)::text order by w.ordinal) as rows
     from kata."window"(v_id, 2147483647, a.at) w) w on true
   left join lateral (
-    select array_agg(row(t.version, t."position", t.kind, t.token_count, t.content, case t.kind when 'summary' then t.version else t.group_version end)::text order by t.ordinality) as rows
+    select array_agg(
+      row(
+        t.version, t."position", t.kind, t.token_count, t.content, case t.kind when 'summary' then t.version else t.group_version end)::text
+      order by t.ordinality) as rows
     from told t where t.at = a.at) t on true
   where w.rows is distinct from t.rows;
 
@@ -247,11 +255,14 @@ begin
   from generate_series(0, v_newest) a(at)
   cross join lateral kata.usage(v_id, a.at) u
   cross join lateral (
-    select sum(w.token_count) as tokens, bool_or(w.over_budget) as over_budget from kata."window"(v_id, u.view_tokens::integer - 1, a.at) w) w
+    select sum(w.token_count) as tokens, bool_or(w.over_budget) as over_budget
+    from kata."window"(v_id, u.view_tokens::integer - 1, a.at) w) w
   where u.view_tokens > 1 and w.tokens > u.view_tokens - 1 and not w.over_budget;
 
   return query
-  select format('window at %s with a budget of %s: row %s is numbered %s and adds up to %s, not %s', w.at, w.budget, w.number, w.ordinal, w.running_tokens, w.total)
+  select format(
+    'window at %s with a budget of %s: row %s is numbered %s and adds up to %s, not %s', w.at, w.budget, w.number, w.ordinal,
+    w.running_tokens, w.total)
   from (
     select a.at, b.budget, w.ordinal, w.running_tokens, w.ordinality,
       row_number() over o as number, sum(w.token_count) over o as total
@@ -288,7 +299,8 @@ begin
   where r.compacted_into is not null and (t.version is not null or s.kind is distinct from 'summary');
 
   return query
-  select format('pages of %s %s at %s: %s, not %s', p.visibility, case when p.descending then 'down' else 'up' end, p.at, p.versions, p.wanted)
+  select format(
+    'pages of %s %s at %s: %s, not %s', p.visibility, case when p.descending then 'down' else 'up' end, p.at, p.versions, p.wanted)
   from (
     select a.at, v.visibility, d.descending, fixture.paged(v_id, a.at, v.visibility, d.descending, 1 + (a.at % 4)::integer) as versions,
       coalesce((select array_agg(m.version order by case when d.descending then -m.ordinality else m.ordinality end)
@@ -308,10 +320,12 @@ begin
     where d.change is distinct from case
         when b.kind is null then 'added'
         when a.kind is null then 'removed'
-        when (b.kind, b.token_count) is distinct from (a.kind, a.token_count) then case when a.token_count < b.token_count then 'shortened' else 'restored' end
+        when (b.kind, b.token_count) is distinct from (a.kind, a.token_count) then case
+          when a.token_count < b.token_count then 'shortened' else 'restored' end
       end
       or d.change is not null and (d.kind, d.token_count) is distinct from (
-        case when d.change = 'removed' then b.kind else a.kind end, case when d.change = 'removed' then b.token_count else a.token_count end)
+        case when d.change = 'removed' then b.kind else a.kind end,
+        case when d.change = 'removed' then b.token_count else a.token_count end)
   ) d
   where d.problem is not null;
 
@@ -321,7 +335,10 @@ begin
     select format('a fork at %s shows %s, not %s', v_at, f.rows, t.rows)
     from (select array_agg(row(m.version, m."position", m.kind, m.token_count, m.content, m.pinned)::text order by m.ordinality) as rows
       from kata.messages(v_fork, max_rows => 1000) with ordinality m) f,
-      (select array_agg(row(t.version, t."position", t.kind, t.token_count, t.content, t.pinned)::text order by t.ordinality) as rows from told t where t.at = v_at) t
+      (
+        select array_agg(row(t.version, t."position", t.kind, t.token_count, t.content, t.pinned)::text order by t.ordinality) as rows
+        from told t
+        where t.at = v_at) t
     where f.rows is distinct from t.rows;
     return query
     select format('a fork at %s holds %s, not %s', v_at, f, u) from kata.usage(v_fork) f, kata.usage(v_id, v_at) u where f <> u;

@@ -5,22 +5,34 @@ select plan(70);
 
 -- Tokenizers
 
-select set_has('select name, bytes_per_token, margin from kata.tokenizers()', $$values ('o200k_base', 4.4, 0.15), ('cl100k_base', 4.3, 0.15)$$, 'two tokenizers are known from the start');
+select set_has(
+  'select name, bytes_per_token, margin from kata.tokenizers()', $$values ('o200k_base', 4.4, 0.15), ('cl100k_base', 4.3, 0.15)$$,
+  'two tokenizers are known from the start');
 select kata.register_tokenizer('mine', 3.5);
-select results_eq($$select bytes_per_token, margin from kata.tokenizers() where name = 'mine'$$, 'values (3.5, 0.15)', 'a tokenizer can be registered, with a margin of 0.15 unless told otherwise');
+select results_eq(
+  $$select bytes_per_token, margin from kata.tokenizers() where name = 'mine'$$, 'values (3.5, 0.15)',
+  'a tokenizer can be registered, with a margin of 0.15 unless told otherwise');
 select kata.register_tokenizer('mine', 3.6, 0.2);
-select results_eq($$select bytes_per_token, margin from kata.tokenizers() where name = 'mine'$$, 'values (3.6, 0.2)', 'a tokenizer can be corrected');
-select is((select array_agg(name) from kata.tokenizers()), (select array_agg(name order by name) from kata.tokenizers()), 'tokenizers are listed by name');
+select results_eq(
+  $$select bytes_per_token, margin from kata.tokenizers() where name = 'mine'$$, 'values (3.6, 0.2)', 'a tokenizer can be corrected');
+select is(
+  (select array_agg(name) from kata.tokenizers()), (select array_agg(name order by name) from kata.tokenizers()),
+  'tokenizers are listed by name');
 select lives_ok($$select kata.create_context(tokenizer => 'mine')$$, 'a context may count in a registered tokenizer');
 select throws_ok(format('select kata.register_tokenizer(%s)', a.arguments), 'KC017', null, a.description)
 from (values
-  ('null, 4', 'a tokenizer has a name'), ($$'', 4$$, 'the name of a tokenizer is not empty'), ($$repeat('x', 256), 4$$, 'the name of a tokenizer has at most 255 characters'),
-  ($$'x', 0$$, 'a token has bytes'), ($$'x', -1$$, 'bytes of a token are not negative'), ($$'x', 101$$, 'a token does not have over 100 bytes'), ($$'x', null$$, 'bytes of a token are said'),
-  ($$'x', 'NaN'$$, 'bytes of a token are a number'), ($$'x', 4, -0.1$$, 'a margin is not negative'), ($$'x', 4, 11$$, 'a margin is not over 10'), ($$'x', 4, null$$, 'a margin is not null')
+  ('null, 4', 'a tokenizer has a name'), ($$'', 4$$, 'the name of a tokenizer is not empty'),
+  ($$repeat('x', 256), 4$$, 'the name of a tokenizer has at most 255 characters'),
+  ($$'x', 0$$, 'a token has bytes'), ($$'x', -1$$, 'bytes of a token are not negative'),
+  ($$'x', 101$$, 'a token does not have over 100 bytes'), ($$'x', null$$, 'bytes of a token are said'),
+  ($$'x', 'NaN'$$, 'bytes of a token are a number'), ($$'x', 4, -0.1$$, 'a margin is not negative'),
+  ($$'x', 4, 11$$, 'a margin is not over 10'), ($$'x', 4, null$$, 'a margin is not null')
 ) a(arguments, description);
 select results_eq(
   $$select * from fixture.error($q$select kata.register_tokenizer('x', 0)$q$)$$,
-  $$values ('KC017', 'tokenizer is out of range', 'Its name is "x", bytes_per_token 0, margin 0.15.', 'Pass a name of 1 to 255 characters, 0.1 to 100 bytes a token and a margin from 0 to 10, 0.15 for example.')$$,
+  $$values (
+      'KC017', 'tokenizer is out of range', 'Its name is "x", bytes_per_token 0, margin 0.15.',
+      'Pass a name of 1 to 255 characters, 0.1 to 100 bytes a token and a margin from 0 to 10, 0.15 for example.')$$,
   'a tokenizer out of range is refused with the range');
 
 -- Counts beside
@@ -43,18 +55,27 @@ select is(kata.put_token_counts(:'counted', 'mine', '{}', '{}'), 0, 'no counts a
 select is(kata.put_token_counts(:'counted', 'mine', '{1}', '{0}'), 1, 'a count may be 0');
 select throws_ok(format('select kata.put_token_counts(%L, %s)', :'counted', a.arguments), a.code, null, a.description)
 from (values
-  ($$'o200k_base', '{1}', '{1}'$$, 'KC017', 'the context''s own counts are not put beside'), ($$'abacus', '{1}', '{1}'$$, 'KC017', 'a count is in a known tokenizer'),
-  ($$null, '{1}', '{1}'$$, 'KC017', 'a count is in some tokenizer'), ($$'mine', '{1,2}', '{1}'$$, 'KC017', 'every version has a count'), ($$'mine', '{1}', '{1,2}'$$, 'KC017', 'every count has a version'),
-  ($$'mine', null, '{1}'$$, 'KC017', 'versions are given'), ($$'mine', '{1}', null$$, 'KC017', 'counts are given'), ($$'mine', '{1}', '{-1}'$$, 'KC017', 'a count is not negative'),
-  ($$'mine', '{1}', '{null}'$$, 'KC017', 'a count is not null'), ($$'mine', '{null}', '{1}'$$, 'KC017', 'a version is not null'), ($$'mine', '{4}', '{1}'$$, 'KC002', 'a version has a message'),
-  ($$'mine', '{0}', '{1}'$$, 'KC002', 'version 0 has none'), ($$'mine', '{-1}', '{1}'$$, 'KC002', 'a negative version has none'), ($$'mine', '{9223372036854775807}', '{1}'$$, 'KC002', 'the greatest version has none')
+  ($$'o200k_base', '{1}', '{1}'$$, 'KC017', 'the context''s own counts are not put beside'),
+  ($$'abacus', '{1}', '{1}'$$, 'KC017', 'a count is in a known tokenizer'),
+  ($$null, '{1}', '{1}'$$, 'KC017', 'a count is in some tokenizer'), ($$'mine', '{1,2}', '{1}'$$, 'KC017', 'every version has a count'),
+  ($$'mine', '{1}', '{1,2}'$$, 'KC017', 'every count has a version'),
+  ($$'mine', null, '{1}'$$, 'KC017', 'versions are given'), ($$'mine', '{1}', null$$, 'KC017', 'counts are given'),
+  ($$'mine', '{1}', '{-1}'$$, 'KC017', 'a count is not negative'),
+  ($$'mine', '{1}', '{null}'$$, 'KC017', 'a count is not null'), ($$'mine', '{null}', '{1}'$$, 'KC017', 'a version is not null'),
+  ($$'mine', '{4}', '{1}'$$, 'KC002', 'a version has a message'),
+  ($$'mine', '{0}', '{1}'$$, 'KC002', 'version 0 has none'), ($$'mine', '{-1}', '{1}'$$, 'KC002', 'a negative version has none'),
+  ($$'mine', '{9223372036854775807}', '{1}'$$, 'KC002', 'the greatest version has none')
 ) a(arguments, code, description);
-select throws_ok(format($$select kata.put_token_counts(%L, 'mine', '{2,4}', '{99,99}')$$, :'counted'), 'KC002', null, 'one unknown version among known ones is refused');
+select throws_ok(
+  format($$select kata.put_token_counts(%L, 'mine', '{2,4}', '{99,99}')$$, :'counted'), 'KC002', null,
+  'one unknown version among known ones is refused');
 select is((pg_temp.counts('counted'))[2], 22, 'then no count is stored');
 select fixture.fork('counted', 2, 'counted fork') as counted_fork \gset
 select kata.put_token_counts(:'counted_fork', 'mine', '{2}', '{24}');
 select is((pg_temp.counts('counted'))[2], 24, 'the count of an inherited message is shared');
-select throws_ok(format($$select kata.put_token_counts(%L, 'mine', '{3}', '{1}')$$, :'counted_fork'), 'KC002', null, 'a fork counts nothing that its parent wrote after it');
+select throws_ok(
+  format($$select kata.put_token_counts(%L, 'mine', '{3}', '{1}')$$, :'counted_fork'), 'KC002', null,
+  'a fork counts nothing that its parent wrote after it');
 
 -- Statistics
 
@@ -64,7 +85,10 @@ set local kata.tenant = 'statistics';
 select fixture.talk('s1', 'user 1, user 1, user 1'), kata.archive_context(fixture.id('s3')), kata.delete_context(fixture.id('s4'));
 select fixture.fork('s1', 2, 's1 fork');
 select fixture.talk('s1 fork', 'user 1');
-select is((kata.stats() -> 'statistics') - 'updated_at', '{"contexts": 5, "live": 3, "archived": 1, "deleted": 1, "purged": 0, "forks": 1, "entries": 4}', 'statistics count contexts by state, forks, and what each wrote itself');
+select is(
+  (kata.stats() -> 'statistics') - 'updated_at',
+  '{"contexts": 5, "live": 3, "archived": 1, "deleted": 1, "purged": 0, "forks": 1, "entries": 4}',
+  'statistics count contexts by state, forks, and what each wrote itself');
 select is((kata.stats() #>> '{statistics,updated_at}')::timestamptz, '2030-01-01 00:00:00.000001+00', 'statistics know the last change');
 set local kata.tenant = 'nobody';
 select is(kata.stats(), '{}', 'a tenant without contexts has no statistics');
@@ -83,7 +107,9 @@ select throws_ok($$select kata.set_environment('production', 'test')$$, 'KC018',
 select throws_ok($$select kata.set_environment('', 'Staging')$$, 'KC018', null, 'nor removes it');
 select results_eq(
   $$select * from fixture.error($q$select kata.set_environment('production', 'test')$q$)$$,
-  $$values ('KC018', 'this database is labelled "staging"', 'The current label was given as "test".', 'If this is the database that you mean, pass its label as current_label.')$$,
+  $$values (
+      'KC018', 'this database is labelled "staging"', 'The current label was given as "test".',
+      'If this is the database that you mean, pass its label as current_label.')$$,
   'the label in force is named');
 select is(kata.environment(), 'staging', 'a refusal leaves the label');
 select lives_ok($$select kata.set_environment('production', 'staging')$$, 'who says it changes it');
@@ -92,7 +118,9 @@ select lives_ok($$select kata.set_environment('', 'production')$$, 'who says it 
 select is(kata.environment(), null, 'then there is none');
 select lives_ok(format('select kata.set_environment(%L)', repeat('é', 63)), 'a label may have 63 characters');
 select throws_ok(format('select kata.set_environment(%s, kata.environment())', a.label), 'KC017', null, a.description)
-from (values ('null', 'a label is not null'), ($$repeat('x', 64)$$, 'a label has at most 63 characters'), ($$E'a\nb'$$, 'a label is one line'), ($$' a'$$, 'no space goes before a label'), ($$'a '$$, 'nor after it')) a(label, description);
+from (
+  values ('null', 'a label is not null'), ($$repeat('x', 64)$$, 'a label has at most 63 characters'), ($$E'a\nb'$$, 'a label is one line'),
+  ($$' a'$$, 'no space goes before a label'), ($$'a '$$, 'nor after it')) a(label, description);
 
 -- The tenant
 
@@ -102,7 +130,8 @@ set local kata.tenant = '';
 select is(kata.current_tenant(), 'default', 'or the default one');
 create role test_client;
 grant kata_reader to test_client;
-select is(fixture.as_role('test_client', 'select kata.current_tenant()', 'acme'), 'test_client', 'a client is told its own, whatever it set');
+select is(
+  fixture.as_role('test_client', 'select kata.current_tenant()', 'acme'), 'test_client', 'a client is told its own, whatever it set');
 
 -- The version
 

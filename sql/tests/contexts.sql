@@ -8,7 +8,8 @@ select plan(380);
 select kata.create_context('first', metadata => '{"ticket": 7}') as first \gset
 
 select results_eq(
-  format($$select name, tenant, parent_id, fork_version, depth, version, message_count, raw_tokens, view_tokens, tokenizer, open_calls, metadata,
+  format(
+    $$select name, tenant, parent_id, fork_version, depth, version, message_count, raw_tokens, view_tokens, tokenizer, open_calls, metadata,
     archived_at, deleted_at from kata.get_context(%L)$$, :'first'),
   $$values ('first', 'default', null::uuid, null::bigint, 0, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 'o200k_base', '{}'::text[],
     '{"ticket": 7}'::jsonb, null::timestamptz, null::timestamptz)$$,
@@ -20,7 +21,9 @@ select is(kata.find_context('no such'), null, 'a name that nobody has finds noth
 select is(kata.find_context(null), null, 'no name finds nothing');
 select is((fixture.stored(kata.create_context())).name, null, 'a name is not needed');
 select lives_ok($$select kata.create_context(), kata.create_context()$$, 'contexts without a name do not collide');
-select is((fixture.stored(kata.create_context(tokenizer => 'cl100k_base'))).tokenizer, 'cl100k_base', 'a context counts in the tokenizer that it was made with');
+select is(
+  (fixture.stored(kata.create_context(tokenizer => 'cl100k_base'))).tokenizer, 'cl100k_base',
+  'a context counts in the tokenizer that it was made with');
 select throws_ok($$select kata.create_context(tokenizer => 'abacus')$$, 'KC017', null, 'a tokenizer must be registered');
 select throws_ok($$select kata.create_context(tokenizer => null)$$, 'KC017', null, 'a context has a tokenizer');
 select results_eq(
@@ -31,7 +34,8 @@ select results_eq(
 
 -- Getting or creating one
 
-select context_id as chat, created as is_new from kata.get_or_create_context('chat', '{"budget": 9000}', '{"a": 1}', 'cl100k_base', 'audit') \gset
+select context_id as chat, created as is_new
+from kata.get_or_create_context('chat', '{"budget": 9000}', '{"a": 1}', 'cl100k_base', 'audit') \gset
 select ok(:'is_new', 'a context is created where none has the name');
 select results_eq(
   format($$select name, metadata, tokenizer, version, depth from kata.get_context(%L)$$, :'chat'),
@@ -41,7 +45,9 @@ select is((fixture.stored(:'chat')).policy, '{"budget": 9000, "enabled": false}'
 select kata.append_message(:'chat', 'user', 'hello');
 select results_eq($$select * from kata.get_or_create_context('chat')$$, format('values (%L::uuid, false)', :'chat'),
   'the context that has the name is returned, and not created again');
-select results_eq($$select * from kata.get_or_create_context('chat', '{"budget": 1}', '{"b": 2}', 'o200k_base')$$, format('values (%L::uuid, false)', :'chat'),
+select results_eq(
+  $$select * from kata.get_or_create_context('chat', '{"budget": 1}', '{"b": 2}', 'o200k_base')$$,
+  format('values (%L::uuid, false)', :'chat'),
   'other arguments find the same context');
 select results_eq(
   format($$select metadata, tokenizer, version from kata.get_context(%L)$$, :'chat'),
@@ -56,9 +62,12 @@ select ok(not created, 'a name that was taken over is found') from kata.get_or_c
 select kata.delete_context(:'chat');
 select context_id as chat_again, created as is_new from kata.get_or_create_context('chat') \gset
 select ok(:'is_new' and :'chat_again'::uuid <> :'chat'::uuid, 'a deleted context is not returned: its name is free');
-select throws_ok(format('select kata.restore_context(%L)', :'chat'), 'KC007', null, 'the new context has the name as one of create_context has');
+select throws_ok(
+  format('select kata.restore_context(%L)', :'chat'), 'KC007', null, 'the new context has the name as one of create_context has');
 select fixture.fork('chat', 0, 'chat fork') as chat_fork \gset
-select results_eq($$select * from kata.get_or_create_context('chat fork')$$, format('values (%L::uuid, false)', :'chat_fork'), 'a fork is found by its name, too');
+select results_eq(
+  $$select * from kata.get_or_create_context('chat fork')$$, format('values (%L::uuid, false)', :'chat_fork'),
+  'a fork is found by its name, too');
 select results_eq(
   format('select code, message, detail, hint from fixture.error(%L)', 'select kata.get_or_create_context(null)'),
   $$values ('KC017', 'name is missing', 'The context is looked up by its name.',
@@ -78,13 +87,16 @@ set local kata.clock = '2026-01-02 03:04:05.678+00';
 select kata.create_context('in time') as in_time \gset
 select is(split_part(:'in_time', '-', 1) || split_part(:'in_time', '-', 2), lpad(to_hex(1767323045678), 12, '0'),
   'an id begins with its milliseconds since 1970');
-select matches(:'in_time'::text, '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$', 'an id is a UUID in the version 7 layout');
+select matches(
+  :'in_time'::text, '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$', 'an id is a UUID in the version 7 layout');
 select is((select created_at from kata.get_context(:'in_time')), '2026-01-02 03:04:05.678+00', 'a superuser''s session may fake the clock');
 set local kata.clock = '2026-01-02 03:04:05.679+00';
 select ok(kata.create_context() > :'in_time', 'ids sort by creation');
 set local kata.clock = '';
-select ok((select count(distinct substr(kata.create_context()::text, 16, 3)) > 20 from generate_series(1, 40)), 'roots are spread over buckets');
-select is(substr(fixture.fork('in time', 0, 'bucket fork')::text, 15, 4), substr(:'in_time', 15, 4), 'a fork shares the bucket of its family');
+select ok(
+  (select count(distinct substr(kata.create_context()::text, 16, 3)) > 20 from generate_series(1, 40)), 'roots are spread over buckets');
+select is(
+  substr(fixture.fork('in time', 0, 'bucket fork')::text, 15, 4), substr(:'in_time', 15, 4), 'a fork shares the bucket of its family');
 
 -- Names
 
@@ -103,7 +115,8 @@ select kata.update_context(:'first', 'second');
 select is(kata.find_context('second'), :'first', 'a context can be renamed');
 select is(kata.find_context('first'), null, 'the old name finds nothing');
 select lives_ok($$select kata.create_context('first')$$, 'the old name is free');
-select throws_ok(format($$select kata.update_context(%L, 'first')$$, :'first'), 'KC007', null, 'a context cannot be renamed to a name that is taken');
+select throws_ok(
+  format($$select kata.update_context(%L, 'first')$$, :'first'), 'KC007', null, 'a context cannot be renamed to a name that is taken');
 select lives_ok(format($$select kata.update_context(%L, 'second')$$, :'first'), 'a context may be given the name that it has');
 select throws_ok(format($$select kata.update_context(%L, repeat('x', 256))$$, :'first'), 'KC017', null, 'a new name obeys the limit');
 select kata.update_context(:'first', metadata => '{"ticket": 8}');
@@ -129,11 +142,16 @@ select is(kata.find_context('second'), :'first', 'a restored context has its nam
 select throws_ok($$select kata.create_context(metadata => '[]')$$, 'KC017', null, 'metadata is an object');
 select throws_ok($$select kata.create_context(metadata => '"text"')$$, 'KC017', null, 'metadata is not a string');
 select throws_ok($$select kata.create_context(metadata => null)$$, 'KC017', null, 'metadata is not null');
-select lives_ok($$select kata.create_context(metadata => jsonb_build_object('a', repeat('x', 65536 - 9)))$$, 'metadata may have 65,536 bytes');
-select throws_ok($$select kata.create_context(metadata => jsonb_build_object('a', repeat('x', 65536 - 8)))$$, 'KC017', null, 'metadata of 65,537 bytes is too long');
-select throws_ok($$select kata.create_context(metadata => jsonb_build_object('a', repeat('é', 32768)))$$, 'KC017', null, 'metadata is measured in bytes');
+select lives_ok(
+  $$select kata.create_context(metadata => jsonb_build_object('a', repeat('x', 65536 - 9)))$$, 'metadata may have 65,536 bytes');
+select throws_ok(
+  $$select kata.create_context(metadata => jsonb_build_object('a', repeat('x', 65536 - 8)))$$, 'KC017', null,
+  'metadata of 65,537 bytes is too long');
+select throws_ok(
+  $$select kata.create_context(metadata => jsonb_build_object('a', repeat('é', 32768)))$$, 'KC017', null, 'metadata is measured in bytes');
 select throws_ok(format($$select kata.update_context(%L, metadata => '[]')$$, :'first'), 'KC017', null, 'new metadata is an object');
-select throws_ok(format($$select kata.update_context(%L, metadata => jsonb_build_object('a', repeat('x', 65536)))$$, :'first'), 'KC017', null,
+select throws_ok(
+  format($$select kata.update_context(%L, metadata => jsonb_build_object('a', repeat('x', 65536)))$$, :'first'), 'KC017', null,
   'new metadata obeys the limit');
 
 -- Archiving, deleting, restoring
@@ -148,7 +166,8 @@ select throws_ok(format($$select kata.append_message(%L, 'user', 'hi')$$, :'box'
 select throws_ok(format($$select kata.append(%L, '[]')$$, :'box'), 'KC006', null, 'an archived context does not even take an empty batch');
 select throws_ok(format($$select kata.close_calls(%L)$$, :'box'), 'KC006', null, 'calls of an archived context are not closed');
 select throws_ok(format($$select kata.update_context(%L, 'crate')$$, :'box'), 'KC006', null, 'an archived context is not renamed');
-select throws_ok(format($$select kata.put_token_counts(%L, 'cl100k_base', '{1}', '{1}')$$, :'box'), 'KC006', null, 'an archived context takes no counts');
+select throws_ok(
+  format($$select kata.put_token_counts(%L, 'cl100k_base', '{1}', '{1}')$$, :'box'), 'KC006', null, 'an archived context takes no counts');
 select results_eq(
   format($$select code, message, hint from fixture.error($q$select kata.append_message(%L, 'user', 'hi')$q$)$$, :'box'),
   format($$values ('KC006', 'context %s is archived', 'Open it again with kata.unarchive_context, or fork it.')$$, :'box'),
@@ -166,17 +185,20 @@ select kata.delete_context(:'box');
 select isnt((select deleted_at from kata.get_context(:'box')), null, 'a deleted context can still be looked at');
 select throws_ok(format('select %s', call), 'KC006', null, 'a deleted context is closed: ' || split_part(call, '(', 1))
 from (values
-  (format($$kata.append_message(%L, 'user', 'hi')$$, :'box')), (format($$kata.append(%L, '[]')$$, :'box')), (format('kata.close_calls(%L)', :'box')),
+  (format($$kata.append_message(%L, 'user', 'hi')$$, :'box')), (format($$kata.append(%L, '[]')$$, :'box')),
+  (format('kata.close_calls(%L)', :'box')),
   (format('kata.get_message(%L, 1)', :'box')), (format('kata.messages(%L)', :'box')), (format('kata.usage(%L)', :'box')),
   (format('kata."window"(%L, 10)', :'box')), (format('kata.prompt(%L, 10)', :'box')), (format($$kata.update_context(%L, 'x')$$, :'box')),
   (format('kata.delete_context(%L)', :'box')), (format('kata.archive_context(%L)', :'box')), (format('kata.unarchive_context(%L)', :'box')),
   (format($$kata.put_token_counts(%L, 'cl100k_base', '{1}', '{1}')$$, :'box'))
 ) c(call);
 select kata.restore_context(:'box');
-select results_eq(format('select deleted_at is null, archived_at is not null, version from kata.get_context(%L)', :'box'), 'values (true, true, 3::bigint)',
+select results_eq(
+  format('select deleted_at is null, archived_at is not null, version from kata.get_context(%L)', :'box'), 'values (true, true, 3::bigint)',
   'restoring brings back what was there, archived as it was');
 select lives_ok(format('select kata.restore_context(%L)', :'box'), 'restoring a live context is nothing');
-select throws_ok(format('select kata.append_message(%L, %L, %L)', :'box', 'user', 'hi'), 'KC006', null, 'a context restored as archived takes no message');
+select throws_ok(
+  format('select kata.append_message(%L, %L, %L)', :'box', 'user', 'hi'), 'KC006', null, 'a context restored as archived takes no message');
 
 -- Unknown ones
 
@@ -190,7 +212,9 @@ from (values
 select throws_ok($$select kata.get_context('not-a-uuid')$$, '22P02', null, 'what is no UUID is refused by its type');
 select results_eq(
   $$select * from fixture.error($q$select kata.get_context('00000000-0000-7000-8000-000000000000')$q$)$$,
-  $$values ('KC001', 'context 00000000-0000-7000-8000-000000000000 not found', 'Tenant "default" has no context of this id.', 'List what there is with kata.list_contexts.')$$,
+  $$values (
+      'KC001', 'context 00000000-0000-7000-8000-000000000000 not found', 'Tenant "default" has no context of this id.',
+      'List what there is with kata.list_contexts.')$$,
   'a context that is not found is named, with the tenant that was searched');
 
 -- What counts as a change
@@ -215,54 +239,80 @@ select throws_ok($$select kata.create_context(policy => '7')$$, 'KC013', null, '
 select throws_ok($$select kata.create_context(policy => 'null')$$, 'KC013', null, 'a policy is not JSON null');
 select throws_ok($$select kata.create_context(policy => '{"bugdet": 1}')$$, 'KC013', null, 'a field of a policy must be known');
 select throws_ok($$select kata.create_context(policy => '{"bugdet": null}')$$, 'KC013', null, 'an unknown field is refused even as null');
-select throws_ok($$select kata.create_context(policy => '{"budget": 32000, "bugdet": 1}')$$, 'KC013', null, 'one unknown field among known ones is refused');
+select throws_ok(
+  $$select kata.create_context(policy => '{"budget": 32000, "bugdet": 1}')$$, 'KC013', null, 'one unknown field among known ones is refused'
+);
 select results_eq(
   $$select code, message, detail from fixture.error($q$select kata.create_context(policy => '{"bugdet": 1}')$q$)$$,
   $$values ('KC013', 'policy field "bugdet" is unknown', 'Its value is 1.')$$,
   'an unknown field is named');
 select results_eq(
   $$select * from fixture.error($q$select kata.create_context(policy => '{"threshold": 2}')$q$)$$,
-  $$values ('KC013', 'policy field "threshold" is out of range or of the wrong type', 'Its value is 2.', 'Pass a number from 0.01 to 1, or null for the default.')$$,
+  $$values (
+      'KC013', 'policy field "threshold" is out of range or of the wrong type', 'Its value is 2.',
+      'Pass a number from 0.01 to 1, or null for the default.')$$,
   'a value out of range is named, with the range');
 
 select set_eq(
   'select name, fallback from kata_data.policy_fields()',
-  $$values ('enabled', 'true'::jsonb), ('budget', '128000'), ('threshold', '0.8'), ('preserve_recent_count', '10'), ('preserve_roles', '["system"]'),
-    ('strategy', '"summarize"'), ('every_messages', 'null'), ('min_interval_seconds', '60'), ('debounce_seconds', '0'), ('min_gain_tokens', '500'),
-    ('open_call_grace_seconds', '600'), ('summary_role', '"system"'), ('elide_over_tokens', '2000'), ('max_fork_depth', '10'), ('max_failures', '3'),
+  $$values('enabled', 'true'::jsonb), ('budget', '128000'), ('threshold', '0.8'), ('preserve_recent_count', '10'),
+    ('preserve_roles', '["system"]'),
+    ('strategy', '"summarize"'), ('every_messages', 'null'), ('min_interval_seconds', '60'), ('debounce_seconds', '0'),
+    ('min_gain_tokens', '500'),
+    ('open_call_grace_seconds', '600'), ('summary_role', '"system"'), ('elide_over_tokens', '2000'), ('max_fork_depth', '10'),
+    ('max_failures', '3'),
     ('strict', 'true'), ('notify', 'false')$$,
   'the fields of a policy and their defaults are those of the interface');
-select lives_ok(format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, null)), f.name || ' may be null, for the default')
+select lives_ok(
+  format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, null)), f.name || ' may be null, for the default')
 from kata_data.policy_fields() f;
-select lives_ok(format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, f.fallback)), f.name || ' may be what it is by default')
+select lives_ok(
+  format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, f.fallback)), f.name || ' may be what it is by default')
 from kata_data.policy_fields() f;
-select lives_ok(format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, f.low)), f.name || ' may be as low as its range')
+select lives_ok(
+  format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, f.low)), f.name || ' may be as low as its range')
 from kata_data.policy_fields() f where f.low is not null;
-select lives_ok(format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, f.high)), f.name || ' may be as high as its range')
+select lives_ok(
+  format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, f.high)), f.name || ' may be as high as its range')
 from kata_data.policy_fields() f where f.high is not null;
-select throws_ok(format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, f.low - case f.kind when 'integer' then 1 else 0.001 end)), 'KC013', null,
+select throws_ok(
+  format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, f.low - case f.kind when 'integer' then 1 else 0.001 end)),
+  'KC013', null,
   f.name || ' may not be lower than its range')
 from kata_data.policy_fields() f where f.low is not null;
-select throws_ok(format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, f.high + case f.kind when 'integer' then 1 else 0.001 end)), 'KC013', null,
+select throws_ok(
+  format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, f.high + case f.kind when 'integer' then 1 else 0.001 end)),
+  'KC013', null,
   f.name || ' may not be higher than its range')
 from kata_data.policy_fields() f where f.high is not null;
-select throws_ok(format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, f.low + 0.5)), 'KC013', null, f.name || ' is a whole number')
+select throws_ok(
+  format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, f.low + 0.5)), 'KC013', null, f.name || ' is a whole number'
+)
 from kata_data.policy_fields() f where f.kind = 'integer';
 select throws_ok(format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, w.value)), 'KC013', null,
   format('%s is %s, not %s', f.name, f.kind, jsonb_typeof(w.value)))
 from kata_data.policy_fields() f
 cross join (values ('"x"'::jsonb), ('7'), ('true'), ('["x"]'), ('{"x": 1}')) w(value)
-where jsonb_typeof(w.value) <> case f.kind when 'integer' then 'number' when 'choice' then 'string' when 'choices' then 'array' else f.kind end;
-select throws_ok(format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, 'nonsense')), 'KC013', null, f.name || ' is one of its choices')
+where jsonb_typeof(w.value) <> case f.kind
+  when 'integer' then 'number' when 'choice' then 'string' when 'choices' then 'array' else f.kind end;
+select throws_ok(
+  format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, 'nonsense')), 'KC013', null,
+  f.name || ' is one of its choices')
 from kata_data.policy_fields() f where f.kind = 'choice';
-select lives_ok(format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, c.choice)), format('%s may be %s', f.name, c.choice))
+select lives_ok(
+  format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, c.choice)), format('%s may be %s', f.name, c.choice))
 from kata_data.policy_fields() f cross join unnest(f.choices) c(choice) where f.kind = 'choice';
 select throws_ok($$select kata.create_context(policy => '{"summary_role": "tool"}')$$, 'KC013', null, 'a summary is no tool message');
-select lives_ok($$select kata.create_context(policy => '{"preserve_roles": ["system", "developer", "user", "assistant", "tool"]}')$$, 'every role may be preserved');
+select lives_ok(
+  $$select kata.create_context(policy => '{"preserve_roles": ["system", "developer", "user", "assistant", "tool"]}')$$,
+  'every role may be preserved');
 select lives_ok($$select kata.create_context(policy => '{"preserve_roles": []}')$$, 'no role need be preserved');
-select throws_ok($$select kata.create_context(policy => '{"preserve_roles": ["user", "robot"]}')$$, 'KC013', null, 'an unknown role cannot be preserved');
-select throws_ok($$select kata.create_context(policy => '{"preserve_roles": ["user", null]}')$$, 'KC013', null, 'null is no role to preserve');
-select throws_ok($$select kata.create_context(policy => '{"preserve_roles": [["user"]]}')$$, 'KC013', null, 'roles to preserve are not nested');
+select throws_ok(
+  $$select kata.create_context(policy => '{"preserve_roles": ["user", "robot"]}')$$, 'KC013', null, 'an unknown role cannot be preserved');
+select throws_ok(
+  $$select kata.create_context(policy => '{"preserve_roles": ["user", null]}')$$, 'KC013', null, 'null is no role to preserve');
+select throws_ok(
+  $$select kata.create_context(policy => '{"preserve_roles": [["user"]]}')$$, 'KC013', null, 'roles to preserve are not nested');
 
 -- Presets
 
@@ -276,14 +326,19 @@ select results_eq(
   $$select code, message, hint from fixture.error($q$select kata.create_context(preset => 'nonsense')$q$)$$,
   $$values ('KC013', 'policy preset "nonsense" is unknown', 'Presets are default, sequential, multi_phase, audit.')$$,
   'who names an unknown preset is told the known ones');
-select lives_ok(format('select kata_data.check_policy(%L)', p.policy), format('preset %s is a policy', p.name)) from kata_data.policy_presets() p;
+select lives_ok(format('select kata_data.check_policy(%L)', p.policy), format('preset %s is a policy', p.name))
+from kata_data.policy_presets() p;
 
 -- Lists
 
 select fixture.as_role('kata_service', $$select count(kata.create_context('listed ' || i)) from generate_series(1, 7) i$$, 'listing');
 set local kata.tenant = 'listing';
-select set_eq($$select name from kata.list_contexts()$$, $$select 'listed ' || i from generate_series(1, 7) i$$, 'a list has the live contexts of the tenant');
-select results_eq('select context_id from kata.list_contexts()', 'select context_id from kata.list_contexts() order by context_id desc', 'a list has the newest first');
+select set_eq(
+  $$select name from kata.list_contexts()$$, $$select 'listed ' || i from generate_series(1, 7) i$$,
+  'a list has the live contexts of the tenant');
+select results_eq(
+  'select context_id from kata.list_contexts()', 'select context_id from kata.list_contexts() order by context_id desc',
+  'a list has the newest first');
 select results_eq(
   $$select l.* from kata.list_contexts() l$$,
   $$select g.* from kata.list_contexts() l cross join lateral kata.get_context(l.context_id) g$$,
@@ -301,15 +356,21 @@ select results_eq(
   'select context_id from kata.list_contexts()',
   'pages have every context once, in order');
 select is((select count(*) from kata.list_contexts(null, 1)), 1::bigint, 'a page may have one row');
-select is((select count(*) from kata.list_contexts((select context_id from kata.list_contexts() order by 1 limit 1))), 0::bigint, 'after the oldest there is nothing');
+select is(
+  (select count(*) from kata.list_contexts((select context_id from kata.list_contexts() order by 1 limit 1))), 0::bigint,
+  'after the oldest there is nothing');
 select throws_ok($$select kata.list_contexts(max_rows => 0)$$, 'KC017', null, 'a page of no rows is refused');
 select throws_ok($$select kata.list_contexts(max_rows => -1)$$, 'KC017', null, 'a page of negative length is refused');
 select throws_ok($$select kata.list_contexts(max_rows => 1001)$$, 'KC017', null, 'a page of 1,001 rows is refused');
 select throws_ok($$select kata.list_contexts(max_rows => null)$$, 'KC017', null, 'a page has a length');
 select lives_ok($$select kata.list_contexts(max_rows => 1000)$$, 'a page may have 1,000 rows');
 select kata.delete_context(kata.find_context('listed 2')), kata.archive_context(kata.find_context('listed 5'));
-select set_eq($$select name from kata.list_contexts()$$, $$select 'listed ' || i from generate_series(1, 7) i where i <> 2$$, 'a list leaves deleted contexts out, and has archived ones');
-select set_eq($$select name from kata.list_contexts(include_deleted => true)$$, $$select 'listed ' || i from generate_series(1, 7) i$$, 'a list has deleted contexts on demand');
+select set_eq(
+  $$select name from kata.list_contexts()$$, $$select 'listed ' || i from generate_series(1, 7) i where i <> 2$$,
+  'a list leaves deleted contexts out, and has archived ones');
+select set_eq(
+  $$select name from kata.list_contexts(include_deleted => true)$$, $$select 'listed ' || i from generate_series(1, 7) i$$,
+  'a list has deleted contexts on demand');
 set local kata.tenant = '';
 
 -- What a person types
@@ -324,24 +385,36 @@ set local kata.clock = '';
 select kata.create_context('01') as typed_digits \gset
 select is(kata.resolve_context(a.selector), a.context_id::uuid, a.description)
 from (values
-  (:'typed', :'typed', 'an id goes before a name that looks like it'), (upper(:'typed'), :'typed', 'an id may be in capitals'), (replace(:'typed', '-', ''), :'typed', 'or without hyphens'),
-  ('typed', :'typed', 'a name is enough'), ('typed too', :'typed_too', 'a name is meant whole'), ('01', :'typed_digits', 'a name goes before the beginning of an id'),
-  (left(:'typed', 13), :'typed', 'so is a beginning that only one id has'), (left(replace(:'typed', '-', ''), 12), :'typed', 'without hyphens, too'), (left(:'typed_too', 35), :'typed_too', 'all but one digit'),
+  (:'typed', :'typed', 'an id goes before a name that looks like it'), (upper(:'typed'), :'typed', 'an id may be in capitals'),
+  (replace(:'typed', '-', ''), :'typed', 'or without hyphens'),
+  ('typed', :'typed', 'a name is enough'), ('typed too', :'typed_too', 'a name is meant whole'),
+  ('01', :'typed_digits', 'a name goes before the beginning of an id'),
+  (left(:'typed', 13), :'typed', 'so is a beginning that only one id has'),
+  (left(replace(:'typed', '-', ''), 12), :'typed', 'without hyphens, too'), (left(:'typed_too', 35), :'typed_too', 'all but one digit'),
   (left(:'typed', 14), :'typed', 'a beginning may end in a hyphen')
 ) a(selector, context_id, description);
 select throws_ok(format('select kata.resolve_context(%L)', a.selector), a.code, null, a.description)
 from (values
-  (left(:'typed', 12), 'KC017', 'a beginning of several ids is not enough'), ('0', 'KC017', 'not a digit that all begin with'), ('typed to', 'KC001', 'the beginning of a name is not enough'),
-  ('f', 'KC001', 'no id begins so'), ('ffffffff-ffff-ffff-ffff-ffffffffffff', 'KC001', 'an id that nobody has is refused'), (:'typed' || '0', 'KC001', 'an id has 32 digits'), ('', 'KC001', 'nothing is not enough'), ('-', 'KC001', 'nor is a hyphen'),
-  (overlay(left(:'typed', 14) placing '-' from 3), 'KC001', 'hyphens stand where an id has them'), ('g', 'KC001', 'an id has no such digit'), (null, 'KC001', 'null is no context'), ('%', 'KC001', 'nothing is a pattern'), ('_', 'KC001', 'nothing at all')
+  (left(:'typed', 12), 'KC017', 'a beginning of several ids is not enough'), ('0', 'KC017', 'not a digit that all begin with'),
+  ('typed to', 'KC001', 'the beginning of a name is not enough'),
+  ('f', 'KC001', 'no id begins so'), ('ffffffff-ffff-ffff-ffff-ffffffffffff', 'KC001', 'an id that nobody has is refused'),
+  (:'typed' || '0', 'KC001', 'an id has 32 digits'), ('', 'KC001', 'nothing is not enough'), ('-', 'KC001', 'nor is a hyphen'),
+  (overlay(left(:'typed', 14) placing '-' from 3), 'KC001', 'hyphens stand where an id has them'),
+  ('g', 'KC001', 'an id has no such digit'), (null, 'KC001', 'null is no context'), ('%', 'KC001', 'nothing is a pattern'),
+  ('_', 'KC001', 'nothing at all')
 ) a(selector, code, description);
 select results_eq(
   format('select * from fixture.error(%L)', format('select kata.resolve_context(%L)', left(:'typed', 12))),
-  format($$values ('KC017', 'several contexts have ids that begin with "%s"', 'Two of them are %s and %s.', 'Pass more of the id, or the name.')$$, left(:'typed', 12), :'typed', least(:'typed_too', :'typed_named')),
+  format(
+    $$values (
+        'KC017', 'several contexts have ids that begin with "%s"', 'Two of them are %s and %s.', 'Pass more of the id, or the name.')$$,
+    left(:'typed', 12), :'typed', least(:'typed_too', :'typed_named')),
   'the ids that begin so are shown');
 select results_eq(
   $$select * from fixture.error($q$select kata.resolve_context('nobody')$q$)$$,
-  $$values ('KC001', 'context "nobody" not found', 'Tenant "typing" has no live context of this id or name, nor one whose id begins so.', 'List what there is with kata.list_contexts.')$$,
+  $$values (
+      'KC001', 'context "nobody" not found', 'Tenant "typing" has no live context of this id or name, nor one whose id begins so.',
+      'List what there is with kata.list_contexts.')$$,
   'what is not found is said, and whose it would be');
 select kata.delete_context(:'typed');
 select is(kata.resolve_context(:'typed'), :'typed', 'the id of a deleted context is known');
@@ -365,7 +438,9 @@ select throws_ok($$select kata.resolve_context('typed too')$$, 'KC001', null, 'a
 select throws_ok($$select kata.resolve_context('typed', true)$$, 'KC001', null, 'nor is that of a deleted context');
 set local kata.tenant = 'other';
 select throws_ok(format('select kata.resolve_context(%L)', a.selector), 'KC001', null, a.description)
-from (values (:'typed_too', 'another tenant''s id is not found'), (left(:'typed_too', 35), 'nor the beginning of one'), ('typed too', 'nor a name')) a(selector, description);
+from (
+  values (:'typed_too', 'another tenant''s id is not found'), (left(:'typed_too', 35), 'nor the beginning of one'),
+  ('typed too', 'nor a name')) a(selector, description);
 set local kata.tenant = '';
 
 -- Inactive forks
@@ -383,7 +458,9 @@ set local kata.clock = '2030-06-10 00:00:00+00';
 select throws_ok($$select kata.archive_inactive(interval '-1 day')$$, 'KC017', null, 'idle time is not negative');
 select throws_ok($$select kata.archive_inactive(null)$$, 'KC017', null, 'idle time must be said');
 select results_eq(
-  $$select context_id, name, updated_at from kata.archive_inactive(interval '7 days', dry_run => true) where name in ('trunk', 'quiet', 'busy', 'gone')$$,
+  $$select context_id, name, updated_at
+    from kata.archive_inactive(interval '7 days', dry_run => true)
+    where name in ('trunk', 'quiet', 'busy', 'gone')$$,
   format($$values (%L::uuid, 'quiet', '2030-06-01 00:00:00+00'::timestamptz)$$, :'quiet'),
   'a dry run names the forks that nothing happened in');
 select is((select archived_at from kata.get_context(:'quiet')), null, 'a dry run archives nothing');
@@ -392,7 +469,14 @@ select results_eq(
   format($$values (%L::uuid, 'quiet', '2030-06-01 00:00:00+00'::timestamptz)$$, :'quiet'),
   'what is archived is what the dry run named');
 select is((select archived_at from kata.get_context(:'quiet')), '2030-06-10 00:00:00+00', 'an inactive fork is archived');
-select is((select count(*) from unnest(array[:'trunk', :'busy', :'gone']::uuid[]) c(id) cross join lateral kata.get_context(c.id) g where g.archived_at is not null), 0::bigint,
+select is(
+  (
+    select count(*)
+    from unnest(array[:'trunk', :'busy', :'gone']::uuid[]) c(id)
+    cross
+    join lateral kata.get_context(c.id) g
+    where g.archived_at is not null),
+  0::bigint,
   'roots, active forks and deleted ones are left alone');
 select is_empty($$select from kata.archive_inactive(interval '7 days') where name = 'quiet'$$, 'an archived fork is not archived again');
 set local kata.clock = '';
@@ -401,14 +485,22 @@ set local kata.clock = '';
 
 select kata.create_context('once', idempotency_key => 'k1') as once \gset
 select is(kata.create_context('once', idempotency_key => 'k1'), :'once', 'the same request creates one context');
-select throws_ok($$select kata.create_context('twice', idempotency_key => 'k1')$$, 'KC019', null, 'another request under the same key is refused');
+select throws_ok(
+  $$select kata.create_context('twice', idempotency_key => 'k1')$$, 'KC019', null, 'another request under the same key is refused');
 select is(kata.find_context('twice'), null, 'a refused request creates nothing');
 
 -- In one statement
 
-select throws_ok(format('select count(*) from kata.create_context() c(id) cross join lateral kata.%s r', r.call), 'KC001', null, 'what a statement creates it does not read: ' || r.call)
-from string_to_table('get_context(c.id);get_policy(c.id);usage(c.id);messages(c.id);state_at(c.id);history(c.id);"window"(c.id, 100);prompt(c.id, 100);tree(c.id);ancestry(c.id);forks(c.id);artifacts(c.id);compaction_status(c.id);compactions(c.id);checkpoints(c.id);erasures(c.id)', ';') r(call);
-select is((select append_message from kata.create_context() c(id) cross join lateral kata.append_message(c.id, 'user', 'hi')), 1::bigint, 'what changes something finds it');
+select throws_ok(
+  format('select count(*) from kata.create_context() c(id) cross join lateral kata.%s r', r.call), 'KC001', null,
+  'what a statement creates it does not read: ' || r.call)
+from string_to_table(
+  'get_context(c.id);get_policy(c.id);usage(c.id);messages(c.id);state_at(c.id);history(c.id);"window"(c.id, 100);prompt(c.id, 100);'
+    'tree(c.id);ancestry(c.id);forks(c.id);artifacts(c.id);compaction_status(c.id);compactions(c.id);checkpoints(c.id);erasures(c.id)',
+  ';') r(call);
+select is(
+  (select append_message from kata.create_context() c(id) cross join lateral kata.append_message(c.id, 'user', 'hi')), 1::bigint,
+  'what changes something finds it');
 
 select * from finish();
 rollback;

@@ -7,10 +7,12 @@ create function pg_temp.inputs(function oid) returns text
 language sql
 as $$
   select coalesce(string_agg(concat_ws(' = ', concat_ws(' ', quote_ident(a.name), format_type(a.type, null)),
-    regexp_replace(pg_get_function_arg_default(function, a.ordinality::integer), '::[a-z0-9 ]+(\[\])?$', '')), ', ' order by a.ordinality), '')
+    regexp_replace(
+      pg_get_function_arg_default(function, a.ordinality::integer), '::[a-z0-9 ]+(\[\])?$', '')), ', ' order by a.ordinality), '')
   from pg_proc p
   cross join lateral unnest(
-    p.proargnames, coalesce(p.proallargtypes, p.proargtypes::oid[]), coalesce(p.proargmodes, array_fill('i'::"char", array[p.pronargs]))) with ordinality a(name, type, mode, ordinality)
+    p.proargnames, coalesce(p.proallargtypes, p.proargtypes::oid[]),
+    coalesce(p.proargmodes, array_fill('i'::"char", array[p.pronargs]))) with ordinality a(name, type, mode, ordinality)
   where p.oid = function
     and a.mode in ('i', 'b', 'v')
 $$;
@@ -38,12 +40,15 @@ insert into expected values
     'void'),
   ('ancestry', 'stable',
     'context_id uuid',
-    'rows context_id uuid, name text, fork_version bigint, depth integer, deleted_at timestamp with time zone, purged_at timestamp with time zone'),
+    'rows context_id uuid, name text, fork_version bigint, depth integer, deleted_at timestamp with time zone, '
+      'purged_at timestamp with time zone'),
   ('append', 'volatile',
     'context_id uuid, messages jsonb, expected_version bigint = NULL, idempotency_key text = NULL',
     'rows version bigint, token_count integer, created_at timestamp with time zone'),
   ('append_message', 'volatile',
-    'context_id uuid, role text, content text, token_count integer = NULL, tool_call_id text = NULL, tool_name text = NULL, tool_calls jsonb = NULL, model text = NULL, metadata jsonb = NULL, pinned boolean = false, expected_version bigint = NULL, idempotency_key text = NULL, name text = NULL, parts jsonb = NULL, provider jsonb = NULL, token_source text = NULL',
+    'context_id uuid, role text, content text, token_count integer = NULL, tool_call_id text = NULL, tool_name text = NULL, '
+      'tool_calls jsonb = NULL, model text = NULL, metadata jsonb = NULL, pinned boolean = false, expected_version bigint = NULL, '
+      'idempotency_key text = NULL, name text = NULL, parts jsonb = NULL, provider jsonb = NULL, token_source text = NULL',
     'bigint'),
   ('archive_context', 'volatile',
     'context_id uuid',
@@ -59,7 +64,8 @@ insert into expected values
     'void'),
   ('begin_compaction', 'volatile',
     'context_id uuid, strategy text = NULL, claimed_by text = NULL, lease_seconds integer = 300, force boolean = false',
-    'rows context_id uuid, compaction_id uuid, covered int8multirange, message_count bigint, source_tokens bigint, previous_summary text, lease_expires_at timestamp with time zone, needs_summary boolean, tokenizer text, summary_budget integer'),
+    'rows context_id uuid, compaction_id uuid, covered int8multirange, message_count bigint, source_tokens bigint, previous_summary text, '
+      'lease_expires_at timestamp with time zone, needs_summary boolean, tokenizer text, summary_budget integer'),
   ('checkpoint', 'volatile',
     'context_id uuid, name text, at bigint = NULL, note text = NULL',
     'bigint'),
@@ -68,7 +74,8 @@ insert into expected values
     'rows name text, version bigint, note text, created_at timestamp with time zone'),
   ('claim_due_compaction', 'volatile',
     'claimed_by text, lease_seconds integer = 300',
-    'rows context_id uuid, compaction_id uuid, covered int8multirange, message_count bigint, source_tokens bigint, previous_summary text, lease_expires_at timestamp with time zone, needs_summary boolean, tokenizer text, summary_budget integer'),
+    'rows context_id uuid, compaction_id uuid, covered int8multirange, message_count bigint, source_tokens bigint, previous_summary text, '
+      'lease_expires_at timestamp with time zone, needs_summary boolean, tokenizer text, summary_budget integer'),
   ('close_calls', 'volatile',
     'context_id uuid, call_ids text[] = NULL, reason text = ''cancelled''',
     'rows version bigint, token_count integer, created_at timestamp with time zone'),
@@ -86,15 +93,21 @@ insert into expected values
     'rows kind text, ref text, detail jsonb, first_version bigint, last_version bigint, mentions bigint'),
   ('compaction_source', 'stable',
     'compaction_id uuid',
-    'rows version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text, tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint, group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb'),
+    'rows version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text, '
+      'tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint, '
+      'group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb'),
   ('compaction_status', 'stable',
     'context_id uuid',
-    'rows due boolean, reason text, view_tokens bigint, threshold_tokens bigint, budget integer, open_calls integer, in_progress boolean, failures integer, next_allowed_at timestamp with time zone, last_compacted_at timestamp with time zone'),
+    'rows due boolean, reason text, view_tokens bigint, threshold_tokens bigint, budget integer, open_calls integer, in_progress boolean, '
+      'failures integer, next_allowed_at timestamp with time zone, last_compacted_at timestamp with time zone'),
   ('compactions', 'stable',
     'context_id uuid',
-    'rows compaction_id uuid, status text, strategy text, policy jsonb, covered int8multirange, summary_version bigint, merged_summaries bigint[], message_count bigint, source_tokens bigint, result_tokens bigint, claimed_by text, started_at timestamp with time zone, finished_at timestamp with time zone, error text'),
+    'rows compaction_id uuid, status text, strategy text, policy jsonb, covered int8multirange, summary_version bigint, '
+      'merged_summaries bigint[], message_count bigint, source_tokens bigint, result_tokens bigint, claimed_by text, '
+      'started_at timestamp with time zone, finished_at timestamp with time zone, error text'),
   ('create_context', 'volatile',
-    'name text = NULL, policy jsonb = NULL, metadata jsonb = ''{}'', tokenizer text = ''o200k_base'', preset text = NULL, idempotency_key text = NULL',
+    'name text = NULL, policy jsonb = NULL, metadata jsonb = ''{}'', tokenizer text = ''o200k_base'', preset text = NULL, '
+      'idempotency_key text = NULL',
     'uuid'),
   ('current_tenant', 'stable',
     '',
@@ -134,31 +147,45 @@ insert into expected values
     'uuid'),
   ('forks', 'stable',
     'context_id uuid',
-    'rows context_id uuid, name text, fork_version bigint, version bigint, created_at timestamp with time zone, deleted_at timestamp with time zone'),
+    'rows context_id uuid, name text, fork_version bigint, version bigint, created_at timestamp with time zone, '
+      'deleted_at timestamp with time zone'),
   ('get_context', 'stable',
     'context_id uuid',
-    'rows context_id uuid, name text, tenant text, parent_id uuid, fork_version bigint, depth integer, version bigint, message_count bigint, raw_tokens bigint, view_tokens bigint, tokenizer text, open_calls text[], metadata jsonb, created_at timestamp with time zone, updated_at timestamp with time zone, archived_at timestamp with time zone, deleted_at timestamp with time zone'),
+    'rows context_id uuid, name text, tenant text, parent_id uuid, fork_version bigint, depth integer, version bigint, '
+      'message_count bigint, raw_tokens bigint, view_tokens bigint, tokenizer text, open_calls text[], metadata jsonb, '
+      'created_at timestamp with time zone, updated_at timestamp with time zone, archived_at timestamp with time zone, '
+      'deleted_at timestamp with time zone'),
   ('get_message', 'stable',
     'context_id uuid, version bigint',
-    'rows version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text, tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint, group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb'),
+    'rows version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text, '
+      'tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint, '
+      'group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb'),
   ('get_policy', 'stable',
     'context_id uuid',
     'jsonb'),
   ('get_or_create_context', 'volatile',
-    'name text, policy jsonb = NULL, metadata jsonb = ''{}'', tokenizer text = ''o200k_base'', preset text = NULL, idempotency_key text = NULL',
+    'name text, policy jsonb = NULL, metadata jsonb = ''{}'', tokenizer text = ''o200k_base'', preset text = NULL, '
+      'idempotency_key text = NULL',
     'rows context_id uuid, created boolean'),
   ('history', 'stable',
     'context_id uuid, before bigint = NULL, max_rows integer = 50',
-    'rows version bigint, kind text, role text, preview text, token_count integer, view_tokens bigint, checkpoints text[], created_at timestamp with time zone'),
+    'rows version bigint, kind text, role text, preview text, token_count integer, view_tokens bigint, checkpoints text[], '
+      'created_at timestamp with time zone'),
   ('list_contexts', 'stable',
     'after uuid = NULL, max_rows integer = 50, include_deleted boolean = false',
-    'rows context_id uuid, name text, tenant text, parent_id uuid, fork_version bigint, depth integer, version bigint, message_count bigint, raw_tokens bigint, view_tokens bigint, tokenizer text, open_calls text[], metadata jsonb, created_at timestamp with time zone, updated_at timestamp with time zone, archived_at timestamp with time zone, deleted_at timestamp with time zone'),
+    'rows context_id uuid, name text, tenant text, parent_id uuid, fork_version bigint, depth integer, version bigint, '
+      'message_count bigint, raw_tokens bigint, view_tokens bigint, tokenizer text, open_calls text[], metadata jsonb, '
+      'created_at timestamp with time zone, updated_at timestamp with time zone, archived_at timestamp with time zone, '
+      'deleted_at timestamp with time zone'),
   ('merge', 'volatile',
     'target uuid, source uuid, versions int8multirange = NULL, idempotency_key text = NULL',
     'rows version bigint, token_count integer, created_at timestamp with time zone'),
   ('messages', 'stable',
-    'context_id uuid, after bigint = NULL, max_rows integer = 100, descending boolean = false, visibility text = ''effective'', at bigint = NULL',
-    'rows version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text, tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint, group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb'),
+    'context_id uuid, after bigint = NULL, max_rows integer = 100, descending boolean = false, visibility text = ''effective'', '
+      'at bigint = NULL',
+    'rows version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text, '
+      'tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint, '
+      'group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb'),
   ('pin', 'volatile',
     'context_id uuid, version bigint',
     'bigint'),
@@ -203,7 +230,9 @@ insert into expected values
     'jsonb'),
   ('state_at', 'stable',
     'context_id uuid, at bigint = NULL, visibility text = ''effective'', after bigint = NULL, max_rows integer = NULL',
-    'rows version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text, tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint, group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb'),
+    'rows version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text, '
+      'tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint, '
+      'group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb'),
   ('stats', 'stable',
     '',
     'jsonb'),
@@ -212,7 +241,9 @@ insert into expected values
     'rows name text, bytes_per_token numeric, margin numeric'),
   ('tree', 'stable',
     'context_id uuid',
-    'rows context_id uuid, parent_id uuid, name text, fork_version bigint, depth integer, version bigint, view_tokens bigint, updated_at timestamp with time zone, archived_at timestamp with time zone, deleted_at timestamp with time zone, purged_at timestamp with time zone'),
+    'rows context_id uuid, parent_id uuid, name text, fork_version bigint, depth integer, version bigint, view_tokens bigint, '
+      'updated_at timestamp with time zone, archived_at timestamp with time zone, deleted_at timestamp with time zone, '
+      'purged_at timestamp with time zone'),
   ('unarchive_context', 'volatile',
     'context_id uuid',
     'void'),
@@ -236,7 +267,9 @@ insert into expected values
     'text'),
   ('window', 'stable',
     'context_id uuid, budget integer, at bigint = NULL, stable_step integer = 0, tokenizer text = NULL',
-    'rows ordinal integer, version bigint, "position" bigint, role text, content text, token_count integer, running_tokens bigint, reason text, over_budget boolean, tool_call_id text, tool_name text, tool_calls jsonb, model text, metadata jsonb, created_at timestamp with time zone, kind text, name text, parts jsonb, provider jsonb, group_version bigint');
+    'rows ordinal integer, version bigint, "position" bigint, role text, content text, token_count integer, running_tokens bigint, '
+      'reason text, over_budget boolean, tool_call_id text, tool_name text, tool_calls jsonb, model text, metadata jsonb, '
+      'created_at timestamp with time zone, kind text, name text, parts jsonb, provider jsonb, group_version bigint');
 
 select set_eq(
   $$select p.proname::text from pg_proc p where p.pronamespace = 'kata'::regnamespace$$, 'select function from expected',
@@ -247,20 +280,35 @@ order by e.function;
 select is(pg_temp.output(p.oid), e.output, 'its result stays: ' || e.function)
 from expected e left join pg_proc p on p.pronamespace = 'kata'::regnamespace and p.proname = e.function
 order by e.function;
-select is(case p.provolatile when 'v' then 'volatile' when 's' then 'stable' else 'immutable' end, e.volatility, format('it is %s: %s', e.volatility, e.function))
+select is(
+  case p.provolatile when 'v' then 'volatile' when 's' then 'stable' else 'immutable' end, e.volatility,
+  format('it is %s: %s', e.volatility, e.function))
 from expected e left join pg_proc p on p.pronamespace = 'kata'::regnamespace and p.proname = e.function
 order by e.function;
 
 select is_empty(
-  $$select p.pronamespace::regnamespace, p.proname from pg_proc p where p.pronamespace in ('kata'::regnamespace, 'kata_data'::regnamespace) group by 1, 2 having count(*) > 1$$,
+  $$select p.pronamespace::regnamespace, p.proname
+    from pg_proc p
+    where p.pronamespace in ('kata'::regnamespace, 'kata_data'::regnamespace)
+    group by 1, 2 having count(*) > 1$$,
   'one name is one signature');
 select is_empty(
-  $$select p.proname from pg_proc p join pg_type t on t.oid = p.prorettype where p.pronamespace = 'kata'::regnamespace and t.typtype = 'c'$$,
+  $$select p.proname
+    from pg_proc p
+    join pg_type t on t.oid = p.prorettype
+    where p.pronamespace = 'kata'::regnamespace and t.typtype = 'c'$$,
   'no public function returns a composite type');
 select is_empty(
-  $$select p.proname from pg_proc p cross join lateral unnest(p.proargtypes) a(type) join pg_type t on t.oid = a.type where p.pronamespace = 'kata'::regnamespace and t.typnamespace <> 'pg_catalog'::regnamespace$$,
+  $$select p.proname
+    from pg_proc p
+    cross
+    join lateral unnest(p.proargtypes) a(type)
+    join pg_type t on t.oid = a.type
+    where p.pronamespace = 'kata'::regnamespace and t.typnamespace <> 'pg_catalog'::regnamespace$$,
   'public parameters are of types that every client can pass');
-select is_empty($$select c.relname from pg_class c where c.relnamespace = 'kata'::regnamespace and c.relkind <> 'v'$$, 'the public schema has functions and views only');
+select is_empty(
+  $$select c.relname from pg_class c where c.relnamespace = 'kata'::regnamespace and c.relkind <> 'v'$$,
+  'the public schema has functions and views only');
 
 select ok(obj_description(p.oid, 'pg_proc') is not null, 'it has a comment: ' || p.proname)
 from pg_proc p where p.pronamespace = 'kata'::regnamespace order by p.proname;
@@ -268,27 +316,34 @@ select is_empty(
   $$select p.proname, a.name
     from pg_proc p
     cross join lateral unnest(p.proargnames, coalesce(p.proargmodes, array_fill('i'::"char", array[p.pronargs]))) a(name, mode)
-    where p.pronamespace = 'kata'::regnamespace and a.mode in ('i', 'b', 'v') and obj_description(p.oid, 'pg_proc') !~ ('\m' || a.name || '\M')$$,
+    where p.pronamespace = 'kata'::regnamespace
+      and a.mode in ('i', 'b', 'v') and obj_description(p.oid, 'pg_proc') !~ ('\m' || a.name || '\M')$$,
   'the comment of a public function names every parameter');
 select is_empty(
   $$select p.proname, a.name
     from pg_proc p
     cross join lateral unnest(p.proargnames, p.proargmodes) a(name, mode)
-    where p.pronamespace = 'kata'::regnamespace and a.mode in ('o', 'b', 't') and obj_description(p.oid, 'pg_proc') !~ ('\m' || a.name || '\M')
+    where p.pronamespace = 'kata'::regnamespace
+      and a.mode in ('o', 'b', 't') and obj_description(p.oid, 'pg_proc') !~ ('\m' || a.name || '\M')
       and obj_description(p.oid, 'pg_proc') !~ '\mas (append|get_context|get_message)\M'$$,
   'and every column of its result, or the function that returns the same');
 select is_empty(
-  $$select p.proname from pg_proc p where p.pronamespace = 'kata'::regnamespace and p.pronargs > 0 and obj_description(p.oid, 'pg_proc') !~ 'Cost: '$$,
+  $$select p.proname
+    from pg_proc p
+    where p.pronamespace = 'kata'::regnamespace and p.pronargs > 0 and obj_description(p.oid, 'pg_proc') !~ 'Cost: '$$,
   'and what it costs');
 select is_empty(
   $$select p.proname from pg_proc p
-    where p.pronamespace = 'kata'::regnamespace and 'context_id' = any (p.proargnames[1:p.pronargs]) and obj_description(p.oid, 'pg_proc') !~ 'Errors:.*KC001'$$,
+    where p.pronamespace = 'kata'::regnamespace
+      and 'context_id' = any (p.proargnames[1:p.pronargs]) and obj_description(p.oid, 'pg_proc') !~ 'Errors:.*KC001'$$,
   'and that it may not find its context');
 select is_empty(
   $$select p.proname from pg_proc p where p.pronamespace = 'kata_data'::regnamespace and obj_description(p.oid, 'pg_proc') is null$$,
   'every internal function has a comment, too');
 select is_empty(
-  $$select c.relname from pg_class c where c.relnamespace = 'kata_data'::regnamespace and c.relkind in ('r', 'v') and obj_description(c.oid, 'pg_class') is null$$,
+  $$select c.relname
+    from pg_class c
+    where c.relnamespace = 'kata_data'::regnamespace and c.relkind in ('r', 'v') and obj_description(c.oid, 'pg_class') is null$$,
   'so has every table and view');
 
 select * from finish();

@@ -1,4 +1,4 @@
--- Pages have every message of the path once, in order, as of a fixed version; a reference that was handed out resolves; forks see their ancestors up to the fork and nobody else.
+-- Pages have every message of the path once, in order, as of a fixed version; forks see their ancestors up to the fork, no others.
 
 begin;
 select plan(99);
@@ -30,7 +30,8 @@ select is(fixture.page('book', 99, 3, true), '{10,9,8}', 'before a version that 
 select is(fixture.page('book', 9223372036854775807, 2, true), '{10,9}', 'before the greatest version is everything');
 select is(fixture.page('book', max_rows => 1), '{1}', 'a page may have one row');
 select is(cardinality(fixture.page('book', max_rows => 1000)), 10, 'a page may ask for 1,000 rows');
-select throws_ok(format($$select fixture.page('book', max_rows => %s)$$, m.max_rows), 'KC017', null, 'a page of this length is refused: ' || m.max_rows)
+select throws_ok(
+  format($$select fixture.page('book', max_rows => %s)$$, m.max_rows), 'KC017', null, 'a page of this length is refused: ' || m.max_rows)
 from (values ('0'), ('-1'), ('1001'), ('null')) m(max_rows);
 select throws_ok($$select kata.messages(fixture.id('book'), max_rows => 'abc')$$, '22P02', null, 'the length of a page is a number');
 select results_eq(
@@ -48,9 +49,13 @@ select is(
 
 -- Visibility
 
-select is(fixture.page('book', visibility => v.visibility), '{1,2,3,4,5,6,7,8,9,10}', 'before any view change all that was said is visible: ' || v.visibility)
+select is(
+  fixture.page('book', visibility => v.visibility), '{1,2,3,4,5,6,7,8,9,10}',
+  'before any view change all that was said is visible: ' || v.visibility)
 from (values ('effective'), ('raw'), ('all')) v(visibility);
-select throws_ok(format($$select fixture.page('book', visibility => %L)$$, v.visibility), 'KC017', null, 'a visibility must be known: ' || coalesce(v.visibility, 'null'))
+select throws_ok(
+  format($$select fixture.page('book', visibility => %L)$$, v.visibility), 'KC017', null,
+  'a visibility must be known: ' || coalesce(v.visibility, 'null'))
 from (values ('hidden'), (''), ('Raw'), (null)) v(visibility);
 select results_eq(
   $$select * from fixture.error($q$select fixture.page('book', visibility => 'hidden')$q$)$$,
@@ -89,22 +94,33 @@ select throws_ok(format('select kata.get_message(%L, %s)', :'book', v.version), 
 from (values ('0'), ('-1'), ('12'), ('9223372036854775807'), ('-9223372036854775808'), ('null')) v(version);
 select results_eq(
   format('select * from fixture.error($q$select kata.get_message(%L, 12)$q$)', :'book'),
-  format($$values ('KC002', 'version 12 not found', 'Context %s has no message of this version.', 'List what there is with kata.messages.')$$, :'book'),
+  format(
+    $$values ('KC002', 'version 12 not found', 'Context %s has no message of this version.', 'List what there is with kata.messages.')$$,
+    :'book'),
   'a version without message is named, with the context');
-select throws_ok($$select kata.get_message('00000000-0000-7000-8000-000000000000', 1)$$, 'KC001', null, 'an unknown context has no message');
+select throws_ok(
+  $$select kata.get_message('00000000-0000-7000-8000-000000000000', 1)$$, 'KC001', null, 'an unknown context has no message');
 select throws_ok($$select kata.messages('00000000-0000-7000-8000-000000000000')$$, 'KC001', null, 'an unknown context has no pages');
 
 -- Usage
 
-select results_eq(format('select version, message_count, raw_tokens, view_tokens from kata.usage(%L)', :'book'), 'values (11::bigint, 11::bigint, 66::bigint, 66::bigint)', 'usage counts everything');
 select results_eq(
-  format('select u.version, u.message_count, u.raw_tokens, u.view_tokens from generate_series(0, 11) a(at) cross join lateral kata.usage(%L, a.at) u', :'book'),
+  format('select version, message_count, raw_tokens, view_tokens from kata.usage(%L)', :'book'),
+  'values (11::bigint, 11::bigint, 66::bigint, 66::bigint)', 'usage counts everything');
+select results_eq(
+  format(
+    'select u.version, u.message_count, u.raw_tokens, u.view_tokens from generate_series(0, 11) a(at) cross join lateral kata.usage(%L, '
+      'a.at) u',
+    :'book'),
   'select a.at, a.at, (a.at * (a.at + 1) / 2)::bigint, (a.at * (a.at + 1) / 2)::bigint from generate_series(0::bigint, 11) a(at)',
   'usage as of a version counts what was there');
-select throws_ok(format('select kata.usage(%L, %s)', :'book', a.at), 'KC002', null, 'there is no usage as of this version: ' || a.at) from (values (-1), (12)) a(at);
+select throws_ok(format('select kata.usage(%L, %s)', :'book', a.at), 'KC002', null, 'there is no usage as of this version: ' || a.at)
+from (values (-1), (12)) a(at);
 select throws_ok($$select kata.usage('00000000-0000-7000-8000-000000000000')$$, 'KC001', null, 'an unknown context has no usage');
 select fixture.context('blank') as blank \gset
-select results_eq(format('select version, message_count, raw_tokens, view_tokens from kata.usage(%L)', :'blank'), 'values (0::bigint, 0::bigint, 0::bigint, 0::bigint)', 'an empty context uses nothing');
+select results_eq(
+  format('select version, message_count, raw_tokens, view_tokens from kata.usage(%L)', :'blank'),
+  'values (0::bigint, 0::bigint, 0::bigint, 0::bigint)', 'an empty context uses nothing');
 select is(fixture.page('blank'), null, 'an empty context has no messages');
 select is(fixture.page('blank', descending => true), null, 'an empty context has no messages, newest first');
 select throws_ok(format('select kata.get_message(%L, 1)', :'blank'), 'KC002', null, 'an empty context has no message 1');
@@ -134,19 +150,28 @@ as $$
 $$;
 select is(pg_temp.told(t.context), t.told, format('%s has the messages of its path', t.context))
 from (values
-  ('grandparent', 'user 1, user 2, user 3, user 4, user 5'), ('parent', 'user 1, user 2, assistant 10, assistant 20, assistant 30, assistant 40'),
+  ('grandparent', 'user 1, user 2, user 3, user 4, user 5'),
+  ('parent', 'user 1, user 2, assistant 10, assistant 20, assistant 30, assistant 40'),
   ('uncle', 'user 1, user 2, user 300'), ('child', 'user 1, user 2, assistant 10, assistant 20, user 100'),
-  ('sibling', 'user 1, user 2, assistant 10, assistant 20, user 200, user 201'), ('short', 'user 1, user 400'), ('same point', 'user 1, user 2')
+  ('sibling', 'user 1, user 2, assistant 10, assistant 20, user 200, user 201'), ('short', 'user 1, user 400'),
+  ('same point', 'user 1, user 2')
 ) t(context, told);
 select is(pg_temp.told('child', t.at), t.told, format('the child as of version %s reads through its lineage', t.at))
-from (values (0, null), (1, 'user 1'), (2, 'user 1, user 2'), (3, 'user 1, user 2, assistant 10'), (4, 'user 1, user 2, assistant 10, assistant 20')) t(at, told);
+from (
+  values (0, null), (1, 'user 1'), (2, 'user 1, user 2'), (3, 'user 1, user 2, assistant 10'),
+  (4, 'user 1, user 2, assistant 10, assistant 20')) t(at, told);
 select is((select array_agg(version order by version) from kata.messages(:'child')), '{1,2,3,4,5}', 'versions go on from the fork');
-select is((select array_agg(s.name order by m.version) from kata.messages(:'child') m join (values (:'grandparent'::uuid, 'grandparent'), (:'parent', 'parent'), (:'child', 'child')) s(id, name) on s.id = m.segment_id),
+select is(
+  (
+    select array_agg(s.name order by m.version)
+    from kata.messages(:'child') m
+    join (values (:'grandparent'::uuid, 'grandparent'), (:'parent', 'parent'), (:'child', 'child')) s(id, name) on s.id = m.segment_id),
   '{grandparent,grandparent,parent,parent,child}', 'every message says which context wrote it');
 select is(fixture.page('child', 1, 2), '{2,3}', 'a page may span segments');
 select is(fixture.page('child', 5, 3, true), '{4,3,2}', 'a descending page may span segments');
 select is((select content from kata.get_message(:'child', 3)), 'assistant 10', 'a fork has the parent''s message of a version');
-select is((select content from kata.get_message(:'uncle', 3)), 'user 300', 'a fork has its own message of a version that the parent used, too');
+select is(
+  (select content from kata.get_message(:'uncle', 3)), 'user 300', 'a fork has its own message of a version that the parent used, too');
 select throws_ok(format('select kata.get_message(%L, 6)', :'child'), 'KC002', null, 'what a sibling wrote is not there');
 select throws_ok(format('select kata.get_message(%L, 3)', :'short'), 'KC002', null, 'what an ancestor wrote after the fork is not there');
 select throws_ok(format('select kata.messages(%L, at => 6)', :'child'), 'KC002', null, 'a fork does not reach versions of its sibling');
@@ -156,7 +181,13 @@ select results_eq(
 select results_eq(
   format('select version, message_count, raw_tokens, view_tokens, depth, fork_version from kata.get_context(%L)', :'child'),
   'values (5::bigint, 5::bigint, 133::bigint, 133::bigint, 2, 4::bigint)', 'a fork counts what it inherited');
-select is((select array_agg(distinct m.created_at < n.created_at) from kata.messages(:'child') m join kata.messages(:'child') n on n.version = m.version + 1 where m.segment_id <> n.segment_id), '{t}',
+select is(
+  (
+    select array_agg(distinct m.created_at < n.created_at)
+    from kata.messages(:'child') m
+    join kata.messages(:'child') n on n.version = m.version + 1
+    where m.segment_id <> n.segment_id),
+  '{t}',
   'time increases along the path');
 select kata.delete_context(:'parent');
 select is(pg_temp.told('child'), 'user 1, user 2, assistant 10, assistant 20, user 100', 'a fork of a deleted parent reads on');

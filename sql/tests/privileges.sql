@@ -9,17 +9,25 @@ insert into client values ('kata_reader'), ('kata_writer'), ('kata_admin'), ('ka
 -- Which function is for whom: r, w, a, s for kata_reader, kata_writer, kata_admin, kata_service.
 create temporary table expected (function text, roles text);
 insert into expected values
-  ('abort_compaction', '-was'), ('add_artifact', '-was'), ('ancestry', 'rwas'), ('append', '-was'), ('append_message', '-was'), ('archive_context', '-was'),
+  ('abort_compaction', '-was'), ('add_artifact', '-was'), ('ancestry', 'rwas'), ('append', '-was'), ('append_message', '-was'),
+  ('archive_context', '-was'),
   ('archive_inactive', '-was'), ('artifacts', 'rwas'), ('assign_tenant', '--a-'), ('begin_compaction', '-was'), ('checkpoint', '-was'),
-  ('checkpoints', 'rwas'), ('claim_due_compaction', '-was'), ('close_calls', '-was'), ('commit_compaction', '-was'), ('common_ancestor', 'rwas'),
-  ('compact', '-was'), ('compaction_artifacts', '-was'), ('compaction_source', '-was'), ('compaction_status', 'rwas'), ('compactions', 'rwas'),
-  ('create_context', '-was'), ('current_tenant', 'rwas'), ('delete_context', '-was'), ('delete_messages', '-was'), ('diff', 'rwas'), ('diff_versions', 'rwas'),
-  ('drop_checkpoint', '-was'), ('elide', '-was'), ('environment', 'rwas'), ('erase_message', '--as'), ('erasures', 'rwas'), ('find_context', 'rwas'),
-  ('fork', '-was'), ('forks', 'rwas'), ('get_context', 'rwas'), ('get_message', 'rwas'), ('get_or_create_context', '-was'), ('get_policy', 'rwas'), ('history', 'rwas'),
+  ('checkpoints', 'rwas'), ('claim_due_compaction', '-was'), ('close_calls', '-was'), ('commit_compaction', '-was'),
+  ('common_ancestor', 'rwas'),
+  ('compact', '-was'), ('compaction_artifacts', '-was'), ('compaction_source', '-was'), ('compaction_status', 'rwas'),
+  ('compactions', 'rwas'),
+  ('create_context', '-was'), ('current_tenant', 'rwas'), ('delete_context', '-was'), ('delete_messages', '-was'), ('diff', 'rwas'),
+  ('diff_versions', 'rwas'),
+  ('drop_checkpoint', '-was'), ('elide', '-was'), ('environment', 'rwas'), ('erase_message', '--as'), ('erasures', 'rwas'),
+  ('find_context', 'rwas'),
+  ('fork', '-was'), ('forks', 'rwas'), ('get_context', 'rwas'), ('get_message', 'rwas'), ('get_or_create_context', '-was'),
+  ('get_policy', 'rwas'), ('history', 'rwas'),
   ('list_contexts', 'rwas'), ('merge', '-was'), ('messages', 'rwas'), ('pin', '-was'), ('policy_presets', 'rwas'), ('prompt', 'rwas'),
   ('purge_context', '--as'), ('purge_deleted', '--as'), ('purges', 'rwas'), ('put_token_counts', '-was'), ('register_tokenizer', '--a-'),
-  ('renew_compaction', '-was'), ('resolve_context', 'rwas'), ('resolve_version', 'rwas'), ('restore_context', '-was'), ('set_environment', '--a-'),
-  ('set_policy', '-was'), ('state_at', 'rwas'), ('stats', 'rwas'), ('tokenizers', 'rwas'), ('tree', 'rwas'), ('unarchive_context', '-was'), ('undo', '-was'),
+  ('renew_compaction', '-was'), ('resolve_context', 'rwas'), ('resolve_version', 'rwas'), ('restore_context', '-was'),
+  ('set_environment', '--a-'),
+  ('set_policy', '-was'), ('state_at', 'rwas'), ('stats', 'rwas'), ('tokenizers', 'rwas'), ('tree', 'rwas'), ('unarchive_context', '-was'),
+  ('undo', '-was'),
   ('unpin', '-was'), ('update_context', '-was'), ('usage', 'rwas'), ('verify', 'rwas'), ('version', 'rwas'), ('window', 'rwas');
 
 select set_eq(
@@ -37,13 +45,23 @@ from pg_proc p where p.pronamespace = 'kata'::regnamespace order by p.proname;
 
 -- Nothing but functions
 
-select ok(has_schema_privilege(c.role, 'kata', 'usage') and not has_schema_privilege(c.role, 'kata', 'create'), c.role || ' uses the public schema and makes nothing in it') from client c;
+select ok(
+  has_schema_privilege(c.role, 'kata', 'usage') and not has_schema_privilege(c.role, 'kata', 'create'),
+  c.role || ' uses the public schema and makes nothing in it')
+from client c;
 select ok(not has_schema_privilege('public', 'kata', 'usage'), 'a stranger does not even use the public schema');
-select ok(not has_schema_privilege(c.role, 'kata_data', 'usage') and not has_schema_privilege(c.role, 'kata_data', 'create'), c.role || ' has no way into the data schema')
+select ok(
+  not has_schema_privilege(c.role, 'kata_data', 'usage') and not has_schema_privilege(c.role, 'kata_data', 'create'),
+  c.role || ' has no way into the data schema')
 from (select role from client union select 'public') c(role);
 select is_empty(
-  format($$select r.relname, p.privilege from pg_class r cross join unnest('{select,insert,update,delete,truncate,references,trigger}'::text[]) p(privilege)
-    where r.relnamespace = 'kata_data'::regnamespace and r.relkind in ('r', 'p', 'v', 'm') and has_table_privilege(%L, r.oid, p.privilege)$$, c.role),
+  format(
+    $$select r.relname, p.privilege
+      from pg_class r
+      cross
+      join unnest('{select,insert,update,delete,truncate,references,trigger}'::text[]) p(privilege)
+    where r.relnamespace = 'kata_data'::regnamespace
+      and r.relkind in ('r', 'p', 'v', 'm') and has_table_privilege(%L, r.oid, p.privilege)$$, c.role),
   c.role || ' has no privilege on any table or view')
 from (select role from client union select 'public') c(role);
 select is_empty(
@@ -53,7 +71,9 @@ select is_empty(
   c.role || ' has no privilege on any column')
 from (select role from client union select 'public') c(role);
 select is_empty(
-  format($$select p.proname from pg_proc p where p.pronamespace = 'kata_data'::regnamespace and has_function_privilege(%L, p.oid, 'execute')$$, c.role),
+  format(
+    $$select p.proname from pg_proc p where p.pronamespace = 'kata_data'::regnamespace and has_function_privilege(%L, p.oid, 'execute')$$,
+    c.role),
   c.role || ' may call no internal function')
 from (select role from client union select 'public') c(role);
 select is_empty(
@@ -69,10 +89,13 @@ select is_empty(
   'public functions run as their owner');
 select is_empty(
   $$select p.proname, p.proowner::regrole from pg_proc p
-    where p.pronamespace = 'kata'::regnamespace and p.proowner <> (case when p.proname in ('purge_context', 'erase_message') then 'kata_eraser' else 'kata_owner' end)::regrole$$,
+    where p.pronamespace = 'kata'::regnamespace
+      and p.proowner <> (case when p.proname in ('purge_context', 'erase_message') then 'kata_eraser' else 'kata_owner' end)::regrole$$,
   'the owner is kata_owner, or of what erases kata_eraser');
 select is_empty(
-  $$select p.proname from pg_proc p where p.pronamespace = 'kata'::regnamespace and not coalesce('search_path=pg_catalog, pg_temp' = any (p.proconfig), false)$$,
+  $$select p.proname
+    from pg_proc p
+    where p.pronamespace = 'kata'::regnamespace and not coalesce('search_path=pg_catalog, pg_temp' = any (p.proconfig), false)$$,
   'their search path is pinned, what a client has made temporarily comes last');
 select is_empty(
   $$select p.proname from pg_proc p where p.pronamespace = 'kata_data'::regnamespace and p.prosecdef$$,
@@ -81,23 +104,38 @@ select is_empty(
   $$select p.proname from pg_proc p where p.pronamespace = 'kata_data'::regnamespace and p.proowner <> 'kata_owner'::regrole$$,
   'and belong to kata_owner');
 select is_empty(
-  $$select c.relname from pg_class c where c.relnamespace in ('kata'::regnamespace, 'kata_data'::regnamespace) and c.relowner <> 'kata_owner'::regrole and c.relname not in ('migration', 'function_file')$$,
+  $$select c.relname
+    from pg_class c
+    where c.relnamespace in ('kata'::regnamespace, 'kata_data'::regnamespace)
+      and c.relowner <> 'kata_owner'::regrole and c.relname not in ('migration', 'function_file')$$,
   'the tables, too');
 
 -- Roles
 
-select is(array(select r.rolname::text from pg_roles r where r.rolname ~ '^kata_' and (r.rolcanlogin or r.rolsuper or r.rolbypassrls or r.rolcreaterole or r.rolcreatedb or r.rolreplication)), '{}',
+select is(
+  array(
+    select r.rolname::text
+    from pg_roles r
+    where r.rolname ~ '^kata_' and (r.rolcanlogin or r.rolsuper or r.rolbypassrls or r.rolcreaterole or r.rolcreatedb or r.rolreplication)),
+  '{}',
   'no role of the store can log in or is more than a role');
-select set_eq($$select r.rolname::text from pg_roles r where r.rolname ~ '^kata_'$$, array['kata_owner', 'kata_eraser', 'kata_reader', 'kata_writer', 'kata_admin', 'kata_service'], 'there are six');
-select is(pg_has_role(m.role, m.of, 'member'), m.is_member, format('%s is %s %s', m.role, case when m.is_member then 'a' else 'no' end, m.of))
+select set_eq(
+  $$select r.rolname::text from pg_roles r where r.rolname ~ '^kata_'$$,
+  array['kata_owner', 'kata_eraser', 'kata_reader', 'kata_writer', 'kata_admin', 'kata_service'], 'there are six');
+select is(
+  pg_has_role(m.role, m.of, 'member'), m.is_member, format('%s is %s %s', m.role, case when m.is_member then 'a' else 'no' end, m.of))
 from (values
-  ('kata_writer', 'kata_reader', true), ('kata_admin', 'kata_writer', true), ('kata_admin', 'kata_reader', true), ('kata_service', 'kata_writer', true), ('kata_service', 'kata_reader', true),
-  ('kata_reader', 'kata_writer', false), ('kata_writer', 'kata_admin', false), ('kata_writer', 'kata_service', false), ('kata_service', 'kata_admin', false), ('kata_admin', 'kata_service', false)
+  ('kata_writer', 'kata_reader', true), ('kata_admin', 'kata_writer', true), ('kata_admin', 'kata_reader', true),
+  ('kata_service', 'kata_writer', true), ('kata_service', 'kata_reader', true),
+  ('kata_reader', 'kata_writer', false), ('kata_writer', 'kata_admin', false), ('kata_writer', 'kata_service', false),
+  ('kata_service', 'kata_admin', false), ('kata_admin', 'kata_service', false)
 ) m(role, of, is_member);
 select ok(not pg_has_role(c.role, o.role, 'member'), format('%s cannot become %s', c.role, o.role))
 from client c cross join (values ('kata_owner'), ('kata_eraser')) o(role);
 select ok(not pg_has_role('kata_owner', 'kata_eraser', 'member'), 'the owner is not the eraser');
-select is(array(select g.role::text from unnest(array['kata_owner', 'kata_eraser']) g(role) where has_schema_privilege(g.role, 'public', 'create')), '{}', 'neither owner makes anything in the schema public');
+select is(
+  array(select g.role::text from unnest(array['kata_owner', 'kata_eraser']) g(role) where has_schema_privilege(g.role, 'public', 'create')),
+  '{}', 'neither owner makes anything in the schema public');
 
 -- As it is felt
 

@@ -25,7 +25,9 @@ $$;
 create function pg_temp.stored(name text) returns int8multirange
 language sql volatile
 as $$
-  select coalesce(range_agg(int8range(m.version, m.version, '[]')), '{}') from kata_data.message m where m.segment_id = pg_temp.id(stored.name)
+  select coalesce(range_agg(int8range(m.version, m.version, '[]')), '{}')
+  from kata_data.message m
+  where m.segment_id = pg_temp.id(stored.name)
 $$;
 create function pg_temp.reads(names text) returns text
 language sql volatile
@@ -48,18 +50,24 @@ create function pg_temp.tables() returns text
 language sql volatile
 as $$
   select md5(concat(
-    (select string_agg(c::text, '' order by c.context_id) from kata_data.context c), (select string_agg(h::text, '' order by h.context_id) from kata_data.head h),
-    (select string_agg(m::text, '' order by m.segment_id, m.version) from kata_data.message m), (select string_agg(p::text, '' order by p.purge_id) from kata_data.purge p)))
+    (select string_agg(c::text, '' order by c.context_id) from kata_data.context c),
+    (select string_agg(h::text, '' order by h.context_id) from kata_data.head h),
+    (select string_agg(m::text, '' order by m.segment_id, m.version) from kata_data.message m),
+    (select string_agg(p::text, '' order by p.purge_id) from kata_data.purge p)))
 $$;
 
-select pg_temp.make('trunk', null, null, 'system 1, user 2, assistant 4 calls a b, tool 8 answers a, tool 16 answers b, user 32, assistant 64, user 128, user 256, assistant 512 calls z');
+select pg_temp.make(
+  'trunk', null, null,
+  'system 1, user 2, assistant 4 calls a b, tool 8 answers a, tool 16 answers b, user 32, assistant 64, user 128, user 256, '
+    'assistant 512 calls z');
 select pg_temp.make('low', 'trunk', 3, 'tool 1 answers b, tool 1 answers a');
 select pg_temp.make('high', 'trunk', 7, 'user 1, user 2, user 3');
 select pg_temp.make('twig', 'high', 5, 'user 1');
 select pg_temp.make('leaf', 'high', 9, 'user 1, user 2');
 select pg_temp.make('bare', 'trunk', 0, 'user 1');
 select pg_temp.make('other', null, null, 'user 1, user 2');
-update kata_data.context set policy = '{"strict": false, "notify": true}', metadata = '{"secret": 1}' where context_id = pg_temp.id('trunk');
+update kata_data.context set policy = '{"strict": false, "notify": true}', metadata = '{"secret": 1}'
+where context_id = pg_temp.id('trunk');
 update kata_data.head set is_strict = false, notifies = true where context_id = pg_temp.id('trunk');
 
 -- What may be purged
@@ -72,7 +80,11 @@ select throws_ok($$select kata.purge_context('00000000-0000-7000-8000-0000000000
 select throws_ok('select kata.purge_context(null)', 'KC001', null, 'neither is none');
 select results_eq(
   format('select * from fixture.error(%L)', format('select kata.purge_context(%L)', pg_temp.id('low'))),
-  format($$values ('KC017', 'context %s is not deleted', 'Only a deleted context is purged; until then it can be restored.', 'Delete it first with kata.delete_context.')$$, pg_temp.id('low')),
+  format(
+    $$values (
+        'KC017', 'context %s is not deleted', 'Only a deleted context is purged; until then it can be restored.',
+        'Delete it first with kata.delete_context.')$$,
+    pg_temp.id('low')),
   'who is refused is told what to do first');
 select is(pg_temp.receipts('trunk'), '{}', 'what is not purged has no receipt');
 select throws_ok($$select kata.purges('00000000-0000-7000-8000-000000000000')$$, 'KC001', null, 'an unknown context has none either');
@@ -80,7 +92,8 @@ select throws_ok($$select kata.purges('00000000-0000-7000-8000-000000000000')$$,
 -- A parent goes, its forks read on
 
 select kata.unarchive_context(pg_temp.id('trunk'));
-select kata.checkpoint(pg_temp.id('trunk'), c.name, c.version) from (values ('zero', 0), ('two', 2), ('seven', 7), ('eight', 8)) c(name, version);
+select kata.checkpoint(pg_temp.id('trunk'), c.name, c.version)
+from (values ('zero', 0), ('two', 2), ('seven', 7), ('eight', 8)) c(name, version);
 select kata.checkpoint(pg_temp.id('high'), c.name, c.version) from (values ('four', 4), ('nine', 9), ('ten', 10)) c(name, version);
 select kata.put_token_counts(pg_temp.id('trunk'), 'cl100k_base', '{1,7,8}', '{1,2,3}');
 select kata.append_message(pg_temp.id('trunk'), 'tool', 'x', 1, 'z', idempotency_key => 'k');
@@ -97,34 +110,48 @@ select is(pg_temp.tables(), :'tables', 'and again nothing has changed');
 select is(pg_temp.purge('trunk'), '7 removed, 7 kept', 'the purge does what the dry run said');
 select is(pg_temp.stored('trunk'), '{[1,8)}', 'what lies above the highest fork goes, what lies below stays');
 select is(pg_temp.reads('low high twig leaf bare other'), :'before', 'its forks read what they read before, at every version');
-select is((select array_agg(t.version order by t.version) from kata_data.token_count t where t.segment_id = pg_temp.id('trunk')), '{1,7}', 'token counts go with their messages');
+select is(
+  (select array_agg(t.version order by t.version) from kata_data.token_count t where t.segment_id = pg_temp.id('trunk')), '{1,7}',
+  'token counts go with their messages');
 select is((select count(*) from kata_data.merge_origin o where o.segment_id = pg_temp.id('trunk')), 0::bigint, 'so do origins of copies');
-select is((select array_agg(e.version) from kata_data.erasure e where e.segment_id = pg_temp.id('trunk')), '{2}', 'and records of erasures');
-select is(array(select k.name from kata_data.checkpoint k where k.context_id = pg_temp.id('trunk') order by k.version), '{zero,two,seven}', 'and checkpoints');
+select is(
+  (select array_agg(e.version) from kata_data.erasure e where e.segment_id = pg_temp.id('trunk')), '{2}', 'and records of erasures');
+select is(
+  array(select k.name from kata_data.checkpoint k where k.context_id = pg_temp.id('trunk') order by k.version), '{zero,two,seven}',
+  'and checkpoints');
 select is(kata.resolve_version(pg_temp.id('leaf'), 'seven'), 7::bigint, 'forks see the checkpoints that they saw before');
 select is(kata.resolve_version(pg_temp.id('bare'), 'zero'), 0::bigint, 'even that of nothing');
-select is((select array_agg(i.scope) from kata_data.idempotency i where i.key = 'k'), array['context:' || pg_temp.id('other')], 'its idempotency keys go, nobody else''s');
+select is(
+  (select array_agg(i.scope) from kata_data.idempotency i where i.key = 'k'), array['context:' || pg_temp.id('other')],
+  'its idempotency keys go, nobody else''s');
 select is(array(select v::text from kata.verify(k.id) v), '{}', 'it is sound after the purge: ' || k.name) from known k order by k.name;
 
 -- What stays of it
 
 select results_eq(
-  $$select c.name, c.metadata, c.policy, c.deleted_at is not null, c.purged_at is not null from kata_data.context c where c.context_id = pg_temp.id('trunk')$$,
+  $$select c.name, c.metadata, c.policy, c.deleted_at is not null, c.purged_at is not null
+    from kata_data.context c
+    where c.context_id = pg_temp.id('trunk')$$,
   $$values (null, '{}'::jsonb, '{}'::jsonb, true, true)$$, 'a blank stays, without name, metadata and policy');
 select results_eq(
   $$select h.closed, h.is_strict, h.notifies, h.open_calls, h.due_at from kata_data.head h where h.context_id = pg_temp.id('trunk')$$,
   $$values (true, true, false, '{}'::jsonb, null::timestamptz)$$, 'its head is closed and blank, too');
 select is((select c.version from kata.get_context(pg_temp.id('trunk')) c), 14::bigint, 'it can be looked at, and says how far it went');
-select is((select a.purged_at is not null from kata.ancestry(pg_temp.id('low')) a), true, 'the ancestry of its forks says that it is purged');
+select is(
+  (select a.purged_at is not null from kata.ancestry(pg_temp.id('low')) a), true, 'the ancestry of its forks says that it is purged');
 select is((select count(*) from kata.tree(pg_temp.id('trunk')) t), 6::bigint, 'the family still has it');
 select results_eq(
   format('select * from fixture.error(%L)', format('select kata.messages(%L)', pg_temp.id('trunk'))),
-  format($$values ('KC006', 'context %s is purged', 'It was purged at %s.', 'Nothing brings it back; its forks keep what they share with it.')$$,
+  format(
+    $$values ('KC006', 'context %s is purged', 'It was purged at %s.', 'Nothing brings it back; its forks keep what they share with it.')$$,
     pg_temp.id('trunk'), (select purged_at from kata_data.context where context_id = pg_temp.id('trunk'))),
   'who reads it is told that it is purged');
 select throws_ok(format(c.call, pg_temp.id('trunk')), 'KC006', null, 'it cannot be ' || c.what)
-from (values ('select kata.restore_context(%L)', 'restored'), ('select kata.delete_context(%L)', 'deleted'), ('select kata.fork(%L)', 'forked'), ($$select kata.append_message(%L, 'user', 'x')$$, 'appended to'),
-  ('select kata.archive_context(%L)', 'archived'), ($$select kata.erase_message(%L, 1, 'x')$$, 'erased in'), ($$select kata.update_context(%L, 'x')$$, 'renamed')) c(call, what);
+from (values
+  ('select kata.restore_context(%L)', 'restored'), ('select kata.delete_context(%L)', 'deleted'), ('select kata.fork(%L)', 'forked'),
+  ($$select kata.append_message(%L, 'user', 'x')$$, 'appended to'),
+  ('select kata.archive_context(%L)', 'archived'), ($$select kata.erase_message(%L, 1, 'x')$$, 'erased in'),
+  ($$select kata.update_context(%L, 'x')$$, 'renamed')) c(call, what);
 select is(pg_temp.purge('trunk'), '0 removed, 7 kept', 'purging it again removes nothing');
 select is(pg_temp.purge('trunk', true), '0 removed, 7 kept', 'and a dry run says so');
 select is(pg_temp.receipts('trunk'), '{"trunk: 7 removed, 7 kept"}', 'it has one receipt');
@@ -137,34 +164,49 @@ select lives_ok($$select fixture.context('trunk')$$, 'its name is free');
 select kata.delete_context(pg_temp.id('high'));
 select is(pg_temp.purge('high'), '1 removed, 2 kept', 'a purged fork keeps what its own forks read');
 select is(pg_temp.stored('trunk'), '{[1,8)}', 'and what they read of its parent by way of it');
-select is(array(select k.name from kata_data.checkpoint k where k.context_id = pg_temp.id('high') order by k.version), '{four,nine}', 'a checkpoint at an inherited version, too');
+select is(
+  array(select k.name from kata_data.checkpoint k where k.context_id = pg_temp.id('high') order by k.version), '{four,nine}',
+  'a checkpoint at an inherited version, too');
 select kata.delete_context(pg_temp.id('leaf'));
 select is(pg_temp.stored('high'), '{[8,10)}', 'a fork that is only deleted still holds what it reads');
 select is(pg_temp.purge('leaf', true), '6 removed, 0 kept', 'what the purge of the last reader would free is foretold');
 select is(pg_temp.purge('leaf'), '6 removed, 0 kept', 'and counted');
 select is(pg_temp.stored('high'), '{}', 'then nobody holds the fork between');
 select is(pg_temp.stored('trunk'), '{[1,6)}', 'and of the parent what the others read');
-select is(array(select k.name from kata_data.checkpoint k where k.context_id = pg_temp.id('high')), '{four}', 'a checkpoint that one of them sees stays');
+select is(
+  array(select k.name from kata_data.checkpoint k where k.context_id = pg_temp.id('high')), '{four}',
+  'a checkpoint that one of them sees stays');
 select is(pg_temp.receipts('leaf'), '{"leaf: 2 removed, 0 kept"}', 'a receipt is of what the context itself wrote');
-select is(pg_temp.receipts('high'), '{"high: 1 removed, 2 kept","leaf: 2 removed, 0 kept"}', 'the fork between has one that names the later purge');
+select is(
+  pg_temp.receipts('high'), '{"high: 1 removed, 2 kept","leaf: 2 removed, 0 kept"}', 'the fork between has one that names the later purge');
 select is(pg_temp.receipts('trunk'), '{"trunk: 7 removed, 7 kept","leaf: 2 removed, 5 kept"}', 'so has the root');
 select kata.delete_context(pg_temp.id('twig')), kata.restore_context(pg_temp.id('twig'));
 select is((select count(*) from kata.messages(pg_temp.id('twig'))), 6::bigint, 'a fork that was restored reads everything');
 select kata.delete_context(k.id) from known k where k.name in ('twig', 'low', 'bare');
 select is(pg_temp.purge('bare'), '1 removed, 0 kept', 'a fork of nothing holds nothing');
-select is(array(select k.name from kata_data.checkpoint k where k.context_id = pg_temp.id('trunk') order by k.version), '{zero,two}', 'nor does it drop a checkpoint that others see');
+select is(
+  array(select k.name from kata_data.checkpoint k where k.context_id = pg_temp.id('trunk') order by k.version), '{zero,two}',
+  'nor does it drop a checkpoint that others see');
 select is(pg_temp.purge('twig'), '3 removed, 0 kept', 'the highest fork that is left goes');
 select is(pg_temp.stored('trunk'), '{[1,4)}', 'and the parent is cut down to the next');
 select is(pg_temp.purge('low'), '5 removed, 0 kept', 'so does the last');
-select is((select count(*) from kata_data.message m where m.segment_id in (select k.id from known k where k.name <> 'other')), 0::bigint, 'then nothing is left of the family');
-select is((select count(*) from kata_data.checkpoint k where k.context_id in (select k.id from known k where k.name <> 'other')), 0::bigint, 'no checkpoint either');
-select is((select count(*) from kata_data.token_count k where k.segment_id in (select k.id from known k where k.name <> 'other')), 0::bigint, 'and no count');
+select is(
+  (select count(*) from kata_data.message m where m.segment_id in (select k.id from known k where k.name <> 'other')), 0::bigint,
+  'then nothing is left of the family');
+select is(
+  (select count(*) from kata_data.checkpoint k where k.context_id in (select k.id from known k where k.name <> 'other')), 0::bigint,
+  'no checkpoint either');
+select is(
+  (select count(*) from kata_data.token_count k where k.segment_id in (select k.id from known k where k.name <> 'other')), 0::bigint,
+  'and no count');
 select is((select count(*) from kata.messages(pg_temp.id('other'))), 3::bigint, 'a context of another family is not touched');
 
 -- Many at once
 
 select throws_ok(format('select kata.purge_deleted(%s)', a.argument), 'KC017', null, a.description)
-from (values ('null', 'it must be said how old what is purged must be'), ('interval ''-1 day''', 'and not by a negative age')) a(argument, description);
+from (
+  values ('null', 'it must be said how old what is purged must be'), ('interval ''-1 day''', 'and not by a negative age')
+) a(argument, description);
 select set_config('kata.clock', '2030-01-01', true);
 select pg_temp.make('oak', null, null, 'user 1, user 2, user 3, user 4');
 select pg_temp.make('bough', 'oak', 2, 'user 1');
@@ -178,19 +220,32 @@ select set_config('kata.clock', '2030-01-20', true);
 select is((select count(*) from kata.purge_deleted(interval '19 days')), 0::bigint, 'what was deleted just that long ago stays');
 select pg_temp.tables() as tables \gset
 create temporary table foretold as
-  select p.ordinality, k.name, p.removed, p.kept from kata.purge_deleted(interval '15 days', true) with ordinality p join known k on k.id = p.context_id;
+  select p.ordinality, k.name, p.removed, p.kept
+  from kata.purge_deleted(interval '15 days', true) with ordinality p
+  join known k on k.id = p.context_id;
 select is(pg_temp.tables(), :'tables', 'a dry run of many changes nothing');
 select results_eq(
-  $$select k.name, p.removed, p.kept from kata.purge_deleted(interval '15 days') with ordinality p join known k on k.id = p.context_id order by p.ordinality$$,
+  $$select k.name, p.removed, p.kept
+    from kata.purge_deleted(interval '15 days') with ordinality p
+    join known k on k.id = p.context_id
+    order by p.ordinality$$,
   $$select f.name, f.removed, f.kept from foretold f order by f.ordinality$$, 'it foretells what is done');
-select results_eq('select f.name, f.removed, f.kept from foretold f order by f.ordinality', $$values ('bough', 1::bigint, 0::bigint), ('oak', 1, 3)$$, 'forks go before their parents');
+select results_eq(
+  'select f.name, f.removed, f.kept from foretold f order by f.ordinality', $$values ('bough', 1::bigint, 0::bigint), ('oak', 1, 3)$$,
+  'forks go before their parents');
 select is(pg_temp.stored('oak'), '{[1,4)}', 'what a live fork reads stays');
 select is((select count(*) from kata.purge_deleted(interval '15 days')), 0::bigint, 'another call finds nothing');
-select is((select array_agg(k.name) from kata.purge_deleted(interval '0') p join known k on k.id = p.context_id), '{fresh}', 'what is younger goes when it is old enough');
+select is(
+  (select array_agg(k.name) from kata.purge_deleted(interval '0') p join known k on k.id = p.context_id), '{fresh}',
+  'what is younger goes when it is old enough');
 select is((select count(*) from kata.messages(pg_temp.id('alive'))), 1::bigint, 'what is not deleted stays');
 select kata.delete_context(kata.create_context()) from generate_series(1, 1001);
 select set_config('kata.clock', '2030-01-21', true);
-select is(array[(select count(*) from kata.purge_deleted(interval '1 hour', true)), (select count(*) from kata.purge_deleted(interval '1 hour')), (select count(*) from kata.purge_deleted(interval '1 hour'))], '{1000,1000,1}', 'a call purges a thousand at most');
+select is(
+  array[
+    (select count(*) from kata.purge_deleted(interval '1 hour', true)), (select count(*) from kata.purge_deleted(interval '1 hour')),
+    (select count(*) from kata.purge_deleted(interval '1 hour'))],
+  '{1000,1000,1}', 'a call purges a thousand at most');
 
 -- Whose
 
@@ -200,9 +255,15 @@ grant kata_admin to test_ann, test_chief;
 select fixture.as_role('test_ann', $$select kata.create_context('of ann')$$) as ann \gset
 select fixture.as_role('test_ann', format('select kata.delete_context(%L)', :'ann'));
 select set_config('kata.clock', '2030-01-22', true);
-select is(fixture.as_role('test_chief', $$select count(*) from kata.purge_deleted(interval '0')$$), '0', 'an administrator empties his tenant''s bin');
-select is(fixture.as_role('test_chief', $$select array_agg(context_id) from kata.purge_deleted(interval '0', true)$$, '*'), format('{%s}', :'ann'), 'acting for every tenant, everybody''s');
-select is(fixture.as_role('test_chief', format('select removed from kata.purge_context(%L)', :'ann'), '*'), '0', 'and purges a single one of any tenant');
+select is(
+  fixture.as_role('test_chief', $$select count(*) from kata.purge_deleted(interval '0')$$), '0',
+  'an administrator empties his tenant''s bin');
+select is(
+  fixture.as_role('test_chief', $$select array_agg(context_id) from kata.purge_deleted(interval '0', true)$$, '*'), format('{%s}', :'ann'),
+  'acting for every tenant, everybody''s');
+select is(
+  fixture.as_role('test_chief', format('select removed from kata.purge_context(%L)', :'ann'), '*'), '0',
+  'and purges a single one of any tenant');
 select is((select p.purged_by from kata_data.purge p where p.context_id = :'ann'), 'test_chief', 'the receipt says who');
 
 -- No table is forgotten
@@ -224,8 +285,11 @@ select is_empty(
 -- What a receipt says stays said
 
 select throws_ok(s.statement, 'KC015', null, 'a receipt is not ' || s.what)
-from (values ('update kata_data.purge set removed = 0', 'changed'), ('delete from kata_data.purge', 'removed'), ('truncate kata_data.purge', 'wiped out'),
-  ('update kata_data.erasure set reason = ''x''', 'changed, nor a record of an erasure'), ('truncate kata_data.erasure', 'wiped out, nor a record of an erasure')) s(statement, what);
+from (values
+  ('update kata_data.purge set removed = 0', 'changed'), ('delete from kata_data.purge', 'removed'),
+  ('truncate kata_data.purge', 'wiped out'),
+  ('update kata_data.erasure set reason = ''x''', 'changed, nor a record of an erasure'),
+  ('truncate kata_data.erasure', 'wiped out, nor a record of an erasure')) s(statement, what);
 
 -- Damage
 
@@ -234,14 +298,23 @@ language sql volatile
 as $$
   select fixture.damage(format(statement, pg_temp.id(name)))
 $$;
-select is(pg_temp.damage('update kata_data.context set metadata = ''{"a": 1}'' where context_id = %L', 'oak'), '{left behind}', 'a purged context that is not blank is found');
-select is(pg_temp.damage('update kata_data.head set open_calls = ''{"a": 1}'' where context_id = %L', 'oak'), '{left behind}', 'so is a head');
+select is(
+  pg_temp.damage('update kata_data.context set metadata = ''{"a": 1}'' where context_id = %L', 'oak'), '{left behind}',
+  'a purged context that is not blank is found');
+select is(
+  pg_temp.damage('update kata_data.head set open_calls = ''{"a": 1}'' where context_id = %L', 'oak'), '{left behind}', 'so is a head');
 select is(pg_temp.damage('update kata_data.head set closed = false where context_id = %L', 'oak'), '{left behind}', 'and one that is open');
-select is(pg_temp.damage('insert into kata_data.checkpoint (context_id, name, version, created_at) values (%L, ''x'', 4, now())', 'oak'), '{left behind at 4}', 'a checkpoint that was left behind is found');
+select is(
+  pg_temp.damage('insert into kata_data.checkpoint (context_id, name, version, created_at) values (%L, ''x'', 4, now())', 'oak'),
+  '{left behind at 4}', 'a checkpoint that was left behind is found');
 select is(pg_temp.damage($$
-    insert into kata_data.message (segment_id, version, tokens_through, group_version, created_at, token_count, pinned, role, token_source, digest, content)
-    values (%L, 4, 10, 4, now(), 4, false, 'user', 'given', '\x00', 'left behind')$$, 'oak'), '{left behind at 4}', 'a message that was left behind is found');
-select is(pg_temp.damage('delete from kata_data.message where segment_id = %L and version = 3', 'oak'), '{digest at 4,head counters,row gone at 3}', 'a message that is missing is found in the fork that reads it');
+    insert into kata_data.message (
+      segment_id, version, tokens_through, group_version, created_at, token_count, pinned, role, token_source, digest, content)
+    values (%L, 4, 10, 4, now(), 4, false, 'user', 'given', '\x00', 'left behind')$$, 'oak'), '{left behind at 4}',
+    'a message that was left behind is found');
+select is(
+  pg_temp.damage('delete from kata_data.message where segment_id = %L and version = 3', 'oak'), '{digest at 4,head counters,row gone at 3}',
+  'a message that is missing is found in the fork that reads it');
 
 select * from finish();
 rollback;

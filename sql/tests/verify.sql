@@ -6,9 +6,14 @@ select plan(204);
 -- Sound data of every kind
 
 select fixture.context('sound') as sound \gset
-select fixture.talk('sound', 'system 1, user 2, assistant 4 calls a b, tool 8 answers b, user 16 pinned, assistant 32 calls c, tool 64 answers a');
+select fixture.talk(
+  'sound', 'system 1, user 2, assistant 4 calls a b, tool 8 answers b, user 16 pinned, assistant 32 calls c, tool 64 answers a');
 select fixture.talk('sound', 'assistant 128 calls d');
-select kata.append(:'sound', $$[{"role": "user", "content": null, "parts": [{"type": "text", "text": "é 🚀"}], "metadata": {"a": 1.50}, "provider": {"x": null}, "name": "ann", "model": "m"}]$$);
+select kata.append(
+  :'sound',
+  $$[
+      {"role": "user", "content": null, "parts": [{"type": "text", "text": "é 🚀"}], "metadata": {"a": 1.50}, "provider": {"x": null},
+      "name": "ann", "model": "m"}]$$);
 select fixture.context('loose', '{"strict": false, "notify": true}') as loose \gset
 select fixture.talk('loose', 'tool 1 answers nobody, user 2, tool 3 answers nobody');
 select fixture.context('empty') as empty \gset
@@ -31,8 +36,11 @@ select count(*) from kata.merge(:'merged', :'twig', '{[6,7]}');
 select kata.checkpoint(:'merged', 'start', 0), kata.checkpoint(:'merged', 'end');
 
 select is(array(select v::text from kata.verify(c.id::uuid) v), '{}', 'it is sound: ' || c.name)
-from (values (:'sound', 'parallel, interleaved and open calls, pins, parts'), (:'loose', 'orphans that were let in'), (:'empty', 'an empty context'), (:'gone', 'a deleted context'),
-  (:'shelved', 'an archived context'), (:'trunk', 'a parent'), (:'branch', 'a fork inside a group'), (:'twig', 'a fork of a fork'), (:'bare', 'a fork of nothing'), (:'merged', 'merged messages and checkpoints')) c(id, name);
+from (values
+  (:'sound', 'parallel, interleaved and open calls, pins, parts'), (:'loose', 'orphans that were let in'), (:'empty', 'an empty context'),
+  (:'gone', 'a deleted context'),
+  (:'shelved', 'an archived context'), (:'trunk', 'a parent'), (:'branch', 'a fork inside a group'), (:'twig', 'a fork of a fork'),
+  (:'bare', 'a fork of nothing'), (:'merged', 'merged messages and checkpoints')) c(id, name);
 select is(fixture.damage('select'), '{}', 'all contexts and the rows between them are sound');
 select throws_ok($$select kata.verify('00000000-0000-7000-8000-000000000000')$$, 'KC001', null, 'an unknown context is not verified');
 select is((select count(*) from kata.verify()), 0::bigint, 'without a context the caller''s tenant is verified');
@@ -41,20 +49,39 @@ select is((select count(*) from kata.verify()), 0::bigint, 'without a context th
 create function pg_temp.damaged(changes text, context text, version bigint) returns text[]
 language sql
 as $$
-  select fixture.damage(format('update kata_data.message m set %s where m.segment_id = %L and m.version = %s', changes, fixture.id(context), version), context)
+  select fixture.damage(
+    format('update kata_data.message m set %s where m.segment_id = %L and m.version = %s', changes, fixture.id(context), version), context)
 $$;
 
-select is(fixture.damage(format('delete from kata_data.message m where m.segment_id = %L and m.version = 2', :'sound'), 'sound') @> '{row gone at 2}', true, 'a row gone in the middle is found');
-select is(fixture.damage(format('delete from kata_data.message m where m.segment_id = %L and m.version = 1', :'sound'), 'sound') @> '{row gone at 1}', true, 'a first row gone is found');
-select is(fixture.damage(format('delete from kata_data.message m where m.segment_id = %L and m.version = 9', :'sound'), 'sound') @> '{row gone at 9}', true, 'a last row gone is found');
-select is(fixture.damage(format('delete from kata_data.message m where m.segment_id = %L', :'sound'), 'sound') @> '{row gone at 1}', true, 'a whole log gone is found');
-select is(fixture.damage(format('delete from kata_data.message m where m.segment_id = %L and m.version between 3 and 4', :'trunk'), 'twig') @> '{row gone at 3}', true, 'a row gone from an ancestor is found in the fork');
+select is(
+  fixture.damage(
+    format('delete from kata_data.message m where m.segment_id = %L and m.version = 2', :'sound'), 'sound') @> '{row gone at 2}',
+  true, 'a row gone in the middle is found');
+select is(
+  fixture.damage(
+    format('delete from kata_data.message m where m.segment_id = %L and m.version = 1', :'sound'), 'sound') @> '{row gone at 1}',
+  true, 'a first row gone is found');
+select is(
+  fixture.damage(
+    format('delete from kata_data.message m where m.segment_id = %L and m.version = 9', :'sound'), 'sound') @> '{row gone at 9}',
+  true, 'a last row gone is found');
+select is(
+  fixture.damage(format('delete from kata_data.message m where m.segment_id = %L', :'sound'), 'sound') @> '{row gone at 1}', true,
+  'a whole log gone is found');
+select is(
+  fixture.damage(
+    format('delete from kata_data.message m where m.segment_id = %L and m.version between 3 and 4', :'trunk'), 'twig') @> '{row gone at 3}',
+  true, 'a row gone from an ancestor is found in the fork');
 select is(fixture.damage(format($$
-    insert into kata_data.message (segment_id, version, tokens_through, group_version, created_at, token_count, pinned, role, token_source, digest, content)
-    values (%L, 10, 1000, 10, now(), 5, false, 'user', 'given', '\x00', 'slipped in')$$, :'sound'), 'sound'), '{row added at 10}', 'a row added is found');
+    insert into kata_data.message (
+      segment_id, version, tokens_through, group_version, created_at, token_count, pinned, role, token_source, digest, content)
+    values (%L, 10, 1000, 10, now(), 5, false, 'user', 'given', '\x00', 'slipped in')$$, :'sound'),
+    'sound'), '{row added at 10}', 'a row added is found');
 select is(fixture.damage(format($$
-    insert into kata_data.message (segment_id, version, tokens_through, group_version, created_at, token_count, pinned, role, token_source, digest, content)
-    values (%L, 1, 1, 1, now(), 1, false, 'user', 'given', '\x00', 'slipped in')$$, :'empty'), 'empty'), '{row added at 1}', 'a row added to an empty context is found');
+    insert into kata_data.message (
+      segment_id, version, tokens_through, group_version, created_at, token_count, pinned, role, token_source, digest, content)
+    values (%L, 1, 1, 1, now(), 1, false, 'user', 'given', '\x00', 'slipped in')$$, :'empty'),
+    'empty'), '{row added at 1}', 'a row added to an empty context is found');
 select is(pg_temp.damaged(d.changes, 'sound', d.version) @> array[d.problem], true, d.description)
 from (values
   ('content = content || '' ''', 2, 'digest at 2', 'content that was changed is found'),
@@ -94,18 +121,27 @@ from (values
 ) d(changes, version, problem, description);
 select is(pg_temp.damaged('version = -version', 'sound', 2) @> '{row gone at 2}', true, 'a row that was renumbered is gone');
 select is(fixture.damage(format($$update kata_data.message m set content = o.content from kata_data.message o
-    where m.segment_id = %1$L and o.segment_id = %1$L and (m.version, o.version) in ((1, 2), (2, 1))$$, :'sound'), 'sound') @> '{digest at 1,digest at 2}', true, 'contents that changed places are found');
+    where m.segment_id = %1$L and o.segment_id = %1$L and (m.version, o.version) in ((1, 2), (2, 1))$$, :'sound'),
+    'sound') @> '{digest at 1,digest at 2}', true, 'contents that changed places are found');
 select is(fixture.damage(format($$
-    update kata_data.message m set content = 'forged', digest = kata_data.message_digest(kata_data.first_digest(%1$L), m.segment_id, m.version, m.created_at, m.role, 'forged', m.token_count,
+    update kata_data.message m set content = 'forged',
+    digest = kata_data.message_digest(kata_data.first_digest(%1$L), m.segment_id, m.version, m.created_at, m.role, 'forged', m.token_count,
       m.token_source, m.group_version, m.pinned, null)
-    where m.segment_id = %1$L and m.version = 1$$, :'sound'), 'sound'), '{digest at 2}', 'content that was forged with its digest breaks the chain at the next entry');
+    where m.segment_id = %1$L and m.version = 1$$, :'sound'),
+    'sound'), '{digest at 2}', 'content that was forged with its digest breaks the chain at the next entry');
 select is(fixture.damage(format($$
-    update kata_data.message m set content = 'forged', digest = kata_data.message_digest(kata_data.first_digest(%1$L), m.segment_id, m.version, m.created_at, m.role, 'forged', m.token_count,
+    update kata_data.message m set content = 'forged',
+    digest = kata_data.message_digest(kata_data.first_digest(%1$L), m.segment_id, m.version, m.created_at, m.role, 'forged', m.token_count,
       m.token_source, m.group_version, m.pinned, null)
-    where m.segment_id = %1$L and m.version = 1$$, :'gone'), 'gone'), '{digest}', 'a last entry that was forged with its digest does not end the chain of the head');
+    where m.segment_id = %1$L and m.version = 1$$, :'gone'),
+    'gone'), '{digest}', 'a last entry that was forged with its digest does not end the chain of the head');
 select is(pg_temp.damaged('content = ''x''', 'trunk', 1), '{digest at 1}', 'damage is found in the context that wrote the row');
-select is(fixture.damage(format('update kata_data.message set content = %L where segment_id = %L and version = 1', 'x', :'trunk'), 'twig'), '{digest at 1}', 'and in every fork that reads it');
-select is(fixture.damage(format('update kata_data.message set content = %L where segment_id = %L and version = 5', 'x', :'trunk'), 'twig'), '{}', 'but not in one that was forked before it');
+select is(
+  fixture.damage(format('update kata_data.message set content = %L where segment_id = %L and version = 1', 'x', :'trunk'), 'twig'),
+  '{digest at 1}', 'and in every fork that reads it');
+select is(
+  fixture.damage(format('update kata_data.message set content = %L where segment_id = %L and version = 5', 'x', :'trunk'), 'twig'), '{}',
+  'but not in one that was forked before it');
 
 -- The head
 
@@ -124,7 +160,9 @@ from (values
   ('preamble_end = null', '{head counters}', 'a preamble that was opened is found'),
   ('last_at = last_at - interval ''1 day''', '{head counters}', 'a last time before the last entry''s is found'),
   ('closed = true', '{due,head counters}', 'a head that is closed while its context is not is found'),
-  ('version = version + 1, message_count = message_count + 1, content_version = content_version + 1', '{head counters,row gone at 10}', 'a version without entry is found'),
+  (
+    'version = version + 1, message_count = message_count + 1, content_version = content_version + 1', '{head counters,row gone at 10}',
+    'a version without entry is found'),
   ('open_calls = ''{}''', '{open calls}', 'open calls that were forgotten are found'),
   ('open_calls = open_calls || ''{"z": 3}''', '{open calls}', 'an open call that nobody made is found'),
   ('open_calls = open_calls || ''{"d": 3}''', '{open calls}', 'an open call in the wrong group is found'),
@@ -133,10 +171,15 @@ from (values
   ('last_digest = sha256(last_digest)', '{digest}', 'a last digest that is off is found')
 ) d(changes, problems, description);
 select is(pg_temp.damaged_head('version = 8', 'sound') @> '{row added at 9}', true, 'a head that stays behind its log is found');
-select is(pg_temp.damaged_head('closed = false', 'gone'), '{due,head counters}', 'a head that is open while its context is deleted is found');
+select is(
+  pg_temp.damaged_head('closed = false', 'gone'), '{due,head counters}', 'a head that is open while its context is deleted is found');
 select is(pg_temp.damaged_head('raw_tokens = 1', 'empty'), '{head counters}', 'tokens of an empty context are found');
-select is(fixture.damage(format('delete from kata_data.head where context_id = %L', :'sound')), '{head counters}', 'a context without head is found');
-select is(fixture.damage(format('update kata_data.context set deleted_at = null where context_id = %L', :'gone'), 'gone'), '{head counters}', 'a context that was restored by hand is found');
+select is(
+  fixture.damage(format('delete from kata_data.head where context_id = %L', :'sound')), '{head counters}', 'a context without head is found'
+);
+select is(
+  fixture.damage(format('update kata_data.context set deleted_at = null where context_id = %L', :'gone'), 'gone'), '{head counters}',
+  'a context that was restored by hand is found');
 
 -- The lineage
 
@@ -147,20 +190,44 @@ as $$
 $$;
 select is(pg_temp.damaged_lineage(d.statement, 'twig') @> array[d.problem], true, d.description)
 from (values
-  ('delete from kata_data.lineage where context_id = %L and first_version = 5', 'lineage gap at 5', 'a gap in the middle of a lineage is found'),
-  ('delete from kata_data.lineage where context_id = %L and first_version = 1', 'lineage gap at 1', 'a gap at the start of a lineage is found'),
+  (
+    'delete from kata_data.lineage where context_id = %L and first_version = 5', 'lineage gap at 5',
+    'a gap in the middle of a lineage is found'),
+  (
+    'delete from kata_data.lineage where context_id = %L and first_version = 1', 'lineage gap at 1',
+    'a gap at the start of a lineage is found'),
   ('delete from kata_data.lineage where context_id = %L and first_version = 6', 'lineage gap', 'a lineage without own segment is found'),
   ('delete from kata_data.lineage where context_id = %L', 'lineage gap', 'a context without lineage is found'),
-  ('update kata_data.lineage set last_version = 3 where context_id = %L and first_version = 1', 'lineage gap at 4', 'a segment that ends too early is found'),
-  ('update kata_data.lineage set last_version = 100 where context_id = %L and first_version = 6', 'lineage gap', 'an own segment that ends is found'),
-  ('update kata_data.lineage set last_version = 5 where context_id = %L and first_version = 1', 'lineage overlap at 5', 'segments that overlap are found'),
-  ('update kata_data.lineage set last_version = 9223372036854775807 where context_id = %L and first_version = 1', 'lineage overlap at 5', 'an open end in the middle is found'),
-  ('update kata_data.lineage set first_version = 4 where context_id = %L and first_version = 5', 'lineage overlap at 4', 'a segment that starts too early is found'),
-  ('update kata_data.lineage l set segment_id = c.family_id from kata_data.context c where l.context_id = %L and c.context_id = l.context_id and l.first_version = 6', 'lineage gap', 'an own segment of somebody else is found'),
-  ('update kata_data.lineage l set segment_id = c.family_id from kata_data.context c where l.context_id = %L and c.context_id = l.context_id and l.first_version = 5', 'broken parent', 'a lineage that is not the parent''s is found')
+  (
+    'update kata_data.lineage set last_version = 3 where context_id = %L and first_version = 1', 'lineage gap at 4',
+    'a segment that ends too early is found'),
+  (
+    'update kata_data.lineage set last_version = 100 where context_id = %L and first_version = 6', 'lineage gap',
+    'an own segment that ends is found'),
+  (
+    'update kata_data.lineage set last_version = 5 where context_id = %L and first_version = 1', 'lineage overlap at 5',
+    'segments that overlap are found'),
+  (
+    'update kata_data.lineage set last_version = 9223372036854775807 where context_id = %L and first_version = 1', 'lineage overlap at 5',
+    'an open end in the middle is found'),
+  (
+    'update kata_data.lineage set first_version = 4 where context_id = %L and first_version = 5', 'lineage overlap at 4',
+    'a segment that starts too early is found'),
+  (
+    'update kata_data.lineage l set segment_id = c.family_id from kata_data.context c where l.context_id = %L and c.context_id = '
+      'l.context_id and l.first_version = 6',
+    'lineage gap', 'an own segment of somebody else is found'),
+  (
+    'update kata_data.lineage l set segment_id = c.family_id from kata_data.context c where l.context_id = %L and c.context_id = '
+      'l.context_id and l.first_version = 5',
+    'broken parent', 'a lineage that is not the parent''s is found')
 ) d(statement, problem, description);
-select is(fixture.damage(format('delete from kata_data.lineage where context_id = %L', :'empty'), 'empty') @> '{lineage gap}', true, 'an empty context without lineage is found');
-select is(fixture.damage(format('update kata_data.context set %s where context_id = %L', d.changes, :'twig'), 'twig') @> '{broken parent}', true, d.description)
+select is(
+  fixture.damage(format('delete from kata_data.lineage where context_id = %L', :'empty'), 'empty') @> '{lineage gap}', true,
+  'an empty context without lineage is found');
+select is(
+  fixture.damage(format('update kata_data.context set %s where context_id = %L', d.changes, :'twig'), 'twig') @> '{broken parent}', true,
+  d.description)
 from (values
   (format('parent_id = %L', :'trunk'), 'another parent is found'),
   (format('parent_id = %L', :'sound'), 'a parent of another family is found'),
@@ -169,48 +236,100 @@ from (values
   ('depth = 5', 'another depth is found'),
   (format('family_id = %L', :'sound'), 'another family is found')
 ) d(changes, description);
-select is(fixture.damage(format('update kata_data.context set fork_version = 4 where context_id = %L', :'twig'), 'twig'), '{lineage gap}', 'another fork version is found');
-select is(fixture.damage(format('update kata_data.context set tenant = %L where context_id = %L; update kata_data.head set tenant = %1$L where context_id = %2$L', 'other', :'twig')) @> '{broken parent}', true, 'a fork of another tenant is found');
-select is(fixture.damage(format('delete from kata_data.context where context_id = %L', :'trunk'), 'branch') @> '{broken parent}', true, 'a parent that is gone is found');
-select is(fixture.damage(format('delete from kata_data.head where context_id = %L', :'branch'), 'twig') @> '{broken parent}', true, 'a parent without head is found');
+select is(
+  fixture.damage(format('update kata_data.context set fork_version = 4 where context_id = %L', :'twig'), 'twig'), '{lineage gap}',
+  'another fork version is found');
+select is(
+  fixture.damage(
+    format(
+      'update kata_data.context set tenant = %L where context_id = %L; update kata_data.head set tenant = %1$L where context_id = %2$L',
+      'other', :'twig')) @> '{broken parent}',
+  true, 'a fork of another tenant is found');
+select is(
+  fixture.damage(format('delete from kata_data.context where context_id = %L', :'trunk'), 'branch') @> '{broken parent}', true,
+  'a parent that is gone is found');
+select is(
+  fixture.damage(format('delete from kata_data.head where context_id = %L', :'branch'), 'twig') @> '{broken parent}', true,
+  'a parent without head is found');
 
 -- What points at versions
 
 select is(fixture.damage(format(d.statement, :'merged', :'twig'), 'merged'), d.problems::text[], d.description)
 from (values
-  ('update kata_data.checkpoint set version = 4 where context_id = %L and name = ''end''', '{dangling checkpoint at 4}', 'a checkpoint of a version that does not exist is found'),
-  ('update kata_data.head set version = 2, message_count = 2, content_version = 2 where context_id = %L', '{dangling checkpoint at 3,digest,head counters,row added at 3}', 'so is one that the head went back behind'),
+  (
+    'update kata_data.checkpoint set version = 4 where context_id = %L and name = ''end''', '{dangling checkpoint at 4}',
+    'a checkpoint of a version that does not exist is found'),
+  (
+    'update kata_data.head set version = 2, message_count = 2, content_version = 2 where context_id = %L',
+    '{dangling checkpoint at 3,digest,head counters,row added at 3}', 'so is one that the head went back behind'),
   ('insert into kata_data.merge_origin values (%L, 1, %L, 99, %2$L, 6)', '{dangling origin at 1}', 'a copy of nothing is found'),
-  ('insert into kata_data.merge_origin values (%L, 1, %L, 6, %2$L, 99)', '{dangling origin at 1}', 'a copy that goes back to nothing is found'),
-  ('delete from kata_data.message where segment_id = %2$L and version = 6', '{dangling origin at 2}', 'a copy whose source is gone is found'),
-  ('delete from kata_data.message where segment_id = %2$L and version = 6; update kata_data.context set deleted_at = now(), purged_at = now() where context_id = %2$L', '{}', 'but not one whose source was purged')) d(statement, problems, description);
+  (
+    'insert into kata_data.merge_origin values (%L, 1, %L, 6, %2$L, 99)', '{dangling origin at 1}',
+    'a copy that goes back to nothing is found'),
+  (
+    'delete from kata_data.message where segment_id = %2$L and version = 6', '{dangling origin at 2}',
+    'a copy whose source is gone is found'),
+  (
+    'delete from kata_data.message where segment_id = %2$L and version = 6; update kata_data.context set deleted_at = now(), '
+      'purged_at = now() where context_id = %2$L',
+    '{}', 'but not one whose source was purged')) d(statement,
+  problems, description);
 
 -- What belongs to nobody
 
-select is(fixture.damage(format('insert into kata_data.merge_origin values (%L, 9, %L, 6, %2$L, 6)', :'merged', :'twig')) @> '{orphan row at 9}', true, 'an origin of no message is found');
-select is(fixture.damage(format('insert into kata_data.checkpoint values (%L, %L, 3, null, now())', '00000000-0000-7000-8000-000000000000', 'lost')), '{orphan row at 3}', 'a checkpoint of no context is found');
+select is(
+  fixture.damage(format('insert into kata_data.merge_origin values (%L, 9, %L, 6, %2$L, 6)', :'merged', :'twig')) @> '{orphan row at 9}',
+  true, 'an origin of no message is found');
+select is(
+  fixture.damage(
+    format('insert into kata_data.checkpoint values (%L, %L, 3, null, now())', '00000000-0000-7000-8000-000000000000', 'lost')),
+  '{orphan row at 3}', 'a checkpoint of no context is found');
 
 select is(fixture.damage(format($$
-    insert into kata_data.message (segment_id, version, tokens_through, group_version, created_at, token_count, pinned, role, token_source, digest, content)
-    values ('00000000-0000-7000-8000-000000000000', 3, 5, 3, now(), 5, false, 'user', 'given', '\x00', 'lost'), ('00000000-0000-7000-8000-000000000000', 4, 5, 4, now(), 5, false, 'user', 'given', '\x00', 'lost')$$)),
+    insert into kata_data.message (
+      segment_id, version, tokens_through, group_version, created_at, token_count, pinned, role, token_source, digest, content)
+    values ('00000000-0000-7000-8000-000000000000', 3, 5, 3, now(), 5, false, 'user', 'given', '\x00', 'lost'),
+    ('00000000-0000-7000-8000-000000000000', 4, 5, 4, now(), 5, false, 'user', 'given', '\x00', 'lost')$$)),
   '{orphan row at 3}', 'messages of no context are found, the first of each segment');
 select is(fixture.damage(format($$
-    insert into kata_data.message (segment_id, version, tokens_through, group_version, created_at, token_count, pinned, role, token_source, digest, content)
-    values (%L, 2, 5, 2, now(), 5, false, 'user', 'given', '\x00', 'below the fork')$$, :'twig')), '{orphan row at 2}', 'a message of a fork below its fork version is found');
+    insert into kata_data.message (
+      segment_id, version, tokens_through, group_version, created_at, token_count, pinned, role, token_source, digest, content)
+    values (
+      %L, 2, 5, 2, now(), 5, false, 'user', 'given', '\x00', 'below the fork'
+    )$$, :'twig')), '{orphan row at 2}', 'a message of a fork below its fork version is found');
 select is(fixture.damage(format($$
-    insert into kata_data.message (segment_id, version, tokens_through, group_version, created_at, token_count, pinned, role, token_source, digest, content)
-    values (%L, 0, 5, 0, now(), 5, false, 'user', 'given', '\x00', 'before the beginning')$$, :'sound')), '{orphan row at 0}', 'a message before version 1 is found');
-select is(fixture.damage(format('insert into kata_data.token_count values (%L, 99, %L, 5)', :'sound', 'cl100k_base')), '{orphan row at 99}', 'a count of no message is found');
-select is(fixture.damage(format('insert into kata_data.token_count values (%L, 1, %L, 5)', '00000000-0000-7000-8000-000000000000', 'cl100k_base')), '{orphan row at 1}', 'a count of no context is found');
-select is(fixture.damage(format('insert into kata_data.lineage values (%L, 1, 9223372036854775807, %1$L)', '00000000-0000-7000-8000-000000000000')) @> '{orphan row}', true, 'a lineage of no context is found');
-select is(fixture.damage(format('insert into kata_data.head (context_id, tenant, tokenizer, last_digest) values (%L, %L, %L, %L)', '00000000-0000-7000-8000-000000000000', 'default', 'o200k_base', '\x00')) @> '{orphan row}', true,
+    insert into kata_data.message (
+      segment_id, version, tokens_through, group_version, created_at, token_count, pinned, role, token_source, digest, content)
+    values (
+      %L, 0, 5, 0, now(), 5, false, 'user', 'given', '\x00', 'before the beginning'
+    )$$, :'sound')), '{orphan row at 0}', 'a message before version 1 is found');
+select is(
+  fixture.damage(format('insert into kata_data.token_count values (%L, 99, %L, 5)', :'sound', 'cl100k_base')), '{orphan row at 99}',
+  'a count of no message is found');
+select is(
+  fixture.damage(format('insert into kata_data.token_count values (%L, 1, %L, 5)', '00000000-0000-7000-8000-000000000000', 'cl100k_base')),
+  '{orphan row at 1}', 'a count of no context is found');
+select is(
+  fixture.damage(
+    format('insert into kata_data.lineage values (%L, 1, 9223372036854775807, %1$L)', '00000000-0000-7000-8000-000000000000')
+  ) @> '{orphan row}',
+  true, 'a lineage of no context is found');
+select is(
+  fixture.damage(
+    format(
+      'insert into kata_data.head (context_id, tenant, tokenizer, last_digest) values (%L, %L, %L, %L)',
+      '00000000-0000-7000-8000-000000000000', 'default', 'o200k_base', '\x00')) @> '{orphan row}',
+  true,
   'a head of no context is found');
 
-select is(fixture.damage(format('delete from kata_data.context where context_id = %L', :'sound')) @> '{orphan row}', true, 'a context that is gone from among its head, lineage and log is found');
+select is(
+  fixture.damage(format('delete from kata_data.context where context_id = %L', :'sound')) @> '{orphan row}', true,
+  'a context that is gone from among its head, lineage and log is found');
 
 -- Views
 
-select fixture.context('viewed', '{"preserve_recent_count": 2, "min_gain_tokens": 0, "budget": 100, "threshold": 0.5, "every_messages": 4}') as viewed \gset
+select fixture.context(
+  'viewed', '{"preserve_recent_count": 2, "min_gain_tokens": 0, "budget": 100, "threshold": 0.5, "every_messages": 4}') as viewed \gset
 select fixture.talk('viewed', 'system 10, user 20, assistant 30 calls a');
 select kata.append_message(:'viewed', 'tool', repeat('result ', 400), 400, 'a');
 select fixture.talk('viewed', 'user 40, assistant 50, user 60, assistant 70, user 80');
@@ -224,12 +343,15 @@ select fixture.talk('viewed', 'assistant 90, user 100');
 select fixture.fork('viewed', 14, 'viewing') as viewing \gset
 select kata.undo(:'viewing', 14);
 select kata.elide(:'viewing', 4, keep_tokens => 50);
-select is(array(select v::text from kata.verify(c.id::uuid) v), '{}', 'it is sound: ' || c.name) from (values (:'viewed', 'a view with changes of every kind'), (:'viewing', 'a fork with a view')) c(id, name);
+select is(array(select v::text from kata.verify(c.id::uuid) v), '{}', 'it is sound: ' || c.name)
+from (values (:'viewed', 'a view with changes of every kind'), (:'viewing', 'a fork with a view')) c(id, name);
 
 create function pg_temp.damaged_view(changes text, version bigint, context text default 'viewed') returns text[]
 language sql
 as $$
-  select fixture.damage(format('update kata_data.view_change c set %s where c.segment_id = %L and c.version = %s', changes, fixture.id('viewed'), version), context)
+  select fixture.damage(
+    format('update kata_data.view_change c set %s where c.segment_id = %L and c.version = %s', changes, fixture.id('viewed'), version),
+    context)
 $$;
 select is(pg_temp.damaged_view(d.changes, d.version) @> array[d.problem], true, d.description)
 from (values
@@ -263,35 +385,92 @@ from (values
   ('is_summarized = true', 11, 'summary at 11', 'one that should be there is found')
 ) d(changes, version, problem, description);
 select is(pg_temp.damaged_view('change_id = -change_id', 10, null) @> '{orphan row at 4}', true, 'stubs of no elision are found');
-select is(pg_temp.damaged_view('visible = visible - ''{[1,2)}''', 10, 'viewing') @> '{view at 10}', true, 'a wrong fold is found in every fork that reads it');
-select is(fixture.damage(format('delete from kata_data.view_change where segment_id = %L and version = %s', :'viewed', v.version), v.context) @> array[v.problem], true, v.what)
-from (values (11, 'viewed', 'row gone at 11', 'a view change that is gone is found'), (15, 'viewed', 'row gone at 15', 'the last one, too'), (12, 'viewing', 'row gone at 12', 'also in a fork'),
-  (14, null, 'orphan row at 14', 'the summary that it leaves, too'), (10, null, 'orphan row at 4', 'and the stubs'), (14, null, 'compaction at 14', 'and the compaction')) v(version, context, problem, what);
-select is(fixture.damage(format($$insert into kata_data.view_change select %L, %s, nextval('kata_data.change_id'), kind, created_at, digest, versions, undone_version, is_summarized, content_version, message_count, raw_tokens, view_tokens,
-    visible, deleted, pinned_groups, elisions, replacements, covers from kata_data.view_change where segment_id = %L and version = 12$$, v.segment_id, v.version, :'viewed'), v.context) @> array[v.problem], true, v.what)
-from (values (:'viewed', 18, 'viewed', 'row added at 18', 'a view change that was added is found'), (:'viewed', 9, 'viewed', 'row added at 9', 'one at the version of a message is found'),
-  (:'viewing', 3, null, 'orphan row at 3', 'one below the fork version is found'), ('00000000-0000-7000-8000-000000000000', 3, null, 'orphan row at 3', 'one of no context is found')) v(segment_id, version, context, problem, what);
-select is(fixture.damage(format('update kata_data.summary s set %s where s.segment_id = %L', d.changes, :'viewed'), 'viewed') @> array[d.problem], true, d.description)
+select is(
+  pg_temp.damaged_view('visible = visible - ''{[1,2)}''', 10, 'viewing') @> '{view at 10}', true,
+  'a wrong fold is found in every fork that reads it');
+select is(
+  fixture.damage(
+    format('delete from kata_data.view_change where segment_id = %L and version = %s', :'viewed', v.version), v.context
+  ) @> array[v.problem],
+  true, v.what)
 from (values
-  ('content = ''forged''', 'digest at 14', 'a summary whose text was changed is found'), ('role = ''user''', 'digest at 14', 'one whose role was changed is found'),
-  ('token_count = token_count + 1', 'digest at 14', 'one whose tokens were changed is found'), ('token_count = token_count + 1', 'running total at 14', 'in the total, too'), ('token_count = token_count + 1', 'head counters', 'and in the head'),
-  ('token_source = ''exact''', 'digest at 14', 'one whose count comes from elsewhere is found'), ('metadata = ''{}''', 'digest at 14', 'one whose metadata were changed is found'),
-  ('covered = ''{[3,4)}''', 'summary at 14', 'one that stands for something else is found'), ('created_at = created_at - interval ''1 us''', 'summary at 14', 'one of another time is found'),
+  (11, 'viewed', 'row gone at 11', 'a view change that is gone is found'), (15, 'viewed', 'row gone at 15', 'the last one, too'),
+  (12, 'viewing', 'row gone at 12', 'also in a fork'),
+  (14, null, 'orphan row at 14', 'the summary that it leaves, too'), (10, null, 'orphan row at 4', 'and the stubs'),
+  (14, null, 'compaction at 14', 'and the compaction')) v(version, context, problem, what);
+select is(
+  fixture.damage(
+    format(
+      $$insert into kata_data.view_change select %L, %s, nextval('kata_data.change_id'), kind, created_at, digest, versions, undone_version,
+        is_summarized, content_version, message_count, raw_tokens, view_tokens,
+    visible, deleted, pinned_groups, elisions, replacements, covers
+    from kata_data.view_change
+    where segment_id = %L and version = 12$$, v.segment_id, v.version, :'viewed'), v.context) @> array[v.problem], true, v.what)
+from (values
+  (:'viewed', 18, 'viewed', 'row added at 18', 'a view change that was added is found'),
+  (:'viewed', 9, 'viewed', 'row added at 9', 'one at the version of a message is found'),
+  (:'viewing', 3, null, 'orphan row at 3', 'one below the fork version is found'),
+  ('00000000-0000-7000-8000-000000000000', 3, null, 'orphan row at 3', 'one of no context is found')) v(segment_id, version, context,
+  problem, what);
+select is(
+  fixture.damage(format('update kata_data.summary s set %s where s.segment_id = %L', d.changes, :'viewed'), 'viewed') @> array[d.problem],
+  true, d.description)
+from (values
+  ('content = ''forged''', 'digest at 14', 'a summary whose text was changed is found'),
+  ('role = ''user''', 'digest at 14', 'one whose role was changed is found'),
+  ('token_count = token_count + 1', 'digest at 14', 'one whose tokens were changed is found'),
+  ('token_count = token_count + 1', 'running total at 14', 'in the total, too'),
+  ('token_count = token_count + 1', 'head counters', 'and in the head'),
+  ('token_source = ''exact''', 'digest at 14', 'one whose count comes from elsewhere is found'),
+  ('metadata = ''{}''', 'digest at 14', 'one whose metadata were changed is found'),
+  ('covered = ''{[3,4)}''', 'summary at 14', 'one that stands for something else is found'),
+  ('created_at = created_at - interval ''1 us''', 'summary at 14', 'one of another time is found'),
   ('version = 13', 'summary at 13', 'one at another version is found'), ('version = 13', 'summary at 14', 'and missed where it was')
 ) d(changes, problem, description);
-select is(fixture.damage(format('delete from kata_data.summary s where s.segment_id = %L', :'viewed'), 'viewed') @> '{digest at 14,summary at 14}', true, 'a summary that is gone is found');
-select is(fixture.damage(format('delete from kata_data.summary s where s.segment_id = %L', :'viewed'), 'viewing') @> '{digest at 14,summary at 14}', true, 'also in a fork');
-select is(fixture.damage($$insert into kata_data.summary values ('00000000-0000-7000-8000-000000000000', 3, 'user', 'x', 1, 'given', '{}', now(), null)$$), '{orphan row at 3}', 'a summary of no context is found');
-select is(fixture.damage(format('update kata_data.stub s set %s where s.segment_id = %L and s.change_id = (select change_id from kata_data.view_change where segment_id = %2$L and version = 10)', d.changes, :'viewed'), 'viewed') @> array[d.problem], true, d.description)
+select is(
+  fixture.damage(format('delete from kata_data.summary s where s.segment_id = %L', :'viewed'), 'viewed') @> '{digest at 14,summary at 14}',
+  true, 'a summary that is gone is found');
+select is(
+  fixture.damage(format('delete from kata_data.summary s where s.segment_id = %L', :'viewed'), 'viewing') @> '{digest at 14,summary at 14}',
+  true, 'also in a fork');
+select is(
+  fixture.damage(
+    $$insert into kata_data.summary values ('00000000-0000-7000-8000-000000000000', 3, 'user', 'x', 1, 'given', '{}', now(), null)$$),
+  '{orphan row at 3}', 'a summary of no context is found');
+select is(
+  fixture.damage(
+    format(
+      'update kata_data.stub s set %s where s.segment_id = %L and s.change_id = (select change_id from kata_data.view_change where '
+        'segment_id = %2$L and version = 10)',
+      d.changes, :'viewed'),
+    'viewed') @> array[d.problem],
+  true, d.description)
 from (values
-  ('content = content || ''x''', 'stub at 10', 'a stub whose text was changed is found'), ('content = content || ''x'', digest = sha256(convert_to(content || ''x'', ''UTF8''))', 'digest at 10', 'one that was forged with its digest is found'),
-  ('token_count = token_count - 1', 'stub at 10', 'one whose tokens were changed is found'), ('saved_tokens = saved_tokens - 1', 'stub at 10', 'one that saves something else is found'),
-  ('token_count = token_count - 1, saved_tokens = saved_tokens + 1', 'running total at 10', 'in the total, too'), ('version = 3', 'stub at 10', 'one of another message is found')
+  ('content = content || ''x''', 'stub at 10', 'a stub whose text was changed is found'),
+  (
+    'content = content || ''x'', digest = sha256(convert_to(content || ''x'', ''UTF8''))', 'digest at 10',
+    'one that was forged with its digest is found'),
+  ('token_count = token_count - 1', 'stub at 10', 'one whose tokens were changed is found'),
+  ('saved_tokens = saved_tokens - 1', 'stub at 10', 'one that saves something else is found'),
+  ('token_count = token_count - 1, saved_tokens = saved_tokens + 1', 'running total at 10', 'in the total, too'),
+  ('version = 3', 'stub at 10', 'one of another message is found')
 ) d(changes, problem, description);
-select is(fixture.damage(format('delete from kata_data.stub s where s.segment_id = %L', :'viewed'), c.context) @> array[c.problem], true, c.what)
-from (values ('viewed', 'stub at 10', 'a stub that is gone is found'), ('viewing', 'stub at 16', 'also that of a fork, of a message of its parent')) c(context, problem, what);
-select is(fixture.damage(format('insert into kata_data.stub select segment_id, %s, %s, change_id, saved_tokens, token_count, digest, content from kata_data.stub where segment_id = %L', v.group_version, v.version, :'viewed'), v.context) @> array[v.problem], true, v.what)
-from (values (6, 6, 'viewed', 'stub at 10', 'a stub that was added is found'), (99, 99, null, 'orphan row at 99', 'one of no message is found'), (4, 4, null, 'orphan row at 4', 'one of another group is found')) v(group_version, version, context, problem, what);
+select is(
+  fixture.damage(format('delete from kata_data.stub s where s.segment_id = %L', :'viewed'), c.context) @> array[c.problem], true, c.what)
+from (
+  values ('viewed', 'stub at 10', 'a stub that is gone is found'),
+  ('viewing', 'stub at 16', 'also that of a fork, of a message of its parent')) c(context, problem, what);
+select is(
+  fixture.damage(
+    format(
+      'insert into kata_data.stub select segment_id, %s, %s, change_id, saved_tokens, token_count, digest, '
+        'content from kata_data.stub where segment_id = %L',
+      v.group_version, v.version, :'viewed'),
+    v.context) @> array[v.problem],
+  true, v.what)
+from (
+  values (6, 6, 'viewed', 'stub at 10', 'a stub that was added is found'), (99, 99, null, 'orphan row at 99', 'one of no message is found'),
+  (4, 4, null, 'orphan row at 4', 'one of another group is found')) v(group_version, version, context, problem, what);
 
 -- Compactions
 
@@ -299,17 +478,29 @@ select is(fixture.damage(format(d.statement, :'viewed'), 'viewed'), d.problems::
 from (values
   ('delete from kata_data.compaction where context_id = %L', '{compaction at 14}', 'a compaction that is gone is found'),
   ('update kata_data.compaction set status = ''failed'' where context_id = %L', '{compaction at 14}', 'one that did not end so is found'),
-  ('update kata_data.compaction set summary_version = 13 where context_id = %L', '{compaction at 13,compaction at 14}', 'one that took another version is found'),
-  ('update kata_data.compaction set covered = ''{[3,4)}'' where context_id = %L', '{compaction at 14}', 'one that covered something else is found'),
+  (
+    'update kata_data.compaction set summary_version = 13 where context_id = %L', '{compaction at 13,compaction at 14}',
+    'one that took another version is found'),
+  (
+    'update kata_data.compaction set covered = ''{[3,4)}'' where context_id = %L', '{compaction at 14}',
+    'one that covered something else is found'),
   ('update kata_data.head set view_version = 14 where context_id = %L', '{head counters}', 'a head with an older view is found'),
   ('update kata_data.head set view_version = null where context_id = %L', '{head counters}', 'a head without the view is found'),
-  ('update kata_data.head set view_tokens = view_tokens - 1 where context_id = %L', '{head counters}', 'a head with a view of other tokens is found'),
-  ('update kata_data.head set content_version = 15 where context_id = %L', '{head counters}', 'a head with another content version is found'),
+  (
+    'update kata_data.head set view_tokens = view_tokens - 1 where context_id = %L', '{head counters}',
+    'a head with a view of other tokens is found'),
+  (
+    'update kata_data.head set content_version = 15 where context_id = %L', '{head counters}',
+    'a head with another content version is found'),
   ('update kata_data.head set due_tokens = due_tokens + 1 where context_id = %L', '{due}', 'a head with another threshold is found'),
   ('update kata_data.head set due_tokens = null where context_id = %L', '{due}', 'one without is found'),
-  ('update kata_data.head set due_messages = due_messages + 1 where context_id = %L', '{due}', 'a head that waits for more messages is found'),
+  (
+    'update kata_data.head set due_messages = due_messages + 1 where context_id = %L', '{due}',
+    'a head that waits for more messages is found'),
   ('update kata_data.head set due_at = null where context_id = %L', '{due}', 'a head that forgot that it is due is found'),
-  ('update kata_data.context set policy = policy || ''{"every_messages": 5}'' where context_id = %L', '{due}', 'a policy that was changed by hand is found'),
+  (
+    'update kata_data.context set policy = policy || ''{"every_messages": 5}'' where context_id = %L', '{due}',
+    'a policy that was changed by hand is found'),
   ('update kata_data.compaction_guard set least_tokens = 100000 where context_id = %L', '{due}', 'a guard that was changed is found')
 ) d(statement, problems, description);
 select is(pg_temp.damaged_head('due_at = now()', 'sound'), '{due}', 'a head that says it is due when it is not is found');

@@ -31,27 +31,43 @@ select is(pg_temp.over('plain', 49), '{t}', 'promises over budget say so, every 
 select is(fixture.view('plain', 1), '{1,4}', 'the least budget shows the promises');
 select is(pg_temp.over('plain', 100), '{f}', 'what fits is not over budget');
 select results_eq(
-  format('select ordinal, version, "position", role, content, token_count, running_tokens, reason, over_budget, kind, group_version from kata."window"(%L, 80)', :'plain'),
+  format(
+    'select ordinal, version, "position", role, content, token_count, running_tokens, reason, over_budget, kind, '
+      'group_version from kata."window"(%L, 80)',
+    :'plain'),
   $$values (1, 1::bigint, 1::bigint, 'system', 'system 10', 10, 10::bigint, 'preamble', false, 'message', 1::bigint),
-    (2, 3, 3, 'assistant', 'assistant 30', 30, 40, 'recent', false, 'message', 3), (3, 4, 4, 'user', 'user 40', 40, 80, 'newest', false, 'message', 4)$$,
+    (2, 3, 3, 'assistant', 'assistant 30', 30, 40, 'recent', false, 'message', 3),
+    (3, 4, 4, 'user', 'user 40', 40, 80, 'newest', false, 'message', 4)$$,
   'rows come in reading order, numbered, with their running total and their reason');
 select results_eq(
-  format('select w.version, w.role, w.content, w.tool_call_id, w.tool_name, w.tool_calls, w.model, w.metadata, w.created_at, w.name, w.parts, w.provider, w.group_version from kata."window"(%L, 100) w', :'plain'),
-  format('select m.version, m.role, m.content, m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at, m.name, m.parts, m.provider, m.group_version from kata.messages(%L) m', :'plain'),
+  format(
+    'select w.version, w.role, w.content, w.tool_call_id, w.tool_name, w.tool_calls, w.model, w.metadata, w.created_at, w.name, w.parts, '
+      'w.provider, w.group_version from kata."window"(%L, 100) w',
+    :'plain'),
+  format(
+    'select m.version, m.role, m.content, m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at, m.name, m.parts, '
+      'm.provider, m.group_version from kata.messages(%L) m',
+    :'plain'),
   'a row of a window is the message as it is listed');
-select is((select string_agg(w::text, E'\n') from kata."window"(:'plain', 80) w), (select string_agg(w::text, E'\n') from kata."window"(:'plain', 80) w), 'the same question has the same answer');
-select throws_ok(format('select kata."window"(%L, %s)', :'plain', b.budget), 'KC017', null, 'this is no budget: ' || b.budget) from (values ('0'), ('-1'), ('null')) b(budget);
+select is(
+  (select string_agg(w::text, E'\n') from kata."window"(:'plain', 80) w),
+  (select string_agg(w::text, E'\n') from kata."window"(:'plain', 80) w), 'the same question has the same answer');
+select throws_ok(format('select kata."window"(%L, %s)', :'plain', b.budget), 'KC017', null, 'this is no budget: ' || b.budget)
+from (values ('0'), ('-1'), ('null')) b(budget);
 select throws_ok(format('select kata."window"(%L, %L)', :'plain', 'abc'), '22P02', null, 'a budget is a number');
 select results_eq(
   format('select * from fixture.error($q$select kata."window"(%L, 0)$q$)', :'plain'),
-  $$values ('KC017', 'budget must be a positive number of tokens', 'It is 0.', 'Pass how many tokens the messages may take, for example 8000.')$$,
+  $$values (
+      'KC017', 'budget must be a positive number of tokens', 'It is 0.', 'Pass how many tokens the messages may take, for example 8000.')$$,
   'a budget of nothing is refused with advice');
 select throws_ok($$select kata."window"('00000000-0000-7000-8000-000000000000', 10)$$, 'KC001', null, 'an unknown context has no window');
 
 select fixture.context('empty') as empty \gset
 select is_empty(format('select kata."window"(%L, 100)', :'empty'), 'an empty context has an empty window');
 select throws_ok(format('select kata."window"(%L, 0)', :'empty'), 'KC017', null, 'an empty context needs a budget all the same');
-select throws_ok(format($$select kata."window"(%L, 100, tokenizer => 'abacus')$$, :'empty'), 'KC017', null, 'an empty context needs a known tokenizer all the same');
+select throws_ok(
+  format($$select kata."window"(%L, 100, tokenizer => 'abacus')$$, :'empty'), 'KC017', null,
+  'an empty context needs a known tokenizer all the same');
 
 select fixture.context('alone') as alone \gset
 select fixture.talk('alone', 'user 100');
@@ -90,7 +106,10 @@ select is(fixture.view('batch', 30, 3), '{2,3}', 'half answered calls are the ne
 select is(fixture.view('batch', 29, 3), '{2,3}', 'half answered calls come over budget');
 
 select fixture.context('woven') as woven \gset
-select fixture.talk('woven', 'system 1, user 2, assistant 4 calls a b, assistant 8 calls c, tool 16 answers c, user 32, tool 64 answers a, assistant 128 calls d, tool 256 answers b, tool 512 answers d, user 1024');
+select fixture.talk(
+  'woven',
+  'system 1, user 2, assistant 4 calls a b, assistant 8 calls c, tool 16 answers c, user 32, tool 64 answers a, assistant 128 calls d, '
+    'tool 256 answers b, tool 512 answers d, user 1024');
 select is(fixture.view('woven', 2047), '{1,2,3,4,5,6,7,8,9,10,11}', 'woven groups all fit');
 select is(fixture.view('woven', 2045), '{1,3,4,5,6,7,8,9,10,11}', 'of woven groups the one with the oldest end goes first');
 select is(fixture.view('woven', 2021), '{1,3,6,7,8,9,10,11}', 'then the next, though another began earlier');
@@ -104,7 +123,8 @@ as $$
   from generate_series(1, (select g.version from kata.get_context(fixture.id(context)) g)) a(at)
   cross join generate_series(1, 2100, 13) b(budget)
   cross join lateral (
-    select sum(w.token_count) as tokens, bool_or(w.over_budget) as over, bool_or(w.reason = 'recent') as rest, array_agg(w.version) as versions, max(w.running_tokens) as running
+    select sum(w.token_count) as tokens, bool_or(w.over_budget) as over, bool_or(w.reason = 'recent') as rest,
+    array_agg(w.version) as versions, max(w.running_tokens) as running
     from kata."window"(fixture.id(context), b.budget, a.at) w
   ) w
   where (w.tokens > b.budget) <> w.over
@@ -114,13 +134,17 @@ as $$
       select from kata.messages(fixture.id(context), at => a.at) m
       where (m.version = any (w.versions)) <> (m.group_version = any (w.versions)))
 $$;
-select is(pg_temp.broken_windows('woven'), null, 'at no budget and no version does a window split a group, lie about its sum or show more than promises over budget');
+select is(
+  pg_temp.broken_windows('woven'), null,
+  'at no budget and no version does a window split a group, lie about its sum or show more than promises over budget');
 
 -- Preamble
 
 select fixture.context('rules') as rules \gset
 select fixture.talk('rules', 'system 10, developer 20, user 5, system 7, developer 3, assistant 1');
-select is(pg_temp.reasons('rules', 46), '1 preamble, 2 preamble, 3 recent, 4 recent, 5 recent, 6 newest', 'system and developer messages before anybody speaks are the preamble, later ones are ordinary');
+select is(
+  pg_temp.reasons('rules', 46), '1 preamble, 2 preamble, 3 recent, 4 recent, 5 recent, 6 newest',
+  'system and developer messages before anybody speaks are the preamble, later ones are ordinary');
 select is(fixture.view('rules', 31), '{1,2,6}', 'the preamble stays, a later system message goes');
 select is(pg_temp.reasons('rules', 30), '1 preamble, 2 preamble, 6 newest', 'the preamble comes over budget');
 select is(pg_temp.reasons('rules', 100, 2), '1 preamble, 2 preamble', 'the newest message of the preamble is preamble');
@@ -137,7 +161,8 @@ select is(pg_temp.reasons('no rules', 20), '2 recent, 3 newest', 'a system messa
 
 select fixture.context('pins') as pins \gset
 select fixture.talk('pins', 'system 1, user 2 pinned, assistant 4, assistant 8 calls a, tool 16 answers a pinned, user 32, user 64');
-select is(pg_temp.reasons('pins', 1000), '1 preamble, 2 pinned, 3 recent, 4 pinned, 5 pinned, 6 recent, 7 newest', 'a pin holds its whole group');
+select is(
+  pg_temp.reasons('pins', 1000), '1 preamble, 2 pinned, 3 recent, 4 pinned, 5 pinned, 6 recent, 7 newest', 'a pin holds its whole group');
 select is(fixture.view('pins', 123), '{1,2,4,5,6,7}', 'what is promised and what fits');
 select is(fixture.view('pins', 91), '{1,2,4,5,7}', 'pins come when nothing else fits');
 select is(pg_temp.over('pins', 91), '{f}', 'pins that just fit are not over budget');
@@ -145,7 +170,8 @@ select is(fixture.view('pins', 90), '{1,2,4,5,7}', 'pins come over budget');
 select is(pg_temp.over('pins', 90), '{t}', 'pins over budget say so');
 select is(fixture.view('pins', 127), '{1,2,3,4,5,6,7}', 'pins are not paid twice');
 select is(fixture.view('pins', 4, 3), '{1,2,3}', 'a pin that comes later is not in force yet');
-select is(pg_temp.reasons('pins', 100, 4), '1 preamble, 2 pinned, 3 recent, 4 newest', 'a call is pinned from when its pinned result is there');
+select is(
+  pg_temp.reasons('pins', 100, 4), '1 preamble, 2 pinned, 3 recent, 4 newest', 'a call is pinned from when its pinned result is there');
 select is(pg_temp.reasons('pins', 100, 2), '1 preamble, 2 pinned', 'a newest message that is pinned counts as pinned');
 select fixture.context('pinned rule');
 select fixture.talk('pinned rule', 'system 1 pinned, user 1');
@@ -162,28 +188,37 @@ select is(fixture.view('plain', 60, 3), '{1,2,3}', 'as of a version later messag
 select is(fixture.view('plain', 59, 3), '{1,3}', 'as of a version the budget cuts as it did then');
 select is_empty(format('select kata."window"(%L, 100, 0)', :'plain'), 'as of version 0 the window is empty');
 select is(fixture.view('plain', 100, 4), fixture.view('plain', 100), 'as of the head the window is that of now');
-select throws_ok(format('select kata."window"(%L, 100, %s)', :'plain', a.at), 'KC002', null, 'there is no window as of version ' || a.at) from (values (5), (-1)) a(at);
+select throws_ok(format('select kata."window"(%L, 100, %s)', :'plain', a.at), 'KC002', null, 'there is no window as of version ' || a.at)
+from (values (5), (-1)) a(at);
 create temporary table before_append as
   select a.at, b.budget, s.step, fixture.view('woven', b.budget, a.at, s.step) as versions
   from generate_series(0, 11) a(at), generate_series(50, 2050, 100) b(budget), (values (0), (40)) s(step);
 select fixture.talk('woven', 'user 5 pinned, assistant 1, system 3');
-select is_empty($$select from before_append b where fixture.view('woven', b.budget, b.at, b.step) is distinct from b.versions$$, 'what is appended later changes no window as of a version');
+select is_empty(
+  $$select from before_append b where fixture.view('woven', b.budget, b.at, b.step) is distinct from b.versions$$,
+  'what is appended later changes no window as of a version');
 
 -- Stable starts
 
 select fixture.context('stable') as stable \gset
 select fixture.talk('stable', (select string_agg('user 10', ', ') from generate_series(1, 12)));
 select is(fixture.view('stable', 50, a.at, 20), a.versions::bigint[], format('with a step of 20 the start stands still: version %s', a.at))
-from (values (4, '{1,2,3,4}'), (5, '{1,2,3,4,5}'), (6, '{3,4,5,6}'), (7, '{3,4,5,6,7}'), (8, '{5,6,7,8}'), (9, '{5,6,7,8,9}'), (10, '{7,8,9,10}'), (11, '{7,8,9,10,11}')) a(at, versions);
+from (
+  values (4, '{1,2,3,4}'), (5, '{1,2,3,4,5}'), (6, '{3,4,5,6}'), (7, '{3,4,5,6,7}'), (8, '{5,6,7,8}'), (9, '{5,6,7,8,9}'),
+  (10, '{7,8,9,10}'), (11, '{7,8,9,10,11}')) a(at, versions);
 select is(fixture.view('stable', 50, 10), '{6,7,8,9,10}', 'without a step the window is as long as it can be');
 select is(fixture.view('stable', 50, 10, 0), '{6,7,8,9,10}', 'a step of 0 is none');
 select is(fixture.view('stable', 120, null, 20), '{1,2,3,4,5,6,7,8,9,10,11,12}', 'where everything fits the step has no effect');
 select lives_ok($$select fixture.view('stable', 50, null, 49)$$, 'a step may be one less than the budget');
-select throws_ok(format($$select fixture.view('stable', 50, null, %s)$$, s.step), 'KC017', null, 'a step of this size is refused: ' || s.step) from (values ('50'), ('51'), ('-1'), ('null')) s(step);
+select throws_ok(
+  format($$select fixture.view('stable', 50, null, %s)$$, s.step), 'KC017', null, 'a step of this size is refused: ' || s.step)
+from (values ('50'), ('51'), ('-1'), ('null')) s(step);
 select lives_ok($$select fixture.view('stable', 50)$$, 'no step need be given');
 select results_eq(
   $$select * from fixture.error($q$select fixture.view('stable', 50, null, 50)$q$)$$,
-  $$values ('KC017', 'stable_step must be smaller than the budget', 'It is 50, the budget is 50.', 'Pass a fraction of the budget, a quarter for example, or 0 for none.')$$,
+  $$values (
+      'KC017', 'stable_step must be smaller than the budget', 'It is 50, the budget is 50.',
+      'Pass a fraction of the budget, a quarter for example, or 0 for none.')$$,
   'a step that is too large is refused with advice');
 
 select fixture.context('replay') as replay \gset
@@ -203,7 +238,10 @@ select is_empty(
   'as long as the start does not move the next window begins with this one');
 select is_empty(
   format($$select r.step
-    from (select r.step, r.versions[2] is distinct from lag(r.versions[2]) over (partition by r.step order by r.at) as moves from replay r where r.at > 1) r
+    from (
+      select r.step, r.versions[2] is distinct from lag(r.versions[2]) over (partition by r.step order by r.at) as moves
+      from replay r
+      where r.at > 1) r
     group by r.step
     having count(*) filter (where r.moves) - 1 > (select raw_tokens from kata.usage(%L)) / r.step + 1$$, :'replay'),
   'over a replay the start moves at most once a step');
@@ -219,13 +257,16 @@ select is_empty(
   format($$select from replay r join kata.messages(%L, max_rows => 1000) m on m.version <= r.at
     where (m.version = any (r.versions)) <> (m.group_version = any (r.versions))$$, :'replay'),
   'a stable window splits no group');
-select is_empty($$select from replay r where not fixture.view('replay', 300, r.at) @> r.versions$$, 'a stable window shows nothing that a longest one would not');
+select is_empty(
+  $$select from replay r where not fixture.view('replay', 300, r.at) @> r.versions$$,
+  'a stable window shows nothing that a longest one would not');
 
 -- Other tokenizers
 
 select fixture.context('units') as units \gset
 select fixture.talk('units', 'user 10, assistant 10, user 10');
-select is((select array_agg(w.token_count order by w.ordinal) from kata."window"(:'units', 100, tokenizer => 'cl100k_base') w), '{12,12,12}',
+select is(
+  (select array_agg(w.token_count order by w.ordinal) from kata."window"(:'units', 100, tokenizer => 'cl100k_base') w), '{12,12,12}',
   'counts are converted by the density of the tokenizers, and padded');
 select is(fixture.view('units', 36, tokenizer => 'cl100k_base'), '{1,2,3}', 'the budget is in the tokenizer that is asked for');
 select is(fixture.view('units', 35, tokenizer => 'cl100k_base'), '{2,3}', 'converted counts are what the budget cuts');
@@ -233,25 +274,43 @@ select is(fixture.view('units', 30, tokenizer => 'o200k_base'), '{1,2,3}', 'the 
 select is(kata.put_token_counts(:'units', 'cl100k_base', '{1,3}', '{11,9}'), 2, 'exact counts can be stored beside');
 select is((select array_agg(w.token_count order by w.ordinal) from kata."window"(:'units', 100, tokenizer => 'cl100k_base') w), '{11,12,9}',
   'stored counts are used where there are any');
-select is((select array_agg(w.running_tokens order by w.ordinal) from kata."window"(:'units', 100, tokenizer => 'cl100k_base') w), '{11,23,32}', 'running totals are of the counts shown');
+select is(
+  (select array_agg(w.running_tokens order by w.ordinal) from kata."window"(:'units', 100, tokenizer => 'cl100k_base') w), '{11,23,32}',
+  'running totals are of the counts shown');
 select is(fixture.view('units', 32, tokenizer => 'cl100k_base'), '{1,2,3}', 'stored counts are what the budget cuts');
 select is(fixture.view('units', 31, tokenizer => 'cl100k_base'), '{2,3}', 'one token less cuts');
-select is((select array_agg(w.token_count order by w.ordinal) from kata."window"(:'units', 100) w), '{10,10,10}', 'counts beside do not change the context''s own');
-select is((select over_budget from kata."window"(:'units', 8, tokenizer => 'cl100k_base') w), true, 'promises are held against the budget in the tokenizer that is asked for');
-select throws_ok(format($$select kata."window"(%L, 100, tokenizer => 'abacus')$$, :'units'), 'KC017', null, 'an unknown tokenizer is refused');
+select is(
+  (select array_agg(w.token_count order by w.ordinal) from kata."window"(:'units', 100) w), '{10,10,10}',
+  'counts beside do not change the context''s own');
+select is(
+  (select over_budget from kata."window"(:'units', 8, tokenizer => 'cl100k_base') w), true,
+  'promises are held against the budget in the tokenizer that is asked for');
+select throws_ok(
+  format($$select kata."window"(%L, 100, tokenizer => 'abacus')$$, :'units'), 'KC017', null, 'an unknown tokenizer is refused');
 select results_eq(
   format($$select * from fixture.error($q$select kata."window"(%L, 100, tokenizer => 'abacus')$q$)$$, :'units'),
-  $$values ('KC017', 'tokenizer "abacus" is unknown', 'Its ratio to other tokenizers is not registered.', 'Register it with kata.register_tokenizer; kata.tokenizers lists the known ones.')$$,
+  $$values (
+      'KC017', 'tokenizer "abacus" is unknown', 'Its ratio to other tokenizers is not registered.',
+      'Register it with kata.register_tokenizer; kata.tokenizers lists the known ones.')$$,
   'an unknown tokenizer is refused with advice');
 select kata.register_tokenizer('coarse', 44, 0);
 select is(fixture.view('units', 3, tokenizer => 'coarse'), '{1,2,3}', 'a registered tokenizer can be asked for');
 select kata.register_tokenizer('fine', 0.44, 0);
 select fixture.context('fine units') as fine_units \gset
-select fixture.talk('fine units', (select string_agg(format('user 1, assistant 1 calls x%s, tool 1 answers x%s', i, i), ', ') from generate_series(1, 100) i));
-select is((select sum(w.token_count) from kata."window"(:'fine_units', 455, tokenizer => 'fine') w), 450::bigint, 'a window in a finer tokenizer keeps its budget');
-select is((select count(*) from kata."window"(:'fine_units', 31, tokenizer => 'coarse') w), 30::bigint, 'a message takes one token at least when it is converted');
-select kata.put_token_counts(:'fine_units', 'coarse', array(select generate_series(1, 300)::bigint), array(select 0 from generate_series(1, 300)));
-select is((select count(*) from kata."window"(:'fine_units', 1, tokenizer => 'coarse') w), 300::bigint, 'stored counts may be far below what running totals promise');
+select fixture.talk(
+  'fine units', (select string_agg(format('user 1, assistant 1 calls x%s, tool 1 answers x%s', i, i), ', ') from generate_series(1, 100) i)
+);
+select is(
+  (select sum(w.token_count) from kata."window"(:'fine_units', 455, tokenizer => 'fine') w), 450::bigint,
+  'a window in a finer tokenizer keeps its budget');
+select is(
+  (select count(*) from kata."window"(:'fine_units', 31, tokenizer => 'coarse') w), 30::bigint,
+  'a message takes one token at least when it is converted');
+select kata.put_token_counts(
+  :'fine_units', 'coarse', array(select generate_series(1, 300)::bigint), array(select 0 from generate_series(1, 300)));
+select is(
+  (select count(*) from kata."window"(:'fine_units', 1, tokenizer => 'coarse') w), 300::bigint,
+  'stored counts may be far below what running totals promise');
 
 -- Along a lineage
 
@@ -263,13 +322,19 @@ select fixture.fork('branch', 5, 'twig') as twig \gset
 select fixture.talk('twig', 'assistant 128 calls b, tool 256 answers b, user 512');
 select fixture.talk('trunk', 'tool 1000 answers a, user 2000');
 select fixture.talk('branch', 'user 3000 pinned');
-select is(pg_temp.reasons('twig', 2000), '1 preamble, 2 pinned, 3 recent, 4 recent, 5 recent, 6 recent, 7 recent, 8 newest', 'a fork''s window has what it inherited and what is its own');
+select is(
+  pg_temp.reasons('twig', 2000), '1 preamble, 2 pinned, 3 recent, 4 recent, 5 recent, 6 recent, 7 recent, 8 newest',
+  'a fork''s window has what it inherited and what is its own');
 select is(fixture.view('twig', 942), '{1,2,3,5,6,7,8}', 'groups that span contexts are whole');
 select is(fixture.view('twig', 934), '{1,2,6,7,8}', 'groups that span contexts go whole');
 select is(fixture.view('twig', 515), '{1,2,8}', 'preamble and pins are inherited up to the fork');
-select is((select array_agg(w.token_count order by w.ordinal) from kata."window"(:'twig', 2000) w), '{1,2,4,8,32,128,256,512}', 'what siblings and parents wrote after the fork is not there');
+select is(
+  (select array_agg(w.token_count order by w.ordinal) from kata."window"(:'twig', 2000) w), '{1,2,4,8,32,128,256,512}',
+  'what siblings and parents wrote after the fork is not there');
 select is(fixture.view('twig', 15, 4), '{1,2,3,4}', 'a fork''s window as of a version before it is that of its ancestor');
-select is(fixture.view('twig', 2000, a.at), fixture.view('branch', 2000, a.at), format('as of version %s parent and child show the same', a.at)) from generate_series(1, 5) a(at);
+select is(
+  fixture.view('twig', 2000, a.at), fixture.view('branch', 2000, a.at), format('as of version %s parent and child show the same', a.at))
+from generate_series(1, 5) a(at);
 select is(pg_temp.broken_windows('twig'), null, 'at no budget and no version does a fork''s window split a group or lie about its sum');
 select fixture.fork('trunk', 0, 'bare') as bare \gset
 select is_empty(format('select kata."window"(%L, 10)', :'bare'), 'a fork of nothing has an empty window');
