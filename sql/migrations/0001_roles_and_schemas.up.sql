@@ -73,7 +73,16 @@ create table kata_data.migration (
   applied_at timestamptz not null default clock_timestamp(),
   applied_by text not null default session_user
 );
-comment on table kata_data.migration is 'The migrations that this database has seen, with the SHA-256 of their files. Written by the migration runner only.';
+comment on table kata_data.migration is
+'One row per migration that was applied to this database or skipped. Only the migration runner writes it.';
+comment on column kata_data.migration.number is 'The number in the names of its files.';
+comment on column kata_data.migration.name is 'The name of its files, without direction and ending.';
+comment on column kata_data.migration.up_checksum is 'SHA-256 of the up file; a file edited after it was applied is refused.';
+comment on column kata_data.migration.down_checksum is 'SHA-256 of the down file.';
+comment on column kata_data.migration.status is 'applied, or skipped for lack of an extension.';
+comment on column kata_data.migration.reason is 'The reason why it was skipped; null if it was applied.';
+comment on column kata_data.migration.applied_at is 'The time of the run that applied or skipped it.';
+comment on column kata_data.migration.applied_by is 'The login role of that run.';
 
 create table kata_data.function_file (
   path text constraint function_file_pkey primary key,
@@ -82,4 +91,13 @@ create table kata_data.function_file (
   definition_checksum text not null,
   applied_at timestamptz not null default clock_timestamp()
 );
-comment on table kata_data.function_file is 'The function files as last applied, with the SHA-256 of the file, what it defines, and the SHA-256 of each of these as Postgres has it: an unchanged file is not touched, a function changed behind our back is seen.';
+comment on table kata_data.function_file is
+'One row per installed function file. Only the migration runner writes it: it runs a file whose checksum differs, and names a
+function that no longer has its recorded definition.';
+comment on column kata_data.function_file.path is
+'The path below sql/functions. A file that was only moved gets its new path and is not run.';
+comment on column kata_data.function_file.checksum is 'SHA-256 of the file as it was run.';
+comment on column kata_data.function_file.functions is 'The functions, views and policies that it defines, by identity, ascending.';
+comment on column kata_data.function_file.definition_checksum is
+'SHA-256 of the definition of each, as Postgres has it, in the same order.';
+comment on column kata_data.function_file.applied_at is 'The time of its last run.';

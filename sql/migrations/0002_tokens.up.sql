@@ -10,13 +10,15 @@ create table kata_data.tokenizer (
   bytes_per_token numeric not null constraint tokenizer_bytes_per_token_positive check (bytes_per_token > 0),
   margin numeric not null default 0.15 constraint tokenizer_margin_not_negative check (margin >= 0)
 );
-comment on table kata_data.tokenizer is 'Known tokenizers: bytes of English text a token, and the margin that a conversion from another tokenizer is padded with.';
+comment on table kata_data.tokenizer is 'One row per known tokenizer.';
+comment on column kata_data.tokenizer.name is 'The name by which contexts and counts refer to it.';
+comment on column kata_data.tokenizer.bytes_per_token is 'Bytes of English text per token.';
+comment on column kata_data.tokenizer.margin is 'The fraction by which a count converted from another tokenizer is padded.';
 
 insert into kata_data.tokenizer (name, bytes_per_token, margin) values
   ('o200k_base', 4.4, 0.15),
   ('cl100k_base', 4.3, 0.15);
 
--- No foreign key leads to message: a purge deletes both, and kata.verify looks for orphans.
 create table kata_data.token_count (
   segment_id uuid,
   version bigint,
@@ -24,6 +26,12 @@ create table kata_data.token_count (
   token_count integer not null constraint token_count_positive check (token_count >= 0),
   constraint token_count_pkey primary key (segment_id, version, tokenizer)
 );
-comment on table kata_data.token_count is 'Exact counts of messages in tokenizers other than the one that their context counts in.';
+comment on table kata_data.token_count is
+'One row per message and tokenizer other than the one of its context: an exact count. No foreign key leads to message: a purge
+deletes both, and kata.verify looks for orphans.';
+comment on column kata_data.token_count.segment_id is 'With version: the message.';
+comment on column kata_data.token_count.version is 'The version of the message.';
+comment on column kata_data.token_count.tokenizer is 'The tokenizer that counted.';
+comment on column kata_data.token_count.token_count is 'The tokens of the message.';
 
 grant select, delete on kata_data.token_count to kata_eraser;

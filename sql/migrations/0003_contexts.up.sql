@@ -33,22 +33,43 @@ create table kata_data.context (
     or (parent_id is not null and fork_version is not null and depth > 0 and family_id <> context_id)),
   constraint context_purged_is_deleted check (purged_at is null or deleted_at is not null)
 );
-comment on table kata_data.context is 'A context: its identity, names, policy (the fields that differ from the defaults) and state. What changes with every append is in head.';
-comment on column kata_data.context.family_id is 'The root of the fork family; the root names itself.';
+comment on table kata_data.context is
+'One row per context: identity, name, policy and state. The columns that an append changes are in head.';
+comment on column kata_data.context.context_id is 'A UUID in the layout of version 7: ids sort by time of creation.';
+comment on column kata_data.context.tenant is 'The tenant that owns the context; it never changes.';
+comment on column kata_data.context.name is 'A name for people; null for a context without one.';
+comment on column kata_data.context.family_id is 'The root of the fork family; a root names itself.';
+comment on column kata_data.context.parent_id is 'The context that it was forked from; null for a root.';
+comment on column kata_data.context.fork_version is 'The last version that it shares with its parent; null for a root.';
+comment on column kata_data.context.depth is 'The number of forks between it and the root.';
+comment on column kata_data.context.tokenizer is 'The tokenizer that its totals and budgets count in; it never changes.';
+comment on column kata_data.context.policy is 'The fields of its compaction policy that differ from the defaults.';
+comment on column kata_data.context.metadata is 'A JSON object that callers set and only they read.';
+comment on column kata_data.context.created_at is 'The time of its creation.';
+comment on column kata_data.context.updated_at is 'The time of the last change of name, policy, metadata or state.';
+comment on column kata_data.context.archived_at is 'The time when it was archived; null if it is not.';
+comment on column kata_data.context.deleted_at is 'The time when it was deleted; null if it is not. Until it is purged it can be restored.';
+comment on column kata_data.context.purged_at is 'The time when its content was removed; null if it was not.';
+comment on constraint context_tenant_is_one on kata_data.context is
+'In the setting kata.tenant ''*'' means all tenants, so no tenant has that name.';
+comment on constraint context_fork_is_whole on kata_data.context is
+'A root has no parent and is its own family; a fork has parent, fork version and depth, and another family.';
+comment on constraint context_purged_is_deleted on kata_data.context is 'Only a deleted context is purged.';
 
--- find_context, and the promise that a name is unique among a tenant's live contexts.
 create unique index context_live_name on kata_data.context (tenant, name) where deleted_at is null and name is not null;
--- list_contexts: live ones, and all.
+comment on index kata_data.context_live_name is 'find_context; a name is unique among the contexts of a tenant that are not deleted.';
 create index context_live on kata_data.context (tenant, context_id) where deleted_at is null;
+comment on index kata_data.context_live is 'list_contexts without the deleted ones.';
 create index context_all on kata_data.context (tenant, context_id);
--- resolve_context: deleted ones by the name they had.
+comment on index kata_data.context_all is 'list_contexts with the deleted ones.';
 create index context_deleted_name on kata_data.context (tenant, name, context_id) where deleted_at is not null and name is not null;
--- forks, and the foreign key.
+comment on index kata_data.context_deleted_name is 'resolve_context: deleted contexts by the name that they had.';
 create index context_parent on kata_data.context (parent_id, fork_version) where parent_id is not null;
--- tree.
+comment on index kata_data.context_parent is 'forks; the foreign key.';
 create index context_family on kata_data.context (family_id) where parent_id is not null;
--- purge_deleted: what was deleted longest ago.
+comment on index kata_data.context_family is 'tree.';
 create index context_deleted on kata_data.context (deleted_at) where deleted_at is not null and purged_at is null;
+comment on index kata_data.context_deleted is 'purge_deleted: the contexts that were deleted first.';
 
 -- Defense in depth: row-level security, forced so that it binds the owner, too. The policy is a function file, row_security.sql;
 -- without it no row is visible. head has none: it holds no text, and a second check would cost every append.
@@ -82,27 +103,39 @@ create table kata_data.head (
 -- the update HOT. No CHECK either, here and on message: Postgres parses them anew for every statement, a tenth of the time of an
 -- append. The append path enforces what they would say, and kata.verify checks it.
 with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
-comment on table kata_data.head is 'The hot row of a context: appending updates it, which takes the lock, hands out the versions and moves the totals.';
-comment on column kata_data.head.view_tokens is 'Tokens of the view: what a model would see of everything.';
-comment on column kata_data.head.content_version is 'The version of the last message appended or deleted: what expected_version is held against.';
-comment on column kata_data.head.preamble_end is 'The version of the last system or developer message before the first message of another role; null while no other role has spoken.';
-comment on column kata_data.head.last_at is 'created_at of the last batch; the next one is later.';
-comment on column kata_data.head.tenant is 'As in context. With tokenizer, closed, is_strict and notifies it is what an append must know of its context: here it reads one row.';
+comment on table kata_data.head is
+'One row per context: the totals and open calls that every append changes. Locking it locks the context.';
+comment on column kata_data.head.context_id is 'The context.';
+comment on column kata_data.head.tenant is
+'As in context. With tokenizer, closed, is_strict and notifies it spares an append the look-up of the context.';
 comment on column kata_data.head.tokenizer is 'As in context.';
-comment on column kata_data.head.closed is 'Archived or deleted.';
-comment on column kata_data.head.is_strict is 'The policy''s field strict, resolved.';
-comment on column kata_data.head.notifies is 'The policy''s field notify, resolved.';
-comment on column kata_data.head.open_calls is 'Call id → group version, of the calls without a result.';
-comment on column kata_data.head.open_groups is 'Group version → tokens of the group so far, of the groups with an open call.';
-comment on column kata_data.head.oldest_open_group is 'The oldest of open_groups; null where there is none.';
-comment on column kata_data.head.view_version is 'The newest view change of the path; null where there is none.';
-comment on column kata_data.head.due_at is 'When compaction is, or is to be looked at whether it is, due; null: not before something is appended. Set by kata_data.set_due.';
-comment on column kata_data.head.due_tokens is 'The tokens of the view from which on compaction is due; null: never.';
-comment on column kata_data.head.due_messages is 'The number of messages from which on compaction is due; null: never.';
+comment on column kata_data.head.version is 'The newest version; 0 for an empty context.';
+comment on column kata_data.head.message_count is 'The messages of the path, inherited ones included.';
+comment on column kata_data.head.raw_tokens is 'The tokens of all messages of the path.';
+comment on column kata_data.head.view_tokens is 'The tokens of the view: of a window without a budget.';
+comment on column kata_data.head.content_version is
+'The version of the last message appended or deleted; expected_version is compared with it.';
+comment on column kata_data.head.preamble_end is
+'The version of the last system or developer message before the first message of another role; null before that message.';
+comment on column kata_data.head.last_at is 'created_at of the last batch; the next batch is later.';
+comment on column kata_data.head.due_at is
+'The time at which to check whether compaction is due; null: not before the next append. Set by kata_data.set_due.';
+comment on column kata_data.head.closed is 'Whether the context is archived or deleted.';
+comment on column kata_data.head.is_strict is 'The field strict of the policy, resolved.';
+comment on column kata_data.head.notifies is 'The field notify of the policy, resolved.';
+comment on column kata_data.head.last_digest is 'The digest of the newest entry, message or view change, that the next one continues.';
+comment on column kata_data.head.open_calls is 'The calls without a result: a JSON object from call id to group version.';
+comment on column kata_data.head.open_groups is
+'The groups with an open call: a JSON object from group version to the tokens of the group so far.';
+comment on column kata_data.head.oldest_open_group is 'The oldest of open_groups; null if there is none.';
+comment on column kata_data.head.view_version is 'The version of the newest view change of the path; null if there is none.';
+comment on column kata_data.head.due_tokens is 'The tokens of the view from which compaction is due; null: never.';
+comment on column kata_data.head.due_messages is 'The number of messages from which compaction is due; null: never.';
 
--- claim_due_compaction: of all tenants, and of one, which need not look at what is due for others.
 create index head_due on kata_data.head (due_at) where due_at is not null;
+comment on index kata_data.head_due is 'claim_due_compaction for all tenants.';
 create index head_due_of_tenant on kata_data.head (tenant, due_at) where due_at is not null;
+comment on index kata_data.head_due_of_tenant is 'claim_due_compaction for one tenant, which skips the due contexts of others.';
 
 -- What a purge blanks. An erasure needs the right to update so that it may lock the head.
 grant select, update (name, metadata, policy, purged_at, updated_at) on kata_data.context to kata_eraser;

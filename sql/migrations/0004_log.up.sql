@@ -1,4 +1,4 @@
--- The log: what was said.
+-- The log: one immutable entry after the other.
 --
 -- message has one row per message and is the record that everything else is derived from. A context's own rows form its
 -- segment (segment_id is the context_id); a fork reads its ancestors' segments through lineage and copies nothing. Appends
@@ -34,20 +34,37 @@ create table kata_data.message (
   metadata jsonb,
   constraint message_pkey primary key (segment_id, version)
 );
-comment on table kata_data.message is 'The log: one immutable row a message.';
+comment on table kata_data.message is
+'One row per message. Immutable, except that kata_eraser blanks erased messages and deletes purged ones.';
+comment on column kata_data.message.segment_id is 'The context that wrote it.';
+comment on column kata_data.message.version is 'Its place in the path: dense, and never used again.';
+comment on column kata_data.message.tokens_through is 'The tokens of all messages of the path up to and including this one.';
+comment on column kata_data.message.group_version is 'The version of the assistant message whose call this answers; otherwise its own.';
+comment on column kata_data.message.created_at is 'The time of its batch, later than that of the batch before.';
+comment on column kata_data.message.oldest_open_group is 'The oldest group with an open call after this message; null if no call is open.';
+comment on column kata_data.message.group_tokens is
+'Of a tool result: the tokens of its group up to and including it. Null for other messages.';
+comment on column kata_data.message.token_count is 'Its tokens, in the tokenizer of the context.';
+comment on column kata_data.message.pinned is 'Whether it was pinned when it was appended. Later pins are view changes.';
 comment on column kata_data.message.role is 'system, developer, user, assistant or tool.';
-comment on column kata_data.message.token_source is 'exact, given or estimate.';
-comment on column kata_data.message.tokens_through is 'Tokens of all messages of the path up to and including this one.';
-comment on column kata_data.message.group_version is 'The assistant message whose call this answers; else the message itself.';
-comment on column kata_data.message.oldest_open_group is 'The oldest group with an open call after this message; null where no call is open.';
-comment on column kata_data.message.group_tokens is 'Of a tool result: the tokens of its group up to and including it.';
-comment on column kata_data.message.digest is 'SHA-256 over the previous entry''s digest and this entry: kata_data.message_digest.';
+comment on column kata_data.message.token_source is 'The source of token_count: exact, given or estimate.';
+comment on column kata_data.message.digest is 'SHA-256 over the digest of the entry before it and this message: kata_data.message_digest.';
+comment on column kata_data.message.content is 'Its text; empty after an erasure.';
+comment on column kata_data.message.name is 'The name of the author, if the caller gave one.';
+comment on column kata_data.message.tool_call_id is 'Of a tool result: the id of the call.';
+comment on column kata_data.message.tool_name is 'Of a tool result: the name of the tool.';
+comment on column kata_data.message.model is 'The model that wrote it.';
+comment on column kata_data.message.tool_calls is
+'Of an assistant message: its calls, a JSON array in the form of OpenAI. An erasure blanks their arguments.';
+comment on column kata_data.message.parts is 'Content beside the text, a JSON array.';
+comment on column kata_data.message.provider is 'Fields of the provider that are passed on as they came.';
+comment on column kata_data.message.metadata is 'A JSON object that callers set and only they read.';
 
--- The members of a tool group, and the groups from the oldest open one on.
 create index message_tool_group on kata_data.message (segment_id, group_version, version)
   where tool_calls is not null or tool_call_id is not null;
--- The pins that came with their message.
+comment on index kata_data.message_tool_group is 'The members of a tool group, and the groups from the oldest open one on.';
 create index message_pinned on kata_data.message (segment_id, version) where pinned;
+comment on index kata_data.message_pinned is 'The messages that were pinned when they were appended.';
 
 create function kata_data.refuse_change() returns trigger
 language plpgsql
@@ -63,7 +80,8 @@ begin
     hint = 'Rewind with kata.fork, hide with kata.delete_messages, blank with kata.erase_message.';
 end
 $$;
-comment on function kata_data.refuse_change() is 'Trigger: refuses every change of history to everybody but kata_eraser, which only purge_context and erase_message run as.';
+comment on function kata_data.refuse_change() is
+'Trigger: refuses every change of history, except by kata_eraser, the role that purge_context and erase_message run as.';
 
 create trigger message_is_immutable before update or delete on kata_data.message
   for each row execute function kata_data.refuse_change();

@@ -1,9 +1,9 @@
 -- Idempotency: a repeated request gets the first result.
 --
--- idempotency has one row per key in use. append, append_message, create_context, fork and merge insert it in the transaction
--- of their work, so key and result are committed together; a second request with the key waits on the primary key until the
--- first has ended. A key is good for seven days. Calls that add a key overwrite an expired one and delete a few others, which
--- keeps the table small without a job; a purge deletes those of its context.
+-- idempotency has one row per key in use. append, append_message, create_context, get_or_create_context, fork and merge
+-- insert it in the transaction of their work, so key and result are committed together; a second request with the key waits
+-- on the primary key until the first has ended. A key is good for seven days. Calls that add a key overwrite an expired one
+-- and delete a few others, which keeps the table small without a job; a purge deletes those of its context.
 
 create table kata_data.idempotency (
   scope text,
@@ -13,9 +13,14 @@ create table kata_data.idempotency (
   created_at timestamptz not null,
   constraint idempotency_pkey primary key (scope, key)
 );
-comment on table kata_data.idempotency is 'Idempotency keys, kept seven days: scope (a context, or a tenant for create_context), the digest of the request, its result.';
+comment on table kata_data.idempotency is 'One row per idempotency key in use; a key expires after seven days.';
+comment on column kata_data.idempotency.scope is 'The context in which the key is unique, or the tenant for create_context.';
+comment on column kata_data.idempotency.key is 'The key that the caller gave.';
+comment on column kata_data.idempotency.request is 'The digest of the request: another request with the same key is refused.';
+comment on column kata_data.idempotency.result is 'The result of the first request, which its repetitions get.';
+comment on column kata_data.idempotency.created_at is 'The time of the first request.';
 
--- Finds expired keys, which calls that add keys remove a few at a time.
 create index idempotency_age on kata_data.idempotency (created_at);
+comment on index kata_data.idempotency_age is 'The expired keys, which a call that adds a key deletes a few at a time.';
 
 grant select, delete on kata_data.idempotency to kata_eraser;

@@ -16,7 +16,12 @@ create table kata_data.lineage (
   constraint lineage_pkey primary key (context_id, first_version),
   constraint lineage_range_not_empty check (first_version between 1 and last_version)
 );
-comment on table kata_data.lineage is 'Which segment (a context''s own rows) holds which versions of a context''s path; the last segment is its own and open-ended.';
+comment on table kata_data.lineage is
+'One row per segment of the path of a context: which context wrote which of its versions. Never changed.';
+comment on column kata_data.lineage.context_id is 'The context whose path it is.';
+comment on column kata_data.lineage.first_version is 'The first version that is read from the segment.';
+comment on column kata_data.lineage.last_version is 'The last one; the greatest bigint for the own segment, which is open-ended.';
+comment on column kata_data.lineage.segment_id is 'The context that wrote these versions: an ancestor, or the context itself.';
 
 create table kata_data.merge_origin (
   segment_id uuid,
@@ -27,10 +32,19 @@ create table kata_data.merge_origin (
   origin_version bigint not null,
   constraint merge_origin_pkey primary key (segment_id, version)
 );
-comment on table kata_data.merge_origin is 'Of every message that a merge has appended: the message that it is a copy of (source), and the one that all copies go back to (origin), which differ where a copy was copied. No foreign keys: what was copied may be purged.';
+comment on table kata_data.merge_origin is
+'One row per message that a merge appended. Immutable. No foreign keys: the message that was copied may be purged.';
+comment on column kata_data.merge_origin.segment_id is 'With version: the copy.';
+comment on column kata_data.merge_origin.version is 'The version of the copy.';
+comment on column kata_data.merge_origin.source_segment_id is 'With source_version: the message that was copied.';
+comment on column kata_data.merge_origin.source_version is 'The version of that message.';
+comment on column kata_data.merge_origin.origin_segment_id is
+'With origin_version: the message that all copies go back to. It differs from the source if that is a copy, too.';
+comment on column kata_data.merge_origin.origin_version is 'The version of that message.';
 
--- merge: does the target have a copy of this message already? erase_message: the copies of a message.
 create index merge_origin_origin on kata_data.merge_origin (origin_segment_id, origin_version);
+comment on index kata_data.merge_origin_origin is
+'merge: whether the target has a copy of a message. erase_message: all copies of a message.';
 
 create trigger merge_origin_is_immutable before update or delete on kata_data.merge_origin
   for each row execute function kata_data.refuse_change();

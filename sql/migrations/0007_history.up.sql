@@ -12,9 +12,15 @@ create table kata_data.checkpoint (
   created_at timestamptz not null,
   constraint checkpoint_pkey primary key (context_id, name)
 );
-comment on table kata_data.checkpoint is 'Names of versions. Forks see those of their ancestors up to the fork; nothing is copied.';
+comment on table kata_data.checkpoint is
+'One row per named version of a context. Forks see the checkpoints of their ancestors up to the fork; nothing is copied.';
+comment on column kata_data.checkpoint.context_id is 'The context that it was set on.';
+comment on column kata_data.checkpoint.name is 'A name that is unique within the context.';
+comment on column kata_data.checkpoint.version is 'The version that it names; 0 for the empty context.';
+comment on column kata_data.checkpoint.note is 'A remark by the caller.';
+comment on column kata_data.checkpoint.created_at is 'The time when it was set.';
 
--- history: the checkpoints of a page.
 create index checkpoint_version on kata_data.checkpoint (context_id, version);
+comment on index kata_data.checkpoint_version is 'history: the checkpoints of a page.';
 
 grant select, delete on kata_data.checkpoint to kata_eraser;

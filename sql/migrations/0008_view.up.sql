@@ -1,4 +1,4 @@
--- The view: what a model sees is an overlay on the log.
+-- The view: an overlay on the log that a model sees.
 --
 -- view_change has one row per change of what is seen: compaction, deletion, elision, pin, unpin, undo. It takes a version of
 -- its own in the log and holds what it does and the whole view after it, so the view as of any version is the newest change
@@ -37,22 +37,40 @@ create table kata_data.view_change (
   constraint view_change_undo_is_whole check ((kind = 'undo') = (undone_version is not null)),
   constraint view_change_visible_is_not_deleted check (not visible && deleted)
 );
-comment on table kata_data.view_change is 'One immutable row a view change: what it does (kind, versions, undone_version), and the view after it.';
-comment on column kata_data.view_change.change_id is 'Names the change in stub and in elisions; later changes of a path have greater ones.';
-comment on column kata_data.view_change.versions is 'What the change is about: the messages covered, deleted, shortened, pinned (a whole group) or unpinned. A compaction names the summaries that it absorbs, too.';
-comment on column kata_data.view_change.undone_version is 'Of an undo: the view change that it takes back.';
-comment on column kata_data.view_change.is_summarized is 'Of a compaction: a summary stands for what it covers.';
+comment on table kata_data.view_change is
+'One row per view change: the change (kind, versions, undone_version) and the whole view after it. Immutable.';
+comment on column kata_data.view_change.segment_id is 'The context that wrote it.';
+comment on column kata_data.view_change.version is 'Its version; the log has no message of that version.';
+comment on column kata_data.view_change.change_id is 'Its number in stub and in elisions; a later change of a path has a greater one.';
+comment on column kata_data.view_change.kind is 'compaction, deletion, elision, pin, unpin or undo.';
+comment on column kata_data.view_change.created_at is 'The time of the change.';
+comment on column kata_data.view_change.digest is
+'SHA-256 over the digest of the entry before it and this change, with its summary and stubs.';
+comment on column kata_data.view_change.versions is
+'The messages that it covers, deletes, shortens, pins (a whole group) or unpins. A compaction includes the summaries that it
+absorbs.';
+comment on column kata_data.view_change.undone_version is 'Of an undo: the view change that it reverts.';
+comment on column kata_data.view_change.is_summarized is 'Of a compaction: whether a summary replaces the covered messages.';
 comment on column kata_data.view_change.content_version is 'As of this change: the version of the last message appended or deleted.';
-comment on column kata_data.view_change.message_count is 'As of this change: messages of the path.';
-comment on column kata_data.view_change.raw_tokens is 'As of this change: tokens of all messages of the path.';
-comment on column kata_data.view_change.visible is 'The versions up to this one whose messages are in the view. Versions of view changes are among them: they have no message, and leaving them out would cut the ranges.';
+comment on column kata_data.view_change.message_count is 'As of this change: the messages of the path.';
+comment on column kata_data.view_change.raw_tokens is 'As of this change: the tokens of all messages of the path.';
+comment on column kata_data.view_change.view_tokens is 'As of this change: the tokens of the view.';
+comment on column kata_data.view_change.visible is
+'The versions up to this one that are in the view. They include the versions of view changes, which have no message: leaving those
+out would cut the ranges.';
+comment on column kata_data.view_change.deleted is 'The versions whose messages are deleted.';
 comment on column kata_data.view_change.pinned_groups is 'The pinned groups, ascending.';
-comment on column kata_data.view_change.elisions is 'change_id of the elisions in force, ascending; the last that has a stub of a message shortens it.';
+comment on column kata_data.view_change.elisions is
+'The change_id of each elision in force, ascending. A message is shortened by the last one that has a stub of it.';
 comment on column kata_data.view_change.replacements is 'The versions of the summaries in the view, ascending.';
-comment on column kata_data.view_change.covers is 'What each of the replacements stands for, what those that it absorbed stood for included. Never visible, never shared. The lowest is where it reads.';
+comment on column kata_data.view_change.covers is
+'Of each of the replacements: the messages that it replaces, those of absorbed summaries included. Never visible, never shared; the
+lowest is the place of the summary.';
+comment on constraint view_change_undo_is_whole on kata_data.view_change is 'An undo, and nothing else, names the change that it reverts.';
+comment on constraint view_change_visible_is_not_deleted on kata_data.view_change is 'A deleted message is not visible.';
 
--- Which changes are undone as of a version.
 create index view_change_undo on kata_data.view_change (segment_id, version) where undone_version is not null;
+comment on index kata_data.view_change_undo is 'The changes that are undone as of a version.';
 
 create table kata_data.summary (
   segment_id uuid,
@@ -66,8 +84,17 @@ create table kata_data.summary (
   metadata jsonb,
   constraint summary_pkey primary key (segment_id, version)
 );
-comment on table kata_data.summary is 'The message that a compaction puts in the place of what it covers; it shares its version with its view change.';
-comment on column kata_data.summary.covered is 'The messages that it stood for when it was made, those of the summaries that it absorbed included.';
+comment on table kata_data.summary is
+'One row per summary: the message with which a compaction replaces what it covers. Immutable, with the version of its view change.';
+comment on column kata_data.summary.segment_id is 'The context that wrote it.';
+comment on column kata_data.summary.version is 'The version of its view change.';
+comment on column kata_data.summary.role is 'The role that a model sees.';
+comment on column kata_data.summary.content is 'Its text; empty after an erasure.';
+comment on column kata_data.summary.token_count is 'Its tokens, in the tokenizer of the context.';
+comment on column kata_data.summary.token_source is 'The source of token_count: exact, given or estimate.';
+comment on column kata_data.summary.covered is 'The messages that it replaced at first, those of absorbed summaries included.';
+comment on column kata_data.summary.created_at is 'The time of its view change.';
+comment on column kata_data.summary.metadata is 'A JSON object of the caller that committed it; null after an erasure.';
 
 create table kata_data.stub (
   segment_id uuid,
@@ -80,14 +107,18 @@ create table kata_data.stub (
   content text,
   constraint stub_pkey primary key (segment_id, group_version, version, change_id)
 );
-comment on table kata_data.stub is 'The short form of a message while an elision is in force.';
-comment on column kata_data.stub.segment_id is 'With group_version and version: the message.';
-comment on column kata_data.stub.saved_tokens is 'The tokens of the message less those of the stub.';
+comment on table kata_data.stub is 'One row per message that an elision shortens: its short form while the elision is in force. Immutable.';
+comment on column kata_data.stub.segment_id is 'With version: the message.';
+comment on column kata_data.stub.group_version is 'The group of the message.';
+comment on column kata_data.stub.version is 'The version of the message.';
+comment on column kata_data.stub.change_id is 'The elision, by the change_id of its view change.';
+comment on column kata_data.stub.saved_tokens is 'The tokens of the message minus those of the stub.';
+comment on column kata_data.stub.token_count is 'The tokens of the stub.';
 comment on column kata_data.stub.digest is 'SHA-256 of the content, which the digest of the elision covers.';
-comment on column kata_data.stub.content is 'Null where the message was erased.';
+comment on column kata_data.stub.content is 'The short text; null after an erasure of the message.';
 
--- Whether an elision still shortens anything; purging by change.
 create index stub_change on kata_data.stub (change_id, version);
+comment on index kata_data.stub_change is 'Whether an elision still shortens anything; the stubs of a purged change.';
 
 create trigger view_change_is_immutable before update or delete on kata_data.view_change
   for each row execute function kata_data.refuse_change();

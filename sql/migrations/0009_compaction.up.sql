@@ -30,18 +30,33 @@ create table kata_data.compaction (
   finished_at timestamptz,
   error text
 );
-comment on table kata_data.compaction is 'Every attempt to compact a context.';
-comment on column kata_data.compaction.status is 'running; committed; aborted (given up, no failure); failed; expired (the lease ran out and somebody took over).';
-comment on column kata_data.compaction.policy is 'The policy in force when it began, every field resolved.';
-comment on column kata_data.compaction.base_version is 'The version of the context when it began: nothing after it is covered.';
-comment on column kata_data.compaction.base_change_id is 'The newest view change when it began, by change_id.';
-comment on column kata_data.compaction.covered is 'What it covers: messages, and the summaries it absorbs.';
-comment on column kata_data.compaction.summary_version is 'The version that it took; of the summary, where one entered.';
+comment on table kata_data.compaction is 'One row per attempt to compact a context.';
+comment on column kata_data.compaction.compaction_id is 'The id of the attempt, in the layout of context ids.';
+comment on column kata_data.compaction.context_id is 'The context.';
+comment on column kata_data.compaction.status is
+'running; committed; aborted (given up, not a failure); failed; expired (taken over after its lease ran out).';
+comment on column kata_data.compaction.strategy is 'summarize, digest, elide or drop.';
+comment on column kata_data.compaction.policy is 'The policy at its beginning, every field resolved.';
+comment on column kata_data.compaction.forced is 'Whether it was begun without regard to whether compaction was due.';
+comment on column kata_data.compaction.base_version is 'The version of the context at its beginning: nothing after it is covered.';
+comment on column kata_data.compaction.base_change_id is 'The newest view change at its beginning, by change_id.';
+comment on column kata_data.compaction.covered is 'The versions that it covers: messages, and the summaries that it absorbs.';
+comment on column kata_data.compaction.merged_summaries is 'The versions of the summaries that it absorbs.';
+comment on column kata_data.compaction.summary_version is
+'The version of its view change, and of its summary, if it has one; null until it is committed.';
+comment on column kata_data.compaction.message_count is 'The number of messages that it covers.';
+comment on column kata_data.compaction.source_tokens is 'The tokens of the view that it covers.';
+comment on column kata_data.compaction.result_tokens is 'The tokens that replace them; null until it is committed.';
+comment on column kata_data.compaction.claimed_by is 'The worker that holds the lease.';
+comment on column kata_data.compaction.started_at is 'The time when it was begun.';
+comment on column kata_data.compaction.lease_expires_at is 'The time after which another worker may take over.';
+comment on column kata_data.compaction.finished_at is 'The time when it ended; null while it is running.';
+comment on column kata_data.compaction.error is 'The reason why it did not succeed.';
 
--- compactions(), the running one, and the foreign key.
 create index compaction_context on kata_data.compaction (context_id, started_at);
--- One lease per context.
+comment on index kata_data.compaction_context is 'compactions; the foreign key.';
 create unique index compaction_running on kata_data.compaction (context_id) where status = 'running';
+comment on index kata_data.compaction_running is 'The running attempt; a context has one at most.';
 
 create table kata_data.compaction_guard (
   context_id uuid constraint compaction_guard_pkey primary key constraint compaction_guard_context_fkey references kata_data.context,
@@ -51,10 +66,15 @@ create table kata_data.compaction_guard (
   least_tokens bigint not null default 0,
   message_count bigint not null default 0
 );
-comment on table kata_data.compaction_guard is 'What keeps a context from being compacted again and again: written at the end of each attempt.';
-comment on column kata_data.compaction_guard.failures is 'Failed or gainless attempts in a row.';
-comment on column kata_data.compaction_guard.least_tokens is 'The next attempt is worth it from this many tokens of the view on: what the last one left, and the least gain.';
-comment on column kata_data.compaction_guard.message_count is 'Messages of the path at the last attempt.';
+comment on table kata_data.compaction_guard is
+'One row per context that an attempt was made on: the state that keeps a context from being compacted again and again.';
+comment on column kata_data.compaction_guard.context_id is 'The context.';
+comment on column kata_data.compaction_guard.failures is 'The number of failed attempts and attempts without gain since the last success.';
+comment on column kata_data.compaction_guard.attempted_at is 'The time of the last attempt.';
+comment on column kata_data.compaction_guard.compacted_at is 'The time of the last success.';
+comment on column kata_data.compaction_guard.least_tokens is
+'The tokens of the view from which another attempt is worth it: those that the last one left, and the least gain.';
+comment on column kata_data.compaction_guard.message_count is 'The messages of the path at the last attempt.';
 
 create table kata_data.policy_change (
   context_id uuid constraint policy_change_context_fkey references kata_data.context,
@@ -64,7 +84,12 @@ create table kata_data.policy_change (
   policy jsonb not null,
   constraint policy_change_pkey primary key (context_id, changed_at)
 );
-comment on table kata_data.policy_change is 'Every change of a policy: the patch, and the policy after it, as far as it differs from the defaults.';
+comment on table kata_data.policy_change is 'One row per change of a policy.';
+comment on column kata_data.policy_change.context_id is 'The context.';
+comment on column kata_data.policy_change.changed_at is 'The time of the change.';
+comment on column kata_data.policy_change.changed_by is 'The role that made it.';
+comment on column kata_data.policy_change.patch is 'The fields that were given.';
+comment on column kata_data.policy_change.policy is 'The policy after it: the fields that differ from the defaults.';
 
 -- An erasure ends the running compactions that may have read what it erases.
 grant select, update (status, error, finished_at), delete on kata_data.compaction to kata_eraser;

@@ -13,7 +13,9 @@ create table kata_data.artifact_mark (
   segment_id uuid constraint artifact_mark_pkey primary key,
   parsed_through bigint not null
 );
-comment on table kata_data.artifact_mark is 'Up to which version the messages of a segment have been parsed for artifacts. No row: none yet.';
+comment on table kata_data.artifact_mark is 'One row per segment that was parsed for artifacts, and how far; no row: not yet.';
+comment on column kata_data.artifact_mark.segment_id is 'The segment.';
+comment on column kata_data.artifact_mark.parsed_through is 'The last version that was parsed.';
 
 create table kata_data.artifact (
   artifact_id bigint constraint artifact_id_generated generated always as identity constraint artifact_pkey primary key,
@@ -27,14 +29,18 @@ create table kata_data.artifact (
   detail jsonb,
   constraint artifact_ref_unique unique (segment_id, kind, ref)
 )
--- A chunk of messages updates what it mentions again: room keeps these updates on the page.
+-- Parsing updates the artifacts that messages mention again: free space keeps these updates on the page.
 with (fillfactor = 80);
-comment on table kata_data.artifact is 'An artifact of a segment as of its mark: the sum of its rows in artifact_mention.';
+comment on table kata_data.artifact is 'One row per artifact of a segment: the sum of its rows in artifact_mention.';
+comment on column kata_data.artifact.artifact_id is 'Its number in artifact_mention.';
+comment on column kata_data.artifact.segment_id is 'The segment.';
 comment on column kata_data.artifact.kind is 'tool_call, file, url or id.';
-comment on column kata_data.artifact.ref is 'The name of the tool, the path, the address, the identifier.';
-comment on column kata_data.artifact.mentions is 'Calls of a tool; else messages that name the artifact.';
-comment on column kata_data.artifact.detail_version is 'The newest version that told more than the ref; null where none did.';
-comment on column kata_data.artifact.detail is 'What that version told.';
+comment on column kata_data.artifact.ref is 'The name of the tool, the path, the URL, the identifier.';
+comment on column kata_data.artifact.first_version is 'The first version that mentions it.';
+comment on column kata_data.artifact.last_version is 'The last version that mentions it.';
+comment on column kata_data.artifact.mentions is 'The number of calls of a tool; otherwise of messages that name the artifact.';
+comment on column kata_data.artifact.detail_version is 'The newest version with a detail; null if there is none.';
+comment on column kata_data.artifact.detail is 'A JSON object: what that version adds to the ref.';
 
 create table kata_data.artifact_mention (
   artifact_id bigint,
@@ -45,11 +51,15 @@ create table kata_data.artifact_mention (
   detail jsonb,
   constraint artifact_mention_pkey primary key (artifact_id, version)
 );
--- No foreign key: checking it would cost as much as finding the row did. kata.verify looks for orphans.
-comment on table kata_data.artifact_mention is 'A message that names an artifact, with the running state of the artifact: an index look-up tells it as of any version.';
-comment on column kata_data.artifact_mention.mentions_through is 'Mentions in the segment up to and including this version.';
-comment on column kata_data.artifact_mention.detail_version is 'The newest version up to this one that told more than the ref; null where none did.';
-comment on column kata_data.artifact_mention.detail is 'What this message told; null where it only named the artifact.';
+comment on table kata_data.artifact_mention is
+'One row per artifact and message that mentions it, with the running state of the artifact: one look-up yields it as of any version.
+No foreign key: checking it costs as much as finding the row. kata.verify looks for orphans.';
+comment on column kata_data.artifact_mention.artifact_id is 'The artifact.';
+comment on column kata_data.artifact_mention.version is 'The version of the message.';
+comment on column kata_data.artifact_mention.mentions is 'The mentions in this message.';
+comment on column kata_data.artifact_mention.mentions_through is 'The mentions in the segment up to and including this version.';
+comment on column kata_data.artifact_mention.detail_version is 'The newest version up to this one with a detail; null if there is none.';
+comment on column kata_data.artifact_mention.detail is 'The detail of this message; null if it only names the artifact.';
 
 create table kata_data.added_artifact (
   segment_id uuid,
@@ -59,7 +69,12 @@ create table kata_data.added_artifact (
   detail jsonb,
   constraint added_artifact_pkey primary key (segment_id, kind, ref, version)
 );
-comment on table kata_data.added_artifact is 'Artifacts that callers added: by context (segment_id) and the version of its path that they belong to, inherited ones included.';
+comment on table kata_data.added_artifact is 'One row per artifact that a caller added, and version that it belongs to.';
+comment on column kata_data.added_artifact.segment_id is 'The context that it was added to.';
+comment on column kata_data.added_artifact.kind is 'The kind that the caller gave.';
+comment on column kata_data.added_artifact.ref is 'The name of the artifact.';
+comment on column kata_data.added_artifact.version is 'The version of the path that it belongs to; it may be inherited.';
+comment on column kata_data.added_artifact.detail is 'A JSON value of the caller.';
 
--- kata_eraser removes what was derived from an erased or purged message.
+-- An erasure and a purge remove the artifacts of their messages.
 grant select, update, delete on kata_data.artifact_mark, kata_data.artifact, kata_data.artifact_mention, kata_data.added_artifact to kata_eraser;

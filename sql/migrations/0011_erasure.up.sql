@@ -1,4 +1,4 @@
--- Erasure: what was removed, by whom, when and why.
+-- Erasure: receipts of what was removed, with role, time and reason.
 --
 -- purge has one row per purged context, and one per ancestor purged before of which less is needed since: purge_context and
 -- purge_deleted insert it. erasure has one row per blanked message, copies that merges made included: erase_message inserts
@@ -17,13 +17,18 @@ create table kata_data.purge (
   removed bigint not null constraint purge_removed_not_negative check (removed >= 0),
   kept bigint not null constraint purge_kept_not_negative check (kept >= 0)
 );
-comment on table kata_data.purge is 'The receipts of purges: a row for the context that was purged, and one for every ancestor purged before of which less is needed since. Never changed.';
+comment on table kata_data.purge is
+'One row per purged context, and one per ancestor, purged before, of which less is needed since. Immutable.';
+comment on column kata_data.purge.purge_id is 'Its number, ascending.';
+comment on column kata_data.purge.context_id is 'The context that lost log entries.';
 comment on column kata_data.purge.cause_id is 'The context whose purge this was.';
-comment on column kata_data.purge.removed is 'Log entries of the context''s own that went.';
-comment on column kata_data.purge.kept is 'Log entries of the context''s own that stay, for the forks that read them.';
+comment on column kata_data.purge.purged_at is 'The time of the purge.';
+comment on column kata_data.purge.purged_by is 'The role that purged.';
+comment on column kata_data.purge.removed is 'The number of its own log entries that were removed.';
+comment on column kata_data.purge.kept is 'The number of its own log entries that forks still read.';
 
--- purges, and the foreign key.
 create index purge_context on kata_data.purge (context_id, purge_id);
+comment on index kata_data.purge_context is 'purges; the foreign key.';
 
 create table kata_data.erasure (
   segment_id uuid,
@@ -35,9 +40,15 @@ create table kata_data.erasure (
   remains bytea not null,
   constraint erasure_pkey primary key (segment_id, version)
 );
-comment on table kata_data.erasure is 'The messages that were blanked. Verify accepts a message without its content only where this table has it.';
-comment on column kata_data.erasure.what is 'message: erased by its version; copy: a merged copy of one that was.';
-comment on column kata_data.erasure.remains is 'SHA-256 over what is left of the message: kata_data.remains_digest.';
+comment on table kata_data.erasure is
+'One row per blanked message. Immutable. kata.verify accepts a message without its content only if it has a row here.';
+comment on column kata_data.erasure.segment_id is 'With version: the message.';
+comment on column kata_data.erasure.version is 'The version of the message.';
+comment on column kata_data.erasure.what is 'message: erased by its version; copy: a merged copy of an erased message.';
+comment on column kata_data.erasure.reason is 'The reason that the caller gave.';
+comment on column kata_data.erasure.erased_by is 'The role that erased.';
+comment on column kata_data.erasure.erased_at is 'The time of the erasure.';
+comment on column kata_data.erasure.remains is 'SHA-256 over the rest of the message: kata_data.remains_digest.';
 
 create trigger purge_is_immutable before update or delete on kata_data.purge
   for each row execute function kata_data.refuse_change();

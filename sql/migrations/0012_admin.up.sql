@@ -8,7 +8,9 @@ create table kata_data.tenant_role (
   role_name name constraint tenant_role_pkey primary key,
   tenant text not null constraint tenant_role_tenant_is_one check (tenant <> '' and tenant <> '*')
 );
-comment on table kata_data.tenant_role is 'The tenant of a database role, where it is not the role''s own name.';
+comment on table kata_data.tenant_role is 'One row per database role whose tenant is not its own name.';
+comment on column kata_data.tenant_role.role_name is 'The role.';
+comment on column kata_data.tenant_role.tenant is 'The tenant that it acts for.';
 
 create table kata_data.environment (
   is_set boolean default true constraint environment_pkey primary key constraint environment_is_one check (is_set),
@@ -16,6 +18,10 @@ create table kata_data.environment (
   set_at timestamptz not null,
   set_by name not null
 );
-comment on table kata_data.environment is 'The environment that this database belongs to, production for example: one row, or none where it has no label.';
+comment on table kata_data.environment is 'One row with the label of the database, or none if it has no label.';
+comment on column kata_data.environment.is_set is 'Always true: the key that admits one row.';
+comment on column kata_data.environment.label is 'The environment, production for example; commands that destroy data ask for it.';
+comment on column kata_data.environment.set_at is 'The time when it was set.';
+comment on column kata_data.environment.set_by is 'The role that set it.';
 
 grant select on kata_data.tenant_role to kata_eraser;
