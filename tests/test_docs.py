@@ -13,10 +13,14 @@ import pytest
 from conftest import ROOT, CreateDatabase, TestServer
 from kata_context.embedded import Server, find_binaries
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = sorted(path for pattern in ("*.md", "docs/*.md", "examples/*.md") for path in ROOT.glob(pattern))
 # What only says what make and its targets are; whether there is such a target make itself knows.
-PRELUDE = 'set -euo pipefail\nmake() { command make --directory "$ROOT" --dry-run "$@" > /dev/null; }\n'
-LANGUAGES = {"sh", "sql", "python"}
+PRELUDE = (
+    "set -euo pipefail\n"
+    'make() { command make --directory "$ROOT" --dry-run "$@" > /dev/null; }\n'
+    'pip() { test "$1" = install; }\n'
+)
+LANGUAGES = {"sh", "sql", "python", "text"}
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
@@ -57,25 +61,48 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PATH": os.pathsep.join(path), "ROOT": str(ROOT)}
 
 
-def test_the_readme_runs_from_top_to_bottom_on_the_embedded_server(
-    scratch: Path, environment: dict[str, str], folder: Path
-) -> None:
-    server = Server(scratch / "readme")
+@pytest.fixture
+def embedded(scratch: Path, environment: dict[str, str]) -> Iterator[str]:
+    """An embedded server of this test's own, started; its URL."""
+    server = Server(scratch / "docs")
     environment["KATA_HOME"] = str(server.home)
-    found = blocks(ROOT / "README.md")
-    assert {language for language, _ in found} == {"sh", "sql", "python"}
     try:
         up = subprocess.run(["kata", "up"], capture_output=True, text=True, env=environment, timeout=300)
         assert up.returncode == 0, up.stderr
-        printed = ""
-        for language, text in found:
-            printed += run(language, text, up.stdout.strip(), environment, folder)
+        yield up.stdout.strip()
     finally:
         server.stop()
+
+
+def test_the_readme_runs_twice_and_prints_what_it_shows(
+    embedded: str, environment: dict[str, str], folder: Path
+) -> None:
+    found = blocks(ROOT / "README.md")
+    assert [language for language, _ in found] == ["sh", "python", "text", "sh"]
+    for _ in range(2):
+        printed = ""
+        for language, text in found:
+            if language == "text":
+                assert printed == text
+            else:
+                printed = run(language, text, embedded, environment, folder)
+
+
+def test_the_readme_has_at_most_100_lines() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 100
+
+
+def test_the_tour_runs_from_top_to_bottom_on_the_embedded_server(
+    embedded: str, environment: dict[str, str], folder: Path
+) -> None:
+    found = blocks(ROOT / "docs" / "tour.md")
+    assert {language for language, _ in found} == {"sh", "sql", "python"}
+    printed = ""
+    for language, text in found:
+        printed += run(language, text, embedded, environment, folder)
     assert (folder / "prompt.json").read_text().startswith("{")
     assert "KC003" in printed
     assert "100 conversations added, 2,658 messages" in printed
-    assert not server.is_running()
 
 
 def test_the_concepts_run(environment: dict[str, str], folder: Path, database: str) -> None:
@@ -164,7 +191,7 @@ def test_every_option_and_command_of_the_pages_is_one() -> None:
             assert given <= known or command.name == "psql", f"{page.name}: kata {mention}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text("utf-8")):
         if not target.startswith("http"):
