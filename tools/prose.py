@@ -21,7 +21,6 @@ SUFFIXES = {".md", ".py", ".sql", ".j2", ".sh", ".txt"}
 SKIPPED = re.compile(
     r"^(tests/data|pydriver/kata_context/(data|generated))/"
     r"|^docs/(sql|schema)\.md$"
-    r"|^pydriver/kata_context/((async_)?methods|rows|calls|client)\.py$"
     r"|/__pycache__/"
 )
 # These list the words that the others avoid.
@@ -117,7 +116,9 @@ def flowing(text: str) -> tuple[str, list[int]]:
     lines: list[int] = []
     for number, line in enumerate(text.splitlines(), 1):
         words = re.sub(r"^\s*(?:--+|#+:?|\*|>)?\s*|\s+$", "", line)
-        # A paragraph, a heading, a cell of a table begins a sentence.
+        if re.match(r"#+ [A-Z]", line):
+            words = words[0].lower() + words[1:]  # a heading need not be a sentence
+        # A paragraph, a cell of a table, a string begins a sentence.
         if not words or re.match(r"\s*(?:#+ |\||[*-] |\d+\. |\"\"\"|')", line):
             words = ". " + words
         for character in words + " ":
