@@ -9,7 +9,6 @@ import itertools
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -30,7 +29,7 @@ from kata_context.embedded import (
     initdb_options,
     usable_binaries,
 )
-from support import pgtap
+from support import guard, pgtap
 from support.commands import read, run  # noqa: F401  fixtures
 from support.interleaving import observer, start  # noqa: F401  fixtures
 
@@ -38,7 +37,7 @@ ROOT = Path(__file__).parent.parent
 TEMPLATE = "kata_template"
 SHARED = "kata_shared"
 DURABLE = ("listen_addresses=", "max_connections=100")
-# For a server that nobody will miss.
+# For a server whose data may be lost.
 FAST = (
     *DURABLE,
     "fsync=off",
@@ -49,24 +48,6 @@ FAST = (
     # Statistics that come at some moment change what a first read looks up in the catalogue.
     "autovacuum=off",
 )
-
-# Waits until the test process has gone, however it went, then stops its servers and removes its files.
-GUARD = """
-import os, pathlib, shutil, signal, sys, time
-folder = pathlib.Path(sys.argv[1])
-sys.stdin.read()
-for pid_file in folder.glob("*/data/postmaster.pid"):
-    try:
-        pid = int(pid_file.read_text().split()[0])
-        os.kill(pid, signal.SIGQUIT)
-        for _ in range(100):
-            os.kill(pid, 0)
-            time.sleep(0.1)
-        os.kill(pid, signal.SIGKILL)
-    except (OSError, ValueError, IndexError):
-        pass
-shutil.rmtree(folder, ignore_errors=True)
-"""
 
 
 class TestServer(Postgresql):
@@ -164,16 +145,12 @@ def scratch() -> Iterator[Path]:
     """
     folder = Path(tempfile.mkdtemp(prefix="kata-test-"))
     folder.chmod(0o711)
-    guard = subprocess.Popen(
-        [sys.executable, "-c", GUARD, str(folder)], stdin=subprocess.PIPE, start_new_session=True
-    )
+    stop_watching = guard.watch(folder)
     for name in [name for name in os.environ if name == "DATABASE_URL" or name.startswith("PG")]:
         del os.environ[name]
     os.environ["KATA_HOME"] = str(folder / "home")
     yield folder
-    assert guard.stdin
-    guard.stdin.close()
-    guard.wait(60)
+    stop_watching()
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,31 @@
 """The judge of pgTAP files, and the fixtures that the other tests rest on."""
 
-from collections.abc import Callable
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import monotonic, sleep
 
 import psycopg
 import pytest
 
-from support import pgtap
+from conftest import ROOT, LaunchServer
+from support import guard, pgtap
+from support.interleaving import PATIENCE
+
+LeftBehind = Callable[..., "subprocess.Popen[bytes]"]
+
+# A test process that is killed while it has a guard.
+IMPORTS = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+WATCHING = """
+import pathlib, sys, time
+from support import guard
+guard.watch(pathlib.Path(sys.argv[1]))
+print(flush=True)
+time.sleep(600)
+"""
 
 
 @pytest.fixture
@@ -108,3 +127,71 @@ def test_a_database_of_a_test_is_migrated_and_its_own(
 def test_an_empty_database_has_nothing_installed(empty_database: str) -> None:
     with psycopg.connect(empty_database) as conn:
         assert conn.execute("select to_regnamespace('kata') is null").fetchone() == (True,)
+
+
+@pytest.fixture
+def left_behind(tmp_path: Path) -> Iterator[LeftBehind]:
+    """Leave a postmaster.pid behind that names a process, which works in a folder of its own choice."""
+    data = tmp_path / "left" / "server" / "data"
+    data.mkdir(parents=True)
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(folder: Path, code: str = "") -> "subprocess.Popen[bytes]":
+        program = f"import signal, time\n{code}\nprint(flush=True)\ntime.sleep(600)"
+        process = subprocess.Popen([sys.executable, "-c", program], cwd=folder, stdout=subprocess.PIPE)
+        started.append(process)
+        assert process.stdout
+        process.stdout.readline()
+        (data / "postmaster.pid").write_text(f"{process.pid}\n{data}\n")
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def gone(folder: Path) -> bool:
+    """Return whether a folder is removed within the tests' patience."""
+    give_up = monotonic() + PATIENCE
+    while folder.exists() and monotonic() < give_up:
+        sleep(0.05)
+    return not folder.exists()
+
+
+def test_the_guard_signals_no_process_that_has_the_pid_of_a_server_by_now(
+    tmp_path: Path, left_behind: LeftBehind
+) -> None:
+    foreign = left_behind(tmp_path)
+    guard.watch(tmp_path / "left")()
+    assert gone(tmp_path / "left")
+    assert foreign.poll() is None
+
+
+def test_the_guard_stops_a_server_that_does_not_listen_and_the_tests_do_not_wait_for_it(
+    tmp_path: Path, left_behind: LeftBehind
+) -> None:
+    server = left_behind(
+        tmp_path / "left" / "server" / "data", "signal.signal(signal.SIGQUIT, signal.SIG_IGN)"
+    )
+    guard.watch(tmp_path / "left", seconds=2)()
+    assert server.poll() is None
+    assert server.wait(PATIENCE) == -signal.SIGKILL
+    assert gone(tmp_path / "left")
+
+
+def test_the_guard_stops_the_servers_of_tests_that_were_killed(
+    launch_server: LaunchServer,
+) -> None:
+    server = launch_server("guarded")
+    process = server.child_process
+    tests = subprocess.Popen(
+        [sys.executable, "-c", WATCHING, str(server.folder)], stdout=subprocess.PIPE, env=IMPORTS
+    )
+    assert tests.stdout
+    tests.stdout.readline()
+    assert process.poll() is None
+    tests.kill()
+    tests.communicate()
+    process.wait(PATIENCE)
+    assert gone(server.folder)
