@@ -75,7 +75,7 @@ def test_presets_are_listed(run: Run, read: Query) -> None:
         "multi_phase",
         "audit",
     }
-    assert "Nothing is compacted unless somebody asks." in run("policy", "presets").stdout
+    assert "Nothing is compacted unless a caller forces it." in run("policy", "presets").stdout
 
 
 # Compaction

@@ -291,7 +291,7 @@ def test_a_summary_that_is_refused_is_asked_for_once_more_with_the_reason(
     context = due(kata, "c")
     body = """
 if source["attempt"] == 2:
-    assert "was refused: The compaction gains nothing. It would put" in source["instructions"]
+    assert "was refused: The compaction gains nothing. It would replace" in source["instructions"]
     print("short")
 else:
     print("word " * 5000)"""

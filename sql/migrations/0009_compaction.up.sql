@@ -91,6 +91,24 @@ comment on column kata_data.policy_change.changed_by is 'The role that made it.'
 comment on column kata_data.policy_change.patch is 'The fields that were given.';
 comment on column kata_data.policy_change.policy is 'The policy after it: the fields that differ from the defaults.';
 
+-- What begin_compaction and claim_due_compaction hand to a worker.
+create type kata_data.lease as (
+  context_id uuid,
+  compaction_id uuid,
+  covered int8multirange,
+  message_count bigint,
+  source_tokens bigint,
+  previous_summary text,
+  lease_expires_at timestamptz,
+  needs_summary boolean,
+  tokenizer text,
+  summary_budget integer
+);
+comment on type kata_data.lease is 'A running compaction as its worker sees it.';
+comment on column kata_data.lease.previous_summary is 'The text of the summaries that it absorbs; null where there is none.';
+comment on column kata_data.lease.needs_summary is 'Whether the worker has to write a summary: the strategy is summarize.';
+comment on column kata_data.lease.summary_budget is 'The tokens that a good summary takes at most.';
+
 -- An erasure ends the running compactions that may have read what it erases.
 grant select, update (status, error, finished_at), delete on kata_data.compaction to kata_eraser;
 grant select, delete on kata_data.compaction_guard, kata_data.policy_change to kata_eraser;

@@ -1,7 +1,7 @@
 -- Compaction: when it is due, what it covers, who may do it, and what comes of it, at times that are set.
 
 begin;
-select plan(333);
+select plan(340);
 
 create function pg_temp.now(o_clock text) returns void
 language sql volatile
@@ -206,6 +206,28 @@ select kata.abort_compaction(pg_temp.running('eager'));
 select is((select summary_version from kata.compact(:'eager', 'drop', true)), 7::bigint, 'who forces it does not wait');
 select kata.delete_context(:'eager');
 
+select fixture.context('warned', '{"budget": 1000, "threshold": 0.5}') as warned \gset
+create function pg_temp.warning() returns text
+language sql volatile
+as $$
+  select s::text from (select s.warning, s.due, s.threshold_tokens from kata.compaction_status(fixture.id('warned')) s) s
+$$;
+comment on function pg_temp.warning() is 'Whether the view nears the threshold, whether compaction is due, and the threshold.';
+select is(pg_temp.warning(), '(f,f,500)', 'an empty context gets no warning');
+select fixture.talk('warned', 'user 199, assistant 200');
+select is(pg_temp.warning(), '(f,f,500)', 'a view of less than 80 % of the threshold gets no warning');
+select fixture.talk('warned', 'user 1');
+select is(pg_temp.warning(), '(t,f,500)', 'a view of 80 % of the threshold gets a warning, and is not due');
+select fixture.talk('warned', 'assistant 99');
+select is(pg_temp.warning(), '(t,f,500)', 'the warning stays');
+select fixture.talk('warned', 'user 1');
+select is(pg_temp.warning(), '(t,t,500)', 'a view that is due has its warning still');
+select kata.set_policy(:'warned', '{"threshold": 0.9}');
+select is(pg_temp.warning(), '(f,f,900)', 'a higher threshold takes the warning back');
+select kata.set_policy(:'warned', '{"threshold": 0.5, "enabled": false}');
+select is(pg_temp.warning(), '(f,f,)', 'a policy that is disabled has no threshold, and gives no warning');
+select kata.delete_context(:'warned');
+
 -- Never its own cause
 
 select fixture.context(
@@ -213,7 +235,8 @@ select fixture.context(
 select fixture.talk('stuck', 'user 60 pinned, assistant 19, user 1');
 select is(pg_temp.claim(), null, 'what gains too little is not handed out');
 select is((select row(status, strategy, message_count, source_tokens, error)::text from kata.compactions(:'stuck')),
-  '(failed,summarize,1,19,"What may be covered has 19 tokens, less than min_gain_tokens of the policy, 20.")', 'it is written down why');
+  '(failed,summarize,1,19,"The messages that may be covered have 19 tokens, less than min_gain_tokens of the policy, 20.")',
+  'it is written down why');
 select is(
   pg_temp.due('stuck'),
   'not due: the view has 80 tokens, over the threshold of 50, and the last attempt left little less: it is due from 100 on',
@@ -405,7 +428,7 @@ select fixture.talk('silent', 'system 1000, developer 1000');
 select throws_ok($$select pg_temp.covers('silent')$$, 'KC010', null, 'nor has a preamble');
 select is((select row(message, detail)::text from fixture.error($$select pg_temp.covers('silent')$$)),
   format(
-    '("there is nothing to compact in context %s","Nothing may be covered: what is not preserved, pinned, '
+    '("there is nothing to compact in context %s","Nothing may be covered: all that is not preserved, pinned, '
       'open or the last request is compacted already.")',
     :'silent'),
   'it is said why');

@@ -99,7 +99,7 @@ insert into expected values
   ('compaction_status', 'stable',
     'context_id uuid',
     'rows due boolean, reason text, view_tokens bigint, threshold_tokens bigint, budget integer, open_calls integer, in_progress boolean, '
-      'failures integer, next_allowed_at timestamp with time zone, last_compacted_at timestamp with time zone'),
+      'failures integer, next_allowed_at timestamp with time zone, last_compacted_at timestamp with time zone, warning boolean'),
   ('compactions', 'stable',
     'context_id uuid',
     'rows compaction_id uuid, status text, strategy text, policy jsonb, covered int8multirange, summary_version bigint, '

@@ -43,8 +43,8 @@ NEVER_NULL = {
     "needs_summary", "open_calls", "ordinal", "over_budget", "pinned", "policy", "position", "problem",
     "purged_by", "raw_tokens", "reason", "ref", "removed", "result_tokens", "role", "running_tokens",
     "segment_id", "side", "source_tokens", "started_at", "status", "strategy", "summary_budget", "tenant",
-    "threshold_tokens", "token_count", "token_source", "tokenizer", "updated_at", "version",
-    "view_tokens", "what",
+    "token_count", "token_source", "tokenizer", "updated_at", "version",
+    "view_tokens", "warning", "what",
 }  # fmt: skip
 BUT_NULL = {
     ("common_ancestor", "segment_id"), ("compactions", "result_tokens"), ("history", "role"),

@@ -1109,14 +1109,14 @@ class Methods(ABC):
     def abort_compaction(self, compaction_id: UUID | str, reason: str | None = None) -> None:
         """Gives up a compaction that was begun: nothing is covered.
 
-        Doing so twice is nothing.
+        Aborting it again changes nothing.
 
         Parameters
         ----------
         compaction_id : as begin_compaction returned it.
-        reason : what failed; the attempt then counts as a failure, and after max_failures in a row the
-            context is not due any more. A digest that gains nothing is not made again before the view
-            has grown by the least gain. Null: it is no failure, a worker stops for example.
+        reason : what failed. The attempt then counts as a failure, and after max_failures failures in a
+            row the context is no longer due; a digest that gains nothing is not tried again before the
+            view has grown by min_gain_tokens. Null: not a failure; a worker stops, for example.
 
         Raises
         ------
@@ -1136,35 +1136,36 @@ class Methods(ABC):
         lease_seconds: int = 300,
         force: bool = False,
     ) -> CompactionLeaseRow:
-        """Begins a compaction: takes the lease on a context and fixes what is covered.
+        """Begins a compaction: takes the lease on a context and fixes which messages are covered.
 
-        Then: read kata.compaction_source, summarise, and call kata.commit_compaction or
-        kata.abort_compaction. What is appended meanwhile is not covered.
+        Then read kata.compaction_source, summarize, and call kata.commit_compaction or
+        kata.abort_compaction. Messages that are appended meanwhile are not covered. Never covered,
+        forced or not: the preamble, the newest preserve_recent_count messages, the last request of the
+        user, preserved roles, pins, groups with an open call, and half of any group.
 
         Returns one row: context_id, compaction_id, covered (versions), message_count (messages
-        covered), source_tokens (as they are shown, absorbed summaries included), previous_summary (of
-        the summaries that it absorbs, to merge into; null: none), lease_expires_at, needs_summary
-        (false where the strategy is not summarize: commit_compaction takes null), tokenizer (of the
-        context), summary_budget (tokens that a good summary takes at most: a third of source_tokens, a
-        tenth of the budget of the policy; what commit_compaction insists on is that the view shrinks).
+        covered), source_tokens (as they are shown, absorbed summaries included), previous_summary (the
+        text of the summaries that it absorbs, to merge into; null: none), lease_expires_at,
+        needs_summary (false where the strategy is not summarize: commit_compaction takes null),
+        tokenizer (of the context), summary_budget (the tokens that a good summary takes at most: a
+        third of source_tokens, and a tenth of the budget of the policy; commit_compaction insists only
+        that the view shrinks).
 
         Parameters
         ----------
         context_id : the context.
         strategy : summarize, digest, elide or drop; null for that of the policy.
-        claimed_by : who works on it, for people; null for the role.
-        lease_seconds : 1 to 86,400; after it somebody else may take over.
-        force : although it is not due. The rules of what is never covered hold all the same: the
-            preamble, the newest preserve_recent_count messages, the last request of the user, preserved
-            roles, pins, open groups, half of any group.
+        claimed_by : a name of the worker, for people; null for the role.
+        lease_seconds : 1 to 86,400; after it another worker may take over.
+        force : begin although the context is not due.
 
         Raises
         ------
         ContextNotFoundError, ContextClosedError, CompactionInProgressError another holds the lease,
             NothingToCompactError not due or nothing to cover, InvalidArgumentError.
 
-        Locks: erasures in the family out (advisory, shared), the head of the context, for the call
-            only; artifacts are extracted before.
+        Locks: the family against erasures (advisory, shared), the head of the context; both until the
+            end of the transaction. Artifacts are extracted before the head is locked.
         Cost: O(view); extraction O(messages that are new).
         """
         return self._run(
@@ -1172,10 +1173,11 @@ class Methods(ABC):
         )[0]
 
     def claim_due_compaction(self, claimed_by: str, lease_seconds: int = 300) -> CompactionLeaseRow | None:
-        """Begins the compaction of a context that is due, with the strategy of its policy; several workers
-        get different ones.
+        """Begins the compaction of a context that is due, with the strategy of its policy; workers get
+        different ones.
 
-        Under kata.tenant '*' the contexts of all tenants; calls by compaction_id then need no tenant.
+        Under kata.tenant '*' it looks at the contexts of all tenants; calls by compaction_id then need
+        no tenant.
 
         Returns one row, or none where nothing is due: context_id, compaction_id, covered,
         message_count, source_tokens, previous_summary, lease_expires_at, needs_summary, tokenizer and
@@ -1183,17 +1185,17 @@ class Methods(ABC):
 
         Parameters
         ----------
-        claimed_by : who works on it, for people.
-        lease_seconds : 1 to 86,400; after it somebody else may take over.
+        claimed_by : a name of the worker, for people.
+        lease_seconds : 1 to 86,400; after it another worker may take over.
 
         Raises
         ------
         InvalidArgumentError.
 
-        Locks: erasures in the family out (advisory, shared), the head of the context, and at the end
-            those of contexts that turned out to have nothing to gain or to be due later; what is
-            locked, or being erased, is skipped.
-        Cost: as begin_compaction, and O(view) for each of these.
+        Locks: the family against erasures (advisory, shared), the head of the context, and at the end
+            the heads of contexts that have nothing to gain or are due later; contexts that are locked
+            or being erased are skipped.
+        Cost: as begin_compaction, and O(view) for each context that has nothing to gain.
         """
         return next(iter(self._run(statements.CLAIM_DUE_COMPACTION, (claimed_by, lease_seconds))), None)
 
@@ -1206,29 +1208,29 @@ class Methods(ABC):
         metadata: Json = None,
     ) -> CompactedRow:
         """Commits a compaction: in one step the messages that it covers leave the view and the summary
-        stands in their place.
+        enters.
 
-        Doing so again with the same summary returns the first result. A lease that ran out does not
-        matter unless somebody took over.
+        Committing again with the same summary returns the first result. A lease that ran out does not
+        matter unless another worker took over.
 
-        Returns one row: summary_version (the version that the compaction took, of the summary where one
-        entered), covered, message_count, source_tokens (what the covered messages took), result_tokens
-        (what stands for them now).
+        Returns one row: summary_version (the version that the compaction took; of the summary, where
+        one entered), covered, message_count, source_tokens (the tokens of the covered messages in the
+        view before), result_tokens (the tokens of the summary or the stubs now).
 
         Parameters
         ----------
         compaction_id : as begin_compaction returned it.
-        summary : the text, fewer tokens than what it replaces; null for the strategies elide and drop,
-            which have none, and for digest, which is made here.
+        summary : the text, fewer tokens than it replaces; null for the strategies elide and drop, which
+            have none, and for digest, which is made here.
         token_count : of the summary, in the context's tokenizer; estimated when null.
         metadata : an object, kept with the summary.
 
         Raises
         ------
-        ContextNotFoundError, ContextClosedError, StaleCompactionError stale: something covered is no
-            longer visible, is pinned now or was shortened since, something that it may tell of was
-            erased, somebody took over, it was given up, or it was committed with another summary;
-            NoGainError the summary is blank or does not shrink the view, InvalidArgumentError.
+        ContextNotFoundError, ContextClosedError, StaleCompactionError stale: a covered message has left
+            the view, is pinned now, was shortened or erased since, another worker took over, the
+            compaction was given up, or it was committed with another summary; NoGainError the summary
+            is blank or does not shrink the view, InvalidArgumentError.
 
         Locks: the head of the context, then the compaction.
         Cost: O(covered + pieces of the view).
@@ -1248,11 +1250,10 @@ class Methods(ABC):
         Parameters
         ----------
         context_id : the context.
-        strategy : digest (the first request of the user, the last five messages of the user, the
-            artifacts, and counts stand for what is covered), elide (tool results over elide_over_tokens
-            of the policy are shortened), drop (the old messages leave the view, nothing stands for
-            them).
-        force : although it is not due.
+        strategy : digest (a text made here replaces the covered messages: the first and the last five
+            messages of the user, the artifacts, and counts), elide (tool results over elide_over_tokens
+            of the policy are shortened), drop (the old messages leave the view, without a replacement).
+        force : compact although the context is not due.
 
         Raises
         ------
@@ -1265,10 +1266,11 @@ class Methods(ABC):
         return self._run(statements.COMPACT, (context_id, strategy, force))[0]
 
     def compaction_artifacts(self, compaction_id: UUID | str, max_rows: int = 200) -> list[ArtifactRow]:
-        """The artifacts of a context as of the last version that a compaction covers, last mentioned
-        first: what a summary does well to name.
+        """The artifacts that a summary should name: those of the context as of the last version that is
+        covered.
 
-        What comes after that stays in the view. kata.artifacts has them all.
+        They come last mentioned first. What is mentioned later stays in the view; kata.artifacts lists
+        all.
 
         Returns rows as artifacts: kind, ref, detail, first_version, last_version, mentions.
 
@@ -1286,9 +1288,10 @@ class Methods(ABC):
         return self._run(statements.COMPACTION_ARTIFACTS, (compaction_id, max_rows))
 
     def compaction_source(self, compaction_id: UUID | str) -> list[MessageRow]:
-        """What a compaction covers, as the view showed it when the compaction began: messages, shortened
-        ones in short, and the summaries that it absorbs (their text is previous_summary of
-        begin_compaction, too).
+        """The messages that a compaction covers, as the view showed them when the compaction began.
+
+        Shortened messages come in their short form. The summaries that it absorbs are among them;
+        previous_summary of begin_compaction has their text, too.
 
         Returns message rows, as get_message, in reading order.
 
@@ -1305,12 +1308,14 @@ class Methods(ABC):
         return self._run(statements.COMPACTION_SOURCE, (compaction_id,))
 
     def compaction_status(self, context_id: UUID | str) -> CompactionStatusRow:
-        """Whether a context is due for compaction.
+        """Reports whether a context is due for compaction, and how near it is.
 
-        Returns one row: due, reason (why it is or is not, and how near), view_tokens, threshold_tokens
-        (from which on it is due) and budget of the policy, open_calls (how many tool calls have no
-        result), in_progress, failures (failed or gainless attempts in a row), next_allowed_at (not
-        before then; null: no bar), last_compacted_at.
+        Returns one row: due, reason (why it is due or not, and how near), view_tokens, threshold_tokens
+        (from this many tokens of the view on it is due; null where the policy is disabled) and budget
+        of the policy, open_calls (how many tool calls have no result), in_progress, failures (failed or
+        gainless attempts in a row), next_allowed_at (not before then; null: no bar), last_compacted_at,
+        warning (the view has reached 80 % of threshold_tokens; it stays true beyond, and is false where
+        the policy is disabled).
 
         Parameters
         ----------
@@ -1325,13 +1330,12 @@ class Methods(ABC):
         return self._run(statements.COMPACTION_STATUS, (context_id,))[0]
 
     def compactions(self, context_id: UUID | str) -> list[CompactionRow]:
-        """The compactions that were begun in a context, newest first; those of its ancestors are listed
-        there.
+        """The compactions that were begun in a context, newest first; an ancestor lists its own.
 
         Returns compaction_id, status (running, committed, aborted, failed, expired), strategy, policy
         (in force when it began), covered (versions), summary_version (the version that it took),
-        merged_summaries (that it absorbed), message_count and source_tokens (of what is covered),
-        result_tokens, claimed_by, started_at, finished_at, error.
+        merged_summaries (the summaries that it absorbed), message_count and source_tokens (of the
+        covered messages), result_tokens, claimed_by, started_at, finished_at, error.
 
         Parameters
         ----------
@@ -1352,7 +1356,7 @@ class Methods(ABC):
         compaction is due); every_messages (due after so many, or null); preserve_recent_count (newest
         messages that are never covered) and preserve_roles; strategy (summarize, digest, elide, drop);
         min_interval_seconds, debounce_seconds, min_gain_tokens, open_call_grace_seconds, max_failures
-        (what holds it back); summary_role; elide_over_tokens; max_fork_depth; strict; notify.
+        (limits on when it is due); summary_role; elide_over_tokens; max_fork_depth; strict; notify.
 
         Parameters
         ----------
@@ -1367,7 +1371,7 @@ class Methods(ABC):
         return self._run(statements.GET_POLICY, (context_id,))[0]
 
     def policy_presets(self) -> list[PolicyPresetRow]:
-        """The presets that create_context knows.
+        """The policy presets that create_context knows.
 
         Returns name, description, policy (the fields that differ from the defaults).
 
@@ -1376,7 +1380,7 @@ class Methods(ABC):
         return self._run(statements.POLICY_PRESETS, ())
 
     def renew_compaction(self, compaction_id: UUID | str, lease_seconds: int = 300) -> datetime:
-        """Extends the lease of a running compaction, also one that ran out and that nobody took over.
+        """Extends the lease of a running compaction, even one that ran out, if no other worker took over.
 
         Returns when the lease expires.
 
@@ -1396,9 +1400,9 @@ class Methods(ABC):
         return self._run(statements.RENEW_COMPACTION, (compaction_id, lease_seconds))[0]
 
     def set_policy(self, context_id: UUID | str, policy: Json) -> Json:
-        """Changes the compaction policy of a context, and takes back the ban after failures in a row.
+        """Changes the compaction policy of a context, and resets its failure counter.
 
-        The change is kept in a history.
+        Each change is kept in a history.
 
         Returns the policy, every field resolved.
 
@@ -2073,7 +2077,7 @@ class Context:
         lease_seconds: int = 300,
         force: bool = False,
     ) -> CompactionLeaseRow:
-        """Begins a compaction: takes the lease on a context and fixes what is covered.
+        """Begins a compaction: takes the lease on a context and fixes which messages are covered.
 
         See Kata.begin_compaction.
         """
@@ -2089,15 +2093,14 @@ class Context:
         return self.database.compact(self.id, strategy, force=force)
 
     def compaction_status(self) -> CompactionStatusRow:
-        """Whether a context is due for compaction.
+        """Reports whether a context is due for compaction, and how near it is.
 
         See Kata.compaction_status.
         """
         return self.database.compaction_status(self.id)
 
     def compactions(self) -> list[CompactionRow]:
-        """The compactions that were begun in a context, newest first; those of its ancestors are listed
-        there.
+        """The compactions that were begun in a context, newest first; an ancestor lists its own.
 
         See Kata.compactions.
         """
@@ -2111,7 +2114,7 @@ class Context:
         return self.database.get_policy(self.id)
 
     def set_policy(self, policy: Json) -> Json:
-        """Changes the compaction policy of a context, and takes back the ban after failures in a row.
+        """Changes the compaction policy of a context, and resets its failure counter.
 
         See Kata.set_policy.
         """

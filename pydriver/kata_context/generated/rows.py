@@ -270,13 +270,14 @@ class CompactionStatusRow:
     due: bool
     reason: str
     view_tokens: int
-    threshold_tokens: int
+    threshold_tokens: int | None
     budget: int
     open_calls: int
     in_progress: bool
     failures: int
     next_allowed_at: datetime | None
     last_compacted_at: datetime | None
+    warning: bool
 
 
 @dataclass(frozen=True, slots=True)

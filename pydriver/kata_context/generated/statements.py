@@ -336,7 +336,7 @@ COMPACTION_SOURCE: Call[MessageRow] = Call(
 COMPACTION_STATUS: Call[CompactionStatusRow] = Call(
     "compaction_status",
     b"select r.due, r.reason, r.view_tokens, r.threshold_tokens, r.budget, r.open_calls, "
-    b"r.in_progress, r.failures, r.next_allowed_at, r.last_compacted_at from "
+    b"r.in_progress, r.failures, r.next_allowed_at, r.last_compacted_at, r.warning from "
     b"kata.compaction_status(context_id => %s::uuid) r",
     record(CompactionStatusRow),
     reads=True,

@@ -1,7 +1,9 @@
--- The first of two phases: takes a lease, fixes what is covered, hands out what a summariser needs. Between the phases there is neither
--- lock nor transaction. Artifacts are extracted before the head is locked, and only where there is something to begin: what is refused is
--- rolled back, and would be parsed again by the next who asks. Shares the family before all that, so that nothing is handed out that is
--- being erased: an erasure either comes first, or finds the compaction and ends it.
+-- The first of two phases: takes a lease, fixes what is covered, and returns what a summarizer needs. Between the phases there is
+-- neither lock nor transaction.
+--
+-- Artifacts are extracted before the head is locked, and only where there is something to begin: a refusal rolls them back, and the next
+-- caller would parse the same messages again. The family is shared before that, so that nothing is handed out that is being erased: an
+-- erasure either comes first, or finds the compaction and ends it.
 
 create or replace function kata.begin_compaction(
   inout context_id uuid,
@@ -16,13 +18,14 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_context record := kata_data.open_context(context_id, access => 'write');
+  v_context record;
   v_head kata_data.head;
   v_policy jsonb;
   v_due record;
   v_is_due boolean;
   v_compaction kata_data.compaction;
 begin
+  v_context := kata_data.open_context(context_id, access => 'write');
   perform kata_data.check_compaction_arguments(strategy, lease_seconds);
   select h.* into strict v_head from kata_data.head h where h.context_id = begin_compaction.context_id;
   v_due := kata_data.due_state(v_head, kata_data.resolved_policy(context_id));
@@ -31,6 +34,7 @@ begin
     perform pg_advisory_xact_lock_shared(kata_data.family_lock(context_id));
     perform kata_data.extract_artifacts(context_id, v_context.version);
   end if;
+
   v_head := kata_data.lock_context(context_id);
   v_policy := kata_data.resolved_policy(context_id);
   v_due := kata_data.due_state(v_head, v_policy);
@@ -44,39 +48,27 @@ begin
   end if;
   perform kata_data.start_compaction(v_compaction);
   perform kata_data.set_due(context_id);
-  return query select b.context_id, b.compaction_id, b.covered, b.message_count, b.source_tokens, b.previous_summary, b.lease_expires_at, b.needs_summary,
-    b.tokenizer, b.summary_budget
-  from kata_data.begun(v_compaction) b;
+  return query select l.* from kata_data.lease_row(v_compaction) l;
 end
 $$;
 comment on function kata.begin_compaction(uuid, text, text, integer, boolean) is
-'Begins a compaction: takes the lease on a context and fixes what is covered. Then: read kata.compaction_source, summarise, and call kata.commit_compaction
-or kata.abort_compaction. What is appended meanwhile is not covered.
+'Begins a compaction: takes the lease on a context and fixes which messages are covered.
+
+Then read kata.compaction_source, summarize, and call kata.commit_compaction or kata.abort_compaction. Messages that are appended
+meanwhile are not covered. Never covered, forced or not: the preamble, the newest preserve_recent_count messages, the last request of
+the user, preserved roles, pins, groups with an open call, and half of any group.
 
 context_id: the context.
 strategy: summarize, digest, elide or drop; null for that of the policy.
-claimed_by: who works on it, for people; null for the role. lease_seconds: 1 to 86,400; after it somebody else may take over.
-force: although it is not due. The rules of what is never covered hold all the same: the preamble, the newest preserve_recent_count messages, the last
-  request of the user, preserved roles, pins, open groups, half of any group.
+claimed_by: a name of the worker, for people; null for the role.
+lease_seconds: 1 to 86,400; after it another worker may take over.
+force: begin although the context is not due.
 
-Returns one row: context_id, compaction_id, covered (versions), message_count (messages covered), source_tokens (as they are shown, absorbed summaries included),
-previous_summary (of the summaries that it absorbs, to merge into; null: none), lease_expires_at, needs_summary (false where the strategy is not
-summarize: commit_compaction takes null), tokenizer (of the context), summary_budget (tokens that a good summary takes at most: a third of source_tokens, a tenth of the budget of
-the policy; what commit_compaction insists on is that the view shrinks).
+Returns one row: context_id, compaction_id, covered (versions), message_count (messages covered), source_tokens (as they are shown,
+absorbed summaries included), previous_summary (the text of the summaries that it absorbs, to merge into; null: none),
+lease_expires_at, needs_summary (false where the strategy is not summarize: commit_compaction takes null), tokenizer (of the context),
+summary_budget (the tokens that a good summary takes at most: a third of source_tokens, and a tenth of the budget of the policy;
+commit_compaction insists only that the view shrinks).
 Errors: KC001, KC006, KC009 another holds the lease, KC010 not due or nothing to cover, KC017.
-Locks: erasures in the family out (advisory, shared), the head of the context, for the call only; artifacts are extracted before. Cost: O(view); extraction O(messages that are new).';
-
-create or replace function kata_data.begun(compaction kata_data.compaction)
-returns table (
-  context_id uuid, compaction_id uuid, covered int8multirange, message_count bigint, source_tokens bigint, previous_summary text,
-  lease_expires_at timestamptz, needs_summary boolean, tokenizer text, summary_budget integer
-)
-language sql stable rows 1
-as $$
-  select compaction.context_id, compaction.compaction_id, compaction.covered, compaction.message_count, compaction.source_tokens,
-    kata_data.previous_summary(compaction), compaction.lease_expires_at, compaction.strategy = 'summarize', h.tokenizer,
-    greatest(least(compaction.source_tokens / 3, (compaction.policy -> 'budget')::bigint / 10), 1)::integer
-  from kata_data.head h
-  where h.context_id = compaction.context_id
-$$;
-comment on function kata_data.begun(kata_data.compaction) is 'A compaction as begin_compaction and claim_due_compaction hand it out.';
+Locks: the family against erasures (advisory, shared), the head of the context; both until the end of the transaction. Artifacts are
+extracted before the head is locked. Cost: O(view); extraction O(messages that are new).';

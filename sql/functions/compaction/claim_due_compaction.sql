@@ -1,6 +1,8 @@
--- Work for whoever asks: the context that has been due longest and that nobody else is at. Candidates are chosen and planned without a
--- lock, artifacts extracted, then the head is locked or skipped, and everything looked at again. That a context has nothing to gain, or is
--- due later, is written down last: until then its head is not locked, and what is appended to it does not wait for the work on others.
+-- Hands out work: the context that has been due longest and that no other worker is at.
+--
+-- Candidates are chosen and planned without a lock, and their artifacts extracted; then the head is locked or skipped, and everything is
+-- checked again. That a context has nothing to gain, or is due later, is stored last: until then its head is not locked, and appends to
+-- it do not wait for the work on others.
 
 create or replace function kata.claim_due_compaction(
   claimed_by text,
@@ -14,83 +16,52 @@ as $$
 declare
   v_now timestamptz := kata_data.clock();
   v_seen uuid[] := '{}';
-  v_head kata_data.head;
-  v_policy jsonb;
-  v_compaction kata_data.compaction;
   v_later uuid[] := '{}';
   v_gainless kata_data.compaction[] := '{}';
-  v_is_claimed boolean := false;
+  v_head kata_data.head;
+  v_claim record;
 begin
   perform kata_data.check_compaction_arguments(null, lease_seconds);
-  while not v_is_claimed loop
+  loop
     select h.* into v_head from kata_data.next_due(v_now, v_seen) h;
     exit when not found;
     v_seen := v_seen || v_head.context_id;
-    -- Where something is being erased, the work comes after that.
-    continue when not pg_try_advisory_xact_lock_shared(kata_data.family_lock(v_head.context_id));
-    v_policy := kata_data.resolved_policy(v_head.context_id);
-    if ((kata_data.due_state(v_head, v_policy)).due_at <= v_now) is not true then
-      v_later := v_later || v_head.context_id;
-      continue;
-    end if;
-    v_compaction := kata_data.plan_compaction(v_head, v_policy, null, claimed_by, lease_seconds, false);
-    if kata_data.gain_problem(v_compaction) is not null then
-      v_gainless := v_gainless || v_compaction;
-      continue;
-    end if;
-    perform kata_data.extract_artifacts(v_head.context_id, v_head.version);
-
-    select h.* into v_head
-    from kata_data.head h
-    where h.context_id = v_head.context_id
-    for no key update skip locked;
-    continue when not found;
-    v_policy := kata_data.resolved_policy(v_head.context_id);
-    if (kata_data.due_state(v_head, v_policy)).due_at <= v_now then
-      perform kata_data.take_over(v_head.context_id);
-      v_compaction := kata_data.plan_compaction(v_head, v_policy, null, claimed_by, lease_seconds, false);
-      perform kata_data.start_compaction(v_compaction);
-      if kata_data.gain_problem(v_compaction) is null then
-        v_is_claimed := true;
-      else
-        perform kata_data.finish_compaction(v_compaction, 'failed', kata_data.gain_problem(v_compaction), is_gainless => true);
-      end if;
-    end if;
-    perform kata_data.set_due(v_head.context_id);
+    v_claim := kata_data.try_claim(v_head, v_now, claimed_by, lease_seconds);
+    case v_claim.outcome
+      when 'claimed' then
+        return query select l.* from kata_data.lease_row(v_claim.compaction) l;
+        exit;
+      when 'later' then v_later := v_later || v_head.context_id;
+      when 'gainless' then v_gainless := v_gainless || v_claim.compaction;
+      when 'skipped' then continue;
+    end case;
   end loop;
 
-  perform kata_data.set_due(h.context_id)
-  from (
-    select h.context_id
-    from unnest(v_later) l(context_id)
-    join kata_data.head h on h.context_id = l.context_id
-    for no key update of h skip locked
-  ) h;
+  perform kata_data.postpone(v_later);
   perform kata_data.record_gainless(g) from unnest(v_gainless) g;
-  if v_is_claimed then
-    return query select b.context_id, b.compaction_id, b.covered, b.message_count, b.source_tokens, b.previous_summary, b.lease_expires_at,
-      b.needs_summary, b.tokenizer, b.summary_budget
-    from kata_data.begun(v_compaction) b;
-  end if;
 end
 $$;
 comment on function kata.claim_due_compaction(text, integer) is
-'Begins the compaction of a context that is due, with the strategy of its policy; several workers get different ones. Under kata.tenant ''*'' the contexts of
-all tenants; calls by compaction_id then need no tenant.
+'Begins the compaction of a context that is due, with the strategy of its policy; workers get different ones.
 
-claimed_by: who works on it, for people. lease_seconds: 1 to 86,400; after it somebody else may take over.
+Under kata.tenant ''*'' it looks at the contexts of all tenants; calls by compaction_id then need no tenant.
 
-Returns one row, or none where nothing is due: context_id, compaction_id, covered, message_count, source_tokens, previous_summary, lease_expires_at, needs_summary,
-tokenizer and summary_budget, as begin_compaction.
-Errors: KC017. Locks: erasures in the family out (advisory, shared), the head of the context, and at the end those of contexts that turned out to have nothing
-to gain or to be due later; what is locked, or being erased, is skipped. Cost: as begin_compaction, and O(view) for each of these.';
+claimed_by: a name of the worker, for people.
+lease_seconds: 1 to 86,400; after it another worker may take over.
+
+Returns one row, or none where nothing is due: context_id, compaction_id, covered, message_count, source_tokens, previous_summary,
+lease_expires_at, needs_summary, tokenizer and summary_budget, as begin_compaction.
+Errors: KC017. Locks: the family against erasures (advisory, shared), the head of the context, and at the end the heads of contexts that
+have nothing to gain or are due later; contexts that are locked or being erased are skipped. Cost: as begin_compaction, and O(view) for
+each context that has nothing to gain.';
 
 create or replace function kata_data.next_due(now timestamptz, seen uuid[]) returns setof kata_data.head
 language plpgsql stable rows 1
 as $$
 declare
-  v_tenant text := kata_data.current_tenant();
+  v_tenant text;
 begin
+  v_tenant := kata_data.current_tenant();
   if v_tenant = '*' then
     return query
     select h.*
@@ -103,7 +74,7 @@ begin
     return query
     select h.*
     from kata_data.head h
-    -- Both columns at once, which the index on what is due for all tenants cannot serve.
+    -- Both columns at once: the index on what is due for all tenants cannot serve the condition.
     where (h.tenant, h.due_at) between (v_tenant, '-infinity') and (v_tenant, now)
       and h.due_at is not null
       and h.context_id <> all (seen)
@@ -113,8 +84,75 @@ begin
 end
 $$;
 comment on function kata_data.next_due(timestamptz, uuid[]) is
-'The head of the context of the caller''s tenant that has been due longest and was not seen yet; under kata.tenant ''*'' of all tenants. Takes no lock.
-Cost: O(log n + seen).';
+'The head of the context of the caller''s tenant that has been due longest and is not among the seen ones; under kata.tenant ''*'' of
+all tenants. Takes no lock. Cost: O(log n + seen).';
+
+create or replace function kata_data.try_claim(
+  head kata_data.head, now timestamptz, claimed_by text, lease_seconds integer, out outcome text, out compaction kata_data.compaction
+)
+language plpgsql volatile
+as $$
+declare
+  v_policy jsonb;
+  v_head kata_data.head;
+begin
+  outcome := 'skipped';
+  -- Where an erasure is at work, compaction comes after it.
+  if not pg_try_advisory_xact_lock_shared(kata_data.family_lock(head.context_id)) then
+    return;
+  end if;
+  v_policy := kata_data.resolved_policy(head.context_id);
+  if ((kata_data.due_state(head, v_policy)).due_at <= now) is not true then
+    outcome := 'later';
+    return;
+  end if;
+  compaction := kata_data.plan_compaction(head, v_policy, null, claimed_by, lease_seconds, false);
+  if kata_data.gain_problem(compaction) is not null then
+    outcome := 'gainless';
+    return;
+  end if;
+  perform kata_data.extract_artifacts(head.context_id, head.version);
+
+  select h.* into v_head
+  from kata_data.head h
+  where h.context_id = head.context_id
+  for no key update skip locked;
+  if not found then
+    return;
+  end if;
+  v_policy := kata_data.resolved_policy(v_head.context_id);
+  if (kata_data.due_state(v_head, v_policy)).due_at <= now then
+    perform kata_data.take_over(v_head.context_id);
+    compaction := kata_data.plan_compaction(v_head, v_policy, null, claimed_by, lease_seconds, false);
+    perform kata_data.start_compaction(compaction);
+    if kata_data.gain_problem(compaction) is null then
+      outcome := 'claimed';
+    else
+      perform kata_data.finish_compaction(compaction, 'failed', kata_data.gain_problem(compaction), is_gainless => true);
+    end if;
+  end if;
+  perform kata_data.set_due(v_head.context_id);
+end
+$$;
+comment on function kata_data.try_claim(kata_data.head, timestamptz, text, integer) is
+'Tries to take the lease on a context that its head, read without a lock, says is due. outcome: claimed (the lease is taken), later (it is
+due later), gainless (compaction, as planned, gains nothing), skipped (locked or being erased; or it changed meanwhile, and is dealt with).
+Locks the head only where there is something to gain. Cost: O(view).';
+
+create or replace function kata_data.postpone(contexts uuid[]) returns void
+language plpgsql volatile
+as $$
+begin
+  perform kata_data.set_due(h.context_id)
+  from (
+    select h.context_id
+    from unnest(contexts) l(context_id)
+    join kata_data.head h on h.context_id = l.context_id
+    for no key update of h skip locked
+  ) h;
+end
+$$;
+comment on function kata_data.postpone(uuid[]) is 'Stores when contexts are due that were taken for due too early; locks their heads, and skips those that are locked.';
 
 create or replace function kata_data.record_gainless(plan kata_data.compaction) returns void
 language plpgsql volatile
@@ -127,16 +165,16 @@ begin
   where h.context_id = plan.context_id
     and h.version = plan.base_version
   for no key update skip locked;
-  -- What has changed meanwhile is looked at by the next claim.
+  -- A context that has changed meanwhile is left to the next claim.
   if not found or plan.policy <> kata_data.resolved_policy(plan.context_id)
     or ((kata_data.due_state(v_head, plan.policy)).due_at <= plan.started_at) is not true then
     return;
   end if;
-  -- Said once, and not asked again until the view has grown.
+  -- Recorded once: the context is not due again until the view has grown.
   perform kata_data.take_over(plan.context_id);
   perform kata_data.start_compaction(plan);
   perform kata_data.finish_compaction(plan, 'failed', kata_data.gain_problem(plan), is_gainless => true);
 end
 $$;
 comment on function kata_data.record_gainless(kata_data.compaction) is
-'Writes down that a compaction of a context, planned without a lock, would gain nothing, if the context is as it was and nobody is at it.';
+'Records as failed a compaction, planned without a lock, that would gain nothing, if the context is as it was and not locked.';

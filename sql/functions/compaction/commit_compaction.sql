@@ -1,5 +1,5 @@
--- The second of two phases, atomic: what was covered leaves the view, the summary enters. Locks the head, then the compaction, before it
--- looks whether what was covered is still there.
+-- The second of two phases, atomic: the covered messages leave the view, the summary enters. Locks the head, then the compaction, before
+-- it checks whether the covered messages are still there.
 
 create or replace function kata.commit_compaction(
   compaction_id uuid,
@@ -12,9 +12,11 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_open record := kata_data.open_compaction(compaction_id);
-  v_compaction kata_data.compaction := v_open.compaction;
+  v_open record;
+  v_compaction kata_data.compaction;
 begin
+  v_open := kata_data.open_compaction(compaction_id);
+  v_compaction := v_open.compaction;
   if v_compaction.status = 'committed' then
     perform kata_data.check_same_summary(v_compaction, summary);
   elsif v_compaction.status <> 'running' then
@@ -27,15 +29,17 @@ begin
 end
 $$;
 comment on function kata.commit_compaction(uuid, text, integer, jsonb) is
-'Commits a compaction: in one step the messages that it covers leave the view and the summary stands in their place. Doing so again with the same summary
-returns the first result. A lease that ran out does not matter unless somebody took over.
+'Commits a compaction: in one step the messages that it covers leave the view and the summary enters.
+
+Committing again with the same summary returns the first result. A lease that ran out does not matter unless another worker took over.
 
 compaction_id: as begin_compaction returned it.
-summary: the text, fewer tokens than what it replaces; null for the strategies elide and drop, which have none, and for digest, which is made here.
-token_count: of the summary, in the context''s tokenizer; estimated when null. metadata: an object, kept with the summary.
+summary: the text, fewer tokens than it replaces; null for the strategies elide and drop, which have none, and for digest, which is made here.
+token_count: of the summary, in the context''s tokenizer; estimated when null.
+metadata: an object, kept with the summary.
 
-Returns one row: summary_version (the version that the compaction took, of the summary where one entered), covered, message_count, source_tokens (what the
-covered messages took), result_tokens (what stands for them now).
-Errors: KC001, KC006, KC011 stale: something covered is no longer visible, is pinned now or was shortened since, something that it may tell of was erased,
-somebody took over, it was given up, or it was committed with another summary; KC012 the summary is blank or does not shrink the view, KC017.
+Returns one row: summary_version (the version that the compaction took; of the summary, where one entered), covered, message_count,
+source_tokens (the tokens of the covered messages in the view before), result_tokens (the tokens of the summary or the stubs now).
+Errors: KC001, KC006, KC011 stale: a covered message has left the view, is pinned now, was shortened or erased since, another worker took
+over, the compaction was given up, or it was committed with another summary; KC012 the summary is blank or does not shrink the view, KC017.
 Locks: the head of the context, then the compaction. Cost: O(covered + pieces of the view).';

@@ -1,4 +1,4 @@
--- Both phases in one, for the strategies that need no model.
+-- Both phases in one transaction, for the strategies that need no model.
 
 create or replace function kata.compact(
   context_id uuid,
@@ -17,8 +17,8 @@ begin
     raise exception using
       errcode = 'KC017',
       message = format('strategy "%s" needs a model, or is unknown', coalesce(left(strategy, 100), 'null')),
-      detail = 'compact runs what the database can do by itself.',
-      hint = 'Pass digest, elide or drop; to summarise, call kata.begin_compaction and kata.commit_compaction.';
+      detail = 'kata.compact runs the strategies that the database can carry out by itself.',
+      hint = 'Pass digest, elide or drop; to summarize, call kata.begin_compaction and kata.commit_compaction.';
   end if;
   select b.compaction_id into strict v_compaction_id
   from kata.begin_compaction(compact.context_id, compact.strategy, force => compact.force) b;
@@ -31,9 +31,10 @@ comment on function kata.compact(uuid, text, boolean) is
 'Compacts a context without a model.
 
 context_id: the context.
-strategy: digest (the first request of the user, the last five messages of the user, the artifacts, and counts stand for what is covered), elide (tool results
-  over elide_over_tokens of the policy are shortened), drop (the old messages leave the view, nothing stands for them).
-force: although it is not due.
+strategy: digest (a text made here replaces the covered messages: the first and the last five messages of the user, the artifacts, and
+  counts), elide (tool results over elide_over_tokens of the policy are shortened), drop (the old messages leave the view, without a
+  replacement).
+force: compact although the context is not due.
 
 Returns one row, as commit_compaction: summary_version (the version that it took), covered, message_count, source_tokens, result_tokens.
 Errors: KC001, KC006, KC009, KC010 not due or nothing to cover, KC012 nothing gained, KC017.

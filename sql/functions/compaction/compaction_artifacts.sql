@@ -1,4 +1,4 @@
--- What a summariser must not lose, by the compaction, so that a worker for all tenants need not know whose it is.
+-- What a summary must not lose, by the compaction, so that a worker for all tenants need not know whose context it is.
 
 create or replace function kata.compaction_artifacts(compaction_id uuid, max_rows integer default 200)
 returns table (kind text, ref text, detail jsonb, first_version bigint, last_version bigint, mentions bigint)
@@ -6,10 +6,12 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off set jit = off
 as $$
 declare
-  v_context_id uuid := kata_data.compaction_context(compaction_id);
-  v_end bigint := (select upper(c.covered) - 1 from kata_data.compaction c where c.compaction_id = compaction_artifacts.compaction_id);
+  v_context_id uuid;
+  v_end bigint;
 begin
+  v_context_id := kata_data.compaction_context(compaction_id);
   perform kata_data.check_max_rows(max_rows);
+  v_end := (select upper(c.covered) - 1 from kata_data.compaction c where c.compaction_id = compaction_artifacts.compaction_id);
   return query
   select p.kind, p.ref, p.detail, p.first_version, p.last_version, p.mentions
   from kata_data.path_artifacts(v_context_id, v_end, 1000) p
@@ -18,8 +20,9 @@ begin
 end
 $$;
 comment on function kata.compaction_artifacts(uuid, integer) is
-'The artifacts of a context as of the last version that a compaction covers, last mentioned first: what a summary does well to name. What comes after
-that stays in the view. kata.artifacts has them all.
+'The artifacts that a summary should name: those of the context as of the last version that is covered.
+
+They come last mentioned first. What is mentioned later stays in the view; kata.artifacts lists all.
 
 compaction_id: as begin_compaction or claim_due_compaction returned it.
 max_rows: 1 to 1,000.

@@ -1,4 +1,4 @@
--- What a summariser reads.
+-- What a summarizer reads.
 
 create or replace function kata.compaction_source(compaction_id uuid)
 returns table (
@@ -10,20 +10,22 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_context_id uuid := kata_data.compaction_context(compaction_id);
+  v_context_id uuid;
   v_compaction kata_data.compaction;
 begin
+  v_context_id := kata_data.compaction_context(compaction_id);
   select c.* into strict v_compaction from kata_data.compaction c where c.compaction_id = compaction_source.compaction_id;
   return query
-  select r.version, r."position", r.role, r.content, r.token_count, r.token_source, r.tool_call_id, r.tool_name, r.tool_calls, r.model, r.metadata,
-    r.pinned, r.kind, r.compacted_into, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider
+  select r.*
   from kata_data.message_rows(
     v_context_id, v_compaction.base_version, v_compaction.base_version, 'effective', within => v_compaction.covered) r;
 end
 $$;
 comment on function kata.compaction_source(uuid) is
-'What a compaction covers, as the view showed it when the compaction began: messages, shortened ones in short, and the summaries that it absorbs (their text
-is previous_summary of begin_compaction, too).
+'The messages that a compaction covers, as the view showed them when the compaction began.
+
+Shortened messages come in their short form. The summaries that it absorbs are among them; previous_summary of begin_compaction has
+their text, too.
 
 compaction_id: as begin_compaction or claim_due_compaction returned it.
 

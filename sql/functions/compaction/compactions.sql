@@ -1,4 +1,4 @@
--- What was tried, and what came of it.
+-- The attempts to compact a context, and what came of each.
 
 create or replace function kata.compactions(context_id uuid)
 returns table (
@@ -18,11 +18,11 @@ begin
 end
 $$;
 comment on function kata.compactions(uuid) is
-'The compactions that were begun in a context, newest first; those of its ancestors are listed there.
+'The compactions that were begun in a context, newest first; an ancestor lists its own.
 
 context_id: the context.
 
-Returns compaction_id, status (running, committed, aborted, failed, expired), strategy, policy (in force when it began), covered (versions), summary_version (the
-version that it took), merged_summaries (that it absorbed), message_count and source_tokens (of what is covered), result_tokens, claimed_by, started_at,
-finished_at, error.
+Returns compaction_id, status (running, committed, aborted, failed, expired), strategy, policy (in force when it began), covered
+(versions), summary_version (the version that it took), merged_summaries (the summaries that it absorbed), message_count and source_tokens
+(of the covered messages), result_tokens, claimed_by, started_at, finished_at, error.
 Errors: KC001, KC006. Cost: O(rows).';

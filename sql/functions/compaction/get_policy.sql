@@ -1,4 +1,4 @@
--- The policy that is in force, defaults filled in.
+-- The policy in force, defaults filled in.
 
 create or replace function kata.get_policy(context_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
@@ -13,8 +13,8 @@ comment on function kata.get_policy(uuid) is
 
 context_id: the context.
 
-Returns an object: enabled; budget (tokens) and threshold (a fraction of it, from which on compaction is due); every_messages (due after so many, or null);
-preserve_recent_count (newest messages that are never covered) and preserve_roles; strategy (summarize, digest, elide, drop); min_interval_seconds,
-debounce_seconds, min_gain_tokens, open_call_grace_seconds, max_failures (what holds it back); summary_role; elide_over_tokens; max_fork_depth; strict;
-notify.
+Returns an object: enabled; budget (tokens) and threshold (a fraction of it, from which on compaction is due); every_messages (due after so
+many, or null); preserve_recent_count (newest messages that are never covered) and preserve_roles; strategy (summarize, digest, elide, drop);
+min_interval_seconds, debounce_seconds, min_gain_tokens, open_call_grace_seconds, max_failures (limits on when it is due); summary_role;
+elide_over_tokens; max_fork_depth; strict; notify.
 Errors: KC001, KC006. Cost: O(1).';

@@ -9,7 +9,7 @@ begin
 end
 $$;
 comment on function kata.policy_presets() is
-'The presets that create_context knows.
+'The policy presets that create_context knows.
 
 Returns name, description, policy (the fields that differ from the defaults).
 Cost: O(1).';

@@ -1,13 +1,13 @@
--- Patches the policy. Locks the head, which carries what appends must know of it, before the stored policy is read.
+-- Patches the policy. Locks the head before the stored policy is read: the head has a copy of the fields that appends need.
 
 create or replace function kata.set_policy(context_id uuid, policy jsonb) returns jsonb
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
-  v_head kata_data.head := kata_data.lock_context(context_id);
   v_policy jsonb;
   v_resolved jsonb;
 begin
+  perform kata_data.lock_context(context_id);
   update kata_data.context c
   set policy = jsonb_strip_nulls(c.policy || kata_data.check_policy(set_policy.policy)),
       updated_at = kata_data.clock()
@@ -24,7 +24,7 @@ begin
   set is_strict = (v_resolved -> 'strict')::boolean,
       notifies = (v_resolved -> 'notify')::boolean
   where h.context_id = set_policy.context_id;
-  -- Somebody looked at it: what failed may be tried again.
+  -- A new policy deserves a new attempt, whatever failed under the old one.
   update kata_data.compaction_guard g
   set failures = 0,
       least_tokens = 0
@@ -34,9 +34,12 @@ begin
 end
 $$;
 comment on function kata.set_policy(uuid, jsonb) is
-'Changes the compaction policy of a context, and takes back the ban after failures in a row. The change is kept in a history.
+'Changes the compaction policy of a context, and resets its failure counter.
 
-context_id: the context. policy: a patch, an object of fields as get_policy names them; null resets a field to its default.
+Each change is kept in a history.
+
+context_id: the context.
+policy: a patch, an object of fields as get_policy names them; null resets a field to its default.
 
 Returns the policy, every field resolved.
 Errors: KC001, KC006, KC013 unknown field, wrong type or out of range. Locks: the head of the context. Cost: O(1).';

@@ -1,4 +1,4 @@
--- What a commit does once the doors are passed.
+-- The commit itself, once access is checked and head and compaction are locked.
 
 create or replace function kata_data.apply_compaction(
   head kata_data.head, compaction kata_data.compaction, summary text, token_count integer, metadata jsonb
@@ -7,7 +7,7 @@ language plpgsql volatile
 as $$
 declare
   v_compaction kata_data.compaction := compaction;
-  v_view kata_data.view := kata_data.view_at(compaction.context_id, head.version);
+  v_view kata_data.view;
   v_digest record;
   v_summary kata_data.summary;
   v_stubs kata_data.stub[];
@@ -18,6 +18,7 @@ begin
       head, v_compaction, v_digest.content, null, coalesce(metadata, '{}') || jsonb_build_object('digest', v_digest.facts));
   end if;
   perform kata_data.check_summary(v_compaction, summary, token_count, metadata);
+  v_view := kata_data.view_at(compaction.context_id, head.version);
   perform kata_data.check_stale(head, v_view, v_compaction);
   case
     when v_compaction.strategy = 'drop' then
@@ -45,5 +46,5 @@ begin
 end
 $$;
 comment on function kata_data.apply_compaction(kata_data.head, kata_data.compaction, text, integer, jsonb) is
-'Commits a running compaction whose head and row the caller has locked, and returns it with its result; a digest that is null is made. KC011, KC012,
-KC017.';
+'Commits a running compaction whose head and row the caller has locked, and returns it with its result; makes the digest where none is
+passed. KC011, KC012, KC017.';

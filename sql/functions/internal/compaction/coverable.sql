@@ -1,5 +1,5 @@
--- What a compaction may cover. Never the preamble, the newest messages, the newest request of the user, preserved roles, pins, groups
--- with an open call, nor a part of any group; and while a call is open within its grace, nothing from its group on.
+-- Which messages a compaction may cover. Never the preamble, the newest messages, the newest request of the user, preserved roles, pins,
+-- groups with an open call, nor a part of any group; and while a call is open within its grace, nothing from its group on.
 
 create or replace function kata_data.coverable(
   head kata_data.head,
@@ -16,11 +16,13 @@ as $$
 declare
   v_context_id uuid := head.context_id;
   v_body int8multirange := kata_data.visible_at(view, head.version) - int8multirange(int8range(1, coalesce(head.preamble_end, head.version) + 1));
-  v_limit bigint := kata_data.covers_up_to(head, v_body, policy);
+  v_limit bigint;
   v_preserved_roles text[] := array(select jsonb_array_elements_text(policy -> 'preserve_roles'));
-  v_pinned bigint[] := kata_data.pinned_groups_at(v_context_id, view, head.version);
+  v_pinned bigint[];
   v_stubbable bigint := case when strategy = 'elide' then greatest((policy -> 'elide_over_tokens')::bigint, kata_data.stub_tokens()) end;
 begin
+  v_limit := kata_data.covers_up_to(head, v_body, policy);
+  v_pinned := kata_data.pinned_groups_at(v_context_id, view, head.version);
   merged_summaries := '{}';
   select
     coalesce(range_agg(int8range(m.version, m.version + 1)), '{}'), count(*), coalesce(sum(m.shown), 0)
@@ -49,7 +51,7 @@ begin
     merged_summaries := array(select r.version from unnest(view.replacements) r(version) order by r.version);
     source_tokens := source_tokens + kata_data.summary_tokens(v_context_id, merged_summaries);
   end if;
-  -- View changes in between have no message; left out they would cut the ranges. A summary that is undone, or that is kept, is not stood for.
+  -- View changes in between have no message; left out they would cut the ranges. A summary that is undone, or that stays, is not covered.
   covered := covered + coalesce((
     select range_agg(int8range(c.version, c.version + 1))
     from (
@@ -63,7 +65,7 @@ begin
 end
 $$;
 comment on function kata_data.coverable(kata_data.head, kata_data.view, jsonb, text) is
-'What a compaction of a context as it stands would cover, given its resolved policy; message_count 0: nothing. Cost: O(view).';
+'The messages that a compaction of a context would cover now, given its resolved policy; message_count is 0 where there are none. Cost: O(view).';
 
 create or replace function kata_data.covers_up_to(head kata_data.head, versions int8multirange, policy jsonb) returns bigint
 language plpgsql stable

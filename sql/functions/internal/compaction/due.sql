@@ -1,19 +1,6 @@
--- When compaction is due. All that decides it is asked here, so that no route goes round a guard: threshold, debounce, least
--- interval, least gain, failures in a row, open calls. head.due_at says when to look; appends set it once, when the view first
--- crosses what due_tokens and due_messages say, and otherwise cost nothing.
-
-create or replace function kata_data.resolved_policy(context_id uuid) returns jsonb
-language plpgsql stable
-as $$
-begin
-  return (
-    select jsonb_object_agg(f.name, coalesce(c.policy -> f.name, f.fallback))
-    from kata_data.context c
-    cross join kata_data.policy_fields() f
-    where c.context_id = resolved_policy.context_id);
-end
-$$;
-comment on function kata_data.resolved_policy(uuid) is 'The policy of a context, every field resolved.';
+-- When compaction is due. Everything that decides it is here, so that no route goes round a guard: threshold, debounce, least interval,
+-- least gain, failures in a row, open calls. head.due_at says when to look; an append sets it once, when the view first reaches
+-- due_tokens or due_messages, and otherwise spends nothing on it.
 
 create or replace function kata_data.threshold_tokens(policy jsonb) returns bigint
 language plpgsql stable
@@ -25,7 +12,7 @@ begin
   return ceil(kata_data.policy_value(policy, 'budget')::numeric * kata_data.policy_value(policy, 'threshold')::numeric);
 end
 $$;
-comment on function kata_data.threshold_tokens(jsonb) is 'The tokens of the view from which on a policy, stored or resolved, has compaction due; null: never.';
+comment on function kata_data.threshold_tokens(jsonb) is 'The tokens of the view from which on compaction is due by a policy, stored or resolved; null where the policy is disabled.';
 
 create or replace function kata_data.first_due(
   policy jsonb, view_tokens bigint, message_count bigint, out due_tokens bigint, out due_messages bigint, out due_at timestamptz
@@ -41,7 +28,7 @@ begin
 end
 $$;
 comment on function kata_data.first_due(jsonb, bigint, bigint) is
-'When compaction of a new context is due, given its stored policy and what it begins with: as due_state, of a context that nobody has tried to compact.';
+'When compaction of a new context is due, given its stored policy and the size it begins with: as due_state, of a context without an attempt.';
 
 create or replace function kata_data.due_state(
   head kata_data.head,
@@ -103,8 +90,8 @@ begin
 end
 $$;
 comment on function kata_data.due_state(kata_data.head, jsonb) is
-'Whether compaction is due, given a resolved policy: due_at is when it is to be looked at (null: not before something is appended), and it is due when that
-has come and none is running (whose lease has run out may be taken over); reason says why it is or is not. Cost: O(log n).';
+'Whether compaction is due, given a resolved policy. due_at is when to look (null: not before a message is appended); compaction is due when
+that time has come and none is running (one whose lease has run out may be taken over); reason says why it is due or not. Cost: O(log n).';
 
 create or replace function kata_data.open_since(head kata_data.head) returns timestamptz
 language plpgsql stable
@@ -119,7 +106,7 @@ begin
     cross join lateral kata_data.path_messages(head.context_id, int8multirange(int8range(g.version::bigint, g.version::bigint, '[]'))) m);
 end
 $$;
-comment on function kata_data.open_since(kata_data.head) is 'When the newest group that has an open call began; null where none has.';
+comment on function kata_data.open_since(kata_data.head) is 'When the newest group with an open call began; null where there is none.';
 
 create or replace function kata_data.set_due(context_id uuid) returns void
 language plpgsql volatile
@@ -139,4 +126,4 @@ begin
 end
 $$;
 comment on function kata_data.set_due(uuid) is
-'Sets when compaction of a context is due, wherever the answer can change. The caller holds the head''s lock. Cost: O(log n).';
+'Stores in the head when compaction of a context is due; called wherever the answer can change, under the head''s lock. Cost: O(log n).';

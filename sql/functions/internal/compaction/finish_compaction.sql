@@ -1,4 +1,4 @@
--- Ends a compaction.
+-- Ends an attempt, and counts it: the row of the compaction, the guard of the context, when the context is due next.
 
 create or replace function kata_data.finish_compaction(compaction kata_data.compaction, status text, error text, is_gainless boolean default false)
 returns void
@@ -18,12 +18,12 @@ begin
   if status <> 'aborted' then
     select h.* into strict v_head from kata_data.head h where h.context_id = compaction.context_id;
     insert into kata_data.compaction_guard as g (context_id, failures, attempted_at)
-    -- Who takes over does not wait once more.
+    -- A worker that takes over does not wait once more: the attempt counts from its start.
     values (compaction.context_id, 1, case status when 'expired' then compaction.started_at else v_now end)
     on conflict on constraint compaction_guard_pkey do update
     set failures = g.failures + 1,
         attempted_at = excluded.attempted_at;
-    -- What is left is not worth another attempt until the view has grown by the least gain: compaction never makes itself due.
+    -- The next attempt is due once the view has grown by the least gain: compaction never makes itself due.
     update kata_data.compaction_guard g
     set failures = case when is_gainless then g.failures else 0 end,
         compacted_at = case when is_gainless then g.compacted_at else v_now end,
@@ -36,5 +36,5 @@ begin
 end
 $$;
 comment on function kata_data.finish_compaction(kata_data.compaction, text, text, boolean) is
-'Ends an attempt: committed, aborted, failed (is_gainless: there was nothing to gain) or expired. All but aborted count for the guards. The caller holds the
-head''s lock.';
+'Ends an attempt as committed, aborted, failed (is_gainless: there was nothing to gain) or expired. All except aborted count for the
+guards. The caller holds the head''s lock.';

@@ -1,15 +1,15 @@
--- Guards: what refuses a compaction before it starts, and at its commit.
+-- Guards: the checks that refuse a compaction before it starts, and at its commit.
 
 create or replace function kata_data.gain_problem(compaction kata_data.compaction) returns text
 language sql immutable
 as $$
   select case
-    when compaction.message_count = 0 then 'Nothing may be covered: what is not preserved, pinned, open or the last request is compacted already.'
+    when compaction.message_count = 0 then 'Nothing may be covered: all that is not preserved, pinned, open or the last request is compacted already.'
     when not compaction.forced and compaction.source_tokens < (compaction.policy -> 'min_gain_tokens')::bigint then
-      format('What may be covered has %s tokens, less than min_gain_tokens of the policy, %s.', compaction.source_tokens, compaction.policy -> 'min_gain_tokens')
+      format('The messages that may be covered have %s tokens, less than min_gain_tokens of the policy, %s.', compaction.source_tokens, compaction.policy -> 'min_gain_tokens')
   end
 $$;
-comment on function kata_data.gain_problem(kata_data.compaction) is 'Why a compaction that was planned cannot be worth it; null where it may be.';
+comment on function kata_data.gain_problem(kata_data.compaction) is 'Why a planned compaction cannot gain enough; null where it may.';
 
 create or replace function kata_data.refuse_nothing_to_compact(context_id uuid, reason text) returns void
 language plpgsql immutable
@@ -32,7 +32,7 @@ begin
     raise exception using
       errcode = 'KC017',
       message = format('strategy "%s" is unknown', left(strategy, 100)),
-      detail = 'It says how a context is compacted.',
+      detail = 'A strategy names how a context is compacted.',
       hint = 'Pass summarize, digest, elide or drop, or null for that of the policy.';
   end if;
   if lease_seconds is null or lease_seconds not between 1 and 86400 then
@@ -63,12 +63,12 @@ begin
     raise exception using
       errcode = 'KC012',
       message = 'the summary is blank',
-      detail = format('It would stand for %s messages.', compaction.message_count),
-      hint = 'Summarise again, or give up with kata.abort_compaction and a reason, which counts as a failure.';
+      detail = format('It would replace %s messages.', compaction.message_count),
+      hint = 'Summarize again, or give up with kata.abort_compaction and a reason, which counts as a failure.';
   end if;
 end
 $$;
-comment on function kata_data.check_summary(kata_data.compaction, text, integer, jsonb) is 'Refuses a summary that no compaction of its strategy can take. KC012, KC017.';
+comment on function kata_data.check_summary(kata_data.compaction, text, integer, jsonb) is 'Refuses a summary that a compaction of its strategy cannot take. KC012, KC017.';
 
 create or replace function kata_data.check_gain(compaction kata_data.compaction) returns void
 language plpgsql immutable
@@ -80,8 +80,8 @@ begin
   raise exception using
     errcode = 'KC012',
     message = 'the compaction gains nothing',
-    detail = format('It would put %s tokens in the place of %s.', compaction.result_tokens, compaction.source_tokens),
-    hint = 'Summarise shorter, or give up with kata.abort_compaction and a reason, which counts as a failure.';
+    detail = format('It would replace %s tokens by %s.', compaction.source_tokens, compaction.result_tokens),
+    hint = 'Write a shorter summary, or give up with kata.abort_compaction and a reason, which counts as a failure.';
 end
 $$;
 comment on function kata_data.check_gain(kata_data.compaction) is 'Refuses a result that does not shrink the view. KC012.';
@@ -148,7 +148,7 @@ begin
     errcode = 'KC011',
     message = format('compaction %s is stale', compaction.compaction_id),
     detail = detail,
-    hint = 'Begin another one; its source is the view as it is now.';
+    hint = 'Begin another compaction; its source is the view as it is now.';
 end
 $$;
-comment on function kata_data.refuse_stale(kata_data.compaction, text) is 'Refuses what comes too late for a compaction. KC011.';
+comment on function kata_data.refuse_stale(kata_data.compaction, text) is 'Refuses a call that comes too late for a compaction. KC011.';

@@ -1,4 +1,5 @@
--- The door for calls that name a compaction: it leads to the context, whose head is locked first, as everywhere.
+-- Access check of the functions that take a compaction. It finds the context, whose head is locked first, as everywhere: head, then
+-- compaction.
 
 create or replace function kata_data.compaction_context(compaction_id uuid) returns uuid
 language plpgsql stable
@@ -6,8 +7,9 @@ as $$
 declare
   v_context_id uuid;
   v_closed boolean;
-  v_tenant text := kata_data.current_tenant();
+  v_tenant text;
 begin
+  v_tenant := kata_data.current_tenant();
   select c.context_id, h.closed into v_context_id, v_closed
   from kata_data.compaction c
   join kata_data.head h on h.context_id = c.context_id
@@ -26,16 +28,17 @@ begin
   return v_context_id;
 end
 $$;
-comment on function kata_data.compaction_context(uuid) is 'The context of a compaction of the caller''s tenant; under kata.tenant ''*'' of any. KC001, KC006 deleted.';
+comment on function kata_data.compaction_context(uuid) is 'The context of a compaction of the caller''s tenant; under kata.tenant ''*'' of any tenant. KC001, KC006 deleted.';
 
 create or replace function kata_data.open_compaction(compaction_id uuid, out head kata_data.head, out compaction kata_data.compaction)
 language plpgsql volatile
 as $$
 declare
-  v_context_id uuid := kata_data.compaction_context(compaction_id);
+  v_context_id uuid;
   v_head kata_data.head;
   v_compaction kata_data.compaction;
 begin
+  v_context_id := kata_data.compaction_context(compaction_id);
   select h.* into strict v_head from kata_data.head h where h.context_id = v_context_id for no key update;
   if v_head.closed then
     perform kata_data.check_state(x.context_id, x.purged_at, x.deleted_at, x.archived_at, 'write') from kata_data.context x where x.context_id = v_context_id;

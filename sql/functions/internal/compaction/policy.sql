@@ -1,4 +1,4 @@
--- Policies: what a field may hold. A context keeps only the fields that differ from the defaults.
+-- Policies: the fields, the values that each may have, the presets. A context stores only the fields that differ from the defaults.
 
 create or replace function kata_data.policy_fields()
 returns table (name text, kind text, fallback jsonb, low numeric, high numeric, choices text[])
@@ -33,6 +33,19 @@ begin
 end
 $$;
 comment on function kata_data.policy_value(jsonb, text) is 'The value of a field of a stored policy, or else its default.';
+
+create or replace function kata_data.resolved_policy(context_id uuid) returns jsonb
+language plpgsql stable
+as $$
+begin
+  return (
+    select jsonb_object_agg(f.name, coalesce(c.policy -> f.name, f.fallback))
+    from kata_data.context c
+    cross join kata_data.policy_fields() f
+    where c.context_id = resolved_policy.context_id);
+end
+$$;
+comment on function kata_data.resolved_policy(uuid) is 'The policy of a context, every field resolved.';
 
 create or replace function kata_data.check_policy(policy jsonb) returns jsonb
 language plpgsql stable
@@ -92,7 +105,7 @@ as $$
       jsonb_typeof(value) = 'array' and value <@ to_jsonb(choices)
   end
 $$;
-comment on function kata_data.policy_value_fits(jsonb, text, numeric, numeric, text[]) is 'Whether a value may stand in a policy field; null stands for the default.';
+comment on function kata_data.policy_value_fits(jsonb, text, numeric, numeric, text[]) is 'Whether a policy field may have a value; null means the default.';
 
 create or replace function kata_data.policy_preset(preset text) returns jsonb
 language plpgsql stable
@@ -121,10 +134,10 @@ language sql immutable rows 4
 as $$
   values
     ('default', 'The defaults.', '{}'::jsonb),
-    ('sequential', 'One long task: summarise often, keep a long verbatim tail.',
+    ('sequential', 'One long task: summarize often, keep a long verbatim tail.',
       '{"threshold": 0.7, "preserve_recent_count": 20}'::jsonb),
     ('multi_phase', 'Tasks in phases: a short tail, large tool results elided early.',
       '{"threshold": 0.6, "preserve_recent_count": 6, "elide_over_tokens": 1000}'::jsonb),
-    ('audit', 'Nothing is compacted unless somebody asks.', '{"enabled": false}'::jsonb)
+    ('audit', 'Nothing is compacted unless a caller forces it.', '{"enabled": false}'::jsonb)
 $$;
 comment on function kata_data.policy_presets() is 'The presets.';

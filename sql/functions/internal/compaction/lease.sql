@@ -1,0 +1,22 @@
+-- What a worker gets when it takes a lease, from begin_compaction and claim_due_compaction alike.
+
+create or replace function kata_data.lease_row(compaction kata_data.compaction) returns setof kata_data.lease
+language sql stable rows 1
+as $$
+  select compaction.context_id, compaction.compaction_id, compaction.covered, compaction.message_count, compaction.source_tokens,
+    kata_data.previous_summary(compaction), compaction.lease_expires_at, compaction.strategy = 'summarize', h.tokenizer,
+    -- A third of what it replaces, and a tenth of the window: room for the messages that follow.
+    greatest(least(compaction.source_tokens / 3, (compaction.policy -> 'budget')::bigint / 10), 1)::integer
+  from kata_data.head h
+  where h.context_id = compaction.context_id
+$$;
+comment on function kata_data.lease_row(kata_data.compaction) is 'The lease on a running compaction, as its worker sees it.';
+
+create or replace function kata_data.previous_summary(compaction kata_data.compaction) returns text
+language sql stable
+as $$
+  select string_agg(y.content, E'\n\n' order by lower(y.covered))
+  from unnest(compaction.merged_summaries) s(version)
+  cross join lateral kata_data.summary_of(compaction.context_id, s.version) y
+$$;
+comment on function kata_data.previous_summary(kata_data.compaction) is 'The text of the summaries that a compaction absorbs; null where there is none.';
