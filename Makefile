@@ -64,7 +64,7 @@ lint: $(READY) ## Check style, types, migrations and the house rules
 	  $(SQUAWK) $$how "$$file" || exit 1; done
 	@$(BIN)/python -m pytest -q --confcutdir=tests/static tests/static
 
-generate: $(READY) ## Write the files that follow from the SQL functions
+generate: $(READY) ## Write the files that follow from the SQL functions and tables
 	@PYTHONPATH=tools $(BIN)/python -m generate
 
 migrate: $(READY) ## Migrate DATABASE_URL, or else the embedded server

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 import psycopg
 import pytest
 
-from generate import catalog
+from generate import catalog, schema
 from generate.catalog import Function
 from generate.comments import CommentError, parse
 from generate.render import render
@@ -42,6 +42,17 @@ def functions(conn: psycopg.Connection) -> list[Function]:
 def test_the_generated_files_are_up_to_date(conn: psycopg.Connection, functions: list[Function]) -> None:
     stale = [file.name for file, text in render(conn).items() if file.read_text() != text]
     assert stale == [], "run: make generate"
+
+
+def test_every_table_column_type_and_index_has_a_comment(conn: psycopg.Connection) -> None:
+    relations = schema.relations(conn)
+    assert "message" in relations
+    assert [name for relation in relations.values() for name in relation.uncommented] == []
+
+
+def test_the_schema_page_has_every_table_and_type(conn: psycopg.Connection) -> None:
+    shown = [one.name for subject in schema.subjects(conn) for one in subject.relations]
+    assert sorted(shown) == sorted(schema.relations(conn))
 
 
 @pytest.mark.parametrize("cls", [Kata, AsyncKata, methods.Methods, methods_async.AsyncMethods])

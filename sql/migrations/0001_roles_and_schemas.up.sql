@@ -5,8 +5,8 @@
 -- owns the schemas, tables and functions. kata_eraser may change what the immutability triggers protect; purge_context and
 -- erase_message run as it, and each migration grants it no more than they need.
 --
--- Schemas. kata is the public API: functions and views. kata_data holds tables, triggers and helpers; no client role may use
--- it.
+-- Schemas. The schema kata is the public API: functions and views. kata_data holds tables, triggers and helpers; no client
+-- role may use it.
 --
 -- Tables. migration has one row per applied or skipped migration, function_file one row per installed function file. Only the
 -- migration runner reads and writes them, under an advisory lock that admits one runner at a time. They are made here because

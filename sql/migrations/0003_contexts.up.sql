@@ -57,19 +57,19 @@ comment on constraint context_fork_is_whole on kata_data.context is
 comment on constraint context_purged_is_deleted on kata_data.context is 'Only a deleted context is purged.';
 
 create unique index context_live_name on kata_data.context (tenant, name) where deleted_at is null and name is not null;
-comment on index kata_data.context_live_name is 'find_context; a name is unique among the contexts of a tenant that are not deleted.';
+comment on index kata_data.context_live_name is 'kata.find_context; a name is unique among the contexts of a tenant that are not deleted.';
 create index context_live on kata_data.context (tenant, context_id) where deleted_at is null;
-comment on index kata_data.context_live is 'list_contexts without the deleted ones.';
+comment on index kata_data.context_live is 'kata.list_contexts without the deleted ones.';
 create index context_all on kata_data.context (tenant, context_id);
-comment on index kata_data.context_all is 'list_contexts with the deleted ones.';
+comment on index kata_data.context_all is 'kata.list_contexts with the deleted ones.';
 create index context_deleted_name on kata_data.context (tenant, name, context_id) where deleted_at is not null and name is not null;
-comment on index kata_data.context_deleted_name is 'resolve_context: deleted contexts by the name that they had.';
+comment on index kata_data.context_deleted_name is 'kata.resolve_context: deleted contexts by the name that they had.';
 create index context_parent on kata_data.context (parent_id, fork_version) where parent_id is not null;
-comment on index kata_data.context_parent is 'forks; the foreign key.';
+comment on index kata_data.context_parent is 'kata.forks; the foreign key.';
 create index context_family on kata_data.context (family_id) where parent_id is not null;
-comment on index kata_data.context_family is 'tree.';
+comment on index kata_data.context_family is 'kata.tree.';
 create index context_deleted on kata_data.context (deleted_at) where deleted_at is not null and purged_at is null;
-comment on index kata_data.context_deleted is 'purge_deleted: the contexts that were deleted first.';
+comment on index kata_data.context_deleted is 'kata.purge_deleted: the contexts that were deleted first.';
 
 -- Defense in depth: row-level security, forced so that it binds the owner, too. The policy is a function file, row_security.sql;
 -- without it no row is visible. head has none: it holds no text, and a second check would cost every append.
@@ -133,9 +133,9 @@ comment on column kata_data.head.due_tokens is 'The tokens of the view from whic
 comment on column kata_data.head.due_messages is 'The number of messages from which compaction is due; null: never.';
 
 create index head_due on kata_data.head (due_at) where due_at is not null;
-comment on index kata_data.head_due is 'claim_due_compaction for all tenants.';
+comment on index kata_data.head_due is 'kata.claim_due_compaction for all tenants.';
 create index head_due_of_tenant on kata_data.head (tenant, due_at) where due_at is not null;
-comment on index kata_data.head_due_of_tenant is 'claim_due_compaction for one tenant, which skips the due contexts of others.';
+comment on index kata_data.head_due_of_tenant is 'kata.claim_due_compaction for one tenant, which skips the due contexts of others.';
 
 -- What a purge blanks. An erasure needs the right to update so that it may lock the head.
 grant select, update (name, metadata, policy, purged_at, updated_at) on kata_data.context to kata_eraser;

@@ -44,7 +44,7 @@ comment on column kata_data.merge_origin.origin_version is 'The version of that 
 
 create index merge_origin_origin on kata_data.merge_origin (origin_segment_id, origin_version);
 comment on index kata_data.merge_origin_origin is
-'merge: whether the target has a copy of a message. erase_message: all copies of a message.';
+'kata.merge: whether the target has a copy of a message. kata.erase_message: all copies of a message.';
 
 create trigger merge_origin_is_immutable before update or delete on kata_data.merge_origin
   for each row execute function kata_data.refuse_change();

@@ -21,6 +21,6 @@ comment on column kata_data.checkpoint.note is 'A remark by the caller.';
 comment on column kata_data.checkpoint.created_at is 'The time when it was set.';
 
 create index checkpoint_version on kata_data.checkpoint (context_id, version);
-comment on index kata_data.checkpoint_version is 'history: the checkpoints of a page.';
+comment on index kata_data.checkpoint_version is 'kata.history: the checkpoints of a page.';
 
 grant select, delete on kata_data.checkpoint to kata_eraser;

@@ -54,7 +54,7 @@ comment on column kata_data.compaction.finished_at is 'The time when it ended; n
 comment on column kata_data.compaction.error is 'The reason why it did not succeed.';
 
 create index compaction_context on kata_data.compaction (context_id, started_at);
-comment on index kata_data.compaction_context is 'compactions; the foreign key.';
+comment on index kata_data.compaction_context is 'kata.compactions; the foreign key.';
 create unique index compaction_running on kata_data.compaction (context_id) where status = 'running';
 comment on index kata_data.compaction_running is 'The running attempt; a context has one at most.';
 

@@ -28,7 +28,7 @@ comment on column kata_data.purge.removed is 'The number of its own log entries 
 comment on column kata_data.purge.kept is 'The number of its own log entries that forks still read.';
 
 create index purge_context on kata_data.purge (context_id, purge_id);
-comment on index kata_data.purge_context is 'purges; the foreign key.';
+comment on index kata_data.purge_context is 'kata.purges; the foreign key.';
 
 create table kata_data.erasure (
   segment_id uuid,
