@@ -1441,18 +1441,18 @@ class AsyncMethods(ABC):
     async def add_artifact(
         self, context_id: UUID | str, kind: str, ref: str, detail: Json = None, *, version: int | None = None
     ) -> None:
-        """Adds an artifact to the index, or to what is told of it.
+        """Adds an artifact to the index of a context, or detail to one.
 
-        Again for the same version, it counts once, and the details are put together.
+        A second call for the same version counts once, and the details are merged.
 
         Parameters
         ----------
         context_id : the context. A fork that reads messages of its own, that version among what it
             inherits, sees the artifact; its ancestors do not.
-        kind : any, of 1 to 64 characters; tool_call, file, url and id are those of the parser.
-        ref : what it is called, 1 to 2,000 bytes.
+        kind : any, of 1 to 64 characters; the parser uses tool_call, file, url and id.
+        ref : the name of the artifact, 1 to 2,000 bytes.
         detail : an object of at most 64 kB, shown over what the parser found. "access": "modified" of a
-            file sticks.
+            file stays.
         version : the version that it belongs to; null for the newest.
 
         Raises
@@ -1467,18 +1467,17 @@ class AsyncMethods(ABC):
     async def artifacts(
         self, context_id: UUID | str, kind: str | None = None, *, at: int | None = None
     ) -> list[ArtifactRow]:
-        """The artifacts that the messages of a context name, compacted or not: tools called, files,
-        addresses, identifiers, and what callers added.
+        """The artifacts that the messages of a context name, compacted or not.
 
-        Returns rows by kind, newest mention first: kind, ref (the tool's name, the path, the address,
-        the identifier), detail, first_version and last_version (that name it), mentions (calls of a
-        tool; messages that name anything else; additions). detail of a tool_call: arguments (of the
-        last call, the first 200 characters). Of a file: access ("read", or "modified" once it was
-        modified), and of its last change deleted, renamed_to, renamed_from. Of an id: key (what it is
-        called in JSON), where it has one. What a caller added comes over it. Of one message at most
-        1,000 artifacts of a kind are kept. Messages are parsed when a compaction begins; of those not
-        parsed yet, the newest 1,000 are parsed by this call. Addresses lose their credentials; keys and
-        tokens that grant access are not listed.
+        Returns rows by kind, newest mention first: kind, ref (the tool's name, the path, the URL, the
+        identifier), detail, first_version and last_version (that name it), mentions (calls of a tool;
+        messages that name anything else; additions). detail of a tool_call: arguments (of the last
+        call, the first 200 characters). Of a file: access ("read", or "modified" once it was modified),
+        and of its last change deleted, renamed_to, renamed_from. Of an id: key (its name in JSON),
+        where it has one. The detail that a caller added comes over it. Of one message at most 1,000
+        artifacts of a kind are kept. Messages are parsed when a compaction begins; of those not parsed
+        yet, the newest 1,000 are parsed by this call. URLs lose their credentials; keys and tokens that
+        grant access are not listed.
 
         Parameters
         ----------
@@ -1490,7 +1489,7 @@ class AsyncMethods(ABC):
         ------
         ContextNotFoundError, VersionNotFoundError, ContextClosedError.
 
-        Cost: O(log n) an artifact and ancestor, and the length of what is not parsed yet.
+        Cost: O(log n) per artifact and ancestor, and the length of what is not parsed yet.
         """
         return await self._run(statements.ARTIFACTS, (context_id, kind, at))
 
@@ -2147,15 +2146,14 @@ class AsyncContext:
     async def add_artifact(
         self, kind: str, ref: str, detail: Json = None, *, version: int | None = None
     ) -> None:
-        """Adds an artifact to the index, or to what is told of it.
+        """Adds an artifact to the index of a context, or detail to one.
 
         See AsyncKata.add_artifact.
         """
         await self.database.add_artifact(self.id, kind, ref, detail, version=version)
 
     async def artifacts(self, kind: str | None = None, *, at: int | None = None) -> list[ArtifactRow]:
-        """The artifacts that the messages of a context name, compacted or not: tools called, files,
-        addresses, identifiers, and what callers added.
+        """The artifacts that the messages of a context name, compacted or not.
 
         See AsyncKata.artifacts.
         """

@@ -1,6 +1,7 @@
--- What the parser cannot know, a caller adds: a ticket in another system, a decision, a file that a tool has touched behind its
--- arguments. Kept apart from what is parsed, so that neither waits for the other. Shares the head, so that a purge waits and leaves
--- nothing behind, and appends do not; locks the row that it writes.
+-- A caller adds what the parser cannot know: a ticket in another system, a decision, a file that a tool touched without naming it. Such
+-- artifacts have a table of their own, so that callers and the parser do not wait for each other.
+--
+-- Locks: the head, shared, so that a purge waits and leaves nothing behind, and appends do not wait; then the row that it writes.
 
 create or replace function kata.add_artifact(
   context_id uuid,
@@ -12,10 +13,12 @@ create or replace function kata.add_artifact(
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
-  v_newest bigint := (kata_data.share_context(context_id, 'write')).version;
-  v_version bigint := coalesce(version, v_newest);
   v_detail jsonb := nullif(detail, 'null');
+  v_newest bigint;
+  v_version bigint;
 begin
+  v_newest := (kata_data.share_context(context_id, 'write')).version;
+  v_version := coalesce(version, v_newest);
   perform kata_data.check_version(context_id, v_version, v_newest);
   if coalesce(length(kind) not between 1 and 64 or ref = '' or octet_length(ref) > 2000, true)
     or jsonb_typeof(v_detail) <> 'object'
@@ -35,11 +38,12 @@ begin
 end
 $$;
 comment on function kata.add_artifact(uuid, text, text, jsonb, bigint) is
-'Adds an artifact to the index, or to what is told of it. Again for the same version, it counts once, and the details are put together.
+'Adds an artifact to the index of a context, or detail to one.
 
 context_id: the context. A fork that reads messages of its own, that version among what it inherits, sees the artifact; its ancestors do not.
-kind: any, of 1 to 64 characters; tool_call, file, url and id are those of the parser. ref: what it is called, 1 to 2,000 bytes.
-detail: an object of at most 64 kB, shown over what the parser found. "access": "modified" of a file sticks.
+kind: any, of 1 to 64 characters; the parser uses tool_call, file, url and id. ref: the name of the artifact, 1 to 2,000 bytes.
+detail: an object of at most 64 kB, shown over what the parser found. "access": "modified" of a file stays.
 version: the version that it belongs to; null for the newest.
 
+A second call for the same version counts once, and the details are merged.
 Errors: KC001, KC002, KC006, KC017. Locks: the head of the context (FOR KEY SHARE), the row that it writes. Cost: O(1).';

@@ -1,5 +1,5 @@
--- The artifact index: what an agent needs to go on by. It is made from the raw log, so that no compaction, elision or undo makes a
--- difference to it.
+-- The artifact index: the files, tools, URLs and identifiers that an agent needs to continue its work. It is derived from the raw log, so
+-- that no compaction, elision or undo changes it.
 
 create or replace function kata.artifacts(
   context_id uuid,
@@ -16,8 +16,9 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off set jit = off
 as $$
 declare
-  v_at bigint := (kata_data.open_context(context_id, at)).at;
+  v_at bigint;
 begin
+  v_at := (kata_data.open_context(context_id, at)).at;
   return query
   select p.kind, p.ref, p.detail, p.first_version, p.last_version, p.mentions
   from kata_data.path_artifacts(artifacts.context_id, v_at, 1000) p
@@ -26,17 +27,17 @@ begin
 end
 $$;
 comment on function kata.artifacts(uuid, text, bigint) is
-'The artifacts that the messages of a context name, compacted or not: tools called, files, addresses, identifiers, and what callers added.
+'The artifacts that the messages of a context name, compacted or not.
 
 context_id: the context.
 kind: tool_call, file, url, id, or one that a caller added; null for all.
 at: as of this version; null for now.
 
-Returns rows by kind, newest mention first: kind, ref (the tool''s name, the path, the address, the identifier), detail, first_version and
+Returns rows by kind, newest mention first: kind, ref (the tool''s name, the path, the URL, the identifier), detail, first_version and
 last_version (that name it), mentions (calls of a tool; messages that name anything else; additions).
 detail of a tool_call: arguments (of the last call, the first 200 characters). Of a file: access ("read", or "modified" once it was
-modified), and of its last change deleted, renamed_to, renamed_from. Of an id: key (what it is called in JSON), where it has one. What a
+modified), and of its last change deleted, renamed_to, renamed_from. Of an id: key (its name in JSON), where it has one. The detail that a
 caller added comes over it.
 Of one message at most 1,000 artifacts of a kind are kept. Messages are parsed when a compaction begins; of those not parsed yet, the
-newest 1,000 are parsed by this call. Addresses lose their credentials; keys and tokens that grant access are not listed.
-Errors: KC001, KC002, KC006. Cost: O(log n) an artifact and ancestor, and the length of what is not parsed yet.';
+newest 1,000 are parsed by this call. URLs lose their credentials; keys and tokens that grant access are not listed.
+Errors: KC001, KC002, KC006. Cost: O(log n) per artifact and ancestor, and the length of what is not parsed yet.';

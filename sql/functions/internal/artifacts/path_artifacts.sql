@@ -1,5 +1,5 @@
--- The artifacts of a path as of a version. What a segment's mark covers is read from the index: an artifact whose last mention
--- lies within the path needs one row, another one or two look-ups more. What lies above the mark is parsed on the fly.
+-- The artifacts of a path as of a version. The index holds those up to the mark of a segment; the messages above the mark are parsed
+-- on the fly.
 
 create or replace function kata_data.path_artifacts(context_id uuid, at bigint, max_unparsed bigint)
 returns table (kind text, ref text, detail jsonb, first_version bigint, last_version bigint, mentions bigint)
@@ -17,39 +17,7 @@ begin
   part as (
     select i.kind, i.ref, i.first_version, i.last_version, i.mentions, i.detail_version, i.detail, false as is_added
     from segment s
-    cross join lateral (
-      select a.kind, a.ref, a.first_version, a.last_version, a.mentions, a.detail_version, a.detail
-      from kata_data.artifact a
-      where a.segment_id = s.segment_id
-        and a.last_version <= s.last_version
-      offset 0
-    ) i
-    union all
-    select i.kind, i.ref, i.first_version, m.version, m.mentions_through, m.detail_version, d.detail, false
-    from segment s
-    cross join lateral (
-      select a.artifact_id, a.kind, a.ref, a.first_version
-      from kata_data.artifact a
-      where a.segment_id = s.segment_id
-        and a.last_version > s.last_version
-        and a.first_version <= s.last_version
-      offset 0
-    ) i
-    cross join lateral (
-      select m.version, m.mentions_through, m.detail_version
-      from kata_data.artifact_mention m
-      where m.artifact_id = i.artifact_id
-        and m.version <= s.last_version
-      order by m.version desc
-      limit 1
-    ) m
-    left join lateral (
-      select d.detail
-      from kata_data.artifact_mention d
-      where d.artifact_id = i.artifact_id
-        and d.version = m.detail_version
-      offset 0
-    ) d on true
+    cross join lateral kata_data.indexed_artifacts(s.segment_id, s.last_version) i
     union all
     select p.kind, p.ref, p.version, p.version, p.mentions, case when p.detail is not null then p.version end, p.detail, false
     from segment s
@@ -84,18 +52,49 @@ begin
 end
 $$;
 comment on function kata_data.path_artifacts(uuid, bigint, bigint) is
-'The artifacts of a context''s path as of a version, in no order. max_unparsed: how many of the newest versions that are not yet parsed
-may be parsed on the fly. Cost: O(log n) an artifact and segment, and the length of what is parsed on the fly.';
+'The artifacts of a context''s path as of a version, in no order.
+
+context_id: the context. at: the version. max_unparsed: how many of the newest versions that are not parsed yet may be parsed on the fly.
+
+Cost: O(log n) per artifact and segment, and the length of what is parsed on the fly.';
+
+create or replace function kata_data.indexed_artifacts(segment_id uuid, up_to bigint)
+returns table (kind text, ref text, first_version bigint, last_version bigint, mentions bigint, detail_version bigint, detail jsonb)
+language sql stable rows 100
+as $$
+  select i.kind, i.ref, i.first_version, i.last_version, i.mentions, i.detail_version, i.detail
+  from (
+    select a.kind, a.ref, a.first_version, a.last_version, a.mentions, a.detail_version, a.detail
+    from kata_data.artifact a
+    where a.segment_id = indexed_artifacts.segment_id
+      and a.last_version <= up_to
+    offset 0
+  ) i
+  union all
+  select i.kind, i.ref, i.first_version, m.version, m.mentions_through, m.detail_version, d.detail
+  from (
+    select a.artifact_id, a.kind, a.ref, a.first_version
+    from kata_data.artifact a
+    where a.segment_id = indexed_artifacts.segment_id
+      and a.last_version > up_to
+      and a.first_version <= up_to
+    offset 0
+  ) i
+  cross join lateral kata_data.last_mention(i.artifact_id, up_to) m
+  left join lateral kata_data.detail_at(i.artifact_id, m.detail_version) d on true
+$$;
+comment on function kata_data.indexed_artifacts(uuid, bigint) is
+'The artifacts of a segment as of a version, as far as it is parsed: one row each, for those named later, too, two look-ups more.';
 
 create or replace function kata_data.artifact_detail(kind text, found jsonb, added jsonb, is_modified boolean) returns jsonb
 language sql immutable
 as $$
   select case
     when kind = 'file' then '{"access": "read"}'::jsonb || coalesce(found, '{}') || coalesce(added, '{}')
-      || case when is_modified then '{"access": "modified"}'::jsonb else '{}' end
+      || case when is_modified then kata_data.file_change() else '{}' end
     when found is null or added is null then coalesce(found, added)
     else found || added
   end
 $$;
 comment on function kata_data.artifact_detail(text, jsonb, jsonb, boolean) is
-'What is told of an artifact: what was found, and over it what a caller added. A file that was modified once stays modified.';
+'The detail of an artifact as callers see it: the one found, and over it the one that a caller added. A file that was modified once stays modified.';
