@@ -56,7 +56,7 @@ def test_help_lists_every_command_with_a_sentence() -> None:
     shown = kata("--help").stdout
     for name, (_, text) in COMMANDS.items():
         assert re.search(rf"^  {name} +{re.escape(text.split()[0])}", shown, re.MULTILINE)
-    assert "Exit codes: 0 done;" in shown
+    assert "Exit codes: 0 success;" in shown
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -74,7 +74,7 @@ try:
 except SystemExit:
     pass
 heavy = {"asyncio", "psycopg", "psycopg_pool", "tiktoken"}
-light = {f"kata_context.cli{name}" for name in ("", ".main", ".settings", ".text")}
+light = {f"kata_context.cli{name}" for name in ("", ".exit_codes", ".main", ".settings", ".text")}
 ours = {name for name in sys.modules if name.startswith("kata_context.")} - light
 print(sorted((heavy & sys.modules.keys()) | ours), file=sys.stderr)
 """
@@ -270,10 +270,10 @@ def test_a_database_gets_a_label_and_keeps_it_against_those_who_do_not_know_it(r
     assert "has no label" in run("environment").stderr
     assert run("environment", "staging").stdout == "staging\n"
     message, hint = complaint(run("environment", "production", code=1))
-    assert message == 'this database is labelled "staging", and no label was given'
-    assert hint == 'if it is the database that you mean, add --environment "staging"'
+    assert message == 'this database is labeled "staging", and no label was given'
+    assert hint == "if this is the database that you mean, add --environment staging"
     message, _ = complaint(run("environment", "--clear", "--environment", "test", code=1))
-    assert message == 'this database is labelled "staging", and the label was given as "test"'
+    assert message == 'this database is labeled "staging", and the label was given as "test"'
     assert json.loads(run("environment", "--json").stdout) == {"environment": "staging"}
     run("environment", "production", "--environment", "staging")
     run("environment", "production")
@@ -281,7 +281,7 @@ def test_a_database_gets_a_label_and_keeps_it_against_those_who_do_not_know_it(r
     assert json.loads(run("environment", "--json").stdout) == {"environment": None}
 
 
-def test_rolling_back_a_labelled_database_asks_for_the_label(empty_database: str) -> None:
+def test_rolling_back_a_labeled_database_asks_for_the_label(empty_database: str) -> None:
     def run(*arguments: str, code: int = 0) -> Result:
         return kata(*arguments, dsn=empty_database, code=code)
 
@@ -289,7 +289,7 @@ def test_rolling_back_a_labelled_database_asks_for_the_label(empty_database: str
     run("environment", "production")
     down = ("migrate", "down", "--to", "0", "--allow-data-loss")
     message, _ = complaint(run(*down, code=1))
-    assert message == 'this database is labelled "production", and no label was given'
+    assert message == 'this database is labeled "production", and no label was given'
     assert "0001_roles_and_schemas" in run(*down, "--dry-run").stdout
     assert json.loads(run("status", "--json").stdout)["up_to_date"]
     run(*down, "--environment", "production")
@@ -311,7 +311,7 @@ def test_a_terminal_is_asked_for_the_label(database: str) -> None:
         os.write(primary, answer.encode())
         assert clear.wait(60) == code
         said = os.read(primary, 10_000).decode()
-        assert 'This database is labelled "production". Type the label to go on' in said
+        assert 'This database is labeled "production". Type the label to go on' in said
         os.close(primary)
         os.close(secondary)
         assert clear.stdout

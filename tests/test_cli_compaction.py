@@ -104,7 +104,7 @@ def test_compact_takes_every_strategy_that_needs_no_model(
 
 
 def test_compactions_lists_what_was_tried(run: Run, read: Query, talk: str) -> None:
-    assert "nothing was tried yet" in run("compactions", talk).stderr
+    assert "there were no attempts" in run("compactions", talk).stderr
     run("compact", talk, "--force")
     found = read("compactions", talk)
     assert [(row["status"], row["strategy"], row["summary_version"]) for row in found["compactions"]] == [
@@ -169,14 +169,14 @@ def test_artifacts_outlive_compaction(run: Run, read: Query, talk: str) -> None:
     assert [row["ref"] for row in read("artifacts", talk, "--at", "1", "--kind", "file")] == []
     assert re.search(r"^id +1 +1 +1 +TICKET-4711", run("artifacts", talk).stdout, re.MULTILINE)
     run("create", "empty")
-    assert "no artifacts are named" in run("artifacts", "empty").stderr
+    assert "there are no artifacts" in run("artifacts", "empty").stderr
 
 
 # Probes
 
 
 def test_a_probe_scores_what_can_still_be_answered(run: Run, read: Query, talk: str) -> None:
-    assert "nothing is compacted" in run("probe", talk).stderr
+    assert "no message of this context is compacted" in run("probe", talk).stderr
     run("compact", talk, "--force")
     found = read("probe", talk, "--budget", "2000")
     assert (found["covered"], found["artifacts"]["share"], found["artifacts"]["missing"]) == (4, 1.0, [])

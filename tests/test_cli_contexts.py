@@ -196,7 +196,7 @@ def test_a_batch_enters_whole_or_not_at_all(run: Run, read: Query) -> None:
         (b"[{", "standard input is not JSON: Expecting property name enclosed in double quotes, column 3"),
         (b'{"role": "user"}\nx\n', "standard input is not JSON: line 2: Expecting value, column 1"),
         (b"", "standard input is not JSON: Expecting value, column 1"),
-        (b'{"role": NaN}', "standard input is not JSON: NaN is no number of JSON"),
+        (b'{"role": NaN}', "standard input is not JSON: NaN is not a number of JSON"),
         (b"[" * 100_000, "standard input is not JSON: it is nested too deep"),
         (b"ab\xff", "standard input is not UTF-8: byte 3 is 0xff"),
         (b"3", "message 1 of the batch is invalid (It is number, not an object.)"),
@@ -310,7 +310,7 @@ def test_window_prints_the_rows_of_the_function(run: Run, read: Query, database:
     shown = run("window", "talk", "1000")
     assert re.search(r"^ +3 +assistant +30 +60 +recent +→ search\(\{\}\)$", shown.stdout, re.MULTILINE)
     assert "5 messages, 150 of 1,000 tokens" in shown.stderr
-    assert "what always comes is over the budget" in run("window", "talk", "1").stderr
+    assert "the messages that always come exceed the budget" in run("window", "talk", "1").stderr
 
 
 def test_prompt_prints_what_can_be_sent(run: Run, database: str, talk: str) -> None:

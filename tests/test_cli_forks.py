@@ -349,8 +349,8 @@ def test_what_is_for_ever_asks_for_the_label_of_the_database(run: Run, trunk: UU
         run("delete", "trunk")
         run(*arguments, "--dry-run")
     message, hint = complaint(run(*arguments, code=1))
-    assert 'labelled "production"' in message
-    assert '--environment "production"' in hint
+    assert 'labeled "production"' in message
+    assert "--environment production" in hint
     complaint(run(*arguments, "--environment", "staging", code=1))
     run(*arguments, "--environment", "production")
 

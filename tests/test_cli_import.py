@@ -93,7 +93,7 @@ def test_a_second_run_adds_nothing(database: str, query: Load) -> None:
     kata("import", str(AIRLINE), dsn=database)
     before = counts(query)
     again = kata("import", str(AIRLINE), dsn=database)
-    assert again.stdout == "0 conversations added, 0 messages; 100 were there already\n"
+    assert again.stdout == "0 conversations added, 0 messages; 100 existed\n"
     # Also when every idempotency key has expired, and conversations have gone on.
     query("delete from kata_data.idempotency returning 1")
     query("select kata.append_message(c.context_id, 'user', 'more') from kata.list_contexts(max_rows => 3) c")
@@ -163,14 +163,14 @@ def test_an_interrupted_import_tells_what_has_entered(database: str, query: Load
         (b"{\n", "not JSON: Expecting property name enclosed in double quotes, column 2"),
         (b"[]\n", "not an object"),
         (b"3\n", "not an object"),
-        (b'{"name": "bad", "messages": [NaN]}\n', "not JSON: NaN is no number of JSON"),
-        (b'{"name": "caf\xe9", "messages": []}\n', "not JSON: byte 14 is no UTF-8"),
+        (b'{"name": "bad", "messages": [NaN]}\n', "not JSON: NaN is not a number of JSON"),
+        (b'{"name": "caf\xe9", "messages": []}\n', "not JSON: byte 14 is not UTF-8"),
         (b"[" * 100_000 + b"\n", "not JSON: it is nested too deep"),
         (b'{"name": "bad", "messages": [' + b"9" * 5000 + b"]}\n", "not JSON: Exceeds the limit"),
         (line("bad"), None),
-        (line("", USER), "no name, by which a second run would know the conversation"),
-        (line(None, USER), "no name, by which a second run would know the conversation"),
-        (line(7, USER), "no name, by which a second run would know the conversation"),
+        (line("", USER), "no name, which identifies the conversation in a second run"),
+        (line(None, USER), "no name, which identifies the conversation in a second run"),
+        (line(7, USER), "no name, which identifies the conversation in a second run"),
         (b'{"name": "bad"}\n', "no messages"),
         (b'{"name": "bad", "messages": {}}\n', "no messages"),
         (line("bad", USER, extra=1), 'unknown key "extra"'),
@@ -207,7 +207,7 @@ def test_people_are_told_the_lines_on_standard_error(database: str) -> None:
     result = kata(
         "import", "-", dsn=database, code=1, input=line("a", USER) + b"x\x1b[31m\n" + line("a", USER)
     )
-    assert result.stdout == "1 conversations added, 1 messages; 1 were there already; 1 refused\n"
+    assert result.stdout == "1 conversations added, 1 messages; 1 existed; 1 refused\n"
     assert "line 2: not JSON: Expecting value, column 1" in result.stderr.splitlines()
 
 
@@ -226,7 +226,7 @@ def test_another_conversation_of_the_same_name_is_refused(load: Load, query: Loa
         (4, line("a", USER, CALL, RESULT, USER)),
     ):
         found = load(other, code=1)
-        error = f'a context named "a" is there already, with another message {place} than this one'
+        error = f'a context named "a" exists, and its message {place} differs'
         assert found["refused"][0]["error"] == error
     assert counts(query) == (1, 3)
 
@@ -308,7 +308,7 @@ def test_progress_is_shown_at_a_terminal_only(database: str) -> None:
     os.close(primary)
     out, _ = running.communicate(timeout=120)
     assert running.returncode == 0
-    assert out == b"0 conversations added, 0 messages; 100 were there already\n"
+    assert out == b"0 conversations added, 0 messages; 100 existed\n"
     assert b"importing" in said
     assert b"100%" in said
 

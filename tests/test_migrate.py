@@ -423,11 +423,11 @@ def test_down_refuses_to_lose_data_until_told_and_says_what(
     assert query("select to_regclass('kata_data.note')") == [(None,)]
 
 
-def test_down_refuses_a_labelled_database_until_the_label_is_given(empty_database: str, query: Query) -> None:
+def test_down_refuses_a_labeled_database_until_the_label_is_given(empty_database: str, query: Query) -> None:
     migrate.up(empty_database)
     query("select kata.set_environment('production')")
     for given in (None, "staging"):
-        with pytest.raises(KataError, match='this database is labelled "production"') as caught:
+        with pytest.raises(KataError, match='this database is labeled "production"') as caught:
             migrate.down(empty_database, to=0, allow_destructive=True, environment=given)
         assert caught.value.hint == "if this is the database that you mean, add --environment production"
     assert migrate.status(empty_database).up_to_date

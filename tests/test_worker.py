@@ -222,7 +222,7 @@ def test_a_worker_for_all_tenants_compacts_for_all(kata: Kata, database: str) ->
         ("sys.exit(3)", "ended with exit code 3"),
         ("print('no model today', file=sys.stderr); sys.exit(1)", "ended with exit code 1: no model today"),
         ("os.kill(os.getpid(), 9)", "was killed by signal 9"),
-        ("sys.stdout.buffer.write(b'\\xff')", "wrote no UTF-8: byte 1"),
+        ("sys.stdout.buffer.write(b'\\xff')", "did not write UTF-8: byte 1"),
         ("print('x\\0y')", "NUL"),
         ("print('   ')", "the summary is blank"),
         ("print('word ' * 5000)", "the compaction gains nothing"),

@@ -108,7 +108,7 @@ select throws_ok($$select kata.set_environment('', 'Staging')$$, 'KC018', null, 
 select results_eq(
   $$select * from fixture.error($q$select kata.set_environment('production', 'test')$q$)$$,
   $$values (
-      'KC018', 'this database is labelled "staging"', 'The current label was given as "test".',
+      'KC018', 'this database is labeled "staging"', 'The current label was given as "test".',
       'If this is the database that you mean, pass its label as current_label.')$$,
   'the label in force is named');
 select is(kata.environment(), 'staging', 'a refusal leaves the label');

@@ -1,4 +1,4 @@
-"""What commands share: the database that is meant, the driver on it, contexts by what is typed, input."""
+"""The database of a command: its target, connections, contexts and versions as typed, its label."""
 
 import sys
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ Connection = psycopg.Connection[Any]
 
 
 def announce(ctx: click.Context) -> config.Target:
-    """Return the database that is meant, started if it is the embedded one, and say which it is."""
+    """Return the target database, started if it is the embedded one, and print which it is."""
     target = config.resolve(settings(ctx).dsn)
     click.echo(f"database: {target.description}", err=True)
     return target
@@ -28,18 +28,18 @@ def announce(ctx: click.Context) -> config.Target:
 
 @contextmanager
 def open_kata(ctx: click.Context, connections: int = 1) -> Iterator[Kata]:
-    """Open the driver on the database that is meant, acting for the tenant that is.
+    """Open the driver on the target database, for the tenant of the command.
 
     Parameters
     ----------
-    connections : how many there may be
+    connections : most connections
 
     Raises
     ------
     KataError : there is no such database, or the role may not act for the tenant
     """
     target, tenant = announce(ctx), settings(ctx).tenant
-    # The embedded one is known to run; that it is migrated is the driver's business.
+    # The driver migrates the embedded database.
     with Kata(None if target.embedded else target.dsn, tenant=tenant, max_size=connections) as kata:
         if tenant is not None and (own := kata.current_tenant()) != tenant:
             raise KataError(
@@ -51,7 +51,7 @@ def open_kata(ctx: click.Context, connections: int = 1) -> Iterator[Kata]:
 
 @contextmanager
 def connect(dsn: str) -> Iterator[Connection]:
-    """Open a connection of its own, for what the API does not tell; each statement is a transaction."""
+    """Open a connection in autocommit mode, for queries beyond the API."""
     parameters, _ = secured(dsn)
     defaults: dict[str, Any] = {"client_encoding": "utf8", "application_name": "kata", "connect_timeout": 10}
     connection = psycopg.connect(autocommit=True, prepare_threshold=None, **defaults | parameters)
@@ -61,11 +61,11 @@ def connect(dsn: str) -> Iterator[Connection]:
 
 
 def resolve(kata: Kata, context: str, *, deleted: bool = False) -> UUID:
-    """Return the id of the context that a person means.
+    """Return the id of a context as typed.
 
     Parameters
     ----------
-    deleted : whether it may be a deleted one
+    deleted : whether a deleted one counts
     """
     refuse_surrogates(context)
     return kata.resolve_context(context, deleted)
@@ -76,35 +76,32 @@ def version_at(kata: Kata, context_id: UUID, selector: str) -> int: ...
 @overload
 def version_at(kata: Kata, context_id: UUID, selector: str | None) -> int | None: ...
 def version_at(kata: Kata, context_id: UUID, selector: str | None) -> int | None:
-    """Return the version that a person means; None where he means now."""
+    """Return the version of a selector; None for None."""
     return None if selector is None else kata.resolve_version(context_id, refuse_surrogates(selector))
 
 
 def confirm(kata: Kata, given: str | None) -> None:
-    """Have the person show that it is this database that he means; see confirm_environment."""
+    """Require the label of the database; see confirm_environment."""
     confirm_environment(kata.environment(), given)
 
 
 def confirm_environment(label: str | None, given: str | None) -> str | None:
-    """Return the label, if the person knows it; at a terminal he is asked.
+    """Return the label of the database if the command line, or the answer at a terminal, is the same.
 
     Parameters
     ----------
     label : of the database, None where it has none
-    given : what the person has given on the command line
+    given : the label on the command line
 
     Raises
     ------
-    KataError : the label was not given, or another one
+    KataError : no label was given, or another one
     """
     if label is None or label == given:
         return label
     if given is None and sys.stdin.isatty() and sys.stderr.isatty():
-        given = click.prompt(f'This database is labelled "{label}". Type the label to go on', err=True)
-        if given == label:
-            return label
-    said = "no label was given" if given is None else f'the label was given as "{given}"'
-    raise KataError(
-        f'this database is labelled "{label}", and {said}',
-        f'if it is the database that you mean, add --environment "{label}"',
-    )
+        given = click.prompt(f'This database is labeled "{label}". Type the label to go on', err=True)
+    from kata_context import migrate
+
+    migrate.check_environment(label, given)
+    return label

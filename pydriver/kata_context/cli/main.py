@@ -11,15 +11,16 @@ from typing import Any
 import click
 
 from kata_context import __version__
+from kata_context.cli.exit_codes import FAILED, INTERRUPTED, MISUSED, PIPE_CLOSED
 from kata_context.cli.settings import Settings
 from kata_context.cli.text import one_line
 
-# Where each command lives: it is imported when it is called, so that `kata --help` stays fast.
+# Module and attribute of each command, imported when it is called, so that `kata --help` stays fast.
 SECTIONS = {
     "The database": {
         "up": ("embedded:up", "Start the embedded server and migrate its database."),
         "down": ("embedded:down", "Stop the embedded server."),
-        "status": ("status:status", "Say which database is used and how it stands."),
+        "status": ("status:status", "Show which database is used, and its state."),
         "doctor": ("doctor:doctor", "Examine the database: versions, connections, drift, roles, timeouts."),
         "migrate": ("migrations:migrate", "Apply, roll back and inspect migrations."),
         "environment": (
@@ -33,60 +34,58 @@ SECTIONS = {
         "list": ("contexts:list_contexts", "List contexts, newest first."),
         "show": ("contexts:show", "Show a context and its newest messages, or one message in full."),
         "append": ("log:append", "Append a message, or a batch."),
-        "import": ("importing:import_file", "Import conversations from a file, one a line."),
+        "import": ("importing:import_file", "Import conversations from a file, one per line."),
         "usage": ("log:usage", "Show how many messages and tokens a context holds."),
-        "verify": ("verify:verify", "Check that history is what it was."),
+        "verify": ("verify:verify", "Verify the integrity of the log."),
     },
-    "What the model sees": {
-        "window": ("window:window", "Show which messages fit into a budget, and why."),
-        "prompt": ("window:prompt", "Print them as JSON, ready to send."),
-        "demo": ("demo:demo", "Show all this on a real conversation."),
+    "Windows": {
+        "window": ("window:window", "Show which messages a model sees within a budget, and why."),
+        "prompt": ("window:prompt", "Print the window as JSON, ready to send to a model."),
+        "demo": ("demo:demo", "Run a guided tour on a real conversation."),
     },
-    "Forks and time": {
-        "fork": ("forks:fork", "Fork a context: the same history, another future."),
+    "Forks and history": {
+        "fork": ("forks:fork", "Fork a context at any version."),
         "forks": ("forks:forks", "List the forks of a context."),
-        "tree": ("forks:tree", "Draw the family of a context."),
-        "diff": ("forks:diff", "Show what differs between two contexts, or two versions."),
-        "merge": ("forks:merge", "Append to a context what another has said since they parted."),
-        "history": ("history:history", "List what happened, newest first."),
-        "at": ("history:state_at", "Show a context as it was."),
+        "tree": ("forks:tree", "Draw the fork tree of a context."),
+        "diff": ("forks:diff", "Show the difference between two contexts, or two versions."),
+        "merge": ("forks:merge", "Append the messages of another context since the common ancestor."),
+        "history": ("history:history", "List messages and view changes, newest first."),
+        "at": ("history:state_at", "Show a context as of a version or time."),
         "checkpoint": ("history:checkpoint", "Give a version a name."),
-        "checkpoints": ("history:checkpoints", "List the names of versions."),
+        "checkpoints": ("history:checkpoints", "List checkpoints."),
     },
     "Compaction": {
-        "policy": ("compaction:policy", "Show and change when a context is compacted, and how."),
+        "policy": ("compaction:policy", "Show and change the compaction policy of a context."),
         "compact": ("compaction:compact", "Compact a context without a model."),
-        "compactions": ("compaction:compactions", "List what was tried, and say whether it is due."),
-        "worker": ("worker:worker", "Compact what is due, with a program that writes the summaries."),
-        "undo": ("compaction:undo", "Undo a compaction or another change of the view."),
+        "compactions": ("compaction:compactions", "List compaction attempts, and whether one is due."),
+        "worker": ("worker:worker", "Compact due contexts, with a program that writes the summaries."),
+        "undo": ("compaction:undo", "Undo a compaction or another view change."),
         "pin": ("compaction:pin", "Keep a message in every window."),
-        "unpin": ("compaction:unpin", "Keep it there no longer."),
-        "elide": ("compaction:elide", "Shorten tool results, as the model sees them."),
+        "unpin": ("compaction:unpin", "Unpin a message."),
+        "elide": ("compaction:elide", "Shorten tool results in the view."),
         "artifacts": (
             "compaction:artifacts",
-            "List the files, addresses, identifiers and tools that were named.",
+            "List the files, URLs, identifiers and tools that messages name.",
         ),
-        "probe": ("probe:probe", "Ask what was compacted away, and score what can be answered."),
+        "probe": ("probe:probe", "Measure what a model can still answer about compacted messages."),
     },
-    "The end": {
-        "archive": ("lifecycle:archive", "Archive a context, or forks in which nothing happens."),
-        "unarchive": ("lifecycle:unarchive", "Open an archived context again."),
-        "delete": ("lifecycle:delete", "Delete a context, until it is restored or purged."),
-        "restore": ("lifecycle:restore", "Bring a deleted context back."),
-        "purge": ("lifecycle:purge", "Remove a deleted context for ever, but for what forks read."),
-        "erase": ("lifecycle:erase", "Blank a message for ever, in every fork."),
+    "Archive, delete, erase": {
+        "archive": ("lifecycle:archive", "Archive a context, or all inactive forks."),
+        "unarchive": ("lifecycle:unarchive", "Make an archived context writable again."),
+        "delete": ("lifecycle:delete", "Delete a context; restore undoes it."),
+        "restore": ("lifecycle:restore", "Restore a deleted context."),
+        "purge": (
+            "lifecycle:purge",
+            "Permanently remove a deleted context, except messages that forks read.",
+        ),
+        "erase": ("lifecycle:erase", "Permanently blank a message, in every fork."),
     },
 }
 COMMANDS = {name: command for section in SECTIONS.values() for name, command in section.items()}
 
-FAILED = 1
-MISUSED = 2
-INTERRUPTED = 130  # as the shell says it: 128 and the number of the signal
-PIPE_CLOSED = 141
-
 
 class Kata(click.Group):
-    """A group whose commands are named in SECTIONS and imported on first use; failures are one line."""
+    """A group whose commands are listed in SECTIONS and imported on first use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands, in the order in which the help shows them."""
@@ -109,12 +108,12 @@ class Kata(click.Group):
                 formatter.write_dl([(name.ljust(width), text) for name, (_, text) in commands.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; flush while a closed pipe or a full disk can still be told apart."""
+        """Run the command; flush before the exit, so that a closed pipe or a full disk is noticed."""
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:
-            # Whoever read our output has left. What is still to be written goes nowhere.
+            # The reader has closed the pipe: discard what is still buffered.
             with contextlib.suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(PIPE_CLOSED)
@@ -128,9 +127,9 @@ class Kata(click.Group):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run a command line. A failure that a person can act on is a line and a hint, never a traceback."""
+        """Run a command line. A failure that a person can act on prints one line and a hint."""
         with contextlib.suppress(AttributeError):
-            # Better a question mark than nothing, where the encoding of the terminal lacks a character.
+            # A question mark replaces a character that the encoding of the terminal lacks.
             sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
         try:
             code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
@@ -145,7 +144,7 @@ class Kata(click.Group):
         except click.Abort:
             code = complain("interrupted", None, INTERRUPTED)
         except Exception as error:
-            # It imports psycopg, which has been loaded long since if it is what failed.
+            # Imported late because it imports psycopg, which --help does without.
             from kata_context.cli.problems import explain
 
             problem = explain(error)
@@ -156,7 +155,7 @@ class Kata(click.Group):
 
 
 def complain(message: str, hint: str | None, exit_code: int) -> int:
-    """Say on standard error what is wrong and what to do about it, a line each; return the exit code."""
+    """Print an error and its hint on standard error, one per line; return the exit code."""
     for line in (f"kata: {message}", f"hint: {hint}" if hint else ""):
         if line:
             click.echo(one_line(line), err=True)
@@ -172,17 +171,17 @@ def complain(message: str, hint: str | None, exit_code: int) -> int:
     "--tenant",
     metavar="NAME",
     envvar="KATA_TENANT",
-    help="Whom to act for, where the role may act for several; default: $KATA_TENANT.",
+    help="Tenant to act for, where the role may act for several; default: $KATA_TENANT.",
 )
 @click.pass_context
 def cli(ctx: click.Context, dsn: str | None, tenant: str | None) -> None:
     """Kata Context: a context store for LLM agents that lives inside Postgres.
 
-    A CONTEXT is given by its name, its id, or the first digits of its id. Data go to standard output,
-    everything else to standard error.
+    A CONTEXT is a name, an id, or the first digits of an id. Data go to standard output, everything else to
+    standard error.
 
-    Exit codes: 0 done; 1 refused, failed, or something is found to be wrong; 2 the command line is wrong;
-    3 the database cannot be reached; 4 it is not migrated; 130 interrupted.
+    Exit codes: 0 success; 1 refused, failed, or a check found a problem; 2 wrong command line; 3 the database
+    cannot be reached; 4 the database is not migrated; 130 interrupted.
     """
     ctx.obj = Settings(dsn, tenant or None)
 

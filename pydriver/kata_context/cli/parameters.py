@@ -1,4 +1,4 @@
-"""What commands take: contexts, versions, JSON, text, the label of a database."""
+"""Parameters of commands: contexts, versions, JSON, text, the label of a database."""
 
 import json
 import sys
@@ -12,11 +12,11 @@ from click.shell_completion import CompletionItem
 from kata_context import Kata, config
 from kata_context.errors import KataError
 
-COMPLETED = 1000  # contexts that completion looks through, the newest
+COMPLETED = 1000  # the newest contexts, which completion looks through
 
 
 def complete_context(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return the names and ids of contexts that begin so; a server that is down is left alone."""
+    """Return the names and ids of contexts that begin with a text; never starts a server."""
     given = ctx.find_root().params
     try:
         target = config.choose(given.get("dsn"))
@@ -38,7 +38,7 @@ context_argument = click.argument("context", shell_complete=complete_context)
 
 SELECTOR = "a version, head, head~3, a checkpoint, or an ISO 8601 timestamp"
 
-at_option = click.option("--at", metavar="VERSION", help=f"As of then: {SELECTOR}.")
+at_option = click.option("--at", metavar="VERSION", help=f"As of {SELECTOR}.")
 
 
 class Json(click.ParamType[Any]):
@@ -61,7 +61,7 @@ def parse_json(text: str | bytes) -> Any:
 
     Raises
     ------
-    ValueError : it is none; the message is one line
+    ValueError : the text is not JSON; the message is one line
     """
     try:
         value = json.loads(text, parse_constant=_no_constant)
@@ -69,18 +69,18 @@ def parse_json(text: str | bytes) -> Any:
         place = f"line {error.lineno}, column {error.colno}" if error.lineno > 1 else f"column {error.colno}"
         raise ValueError(f"{error.msg}, {place}") from None
     except UnicodeDecodeError as error:
-        raise ValueError(f"byte {error.start + 1} is no UTF-8") from None
+        raise ValueError(f"byte {error.start + 1} is not UTF-8") from None
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     return value
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a number of JSON")
 
 
 def read_text(source: Path | None) -> str:
-    """Return what a file says, or standard input, as it is.
+    """Return the text of a file, or of standard input.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def read_text(source: Path | None) -> str:
 
 
 def refuse_surrogates(text: str) -> str:
-    """Refuse an argument that was no UTF-8."""
+    """Refuse an argument that was not UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -107,5 +107,5 @@ def refuse_surrogates(text: str) -> str:
 
 
 environment_option = click.option(
-    "--environment", metavar="LABEL", help="The label of the database, if it has one: shows that you mean it."
+    "--environment", metavar="LABEL", help="The label of the database, required if it has one."
 )

@@ -1,4 +1,4 @@
-"""What went wrong, in one line for a person, and what to do about it; passwords are never part of it."""
+"""Errors as one line and a hint for people; passwords are never part of them."""
 
 import os
 import re
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import psycopg
 
+from kata_context.cli.exit_codes import FAILED, NOT_MIGRATED, UNREACHABLE
 from kata_context.errors import (
     KataError,
     NotInstalledError,
@@ -14,11 +15,7 @@ from kata_context.errors import (
     UnsafeConnectionError,
 )
 
-FAILED = 1
-UNREACHABLE = 3
-NOT_MIGRATED = 4
-
-# What libpq and the server say when there is no connection, and what to do.
+# Messages of libpq and of the server about connections that failed, and the hint for each.
 _CONNECTIONS = (
     (r"failed to resolve host|could not translate host name", "check the name of the host"),
     (r"Connection refused", "start the server, or check host and port"),
@@ -36,13 +33,13 @@ _CONNECTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is told to the person.
+    """An error as it is printed.
 
     Parameters
     ----------
-    message : what is wrong, one line
-    hint : what to do, one line, or None
-    exit_code : how the program ends
+    message : one line
+    hint : one line, or None
+    exit_code : of the program
     """
 
     message: str
@@ -51,7 +48,7 @@ class Problem:
 
 
 def explain(error: BaseException) -> Problem | None:
-    """Return what to tell of an error; None for one that is nobody's but ours and deserves its traceback."""
+    """Return how an error is printed; None for an internal error, whose traceback is shown."""
     if isinstance(error, NotInstalledError):
         return Problem(
             "the database is not migrated: Kata Context is not installed in it", "kata migrate", NOT_MIGRATED
@@ -60,7 +57,7 @@ def explain(error: BaseException) -> Problem | None:
         cause = error.__cause__
         if isinstance(cause, psycopg.Error):
             inner = _explain_postgres(cause)
-            # What the error says itself is more to the point, but for a connection that there is none.
+            # The message of the driver is more precise, except about a connection that failed.
             if inner.exit_code != FAILED:
                 return inner
         unreachable = isinstance(error, UnreachableError | UnsafeConnectionError | PoolTimeoutError)
@@ -96,7 +93,7 @@ def _explain_postgres(error: psycopg.Error) -> Problem:
 
 
 def _explain_connection(error: psycopg.Error) -> Problem:
-    # Of several attempts, on the addresses of one host say, the last line tells of the last.
+    # Of several attempts, on the addresses of one host for example, the last line is about the last.
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = [line for line in lines if not line.startswith(("Is the server", "Multiple connection"))]
     reason = (said or lines or ["the connection was lost"])[-1]

@@ -1,4 +1,4 @@
-"""The options that stand before the command."""
+"""Options that come before the command."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,8 @@ class Settings:
 
     Parameters
     ----------
-    dsn : the database, None for the one of the environment or the embedded one
-    tenant : whom to act for, None for whom the role is bound to
+    dsn : the database; None for that of the environment, or the embedded one
+    tenant : the tenant to act for; None for the tenant of the role
     """
 
     dsn: str | None

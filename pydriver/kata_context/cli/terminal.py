@@ -1,4 +1,4 @@
-"""How commands print: rows as JSON for programs, as a table for people."""
+"""Output of commands: rows as JSON for programs, as a table for people."""
 
 import json
 import shutil
@@ -18,12 +18,12 @@ from kata_context.cli.text import cut, escape_control_characters, one_line, pad,
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 Columns = Sequence[str | tuple[str, Callable[[Any], object]]]
-PIPED_WIDTH = 160  # columns, where standard output is no terminal
+PIPED_WIDTH = 160  # columns, where standard output is not a terminal
 
 
 def print_json(value: object) -> None:
     """Print a value as JSON: rows as objects, times in ISO 8601, ids and ranges as text."""
-    # Another encoding than UTF-8 may lack a character; JSON can do without.
+    # An encoding other than UTF-8 may lack a character; JSON can escape it.
     is_unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     indent = 2 if sys.stdout.isatty() else None
     click.echo(

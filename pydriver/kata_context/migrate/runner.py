@@ -183,7 +183,7 @@ def down(
     report = _Recorder(progress)
     with connect_reader(dsn) if dry_run else connect_runner(dsn, wait) as connection:
         if not dry_run:
-            _check_environment(connection, environment)
+            check_environment(_environment(connection), environment)
         ledger = _read_ledger(connection)
         tree = _read_files(ledger, root)
         to = _known_number(tree, to)
@@ -308,12 +308,22 @@ def _environment(connection: Connection) -> str | None:
     return label
 
 
-def _check_environment(connection: Connection, given: str | None) -> None:
-    label = _environment(connection)
+def check_environment(label: str | None, given: str | None) -> None:
+    """Refuse to go on with a labeled database unless its label was given.
+
+    Parameters
+    ----------
+    label : of the database, None where it has none
+    given : the label that the caller gave
+
+    Raises
+    ------
+    KataError : no label was given, or another one
+    """
     if label is not None and label != given:
         said = "no label was given" if given is None else f'the label was given as "{given}"'
         raise KataError(
-            f'this database is labelled "{label}", and {said}',
+            f'this database is labeled "{label}", and {said}',
             f"if this is the database that you mean, add --environment {shlex.quote(label)}",
         )
 

@@ -19,7 +19,7 @@ begin
   if v_label <> label and v_label is distinct from current_label then
     raise exception using
       errcode = 'KC018',
-      message = format('this database is labelled "%s"', v_label),
+      message = format('this database is labeled "%s"', v_label),
       detail = case when current_label is null then 'No current label was given.' else format('The current label was given as "%s".', current_label) end,
       hint = 'If this is the database that you mean, pass its label as current_label.';
   end if;

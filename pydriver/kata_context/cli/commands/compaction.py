@@ -15,7 +15,7 @@ from kata_context.driver.values import Json
 
 @click.group()
 def policy() -> None:
-    """Show and change when a context is compacted, and how."""
+    """Show and change the compaction policy of a context."""
 
 
 @policy.command()
@@ -40,12 +40,12 @@ def show(ctx: click.Context, context: str, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def set_policy(ctx: click.Context, context: str, fields: tuple[str, ...], as_json: bool) -> None:
-    """Change fields of the policy of CONTEXT; a VALUE is JSON or a word, and null is the default."""
+    """Change fields of the policy of CONTEXT; a VALUE is JSON or a word, and null resets the field."""
     patch = {}
     for field in fields:
         name, equals, value = refuse_surrogates(field).partition("=")
         if not equals:
-            raise click.UsageError(f'"{field}" is no FIELD=VALUE')
+            raise click.UsageError(f'"{field}" is not FIELD=VALUE')
         patch[name] = parse_value(value)
     with open_kata(ctx) as kata:
         found = kata.set_policy(resolve(kata, context), patch)
@@ -62,11 +62,11 @@ def presets(ctx: click.Context, as_json: bool) -> None:
     """List the presets that `kata create --preset` takes."""
     with open_kata(ctx) as kata:
         rows = kata.policy_presets()
-    print_rows(rows, as_json, ["name", "policy", "description"], empty="there are none")
+    print_rows(rows, as_json, ["name", "policy", "description"], empty="there are no presets")
 
 
 def parse_value(value: str) -> Json:
-    """Return a value as JSON, or as a word where it is none."""
+    """Return a value as JSON, or as a word where it is not JSON."""
     try:
         return json.loads(value)
     except ValueError:
@@ -74,7 +74,7 @@ def parse_value(value: str) -> Json:
 
 
 def print_policy(fields: dict[str, Json]) -> None:
-    """Print every field of a policy, in the order of their names."""
+    """Print the fields of a policy by name."""
     print_fields((name, json.dumps(value)) for name, value in sorted(fields.items()))
 
 
@@ -82,13 +82,13 @@ def print_policy(fields: dict[str, Json]) -> None:
 @context_argument
 @click.option(
     "--strategy", type=click.Choice(["digest", "elide", "drop"]), default="digest", show_default=True,
-    help="Put a digest in its place; or shorten tool results; or let old messages go.",
+    help="Replace messages by a digest; or shorten tool results; or drop old messages.",
 )  # fmt: skip
-@click.option("--force", is_flag=True, help="Although it is not due.")
+@click.option("--force", is_flag=True, help="Compact although it is not due.")
 @json_option
 @click.pass_context
 def compact(ctx: click.Context, context: str, strategy: str, force: bool, as_json: bool) -> None:
-    """Compact CONTEXT without a model, and print the version that this took."""
+    """Compact CONTEXT without a model, and print the version of the compaction."""
     with open_kata(ctx) as kata:
         row = kata.compact(resolve(kata, context), strategy, force=force)
     if as_json:
@@ -104,7 +104,7 @@ def compact(ctx: click.Context, context: str, strategy: str, force: bool, as_jso
 @json_option
 @click.pass_context
 def compactions(ctx: click.Context, context: str, as_json: bool) -> None:
-    """List what was tried to compact CONTEXT, newest first, and say whether it is due."""
+    """List the compaction attempts of CONTEXT, newest first, and whether one is due."""
     with open_kata(ctx) as kata:
         context_id = resolve(kata, context)
         rows, status = kata.compactions(context_id), kata.compaction_status(context_id)
@@ -124,7 +124,7 @@ def compactions(ctx: click.Context, context: str, as_json: bool) -> None:
             ("started", lambda row: row.started_at),
             ("covered", lambda row: row.error or row.covered),
         ],
-        empty="nothing was tried yet",
+        empty="there were no attempts",
     )
     click.echo(f"{'due' if status.due else 'not due'}: {status.reason}", err=True)
 
@@ -133,7 +133,7 @@ Change = Callable[[Kata, UUID, int], int]
 
 
 def changing(name: str, help_text: str, change: Change) -> click.Command:
-    """Return a command that makes a view change at a version and prints the version that it took."""
+    """Return a command that makes a view change at a version and prints the version of the change."""
 
     @click.command(name, help=help_text)
     @context_argument
@@ -150,7 +150,7 @@ def changing(name: str, help_text: str, change: Change) -> click.Command:
 
 
 def print_version(version: int, as_json: bool) -> None:
-    """Print the version that a view change took."""
+    """Print the version of a view change."""
     if as_json:
         print_json({"version": version})
     else:
@@ -164,7 +164,7 @@ undo = changing(
 )
 pin = changing(
     "pin",
-    "Pin the message at VERSION of CONTEXT: it comes in every window, word for word.",
+    "Pin the message at VERSION of CONTEXT: every window shows it in full.",
     lambda kata, context_id, version: kata.pin(context_id, version),
 )
 unpin = changing(
@@ -180,12 +180,12 @@ unpin = changing(
 @click.argument("last", required=False)
 @click.option(
     "--keep", type=click.IntRange(min=0), default=100, show_default=True, metavar="TOKENS",
-    help="What stays of a result.",
+    help="Tokens of a result to keep.",
 )  # fmt: skip
 @json_option
 @click.pass_context
 def elide(ctx: click.Context, context: str, first: str, last: str | None, keep: int, as_json: bool) -> None:
-    """Shorten the tool results from version FIRST to LAST of CONTEXT, as the model sees them."""
+    """Shorten the tool results from version FIRST to LAST of CONTEXT in the view."""
     with open_kata(ctx) as kata:
         context_id = resolve(kata, context)
         low, high = version_at(kata, context_id, first), version_at(kata, context_id, last)
@@ -195,12 +195,12 @@ def elide(ctx: click.Context, context: str, first: str, last: str | None, keep: 
 
 @click.command()
 @context_argument
-@click.option("--kind", help="tool_call, file, url, id, or another that was added.")
+@click.option("--kind", help="tool_call, file, url, id, or a kind that was added.")
 @at_option
 @json_option
 @click.pass_context
 def artifacts(ctx: click.Context, context: str, kind: str | None, at: str | None, as_json: bool) -> None:
-    """List what the messages of CONTEXT name, compacted or not: tools, files, addresses, identifiers."""
+    """List the tools, files, URLs and identifiers that the messages of CONTEXT name, compacted or not."""
     with open_kata(ctx) as kata:
         context_id = resolve(kata, context)
         rows = kata.artifacts(context_id, kind=kind, at=version_at(kata, context_id, at))
@@ -215,5 +215,5 @@ def artifacts(ctx: click.Context, context: str, kind: str | None, at: str | None
             "ref",
             "detail",
         ],
-        empty="no artifacts are named",
+        empty="there are no artifacts",
     )

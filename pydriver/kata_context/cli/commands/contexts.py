@@ -25,25 +25,25 @@ from kata_context.generated.rows import ContextRow, MessageRow
 
 T = TypeVar("T")
 
-PAGE = 1000  # rows that the database hands out at once, at most
+PAGE = 1000  # most rows per call
 
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--metadata", type=Json(), help="An object to keep with the context.")
+@click.option("--metadata", type=Json(), help="Object to keep with the context.")
 @click.option("--policy", type=Json(), help="Fields of the compaction policy that differ from the defaults.")
-@click.option("--preset", metavar="NAME", help="A preset that the policy patches.")
+@click.option("--preset", metavar="NAME", help="Preset that the policy patches.")
 @click.option(
-    "--tokenizer", default="o200k_base", show_default=True, metavar="NAME", help="The unit of its budgets."
+    "--tokenizer", default="o200k_base", show_default=True, metavar="NAME", help="Unit of the token budgets."
 )
-@click.option("--key", metavar="KEY", help="Idempotency key: the same again does nothing.")
+@click.option("--key", metavar="KEY", help="Idempotency key: a repeated call does nothing.")
 @json_option
 @click.pass_context
 def create(
     ctx: click.Context, name: str | None, metadata: Any, policy: Any, preset: str | None, tokenizer: str,
     key: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Create an empty context, called NAME or nothing, and print its id."""
+    """Create an empty context, with or without a NAME, and print its id."""
     if name is not None:
         refuse_surrogates(name)
     with open_kata(ctx) as kata:
@@ -58,10 +58,10 @@ def create(
 
 @click.command("list")
 @click.option(
-    "-n", "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many, the newest."
+    "-n", "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Number of rows."
 )
-@click.option("--after", metavar="CONTEXT", help="Only those that are older than this one.")
-@click.option("--deleted", is_flag=True, help="Deleted ones, too.")
+@click.option("--after", metavar="CONTEXT", help="Only contexts that are older than this one.")
+@click.option("--deleted", is_flag=True, help="Also list deleted contexts.")
 @json_option
 @click.pass_context
 def list_contexts(ctx: click.Context, limit: int, after: str | None, deleted: bool, as_json: bool) -> None:
@@ -87,7 +87,7 @@ def list_contexts(ctx: click.Context, limit: int, after: str | None, deleted: bo
 
 
 def state(row: ContextRow) -> str:
-    """Say in a word what is special about a context."""
+    """Return the state of a context in one word; empty for an ordinary one."""
     if row.deleted_at:
         return "deleted"
     if row.archived_at:
@@ -105,11 +105,11 @@ def state(row: ContextRow) -> str:
     type=click.IntRange(min=0),
     default=20,
     show_default=True,
-    help="How many messages, the newest.",
+    help="Number of the newest messages.",
 )
 @click.option(
     "--visibility", type=click.Choice(["effective", "raw", "all"]), default="effective", show_default=True,
-    help="What a model sees; or the log without what was deleted; or all of it.",
+    help="What a model sees; or the log without deleted messages; or the whole log.",
 )  # fmt: skip
 @at_option
 @json_option
@@ -165,7 +165,7 @@ def show_message(row: MessageRow, as_json: bool) -> None:
 
 def newest(kata: Kata, context_id: UUID, limit: int, visibility: str, at: int | None) -> list[MessageRow]:
     """Return the newest messages, oldest first."""
-    # Every page as of one version, whatever is appended meanwhile.
+    # Every page as of one version, also while others append.
     at = kata.usage(context_id).version if at is None else at
 
     def page(cursor: int | None, rows: int) -> list[MessageRow]:
@@ -178,7 +178,7 @@ def newest(kata: Kata, context_id: UUID, limit: int, visibility: str, at: int | 
 def pages(
     page: Callable[[Any, int], list[T]], limit: int, cursor: Any, next_cursor: Callable[[T], Any]
 ) -> Iterator[T]:
-    """Yield rows, page after page, until there are no more or there are enough."""
+    """Yield rows, page by page, up to a limit."""
     while limit > 0:
         rows = page(cursor, min(limit, PAGE))
         yield from rows
@@ -189,10 +189,10 @@ def pages(
 
 
 def kind(row: MessageRow) -> str:
-    """Say in a word what is special about a message."""
+    """Return the kind of a message in one word; empty for an ordinary one."""
     return "pinned" if row.pinned else "" if row.kind == "message" else row.kind
 
 
 def text(row: MessageRow) -> str:
-    """The start of a message."""
+    """Return the start of a message."""
     return preview(row.content, row.tool_calls)

@@ -1,4 +1,4 @@
-"""`kata demo`: the main jobs on a real conversation; every call of SQL is shown before its result."""
+"""`kata demo`: a guided tour on a real conversation; each SQL call is shown before its result."""
 
 import json
 import os
@@ -33,7 +33,7 @@ PYTHON = """
 @click.command()
 @click.pass_context
 def demo(ctx: click.Context) -> None:
-    """Show the main jobs on a real conversation: windows, a fork, compaction, and the way back before both.
+    """Run a guided tour on a real conversation: windows, a fork, compaction, and time travel.
 
     Runs on the embedded server unless --dsn names a database; the conversation goes to the tenant "demo".
     """
@@ -59,7 +59,7 @@ def demo(ctx: click.Context) -> None:
         for budget in (least + 350, least + 900, least + 1600):
             show_window(connection, context_id, budget)
 
-        say("The same question as of version 12, as if nothing had come after")
+        say("The same question as of version 12: later messages do not count")
         show_window(connection, context_id, least + 350, at=12)
 
         say("Ready to send: kata.prompt, in OpenAI form (texts cut for display)")
@@ -91,7 +91,7 @@ def program() -> str:
 
 
 def import_conversation(connection: Connection, conversation: dict[str, Any]) -> str:
-    """Append a conversation to a new context named "demo"; what an earlier run made gives up its name.
+    """Append a conversation to a new context named "demo"; the context of an earlier run is deleted.
 
     Returns the id of the context.
     """
@@ -106,7 +106,7 @@ def import_conversation(connection: Connection, conversation: dict[str, Any]) ->
 
 
 def show_log(connection: Connection, context_id: str) -> None:
-    """Print every message of a context, a line each."""
+    """Print every message of a context, one per line."""
     click.secho(LOG.replace("%s", f"'{context_id}'"), dim=True)
     click.secho(f"{'version':>8} {'group':>6} {'role':<10} {'tokens':>6}  text", bold=True)
     for version, group, role, tokens, content, calls in connection.execute(LOG, (context_id,)):
@@ -115,7 +115,7 @@ def show_log(connection: Connection, context_id: str) -> None:
 
 
 def show_window(connection: Connection, context_id: str, budget: int, at: int | None = None) -> None:
-    """Print the window of a context at a budget, a line a message with the reason why it is there."""
+    """Print the window of a context at a budget, one line per message, with its reason."""
     query = WINDOW.format(budget=budget, at="" if at is None else f", at => {at}")
     rows = connection.execute(query, (context_id,)).fetchall()
     past = "" if at is None else f" as of version {at}"
@@ -127,7 +127,7 @@ def show_window(connection: Connection, context_id: str, budget: int, at: int | 
 
 
 def show_fork(connection: Connection, context_id: str, version: int) -> None:
-    """Fork a context, say something else there, and show what the two share and what they do not."""
+    """Fork a context, append another message to the fork, and show the difference."""
     say(f"What if the customer had said something else? A fork at version {version}, which copies nothing")
     fork_id = shown(connection, f"select kata.fork('{context_id}', at => {version}, name => 'what-if')")
     shown(
@@ -142,7 +142,7 @@ from kata.diff('{context_id}', '{fork_id}') d order by d.side desc, d.version li
 
 
 def show_compaction(connection: Connection, context_id: str, version: int, budget: int) -> None:
-    """Compact a context, show what a model sees then, and that the past is what it was."""
+    """Compact a context, show the window after it, and that the past has not changed."""
     window = f"select md5(kata.prompt('{context_id}', budget => {budget}, at => {version})::text)"
     before = scalar(connection, window)
     say("The log grows too long: it is compacted, here without a model, into a digest")
@@ -169,7 +169,7 @@ from kata.artifacts('{context_id}') a order by a.last_version desc, a.ref limit 
     for kind, ref, first, last in connection.execute(query.encode()):
         click.echo(f"{kind:<10} {cut(ref, 40):<40} versions {first} to {last}")
 
-    say(f"And back before the compaction: at version {version} a model sees what it saw then, to the letter")
+    say(f"And back before the compaction: at version {version} a model sees the same prompt, byte for byte")
     after = shown(connection, window)
     click.secho(
         "the same prompt as before the compaction" if after == before else "another prompt: this is a bug",
@@ -181,7 +181,7 @@ from kata.artifacts('{context_id}') a order by a.last_version desc, a.ref limit 
 
 
 def shown(connection: Connection, query: str) -> Any:
-    """Print a query that has one value, and the value, which is returned."""
+    """Print a query and its single value, and return the value."""
     click.secho(query, dim=True)
     value = scalar(connection, query.encode())
     click.echo(f"  {value}")
@@ -199,14 +199,14 @@ def show_prompt(prompt: list[dict[str, Any]]) -> None:
 
 
 def preview(content: str | None, calls: list[dict[str, Any]] | None) -> str:
-    """The start of a message on one line, its tool calls after it."""
+    """Return the start of a message on one line, then its tool calls."""
     functions = [call["function"] for call in calls or []]
     called = " ".join(f"→ {function['name']}({cut(function['arguments'], 40)})" for function in functions)
     return " ".join(filter(None, [cut(" ".join((content or "").split()), 64), called]))
 
 
 def scalar(connection: Connection, query: Any, *parameters: object) -> Any:
-    """The only value of a query."""
+    """Return the single value of a query."""
     row = connection.execute(query, parameters).fetchone()
     return None if row is None else row[0]
 

@@ -1,4 +1,4 @@
-"""`kata doctor`: an examination of the database; what is wrong comes with what to do about it."""
+"""`kata doctor`: checks of the database, each problem with advice."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,16 +11,15 @@ from kata_context.cli.database import Connection, announce, connect
 from kata_context.cli.problems import explain
 from kata_context.cli.settings import settings
 from kata_context.cli.terminal import json_option, print_json
-from kata_context.driver.transport import is_local
+from kata_context.driver.transport import OLDEST_SERVER, is_local
 from kata_context.errors import KataError
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
-COLOURS = {OK: "green", WARNING: "yellow", PROBLEM: "red"}
-OLDEST_SERVER = 16
+COLORS = {OK: "green", WARNING: "yellow", PROBLEM: "red"}
 EXTENSIONS = {"pg_trgm": "word search by similarity", "vector": "recall by embedding"}
 GROUPS = ("kata_reader", "kata_writer", "kata_admin", "kata_service")
 OWNERS = ("kata_owner", "kata_eraser")
-CROWDED, FULL = 0.8, 0.95  # parts of the connections that a server allows
+CROWDED, FULL = 0.8, 0.95  # shares of the connections that a server allows
 LONG_SECONDS = 300
 GRANT = "grant kata_reader, or more, to the role"
 
@@ -31,10 +30,10 @@ class Check:
 
     Parameters
     ----------
-    topic, name : what was looked at
-    value : what was found: a text, a number, a list or None
+    topic, name : the thing examined
+    value : the finding: a text, a number, a list or None
     level : ok, warning, problem
-    advice : what to do about it, or None
+    advice : the remedy, or None
     """
 
     topic: str
@@ -47,7 +46,7 @@ class Check:
 def judge(
     topic: str, name: str, value: str | int | list[str] | None, wrong: bool, advice: str, level: str = PROBLEM
 ) -> Check:
-    """Return a check that is of this level, with this advice, if something is wrong."""
+    """Return a check, of this level and with this advice if something is wrong."""
     return Check(topic, name, value, level if wrong else OK, advice if wrong else None)
 
 
@@ -88,7 +87,7 @@ def show(checks: list[Check]) -> None:
             topic = check.topic
             click.secho(topic, bold=True)
         value = ", ".join(check.value) if isinstance(check.value, list) else check.value
-        mark = click.style(f"{check.level:8}", fg=COLOURS[check.level])
+        mark = click.style(f"{check.level:8}", fg=COLORS[check.level])
         click.echo(f"  {mark} {check.name.ljust(width)}  {'none' if value in (None, '') else value}")
         if check.advice:
             click.echo(f"  {'':8} {'':{width}}  → {check.advice}")
@@ -107,7 +106,7 @@ def examine(dsn: str, tenant: str | None) -> Iterator[Check]:
 
 
 def versions(connection: Connection) -> Iterator[Check]:
-    """Package, server, and what the database carries."""
+    """Versions of package, server and installed functions."""
     topic = "versions"
     yield Check(topic, "package", __version__)
     server = connection.info.parameter_status("server_version") or str(connection.info.server_version)
@@ -154,13 +153,13 @@ def schema(dsn: str) -> Iterator[Check]:
     if moved := [step.name for step in found.functions if step.action == "moved"]:
         yield Check(topic, "moved function files", len(moved), advice="record their paths: kata migrate")
     drift = [f"{one.name} {one.state}" for one in found.drift]
-    advice = "kata migrate up --reinstall restores what was changed; drop what is unknown"
+    advice = "kata migrate up --reinstall restores changed functions; drop unknown ones"
     yield judge(topic, "drift", drift, bool(drift), advice)
     yield Check(topic, "environment", label)
 
 
 def session(connection: Connection, tenant: str | None) -> Iterator[Check]:
-    """Who we are, for whom we act, and how we got here."""
+    """Current role, tenant and transport."""
     topic = "session"
     row = connection.execute(
         """
@@ -179,7 +178,7 @@ def session(connection: Connection, tenant: str | None) -> Iterator[Check]:
         yield Check(topic, "tenant", acts_for)
     except (errors.InvalidSchemaName, errors.UndefinedFunction, errors.InsufficientPrivilege):
         yield Check(topic, "tenant", None, WARNING, "see the versions above")
-    # As far as the next hop, which may be a pooler.
+    # Up to the next hop, which may be a pooler.
     host = connection.info.hostaddr or connection.info.host
     on_socket = "a socket of this machine" if host.startswith("/") else "plain text"
     way = "encrypted" if connection.pgconn.ssl_in_use else on_socket
@@ -193,14 +192,14 @@ def session(connection: Connection, tenant: str | None) -> Iterator[Check]:
 
 
 def connections(connection: Connection) -> Iterator[Check]:
-    """How many connections there are, against what the server, the database and the role allow."""
+    """Connections against the limits of server, database and role."""
     topic = "connections"
     row = connection.execute(
         """
         with client as (
           select a.datname, a.usename, a.state, a.xact_start
           from pg_stat_activity a
-          -- Who may not look at the sessions of others still sees that they are there, and whose they are.
+          -- A role without pg_read_all_stats sees database and role of other sessions, but no backend type.
           where a.datname is not null and a.usename is not null
             and coalesce(a.backend_type, 'client backend') = 'client backend'
         )
@@ -240,7 +239,7 @@ def connections(connection: Connection) -> Iterator[Check]:
 
 
 def timeouts(connection: Connection) -> Iterator[Check]:
-    """What the server does about clients that wait, or have gone silent, where the client does not say."""
+    """Timeouts of the server for clients that set none."""
     rows = connection.execute(
         """
         select s.name, s.setting::bigint as setting, current_setting(s.name) as shown
@@ -259,7 +258,7 @@ def timeouts(connection: Connection) -> Iterator[Check]:
 
 
 def roles(connection: Connection) -> Iterator[Check]:
-    """The groups, who is in them, and what the current role is."""
+    """Group roles, their members, and the groups of the current role."""
     topic = "roles"
     rows = connection.execute(
         """
@@ -300,7 +299,7 @@ def roles(connection: Connection) -> Iterator[Check]:
 
 
 def extensions(connection: Connection) -> Iterator[Check]:
-    """Extensions that parts of Kata Context use where they are there."""
+    """Extensions that Kata Context uses where they are installed."""
     rows = connection.execute(
         """
         select a.name, a.installed_version as installed, a.default_version as available

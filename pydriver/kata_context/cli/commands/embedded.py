@@ -39,7 +39,7 @@ def up(ctx: click.Context, as_json: bool) -> None:
 
 @click.command()
 def down() -> None:
-    """Stop the embedded server. The data stay."""
+    """Stop the embedded server and keep its data."""
     server = Server(default_home())
     stopped = server.stop()
     state = "stopped" if stopped else "was not running"
@@ -50,10 +50,10 @@ def down() -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def psql(ctx: click.Context, arguments: tuple[str, ...]) -> None:
-    """Open psql on the database; ARGUMENTS go to psql as they are."""
+    """Open psql on the database, with ARGUMENTS of psql."""
     target = announce(ctx)
     program = str(find_binaries() / "psql")
-    # Command lines can be read by every account of the machine, so the password goes another way.
+    # Every account of the machine can read command lines, so the password goes into the environment.
     parts, _ = secured(target.dsn)
     tenant = settings(ctx).tenant
     if tenant is not None:

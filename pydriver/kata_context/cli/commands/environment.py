@@ -1,4 +1,4 @@
-"""`kata environment`: the label of a database, which destructive commands ask for."""
+"""`kata environment`: the label of a database, which destructive commands require."""
 
 import click
 
@@ -16,10 +16,10 @@ from kata_context.cli.terminal import json_option, print_json
 def environment(
     ctx: click.Context, label: str | None, clear: bool, environment: str | None, as_json: bool
 ) -> None:
-    """Show the environment that the database is labelled with, or set it to LABEL.
+    """Show the environment label of the database, or set it to LABEL.
 
-    Commands that destroy, as `kata migrate down`, ask for the label of a database that has one. To change a
-    label or remove it, give the one that is there with --environment.
+    Destructive commands such as `kata migrate down` require the label of a database that has one. To change
+    or remove a label, give the current one with --environment.
     """
     if clear and label is not None:
         raise click.UsageError("give a LABEL or --clear, not both")

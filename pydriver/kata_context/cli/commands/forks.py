@@ -1,4 +1,4 @@
-"""`kata fork`, `kata tree`, `kata forks`, `kata diff` and `kata merge`: a family of contexts."""
+"""`kata fork`, `tree`, `forks`, `diff` and `merge`: fork families."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
@@ -12,7 +12,7 @@ from kata_context.cli.parameters import SELECTOR, Json, context_argument, refuse
 from kata_context.cli.terminal import Drawn, cell, json_option, moment, print_json, print_rows, print_table
 from kata_context.generated.rows import DiffRow, DiffVersionRow, TreeRow
 
-# How a line of a difference begins, and its colour.
+# The sign and the color of a line of a difference.
 MARKS = {
     "a": ("-", "red"), "b": ("+", "green"),
     "removed": ("-", "red"), "added": ("+", "green"), "shortened": ("~", "yellow"), "restored": ("*", "cyan"),
@@ -23,17 +23,17 @@ AGES = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 @click.command()
 @context_argument
 @click.argument("name", required=False)
-@click.option("--at", metavar="VERSION", help=f"Where it leaves: {SELECTOR}; default: head.")
-@click.option("--policy", type=Json(), help="A patch of the policy that it inherits.")
-@click.option("--metadata", type=Json(), help="An object to keep with it.")
-@click.option("--key", metavar="KEY", help="Idempotency key: the same again does nothing.")
+@click.option("--at", metavar="VERSION", help=f"Version to fork at: {SELECTOR}; default: head.")
+@click.option("--policy", type=Json(), help="Patch of the inherited policy.")
+@click.option("--metadata", type=Json(), help="Object to keep with the fork.")
+@click.option("--key", metavar="KEY", help="Idempotency key: a repeated call does nothing.")
 @json_option
 @click.pass_context
 def fork(
     ctx: click.Context, context: str, name: str | None, at: str | None, policy: Any, metadata: Any,
     key: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Fork CONTEXT into one called NAME or nothing, and print its id: the same history, another future."""
+    """Fork CONTEXT, with or without a NAME, and print the id of the fork."""
     if name is not None:
         refuse_surrogates(name)
     with open_kata(ctx) as kata:
@@ -55,7 +55,7 @@ def fork(
 @json_option
 @click.pass_context
 def forks(ctx: click.Context, context: str, as_json: bool) -> None:
-    """List the contexts that were forked from CONTEXT."""
+    """List the forks of CONTEXT."""
     with open_kata(ctx) as kata:
         rows = kata.forks(resolve(kata, context))
     print_rows(
@@ -99,7 +99,7 @@ def tree(ctx: click.Context, context: str, all_: bool, as_json: bool) -> None:
             ("state", lambda pair: state(pair[1])),
             ("context", lambda pair: Drawn(pair[0])),
         ],
-        empty="there is none",
+        empty="there are no contexts",
     )
 
 
@@ -119,7 +119,7 @@ def without_purged(rows: Iterable[TreeRow], chosen: UUID) -> list[TreeRow]:
 
 
 def drawn(rows: Iterable[TreeRow], chosen: UUID) -> Iterator[tuple[str, TreeRow]]:
-    """Yield each context behind the branches that lead to it, children in the order of their forks."""
+    """Yield each context with the branches that lead to it; children in the order of their forks."""
     rows = list(rows)
     known = {row.context_id for row in rows}
     children: dict[UUID | None, list[TreeRow]] = {}
@@ -141,14 +141,14 @@ def drawn(rows: Iterable[TreeRow], chosen: UUID) -> Iterator[tuple[str, TreeRow]
 
 
 def state(row: TreeRow) -> str:
-    """Say in a word what is special about a context of a family."""
+    """Return the state of a context in one word; empty for an ordinary one."""
     return (
         "purged" if row.purged_at else "deleted" if row.deleted_at else "archived" if row.archived_at else ""
     )
 
 
 def age(now: datetime, then: datetime) -> str:
-    """Return how long ago something was, in the largest unit that fits."""
+    """Return the time since a moment, in the largest unit that fits."""
     seconds = max(int((now - then).total_seconds()), 0)
     size, unit = next((pair for pair in AGES if seconds >= pair[0]), AGES[-1])
     return f"{seconds // size} {unit} ago"
@@ -157,14 +157,14 @@ def age(now: datetime, then: datetime) -> str:
 @click.command()
 @context_argument
 @click.argument("other", required=False)
-@click.option("--from", "first", metavar="VERSION", help=f"Compare CONTEXT as of then: {SELECTOR} …")
-@click.option("--to", "last", metavar="VERSION", help="… with CONTEXT as of then; default: head.")
+@click.option("--from", "first", metavar="VERSION", help=f"Compare CONTEXT as of {SELECTOR} …")
+@click.option("--to", "last", metavar="VERSION", help="… with CONTEXT as of another one; default: head.")
 @json_option
 @click.pass_context
 def diff(
     ctx: click.Context, context: str, other: str | None, first: str | None, last: str | None, as_json: bool
 ) -> None:
-    """Show what differs between CONTEXT and OTHER since they parted, or between two versions of CONTEXT."""
+    """Show the entries of CONTEXT and OTHER after their common ancestor, or compare versions of CONTEXT."""
     if (other is None) == (first is None):
         raise click.UsageError("give another context, or --from")
     if other is not None and last is not None:
@@ -196,11 +196,11 @@ def diff(
 
 
 def print_difference(mark: str, row: DiffRow | DiffVersionRow) -> None:
-    """Print an entry that one side has and the other has not, on a line of its colour."""
-    sign, colour = MARKS[mark]
+    """Print an entry that only one side has."""
+    sign, color = MARKS[mark]
     what = row.role if row.kind == "message" else f"{row.kind} {row.role or ''}".strip()
     click.secho(
-        f"{sign}{row.version:>7}  {what:<18} {row.token_count or 0:>7}  {cell(row.preview)}", fg=colour
+        f"{sign}{row.version:>7}  {what:<18} {row.token_count or 0:>7}  {cell(row.preview)}", fg=color
     )
 
 
@@ -225,15 +225,17 @@ class Versions(click.ParamType["list[range]"]):
 @click.argument("target")
 @click.argument("source")
 @click.option(
-    "--versions", type=Versions(), help="Only these, 3,5-9 for example; default: all since they parted."
+    "--versions",
+    type=Versions(),
+    help="Versions to append, as 3,5-9; default: all after the common ancestor.",
 )
-@click.option("--key", metavar="KEY", help="Idempotency key: the same again does nothing.")
+@click.option("--key", metavar="KEY", help="Idempotency key: a repeated call does nothing.")
 @json_option
 @click.pass_context
 def merge(
     ctx: click.Context, target: str, source: str, versions: list[range] | None, key: str | None, as_json: bool
 ) -> None:
-    """Append to TARGET what SOURCE has said since they parted; what TARGET has already is left out."""
+    """Append to TARGET the messages of SOURCE after the common ancestor, except those it has already."""
     with open_kata(ctx) as kata:
         rows = kata.merge(
             resolve(kata, target), resolve(kata, source), versions=versions, idempotency_key=key

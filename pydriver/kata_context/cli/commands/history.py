@@ -1,4 +1,4 @@
-"""`kata history`, `kata at`, `kata checkpoint` and `kata checkpoints`: what was, and when."""
+"""`kata history`, `at`, `checkpoint` and `checkpoints`: time travel."""
 
 import click
 
@@ -12,13 +12,13 @@ from kata_context.generated.rows import HistoryRow
 @click.command()
 @context_argument
 @click.option(
-    "-n", "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many, the newest."
+    "-n", "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Number of rows."
 )
-@click.option("--before", metavar="VERSION", help=f"Only what came before: {SELECTOR}.")
+@click.option("--before", metavar="VERSION", help=f"Only rows before {SELECTOR}.")
 @json_option
 @click.pass_context
 def history(ctx: click.Context, context: str, limit: int, before: str | None, as_json: bool) -> None:
-    """List what happened to CONTEXT, newest first: messages, and changes of what a model sees."""
+    """List the messages and view changes of CONTEXT, newest first."""
     with open_kata(ctx) as kata:
         context_id = resolve(kata, context)
 
@@ -39,7 +39,7 @@ def history(ctx: click.Context, context: str, limit: int, before: str | None, as
             ("checkpoints", lambda row: ", ".join(row.checkpoints)),
             ("text", lambda row: cell(row.preview)),
         ],
-        empty="nothing has happened yet",
+        empty="the context is empty",
     )
 
 
@@ -48,12 +48,12 @@ def history(ctx: click.Context, context: str, limit: int, before: str | None, as
 @click.argument("version")
 @click.option(
     "--visibility", type=click.Choice(["effective", "raw", "all"]), default="effective", show_default=True,
-    help="What a model saw; or the log without what was deleted; or all of it.",
+    help="What a model saw; or the log without deleted messages; or the whole log.",
 )  # fmt: skip
 @json_option
 @click.pass_context
 def state_at(ctx: click.Context, context: str, version: str, visibility: str, as_json: bool) -> None:
-    """Show CONTEXT as it was at VERSION: a version, head, head~3, a checkpoint, or an ISO 8601 timestamp."""
+    """Show CONTEXT as of VERSION: a version, head, head~3, a checkpoint, or an ISO 8601 timestamp."""
     with open_kata(ctx) as kata:
         context_id = resolve(kata, context)
         at = version_at(kata, context_id, version)
@@ -72,15 +72,15 @@ def state_at(ctx: click.Context, context: str, version: str, visibility: str, as
 @click.command()
 @context_argument
 @click.argument("name")
-@click.option("--at", metavar="VERSION", help=f"The version to name: {SELECTOR}; default: head.")
-@click.option("--note", help="What it stands for.")
-@click.option("--drop", is_flag=True, help="Forget the name.")
+@click.option("--at", metavar="VERSION", help=f"Version to name: {SELECTOR}; default: head.")
+@click.option("--note", help="Description to keep with the checkpoint.")
+@click.option("--drop", is_flag=True, help="Drop the checkpoint.")
 @json_option
 @click.pass_context
 def checkpoint(
     ctx: click.Context, context: str, name: str, at: str | None, note: str | None, drop: bool, as_json: bool
 ) -> None:
-    """Give a version of CONTEXT a NAME that can stand wherever a version does."""
+    """Give a version of CONTEXT a NAME, which every command takes in place of the version."""
     if drop and (at is not None or note is not None):
         raise click.UsageError("--drop takes neither --at nor --note")
     refuse_surrogates(name)
@@ -102,7 +102,7 @@ def checkpoint(
 @json_option
 @click.pass_context
 def checkpoints(ctx: click.Context, context: str, as_json: bool) -> None:
-    """List the names of versions of CONTEXT, those that it inherits included."""
+    """List the checkpoints of CONTEXT, inherited ones included."""
     with open_kata(ctx) as kata:
         rows = kata.checkpoints(resolve(kata, context))
     print_rows(rows, as_json, ["name", "version", "created_at", "note"], empty="there are no checkpoints")

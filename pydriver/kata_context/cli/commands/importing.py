@@ -1,8 +1,7 @@
-"""`kata import`: conversations from a file, one a line; a second run adds nothing.
+"""`kata import`: conversations from a file, one per line; a second run adds nothing.
 
-A conversation enters in one transaction, its context with all its messages, or not at all. Its name tells
-whether it is there already; then the messages are compared, so that another conversation of that name is not
-taken for it.
+Each conversation is imported in one transaction, a context with all its messages. A conversation whose name
+exists is compared with that context, so that another conversation of the name is refused.
 """
 
 import os
@@ -21,17 +20,18 @@ import psycopg
 from kata_context import Kata
 from kata_context.adapters import from_openai
 from kata_context.cli.database import open_kata
+from kata_context.cli.exit_codes import FAILED
 from kata_context.cli.parameters import parse_json
-from kata_context.cli.problems import FAILED, Problem, explain
+from kata_context.cli.problems import Problem, explain
 from kata_context.cli.terminal import json_option, print_json
 from kata_context.cli.text import one_line
 from kata_context.database_errors import NameTakenError
 from kata_context.errors import KataError
 from kata_context.generated.rows import MessageRow
 
-CONNECTIONS = 2  # tokens of one conversation are counted while another is written
-WAITING = 4  # conversations a connection that are read ahead
-BATCH = 10_000  # messages that append takes at once
+CONNECTIONS = 2  # one conversation is counted while another is written
+WAITING = 4  # conversations to read ahead per connection
+BATCH = 10_000  # most messages per append
 KEYS = {"name", "messages", "metadata"}
 COMPARED = {"role", "content", "tool_calls", "tool_call_id", "name", "parts", "provider"}
 BLANK = b" \t\r\n"
@@ -39,7 +39,7 @@ BLANK = b" \t\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A line that did not enter."""
+    """A line that was not imported."""
 
     line: int
     error: str
@@ -48,13 +48,13 @@ class Refusal:
 
 @dataclass(slots=True)
 class Summary:
-    """What became of a file.
+    """The result of an import.
 
     Parameters
     ----------
-    added, messages : conversations that entered, and their messages
-    present : conversations that were there already
-    refused : lines that were not understood, or that the database refused
+    added, messages : imported conversations, and their messages
+    present : conversations that existed
+    refused : lines that are wrong, or that the database refused
     """
 
     added: int = 0
@@ -63,7 +63,7 @@ class Summary:
     refused: list[Refusal] = field(default_factory=list)
 
     def enter(self, messages: int | None) -> None:
-        """Count a conversation that entered, or, where it has no messages to count, was there already."""
+        """Count a conversation: imported with so many messages, or None for one that existed."""
         self.added += messages is not None
         self.messages += messages or 0
         self.present += messages is None
@@ -79,16 +79,16 @@ class Summary:
 def import_file(ctx: click.Context, file: BinaryIO, tokenizer: str, as_json: bool) -> None:
     """Import conversations from FILE, - for standard input, and count their tokens exactly.
 
-    Each line is an object of JSON: {"name": …, "messages": […]}, the messages in OpenAI chat form; metadata
-    may stand beside. Each becomes a context of its name. What is there already is left alone, so a second run
-    adds nothing. A line that is wrong is named by its number, nothing of it enters, and the exit code is 1.
+    Each line is a JSON object {"name": …, "messages": […]} with messages in OpenAI chat form, and optional
+    "metadata". Each becomes a context of that name. Existing conversations are skipped, so a second run adds
+    nothing. A wrong line is reported by its number and not imported, and the exit code is 1.
     """
     summary = Summary()
     with open_kata(ctx, CONNECTIONS) as kata:
         try:
             import_lines(kata, file, tokenizer, summary)
         finally:
-            # Nothing is said to have entered that a crash could still undo.
+            # Report nothing as imported that a crash could still undo.
             if summary.added:
                 flush(kata)
             report(summary, as_json)
@@ -97,25 +97,25 @@ def import_file(ctx: click.Context, file: BinaryIO, tokenizer: str, as_json: boo
 
 
 def flush(kata: Kata) -> None:
-    """Wait until what has entered is on the disk: a commit that writes waits for all written before it."""
+    """Wait until the imported conversations are on disk: a commit waits for all WAL before it."""
     with kata.transaction() as transaction:
         transaction.connection.execute("select pg_logical_emit_message(true, 'kata import', '')")
 
 
 def report(summary: Summary, as_json: bool) -> None:
-    """Print what became of a file, also of one that was left half-way."""
+    """Print the result of an import, also of one that was interrupted."""
     for refusal in summary.refused:
         click.echo(f"line {refusal.line}: {one_line(refusal.error)}", err=True)
     if as_json:
         print_json(summary)
         return
-    present = f"; {summary.present:,} were there already" if summary.present else ""
+    present = f"; {summary.present:,} existed" if summary.present else ""
     refused = f"; {len(summary.refused):,} refused" if summary.refused else ""
     click.echo(f"{summary.added:,} conversations added, {summary.messages:,} messages{present}{refused}")
 
 
 def import_lines(kata: Kata, file: BinaryIO, tokenizer: str, summary: Summary) -> None:
-    """Import the lines of a file, several at a time, and judge them in order."""
+    """Import the lines of a file, several at a time, and report them in order."""
     pending: deque[tuple[int, int, Future[int | None]]] = deque()
     size = size_of(file)
     workers = Workers(kata, tokenizer)
@@ -144,14 +144,14 @@ def import_lines(kata: Kata, file: BinaryIO, tokenizer: str, summary: Summary) -
                 conclude()
         finally:
             workers.close()
-            # Where it was left half-way: what had begun has ended now.
+            # After an interruption, count the conversations that were under way.
             for _, _, future in pending:
                 if not future.cancelled() and future.exception() is None:
                     summary.enter(future.result())
 
 
 def size_of(file: BinaryIO) -> int:
-    """Return how many bytes there are to read, 0 where that cannot be known."""
+    """Return the bytes to read; 0 where the size is unknown."""
     if not file.seekable():
         return 0
     start = file.tell()
@@ -161,7 +161,7 @@ def size_of(file: BinaryIO) -> int:
 
 
 def keeps_all_out(error: Exception, problem: Problem) -> bool:
-    """Whether it is not this line that is wrong, so that the next would fare no better."""
+    """Return whether every further line would fail, too."""
     return problem.exit_code != FAILED or isinstance(error, psycopg.errors.InsufficientPrivilege)
 
 
@@ -179,18 +179,18 @@ class Workers:
         self.threads = ThreadPoolExecutor(CONNECTIONS)
 
     def submit(self, number: int, line: bytes) -> Future[int | None]:
-        """Import a line, soon; the result is how many messages entered, None if they were there already."""
+        """Schedule the import of a line; the result is the number of messages, None if it existed."""
         return self.threads.submit(self.import_line, number, line)
 
     def import_line(self, number: int, line: bytes) -> int | None:
-        """Import a line, now."""
+        """Import a line."""
         name, messages, metadata = parse_line(line.removeprefix(BOM_UTF8) if number == 1 else line)
         known = self.kata.find_context(name)
         if known is None:
             try:
                 return self.add(name, messages, metadata)
             except NameTakenError:
-                # Somebody else was a moment faster, with the same file perhaps.
+                # Another session created it in the meantime.
                 known = self.kata.find_context(name)
                 if known is None:
                     raise
@@ -198,9 +198,9 @@ class Workers:
         return None
 
     def add(self, name: str, messages: list[Any], metadata: Any) -> int:
-        """Make a context with its messages, whole or not at all."""
+        """Create a context with its messages, in one transaction."""
         with self.kata.transaction() as transaction:
-            # The disk is waited for once, at the end, not for every conversation.
+            # One wait for the disk, at the end, not one per conversation.
             transaction.connection.execute("select set_config('synchronous_commit', 'off', true)")
             context_id = transaction.create_context(name, metadata=metadata, tokenizer=self.tokenizer)
             for start in range(0, len(messages), BATCH):
@@ -208,32 +208,32 @@ class Workers:
         return len(messages)
 
     def compare(self, name: str, context_id: UUID, messages: list[Any]) -> None:
-        """Refuse a conversation whose name another one has."""
+        """Refuse a conversation that differs from the context of its name."""
         place = 0
         for stored in self.log(context_id):
             if place == len(messages):
-                return  # It has gone on since.
+                return  # the context has grown since
             given = messages[place]
-            # The text of parts is made by the database.
+            # The database derives content from parts.
             keys = COMPARED - {"content"} if "parts" in given else COMPARED
             if any(getattr(stored, key) != given.get(key) for key in keys):
                 break
             place += 1
         if place < len(messages):
             raise KataError(
-                f'a context named "{name}" is there already, with another message {place + 1} than this one',
+                f'a context named "{name}" exists, and its message {place + 1} differs',
                 "give the conversation another name, or rename or delete that context",
             )
 
     def log(self, context_id: UUID) -> Iterator[MessageRow]:
-        """Yield the messages of a context as they were written."""
+        """Yield the messages of a context as appended."""
         after = 0
         while rows := self.kata.messages(context_id, after, max_rows=1000, visibility="all"):
             yield from (row for row in rows if row.kind == "message")
             after = rows[-1].version
 
     def close(self) -> None:
-        """Finish what is under way, and nothing else."""
+        """Finish the lines under way, and drop the rest."""
         self.threads.shutdown(cancel_futures=True)
 
 
@@ -242,9 +242,9 @@ def parse_line(line: bytes) -> tuple[str, list[Any], Any]:
 
     Raises
     ------
-    KataError : the line is none
+    KataError : the line is not a conversation
     """
-    form = 'write {"name": …, "messages": […]}, an object a line'
+    form = 'write {"name": …, "messages": […]}, one object per line'
     try:
         conversation = parse_json(line.rstrip(BLANK))
     except ValueError as error:
@@ -255,7 +255,7 @@ def parse_line(line: bytes) -> tuple[str, list[Any], Any]:
         raise KataError(f'unknown key "{unknown[0]}"', form)
     name, messages = conversation.get("name"), conversation.get("messages")
     if not isinstance(name, str) or not name:
-        raise KataError("no name, by which a second run would know the conversation", form)
+        raise KataError("no name, which identifies the conversation in a second run", form)
     if not isinstance(messages, list):
         raise KataError("no messages", form)
     return name, from_openai(messages), conversation.get("metadata")

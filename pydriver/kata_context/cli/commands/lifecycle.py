@@ -1,4 +1,4 @@
-"""`kata delete`, `restore`, `archive`, `unarchive`, `purge` and `erase`: the end of contexts and messages."""
+"""`kata archive`, `unarchive`, `delete`, `restore`, `purge` and `erase`."""
 
 import re
 from collections.abc import Callable
@@ -18,7 +18,7 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"
 
 
 class Age(click.ParamType[timedelta]):
-    """A length of time: 30d, 12h."""
+    """A duration: 30d, 12h."""
 
     name = "AGE"
 
@@ -26,7 +26,7 @@ class Age(click.ParamType[timedelta]):
         """Parse it."""
         found = re.fullmatch(r"(\d{1,9})([smhdw])", value)
         if not found:
-            self.fail(f'"{value}" is no length of time; write 30d or 12h for example', param, ctx)
+            self.fail(f'"{value}" is not a duration; write 30d or 12h for example', param, ctx)
         try:
             return timedelta(**{UNITS[found[2]]: int(found[1])})
         except OverflowError:
@@ -36,7 +36,7 @@ class Age(click.ParamType[timedelta]):
 def change(
     ctx: click.Context, context: str, as_json: bool, call: Callable[[Kata, UUID], None], deleted: bool = False
 ) -> UUID:
-    """Change the state of a context and print it as it then is, or its id; return the id."""
+    """Change the state of a context, print the context or its id, and return the id."""
     with open_kata(ctx) as kata:
         context_id = resolve(kata, context, deleted=deleted)
         call(kata, context_id)
@@ -53,7 +53,7 @@ def change(
 @json_option
 @click.pass_context
 def delete(ctx: click.Context, context: str, as_json: bool) -> None:
-    """Delete CONTEXT, until it is restored or purged; its forks notice nothing, and its name is free."""
+    """Delete CONTEXT and free its name; its forks read on. `kata restore` undoes it."""
     context_id = change(ctx, context, as_json, lambda kata, context_id: kata.delete_context(context_id))
     if not as_json:
         click.echo(f"deleted; to bring it back: kata restore {context_id}", err=True)
@@ -70,14 +70,14 @@ def restore(ctx: click.Context, context: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("context", required=False)
-@click.option("--inactive", type=Age(), help="Instead: all forks in which nothing happened for so long.")
-@click.option("--dry-run", is_flag=True, help="With --inactive: only list them.")
+@click.option("--inactive", type=Age(), help="Instead: all forks without activity for this long.")
+@click.option("--dry-run", is_flag=True, help="With --inactive: only list the forks.")
 @json_option
 @click.pass_context
 def archive(
     ctx: click.Context, context: str | None, inactive: timedelta | None, dry_run: bool, as_json: bool
 ) -> None:
-    """Archive CONTEXT, which then can be read but not changed, or forks in which nothing happens any more."""
+    """Archive CONTEXT, or all inactive forks: an archived context can be read but not changed."""
     if (context is None) == (inactive is None) or (dry_run and inactive is None):
         raise click.UsageError("give a CONTEXT, or --inactive and perhaps --dry-run")
     if context is not None:
@@ -96,14 +96,14 @@ def archive(
 @json_option
 @click.pass_context
 def unarchive(ctx: click.Context, context: str, as_json: bool) -> None:
-    """Open CONTEXT again, which was archived."""
+    """Make the archived CONTEXT writable again."""
     change(ctx, context, as_json, lambda kata, context_id: kata.unarchive_context(context_id))
 
 
 @click.command()
 @click.argument("context", required=False)
-@click.option("--older-than", type=Age(), help="Instead: all that were deleted longer ago, 30d for example.")
-@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--older-than", type=Age(), help="Instead: all contexts that were deleted longer ago, as 30d.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
 @environment_option
 @json_option
 @click.pass_context
@@ -111,7 +111,7 @@ def purge(
     ctx: click.Context, context: str | None, older_than: timedelta | None, dry_run: bool,
     environment: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Remove the messages of CONTEXT, which was deleted, for ever; those that forks read stay."""
+    """Permanently remove the messages of the deleted CONTEXT, except those that forks read."""
     if (context is None) == (older_than is None):
         raise click.UsageError("give a CONTEXT, or --older-than")
     with open_kata(ctx) as kata:
@@ -124,7 +124,7 @@ def purge(
             context_id = resolve(kata, context, deleted=True)
             gone = kata.purge_context(context_id, dry_run)
             rows = [PurgeDeletedRow(context_id, gone.removed, gone.kept)]
-    print_rows(rows, as_json, ["context_id", "removed", "kept"], empty="nothing was deleted that long ago")
+    print_rows(rows, as_json, ["context_id", "removed", "kept"], empty="no context was deleted that long ago")
     if dry_run and rows and not as_json:
         click.echo("nothing was removed: this was a dry run", err=True)
 
@@ -132,16 +132,16 @@ def purge(
 @click.command()
 @context_argument
 @click.argument("version")
-@click.option("--reason", required=True, help="Why, for the record.")
+@click.option("--reason", required=True, help="Reason, which is recorded.")
 @environment_option
 @json_option
 @click.pass_context
 def erase(
     ctx: click.Context, context: str, version: str, reason: str, environment: str | None, as_json: bool
 ) -> None:
-    """Blank the message at VERSION of CONTEXT for ever, in every fork; its version and its count stay."""
+    """Permanently blank the message at VERSION of CONTEXT in every fork; version and token count stay."""
     with open_kata(ctx) as kata:
         confirm(kata, environment)
         context_id = resolve(kata, context)
         rows = kata.erase_message(context_id, version_at(kata, context_id, version), reason)
-    print_rows(rows, as_json, ["segment_id", "version", "what"], empty="nothing was left to blank")
+    print_rows(rows, as_json, ["segment_id", "version", "what"], empty="the message was blank already")

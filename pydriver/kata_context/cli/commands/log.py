@@ -25,35 +25,38 @@ from kata_context.generated.rows import AppendedRow
 @context_argument
 @click.argument("content", required=False)
 @click.option("--role", default="user", show_default=True, help="system, developer, user, assistant or tool.")
-@click.option("--name", help="Who speaks, among several of one role.")
-@click.option("--tool-call-id", metavar="ID", help="Of a tool message: the call that it answers.")
-@click.option("--tool-name", metavar="NAME", help="Of a tool message: the tool.")
-@click.option("--tool-calls", type=Json(), help="Of an assistant message: its calls in OpenAI form.")
-@click.option("--model", help="The model that wrote it.")
-@click.option("--metadata", type=Json(), help="An object to keep with the message.")
-@click.option("--pinned", is_flag=True, help="Show it in every window.")
+@click.option("--name", help="Name of the participant.")
+@click.option("--tool-call-id", metavar="ID", help="Of a tool message: the id of the call.")
+@click.option("--tool-name", metavar="NAME", help="Of a tool message: the name of the tool.")
+@click.option("--tool-calls", type=Json(), help="Of an assistant message: the calls, in OpenAI form.")
+@click.option("--model", help="The model that wrote the message.")
+@click.option("--metadata", type=Json(), help="Object to keep with the message.")
+@click.option("--pinned", is_flag=True, help="Pin the message: every window shows it.")
 @click.option(
-    "--tokens", type=click.IntRange(min=0), metavar="N", help="Its tokens; default: they are counted."
+    "--tokens", type=click.IntRange(min=0), metavar="N", help="Token count; default: counted exactly."
 )
 @click.option(
     "--messages", "file", type=click.Path(allow_dash=True, path_type=Path), metavar="FILE",
-    help="Append messages from a file, - for standard input: a JSON array, one object, or an object a line.",
+    help="Append messages from a file, - for standard input: a JSON array, or one object per line.",
 )  # fmt: skip
-@click.option("--openai", is_flag=True, help="The messages of the file are in OpenAI chat form.")
+@click.option("--openai", is_flag=True, help="Read the file as messages in OpenAI chat form.")
 @click.option(
-    "--expected-version", type=click.IntRange(min=0), metavar="N", help="Refuse if somebody appended since."
+    "--expected-version",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Refuse if messages were appended since version N.",
 )
-@click.option("--key", metavar="KEY", help="Idempotency key: the same again does nothing.")
+@click.option("--key", metavar="KEY", help="Idempotency key: a repeated call does nothing.")
 @json_option
 @click.pass_context
 def append(
     ctx: click.Context, /, context: str, content: str | None, file: Path | None, expected_version: int | None,
     key: str | None, openai: bool, as_json: bool, role: str, tokens: int | None, **fields: Any,
 ) -> None:  # fmt: skip
-    """Append a message to CONTEXT, or a batch, whole or not at all, and print the versions.
+    """Append a message or a batch to CONTEXT, and print the versions.
 
-    CONTENT is the text of the message; - or nothing reads it from standard input, as it is. With --messages
-    several are appended: objects with the keys of kata.append, or with --openai in OpenAI chat form.
+    CONTENT is the text of the message; with - or nothing it is read from standard input. --messages appends
+    a batch, whole or not at all: objects with the keys of kata.append, or with --openai in OpenAI chat form.
     """
     if file is not None:
         if content is not None:
@@ -107,7 +110,7 @@ def read_messages(file: Path | None) -> list[Any]:
                 raise ValueError(f"line {number}: {error}") from None
     except ValueError as error:
         raise KataError(
-            f"{where} is not JSON: {error}", "write a JSON array of messages, or a message a line"
+            f"{where} is not JSON: {error}", "write a JSON array of messages, or one message per line"
         ) from None
     return messages
 
@@ -118,7 +121,7 @@ def read_messages(file: Path | None) -> list[Any]:
 @json_option
 @click.pass_context
 def usage(ctx: click.Context, context: str, at: str | None, as_json: bool) -> None:
-    """Show how much CONTEXT holds: messages, their tokens, and the tokens that a model would see."""
+    """Show the size of CONTEXT: messages, their tokens, and the tokens of the view."""
     with open_kata(ctx) as kata:
         context_id = resolve(kata, context)
         row = kata.usage(context_id, version_at(kata, context_id, at))

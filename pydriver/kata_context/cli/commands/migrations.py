@@ -24,7 +24,7 @@ LOCK_TIMEOUT = click.option(
     default="5s",
     show_default=True,
     metavar="TIME",
-    help="How long to wait for a lock, while others wait behind, before giving up.",
+    help="Longest wait for a lock.",
 )
 
 
@@ -37,12 +37,10 @@ def migrate(ctx: click.Context) -> None:
 
 
 @migrate.command()
+@click.option("--to", type=int, metavar="N", help="Stop after migration N, and install no functions.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @click.option(
-    "--to", type=int, metavar="N", help="Stop after migration N; the functions then stay as they are."
-)
-@click.option("--dry-run", is_flag=True, help="Say what would be done.")
-@click.option(
-    "--reinstall", is_flag=True, help="Run every function file again, which undoes changes made by hand."
+    "--reinstall", is_flag=True, help="Install every function file again, which reverts manual changes."
 )
 @LOCK_TIMEOUT
 @json_option
@@ -72,7 +70,7 @@ def up(
 )
 @click.option("--allow-data-loss", is_flag=True, help="Also roll back migrations that lose data.")
 @environment_option
-@click.option("--dry-run", is_flag=True, help="Say what would be done and what would be lost.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done and lost.")
 @LOCK_TIMEOUT
 @json_option
 @click.pass_context
@@ -85,7 +83,7 @@ def down(
     lock_timeout: str,
     as_json: bool,
 ) -> None:
-    """Roll back migrations, newest first, and with them all functions; up brings them back."""
+    """Roll back migrations, newest first, and drop all functions; `up` brings both back."""
     dsn = announce(ctx).dsn
     if not dry_run:
         environment = confirm_environment(runner.read_environment(dsn), environment)
@@ -105,7 +103,7 @@ def down(
 @json_option
 @click.pass_context
 def status(ctx: click.Context, as_json: bool) -> None:
-    """Show migrations, functions to install and functions changed by hand; exits with 1 if not up to date."""
+    """Show migrations, pending function files and drift; exits with 1 if not up to date."""
     found = runner.status(announce(ctx).dsn)
     if as_json:
         print_json({"up_to_date": found.up_to_date, **asdict(found)})
@@ -120,7 +118,7 @@ def status(ctx: click.Context, as_json: bool) -> None:
             click.echo(f"{drift.state:9} {drift.name:32} {drift.file or 'no file defines it'}")
         if found.drift:
             click.echo(
-                "hint: kata migrate up --reinstall restores what was changed; drop what is unknown", err=True
+                "hint: kata migrate up --reinstall restores changed functions; drop unknown ones", err=True
             )
         click.echo("up to date" if found.up_to_date else "not up to date", err=True)
     if not found.up_to_date:
@@ -147,7 +145,7 @@ def bundle(output: Path | None) -> None:
 
 
 def _printer(dry_run: bool) -> runner.Progress:
-    """Prints a line a migration as it happens; function files are many, so they are only counted."""
+    """Print one line per migration; function files are many, so they are only counted."""
 
     def show(step: runner.Step) -> None:
         if step.kind == "migration" or step.action == "skipped" or dry_run:

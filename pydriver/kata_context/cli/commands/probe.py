@@ -1,4 +1,4 @@
-"""`kata probe`: does who sees a compacted context still know what was compacted away?"""
+"""`kata probe`: how much of what was compacted can a reader of the window still answer?"""
 
 import json
 import shlex
@@ -18,14 +18,14 @@ from kata_context.errors import KataError
 @context_argument
 @click.option(
     "--budget", type=click.IntRange(min=1), metavar="TOKENS",
-    help="Of the window that is looked at; default: the budget of the policy.",
+    help="Budget of the window; default: that of the policy.",
 )  # fmt: skip
 @click.option(
-    "--per-kind", type=click.IntRange(min=1), default=10, show_default=True, help="Questions of a kind."
+    "--per-kind", type=click.IntRange(min=1), default=10, show_default=True, help="Questions per kind."
 )
 @click.option(
     "--answerer", metavar="CMD",
-    help="A program that reads a question and the window as JSON on standard input and writes the answer; "
+    help="Program that reads a question and the window as JSON on standard input and writes the answer; "
     "default: a perfect reader of window and artifact index.",
 )  # fmt: skip
 @at_option
@@ -35,9 +35,9 @@ def probe(
     ctx: click.Context, context: str, budget: int | None, per_kind: int, answerer: str | None, at: str | None,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Ask what was covered in CONTEXT, and score what can be answered from the window.
+    """Ask questions about the covered messages of CONTEXT, and score the answers from the window.
 
-    Questions are of four kinds: recall, artifact, continuation, decision. Ends with exit code 1 where an
+    Questions are of four kinds: recall, artifact, continuation, decision. The exit code is 1 if an
     artifact is in neither the window nor the artifact index.
     """
     with open_kata(ctx) as kata:
@@ -45,7 +45,7 @@ def probe(
         version = version_at(kata, context_id, at)
         with kata.transaction() as transaction:
             tokens = transaction.get_policy(context_id)["budget"] if budget is None else budget
-            # What a policy drops leaves the view as well, and nothing stands for it.
+            # Messages that a policy drops leave the view, too, and no summary replaces them.
             said, shown = (
                 {row.version for row in transaction.state_at(context_id, version, visibility=visibility)}
                 for visibility in ("raw", "effective")
@@ -74,7 +74,7 @@ def probe(
             }
         )
     elif not found.covered:
-        click.echo("nothing is compacted in this context: there is nothing to ask", err=True)
+        click.echo("no message of this context is compacted: there is nothing to ask", err=True)
     else:
         rows = [
             (kind, report.of_kind(kind), sum(score.question.kind == kind for score in report.scores))

@@ -1,11 +1,11 @@
-"""`kata status`: which database is used and how it stands, at a glance."""
+"""`kata status`: the database in use, and its state."""
 
 import click
 from psycopg import errors
 
 from kata_context import __version__, config, migrate
 from kata_context.cli.database import connect
-from kata_context.cli.problems import NOT_MIGRATED, UNREACHABLE
+from kata_context.cli.exit_codes import NOT_MIGRATED, UNREACHABLE
 from kata_context.cli.settings import settings
 from kata_context.cli.terminal import json_option, print_fields, print_json
 from kata_context.errors import KataError
@@ -15,7 +15,7 @@ from kata_context.errors import KataError
 @json_option
 @click.pass_context
 def status(ctx: click.Context, as_json: bool) -> None:
-    """Say which database is used and how it stands; starts nothing.
+    """Show the database in use, and its state; starts nothing.
 
     Exits with 3 if the embedded server does not run, with 4 if the database is not migrated to this version.
     """
@@ -63,7 +63,7 @@ def status(ctx: click.Context, as_json: bool) -> None:
             try:
                 found["up_to_date"] = migrate.status(target.dsn).up_to_date
             except KataError as error:
-                # Who is no administrator may not read the ledger; the version has to do.
+                # Only administrators may read the migration history; for others the version has to do.
                 if not isinstance(error.__cause__, errors.InsufficientPrivilege):
                     raise
         if found["up_to_date"] is False:

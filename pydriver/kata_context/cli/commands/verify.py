@@ -1,4 +1,4 @@
-"""`kata verify`: is the history what it was."""
+"""`kata verify`: the integrity of the log."""
 
 import click
 
@@ -12,9 +12,9 @@ from kata_context.cli.terminal import json_option, print_rows
 @json_option
 @click.pass_context
 def verify(ctx: click.Context, context: str | None, as_json: bool) -> None:
-    """Check the history of CONTEXT, or of all contexts of the tenant; exits with 1 where it is not sound.
+    """Verify the log of CONTEXT, or of all contexts of the tenant; exits with 1 if it finds a problem.
 
-    Versions, totals, groups and digests are computed anew from every message, so a large store takes a while.
+    It recomputes versions, totals, groups and digests from every message, so a large store takes a while.
     """
     with open_kata(ctx) as kata:
         rows = kata.verify(None if context is None else resolve(kata, context))

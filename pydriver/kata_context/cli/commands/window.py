@@ -1,4 +1,4 @@
-"""`kata window` and `kata prompt`: what a model should see."""
+"""`kata window` and `kata prompt`: the messages that a model should see."""
 
 import json
 
@@ -11,9 +11,13 @@ from kata_context.cli.text import escape_control_characters
 
 budget_argument = click.argument("budget", type=int)
 stable_step_option = click.option(
-    "--stable-step", type=int, default=0, metavar="TOKENS", help="Keep the start still for so many tokens."
+    "--stable-step",
+    type=int,
+    default=0,
+    metavar="TOKENS",
+    help="Keep the start of the window still for this many tokens.",
 )
-tokenizer_option = click.option("--tokenizer", metavar="NAME", help="Count the budget in another tokenizer.")
+tokenizer_option = click.option("--tokenizer", metavar="NAME", help="Count in another tokenizer.")
 
 
 @click.command()
@@ -28,7 +32,7 @@ def window(
     ctx: click.Context, context: str, budget: int, at: str | None, stable_step: int, tokenizer: str | None,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Show which messages of CONTEXT a model should see within BUDGET tokens, and why each is there."""
+    """Show the messages of CONTEXT that a model should see within BUDGET tokens, each with its reason."""
     with open_kata(ctx) as kata:
         context_id = resolve(kata, context)
         rows = kata.window(
@@ -48,7 +52,7 @@ def window(
     ]
     print_rows(rows, as_json, columns, empty="the context is empty")
     if rows and not as_json:
-        over = ": what always comes is over the budget" if rows[0].over_budget else ""
+        over = ": the messages that always come exceed the budget" if rows[0].over_budget else ""
         click.echo(f"{len(rows)} messages, {rows[-1].running_tokens:,} of {budget:,} tokens{over}", err=True)
 
 
@@ -57,7 +61,7 @@ def window(
 @budget_argument
 @click.option(
     "--format", "form", type=click.Choice(["openai", "anthropic"]), default="openai", show_default=True,
-    help="The chat form of a provider.",
+    help="Form of the provider.",
 )  # fmt: skip
 @at_option
 @stable_step_option

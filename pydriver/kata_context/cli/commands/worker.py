@@ -1,4 +1,4 @@
-"""`kata worker`: compacts what is due, with a program that writes the summaries."""
+"""`kata worker`: compacts due contexts, with a program that writes the summaries."""
 
 import os
 import shlex
@@ -17,7 +17,7 @@ from kata_context.cli.terminal import json_option, print_json
 from kata_context.compaction.compactor import LEASE, POLL, Compactor, Outcome, StoppedError, SummarizerError
 from kata_context.compaction.source import Source, dump
 
-SHOWN = 200  # characters of what a program complained of
+SHOWN = 200  # characters of the error of a program
 
 
 class Program:
@@ -45,7 +45,7 @@ class Program:
         """
         pipe = subprocess.PIPE
         try:
-            # A session of its own: what it starts in turn goes with it.
+            # A session of its own, so that processes it starts are killed with it.
             self._process = subprocess.Popen(
                 self._command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
             )
@@ -71,7 +71,7 @@ class Program:
         try:
             return written.decode().strip()
         except UnicodeDecodeError as error:
-            raise SummarizerError(f"{self._command[0]} wrote no UTF-8: byte {error.start + 1}") from None
+            raise SummarizerError(f"{self._command[0]} did not write UTF-8: byte {error.start + 1}") from None
 
     def stop(self) -> None:
         """Kill it if it runs."""
@@ -85,7 +85,7 @@ class Program:
 
 
 def failure(name: str, code: int, complaint: bytes) -> str:
-    """Say how a program failed: with its last line on standard error, where there is one."""
+    """Return how a program failed, with its last line on standard error."""
     how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
     lines = complaint.decode(errors="replace").strip().splitlines()
     return f"{name} {how}" + (f": {lines[-1].strip()[:SHOWN]}" if lines else "")
@@ -94,36 +94,41 @@ def failure(name: str, code: int, complaint: bytes) -> str:
 @click.command()
 @click.option(
     "--summarizer", metavar="CMD",
-    help="A program that reads what to summarise as JSON on standard input and writes the summary; "
+    help="Program that reads the messages to summarize as JSON on standard input and writes the summary; "
     "without one, only contexts whose strategy is digest, elide or drop are compacted.",
 )  # fmt: skip
 @click.option(
-    "--timeout", type=float, default=600, show_default=True, metavar="SECONDS", help="For a summary."
+    "--timeout",
+    type=float,
+    default=600,
+    show_default=True,
+    metavar="SECONDS",
+    help="Longest time for a summary.",
 )
 @click.option(
     "--lease", type=click.IntRange(1, 86400), default=LEASE, show_default=True, metavar="SECONDS",
-    help="After which others take over from a worker that has died.",
+    help="Time after which another worker takes over from one that has died.",
 )  # fmt: skip
 @click.option(
     "--poll", type=click.FloatRange(min=0.01), default=POLL, show_default=True, metavar="SECONDS",
-    help="How often to look for what is due where nothing notifies of it.",
+    help="Interval between looks for due contexts that send no notification.",
 )  # fmt: skip
-@click.option("--name", help="By what name `kata compactions` shows this worker; default: host and process.")
+@click.option("--name", help="Name of this worker in `kata compactions`; default: host and process.")
 @click.option(
     "--listen-dsn", metavar="URL",
-    help="A direct way to the database, to hear notifications where --dsn is that of a transaction pooler.",
+    help="Direct URL of the database, to receive notifications where --dsn is that of a transaction pooler.",
 )  # fmt: skip
-@click.option("--once", is_flag=True, help="Compact what is due now, and end.")
+@click.option("--once", is_flag=True, help="Compact the contexts that are due now, then exit.")
 @json_option
 @click.pass_context
 def worker(
     ctx: click.Context, summarizer: str | None, timeout: float, lease: int, poll: float, name: str | None,
     listen_dsn: str | None, once: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Compact what is or becomes due, until stopped with SIGTERM or Ctrl-C; run several for more.
+    """Compact due contexts until stopped with SIGTERM or Ctrl-C; several workers may run.
 
-    With `--tenant '*'` the contexts of all tenants. Prints a line for each compaction; with --once the exit
-    code is 1 where one has failed.
+    With `--tenant '*'` it compacts the contexts of all tenants. It prints one line per compaction; with
+    --once the exit code is 1 if one has failed.
     """
     program = None
     if summarizer is not None:
@@ -133,9 +138,9 @@ def worker(
             raise click.UsageError(f"--summarizer: {error}") from None
         if not command:
             raise click.UsageError("--summarizer is empty")
-        # A slip of the pen is not to be a failure of everything that is due.
+        # Reject a mistyped command before claiming any work.
         if shutil.which(command[0]) is None:
-            raise click.UsageError(f"--summarizer: {command[0]} is no program that can be run")
+            raise click.UsageError(f"--summarizer: {command[0]} cannot be run")
         program = Program(command, timeout)
     with open_kata(ctx, connections=2) as kata:
         compactor = Compactor(
@@ -166,7 +171,7 @@ def worker(
 
 
 def report(outcome: Outcome, as_json: bool) -> None:
-    """Print what came of a compaction, at once."""
+    """Print the outcome of a compaction, unbuffered."""
     if as_json:
         print_json(outcome)
     else:
@@ -182,6 +187,6 @@ def report(outcome: Outcome, as_json: bool) -> None:
 
 
 def report_error(error: Exception) -> None:
-    """Say on standard error what is waited out."""
+    """Print on standard error a failure that the worker waits out."""
     problem = explain(error)
     click.echo(f"kata: {problem.message if problem else error}; trying again", err=True)
