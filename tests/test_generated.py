@@ -251,7 +251,7 @@ class AsyncThing:  # an AsyncThing that awaits, in async with
                     return first
                 return both
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self, opened: Callable[[], Awaitable[T]]) -> T:
         return f"{await self.name_async(await_=1)}"
 '''
     assert (
@@ -271,7 +271,7 @@ class Thing:  # an Thing that awaits, in with
                 return first
             return both
 
-    def __enter__(self) -> None:
+    def __enter__(self, opened: Callable[[], T]) -> T:
         return f"{self.name(await_=1)}"
 '''
     )

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
-    from kata_context.compaction.compactor import AsyncCompactor, Compactor
+    from kata_context.compaction.compactor_async import AsyncCompactor
     from kata_context.compaction.source import Source
     from kata_context.driver.client_async import AsyncKata, AsyncTransaction
     from kata_context.errors import KataError
     from kata_context.generated.client import Kata, Transaction
+    from kata_context.generated.compactor import Compactor
     from kata_context.generated.methods import Context
     from kata_context.generated.methods_async import AsyncContext
 
@@ -29,11 +30,11 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
-    "AsyncCompactor": "compaction.compactor",
+    "AsyncCompactor": "compaction.compactor_async",
     "AsyncContext": "generated.methods_async",
     "AsyncKata": "driver.client_async",
     "AsyncTransaction": "driver.client_async",
-    "Compactor": "compaction.compactor",
+    "Compactor": "generated.compactor",
     "Context": "generated.methods",
     "Kata": "generated.client",
     "KataError": "errors",

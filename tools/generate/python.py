@@ -17,7 +17,10 @@ PACKAGE = ROOT / "pydriver" / "kata_context"
 GENERATED = PACKAGE / "generated"
 WRITTEN = "Written by tools/generate; `make generate` writes it anew."
 # Modules that are derived from asynchronous ones.
-TWINS = {"client": PACKAGE / "driver" / "client_async.py"}
+TWINS = {
+    "client": PACKAGE / "driver" / "client_async.py",
+    "compactor": PACKAGE / "compaction" / "compactor_async.py",
+}
 
 
 def modules(functions: list[Function]) -> dict[Path, str]:

@@ -1,6 +1,6 @@
 """Derives the twin for threads from an asynchronous module.
 
-The source is read as tokens. `async` and `await` go, with parentheses that only they needed. Names follow
+The source is read as tokens. `async`, `await`, parentheses around `await` and `Awaitable[…]` go. Names follow
 the table and two rules: `AsyncPool` becomes `Pool`, `sleep_async` becomes `sleep`. Strings and comments are
 renamed word by word. A block `if True:  # ASYNC` goes; the block of its `else` takes its place:
 
@@ -24,7 +24,10 @@ NAMES = {
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
 }
-MODULES = {"kata_context.driver.client_async": "kata_context.generated.client"}
+MODULES = {
+    "kata_context.compaction.compactor_async": "kata_context.generated.compactor",
+    "kata_context.driver.client_async": "kata_context.generated.client",
+}
 PROSE = {"asyncio": "threads"}
 WORDS = re.compile(r"\b(?:async|await) |\b\w+\b")
 BLOCK = re.compile(
@@ -43,7 +46,7 @@ def without_async(text: str) -> str:
     )
     lines = [0, *accumulate(map(len, text.splitlines(keepends=True)))]
     tokens = list(generate_tokens(io.StringIO(text).readline))
-    dropped = parentheses(tokens)
+    dropped = superfluous(tokens)
     made, done = "", 0
     for place, token in enumerate(tokens):
         start, end = (lines[row - 1] + column for row, column in (token.start, token.end))
@@ -65,16 +68,23 @@ def renamed(name: str) -> str:
     return NAMES.get(name) or re.sub(r"_async$", "", re.sub(r"^(_?)Async(?=[A-Z])", r"\1", name))
 
 
-def parentheses(tokens: list[TokenInfo]) -> set[int]:
-    """Return the places of the parentheses in `(await f(x))[0]`: without await they are superfluous."""
+def superfluous(tokens: list[TokenInfo]) -> set[int]:
+    """Return the places of tokens that have no use in the twin.
+
+    They are the parentheses in `(await f(x))[0]`, and `Awaitable[` and `]` in `Awaitable[str]`.
+    """
     found: set[int] = set()
-    for opening, token in enumerate(tokens[:-1]):
-        before = tokens[opening - 1]
+    for place, token in enumerate(tokens[:-1]):
+        before, after = tokens[place - 1], tokens[place + 1]
         is_call = before.string in (")", "]") or (before.type == NAME and not iskeyword(before.string))
-        if token.string == "(" and tokens[opening + 1].string == "await" and not is_call:
-            closing = matching(tokens, opening)
+        if token.string == "(" and after.string == "await" and not is_call:
+            closing = matching(tokens, place)
             if closing is not None and tokens[closing].start[0] == token.start[0]:
-                found |= {opening, closing}
+                found |= {place, closing}
+        elif token.string == "Awaitable" and after.string == "[":
+            closing = matching(tokens, place + 1)
+            if closing is not None:
+                found |= {place, place + 1, closing}
     return found
 
 

@@ -14,8 +14,9 @@ import click
 from kata_context.cli.database import open_kata
 from kata_context.cli.problems import explain
 from kata_context.cli.terminal import json_option, print_json
-from kata_context.compaction.compactor import LEASE, POLL, Compactor, Outcome, StoppedError, SummarizerError
+from kata_context.compaction.outcome import Outcome, StoppedError, SummarizerError
 from kata_context.compaction.source import Source, dump
+from kata_context.generated.compactor import LEASE, POLL, Compactor
 
 SHOWN = 200  # characters of the error of a program
 
