@@ -7,7 +7,7 @@ from html import escape
 WIDTH, HEIGHT = 860, 420
 LEFT, RIGHT, TOP, BOTTOM = 76, 260, 44, 52
 GAP = 15  # between the names of two lines
-COLOURS = ("#0b5fff", "#6b7280", "#d97706", "#059669", "#be123c", "#7c3aed", "#0e7490", "#92400e")
+COLORS = ("#0b5fff", "#6b7280", "#d97706", "#059669", "#be123c", "#7c3aed", "#0e7490", "#92400e")
 
 
 def chart(
@@ -60,26 +60,26 @@ def named(
         points = [(x(step), y(value)) for step, value in line.items() if value > 0]
         if not points:
             continue
-        colour, width = COLOURS[number % len(COLOURS)], 3 if number == 0 else 1.5
+        color, width = COLORS[number % len(COLORS)], 3 if number == 0 else 1.5
         path = "L".join(f"{across:.1f} {down:.1f}" for across, down in points)
-        drawn.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>')
-        drawn += [f'<circle cx="{a:.1f}" cy="{d:.1f}" r="{width + 1}" fill="{colour}"/>' for a, d in points]
-        ends.append((points[-1][1], name, colour, "bold" if number == 0 else "normal"))
+        drawn.append(f'<path d="M{path}" fill="none" stroke="{color}" stroke-width="{width}"/>')
+        drawn += [f'<circle cx="{a:.1f}" cy="{d:.1f}" r="{width + 1}" fill="{color}"/>' for a, d in points]
+        ends.append((points[-1][1], name, color, "bold" if number == 0 else "normal"))
     below = float(TOP)
-    for down, name, colour, weight in sorted(ends):
+    for down, name, color, weight in sorted(ends):
         below = max(down + 4, below + GAP)
-        drawn.append(text(WIDTH - RIGHT + 14, below, name, colour=colour, weight=weight))
+        drawn.append(text(WIDTH - RIGHT + 14, below, name, color=color, weight=weight))
     return drawn
 
 
 def text(
     x: float, y: float, words: str, *, size: int = 12, weight: str = "normal", anchor: str = "start",
-    colour: str = "#111827",
+    color: str = "#111827",
 ) -> str:  # fmt: skip
     """Return words at a place."""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}" '
-        f'fill="{colour}">{escape(words)}</text>'
+        f'fill="{color}">{escape(words)}</text>'
     )
 
 

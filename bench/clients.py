@@ -25,7 +25,7 @@ def client(
 
 
 def throughput(dsn: str, query: str, clients: list[list[tuple[Any, ...]]]) -> float:
-    """Return the calls a second of several clients that start together, durable."""
+    """Return the calls per second of several clients that start together, durable."""
     processes = multiprocessing.get_context("spawn")
     start, report = processes.Barrier(len(clients)), processes.Queue()
     workers = [
@@ -63,7 +63,7 @@ def concurrency(bench: Bench, calls: int = 400, rounds: int = 3) -> Iterator[Res
         yield Finding(
             "4 clients on 4 contexts, durable",
             {
-                "appends a second": round(ours_four), "bare INSERTs a second": round(bare_four),
+                "appends per second": round(ours_four), "bare INSERTs per second": round(bare_four),
                 "times one client": round(ours_four / ours_one, 2),
                 "bare INSERTs times one client": round(bare_four / bare_one, 2),
             },
@@ -89,7 +89,7 @@ def concurrency(bench: Bench, calls: int = 400, rounds: int = 3) -> Iterator[Res
         yield Finding(
             "4 clients on one context, durable",
             {
-                "appends a second": round(per_second), "lost": lost, "doubled": doubled,
+                "appends per second": round(per_second), "lost": lost, "doubled": doubled,
                 "clients out of order": reordered, "versions": versions,
             },
             target="nothing lost, doubled or out of order",

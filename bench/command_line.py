@@ -49,8 +49,8 @@ def command_line(bench: Bench) -> Iterator[Result]:
     yield Finding(
         f"kata import of {count:,} messages, exact counts",
         {
-            "seconds": round(once, 2), "messages a second": round(count / once),
+            "seconds": round(once, 2), "messages per second": round(count / once),
             "of tenfold": round(10 * count / ten_times), "once started": round(steady),
         },
-        target="5,000 or more a second", met=10 * count / ten_times >= 5_000,
+        target="5,000 or more per second", met=10 * count / ten_times >= 5_000,
     )  # fmt: skip

@@ -12,7 +12,9 @@ from measure import Finding, Result, compare, held
 
 MANY = 1_000
 COVERED = 1_000
-SUMMARY = "What was said so far, in short: the customer asked, the agent looked it up, and both agreed. " * 4
+SUMMARY = (
+    "The conversation so far, in short: the customer asked, the agent looked it up, and both agreed. " * 4
+)
 BEGIN = "select compaction_id, message_count from kata.begin_compaction(%s, force => true)"
 COMMIT = "select summary_version from kata.commit_compaction(%s, %s)"
 
@@ -79,4 +81,4 @@ def phases(connection: Any, bench: Bench) -> Iterator[Result]:
             both.append((time.perf_counter() - extracted) * 1e3)
             extraction.append((extracted - start) * 1e3 / float(megabytes) * 1e6)
     yield held(f"begin + commit of {COVERED:,} messages", both, 50, "ms")
-    yield held("extraction of artifacts, a MB of text", extraction, 150, "ms")
+    yield held("extraction of artifacts, per MB of text", extraction, 150, "ms")

@@ -109,5 +109,5 @@ def sizes(connection: psycopg.Connection, value: Callable[..., Any], deep: objec
         value(f"select count(kata.fork(%s)) from generate_series(1, {CONTEXTS})", context_id)
         bytes_a_fork.append((table_bytes(connection, ours) - before) / CONTEXTS)
     shallow, below = bytes_a_fork
-    yield held(f"bytes a fork, mean of {CONTEXTS:,}", [shallow], 2_000, "bytes")
-    yield held("bytes a fork and level more", [(below - shallow) / (DEPTH - 1)], 200, "bytes")
+    yield held(f"bytes per fork, mean of {CONTEXTS:,}", [shallow], 2_000, "bytes")
+    yield held("bytes per fork and level more", [(below - shallow) / (DEPTH - 1)], 200, "bytes")

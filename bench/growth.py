@@ -64,9 +64,9 @@ def growth(bench: Bench) -> Iterator[Result]:
                 {
                     "n": step, "append_message µs": round(append_us, 1), "buffers": buffers,
                     "WAL bytes": append_wal, "window(8000) µs": round(window_us),
-                    "window buffers": window_buffers, "messages a second in batches": round(per_second),
-                    "WAL bytes a message in batches": round(batches_wal),
-                    "bytes a message": round((table_bytes(connection, MESSAGE) - start) / (step + CALLS)),
+                    "window buffers": window_buffers, "messages per second in batches": round(per_second),
+                    "WAL bytes per message in batches": round(batches_wal),
+                    "bytes per message": round((table_bytes(connection, MESSAGE) - start) / (step + CALLS)),
                     "bytes of all else": table_bytes(connection, OTHERS) - others,
                 },
                 target="no more than 10 buffers above n = 1,000",

@@ -66,7 +66,7 @@ class Bench:
 
     Parameters
     ----------
-    server : with the settings of Postgres as they come, and nobody else on it
+    server : with the default settings of Postgres, and no other clients
     dsn : of its migrated database
     messages : of real conversations
     pairs : pairs of runs a comparison
@@ -83,7 +83,7 @@ class Bench:
 @contextmanager
 def own_server() -> Iterator[tuple[Server, str]]:
     """Start a server with the settings of Postgres as they come; give it and its migrated database."""
-    # A benchmark that is told to end stops its server.
+    # A benchmark that is terminated stops its server.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="kata-bench-") as folder:
         Path(folder).chmod(0o755)  # the account of the server passes through

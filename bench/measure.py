@@ -65,8 +65,8 @@ class Limit:
     Parameters
     ----------
     name : what was measured
-    median, p95 : what was found
-    limit : the most that is good enough, of the median
+    median, p95 : of the measurements
+    limit : the greatest acceptable median
     unit : of these
     runs : how often it was measured
     low, high : 95 % interval of the median

@@ -44,7 +44,7 @@ class Place:
 
 @dataclass(slots=True)
 class Tally:
-    """What was found over all conversations."""
+    """The totals over all conversations."""
 
     conversations: int = 0
     compactions: int = 0
@@ -61,7 +61,7 @@ def retention(bench: Bench) -> Iterator[Result]:
         for file in sorted(CONVERSATIONS.glob("*.jsonl"))
         for line in file.read_text("utf-8").splitlines()
     ]
-    # What is counted does not depend on the disk. What other sections leave to compact is another tenant's.
+    # The counts do not depend on the disk. Contexts of other sections that are due belong to another tenant.
     with Kata(f"{bench.dsn}&options=-c%20synchronous_commit%3Doff", tenant="probe") as kata:
         for strategy in STRATEGIES:
             for share in SHARES:

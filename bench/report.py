@@ -1,6 +1,6 @@
 """`make bench-docs`: docs/benchmarks.md and its plots from the JSON lines of the two benchmarks.
 
-Without fresh lines in build/bench the ones in docs/benchmarks are written up anew.
+Without fresh lines in build/bench it writes the lines in docs/benchmarks again.
 """
 
 import json
@@ -34,7 +34,7 @@ def page(bench: Sequence[Line], peers: Sequence[Line]) -> str:
 
 
 def about(lines: Sequence[Line]) -> str:
-    """Say on what it was measured."""
+    """Describe the machine and the versions."""
     machine = next(line for line in lines if line["section"] == "machine")
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     return (
@@ -87,7 +87,7 @@ AHEAD = {"append": 2, "window": 5, "fork": 10}
 
 
 def ahead(lines: Sequence[Line], labels: dict[str, str]) -> str:
-    """Hold the nearest store, bare SQL apart, against what we want to be ahead by."""
+    """Compare the nearest store, except bare SQL, with the factor that we want to be ahead by."""
     rows = []
     for workload, factor in AHEAD.items():
         found = [at[10_000] for s, at in by_store(lines, workload).items() if 10_000 in at]
@@ -112,7 +112,7 @@ def grid(
 
 
 def peer_parts(lines: Sequence[Line]) -> list[str]:
-    """Say what came of the peers."""
+    """Return the parts on other stores."""
     machine = next(line for line in lines if line["section"] == "machine")
     labels = machine["labels"]
     parts = [about(lines), ahead(lines, labels)]
@@ -139,9 +139,7 @@ def peer_parts(lines: Sequence[Line]) -> list[str]:
     cpu = {workload: by_store(lines, workload) for workload in RACES}
     if any(cpu.values()):
         parts.append("### CPU of the client\n")
-        parts.append(
-            "Time that the client's own process computes in a call, at the greatest n of each table.\n"
-        )
+        parts.append("CPU time of the client's process per call, at the greatest n of each table.\n")
         chosen = {workload: found for workload, found in cpu.items() if found}
         parts.append(
             table(
@@ -160,12 +158,12 @@ def peer_parts(lines: Sequence[Line]) -> list[str]:
         )
     found = by_store(lines, "bytes")
     if found:
-        parts.append("### Bytes a message\n")
+        parts.append("### Bytes per message\n")
         parts.append(
             "On disk (tables, indexes, TOAST) and in the WAL, of messages appended one by one to "
             "conversations of n.\n"
         )
-        parts.append("![Bytes a message](benchmarks/bytes.svg)\n")
+        parts.append("![Bytes per message](benchmarks/bytes.svg)\n")
         parts.append(
             grid(
                 found, labels, lambda n: f"n = {figure(n)}, on disk / WAL",
@@ -180,8 +178,8 @@ def peer_parts(lines: Sequence[Line]) -> list[str]:
         if found:
             parts.append(f"### Several clients, {where}\n")
             parts.append(
-                "Appends a second that the store acknowledged; of these, what is not there in the end is "
-                "lost. Refused: attempts that the client had to make again. Durable.\n"
+                "Appends per second that the store acknowledged; lost: acknowledged, but missing in the end. "
+                "Refused: attempts that the client had to repeat. Durable.\n"
             )
             parts.append(f"![Clients {where}](benchmarks/{file_name(workload)})\n")
             parts.append(grid(found, labels, lambda n: f"{figure(n)} client{'s' * (n > 1)}", crowd))
@@ -189,7 +187,8 @@ def peer_parts(lines: Sequence[Line]) -> list[str]:
     if found:
         parts.append("### The first call\n")
         parts.append(
-            "A program that starts, opens the store and reads the window of a conversation of 1,000 twice.\n"
+            "A program starts, opens the store and reads the window of a conversation of 1,000 messages "
+            "twice.\n"
         )
         parts.append(
             table(
@@ -205,7 +204,7 @@ def peer_parts(lines: Sequence[Line]) -> list[str]:
 
 
 def crowd(line: Line) -> str:
-    """Say what came of a crowd."""
+    """Return the rate of a crowd, and its losses."""
     trouble = ", ".join(
         f"{line[key]:,} {key}" for key in ("lost", "doubled", "refused", "failed") if line[key]
     )
@@ -213,7 +212,7 @@ def crowd(line: Line) -> str:
 
 
 def bench_parts(lines: Sequence[Line]) -> list[str]:
-    """Say what came of the comparisons with bare SQL, the limits and the findings."""
+    """Return the parts on bare SQL, the limits and the findings."""
     parts = [about(lines)]
     comparisons = [line for line in lines if line.get("kind") == "comparison"]
     if comparisons:
@@ -276,19 +275,19 @@ def verdict(line: Line) -> str:
     return "met" if line["met"] else "**missed**"
 
 
-def kept_a_second(line: Line) -> float:
-    """Return how many appends a second were acknowledged and are there in the end."""
+def kept_per_second(line: Line) -> float:
+    """Return how many appends per second were acknowledged and kept."""
     return float(line["per_second"] * (1 - line["lost"] / max(line["acknowledged"], 1)))
 
 
-LENGTH, KEPT_A_SECOND = "messages in the conversation", "acknowledged and kept, a second"
+LENGTH, KEPT_PER_SECOND = "messages in the conversation", "acknowledged and kept, per second"
 # Workload: title, along x, along y, the figure of a line.
 PLOTS: dict[str, tuple[str, str, str, Callable[[Line], float]]] = {
     "append": ("Appending one message, durable", LENGTH, "milliseconds", lambda line: line["us"] / 1e3),
     "window": ("The window of 8,000 tokens", LENGTH, "milliseconds", lambda line: line["us"] / 1e3),
-    "bytes": ("Bytes on disk a message", LENGTH, "bytes", lambda line: line["disk"]),
-    "clients, one conversation": ("Appends to one conversation", "clients", KEPT_A_SECOND, kept_a_second),
-    "clients, one each": ("Appends, each client to its own", "clients", KEPT_A_SECOND, kept_a_second),
+    "bytes": ("Bytes on disk per message", LENGTH, "bytes", lambda line: line["disk"]),
+    "clients, one conversation": ("Appends to one conversation", "clients", KEPT_PER_SECOND, kept_per_second),
+    "clients, one each": ("Appends, each client to its own", "clients", KEPT_PER_SECOND, kept_per_second),
 }
 
 
@@ -311,7 +310,7 @@ def file_name(workload: str) -> str:
 
 
 def read(file: Path) -> list[Line]:
-    """Return the JSON lines of a file, none where there is none."""
+    """Return the JSON lines of a file, none if it does not exist."""
     return [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
 
 

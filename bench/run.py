@@ -1,6 +1,6 @@
 """`make bench`: our calls against bare SQL on the same server, both through bare psycopg.
 
-Prints a line a result, and writes JSON lines. Durable means that a commit waits for the disk.
+Prints one line per result, and writes JSON lines. Durable means that a commit waits for the disk.
 """
 
 import argparse

@@ -51,7 +51,7 @@ def sizes(bench: Bench) -> Iterator[Result]:
         payload, payload_wal = measured(BARE, partial(insert, PAYLOAD))
         same, same_wal = measured(SAME, partial(insert, f"{INSERT} values {VALUES}"))
         yield Finding(
-            "bytes a message, table and its indexes",
+            "bytes per message, table and its indexes",
             {
                 "ours": round(ours), "bare table of the same payload": round(payload),
                 "ratio": round(ours / payload, 2),
@@ -60,7 +60,7 @@ def sizes(bench: Bench) -> Iterator[Result]:
             target="ratio 1.3 or less", met=ours <= 1.3 * payload,
         )  # fmt: skip
         yield Finding(
-            "bytes of WAL a message, appended one by one",
+            "bytes of WAL per message, appended one by one",
             {
                 "ours": round(ours_wal), "bare table of the same payload": round(payload_wal),
                 "ratio": round(ours_wal / payload_wal, 2), "bare table of the same columns": round(same_wal),

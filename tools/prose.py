@@ -48,6 +48,8 @@ UNITS = (
     "line|loop|message|name|page|pool|process|problem|record|row|segment|session|statement|step|table|test|turn|word"
 )
 
+COUNTED = "appends|bytes|calls|instructions|messages|rows|tokens|times"
+
 RULES: tuple[Rule, ...] = (
     rule(r"\bfor ever\b", "permanently"),
     rule(r"\bbut for\b", "except"),
@@ -62,6 +64,7 @@ RULES: tuple[Rule, ...] = (
     rule(r"\b(?:am|is|are|was|were|be|been) told\b", "reported, documented, given"),
     rule(r"(?<!there )\b(?:is|are|was|were) no(?= (?!longer\b|more\b|one\b)\w)", "is not a"),
     rule(rf"\b(?:a|one) (?:{UNITS}) an? (?=\w)", "one … per …"),
+    rule(rf"\b(?:{COUNTED}) an? (?:second|minute|{UNITS})\b", "… per …"),
     rule(r"\bwhat (?:was|were)\b(?! \w+ed\b)", "name the thing"),
     rule(r"\bcom(?:es?|ing) along\b|\bbr(?:ings?|ought) (?:\w+ ){0,3}along\b", "is bundled"),
     rule(r"\bfound out\b|\bfinds? out\b", "detected"),

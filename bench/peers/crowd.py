@@ -1,4 +1,4 @@
-"""Several clients of one store at once, each a process: how many appends a second, and what is lost."""
+"""Several clients of one store at once, each a process: appends per second, and losses."""
 
 import asyncio
 import itertools
@@ -18,7 +18,7 @@ class Crowd:
     Parameters
     ----------
     acknowledged : appends that the store confirmed
-    refused : attempts that it refused because somebody else had appended, and that were made again
+    refused : attempts that it refused because another client had appended, and that were made again
     failed : attempts that ended in another error
     lost, doubled : of the acknowledged ones, not in the store in the end; there more than once
     per_second : acknowledged appends

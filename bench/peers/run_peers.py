@@ -1,6 +1,6 @@
 """`make bench-peers`: stores of conversations on one server, with the same real messages, in alternation.
 
-Prints a line a result, and writes JSON lines. Appends are durable: the server's settings are as they come.
+Prints one line per result, and writes JSON lines. Appends are durable: the server has its default settings.
 """
 
 import argparse
@@ -38,7 +38,7 @@ class Racer:
     store : whose messages
     call : what is timed
     begin : returns what the calls of a round work on; not timed
-    batch : messages a call, none for a call without any
+    batch : messages per call, none for a call without any
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Peers:
         return found
 
     async def unchanging(self, length: int) -> dict[str, Conversation]:
-        """Return conversations that nobody appends to."""
+        """Return conversations that no client appends to."""
         if length not in self.read_only:
             self.read_only[length] = await self.filled(length)
         return self.read_only[length]

@@ -41,7 +41,7 @@ class Conversation:
 
 
 class RefusedError(Exception):
-    """The store refused an append because somebody else had appended; the caller tries again."""
+    """The store refused an append because another client had appended; the caller tries again."""
 
 
 class Store(ABC):
@@ -617,8 +617,8 @@ def responses_items(message: Message) -> list[Message]:
 class ADKStore(Store):
     """DatabaseSessionService of Google's ADK. It reads the newest k events; k doubles until they are enough.
 
-    It has no way to append several events: one after another. Who appends to a session that somebody else has
-    appended to since is refused, loads it anew and tries again.
+    It appends events one by one. An append to a session to which another client has appended since is
+    refused; the client then loads the session anew and tries again.
     """
 
     label = "Google ADK DatabaseSessionService"
