@@ -48,7 +48,7 @@ test: $(READY) ## Run all tests: pgTAP and pytest
 test-pg16: $(READY) $(PG16)/ready ## Run the same tests on PostgreSQL 16
 	@KATA_PG_BIN=$(PG16)/pgserver/pginstall/bin $(BIN)/python -m pytest -q -n $(WORKERS)
 
-# pip looks for a wheel of Python 3.12, the last that there is: only the programs in it are used, so any Python will do.
+# pip looks for a wheel of Python 3.12, the last that there is: only its programs are used, so any Python will do.
 $(PG16)/ready: | $(READY)
 	@echo "installing PostgreSQL 16 into $(PG16)"
 	@$(BIN)/python -m pip install -qq --no-deps --upgrade --python-version 3.12 --only-binary=:all: --target $(PG16) pgserver==0.1.4
@@ -70,13 +70,13 @@ generate: $(READY) ## Write the files that follow from the SQL functions and tab
 migrate: $(READY) ## Migrate DATABASE_URL, or else the embedded server
 	@$(BIN)/kata migrate up
 
-bench: $(READY) ## Run the benchmarks; OPTIONS=--help tells what can be chosen
+bench: $(READY) ## Run the benchmarks; OPTIONS=--help lists the options
 	@$(BIN)/python bench/run.py --json build/bench/bench.jsonl $(OPTIONS)
 
 bench-peers: $(PEERS)/ready ## Run other stores' benchmarks beside ours, in an environment of its own
 	@PYTHONPATH=pydriver:bench:bench/peers $(PEERS)/bin/python bench/peers/run_peers.py --json build/bench/peers.jsonl $(OPTIONS)
 
-# What cannot be installed is left out, and the benchmark says so.
+# A package that cannot be installed is left out, and the benchmark reports it.
 $(PEERS)/ready: bench/peers/requirements.txt | $(READY)
 	@echo "installing the peers into $(PEERS)"
 	@$(BIN)/python -m venv --clear $(PEERS)
@@ -84,7 +84,7 @@ $(PEERS)/ready: bench/peers/requirements.txt | $(READY)
 	  $(PEERS)/bin/python -m pip install -qq "$$package" || echo "make: $$package cannot be installed" >&2; done
 	@touch $@
 
-bench-docs: $(READY) ## Write docs/benchmarks.md from what the benchmarks have written
+bench-docs: $(READY) ## Write docs/benchmarks.md from the results of the benchmarks
 	@$(BIN)/python bench/report.py
 
 sql: $(READY) ## Write build/kata.sql, all in one file for psql
@@ -93,6 +93,6 @@ sql: $(READY) ## Write build/kata.sql, all in one file for psql
 	@mv build/kata.sql.new build/kata.sql
 	@echo "wrote build/kata.sql"
 
-clean: ## Remove what make has made in this folder
+clean: ## Remove everything that make has written here
 	@rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

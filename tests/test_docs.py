@@ -11,10 +11,11 @@ import psycopg
 import pytest
 
 from conftest import ROOT, CreateDatabase, TestServer
+from generate import comments
 from kata_context.embedded import Server, find_binaries
 
 PAGES = sorted(path for pattern in ("*.md", "docs/*.md", "examples/*.md") for path in ROOT.glob(pattern))
-# What only says what make and its targets are; whether there is such a target make itself knows.
+# `make` runs dry, so that only the target is checked; `pip` installs nothing.
 PRELUDE = (
     "set -euo pipefail\n"
     'make() { command make --directory "$ROOT" --dry-run "$@" > /dev/null; }\n'
@@ -27,7 +28,7 @@ def blocks(page: Path) -> list[tuple[str, str]]:
     """Return the blocks of a page that have a language, in order."""
     found = re.findall(r"^```(\w+)\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     unknown = {language for language, _ in found} - LANGUAGES
-    assert not unknown, f"{page.name} has blocks that nobody runs: {unknown}"
+    assert not unknown, f"{page.name} has blocks that no test runs: {unknown}"
     return found
 
 
@@ -136,6 +137,13 @@ def test_every_test_that_is_named_as_a_proof_exists() -> None:
         told = "".join(path.read_text("utf-8") for path in paths)
         for test in re.findall(r"`(test_\w+)`", proof):
             assert f"def {test}(" in told, test
+
+
+def test_the_comment_that_contributors_are_shown_follows_the_grammar() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    example = page.split("comment on function kata.usage(uuid, bigint) is\n'")[1].split("';\n")[0]
+    parsed = comments.parse(example, ["context_id", "at"], {"KC001", "KC002", "KC006"})
+    assert parsed.errors == ["KC001", "KC002", "KC006"]
 
 
 def test_the_architecture_names_every_table_and_files_that_exist(database: str) -> None:
