@@ -1,7 +1,10 @@
 """`make generate`: files that are up to date, the grammar of COMMENTs, the twins of asynchronous modules."""
 
+import dataclasses
 import inspect
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -9,6 +12,7 @@ from typing import Any, get_type_hints
 import psycopg
 import pytest
 
+import kata_context
 from generate import catalog, schema
 from generate.catalog import Function
 from generate.comments import CommentError, parse
@@ -17,7 +21,7 @@ from generate.sync import without_async
 from kata_context.database_errors import CATALOG
 from kata_context.driver.call import Call
 from kata_context.driver.client_async import AsyncKata
-from kata_context.generated import methods, methods_async, statements
+from kata_context.generated import methods, methods_async, rows, statements
 from kata_context.generated.client import Kata
 
 ROOT = Path(__file__).parent.parent
@@ -98,6 +102,41 @@ def test_every_method_says_what_it_does_and_what_it_raises(functions: list[Funct
         for state in function.comment.errors:
             assert CATALOG[state].__name__ in text, f"{function.name}: {state}"
         assert get_type_hints(getattr(methods.Methods, function.name)).keys() >= {"return"}
+
+
+def test_row_classes_are_imported_from_the_package(functions: list[Function]) -> None:
+    shapes = catalog.name_shapes(functions)
+    assert sorted(rows.__all__) == sorted(shapes.values())
+    for name in rows.__all__:
+        assert getattr(kata_context, name) is getattr(rows, name)
+    with pytest.raises(ImportError, match="cannot import name 'UnknownRow' from 'kata_context'"):
+        exec("from kata_context import UnknownRow", {})
+
+
+def test_a_type_checker_knows_the_names_of_the_package(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from kata_context import Kata, MessageRow\n"
+        "from kata_context import UnknownRow\n"
+        "def first(kata: Kata) -> MessageRow:\n"
+        "    return kata.messages('x')[0].content\n"
+    )
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path), str(program)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert [line.split(" error: ")[-1] for line in done.stdout.splitlines() if "error:" in line] == [
+        'Module "kata_context" has no attribute "UnknownRow"  [attr-defined]',
+        'Incompatible return value type (got "str | None", expected "MessageRow")  [return-value]',
+    ]
+
+
+def test_the_positions_of_counted_arguments_are_those_of_the_parameters(functions: list[Function]) -> None:
+    counters = {call.name: call.count for call in calls() if call.count is not None}
+    assert counters.keys() == {"append", "append_message"}
+    for function in functions:
+        if function.name in counters:
+            names = [parameter.name for parameter in function.parameters]
+            for field in dataclasses.fields(counters[function.name]):  # type: ignore[arg-type]
+                assert names[getattr(counters[function.name], field.name)] == field.name
 
 
 def calls() -> Iterator[Call[Any]]:

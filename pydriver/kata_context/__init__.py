@@ -7,7 +7,8 @@
         context.append_message("user", "Which flights go to Seattle?")
         rows = context.window(8000)
 
-What is named here is imported when it is first used, so that the command `kata` starts fast.
+Row classes are names of the package, too: `from kata_context import MessageRow`. Every name is imported when
+it is first used, so that the command `kata` starts fast.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from kata_context.generated.compactor import Compactor
     from kata_context.generated.methods import Context
     from kata_context.generated.methods_async import AsyncContext
+    from kata_context.generated.rows import *  # noqa: F403
 
 __all__ = [
     "AsyncCompactor", "AsyncContext", "AsyncKata", "AsyncTransaction", "Compactor", "Context", "Kata",
@@ -43,9 +45,13 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
+if not TYPE_CHECKING:  # else type checkers would take every name for known
 
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    def __getattr__(name: str) -> Any:
+        from importlib import import_module
+
+        home = _HOMES.get(name) or ("generated.rows" if name.endswith("Row") else None)
+        found = getattr(import_module(f"{__name__}.{home}"), name, None) if home else None
+        if found is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return found

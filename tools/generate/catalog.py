@@ -4,7 +4,7 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from keyword import iskeyword
 from pathlib import Path
@@ -15,6 +15,7 @@ from psycopg.rows import TupleRow
 
 from generate.comments import Comment, CommentError, parse
 from kata_context.database_errors import CATALOG
+from kata_context.tokens import BatchCounter, MessageCounter
 
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ROOT / "sql" / "functions"
@@ -67,8 +68,8 @@ ROW_NAMES = {
 # Functions that make a context. A database has a second method, of this name, that returns a handle; the
 # method of a context returns a handle itself.
 MAKES_CONTEXT = {"create_context": "create", "fork": ""}
-# Functions with messages whose tokens the driver counts, and the counter in kata_context.tokens.
-COUNTED = {"append": "MESSAGES", "append_message": "MESSAGE"}
+# Functions with messages whose tokens the driver counts. The fields of a counter are parameters.
+COUNTED: dict[str, type[Any]] = {"append": BatchCounter, "append_message": MessageCounter}
 # Methods and attributes that the clients have besides.
 RESERVED = {"close", "context", "create", "open", "transaction", "using", "id"}
 
@@ -247,8 +248,13 @@ class Function:
 
     @property
     def counter(self) -> str | None:
-        """The counter of its messages' tokens in kata_context.tokens."""
-        return COUNTED.get(self.name)
+        """The counter of its messages' tokens, an expression."""
+        if self.name not in COUNTED:
+            return None
+        counter = COUNTED[self.name]
+        places = {parameter.name: place for place, parameter in enumerate(self.parameters)}
+        taken = ", ".join(f"{field.name}={places[field.name]}" for field in fields(counter))
+        return f"tokens.{counter.__name__}({taken})"
 
     @property
     def maker(self) -> str | None:

@@ -1,8 +1,8 @@
-"""What a call of a function is: its statement, what becomes of its rows, and whether it can be repeated."""
+"""The call of a function: its statement, the type of its rows, and whether it can be repeated."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, make_dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -10,18 +10,17 @@ Arguments = tuple[Any, ...]
 Make = Callable[[Sequence[Any]], T]
 
 
-@dataclass(frozen=True, slots=True)
-class Counter:
-    """How tokens come into the parameters of a call.
+class Counter(Protocol):
+    """Counts the tokens of the messages among the arguments of a call."""
 
-    Parameters
-    ----------
-    is_needed : whether a count is missing in them
-    fill : returns them with the counts, given the tokenizer of the context
-    """
+    def is_needed(self, arguments: Arguments) -> bool:
+        """Whether a count is missing."""
 
-    is_needed: Callable[[Arguments], bool]
-    fill: Callable[[Arguments, str], Arguments]
+    def takes_long(self, arguments: Arguments) -> bool:
+        """Whether counting would hold up an event loop."""
+
+    def fill(self, arguments: Arguments, tokenizer: str) -> Arguments:
+        """Return the arguments with the counts, in the tokenizer of the context."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,10 +31,10 @@ class Call(Generic[T]):
     ----------
     name : of the function
     sql : the statement; its parameters are all the function's, in order
-    make : makes what the method returns of a row
+    make : makes the result of the method from a row
     reads : whether it changes nothing
-    key : the place of the idempotency key among the parameters, None where there is none
-    count : counts tokens where the caller gave no count, None where there is nothing to count
+    key : the position of the idempotency key among the parameters; None if there is none
+    count : counts the tokens of messages without a count; None if no parameter has messages
     """
 
     name: str
@@ -46,11 +45,11 @@ class Call(Generic[T]):
     count: Counter | None = None
 
     def row_factory(self, _: Any) -> Make[T]:
-        """Return what makes a row, as psycopg asks for it."""
+        """Return the maker of rows, as psycopg asks for it."""
         return self.make
 
     def is_repeatable(self, arguments: Arguments) -> bool:
-        """Whether doing it twice is the same as doing it once."""
+        """Whether two executions have the effect of one."""
         return self.reads or (self.key is not None and arguments[self.key] is not None)
 
 
@@ -60,10 +59,10 @@ def scalar(values: Sequence[Any]) -> Any:
 
 
 def record(cls: type[T]) -> Make[T]:
-    """Return what makes frozen dataclasses of rows, at the price of ones that are not.
+    """Return a maker of frozen dataclasses that is as fast as one of plain dataclasses.
 
-    A frozen dataclass sets each field through object.__setattr__, which takes nine times as long as a
-    plain one. So the row is made as a plain one with the same slots, and then becomes what it is to be.
+    A frozen dataclass sets each field through object.__setattr__, which takes nine times as long. So the row
+    is made as a plain dataclass with the same slots, and its class is replaced.
     """
     names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
     plain: Any = make_dataclass(cls.__name__, names, slots=True)

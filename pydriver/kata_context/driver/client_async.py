@@ -17,7 +17,6 @@ import psycopg
 from psycopg import pq
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from kata_context import tokens
 from kata_context.database_errors import ContextNotFoundError, InvalidInputError, invalid_input
 from kata_context.driver.call import Call
 from kata_context.driver.concurrency import AsyncLock, blocking_async, sleep_async
@@ -88,7 +87,7 @@ class AsyncDatabase(AsyncMethods):
             tokenizer = (await self.get_context(arguments[0])).tokenizer
             self._remember(arguments[0], tokenizer)
         if True:  # ASYNC
-            if tokens.takes_long(arguments):
+            if counter.takes_long(arguments):
                 return await blocking_async(counter.fill, arguments, tokenizer)
         return counter.fill(arguments, tokenizer)
 

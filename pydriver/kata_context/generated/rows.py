@@ -14,6 +14,37 @@ from kata_context.driver.values import (
     Json,
 )
 
+__all__ = [
+    "AncestryRow",
+    "AppendedRow",
+    "ArchiveInactiveRow",
+    "ArtifactRow",
+    "CheckpointRow",
+    "CommonAncestorRow",
+    "CompactedRow",
+    "CompactionLeaseRow",
+    "CompactionRow",
+    "CompactionStatusRow",
+    "ContextRow",
+    "DiffRow",
+    "DiffVersionRow",
+    "EraseMessageRow",
+    "ErasureRow",
+    "ForkRow",
+    "FoundOrCreatedRow",
+    "HistoryRow",
+    "MessageRow",
+    "PolicyPresetRow",
+    "PurgeContextRow",
+    "PurgeDeletedRow",
+    "PurgeRow",
+    "TokenizerRow",
+    "TreeRow",
+    "UsageRow",
+    "VerifyRow",
+    "WindowRow",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class ArchiveInactiveRow:

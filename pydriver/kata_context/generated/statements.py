@@ -114,7 +114,7 @@ APPEND: Call[AppendedRow] = Call(
     b"=> %s::jsonb, expected_version => %s::bigint, idempotency_key => %s::text) r",
     record(AppendedRow),
     key=3,
-    count=tokens.MESSAGES,
+    count=tokens.BatchCounter(messages=1),
 )
 APPEND_MESSAGE: Call[int] = Call(
     "append_message",
@@ -125,7 +125,7 @@ APPEND_MESSAGE: Call[int] = Call(
     b"%s::jsonb, token_source => %s::text)",
     scalar,
     key=11,
-    count=tokens.MESSAGE,
+    count=tokens.MessageCounter(content=2, token_count=3, tool_calls=6, parts=13, token_source=15),
 )
 CLOSE_CALLS: Call[AppendedRow] = Call(
     "close_calls",
