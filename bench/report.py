@@ -9,28 +9,32 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
 from charts import chart, figure
 
 ROOT = Path(__file__).parent.parent
 FRESH = ROOT / "build" / "bench"
 KEPT = ROOT / "docs" / "benchmarks"
 PAGE = ROOT / "docs" / "benchmarks.md"
-HEAD, PEERS, TUNING = (Path(__file__).with_name(f"report_{name}.md") for name in ("head", "peers", "tuning"))
+TEMPLATES = Path(__file__).with_name("templates")
 
 Line = dict[str, Any]
 
 
 def page(bench: Sequence[Line], peers: Sequence[Line]) -> str:
-    """Return the page."""
-    parts = [HEAD.read_text("utf-8")]
-    if not bench and not peers:
-        parts.append("No figures are kept yet.\n")
-    if peers:
-        parts += [PEERS.read_text("utf-8"), *peer_parts(peers)]
-    if bench:
-        parts += ["## Against bare SQL, and against limits\n", *bench_parts(bench)]
-    parts.append(TUNING.read_text("utf-8"))
-    return "\n".join(parts)
+    """Return the page: the templates have the words, the functions below the tables."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )  # Markdown, not HTML
+    environment.filters |= {"about": about, "file_name": file_name}
+    return environment.get_template("benchmarks.md.j2").render(
+        bench=bench, peers=peers, plots=PLOTS, **peer_tables(peers), **bench_tables(bench)
+    )
 
 
 def about(lines: Sequence[Line]) -> str:
@@ -39,14 +43,14 @@ def about(lines: Sequence[Line]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     return (
         f"Measured on {machine['measured']}: {machine['processor']}, {machine['cores']} cores, "
-        f"{machine['memory']}, {machine['system']}, load {machine['load']} at the start. {versions}.\n"
+        f"{machine['memory']}, {machine['system']}, load {machine['load']} at the start. {versions}."
     )
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table."""
     lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join(["| " + " | ".join(head) + " |", "|---" * len(head) + "|", *lines, ""])
+    return "\n".join(["| " + " | ".join(head) + " |", "|---" * len(head) + "|", *lines])
 
 
 def milliseconds(microseconds: float) -> str:
@@ -70,6 +74,13 @@ RACES = {
     "window": "Read the window of 8,000 tokens of a conversation of n",
     "past": "Read the window as of the middle of a conversation of n",
     "fork": "Fork at the middle of a conversation of n, and append one message",
+}
+
+
+# Workload, where the clients append.
+CROWDS = {
+    "clients, one conversation": "on one conversation",
+    "clients, one each": "each on its own",
 }
 
 
@@ -111,96 +122,58 @@ def grid(
     )
 
 
-def peer_parts(lines: Sequence[Line]) -> list[str]:
-    """Return the parts on other stores."""
-    machine = next(line for line in lines if line["section"] == "machine")
-    labels = machine["labels"]
-    parts = [about(lines), ahead(lines, labels)]
-    parts += [
-        f"{line['label']} could not be installed: {line['reason']}.\n"
-        for line in lines
-        if line["section"] == "missing"
-    ]
-    for workload, title in RACES.items():
-        found = by_store(lines, workload)
-        if found:
-            parts.append(f"### {title}\n")
-            parts.append(
-                "Median, and times as long as Kata Context. Without brackets: fewer than six turns.\n"
-            )
-            if workload in PLOTS:
-                parts.append(f"![{title}](benchmarks/{file_name(workload)})\n")
-            parts.append(
-                grid(
-                    found, labels, lambda n: f"n = {figure(n)}",
+def peer_tables(lines: Sequence[Line]) -> dict[str, Any]:
+    """Return the tables on other stores."""
+    labels: dict[str, str] = next((line["labels"] for line in lines if line["section"] == "machine"), {})
+    found = {workload: by_store(lines, workload) for workload in (*RACES, *CROWDS, "bytes", "cold")}
+    return {
+        "ahead": ahead(lines, labels),
+        "races": {
+            workload: {
+                "title": title,
+                "table": grid(
+                    found[workload], labels, lambda n: f"n = {figure(n)}",
                     lambda line: f"{milliseconds(line['us'])}, {times(line)}",
-                )
-            )  # fmt: skip
-    cpu = {workload: by_store(lines, workload) for workload in RACES}
-    if any(cpu.values()):
-        parts.append("### CPU of the client\n")
-        parts.append("CPU time of the client's process per call, at the greatest n of each table.\n")
-        chosen = {workload: found for workload, found in cpu.items() if found}
-        parts.append(
-            table(
-                ["", *chosen],
-                (
-                    [
-                        label,
-                        *(
-                            milliseconds(f[s][max(f[s])]["cpu_us"]) if s in f else "–"
-                            for f in chosen.values()
-                        ),
-                    ]
-                    for s, label in labels.items()
                 ),
-            )
-        )
-    found = by_store(lines, "bytes")
-    if found:
-        parts.append("### Bytes per message\n")
-        parts.append(
-            "On disk (tables, indexes, TOAST) and in the WAL, of messages appended one by one to "
-            "conversations of n.\n"
-        )
-        parts.append("![Bytes per message](benchmarks/bytes.svg)\n")
-        parts.append(
-            grid(
-                found, labels, lambda n: f"n = {figure(n)}, on disk / WAL",
-                lambda line: f"{line['disk']:,.0f} / {line['wal']:,.0f}",
-            )
-        )  # fmt: skip
-    for workload, where in (
-        ("clients, one conversation", "on one conversation"),
-        ("clients, one each", "each on its own"),
-    ):
-        found = by_store(lines, workload)
-        if found:
-            parts.append(f"### Several clients, {where}\n")
-            parts.append(
-                "Appends per second that the store acknowledged; lost: acknowledged, but missing in the end. "
-                "Refused: attempts that the client had to repeat. Durable.\n"
-            )
-            parts.append(f"![Clients {where}](benchmarks/{file_name(workload)})\n")
-            parts.append(grid(found, labels, lambda n: f"{figure(n)} client{'s' * (n > 1)}", crowd))
-    found = by_store(lines, "cold")
-    if found:
-        parts.append("### The first call\n")
-        parts.append(
-            "A program starts, opens the store and reads the window of a conversation of 1,000 messages "
-            "twice.\n"
-        )
-        parts.append(
-            table(
-                ["", "import and connect", "first window", "second window"],
-                (
-                    [labels[s], *(f"{line[key]:,.1f} ms" for key in ("open_ms", "first_ms", "second_ms"))]
-                    for s, at in found.items()
-                    for line in at.values()
+            }
+            for workload, title in RACES.items() if found[workload]
+        },
+        "cpu": cpu({workload: found[workload] for workload in RACES if found[workload]}, labels),
+        "bytes": found["bytes"] and grid(
+            found["bytes"], labels, lambda n: f"n = {figure(n)}, on disk / WAL",
+            lambda line: f"{line['disk']:,.0f} / {line['wal']:,.0f}",
+        ),
+        "crowds": {
+            workload: {
+                "title": title,
+                "table": grid(
+                    found[workload], labels, lambda n: f"{figure(n)} client{'s' * (n > 1)}", crowd
                 ),
-            )
-        )
-    return parts
+            }
+            for workload, title in CROWDS.items() if found[workload]
+        },
+        "cold": found["cold"] and table(
+            ["", "import and connect", "first window", "second window"],
+            (
+                [labels[s], *(f"{line[key]:,.1f} ms" for key in ("open_ms", "first_ms", "second_ms"))]
+                for s, at in found["cold"].items()
+                for line in at.values()
+            ),
+        ),
+    }  # fmt: skip
+
+
+def cpu(found: dict[str, dict[str, dict[float, Line]]], labels: dict[str, str]) -> str:
+    """Return the CPU time of the clients, at the greatest n of each workload."""
+    if not found:
+        return ""
+    return table(
+        ["", *found],
+        (
+            [label, *(milliseconds(f[s][max(f[s])]["cpu_us"]) if s in f else "–" for f in found.values())]
+            for s, label in labels.items()
+        ),
+    )
 
 
 def crowd(line: Line) -> str:
@@ -211,63 +184,52 @@ def crowd(line: Line) -> str:
     return f"{line['per_second']:,.0f}" + (f"; of {line['acknowledged']:,}: {trouble}" if trouble else "")
 
 
-def bench_parts(lines: Sequence[Line]) -> list[str]:
-    """Return the parts on bare SQL, the limits and the findings."""
-    parts = [about(lines)]
+def bench_tables(lines: Sequence[Line]) -> dict[str, str]:
+    """Return the tables on bare SQL, the limits and the findings; empty where there is nothing to list."""
     comparisons = [line for line in lines if line.get("kind") == "comparison"]
-    if comparisons:
-        parts.append("Ratio: time of the reference / our time; 1 is as fast, 0.5 takes twice as long.\n")
-        parts.append(
-            table(
-                ["what", "time", "CPU of the client", "reference", "its time", "ratio", "target"],
-                (
-                    [
-                        line["name"], milliseconds(line["ours_us"]), milliseconds(line["ours_cpu_us"]),
-                        line["reference"], milliseconds(line["reference_us"]),
-                        f"{line['ratio']:.2f} [{line['low']:.2f}, {line['high']:.2f}]",
-                        "" if line["target"] is None else f"{line['target']:.2f}, {verdict(line)}",
-                    ]
-                    for line in comparisons
-                ),
-            )
-        )  # fmt: skip
     limits = [line for line in lines if line.get("kind") == "limit"]
-    if limits:
-        parts.append(
-            table(
-                ["what", "median", "95 % interval", "limit"],
-                (
-                    [
-                        line["name"], f"{line['median']:,.2f} {line['unit']}",
-                        f"{line['low']:,.2f} to {line['high']:,.2f}",
-                        f"{line['limit']:g} {line['unit']}, {verdict(line)}",
-                    ]
-                    for line in limits
-                ),
-            )
-        )  # fmt: skip
     growing = [line for line in lines if line.get("section") == "growth"]
-    if growing:
-        parts.append("### One context that grows\n")
-        heads = list(growing[0]["values"])
-        parts.append(table(heads, ([f"{line['values'][head]:,.9g}" for head in heads] for line in growing)))
     findings = [line for line in lines if line.get("kind") == "finding" and line["section"] != "growth"]
-    if findings:
-        parts.append("### Counted\n")
-        parts.append(
-            table(
-                ["what", "figures", "target"],
-                (
-                    [
-                        line["name"],
-                        ", ".join(f"{name} {value:,.9g}" for name, value in line["values"].items()),
-                        f"{line['target']}, {verdict(line)}" if line["target"] else "",
-                    ]
-                    for line in findings
-                ),
-            )
-        )  # fmt: skip
-    return parts
+    return {
+        "comparisons": "" if not comparisons else table(
+            ["what", "time", "CPU of the client", "reference", "its time", "ratio", "target"],
+            (
+                [
+                    line["name"], milliseconds(line["ours_us"]), milliseconds(line["ours_cpu_us"]),
+                    line["reference"], milliseconds(line["reference_us"]),
+                    f"{line['ratio']:.2f} [{line['low']:.2f}, {line['high']:.2f}]",
+                    "" if line["target"] is None else f"{line['target']:.2f}, {verdict(line)}",
+                ]
+                for line in comparisons
+            ),
+        ),
+        "limits": "" if not limits else table(
+            ["what", "median", "95 % interval", "limit"],
+            (
+                [
+                    line["name"], f"{line['median']:,.2f} {line['unit']}",
+                    f"{line['low']:,.2f} to {line['high']:,.2f}",
+                    f"{line['limit']:g} {line['unit']}, {verdict(line)}",
+                ]
+                for line in limits
+            ),
+        ),
+        "growth": "" if not growing else table(
+            list(growing[0]["values"]),
+            ([f"{value:,.9g}" for value in line["values"].values()] for line in growing),
+        ),
+        "findings": "" if not findings else table(
+            ["what", "figures", "target"],
+            (
+                [
+                    line["name"],
+                    ", ".join(f"{name} {value:,.9g}" for name, value in line["values"].items()),
+                    f"{line['target']}, {verdict(line)}" if line["target"] else "",
+                ]
+                for line in findings
+            ),
+        ),
+    }  # fmt: skip
 
 
 def verdict(line: Line) -> str:
