@@ -24,9 +24,13 @@ SKIPPED = re.compile(
     r"|/__pycache__/"
 )
 # These list the words that the others avoid.
-LISTS = {"tools/prose.py", "docs/glossary.md", "CONTRIBUTING.md"}
+LISTS = {"tools/prose.py", "tests/static/test_prose.py", "docs/glossary.md", "CONTRIBUTING.md"}
 # What a page shows of recordings.
 RECORDED = re.compile(r"<!-- digests: written by make generate -->.*?<!-- end of digests -->", re.DOTALL)
+
+HEADING = re.compile(r"^#+ (.)", re.MULTILINE)
+# The mark of a comment, and the words of the line.
+MARK = re.compile(r"\s*(--+|#+:?|>)?\s*(.*?)\s*$")
 
 # Files that still offend, by name, wherever they are. The list only shrinks.
 PENDING = Path(__file__).with_name("prose_pending.txt")
@@ -117,22 +121,24 @@ def flowing(text: str) -> tuple[str, list[int]]:
     """Return a text as one line, without the marks of comments, and the line of each of its characters."""
     characters: list[str] = []
     lines: list[int] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        words = re.sub(r"^\s*(?:--+|#+:?|\*|>)?\s*|\s+$", "", line)
-        if re.match(r"#+ [A-Z]", line):
-            words = words[0].lower() + words[1:]  # a heading need not be a sentence
-        # A paragraph, a cell of a table, a string begins a sentence.
-        if not words or re.match(r"\s*(?:#+ |\||[*-] |\d+\. |\"\"\"|')", line):
+    was_marked = False
+    for number, line in enumerate(["", *text.splitlines()]):
+        mark, words = MARK.match(line).groups()  # type: ignore[union-attr]
+        # A comment, a paragraph, a cell of a table, a string begins a sentence.
+        if not words or (mark and not was_marked) or re.match(r"\||[*-] |\d+\. |\"\"\"|'", words):
             words = ". " + words
-        for character in words + " ":
+        was_marked = bool(mark)
+        for character in words.rstrip() + " ":
             characters.append(" " if character in "_`" else character)
             lines.append(number)
     return "".join(characters), lines
 
 
-def findings(text: str) -> Iterator[Finding]:
+def findings(text: str, *, is_markdown: bool = False) -> Iterator[Finding]:
     """Yield what the rules find in a text."""
     text = RECORDED.sub(lambda found: "\n" * found[0].count("\n"), text)
+    if is_markdown:
+        text = HEADING.sub(lambda found: found[1].lower(), text)  # it need not be a sentence
     flow, lines = flowing(text)
     for pattern, advice in RULES:
         for found in pattern.finditer(flow):
@@ -159,7 +165,7 @@ def main(names: list[str]) -> int:
     for path in [Path(name).resolve() for name in names] or prose_files():
         if path.name in pending:
             continue
-        for finding in sorted(findings(path.read_text("utf-8"))):
+        for finding in sorted(findings(path.read_text("utf-8"), is_markdown=".md" in path.suffixes)):
             count += 1
             print(f"{path.relative_to(ROOT)}:{finding.line}: {finding.text!r}: {finding.advice}")
     if count:
