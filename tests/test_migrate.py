@@ -218,7 +218,7 @@ def test_a_missing_file_of_an_applied_migration_is_refused_by_name(
     migrate.up(empty_database, root=files.root)
     files.remove(f"migrations/0002_notes.{direction}.sql")
     said = refusal(migrate.up, empty_database, root=files.root)
-    assert f"0002_notes.{direction}.sql is missing, and the migration was applied" in said
+    assert f"0002_notes.{direction}.sql is missing, but the migration was applied" in said
 
 
 def test_a_renamed_migration_is_refused_by_name(empty_database: str, files: Files) -> None:
@@ -229,7 +229,7 @@ def test_a_renamed_migration_is_refused_by_name(empty_database: str, files: File
     assert "0002_notes.up.sql is missing" in refusal(migrate.up, empty_database, root=files.root)
 
 
-def test_a_package_older_than_the_database_is_told_so(empty_database: str, files: Files) -> None:
+def test_a_package_older_than_the_database_is_refused(empty_database: str, files: Files) -> None:
     migrate.up(empty_database, root=files.root)
     for direction in ("up", "down"):
         files.remove(f"migrations/0003_tags.{direction}.sql")
@@ -299,7 +299,7 @@ def test_a_migration_does_not_queue_behind_a_long_transaction(
     with closing(psycopg.connect(empty_database, application_name="nightly report")) as reader:
         reader.execute("select from kata_data.note")
         said = refusal(migrate.up, empty_database, root=files.root, lock_timeout="100ms")
-        assert said.startswith("0003_tags.up.sql did not get its locks in time, held by")
+        assert said.startswith("0003_tags.up.sql timed out waiting for locks, held by")
         assert f"process {reader.info.backend_pid} of nightly report" in said
         assert ledger(query) == [(1, "applied"), (2, "applied")]
     assert migrate.up(empty_database, root=files.root).names("applied") == ["0003_tags"]
@@ -310,13 +310,13 @@ def test_function_files_do_not_queue_behind_a_long_transaction_either(
 ) -> None:
     migrate.up(empty_database, root=files.root)
     files.write(
-        notes__row_security="create policy everybody on kata_data.note using (true);",
+        notes__row_security="create policy all_rows on kata_data.note using (true);",
         notes__added=function("kata.added() returns boolean"),
     )
     with closing(psycopg.connect(empty_database)) as reader:
         reader.execute("select from kata_data.note")
         said = refusal(migrate.up, empty_database, root=files.root, lock_timeout="100ms")
-        assert "notes/row_security.sql did not get its locks in time, held by process" in said
+        assert "notes/row_security.sql timed out waiting for locks, held by process" in said
     assert len(migrate.status(empty_database, root=files.root).functions) == 3  # with privileges.sql
     migrate.up(empty_database, root=files.root)
     assert migrate.status(empty_database, root=files.root).up_to_date
@@ -576,7 +576,7 @@ def test_several_databases_of_one_cluster_share_the_roles(cluster: TestServer) -
     assert migrate.status(second).up_to_date
 
 
-def test_a_role_that_may_not_act_as_the_owner_is_told_which_grant_it_lacks(cluster: TestServer) -> None:
+def test_a_role_that_may_not_act_as_the_owner_is_refused_with_the_grant_it_lacks(cluster: TestServer) -> None:
     migrate.up(cluster.url("of_admin", "admin"))
     dsn = cluster.url("of_stranger", "stranger")
     said = refusal(migrate.up, dsn)
@@ -606,7 +606,9 @@ def test_databases_of_one_cluster_may_be_migrated_at_the_same_time(launch_server
     assert [process.wait(60) for process in processes] == [0] * 4
 
 
-def test_a_role_without_the_rights_is_told_which(launch_server: LaunchServer, server: TestServer) -> None:
+def test_a_role_without_the_rights_is_refused_by_name(
+    launch_server: LaunchServer, server: TestServer
+) -> None:
     plain = launch_server("plain", FAST)
     plain.execute("create role plain login")
     assert "may not create roles" in refusal(migrate.up, plain.url("postgres", "plain"))
@@ -1036,7 +1038,7 @@ def test_drift_is_named(empty_database: str, query: Query, files: Files) -> None
     ]
     assert not migrate.status(empty_database, root=files.root).up_to_date
 
-    # What is missing comes back by itself, what was changed when asked to.
+    # `up` restores a missing function, and with `reinstall` a changed one.
     migrate.up(empty_database, root=files.root)
     assert [drift.state for drift in migrate.drift(empty_database)] == ["changed", "unknown", "unknown"]
     query("drop view kata.by_hand")
@@ -1088,7 +1090,7 @@ def test_psql_refuses_to_install_over_an_installation(empty_database: str, psql:
     migrate.up(empty_database)
     done = run_psql(psql, empty_database, migrate.bundle())
     assert done.returncode != 0
-    assert "is installed in this database already" in done.stderr
+    assert "is already installed in this database" in done.stderr
     assert "kata migrate up" in done.stderr
     assert migrate.status(empty_database).up_to_date
 

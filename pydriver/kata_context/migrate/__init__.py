@@ -1,13 +1,13 @@
 """Brings a database to the schema and the functions that the files in sql/ describe.
 
 Migrations (sql/migrations) are history: each runs once, in one transaction with its row in
-kata_data.migration, and is frozen by its checksum from then on. Function files (sql/functions) are the
+kata_data.migration, and its checksum freezes it from then on. Function files (sql/functions) are the
 present: those that differ from kata_data.function_file are run, all in one transaction, so that clients see
-the old API or the new one.
+the old API or the new one. A file that was only moved has its path recorded and is not run.
 
-    files      what is in sql/, checked
-    session    the connection of the one runner: direct, locked, allowed
-    functions  installing function files, and finding drift
+    files      the files in sql/, read and checked against each other
+    session    the connection of the one runner: direct, locked, with the rights it needs
+    functions  function files: what to install, moves, drift
     runner     up, down, status
     bundle     everything as one file for psql
 """

@@ -1,4 +1,4 @@
-"""Everything as one file, for those who install with psql alone."""
+"""Everything as one file, for installing with psql alone."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +15,9 @@ set local lock_timeout = '5s';
 set local search_path = '';
 """
 
-_HEAD = f"""-- Kata Context {__version__}, all of it in one file for psql:
+_HEAD = f"""-- Kata Context {__version__} in one file for psql:
 --   psql -v ON_ERROR_STOP=1 -f kata.sql
--- Does what `kata migrate up` does to an empty database, and leaves the same ledger.
+-- Does what `kata migrate up` does to an empty database, and records the same history.
 
 \\set ON_ERROR_STOP on
 {_BEGIN}
@@ -31,7 +31,7 @@ begin
     raise exception 'another migration is running' using hint = 'Wait for it, then run again.';
   end if;
   if to_regclass('kata_data.migration') is not null then
-    raise exception 'Kata Context is installed in this database already'
+    raise exception 'Kata Context is already installed in this database'
       using hint = 'Bring it up to date with `kata migrate up`.';
   end if;
 end
@@ -68,7 +68,7 @@ $$;
 def bundle(root: Path | None = None) -> str:
     """Return one SQL script for psql that installs everything.
 
-    It runs in one transaction, but for the migrations that cannot.
+    It runs in one transaction, except for migrations that cannot.
 
     Parameters
     ----------

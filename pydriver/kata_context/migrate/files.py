@@ -1,4 +1,4 @@
-"""The SQL files: read, and checked against each other before any database is touched."""
+"""The SQL files: read, and checked against each other before any database is changed."""
 
 import hashlib
 import re
@@ -18,10 +18,10 @@ class SqlFile:
 
     Parameters
     ----------
-    name : relative to its folder, as ledger and messages name it
+    name : relative to its folder, as it is recorded and named in messages
     owner : the role that it runs as
-    extensions : what must be there, or the file is skipped
-    defines : of a function file, the objects that it creates: `kata.append`, `view kata.v`,
+    extensions : the extensions that it requires; it is skipped while one is missing
+    defines : the objects that a function file creates: `kata.append`, `view kata.v`,
         `policy p on kata_data.t`
     """
 
@@ -40,7 +40,7 @@ class SqlFile:
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """A numbered pair of files, the second of which takes the first back."""
+    """A numbered pair of files; the second reverts the first."""
 
     number: int
     name: str
@@ -63,7 +63,7 @@ class Tree:
 _MARK = re.compile(r"--\s*kata:\s*(.*\S)")
 _MIGRATION = re.compile(r"(?P<name>(?P<number>\d{4,})_\w+)\.(?P<direction>up|down)\.sql")
 _NAME = r'"?([a-z_][a-z0-9_]*)"?'
-# At the start of a line only: what is indented stands in a body.
+# At the start of a line only: an indented line belongs to a body.
 _DEFINITION = re.compile(
     rf"^create\s+(?:or\s+replace\s+)?"
     rf"(?:(function|procedure|view)\s+(?:{_NAME}\.)?{_NAME}|policy\s+{_NAME}\s+on\s+(?:{_NAME}\.)?{_NAME})",
@@ -76,7 +76,7 @@ def sql_root() -> Path:
 
     Raises
     ------
-    KataError : there is neither
+    KataError : neither exists
     """
     package = Path(__file__).resolve().parents[1]
     for candidate in (package / "sql", package.parents[1] / "sql"):
@@ -96,13 +96,13 @@ def read_tree(root: Path) -> Tree:
 
     Raises
     ------
-    KataError : a number is missing or taken twice, a pair is incomplete, a name or mark is not understood
+    KataError : a number is missing or used twice, a pair is incomplete, a name or mark is unknown
     """
     return Tree(_migrations(root / "migrations"), _functions(root / "functions"))
 
 
 def split_statements(text: str) -> list[str]:
-    """Split SQL at its semicolons, not at those in quotes and comments; block comments do not nest here."""
+    """Split SQL at semicolons outside quotes and comments; nested block comments are not supported."""
     statements, start = [], 0
     for lexeme in _LEXEME.finditer(text):
         if lexeme["end"]:
@@ -161,7 +161,7 @@ def _migrations(folder: Path) -> tuple[Migration, ...]:
         if names.setdefault(number, match["name"]) != match["name"]:
             raise KataError(
                 f"{names[number]} and {match['name']} have the same number",
-                "give the newer one the next free one",
+                "give the newer migration the next free number",
             )
         pairs.setdefault(number, {})[match["direction"]] = path
     migrations = []
@@ -182,7 +182,7 @@ def _migrations(folder: Path) -> tuple[Migration, ...]:
 
 
 def _functions(folder: Path) -> tuple[SqlFile, ...]:
-    """Internal first, then the families, privileges last; what a file needs at once comes before it."""
+    """Return the function files in the order in which they run: internal, families, privileges."""
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.sql"))
     names.sort(key=lambda name: (name == PRIVILEGES, not name.startswith("internal/")))
     files = []

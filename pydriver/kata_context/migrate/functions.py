@@ -1,4 +1,4 @@
-"""Function files: what they define is made to stand in the database exactly as they say, and nothing else."""
+"""Function files: the database gets exactly the functions, views and policies that they define."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from kata_context.migrate.session import (
     Connection,
     explain,
     extension_path,
-    has_ledger,
+    has_history,
     literal,
     naming,
     run,
@@ -23,7 +23,7 @@ from kata_context.migrate.session import (
 
 _UNCHANGED = "no function was changed"
 
-# What function files can define: the functions, views and policies of the two schemas.
+# The kinds of object that function files define: functions, views and policies of the two schemas.
 _OBJECTS = """
 select o.classid, o.objid, o.name, o.identity, o.owner, o.row_version, o.drop_statement,
   encode(sha256(convert_to(concat_ws(chr(10), o.owner, o.definition), 'UTF8')), 'hex') as checksum
@@ -65,7 +65,7 @@ from (
 ) o
 """
 
-# Who depends on some objects, however far; a view by way of its rule, users of its row type by way of that.
+# The dependents of some objects, direct and indirect: of a view by way of its rule and its row type.
 _DEPENDENTS = """
 with recursive dependent(classid, objid) as (
   select a.classid, a.objid from unnest(%s::oid[], %s::oid[]) a(classid, objid)
@@ -95,8 +95,8 @@ set checksum = excluded.checksum, functions = excluded.functions,
   definition_checksum = excluded.definition_checksum, applied_at = excluded.applied_at
 """
 
-# What CREATE OR REPLACE cannot do: another result, other parameter names, fewer defaults; other columns of a
-# view; a function where a procedure was; a comment by name alone while an old signature stands beside.
+# CREATE OR REPLACE fails: another result, other parameter names, fewer defaults; other columns of a view; a
+# function in place of a procedure; a comment by name alone while the old signature still exists.
 _CANNOT_REPLACE = (
     errors.InvalidFunctionDefinition,
     errors.InvalidTableDefinition,
@@ -107,13 +107,13 @@ _CANNOT_REPLACE = (
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """A function, view or policy that is not as the runner left it.
+    """A function, view or policy that differs from the installed one.
 
     Parameters
     ----------
     name : as in `kata.append(uuid, jsonb, bigint, text)`
-    state : changed, missing, or unknown: no file defines it
-    file : the file that defines it
+    state : changed, missing, or unknown if no file defines it
+    file : the file that defines it, if one does
     """
 
     name: str
@@ -182,29 +182,29 @@ def make_plan(
     migrated : whether this run applied migrations; the privileges are then granted again
     dry_run : whether migrations were only simulated; available extensions then count as created
     """
-    ledger = _ledger(connection)
+    recorded = _recorded_files(connection)
     present = {
         o.name for o in _objects(connection, (name for file in tree.functions for name in file.defines))
     }
-    moved = _find_moves(ledger, tree.functions)
+    moved = _find_moves(recorded, tree.functions)
     # A moved file may have taken the path of one that no longer exists.
     occupied = {file.name for file in tree.functions} - set(moved.values())
-    gone = tuple(sorted(ledger.keys() - moved.keys() - occupied))
-    recorded = {moved.get(path, path): row.checksum for path, row in ledger.items() if path not in gone}
+    gone = tuple(sorted(recorded.keys() - moved.keys() - occupied))
+    checksums = {moved.get(path, path): row.checksum for path, row in recorded.items() if path not in gone}
     install: list[SqlFile] = []
     skipped: list[tuple[SqlFile, str]] = []
     for file in tree.functions:
         if reason := unmet(connection, file, dry_run=dry_run):
             skipped.append((file, reason))
             continue
-        is_known = recorded.get(file.name) == file.checksum
+        is_known = checksums.get(file.name) == file.checksum
         follows = file.name == PRIVILEGES and (install or gone or migrated)
         if reinstall or not is_known or follows or not present.issuperset(file.defines):
             install.append(file)
     return Plan(moved, tuple(install), gone, tuple(skipped))
 
 
-def _find_moves(ledger: dict[str, _Record], files: Sequence[SqlFile]) -> dict[str, str]:
+def _find_moves(recorded: dict[str, _Record], files: Sequence[SqlFile]) -> dict[str, str]:
     """Return the new path by each recorded path whose file was moved.
 
     A moved file has the checksum that is recorded for another path. If it was edited on the way, it defines
@@ -214,20 +214,20 @@ def _find_moves(ledger: dict[str, _Record], files: Sequence[SqlFile]) -> dict[st
     unrecorded = {
         file.name: file
         for file in files
-        if file.name not in ledger or ledger[file.name].checksum != file.checksum
+        if file.name not in recorded or recorded[file.name].checksum != file.checksum
     }
     unmoved = paths - unrecorded.keys()
     moved: dict[str, str] = {}
-    for path, row in sorted(ledger.items()):
+    for path, row in sorted(recorded.items()):
         if path in unmoved:
             continue
         if new := next((f.name for f in unrecorded.values() if f.checksum == row.checksum), None):
             moved[path] = new
             del unrecorded[new]
-    for path, row in sorted(ledger.items()):
+    for path, row in sorted(recorded.items()):
         if path in paths or path in moved or not row.names:
             continue
-        edited = (f.name for f in unrecorded.values() if f.name not in ledger and row.names <= {*f.defines})
+        edited = (f.name for f in unrecorded.values() if f.name not in recorded and row.names <= {*f.defines})
         if new := next(edited, None):
             moved[path] = new
             del unrecorded[new]
@@ -239,7 +239,7 @@ def install(connection: Connection, tree: Tree, plan: Plan, lock_timeout: str) -
 
     Raises
     ------
-    KataError : a file fails, a body is not valid, or what must be dropped is used by something not ours
+    KataError : a file fails, a body is not valid, or an object that must be dropped has foreign dependents
     """
     home = {name: file for file in tree.functions for name in file.defines}
     done: dict[str, SqlFile] = {}
@@ -297,21 +297,21 @@ def _record_moves(connection: Connection, moved: dict[str, str]) -> None:
 
 
 def record_statement(files: Iterable[SqlFile]) -> str:
-    """Return the statement that writes the ledger's rows of some files, which have just run."""
+    """Return the statement that records files, which have just run."""
     rows = [{"path": file.name, "checksum": file.checksum, "defines": file.defines} for file in files]
     return _RECORD.strip().format(files=literal(json.dumps(rows)))
 
 
 def drop_all(connection: Connection) -> None:
-    """Drop all that function files have defined, and their rows in the ledger."""
+    """Drop all objects that function files have defined, and the records of the files."""
     recorded = _recorded_names(connection)
     _drop(connection, _objects(connection, recorded), recorded)
     connection.execute("delete from kata_data.function_file")
 
 
 def find_drift(connection: Connection) -> list[Drift]:
-    """Compare what is there with what the runner left."""
-    if not has_ledger(connection):
+    """Compare the objects in the database with the recorded ones."""
+    if not has_history(connection):
         return []
     present = {o.identity: o for o in _objects(connection)}
     found: list[Drift] = []
@@ -324,7 +324,7 @@ def find_drift(connection: Connection) -> list[Drift]:
                 found.append(Drift(identity, "missing", path))
             elif there.checksum != checksum:
                 found.append(Drift(identity, "changed", path))
-    # Functions of triggers, defaults, constraints and the like are part of the tables, made by migrations.
+    # Functions of triggers, defaults and constraints belong to tables, which migrations create.
     of_tables = {
         row[0]
         for row in connection.execute(
@@ -344,16 +344,16 @@ def find_drift(connection: Connection) -> list[Drift]:
     return found
 
 
-def _ledger(connection: Connection) -> dict[str, _Record]:
+def _recorded_files(connection: Connection) -> dict[str, _Record]:
     """Return the recorded files by path."""
-    if not has_ledger(connection):
+    if not has_history(connection):
         return {}
     rows = connection.execute("select f.path, f.checksum, f.functions from kata_data.function_file f")
     return {path: _Record(checksum, frozenset(map(_name, identities))) for path, checksum, identities in rows}
 
 
 def _recorded_names(connection: Connection) -> set[str]:
-    return {name for row in _ledger(connection).values() for name in row.names}
+    return {name for row in _recorded_files(connection).values() for name in row.names}
 
 
 def _name(identity: str) -> str:
@@ -361,7 +361,7 @@ def _name(identity: str) -> str:
 
 
 def _objects(connection: Connection, names: Iterable[str] | None = None) -> list[_Object]:
-    """All that function files could have defined, or that has one of the names."""
+    """Return the objects that function files can define, all of them or those with one of the names."""
     wanted = "" if names is None else f"where o.name = any (array[{', '.join(map(literal, names))}]::text[])"
     return [_Object(*row) for row in connection.execute(f"{_OBJECTS}{wanted}".encode())]
 
@@ -371,7 +371,7 @@ def _install_file(connection: Connection, file: SqlFile, ours: set[str]) -> set[
 
     Returns
     -------
-    names of what had to be dropped for it and is not in it
+    names of the dropped objects that the file does not define
     """
     before = _objects(connection, file.defines)
     dropped: set[str] = set()
@@ -397,7 +397,7 @@ def _install_file(connection: Connection, file: SqlFile, ours: set[str]) -> set[
 
 
 def _replaces(connection: Connection, file: SqlFile) -> bool:
-    """Run a file over what there is; return whether that could be replaced."""
+    """Run a file; return whether the existing objects could be replaced."""
     try:
         with connection.transaction():
             run(connection, file, file.owner)
@@ -407,15 +407,15 @@ def _replaces(connection: Connection, file: SqlFile) -> bool:
 
 
 def _drop(connection: Connection, targets: Sequence[_Object], ours: set[str]) -> set[str]:
-    """Drop objects, and before them what depends on them if it is ours too; never what is somebody else's.
+    """Drop objects and, before them, their dependents; refuse if a dependent is not from a function file.
 
     Parameters
     ----------
-    ours : names that files define or defined
+    ours : names that files define or defined, which may be dropped
 
     Returns
     -------
-    names of those that went besides the targets
+    names of the dependents that were dropped
     """
     if not targets:
         return set()
@@ -433,9 +433,9 @@ def _drop(connection: Connection, targets: Sequence[_Object], ours: set[str]) ->
         raise KataError(
             f"{', '.join(sorted(o.identity for o in targets))} must be dropped, but is used by "
             f"{', '.join(sorted(foreign))}",
-            f"{_UNCHANGED}; drop what uses it, run again, and create it anew",
+            f"{_UNCHANGED}; drop the dependents, run again, and create them again",
         )
-    # In the order that their dependencies allow.
+    # In an order that their dependencies allow, found by trying.
     waiting = list(doomed.values())
     while waiting:
         kept = []
@@ -452,10 +452,10 @@ def _drop(connection: Connection, targets: Sequence[_Object], ours: set[str]) ->
 
 
 def _validate(connection: Connection, home: dict[str, SqlFile]) -> None:
-    """Let the languages check all bodies, SQL in full and PL/pgSQL its syntax and types.
+    """Let the languages check all bodies: SQL in full, PL/pgSQL syntax and types.
 
-    Their validators are what CREATE FUNCTION calls, and calling them leaves the functions untouched. Those
-    that did not change are checked too: what they name may have gone.
+    CREATE FUNCTION calls the same validators; they leave the functions untouched. Unchanged functions are
+    checked, too: an object that they name may no longer exist.
     """
     connection.execute("set local check_function_bodies = on")
     for name, identity, validator, oid, search_path in connection.execute(

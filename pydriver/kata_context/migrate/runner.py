@@ -1,4 +1,4 @@
-"""Applying migrations, rolling them back, and telling where a database stands."""
+"""Migrations: applying them, rolling them back, comparing a database with the files."""
 
 import re
 import shlex
@@ -16,7 +16,7 @@ from kata_context.migrate.session import (
     Connection,
     connect_reader,
     connect_runner,
-    has_ledger,
+    has_history,
     naming,
     run,
     run_apart,
@@ -28,7 +28,7 @@ from kata_context.migrate.session import (
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing done, or in a dry run to be done.
+    """One action of a run, or of a dry run one that it would take.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class MigrationState:
-    """A migration, and how it stands in a database.
+    """A migration and its state in a database.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class MigrationState:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where a database stands against the files."""
+    """A database compared with the files."""
 
     migrations: tuple[MigrationState, ...]
     functions: tuple[Step, ...]
@@ -115,24 +115,24 @@ def up(
     ----------
     dsn : of the server itself, not of a transaction pooler
     root : folder of the SQL files; default: the package's
-    to : number of the last migration to apply; below the highest, functions are left as they are
-    dry_run : change nothing and say what would be done
-    lock_timeout : how long a statement may wait for a lock before the migration is given up, as in Postgres
+    to : number of the last migration to apply; below the highest, functions stay as they are
+    dry_run : change nothing and return the steps that a run would take
+    lock_timeout : how long a statement may wait for a lock before the migration fails, as in Postgres
     wait : seconds to wait for another runner
     reinstall : run all function files, changed or not
     progress : called after each step
 
     Raises
     ------
-    KataError : a refusal, and nothing has changed; or a failure, and what came before it stands
+    KataError : a refusal, and nothing has changed; or a failure, and the steps before it remain done
     """
     report = _Recorder(progress)
     with connect_reader(dsn) if dry_run else connect_runner(dsn, wait) as connection:
-        ledger = _read_ledger(connection)
-        tree = _read_files(ledger, root)
+        history = _read_history(connection)
+        tree = _read_files(history, root)
         to = _known_number(tree, tree.latest if to is None else to)
         for migration in tree.migrations[:to]:
-            recorded = ledger.get(migration.number)
+            recorded = history.get(migration.number)
             if recorded and recorded.status == "applied":
                 continue
             started = time.monotonic()
@@ -166,32 +166,32 @@ def down(
 ) -> Report:
     """Roll back the migrations above a number, newest first.
 
-    Functions belong to the newest schema, so the first step drops them all; `up`, of this package or an older
-    one, brings its own.
+    Functions belong to the newest schema, so the first step drops them all; `up`, of this package or of an
+    older one, installs its own.
 
     Parameters
     ----------
-    to : number of the migration that stays the last; 0 removes everything
+    to : number of the last migration to keep; 0 removes everything
     allow_destructive : also run down files that are marked as losing data
-    environment : the label of the database, if it has one: without it nothing is rolled back
+    environment : the label of the database; a labeled database is refused without it
     root, dry_run, lock_timeout, wait, progress : as for `up`
 
     Raises
     ------
-    KataError : a refusal, and nothing has changed; or a failure, and what was rolled back before it stays so
+    KataError : a refusal, and nothing has changed; or a failure, and the steps before it remain done
     """
     report = _Recorder(progress)
     with connect_reader(dsn) if dry_run else connect_runner(dsn, wait) as connection:
         if not dry_run:
             check_environment(_environment(connection), environment)
-        ledger = _read_ledger(connection)
-        tree = _read_files(ledger, root)
+        history = _read_history(connection)
+        tree = _read_files(history, root)
         to = _known_number(tree, to)
-        doomed = [m for m in reversed(tree.migrations[to:]) if m.number in ledger]
+        doomed = [m for m in reversed(tree.migrations[to:]) if m.number in history]
         losses = {
             m.number: f"loses {_losses(connection, m.down)}"
             for m in doomed
-            if m.down.destructive and ledger[m.number].status == "applied"
+            if m.down.destructive and history[m.number].status == "applied"
         }
         if losses and not (allow_destructive or dry_run):
             raise KataError(
@@ -201,32 +201,32 @@ def down(
         for migration in doomed:
             started = time.monotonic()
             if not dry_run:
-                was_applied = ledger[migration.number].status == "applied"
+                was_applied = history[migration.number].status == "applied"
                 _roll_back(connection, migration, was_applied, lock_timeout)
             report.add("migration", migration.name, "rolled back", losses.get(migration.number), started)
     return Report(tuple(report.steps), dry_run)
 
 
 def read_environment(dsn: str) -> str | None:
-    """Return the label of a database; None where it has none, or is of a time before there were labels."""
+    """Return the label of a database, or None."""
     with connect_reader(dsn) as connection:
         return _environment(connection)
 
 
 def status(dsn: str, *, root: Path | None = None) -> Status:
-    """Compare a database with the files; changes nothing and waits for nobody.
+    """Compare a database with the files; changes nothing and waits for no lock.
 
     Raises
     ------
-    KataError : the files do not fit each other, or the ledger cannot be read
+    KataError : the files do not fit each other, or the role may not read the migration history
     """
     with connect_reader(dsn) as connection:
-        ledger = _read_ledger(connection)
+        history = _read_history(connection)
         tree = read_tree(root or sql_root())
         migrations = []
-        for number in sorted(ledger.keys() | {m.number for m in tree.migrations}):
-            row = ledger.get(number)
-            state, refusal = _compare(tree, ledger, number)
+        for number in sorted(history.keys() | {m.number for m in tree.migrations}):
+            row = history.get(number)
+            state, refusal = _compare(tree, history, number)
             if state == "skipped" and not unmet(connection, tree.migrations[number - 1].up):
                 state = "pending"
             migrations.append(
@@ -244,13 +244,13 @@ def status(dsn: str, *, root: Path | None = None) -> Status:
 
 
 def drift(dsn: str) -> list[Drift]:
-    """Return the functions, views and policies that are not as the runner left them."""
+    """Return the functions, views and policies that differ from the installed ones."""
     with connect_reader(dsn) as connection:
         return functions.find_drift(connection)
 
 
 class _Recorder:
-    """Collects steps and tells them on."""
+    """Collects steps and reports each to a callback."""
 
     def __init__(self, progress: Progress | None) -> None:
         self.steps: list[Step] = []
@@ -282,8 +282,8 @@ class _Row:
     applied_at: str
 
 
-def _read_ledger(connection: Connection) -> dict[int, _Row]:
-    if not has_ledger(connection):
+def _read_history(connection: Connection) -> dict[int, _Row]:
+    if not has_history(connection):
         return {}
     rows = connection.execute(
         """
@@ -296,7 +296,7 @@ def _read_ledger(connection: Connection) -> dict[int, _Row]:
 
 
 def _environment(connection: Connection) -> str | None:
-    # Read from the table: after a rollback that failed half-way the function may be gone, the label is not.
+    # Read from the table: a rollback that failed half-way has dropped the function, not the label.
     exists = """
         select true
         from pg_class c
@@ -328,59 +328,57 @@ def check_environment(label: str | None, given: str | None) -> None:
         )
 
 
-def _read_files(ledger: dict[int, _Row], root: Path | None) -> Tree:
-    """Read the files, and refuse to go on if they do not fit the ledger."""
+def _read_files(history: dict[int, _Row], root: Path | None) -> Tree:
+    """Read the files, and refuse to go on if they do not fit the migration history."""
     root = root or sql_root()
-    # First of all, for a lost file also makes a gap in the numbers: its name says more.
+    # Before anything else: a lost file also leaves a gap in the numbers, but its name says more.
     numbers = (path.name.partition("_")[0] for path in (root / "migrations").glob("*.up.sql"))
     last = max((int(number) for number in numbers if number.isdecimal()), default=0)
-    for row in ledger.values():
+    for row in history.values():
         for name in (f"{row.name}.up.sql", f"{row.name}.down.sql"):
             if row.number <= last and not (root / "migrations" / name).is_file():
-                raise KataError(
-                    f"{name} is missing, and the migration was applied", "put the file back as it was"
-                )
+                raise KataError(f"{name} is missing, but the migration was applied", "restore the file")
     tree = read_tree(root)
-    for number in sorted(ledger.keys() | {m.number for m in tree.migrations}):
-        _, refusal = _compare(tree, ledger, number)
+    for number in sorted(history.keys() | {m.number for m in tree.migrations}):
+        _, refusal = _compare(tree, history, number)
         if refusal:
             raise refusal
     return tree
 
 
-def _compare(tree: Tree, ledger: dict[int, _Row], number: int) -> tuple[str, KataError | None]:
-    """Return the state of a migration, and why to refuse to go on, if so."""
-    row = ledger.get(number)
+def _compare(tree: Tree, history: dict[int, _Row], number: int) -> tuple[str, KataError | None]:
+    """Return the state of a migration, and a refusal if the run must not go on."""
+    row = history.get(number)
     if row is None:
-        last = max(ledger, default=0)
+        last = max(history, default=0)
         if number > last:
             return "pending", None
         return "pending", KataError(
-            f"{tree.migrations[number - 1].name} was never applied, but {ledger[last].name} was",
+            f"{tree.migrations[number - 1].name} was never applied, but {history[last].name} was",
             f"give it the number {tree.latest + 1:04}",
         )
     if number > tree.latest:
         return "newer", KataError(
-            f"the package, version {__version__}, is older than the database: it lacks {row.name}.up.sql",
+            f"the package (version {__version__}) is older than the database: it lacks {row.name}.up.sql",
             "upgrade the package",
         )
     migration = tree.migrations[number - 1]
     if migration.name != row.name:
         return "missing", KataError(
-            f"{row.name}.up.sql is missing, and the migration was applied", "put the file back as it was"
+            f"{row.name}.up.sql is missing, but the migration was applied", "restore the file"
         )
     for file, checksum in ((migration.up, row.up_checksum), (migration.down, row.down_checksum)):
         if file.checksum != checksum:
             return "edited", KataError(
                 f"{file.name} was edited after it was applied",
-                "put the file back as it was, and the change into a new migration",
+                "restore the file, and put the change into a new migration",
             )
     return row.status, None
 
 
 def _known_number(tree: Tree, number: int) -> int:
     if not 0 <= number <= tree.latest:
-        raise KataError(f"there is no migration {number}", f"the last is {tree.latest}; 0 stands for none")
+        raise KataError(f"there is no migration {number}", f"the last one is {tree.latest}; 0 means none")
     return number
 
 
@@ -390,7 +388,7 @@ def _apply(
     """Apply a migration and write its row; return why it was skipped, if it was."""
     file = migration.up
     reason = None
-    with naming(connection, file, "what comes before it is applied, and nothing of it"):
+    with naming(connection, file, "earlier migrations are applied, this one is not"):
         if file.no_transaction:
             reason = unmet(connection, file, create=True)
             if not reason:
@@ -399,7 +397,7 @@ def _apply(
             if not file.no_transaction:
                 reason = unmet(connection, file, create=True)
                 if not reason:
-                    # The first makes the owner, and so runs as whoever connects.
+                    # The first creates the owner, so it runs as the connecting role.
                     run(connection, file, file.owner if migration.number > 1 else None)
             if reason and recorded and recorded.reason == reason:
                 return reason
@@ -426,9 +424,9 @@ def _apply(
 
 
 def _roll_back(connection: Connection, migration: Migration, was_applied: bool, lock_timeout: str) -> None:
-    """Take a migration back, and its row; with it, where they still stand, all functions."""
+    """Roll back a migration and delete its row; drop all functions that still exist."""
     file = migration.down
-    with naming(connection, file, "it is still applied, and what comes before it"):
+    with naming(connection, file, "this migration and the earlier ones are still applied"):
         if was_applied and file.no_transaction:
             with transaction(connection, lock_timeout):
                 functions.drop_all(connection)
@@ -437,8 +435,8 @@ def _roll_back(connection: Connection, migration: Migration, was_applied: bool, 
             functions.drop_all(connection)
             if was_applied and not file.no_transaction:
                 run(connection, file, file.owner if migration.number > 1 else None)
-            # The first takes the ledger with it.
-            if has_ledger(connection):
+            # The first drops the migration history itself.
+            if has_history(connection):
                 connection.execute(
                     "delete from kata_data.migration m where m.number = %s", (migration.number,)
                 )
@@ -455,7 +453,7 @@ def _losses(connection: Connection, file: SqlFile) -> str:
         f"column {column}"
         for column in re.findall(r"\bdrop column (?:if exists )?(\w+)", text, re.IGNORECASE)
     )
-    return ", ".join(losses) or "what its file says"
+    return ", ".join(losses) or "data that its file removes"
 
 
 def _function_steps(plan: functions.Plan) -> list[Step]:

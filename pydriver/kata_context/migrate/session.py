@@ -1,4 +1,4 @@
-"""The connection that migrates: to a server that is fit, by a role that may, one runner at a time."""
+"""The connection of the runner: to a suitable server, with the rights it needs, one runner at a time."""
 
 import re
 import select
@@ -23,12 +23,12 @@ _OUR_LOCK = f"""
   l.locktype = 'advisory' and l.granted and (l.classid::bigint << 32 | l.objid::bigint) = {LOCK_KEY}
   and l.database = (select d.oid from pg_database d where d.datname = current_database())
 """
-_HAS_LEDGER = """exists (
+_HAS_HISTORY = """exists (
   select
   from pg_class c
   join pg_namespace n on n.oid = c.relnamespace
   where n.nspname = 'kata_data' and c.relname = 'migration')"""
-# Whatever role and database are set to: every name is qualified, and what takes long is not wrong for it.
+# These override the settings of role and database: all names are qualified, and a migration may take long.
 _SETTINGS = {
     "search_path": "",
     "check_function_bodies": "on",
@@ -42,11 +42,11 @@ _SETTINGS = {
 
 @contextmanager
 def connect_reader(dsn: str) -> Iterator[Connection]:
-    """Open a connection that reads, in one transaction and thus one snapshot; a pooler is no hindrance.
+    """Open a connection that reads in one transaction, thus one snapshot; a pooler may be in between.
 
     Raises
     ------
-    KataError : the server cannot be reached or is too old, or the role may not read the ledger
+    KataError : the server is unreachable or too old, or the role may not read the migration history
     """
     with _connect(dsn) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -58,7 +58,7 @@ def connect_reader(dsn: str) -> Iterator[Connection]:
 
 @contextmanager
 def _connect(dsn: str) -> Iterator[Connection]:
-    """Open a connection; what Postgres refuses leaves as KataError."""
+    """Open a connection; errors of Postgres are raised as KataError."""
     parameters, _ = secured(dsn)
     try:
         with closing(
@@ -95,7 +95,7 @@ def _configure(connection: Connection, *, local: bool) -> None:
 
 @contextmanager
 def connect_runner(dsn: str, wait: float) -> Iterator[Connection]:
-    """Open the connection of the one runner, which holds the lock as long as it lives.
+    """Open the connection of the one runner, which holds the lock until it is closed.
 
     Parameters
     ----------
@@ -103,11 +103,11 @@ def connect_runner(dsn: str, wait: float) -> Iterator[Connection]:
 
     Raises
     ------
-    KataError : as for reading; or a transaction pooler stands between, the server is a standby, the role
+    KataError : as for reading; or a transaction pooler is in between, the server is a standby, the role
         lacks rights, another runner took too long
     """
     with _connect(dsn) as connection:
-        # Before anything is set in a session that may belong to others.
+        # First: behind such a pooler, a setting would change sessions of other clients.
         _refuse_transaction_pooler(connection, dsn)
         _configure(connection, local=False)
         if value(connection, "select pg_is_in_recovery()"):
@@ -119,7 +119,7 @@ def connect_runner(dsn: str, wait: float) -> Iterator[Connection]:
 
 @contextmanager
 def transaction(connection: Connection, lock_timeout: str) -> Iterator[None]:
-    """Open a transaction; one that a pooler moved to another session, without the lock, is refused."""
+    """Open a transaction; refuse if a pooler moved it to a session without the lock."""
     with connection.transaction():
         connection.execute("select set_config('lock_timeout', %s, true)", (lock_timeout,))
         if not value(
@@ -127,7 +127,7 @@ def transaction(connection: Connection, lock_timeout: str) -> Iterator[None]:
             f"select exists (select from pg_locks l where l.pid = pg_backend_pid() and {_OUR_LOCK})",
         ):
             raise KataError(
-                "a pooler changed the session of the migration", "use the URL of the server itself"
+                "a pooler moved the migration to another session", "use the URL of the server itself"
             )
         yield
 
@@ -138,9 +138,9 @@ def value(connection: Connection, query: str, parameters: Sequence[object] | Non
     return row[0] if row else None
 
 
-def has_ledger(connection: Connection) -> bool:
-    """Return whether anything has been applied; to_regclass would fail where the role may not look."""
-    return bool(value(connection, f"select {_HAS_LEDGER}"))
+def has_history(connection: Connection) -> bool:
+    """Return whether a migration history exists; to_regclass would fail for a role without privileges."""
+    return bool(value(connection, f"select {_HAS_HISTORY}"))
 
 
 def literal(text: str) -> str:
@@ -149,7 +149,7 @@ def literal(text: str) -> str:
 
 
 def explain(error: psycopg.Error, body: bytes = b"") -> tuple[str, str | None]:
-    """Return what Postgres said, in one line, with the line of the file where it is known, and its hint."""
+    """Return an error of Postgres in one line, with the line of the file if it is known, and its hint."""
     message = error.diag.message_primary or " ".join(str(error).split()) or "the connection was lost"
     if body and error.diag.statement_position:
         before = body.decode()[: int(error.diag.statement_position) - 1]
@@ -161,13 +161,13 @@ def explain(error: psycopg.Error, body: bytes = b"") -> tuple[str, str | None]:
 
 @contextmanager
 def naming(connection: Connection, file: SqlFile, outcome: str) -> Iterator[None]:
-    """Name the file in errors of the transaction or savepoint inside, and who was in the way of its locks.
+    """Name the file in errors of the transaction or savepoint inside, and the sessions that block its locks.
 
-    That is told by who holds locks on our tables, those first who began first.
+    Those are the sessions that hold locks on our tables, the oldest transaction first.
 
     Parameters
     ----------
-    outcome : what holds after a failure
+    outcome : the state of the database after a failure
     """
     try:
         yield
@@ -178,7 +178,7 @@ def naming(connection: Connection, file: SqlFile, outcome: str) -> Iterator[None
             select string_agg(h.holder, '; ')
             from (
               select format('process %s of %s, transaction open since %s', a.pid,
-                coalesce(nullif(a.application_name, ''), a.usename, 'somebody'),
+                coalesce(nullif(a.application_name, ''), a.usename, 'an unknown role'),
                 coalesce(date_trunc('second', a.xact_start)::text, 'unknown')) as holder
               from pg_stat_activity a
               where a.pid <> pg_backend_pid()
@@ -195,25 +195,25 @@ def naming(connection: Connection, file: SqlFile, outcome: str) -> Iterator[None
             """,
         )
         raise KataError(
-            f"{file.name} did not get its locks in time, held by {holders or 'somebody who has left since'}",
-            f"{outcome}; wait for that transaction or end it, and run again",
+            f"{file.name} timed out waiting for locks, held by {holders or 'a session that has since ended'}",
+            f"{outcome}; wait for that transaction or end it, then run again",
         ) from error
     except psycopg.Error as error:
         message, hint = explain(error, file.body)
         raise KataError(
-            f"{file.name} failed: {message}", f"{outcome}; {hint or 'remove the cause and run again'}"
+            f"{file.name} failed: {message}", f"{outcome}; {hint or 'remove the cause, then run again'}"
         ) from error
 
 
 def unmet(
     connection: Connection, file: SqlFile, *, create: bool = False, dry_run: bool = False
 ) -> str | None:
-    """Return why a file cannot be run here for lack of an extension, or None.
+    """Return the reason why a file cannot run for lack of an extension, or None.
 
     Parameters
     ----------
     create : create the extensions that are available but not created
-    dry_run : take those that could be created for created
+    dry_run : treat available extensions as created
     """
     for extension in file.extensions:
         if value(connection, "select true from pg_extension e where e.extname = %s", (extension,)):
@@ -237,7 +237,7 @@ def unmet(
 
 
 def extension_path(file: SqlFile) -> str:
-    """Return an SQL expression for the search path of a file: the schemas of its extensions, else none.
+    """Return an SQL expression for the search path of a file: the schemas of its extensions, if any.
 
     Temporary objects come last, so that a function may keep this path: `set search_path from current`.
     """
@@ -250,7 +250,7 @@ def extension_path(file: SqlFile) -> str:
 
 
 def run(connection: Connection, file: SqlFile, role: str | None) -> None:
-    """Run a file in the transaction that is open, as a role, and be the connecting role again after it."""
+    """Run a file in the open transaction as a role, then return to the connecting role."""
     if role:
         connection.execute(sql.SQL("set local role {}").format(sql.Identifier(role)))
     connection.execute(f"select set_config('search_path', {extension_path(file)}, true)".encode())
@@ -260,19 +260,19 @@ def run(connection: Connection, file: SqlFile, role: str | None) -> None:
 
 
 def run_apart(connection: Connection, file: SqlFile, lock_timeout: str) -> None:
-    """Run the statements of a file each on its own, outside a transaction."""
+    """Run the statements of a file one by one, outside a transaction."""
     statements = split_statements(file.body.decode())
     connection.execute(f"select set_config('search_path', {extension_path(file)}, false)".encode())
     connection.execute(sql.SQL("set role {}").format(sql.Identifier(OWNER)))
     try:
         for position, statement in enumerate(statements, start=1):
-            # A concurrent build waits for old transactions as a matter of course, and nobody waits behind it.
+            # A concurrent build always waits for old transactions, and no session queues behind it.
             patience = "0" if re.search(r"\bconcurrently\b", statement, re.IGNORECASE) else lock_timeout
             connection.execute("select set_config('lock_timeout', %s, false)", (patience,))
             with naming(
                 connection,
                 SqlFile(f"statement {position} of {len(statements)} of {file.name}", statement.encode()),
-                "the statements before it are done, nothing is recorded, the next run starts with the first",
+                "earlier statements took effect, nothing is recorded, the next run starts with the first",
             ):
                 connection.execute(statement.encode())
     finally:
@@ -303,7 +303,7 @@ def _refuse_transaction_pooler(connection: Connection, dsn: str) -> None:
                 others.add(_ask(other, pid, seconds=2))
                 own.add(value(connection, pid))
     except (psycopg.OperationalError, TimeoutError):
-        pass  # A session pooler whose sessions are all taken keeps the second client waiting.
+        pass  # A session pooler without a free session keeps the second client waiting.
     if len(own) == 1 and not own & others:
         return
     given = conninfo.conninfo_to_dict(dsn)
@@ -313,14 +313,14 @@ def _refuse_transaction_pooler(connection: Connection, dsn: str) -> None:
     host = address or str(given.get("host", "localhost")).replace("-pooler", "")
     raise KataError(
         f"{given.get('host', 'localhost')}, port {given.get('port', 5432)}, is a pooler in transaction mode, "
-        "and migrations need a session of their own",
-        "use the URL of the server itself, which calls itself "
+        "but migrations need one session",
+        "use the URL of the server itself, which reports "
         f"postgresql://USER@{host}:{port}/{connection.info.dbname}",
     )
 
 
 def _ask(connection: Connection, query: str, seconds: float) -> str:
-    """Return the one value that a query yields, in time or not at all; psycopg itself would wait for ever."""
+    """Return the one value that a query yields, in time or not at all; psycopg would wait without limit."""
     pgconn = connection.pgconn
     pgconn.send_query(query.encode())
     deadline = time.monotonic() + seconds
@@ -340,8 +340,8 @@ def _ask(connection: Connection, query: str, seconds: float) -> str:
 def _take_lock(connection: Connection, wait: float) -> None:
     """Become the one runner.
 
-    Asks again and again: who waits inside pg_advisory_lock holds a snapshot, and a CREATE INDEX CONCURRENTLY
-    of the runner at work would wait for that in turn.
+    Polls: a session that waits in pg_advisory_lock holds a snapshot, for which a CREATE INDEX CONCURRENTLY of
+    the active runner would wait in turn.
     """
     deadline = time.monotonic() + wait
     while not value(connection, f"select pg_try_advisory_lock({LOCK_KEY})"):
@@ -364,21 +364,21 @@ def _take_lock(connection: Connection, wait: float) -> None:
 
 
 def _refuse_lack_of_rights(connection: Connection) -> None:
-    """Refuse early and by name what would fail later with 'permission denied'."""
+    """Refuse early, and name the missing right, instead of failing later with 'permission denied'."""
     owners = [OWNER, "kata_eraser"]
     row = connection.execute(
         f"""
         select current_user, current_database(), r.rolcreaterole,
           has_database_privilege(current_database(), 'create'),
-          {_HAS_LEDGER},
+          {_HAS_HISTORY},
           array(select o.rolname::text from pg_roles o where o.rolname = any (%(owners)s)),
           array(
             select o.rolname::text
             from pg_roles o
             where o.rolname = any (%(owners)s)
               and not (pg_has_role(o.oid, 'set') and pg_has_role(o.oid, 'usage'))
-              -- The first migration makes a member of whoever may grant the role.
-              and not (pg_has_role(o.oid, 'member with admin option') and not {_HAS_LEDGER})
+              -- The first migration grants the role to a connecting role that may grant it.
+              and not (pg_has_role(o.oid, 'member with admin option') and not {_HAS_HISTORY})
             order by 1 desc)
         from pg_roles r
         where r.rolname = current_user and not r.rolsuper
@@ -390,15 +390,15 @@ def _refuse_lack_of_rights(connection: Connection) -> None:
     role, database, creates_roles, creates_schemas, installed, present, closed = row
     if closed:
         raise KataError(
-            f'role "{role}" may not act as {" and ".join(closed)}, who own Kata Context in this cluster',
-            f'by a superuser: grant {", ".join(closed)} to "{role}" with inherit true, set true',
+            f'role "{role}" may not act as {" and ".join(closed)}, the owners of Kata Context',
+            f'as a superuser: grant {", ".join(closed)} to "{role}" with inherit true, set true',
         )
     if len(present) < len(owners) and not creates_roles:
         raise KataError(
-            f'role "{role}" may not create roles', f'by a superuser: alter role "{role}" createrole'
+            f'role "{role}" may not create roles', f'as a superuser: alter role "{role}" createrole'
         )
     if not installed and not creates_schemas:
         raise KataError(
             f'role "{role}" may not create schemas in the database "{database}"',
-            f'by its owner: grant create on database "{database}" to "{role}"',
+            f'as its owner: grant create on database "{database}" to "{role}"',
         )
