@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pg16 lint generate migrate bench bench-peers bench-docs sql clean
+.PHONY: help setup demo test test-pg16 lint generate size migrate bench bench-peers bench-docs sql clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do \
@@ -66,6 +66,9 @@ lint: $(READY) ## Check style, types, migrations and the house rules
 
 generate: $(READY) ## Write the files that follow from the SQL functions and tables
 	@PYTHONPATH=tools $(BIN)/python -m generate
+
+size: $(READY) ## Print how much there is to read, install and load, with ceilings
+	@$(BIN)/python tools/size.py
 
 migrate: $(READY) ## Migrate DATABASE_URL, or else the embedded server
 	@$(BIN)/kata migrate up
