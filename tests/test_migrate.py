@@ -371,7 +371,7 @@ def test_statements_are_split_at_semicolons_outside_quotes_and_comments() -> Non
     assert split_statements("-- nothing;\n") == []
 
 
-def test_what_lacks_an_extension_is_skipped_with_the_reason_and_applied_once_it_can_be(
+def test_a_file_that_lacks_an_extension_is_skipped_with_the_reason_and_applied_later(
     empty_database: str, query: Query, files: Files
 ) -> None:
     mark = "-- kata: requires extension"
@@ -406,7 +406,7 @@ def test_what_lacks_an_extension_is_skipped_with_the_reason_and_applied_once_it_
     assert ledger(query) == [(1, "applied"), (2, "applied"), (3, "applied")]
 
 
-def test_down_refuses_to_lose_data_until_told_and_says_what(
+def test_down_refuses_to_lose_data_until_allowed_and_names_the_data(
     empty_database: str, query: Query, files: Files
 ) -> None:
     migrate.up(empty_database, root=files.root)
@@ -456,7 +456,7 @@ def test_numbers_that_do_not_exist_are_refused(empty_database: str, files: Files
     assert "there is no migration -1" in refusal(migrate.down, empty_database, to=-1, root=files.root)
 
 
-def test_a_dry_run_names_what_would_be_done_and_does_nothing(
+def test_a_dry_run_names_the_steps_and_changes_nothing(
     empty_database: str, query: Query, files: Files
 ) -> None:
     report = migrate.up(empty_database, root=files.root, dry_run=True)
@@ -659,7 +659,7 @@ def test_a_pooler_in_transaction_mode_is_refused_with_the_url_to_use(
 
 
 @pytest.mark.parametrize("size", [1, 5])
-def test_a_pooler_in_session_mode_will_do(
+def test_a_pooler_in_session_mode_is_accepted(
     empty_database: str, files: Files, scratch: Path, tmp_path: Path, size: int
 ) -> None:
     folder = scratch / tmp_path.name
@@ -715,7 +715,7 @@ def test_privileges_are_run_again_after_a_migration(empty_database: str, files: 
     ],
     ids=["other result", "other parameter name", "more arguments", "other argument type"],
 )
-def test_a_changed_signature_leaves_one_function_and_brings_back_what_depends_on_it(
+def test_a_changed_signature_leaves_one_function_and_reinstalls_its_dependents(
     empty_database: str, query: Query, files: Files, signature: str, body: str
 ) -> None:
     migrate.up(empty_database, root=files.root)
@@ -737,7 +737,7 @@ def test_a_changed_signature_leaves_one_function_and_brings_back_what_depends_on
     assert migrate.status(empty_database, root=files.root).up_to_date
 
 
-def test_unchanged_files_of_ours_that_depend_on_a_changed_one_are_run_again(
+def test_unchanged_files_that_depend_on_a_changed_one_are_run_again(
     empty_database: str, query: Query, files: Files
 ) -> None:
     files.write(
@@ -753,7 +753,7 @@ def test_unchanged_files_of_ours_that_depend_on_a_changed_one_are_run_again(
     assert migrate.status(empty_database, root=files.root).up_to_date
 
 
-def test_dependents_of_others_are_listed_and_nothing_is_changed(
+def test_foreign_dependents_are_listed_and_nothing_is_changed(
     empty_database: str, query: Query, files: Files
 ) -> None:
     migrate.up(empty_database, root=files.root)
@@ -925,7 +925,7 @@ def test_a_file_moved_to_the_path_of_one_that_is_gone_takes_its_place(
 
 @pytest.mark.parametrize("present", [True, False], ids=["present", "gone"])
 @pytest.mark.parametrize("edited", [True, False], ids=["edited", "unchanged"])
-def test_a_moved_function_file_keeps_its_functions_whatever_became_of_its_extension(
+def test_a_moved_function_file_keeps_its_functions_with_and_without_its_extension(
     empty_database: str, query: Query, files: Files, present: bool, edited: bool
 ) -> None:
     text = "-- kata: requires extension vector\n" + function("kata.nearest() returns integer", "select 1")
@@ -1120,7 +1120,7 @@ def test_psql_installs_migrations_with_marks(
 # The command
 
 
-def test_the_command_migrates_and_shows_where_the_database_stands(empty_database: str) -> None:
+def test_the_command_migrates_and_shows_the_state_of_the_database(empty_database: str) -> None:
     def kata(*arguments: str, code: int = 0) -> Any:
         result = CliRunner().invoke(cli, ["--dsn", empty_database, "migrate", *arguments])
         assert result.exit_code == code, result.output

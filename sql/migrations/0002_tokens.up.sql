@@ -1,4 +1,4 @@
--- Tokens: how text is counted.
+-- Tokens: known tokenizers, and exact counts in several of them.
 --
 -- tokenizer has one row per known tokenizer. register_tokenizer adds and corrects them; every context names one as the unit
 -- of its budgets, and no function removes a row. token_count has one row per message and further tokenizer: exact counts that

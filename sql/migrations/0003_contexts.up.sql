@@ -4,10 +4,10 @@
 -- or purged; no row is ever removed. head has one row per context, too: the counters, totals and open calls that every append
 -- moves. They are two tables so that an append updates one narrow row and leaves the wide one and its indexes alone.
 --
--- The head row is the lock of its context. Whatever changes a context locks it first (FOR NO KEY UPDATE), decides on what it
--- then reads, and changes the context row under that lock; whatever only needs it to stay (a fork of it, a merge from it, an
--- artifact added to it) takes FOR KEY SHARE, a purge FOR UPDATE. Several heads are locked by ascending context_id. Readers
--- lock nothing: a call is one snapshot.
+-- The head row is the lock of its context. A function that changes a context locks the head first (FOR NO KEY UPDATE), then
+-- reads what its decision rests on; the context row changes under the same lock. A function that only needs the context to
+-- stay (a fork of it, a merge from it, an artifact added to it) takes FOR KEY SHARE, a purge FOR UPDATE. Several heads are
+-- locked by ascending context_id. Readers lock nothing: a call is one snapshot.
 --
 -- Invariants: a name is unique among the contexts of a tenant that are not deleted; a root is its own family and a fork is in
 -- the family of its parent; tenant and tokenizer never change, so the copies in head stay true.
@@ -137,7 +137,7 @@ comment on index kata_data.head_due is 'kata.claim_due_compaction for all tenant
 create index head_due_of_tenant on kata_data.head (tenant, due_at) where due_at is not null;
 comment on index kata_data.head_due_of_tenant is 'kata.claim_due_compaction for one tenant, which skips the due contexts of others.';
 
--- What a purge blanks. An erasure needs the right to update so that it may lock the head.
+-- A purge blanks these columns. An erasure needs the right to update in order to lock the head.
 grant select, update (name, metadata, policy, purged_at, updated_at) on kata_data.context to kata_eraser;
 grant select, update (is_strict, notifies, due_at, due_tokens, due_messages, open_calls, open_groups, oldest_open_group) on kata_data.head
 to kata_eraser;

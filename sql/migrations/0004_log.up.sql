@@ -1,9 +1,9 @@
 -- The log: one immutable entry after the other.
 --
--- message has one row per message and is the record that everything else is derived from. A context's own rows form its
--- segment (segment_id is the context_id); a fork reads its ancestors' segments through lineage and copies nothing. Appends
--- write here, under the lock of the head, which hands out the version and the running totals. Rows are immutable: triggers
--- refuse every change, except by kata_eraser, which blanks the content of an erased message and deletes the rows of a purged
+-- message has one row per message and is the record from which all else is derived. A context's own rows form its segment
+-- (segment_id is the context_id); a fork reads its ancestors' segments through lineage and copies nothing. Appends write
+-- here, under the lock of the head, which hands out the version and the running totals. Rows are immutable: triggers refuse
+-- every change, except by kata_eraser, which blanks the content of an erased message and deletes the rows of a purged
 -- context.
 --
 -- Invariants: versions along a path are dense, and each is a message or a view change; tokens_through is exact; digest chains

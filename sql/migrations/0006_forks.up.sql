@@ -1,4 +1,4 @@
--- Forks: whose rows a context reads, and where merged messages come from.
+-- Forks: the segments that a context reads, and the origin of merged messages.
 --
 -- lineage has one row per segment of a context's path: its ancestors' up to the fork, and its own, open-ended. create_context
 -- and fork write it once; it never changes, not even when an ancestor is purged. A reader clips the versions that it wants to

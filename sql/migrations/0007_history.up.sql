@@ -2,7 +2,7 @@
 --
 -- checkpoint has one row per named version of a context. checkpoint and drop_checkpoint write it under the lock of the head.
 -- A fork sees the checkpoints of its ancestors up to the fork by way of lineage; nothing is copied. A purge deletes those of
--- the versions that go.
+-- removed versions.
 
 create table kata_data.checkpoint (
   context_id uuid constraint checkpoint_context_fkey references kata_data.context,

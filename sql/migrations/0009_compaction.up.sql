@@ -1,11 +1,11 @@
--- Compaction: attempts, leases, and what decides when the next one is due.
+-- Compaction: attempts, leases, and the guards that delay the next attempt.
 --
 -- compaction has one row per attempt. begin_compaction and claim_due_compaction insert it as running, with a lease; renewing
 -- extends the lease, and committing, aborting, failing or a takeover after the lease ends it. The row is locked after the
 -- head of its context. The work between, calling a model, holds no lock and no transaction. compaction_guard has one row per
--- context that was ever attempted: what keeps it from being compacted again and again without gain; the end of each attempt
--- and set_policy write it, and fork copies the count of messages. policy_change has one row per set_policy. Whether a context
--- is due is kept in its head (due_at, due_tokens, due_messages), so that appends decide it for nothing.
+-- context that was ever attempted: the state that keeps it from being compacted again and again without gain; the end of each
+-- attempt and set_policy write it, and fork copies the count of messages. policy_change has one row per set_policy. Whether a
+-- context is due is kept in its head (due_at, due_tokens, due_messages), so an append decides it without another look-up.
 --
 -- Invariants: a context has at most one running attempt; a commit applies to the view that it began from, or not at all.
 
@@ -91,7 +91,7 @@ comment on column kata_data.policy_change.changed_by is 'The role that made it.'
 comment on column kata_data.policy_change.patch is 'The fields that were given.';
 comment on column kata_data.policy_change.policy is 'The policy after it: the fields that differ from the defaults.';
 
--- What begin_compaction and claim_due_compaction hand to a worker.
+-- The row that begin_compaction and claim_due_compaction hand to a worker.
 create type kata_data.lease as (
   context_id uuid,
   compaction_id uuid,

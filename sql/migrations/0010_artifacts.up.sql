@@ -1,4 +1,4 @@
--- Artifacts: which tools, files, URLs and identifiers a segment's messages name, and in which versions.
+-- Artifacts: the tools, files, URLs and identifiers that messages mention, by version.
 --
 -- artifact has one row per artifact of a segment, artifact_mention one row per artifact and message that names it,
 -- artifact_mark one row per segment that was parsed. All three are derived from the log when a compaction begins, each

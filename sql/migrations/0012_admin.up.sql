@@ -1,7 +1,7 @@
--- Administration: who acts for which tenant, and what the database is for.
+-- Administration: the tenants of roles, and the label of the database.
 --
 -- tenant_role has one row per database role whose tenant is not its own name; assign_tenant writes it. environment has one
--- row, or none where the database has no label; set_environment writes it, and commands that destroy ask for the label.
+-- row, or none where the database has no label; set_environment writes it, and destructive commands ask for the label.
 -- Neither takes a lock beyond its row.
 
 create table kata_data.tenant_role (
