@@ -297,7 +297,7 @@ def test_a_deleted_context_is_shown_without_its_messages(
     assert found["messages"] == []
     message, hint = complaint(run("usage", talk, code=1))
     assert message.startswith(f"context {talk} is deleted (")
-    assert hint == "Bring it back with kata.restore_context."
+    assert hint == "Restore it with kata.restore_context."
 
 
 def test_window_prints_the_rows_of_the_function(run: Run, read: Query, database: str, talk: str) -> None:

@@ -59,7 +59,8 @@ select throws_ok(
 from (values ('hidden'), (''), ('Raw'), (null)) v(visibility);
 select results_eq(
   $$select * from fixture.error($q$select fixture.page('book', visibility => 'hidden')$q$)$$,
-  $$values ('KC017', 'visibility "hidden" is unknown', 'It says which messages are listed.', 'Pass effective, raw or all.')$$,
+  $$values ('KC017', 'visibility "hidden" is unknown',
+    'The visibility selects which messages are listed.', 'Pass effective, raw or all.')$$,
   'who asks for an unknown visibility is told the known ones');
 
 -- As of a version

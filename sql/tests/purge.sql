@@ -143,7 +143,8 @@ select is((select count(*) from kata.tree(pg_temp.id('trunk')) t), 6::bigint, 't
 select results_eq(
   format('select * from fixture.error(%L)', format('select kata.messages(%L)', pg_temp.id('trunk'))),
   format(
-    $$values ('KC006', 'context %s is purged', 'It was purged at %s.', 'Nothing brings it back; its forks keep what they share with it.')$$,
+    $$values ('KC006', 'context %s is purged', 'It was purged at %s.',
+      'A purge is permanent; forks keep the messages that they share with it.')$$,
     pg_temp.id('trunk'), (select purged_at from kata_data.context where context_id = pg_temp.id('trunk'))),
   'who reads it is told that it is purged');
 select throws_ok(format(c.call, pg_temp.id('trunk')), 'KC006', null, 'it cannot be ' || c.what)

@@ -48,7 +48,7 @@ select results_eq(
   $$select * from fixture.error($q$select fixture.talk('one', 'user 1, tool 1 answers z')$q$)$$,
   $$values(
       'KC005', 'message 2 of the batch answers no open call',
-      'No call "z" is open: it was never made on this path, or it is answered already.',
+      'No call "z" is open: this path never made it, or has answered it already.',
     'Append the assistant message with the call first; kata.get_context lists the open calls.')$$,
   'a result without its call is named by its place and its call');
 select throws_ok(
@@ -62,7 +62,7 @@ select throws_ok($$select fixture.talk('one', 'assistant 1 calls b a')$$, 'KC004
 select throws_ok($$select fixture.talk('one', 'assistant 1 calls c c')$$, 'KC004', null, 'one message does not open an id twice');
 select results_eq(
   $$select * from fixture.error($q$select fixture.talk('one', 'assistant 1 calls a')$q$)$$,
-  $$values ('KC004', 'call id "a" is open already', 'It was made in version 4 and has no result yet; version 5 would make it again.',
+  $$values ('KC004', 'call id "a" is open already', 'Version 4 made it, and it has no result yet; version 5 would make it again.',
     'Give every open call an id of its own, or answer the open one first.')$$,
   'an id that is open is named, with where it was made');
 select fixture.talk('one', 'tool 2 answers a');
@@ -155,7 +155,7 @@ select throws_ok(format($$select kata.close_calls(%L, '{a,b}')$$, :'order'), 'KC
 select results_eq(
   format($$select * from fixture.error($q$select kata.close_calls(%L, '{a,nope}')$q$)$$, :'order'),
   $$values (
-      'KC005', 'call "nope" is not open', 'It was never made on this path, or it is answered already.',
+      'KC005', 'call "nope" is not open', 'This path never made it, or has answered it already.',
       'kata.get_context lists the open calls; pass null to close them all.')$$,
   'a call that is not open is named');
 select is(pg_temp.open_calls('order'), '{z,a,c}', 'where one call is not open none is closed');

@@ -338,7 +338,9 @@ def check(function: Function) -> None:
         raise SystemExit(f"kata.{function.name} cannot become a method: the clients have one of that name")
     if function.columns and not function.returns_set and function.name not in ONE_ROW:
         raise SystemExit(f"kata.{function.name} returns one row: add it to ONE_ROW of {tables}")
-    says_one = any(paragraph.startswith("Returns one ") for paragraph in function.comment.paragraphs)
+    says_one = any(
+        re.match(r"Returns one (?!row per\b)", paragraph) for paragraph in function.comment.paragraphs
+    )
     if function.columns and says_one != (function.name in ONE_ROW | ONE_ROW_OR_NONE):
         raise SystemExit(f"kata.{function.name}: its COMMENT and ONE_ROW of {tables} disagree")
 

@@ -64,9 +64,9 @@ class Methods(ABC):
         """Run a call and return its rows."""
 
     def archive_context(self, context_id: UUID | str) -> None:
-        """Archives a context: from then on it can be read and forked, not changed.
+        """Archives a context: it can be read and forked, not changed.
 
-        One that is archived already stays as it is.
+        Archiving an archived context changes nothing.
 
         Parameters
         ----------
@@ -82,16 +82,16 @@ class Methods(ABC):
         self._run(statements.ARCHIVE_CONTEXT, (context_id,))
 
     def archive_inactive(self, idle: timedelta, dry_run: bool = False) -> list[ArchiveInactiveRow]:
-        """Archives the forks that nothing was appended to or changed in for a while; roots are left alone.
+        """Archives forks without recent activity; roots are left alone.
 
-        Under kata.tenant '*' the forks of all tenants.
+        Under kata.tenant '*' it looks at the forks of all tenants.
 
-        Returns a row a fork: context_id, name, updated_at (before archiving).
+        Returns one row per fork: context_id, name, updated_at (before archiving).
 
         Parameters
         ----------
-        idle : how long nothing happened.
-        dry_run : only say which.
+        idle : for how long nothing was appended or changed.
+        dry_run : report only.
 
         Raises
         ------
@@ -166,11 +166,11 @@ class Methods(ABC):
         )
 
     def delete_context(self, context_id: UUID | str) -> None:
-        """Deletes a context softly: it can be restored, its name is free, its forks are not touched.
+        """Deletes a context softly: it can be restored, its name is free, its forks are not affected.
 
         Parameters
         ----------
-        context_id : the context; an archived one too.
+        context_id : the context; it may be archived.
 
         Raises
         ------
@@ -182,7 +182,7 @@ class Methods(ABC):
         self._run(statements.DELETE_CONTEXT, (context_id,))
 
     def find_context(self, name: str) -> UUID | None:
-        """The id of the live context of this name in the caller's tenant; null when there is none.
+        """Returns the id of the live context of a name in the caller's tenant; null when there is none.
 
         Parameters
         ----------
@@ -193,7 +193,7 @@ class Methods(ABC):
         return next(iter(self._run(statements.FIND_CONTEXT, (name,))), None)
 
     def get_context(self, context_id: UUID | str) -> ContextRow:
-        """One context, deleted or not.
+        """Returns one context, deleted or not.
 
         Returns one row: context_id, name, tenant, parent_id and fork_version (of a fork, else null),
         depth (0 for a root), version, message_count and raw_tokens (of the whole path), view_tokens
@@ -256,7 +256,9 @@ class Methods(ABC):
     def list_contexts(
         self, after: UUID | str | None = None, *, max_rows: int = 50, include_deleted: bool = False
     ) -> list[ContextRow]:
-        """A page of the caller's contexts, newest first; under kata.tenant '*' those of all tenants.
+        """Lists the caller's contexts, newest first, in pages.
+
+        Under kata.tenant '*' it lists those of all tenants.
 
         Returns rows as get_context.
 
@@ -264,7 +266,7 @@ class Methods(ABC):
         ----------
         after : the last context_id of the page before; null for the first page.
         max_rows : 1 to 1,000.
-        include_deleted : deleted ones too.
+        include_deleted : list deleted contexts, too.
 
         Raises
         ------
@@ -296,7 +298,9 @@ class Methods(ABC):
         return self._run(statements.RESOLVE_CONTEXT, (selector, include_deleted))[0]
 
     def restore_context(self, context_id: UUID | str) -> None:
-        """Brings a deleted context back; one that is not deleted stays as it is.
+        """Restores a deleted context.
+
+        Restoring a context that is not deleted changes nothing.
 
         Parameters
         ----------
@@ -304,7 +308,8 @@ class Methods(ABC):
 
         Raises
         ------
-        ContextNotFoundError, ContextClosedError purged, NameTakenError its name was taken meanwhile.
+        ContextNotFoundError, ContextClosedError purged, NameTakenError another live context has its
+            name.
 
         Locks: the head of the context.
         Cost: O(1).
@@ -312,7 +317,9 @@ class Methods(ABC):
         self._run(statements.RESTORE_CONTEXT, (context_id,))
 
     def unarchive_context(self, context_id: UUID | str) -> None:
-        """Opens an archived context again; one that is not archived stays as it is.
+        """Opens an archived context for changes again.
+
+        Unarchiving a context that is not archived changes nothing.
 
         Parameters
         ----------
@@ -330,7 +337,7 @@ class Methods(ABC):
     def update_context(
         self, context_id: UUID | str, name: str | None = None, *, metadata: Json = None
     ) -> None:
-        """Changes name or metadata of a context.
+        """Changes the name or the metadata of a context.
 
         Parameters
         ----------
@@ -355,9 +362,9 @@ class Methods(ABC):
         *,
         idempotency_key: str | None = None,
     ) -> list[AppendedRow]:
-        """Appends a batch of messages, whole or not at all.
+        """Appends a batch of messages: all of them or none.
 
-        Returns a row a message, in order: version, token_count, created_at (the same for the whole
+        Returns one row per message, in order: version, token_count, created_at (the same for the whole
         batch).
 
         Parameters
@@ -406,7 +413,7 @@ class Methods(ABC):
         provider: Json = None,
         token_source: str | None = None,
     ) -> int:
-        """Appends one message.
+        """Appends one message and returns its version.
 
         Returns the version that the message took.
 
@@ -462,9 +469,9 @@ class Methods(ABC):
     def close_calls(
         self, context_id: UUID | str, call_ids: Iterable[str] | None = None, *, reason: str = "cancelled"
     ) -> list[AppendedRow]:
-        """Answers open tool calls with a tool message each.
+        """Answers open tool calls with one tool message each.
 
-        Returns a row a message, as append; none where no call is open.
+        Returns one row per message, as append; none where no call is open.
 
         Parameters
         ----------
@@ -474,7 +481,7 @@ class Methods(ABC):
 
         Raises
         ------
-        ContextNotFoundError, OrphanToolResultError where a call is not open, ContextClosedError.
+        ContextNotFoundError, OrphanToolResultError a call is not open, ContextClosedError.
 
         Locks: the head of the context.
         Cost: O(calls closed).
@@ -482,7 +489,7 @@ class Methods(ABC):
         return self._run(statements.CLOSE_CALLS, (context_id, as_texts(call_ids), reason))
 
     def get_message(self, context_id: UUID | str, version: int) -> MessageRow:
-        """One message, by its version, whatever compaction has done since.
+        """Returns one message, by its version, whatever compaction has done since.
 
         Returns one message row: version, position, role, content, token_count, token_source (exact,
         given, estimate), tool_call_id, tool_name, tool_calls, model, metadata, pinned, kind (message,
@@ -513,7 +520,7 @@ class Methods(ABC):
         visibility: str = "effective",
         at: int | None = None,
     ) -> list[MessageRow]:
-        """A page of the messages of a context.
+        """Lists the messages of a context, in pages.
 
         Returns message rows, as get_message.
 
@@ -525,7 +532,7 @@ class Methods(ABC):
         max_rows : 1 to 1,000.
         descending : newest first.
         visibility : effective (the view: what a model would see, in reading order), raw (every message
-            but the deleted ones, by version), all (everything, by version).
+            except the deleted ones, by version), all (every message, by version).
         at : as of this version; null for now. Pages under a fixed `at` are exact whatever is appended
             meanwhile.
 
@@ -538,9 +545,9 @@ class Methods(ABC):
         return self._run(statements.MESSAGES, (context_id, after, max_rows, descending, visibility, at))
 
     def usage(self, context_id: UUID | str, at: int | None = None) -> UsageRow:
-        """How much a context holds.
+        """Returns the size of a context in messages and tokens.
 
-        Returns one row: version, message_count and raw_tokens (all messages of the path, inherited,
+        Returns one row: version, message_count and raw_tokens (all messages of the path; inherited,
         deleted and erased ones included, replacements not), view_tokens (what a model would see).
 
         Parameters
@@ -1269,8 +1276,8 @@ class Methods(ABC):
         """The artifacts that a summary should name: those of the context as of the last version that is
         covered.
 
-        They come last mentioned first. What is mentioned later stays in the view; kata.artifacts lists
-        all.
+        They come last mentioned first. Later mentions stay in the view; kata.artifacts lists all
+        artifacts.
 
         Returns rows as artifacts: kind, ref, detail, first_version, last_version, mentions.
 
@@ -1771,42 +1778,42 @@ class Context:
         return f"{type(self).__name__}({str(self.id)!r})"
 
     def archive_context(self) -> None:
-        """Archives a context: from then on it can be read and forked, not changed.
+        """Archives a context: it can be read and forked, not changed.
 
         See Kata.archive_context.
         """
         self.database.archive_context(self.id)
 
     def delete_context(self) -> None:
-        """Deletes a context softly: it can be restored, its name is free, its forks are not touched.
+        """Deletes a context softly: it can be restored, its name is free, its forks are not affected.
 
         See Kata.delete_context.
         """
         self.database.delete_context(self.id)
 
     def get_context(self) -> ContextRow:
-        """One context, deleted or not.
+        """Returns one context, deleted or not.
 
         See Kata.get_context.
         """
         return self.database.get_context(self.id)
 
     def restore_context(self) -> None:
-        """Brings a deleted context back; one that is not deleted stays as it is.
+        """Restores a deleted context.
 
         See Kata.restore_context.
         """
         self.database.restore_context(self.id)
 
     def unarchive_context(self) -> None:
-        """Opens an archived context again; one that is not archived stays as it is.
+        """Opens an archived context for changes again.
 
         See Kata.unarchive_context.
         """
         self.database.unarchive_context(self.id)
 
     def update_context(self, name: str | None = None, *, metadata: Json = None) -> None:
-        """Changes name or metadata of a context.
+        """Changes the name or the metadata of a context.
 
         See Kata.update_context.
         """
@@ -1815,7 +1822,7 @@ class Context:
     def append(
         self, messages: Json, expected_version: int | None = None, *, idempotency_key: str | None = None
     ) -> list[AppendedRow]:
-        """Appends a batch of messages, whole or not at all.
+        """Appends a batch of messages: all of them or none.
 
         See Kata.append.
         """
@@ -1840,7 +1847,7 @@ class Context:
         provider: Json = None,
         token_source: str | None = None,
     ) -> int:
-        """Appends one message.
+        """Appends one message and returns its version.
 
         See Kata.append_message.
         """
@@ -1866,14 +1873,14 @@ class Context:
     def close_calls(
         self, call_ids: Iterable[str] | None = None, *, reason: str = "cancelled"
     ) -> list[AppendedRow]:
-        """Answers open tool calls with a tool message each.
+        """Answers open tool calls with one tool message each.
 
         See Kata.close_calls.
         """
         return self.database.close_calls(self.id, call_ids, reason=reason)
 
     def get_message(self, version: int) -> MessageRow:
-        """One message, by its version, whatever compaction has done since.
+        """Returns one message, by its version, whatever compaction has done since.
 
         See Kata.get_message.
         """
@@ -1888,7 +1895,7 @@ class Context:
         visibility: str = "effective",
         at: int | None = None,
     ) -> list[MessageRow]:
-        """A page of the messages of a context.
+        """Lists the messages of a context, in pages.
 
         See Kata.messages.
         """
@@ -1897,7 +1904,7 @@ class Context:
         )
 
     def usage(self, at: int | None = None) -> UsageRow:
-        """How much a context holds.
+        """Returns the size of a context in messages and tokens.
 
         See Kata.usage.
         """

@@ -64,9 +64,9 @@ class AsyncMethods(ABC):
         """Run a call and return its rows."""
 
     async def archive_context(self, context_id: UUID | str) -> None:
-        """Archives a context: from then on it can be read and forked, not changed.
+        """Archives a context: it can be read and forked, not changed.
 
-        One that is archived already stays as it is.
+        Archiving an archived context changes nothing.
 
         Parameters
         ----------
@@ -82,16 +82,16 @@ class AsyncMethods(ABC):
         await self._run(statements.ARCHIVE_CONTEXT, (context_id,))
 
     async def archive_inactive(self, idle: timedelta, dry_run: bool = False) -> list[ArchiveInactiveRow]:
-        """Archives the forks that nothing was appended to or changed in for a while; roots are left alone.
+        """Archives forks without recent activity; roots are left alone.
 
-        Under kata.tenant '*' the forks of all tenants.
+        Under kata.tenant '*' it looks at the forks of all tenants.
 
-        Returns a row a fork: context_id, name, updated_at (before archiving).
+        Returns one row per fork: context_id, name, updated_at (before archiving).
 
         Parameters
         ----------
-        idle : how long nothing happened.
-        dry_run : only say which.
+        idle : for how long nothing was appended or changed.
+        dry_run : report only.
 
         Raises
         ------
@@ -168,11 +168,11 @@ class AsyncMethods(ABC):
         )
 
     async def delete_context(self, context_id: UUID | str) -> None:
-        """Deletes a context softly: it can be restored, its name is free, its forks are not touched.
+        """Deletes a context softly: it can be restored, its name is free, its forks are not affected.
 
         Parameters
         ----------
-        context_id : the context; an archived one too.
+        context_id : the context; it may be archived.
 
         Raises
         ------
@@ -184,7 +184,7 @@ class AsyncMethods(ABC):
         await self._run(statements.DELETE_CONTEXT, (context_id,))
 
     async def find_context(self, name: str) -> UUID | None:
-        """The id of the live context of this name in the caller's tenant; null when there is none.
+        """Returns the id of the live context of a name in the caller's tenant; null when there is none.
 
         Parameters
         ----------
@@ -195,7 +195,7 @@ class AsyncMethods(ABC):
         return next(iter(await self._run(statements.FIND_CONTEXT, (name,))), None)
 
     async def get_context(self, context_id: UUID | str) -> ContextRow:
-        """One context, deleted or not.
+        """Returns one context, deleted or not.
 
         Returns one row: context_id, name, tenant, parent_id and fork_version (of a fork, else null),
         depth (0 for a root), version, message_count and raw_tokens (of the whole path), view_tokens
@@ -260,7 +260,9 @@ class AsyncMethods(ABC):
     async def list_contexts(
         self, after: UUID | str | None = None, *, max_rows: int = 50, include_deleted: bool = False
     ) -> list[ContextRow]:
-        """A page of the caller's contexts, newest first; under kata.tenant '*' those of all tenants.
+        """Lists the caller's contexts, newest first, in pages.
+
+        Under kata.tenant '*' it lists those of all tenants.
 
         Returns rows as get_context.
 
@@ -268,7 +270,7 @@ class AsyncMethods(ABC):
         ----------
         after : the last context_id of the page before; null for the first page.
         max_rows : 1 to 1,000.
-        include_deleted : deleted ones too.
+        include_deleted : list deleted contexts, too.
 
         Raises
         ------
@@ -300,7 +302,9 @@ class AsyncMethods(ABC):
         return (await self._run(statements.RESOLVE_CONTEXT, (selector, include_deleted)))[0]
 
     async def restore_context(self, context_id: UUID | str) -> None:
-        """Brings a deleted context back; one that is not deleted stays as it is.
+        """Restores a deleted context.
+
+        Restoring a context that is not deleted changes nothing.
 
         Parameters
         ----------
@@ -308,7 +312,8 @@ class AsyncMethods(ABC):
 
         Raises
         ------
-        ContextNotFoundError, ContextClosedError purged, NameTakenError its name was taken meanwhile.
+        ContextNotFoundError, ContextClosedError purged, NameTakenError another live context has its
+            name.
 
         Locks: the head of the context.
         Cost: O(1).
@@ -316,7 +321,9 @@ class AsyncMethods(ABC):
         await self._run(statements.RESTORE_CONTEXT, (context_id,))
 
     async def unarchive_context(self, context_id: UUID | str) -> None:
-        """Opens an archived context again; one that is not archived stays as it is.
+        """Opens an archived context for changes again.
+
+        Unarchiving a context that is not archived changes nothing.
 
         Parameters
         ----------
@@ -334,7 +341,7 @@ class AsyncMethods(ABC):
     async def update_context(
         self, context_id: UUID | str, name: str | None = None, *, metadata: Json = None
     ) -> None:
-        """Changes name or metadata of a context.
+        """Changes the name or the metadata of a context.
 
         Parameters
         ----------
@@ -359,9 +366,9 @@ class AsyncMethods(ABC):
         *,
         idempotency_key: str | None = None,
     ) -> list[AppendedRow]:
-        """Appends a batch of messages, whole or not at all.
+        """Appends a batch of messages: all of them or none.
 
-        Returns a row a message, in order: version, token_count, created_at (the same for the whole
+        Returns one row per message, in order: version, token_count, created_at (the same for the whole
         batch).
 
         Parameters
@@ -410,7 +417,7 @@ class AsyncMethods(ABC):
         provider: Json = None,
         token_source: str | None = None,
     ) -> int:
-        """Appends one message.
+        """Appends one message and returns its version.
 
         Returns the version that the message took.
 
@@ -468,9 +475,9 @@ class AsyncMethods(ABC):
     async def close_calls(
         self, context_id: UUID | str, call_ids: Iterable[str] | None = None, *, reason: str = "cancelled"
     ) -> list[AppendedRow]:
-        """Answers open tool calls with a tool message each.
+        """Answers open tool calls with one tool message each.
 
-        Returns a row a message, as append; none where no call is open.
+        Returns one row per message, as append; none where no call is open.
 
         Parameters
         ----------
@@ -480,7 +487,7 @@ class AsyncMethods(ABC):
 
         Raises
         ------
-        ContextNotFoundError, OrphanToolResultError where a call is not open, ContextClosedError.
+        ContextNotFoundError, OrphanToolResultError a call is not open, ContextClosedError.
 
         Locks: the head of the context.
         Cost: O(calls closed).
@@ -488,7 +495,7 @@ class AsyncMethods(ABC):
         return await self._run(statements.CLOSE_CALLS, (context_id, as_texts(call_ids), reason))
 
     async def get_message(self, context_id: UUID | str, version: int) -> MessageRow:
-        """One message, by its version, whatever compaction has done since.
+        """Returns one message, by its version, whatever compaction has done since.
 
         Returns one message row: version, position, role, content, token_count, token_source (exact,
         given, estimate), tool_call_id, tool_name, tool_calls, model, metadata, pinned, kind (message,
@@ -519,7 +526,7 @@ class AsyncMethods(ABC):
         visibility: str = "effective",
         at: int | None = None,
     ) -> list[MessageRow]:
-        """A page of the messages of a context.
+        """Lists the messages of a context, in pages.
 
         Returns message rows, as get_message.
 
@@ -531,7 +538,7 @@ class AsyncMethods(ABC):
         max_rows : 1 to 1,000.
         descending : newest first.
         visibility : effective (the view: what a model would see, in reading order), raw (every message
-            but the deleted ones, by version), all (everything, by version).
+            except the deleted ones, by version), all (every message, by version).
         at : as of this version; null for now. Pages under a fixed `at` are exact whatever is appended
             meanwhile.
 
@@ -544,9 +551,9 @@ class AsyncMethods(ABC):
         return await self._run(statements.MESSAGES, (context_id, after, max_rows, descending, visibility, at))
 
     async def usage(self, context_id: UUID | str, at: int | None = None) -> UsageRow:
-        """How much a context holds.
+        """Returns the size of a context in messages and tokens.
 
-        Returns one row: version, message_count and raw_tokens (all messages of the path, inherited,
+        Returns one row: version, message_count and raw_tokens (all messages of the path; inherited,
         deleted and erased ones included, replacements not), view_tokens (what a model would see).
 
         Parameters
@@ -1285,8 +1292,8 @@ class AsyncMethods(ABC):
         """The artifacts that a summary should name: those of the context as of the last version that is
         covered.
 
-        They come last mentioned first. What is mentioned later stays in the view; kata.artifacts lists
-        all.
+        They come last mentioned first. Later mentions stay in the view; kata.artifacts lists all
+        artifacts.
 
         Returns rows as artifacts: kind, ref, detail, first_version, last_version, mentions.
 
@@ -1789,42 +1796,42 @@ class AsyncContext:
         return f"{type(self).__name__}({str(self.id)!r})"
 
     async def archive_context(self) -> None:
-        """Archives a context: from then on it can be read and forked, not changed.
+        """Archives a context: it can be read and forked, not changed.
 
         See AsyncKata.archive_context.
         """
         await self.database.archive_context(self.id)
 
     async def delete_context(self) -> None:
-        """Deletes a context softly: it can be restored, its name is free, its forks are not touched.
+        """Deletes a context softly: it can be restored, its name is free, its forks are not affected.
 
         See AsyncKata.delete_context.
         """
         await self.database.delete_context(self.id)
 
     async def get_context(self) -> ContextRow:
-        """One context, deleted or not.
+        """Returns one context, deleted or not.
 
         See AsyncKata.get_context.
         """
         return await self.database.get_context(self.id)
 
     async def restore_context(self) -> None:
-        """Brings a deleted context back; one that is not deleted stays as it is.
+        """Restores a deleted context.
 
         See AsyncKata.restore_context.
         """
         await self.database.restore_context(self.id)
 
     async def unarchive_context(self) -> None:
-        """Opens an archived context again; one that is not archived stays as it is.
+        """Opens an archived context for changes again.
 
         See AsyncKata.unarchive_context.
         """
         await self.database.unarchive_context(self.id)
 
     async def update_context(self, name: str | None = None, *, metadata: Json = None) -> None:
-        """Changes name or metadata of a context.
+        """Changes the name or the metadata of a context.
 
         See AsyncKata.update_context.
         """
@@ -1833,7 +1840,7 @@ class AsyncContext:
     async def append(
         self, messages: Json, expected_version: int | None = None, *, idempotency_key: str | None = None
     ) -> list[AppendedRow]:
-        """Appends a batch of messages, whole or not at all.
+        """Appends a batch of messages: all of them or none.
 
         See AsyncKata.append.
         """
@@ -1860,7 +1867,7 @@ class AsyncContext:
         provider: Json = None,
         token_source: str | None = None,
     ) -> int:
-        """Appends one message.
+        """Appends one message and returns its version.
 
         See AsyncKata.append_message.
         """
@@ -1886,14 +1893,14 @@ class AsyncContext:
     async def close_calls(
         self, call_ids: Iterable[str] | None = None, *, reason: str = "cancelled"
     ) -> list[AppendedRow]:
-        """Answers open tool calls with a tool message each.
+        """Answers open tool calls with one tool message each.
 
         See AsyncKata.close_calls.
         """
         return await self.database.close_calls(self.id, call_ids, reason=reason)
 
     async def get_message(self, version: int) -> MessageRow:
-        """One message, by its version, whatever compaction has done since.
+        """Returns one message, by its version, whatever compaction has done since.
 
         See AsyncKata.get_message.
         """
@@ -1908,7 +1915,7 @@ class AsyncContext:
         visibility: str = "effective",
         at: int | None = None,
     ) -> list[MessageRow]:
-        """A page of the messages of a context.
+        """Lists the messages of a context, in pages.
 
         See AsyncKata.messages.
         """
@@ -1917,7 +1924,7 @@ class AsyncContext:
         )
 
     async def usage(self, at: int | None = None) -> UsageRow:
-        """How much a context holds.
+        """Returns the size of a context in messages and tokens.
 
         See AsyncKata.usage.
         """

@@ -22,7 +22,7 @@ $$;
 comment on function kata.compaction_artifacts(uuid, integer) is
 'The artifacts that a summary should name: those of the context as of the last version that is covered.
 
-They come last mentioned first. What is mentioned later stays in the view; kata.artifacts lists all.
+They come last mentioned first. Later mentions stay in the view; kata.artifacts lists all artifacts.
 
 compaction_id: as begin_compaction or claim_due_compaction returned it.
 max_rows: 1 to 1,000.

@@ -1,4 +1,4 @@
--- An archived context can be read and forked, not changed.
+-- Archives a context: the head is locked, so that an append either commits before or is refused.
 
 create or replace function kata.archive_context(context_id uuid) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
@@ -9,7 +9,9 @@ begin
 end
 $$;
 comment on function kata.archive_context(uuid) is
-'Archives a context: from then on it can be read and forked, not changed. One that is archived already stays as it is.
+'Archives a context: it can be read and forked, not changed.
+
+Archiving an archived context changes nothing.
 
 context_id: the context.
 

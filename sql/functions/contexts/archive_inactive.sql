@@ -1,22 +1,23 @@
--- Tidies a jungle of branches. What looks idle is locked, by id ascending as everywhere, and looked at again under the lock; who is at
--- work in a fork is not waited for.
+-- Archives forks without recent activity. A fork that looks idle is locked, by id ascending as everywhere, and checked again under the
+-- lock: an append that commits first keeps it open.
 
 create or replace function kata.archive_inactive(idle interval, dry_run boolean default false)
 returns table (context_id uuid, name text, updated_at timestamptz)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
-  v_tenant text := kata_data.current_tenant();
+  v_tenant text;
   v_before timestamptz;
 begin
   if idle is null or idle < interval '0' then
     raise exception using
       errcode = 'KC017',
-      message = 'idle must be a length of time that is not negative',
+      message = 'idle is missing or negative',
       detail = format('It is %s.', coalesce(idle::text, 'null')),
       hint = 'Pass for example interval ''30 days''.';
   end if;
-  -- No timestamp lies much further back.
+  v_tenant := kata_data.current_tenant();
+  -- Older timestamps than these do not fit the type.
   v_before := kata_data.clock() - least(idle, interval '4000 years');
   for context_id in
     select c.context_id
@@ -48,10 +49,11 @@ begin
 end
 $$;
 comment on function kata.archive_inactive(interval, boolean) is
-'Archives the forks that nothing was appended to or changed in for a while; roots are left alone. Under kata.tenant ''*'' the forks of
-all tenants.
+'Archives forks without recent activity; roots are left alone.
 
-idle: how long nothing happened. dry_run: only say which.
+Under kata.tenant ''*'' it looks at the forks of all tenants.
 
-Returns a row a fork: context_id, name, updated_at (before archiving).
+idle: for how long nothing was appended or changed. dry_run: report only.
+
+Returns one row per fork: context_id, name, updated_at (before archiving).
 Errors: KC017. Locks: the heads of the forks that it archives, by id ascending. Cost: O(forks of the tenant).';

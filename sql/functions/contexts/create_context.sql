@@ -1,4 +1,4 @@
--- Creates a root: its identity, its head and its lineage of one open-ended segment.
+-- Creates a root: its context row, its head, and its lineage of one open-ended segment.
 
 create or replace function kata.create_context(
   name text default null,

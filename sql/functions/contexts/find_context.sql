@@ -1,4 +1,4 @@
--- From a name to an id.
+-- Looks up an id by name; null, not an error, where there is none.
 
 create or replace function kata.find_context(name text) returns uuid
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
@@ -8,6 +8,6 @@ begin
 end
 $$;
 comment on function kata.find_context(text) is
-'The id of the live context of this name in the caller''s tenant; null when there is none.
+'Returns the id of the live context of a name in the caller''s tenant; null when there is none.
 
 name: the exact name. Cost: O(log contexts).';

@@ -1,4 +1,4 @@
--- One context as it stands; a deleted one too.
+-- One context with its totals; a deleted one, too.
 
 create or replace function kata.get_context(
   inout context_id uuid,
@@ -9,9 +9,8 @@ create or replace function kata.get_context(
 ) returns setof record
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
-declare
-  v_context record := kata_data.open_context(context_id, access => 'any');
 begin
+  perform kata_data.open_context(context_id, access => 'any');
   return query
   select r.*
   from kata_data.context_row r
@@ -19,7 +18,7 @@ begin
 end
 $$;
 comment on function kata.get_context(uuid) is
-'One context, deleted or not.
+'Returns one context, deleted or not.
 
 context_id: the context.
 

@@ -1,5 +1,5 @@
--- Pages through contexts, newest first. The page is found in an index that holds just what is asked for; only then are heads
--- looked up.
+-- Pages through contexts, newest first. Each of the three cases reads its page from one index and has a statement of its own, because a
+-- condition such as (include_deleted or …) would keep the planner from that index; heads are looked up for the rows of the page only.
 
 create or replace function kata.list_contexts(after uuid default null, max_rows integer default 50, include_deleted boolean default false)
 returns table (
@@ -10,11 +10,12 @@ returns table (
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
-  v_tenant text := kata_data.current_tenant();
+  v_tenant text;
   v_below uuid := coalesce(after, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_page uuid[];
 begin
   perform kata_data.check_max_rows(max_rows);
+  v_tenant := kata_data.current_tenant();
   if v_tenant = '*' then
     v_page := array(
       select c.context_id from kata_data.context c
@@ -44,10 +45,12 @@ begin
 end
 $$;
 comment on function kata.list_contexts(uuid, integer, boolean) is
-'A page of the caller''s contexts, newest first; under kata.tenant ''*'' those of all tenants.
+'Lists the caller''s contexts, newest first, in pages.
+
+Under kata.tenant ''*'' it lists those of all tenants.
 
 after: the last context_id of the page before; null for the first page. max_rows: 1 to 1,000.
-include_deleted: deleted ones too.
+include_deleted: list deleted contexts, too.
 
 Returns rows as get_context.
 Errors: KC017. Cost: O(log contexts + rows).';

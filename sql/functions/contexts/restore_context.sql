@@ -1,4 +1,4 @@
--- Undoes delete_context.
+-- Reverses delete_context.
 
 create or replace function kata.restore_context(context_id uuid) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
@@ -9,8 +9,10 @@ begin
 end
 $$;
 comment on function kata.restore_context(uuid) is
-'Brings a deleted context back; one that is not deleted stays as it is.
+'Restores a deleted context.
+
+Restoring a context that is not deleted changes nothing.
 
 context_id: the context.
 
-Errors: KC001, KC006 purged, KC007 its name was taken meanwhile. Locks: the head of the context. Cost: O(1).';
+Errors: KC001, KC006 purged, KC007 another live context has its name. Locks: the head of the context. Cost: O(1).';

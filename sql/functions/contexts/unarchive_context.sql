@@ -1,4 +1,4 @@
--- Undoes archive_context.
+-- Reverses archive_context.
 
 create or replace function kata.unarchive_context(context_id uuid) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
@@ -9,7 +9,9 @@ begin
 end
 $$;
 comment on function kata.unarchive_context(uuid) is
-'Opens an archived context again; one that is not archived stays as it is.
+'Opens an archived context for changes again.
+
+Unarchiving a context that is not archived changes nothing.
 
 context_id: the context.
 

@@ -1,4 +1,4 @@
--- Locks the head like every change of a context, so that a deletion at the same moment is seen.
+-- Locks the head, as every change of a context does, so that it sees a concurrent deletion.
 
 create or replace function kata.update_context(context_id uuid, name text default null, metadata jsonb default null) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
@@ -22,8 +22,9 @@ exception
 end
 $$;
 comment on function kata.update_context(uuid, text, jsonb) is
-'Changes name or metadata of a context.
+'Changes the name or the metadata of a context.
 
-context_id: the context. name: the new name; null keeps it, '''' clears it. metadata: the new object, at most 64 kB; null keeps it.
+context_id: the context. name: the new name; null keeps it, '''' clears it.
+metadata: the new object, at most 64 kB; null keeps it.
 
 Errors: KC001, KC006, KC007 name taken, KC017. Locks: the head of the context. Cost: O(1).';

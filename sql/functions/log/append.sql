@@ -1,4 +1,4 @@
--- Appends a batch: one lock, one created_at, whole or nothing. See kata_data.append_batch.
+-- Appends a batch: one lock, one created_at, all or nothing. kata_data.append_batch does the work.
 
 create or replace function kata.append(
   context_id uuid,
@@ -55,7 +55,7 @@ begin
 end
 $$;
 comment on function kata.append(uuid, jsonb, bigint, text) is
-'Appends a batch of messages, whole or not at all.
+'Appends a batch of messages: all of them or none.
 
 context_id: the context.
 messages: an array of at most 10,000 objects with the keys role (system, developer, user, assistant, tool), content (text, at most
@@ -65,6 +65,6 @@ messages: an array of at most 10,000 objects with the keys role (system, develop
 expected_version: a version since which no message may have been appended or deleted.
 idempotency_key: 1 to 255 characters; the same request again within seven days returns the first result.
 
-Returns a row a message, in order: version, token_count, created_at (the same for the whole batch).
+Returns one row per message, in order: version, token_count, created_at (the same for the whole batch).
 Errors: KC001, KC003 version conflict, KC004 invalid message, KC005 a tool result whose call is not open, KC006, KC017, KC019.
 Locks: the head of the context, until the end of the transaction. Cost: O(batch), whatever the length of the log.';

@@ -1,9 +1,9 @@
 -- Appends one message and returns its version: a batch of one, see kata_data.append_batch.
 --
--- What most messages are, text, a call while no other is open, and its result, each with its token count, is written here, by the
--- same rules and in the same order: lock, time, digest, head, log. Text opens and closes no group, and of the others it is known
--- without a look at the maps of open calls how these are afterwards. That saves a third of the CPU time of a call, most of it
--- expressions: Postgres prepares each anew in every transaction. Whatever this way does not know falls through to the batch.
+-- Most messages are text, a call while no other is open, or its result, each with its token count. These are written here, by the same
+-- rules and in the same order as in a batch: lock, time, digest, head, log. Text opens and closes no group; of the other two the maps of
+-- open calls are known without reading them. That saves a third of the CPU time of a call, most of it expressions, which Postgres
+-- prepares anew in every transaction. A message that this way does not know goes to the batch.
 
 create or replace function kata.append_message(
   context_id uuid,
@@ -26,126 +26,124 @@ create or replace function kata.append_message(
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
-  v_version bigint;
-  v_tokens_through bigint;
+  v_head record;
   v_created_at timestamptz;
   v_digest bytea;
   v_group bigint;
   v_group_tokens bigint;
   v_open_calls jsonb;
   v_open_groups jsonb;
-  v_oldest_open_group bigint;
-  v_place tid;
   v_rest jsonb;
 begin
+  -- The look-up, one for each form: what the head gives to this message, and its place, which holds because the row is locked.
   if token_count is not null and token_source is null and parts is null and provider is null and metadata is null
     and expected_version is null and idempotency_key is null then
     if tool_call_id is null and tool_calls is null then
       if kata_data.is_plain(role, content, token_count) then
-        select h.version + 1, h.raw_tokens + append_message.token_count, h.last_at, h.last_digest, h.oldest_open_group, h.ctid
-        into v_version, v_tokens_through, v_created_at, v_digest, v_oldest_open_group, v_place
+        select h.version + 1 as version, h.raw_tokens + append_message.token_count as tokens_through, h.last_at, h.last_digest,
+          h.oldest_open_group, h.ctid as place
+        into v_head
         from kata_data.head h
         where h.context_id = append_message.context_id
           and h.tenant = kata_data.current_tenant()
-          and not h.closed
-          and not h.notifies
+          and kata_data.appends_plainly(h, append_message.token_count)
           and h.preamble_end is not null
-          and (h.due_at is not null
-            or (h.view_tokens + append_message.token_count >= h.due_tokens or h.message_count + 1 >= h.due_messages) is not true)
         for no key update;
       end if;
     elsif tool_calls is null then
-      -- The group that it closes is the only open one.
       if role = 'tool' and tool_call_id <> '' and kata_data.is_plain('user', content, token_count) then
-        select h.version + 1, h.raw_tokens + append_message.token_count, h.last_at, h.last_digest, h.oldest_open_group,
-          (h.open_groups -> h.oldest_open_group::text)::bigint + append_message.token_count, '{}', '{}', h.ctid
-        into v_version, v_tokens_through, v_created_at, v_digest, v_group, v_group_tokens, v_open_calls, v_open_groups, v_place
+        select h.version + 1 as version, h.raw_tokens + append_message.token_count as tokens_through, h.last_at, h.last_digest,
+          null::bigint as oldest_open_group, h.ctid as place, h.oldest_open_group as group_version,
+          (h.open_groups -> h.oldest_open_group::text)::bigint + append_message.token_count as group_tokens
+        into v_head
         from kata_data.head h
         where h.context_id = append_message.context_id
           and h.tenant = kata_data.current_tenant()
-          and not h.closed
-          and not h.notifies
+          and kata_data.appends_plainly(h, append_message.token_count)
+          -- The call is the only open one, and does not hold back a compaction that is due.
           and h.open_calls = jsonb_build_object(append_message.tool_call_id, h.oldest_open_group)
-          -- Nor does the open call hold back a compaction that is due.
-          and (h.due_at <= h.last_at
-            or h.due_at is null
-              and (h.view_tokens + append_message.token_count >= h.due_tokens or h.message_count + 1 >= h.due_messages) is not true)
+          and (h.due_at <= h.last_at) is not false
         for no key update;
+        if found then
+          v_group := v_head.group_version;
+          v_group_tokens := v_head.group_tokens;
+          v_open_calls := '{}';
+          v_open_groups := '{}';
+        end if;
       end if;
     elsif tool_call_id is null and role = 'assistant' and kata_data.is_plain('assistant', coalesce(content, ''), token_count)
-      and kata_data.is_usual_call(tool_calls) then
-      select h.version + 1, h.raw_tokens + append_message.token_count, h.last_at, h.last_digest, h.version + 1,
-        jsonb_build_object(append_message.tool_calls #>> '{0,id}', h.version + 1),
-        jsonb_build_object(h.version + 1, append_message.token_count), h.ctid
-      into v_version, v_tokens_through, v_created_at, v_digest, v_oldest_open_group, v_open_calls, v_open_groups, v_place
+      and kata_data.is_single_function_call(tool_calls) then
+      select h.version + 1 as version, h.raw_tokens + append_message.token_count as tokens_through, h.last_at, h.last_digest,
+        h.version + 1 as oldest_open_group, h.ctid as place
+      into v_head
       from kata_data.head h
       where h.context_id = append_message.context_id
         and h.tenant = kata_data.current_tenant()
-        and not h.closed
-        and not h.notifies
+        and kata_data.appends_plainly(h, append_message.token_count)
         and h.preamble_end is not null
         and h.open_calls = '{}'
-        and (h.due_at is not null
-          or (h.view_tokens + append_message.token_count >= h.due_tokens or h.message_count + 1 >= h.due_messages) is not true)
       for no key update;
+      if found then
+        v_open_calls := jsonb_build_object(tool_calls #>> '{0,id}', v_head.version);
+        v_open_groups := jsonb_build_object(v_head.version, token_count);
+      end if;
     end if;
   end if;
-  if v_version is null then
-    -- The columns of a draft that a caller gives, in the order of the table.
+  if not found then
     return kata_data.append_batch(
       context_id,
-      array[row(
-        null, null, null, null, null, null, null, token_count, pinned, role, token_source, null, content, name, tool_call_id,
-        tool_name, model, nullif(tool_calls, 'null'), nullif(parts, 'null'), nullif(provider, 'null'),
-        nullif(metadata, 'null'))::kata_data.message],
+      array[kata_data.draft(
+        role => role, content => content, token_count => token_count, token_source => token_source, tool_call_id => tool_call_id,
+        tool_name => tool_name, tool_calls => tool_calls, model => model, metadata => metadata, pinned => pinned, name => name,
+        parts => parts, provider => provider)],
       expected_version,
       idempotency_key);
   end if;
 
-  v_created_at := kata_data.batch_time(v_created_at);
+  v_created_at := kata_data.batch_time(v_head.last_at);
   if v_open_calls is not null or coalesce(name, tool_name, model) is not null then
     v_rest := kata_data.digest_fields(name, tool_call_id, tool_name, model, tool_calls, null, null, null);
   end if;
   v_digest := kata_data.message_digest(
-    v_digest, context_id, v_version, v_created_at, role, content, token_count, 'given', coalesce(v_group, v_version), coalesce(pinned, false), v_rest);
-  -- The row is locked: its place holds.
+    v_head.last_digest, context_id, v_head.version, v_created_at, role, content, token_count, 'given', coalesce(v_group, v_head.version),
+    coalesce(pinned, false), v_rest);
   if v_open_calls is null then
     update kata_data.head h
-    set version = v_version,
+    set version = v_head.version,
         message_count = h.message_count + 1,
-        raw_tokens = v_tokens_through,
+        raw_tokens = v_head.tokens_through,
         view_tokens = h.view_tokens + append_message.token_count,
-        content_version = v_version,
+        content_version = v_head.version,
         last_at = v_created_at,
         last_digest = v_digest
-    where h.ctid = v_place;
+    where h.ctid = v_head.place;
   else
     update kata_data.head h
-    set version = v_version,
+    set version = v_head.version,
         message_count = h.message_count + 1,
-        raw_tokens = v_tokens_through,
+        raw_tokens = v_head.tokens_through,
         view_tokens = h.view_tokens + append_message.token_count,
-        content_version = v_version,
+        content_version = v_head.version,
         last_at = v_created_at,
         last_digest = v_digest,
         open_calls = v_open_calls,
         open_groups = v_open_groups,
-        oldest_open_group = v_oldest_open_group
-    where h.ctid = v_place;
+        oldest_open_group = v_head.oldest_open_group
+    where h.ctid = v_head.place;
   end if;
   insert into kata_data.message (
     segment_id, version, tokens_through, group_version, created_at, oldest_open_group, group_tokens, token_count, pinned,
     role, token_source, digest, content, name, tool_call_id, tool_name, model, tool_calls)
   values (
-    append_message.context_id, v_version, v_tokens_through, coalesce(v_group, v_version), v_created_at, v_oldest_open_group, v_group_tokens,
-    append_message.token_count, coalesce(append_message.pinned, false), append_message.role, 'given', v_digest,
-    append_message.content, append_message.name, append_message.tool_call_id, append_message.tool_name, append_message.model,
-    append_message.tool_calls);
-  return v_version;
+    append_message.context_id, v_head.version, v_head.tokens_through, coalesce(v_group, v_head.version), v_created_at,
+    v_head.oldest_open_group, v_group_tokens, append_message.token_count, coalesce(append_message.pinned, false), append_message.role,
+    'given', v_digest, append_message.content, append_message.name, append_message.tool_call_id, append_message.tool_name,
+    append_message.model, append_message.tool_calls);
+  return v_head.version;
 end
 $$;
 comment on function kata.append_message(uuid, text, text, integer, text, text, jsonb, text, jsonb, boolean, bigint, text, text, jsonb, jsonb, text) is
-'Appends one message.
+'Appends one message and returns its version.
 
 context_id: the context.
 role: system, developer, user, assistant or tool. content: text, at most 16 MB; null only beside tool_calls or parts.

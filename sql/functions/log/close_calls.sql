@@ -1,4 +1,4 @@
--- Answers calls that never will be, so that providers accept the conversation. Locks the head before it reads which are open.
+-- Answers calls that will get no result, so that providers accept the conversation. Locks the head before it reads which are open.
 
 create or replace function kata.close_calls(
   context_id uuid,
@@ -8,14 +8,16 @@ create or replace function kata.close_calls(
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
-  v_open_calls jsonb := (kata_data.lock_context(context_id)).open_calls;
-  v_unknown text := (select min(coalesce(i.id, 'null')) from unnest(call_ids) i(id) where not coalesce(v_open_calls ? i.id, false));
+  v_open_calls jsonb;
+  v_unknown text;
 begin
+  v_open_calls := (kata_data.lock_context(context_id)).open_calls;
+  v_unknown := (select min(coalesce(i.id, 'null')) from unnest(call_ids) i(id) where not coalesce(v_open_calls ? i.id, false));
   if v_unknown is not null then
     raise exception using
       errcode = 'KC005',
       message = format('call "%s" is not open', left(v_unknown, 100)),
-      detail = 'It was never made on this path, or it is answered already.',
+      detail = 'This path never made it, or has answered it already.',
       hint = 'kata.get_context lists the open calls; pass null to close them all.';
   end if;
   return query
@@ -29,10 +31,10 @@ begin
 end
 $$;
 comment on function kata.close_calls(uuid, text[], text) is
-'Answers open tool calls with a tool message each.
+'Answers open tool calls with one tool message each.
 
 context_id: the context. call_ids: the calls to close; null: all that are open. reason: the content of the messages.
 
-Returns a row a message, as append; none where no call is open.
-Errors: KC001, KC005 where a call is not open, KC006.
+Returns one row per message, as append; none where no call is open.
+Errors: KC001, KC005 a call is not open, KC006.
 Locks: the head of the context. Cost: O(calls closed).';

@@ -1,4 +1,4 @@
--- One message by its version: a reference that was handed out resolves for ever, whatever compaction has done since.
+-- One message by its version. A version that was returned once resolves permanently, whatever compaction has done since.
 
 create or replace function kata.get_message(
   context_id uuid,
@@ -12,12 +12,12 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_context record := kata_data.open_context(context_id);
+  v_context record;
 begin
+  v_context := kata_data.open_context(context_id);
   if version between 1 and v_context.at then
     return query
-    select r.version, r."position", r.role, r.content, r.token_count, r.token_source, r.tool_call_id, r.tool_name, r.tool_calls, r.model, r.metadata,
-      r.pinned, r.kind, r.compacted_into, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider
+    select r.*
     from kata_data.message_rows(get_message.context_id, v_context.view_version, v_context.at, 'all', 1, get_message.version - 1) r
     where r.version = get_message.version;
   end if;
@@ -31,7 +31,7 @@ begin
 end
 $$;
 comment on function kata.get_message(uuid, bigint) is
-'One message, by its version, whatever compaction has done since.
+'Returns one message, by its version, whatever compaction has done since.
 
 context_id: the context. version: the version that the message took.
 

@@ -1,4 +1,4 @@
--- Pages through a context. The cursor is the last version seen, so a page is exact under a fixed `at` whatever is appended.
+-- Pages through a context. The cursor is the last position seen, so a page is exact under a fixed `at`, whatever is appended.
 
 create or replace function kata.messages(
   context_id uuid,
@@ -17,24 +17,24 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_context record := kata_data.open_context(context_id, at);
+  v_context record;
 begin
+  v_context := kata_data.open_context(context_id, at);
   perform kata_data.check_max_rows(max_rows);
   perform kata_data.check_visibility(visibility);
   return query
-  select r.version, r."position", r.role, r.content, r.token_count, r.token_source, r.tool_call_id, r.tool_name, r.tool_calls, r.model, r.metadata,
-    r.pinned, r.kind, r.compacted_into, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider
+  select r.*
   from kata_data.message_rows(messages.context_id, v_context.view_version, v_context.at, visibility, max_rows, after, coalesce(descending, false)) r;
 end
 $$;
 comment on function kata.messages(uuid, bigint, integer, boolean, text, bigint) is
-'A page of the messages of a context.
+'Lists the messages of a context, in pages.
 
 context_id: the context.
 after: the last position (or version, under raw and all) of the page before; null for the first page.
 max_rows: 1 to 1,000. descending: newest first.
-visibility: effective (the view: what a model would see, in reading order), raw (every message but the deleted ones, by version),
-  all (everything, by version).
+visibility: effective (the view: what a model would see, in reading order), raw (every message except the deleted ones, by version),
+  all (every message, by version).
 at: as of this version; null for now. Pages under a fixed `at` are exact whatever is appended meanwhile.
 
 Returns message rows, as get_message.

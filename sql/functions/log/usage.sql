@@ -6,18 +6,19 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_at bigint := (kata_data.open_context(context_id, at)).at;
+  v_at bigint;
 begin
+  v_at := (kata_data.open_context(context_id, at)).at;
   return query
   select v_at, t.message_count, t.raw_tokens, t.view_tokens
   from kata_data.totals_at(usage.context_id, v_at) t;
 end
 $$;
 comment on function kata.usage(uuid, bigint) is
-'How much a context holds.
+'Returns the size of a context in messages and tokens.
 
 context_id: the context. at: as of this version; null for now.
 
-Returns one row: version, message_count and raw_tokens (all messages of the path, inherited, deleted and erased ones included,
+Returns one row: version, message_count and raw_tokens (all messages of the path; inherited, deleted and erased ones included,
 replacements not), view_tokens (what a model would see).
 Errors: KC001, KC002, KC006. Cost: O(log n).';

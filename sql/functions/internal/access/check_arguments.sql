@@ -1,4 +1,4 @@
--- Checks of arguments that several functions share.
+-- Checks of arguments that several functions take.
 
 create or replace function kata_data.check_max_rows(max_rows integer) returns void
 language plpgsql immutable
@@ -49,10 +49,10 @@ begin
     errcode = 'KC017',
     message = 'metadata must be an object of at most 64 kB',
     detail = v_detail,
-    hint = 'Keep large values elsewhere and refer to them.';
+    hint = 'Store large values elsewhere and refer to them.';
 end
 $$;
-comment on function kata_data.check_metadata(jsonb) is 'Refuses metadata of a context that is no object or over 64 kB. KC017.';
+comment on function kata_data.check_metadata(jsonb) is 'Refuses metadata of a context that are not an object, or over 64 kB. KC017.';
 
 create or replace function kata_data.check_visibility(visibility text) returns void
 language plpgsql immutable
@@ -64,7 +64,7 @@ begin
   raise exception using
     errcode = 'KC017',
     message = format('visibility "%s" is unknown', coalesce(left(visibility, 100), 'null')),
-    detail = 'It says which messages are listed.',
+    detail = 'The visibility selects which messages are listed.',
     hint = 'Pass effective, raw or all.';
 end
 $$;

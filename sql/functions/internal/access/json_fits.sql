@@ -1,14 +1,14 @@
--- What every client can read back. Parsers of JSON give up where it nests too deep or a number is too large, and one such value in a
--- list makes the whole list unreadable; jsonb itself holds thousands of levels and 131,072 digits.
+-- JSON that every client can read back. Parsers give up where it nests too deep or a number is too large, and one such value in a list
+-- makes the whole list unreadable; jsonb itself holds thousands of levels and 131,072 digits.
 
 create or replace function kata_data.json_fits(value jsonb) returns boolean
 language sql immutable
 as $$
   select value is null
-    -- Fewer characters do neither.
+    -- So few characters can be neither too deep nor too large.
     or octet_length(value::text) <= 200
     or not jsonb_path_exists(value, 'strict $.**{101}')
-      -- Numbers are written out: only where there are so many digits is it asked whose they are.
+      -- Numbers are written out: only where there are so many digits does a path look for the number.
       and (value::text !~ '[0-9]{250}[0-9]{59}' or not jsonb_path_exists(value, 'strict $.** ? (@.type() == "number" && (@ > 1e308 || @ < -1e308))'))
 $$;
 comment on function kata_data.json_fits(jsonb) is

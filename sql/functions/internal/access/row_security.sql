@@ -1,5 +1,5 @@
--- The second fence: whatever a function forgets, rows of another tenant stay invisible. The sub-select makes the tenant a
--- constant of the query instead of a call per row.
+-- Defense in depth: whatever a function forgets, rows of another tenant stay invisible. The sub-select makes the tenant a constant of
+-- the query instead of a call per row.
 
 drop policy if exists context_of_tenant on kata_data.context;
 create policy context_of_tenant on kata_data.context

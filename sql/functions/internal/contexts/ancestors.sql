@@ -1,5 +1,5 @@
--- The ancestors of a context by its parents, which are more than the segments of its lineage: with a parent that was forked after its
--- child's fork point no entry is shared.
+-- The ancestors of a context, parent by parent. Its lineage may name fewer: a fork made before its parent's own fork point shares no entry
+-- with the parent, and reads nothing there.
 
 create or replace function kata_data.ancestors(context_id uuid)
 returns table (ancestor_id uuid, distance integer, reach bigint)

@@ -11,10 +11,3 @@ as $$
   )::uuid
 $$;
 comment on function kata_data.new_context_id(integer) is 'A new id of the bucket, 0 to 4095.';
-
-create or replace function kata_data.bucket(context_id uuid) returns integer
-language sql immutable strict parallel safe
-as $$
-  select ('x' || substr(context_id::text, 16, 3))::bit(12)::integer
-$$;
-comment on function kata_data.bucket(uuid) is 'The bucket that an id names.';

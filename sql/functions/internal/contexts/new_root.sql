@@ -1,4 +1,4 @@
--- A root before it is stored: the arguments are checked here, in the order in which the tests name them, and nothing is written.
+-- A root before it is stored: checks the arguments of create_context and get_or_create_context, and writes nothing.
 
 create or replace function kata_data.new_root(name text, policy jsonb, metadata jsonb, tokenizer text, preset text)
 returns kata_data.context

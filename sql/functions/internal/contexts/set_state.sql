@@ -1,4 +1,4 @@
--- Deleting, restoring, archiving and unarchiving all end here: the context row carries when, the head carries that.
+-- Deletes, restores, archives and unarchives: the context row says since when, the head says closed, which appends read.
 
 create or replace function kata_data.set_state(context_id uuid, archived boolean default null, deleted boolean default null) returns void
 language plpgsql volatile
@@ -28,4 +28,4 @@ exception
 end
 $$;
 comment on function kata_data.set_state(uuid, boolean, boolean) is
-'Archives or deletes a context, or takes that back; null leaves a state as it is. The caller holds the head''s lock. KC007.';
+'Archives or deletes a context, or reverses that; null leaves a state unchanged. The caller holds the head''s lock. KC007.';

@@ -1,9 +1,9 @@
--- The write path: append, append_message and close_calls end here, but for text, single calls and their results with a token count,
--- which append_message writes itself by the same rules.
+-- The write path: append, append_message and close_calls end here, except the plain messages with a token count that append_message
+-- writes itself by the same rules.
 --
--- Locks the head of the context, so versions are dense and totals exact under any number of writers. Reads nothing else of
--- the log: what the next message needs to know of the past (totals, open calls, last digest) is in the head, which moves
--- along with the batch and is written back once. The cost is that of the batch, however long the log.
+-- Locks the head of the context, so versions are dense and totals exact under any number of writers. Reads nothing else of the log: the
+-- head holds all that the next message depends on (totals, open calls, last digest). v_head is a copy of it that advances message by
+-- message, and is written back once. The cost is that of the batch, however long the log.
 
 create or replace function kata_data.append_batch(
   context_id uuid,
@@ -24,7 +24,7 @@ declare
   v_had_open_calls boolean;
   v_due_changes boolean;
 begin
-  -- As kata_data.lock_context, which takes 9 µs to hand out a whole head.
+  -- As kata_data.lock_context, which takes 9 µs more to return a whole head.
   select h.version, h.raw_tokens, h.content_version, h.preamble_end, h.last_at, h.last_digest, h.open_calls, h.open_groups,
     h.oldest_open_group, h.tokenizer, h.closed, h.is_strict, h.notifies
   into v_head
@@ -48,8 +48,8 @@ begin
   v_had_open_calls := v_head.open_calls <> '{}';
   v_head.last_at := kata_data.batch_time(v_head.last_at);
   foreach v_draft in array drafts loop
-    -- What most messages are needs no closer look: text, a tool's result, calls. One condition each, because the functions of
-    -- a condition cost anew in every transaction, reached or not.
+    -- Text, a tool's result and calls, which most messages are, need no closer look. One condition each, because the functions of a
+    -- condition cost anew in every transaction, reached or not.
     v_is_sound := false;
     if v_draft.parts is null and v_draft.provider is null and v_draft.metadata is null and v_draft.token_source is null then
       if v_draft.tool_call_id is null and v_draft.tool_calls is null then
@@ -95,7 +95,7 @@ begin
         raise exception using
           errcode = 'KC005',
           message = format('message %s of the batch answers no open call', v_head.version - v_first_version + 1),
-          detail = format('No call "%s" is open: it was never made on this path, or it is answered already.', left(v_draft.tool_call_id, 100)),
+          detail = format('No call "%s" is open: this path never made it, or has answered it already.', left(v_draft.tool_call_id, 100)),
           hint = 'Append the assistant message with the call first; kata.get_context lists the open calls.';
       end if;
     elsif v_draft.tool_calls is not null then
@@ -137,7 +137,7 @@ begin
       open_groups = v_head.open_groups,
       oldest_open_group = v_head.oldest_open_group
   where h.context_id = append_batch.context_id
-  -- The view crosses what makes compaction due; or no open call holds it back any more.
+  -- Compaction becomes due by the size of the view; or no open call holds it back any more.
   returning case
     when h.due_at is null then h.view_tokens >= h.due_tokens or h.message_count >= h.due_messages
     else v_had_open_calls and v_head.open_calls = '{}' and h.due_at > v_head.last_at
@@ -153,88 +153,5 @@ begin
 end
 $$;
 comment on function kata_data.append_batch(uuid, kata_data.message[], bigint, text) is
-'Appends a batch of at least one message to the log and returns the version of the first; the others follow it. Of a draft the fields
-that a caller gives are read. KC001, KC003 to KC006, KC017, KC019.';
-
-create or replace function kata_data.preamble_end_after(version bigint, role text) returns bigint
-language sql immutable
-as $$
-  select case when role not in ('system', 'developer') then version end
-$$;
-comment on function kata_data.preamble_end_after(bigint, text) is
-'Where the preamble of messages up to a version ends, if a message of this role follows them; null while it may still grow.';
-
-create or replace function kata_data.check_request(
-  context_id uuid, drafts kata_data.message[], expected_version bigint, idempotency_key text, first_version bigint, content_version bigint
-) returns bigint
-language plpgsql volatile
-as $$
-declare
-  v_known bigint;
-begin
-  if idempotency_key is not null then
-    v_known := kata_data.use_key(
-      'context:' || context_id, idempotency_key, sha256(convert_to(drafts::text, 'UTF8')),
-      jsonb_build_object('first_version', first_version, 'last_version', first_version + cardinality(drafts) - 1)) -> 'first_version';
-  end if;
-  if v_known is null and expected_version not between content_version and first_version - 1 then
-    raise exception using
-      errcode = 'KC003',
-      message = format('version conflict on context %s', context_id),
-      detail = format('Version %s was expected; the context is at version %s, and its last message is version %s.',
-        expected_version, first_version - 1, content_version),
-      hint = 'Read what came in between, then append again with the new version.';
-  end if;
-  return v_known;
-end
-$$;
-comment on function kata_data.check_request(uuid, kata_data.message[], bigint, text, bigint, bigint) is
-'The first version that a request took when it was made first, if its idempotency key was used before; else null, once
-expected_version is found to hold. KC003, KC017, KC019.';
-
-create or replace function kata_data.open_calls_with(open_calls jsonb, tool_calls jsonb, group_version bigint) returns jsonb
-language plpgsql immutable
-as $$
-declare
-  v_open jsonb := open_calls;
-  v_id text;
-begin
-  for v_place in 0 .. jsonb_array_length(tool_calls) - 1 loop
-    v_id := tool_calls -> v_place ->> 'id';
-    if v_open ? v_id then
-      raise exception using
-        errcode = 'KC004',
-        message = format('call id "%s" is open already', left(v_id, 100)),
-        detail = format('It was made in version %s and has no result yet; version %s would make it again.', v_open -> v_id, group_version),
-        hint = 'Give every open call an id of its own, or answer the open one first.';
-    end if;
-    v_open := v_open || jsonb_build_object(v_id, group_version);
-  end loop;
-  return v_open;
-end
-$$;
-comment on function kata_data.open_calls_with(jsonb, jsonb, bigint) is 'The open calls after those of one more message. KC004 where an id is open already.';
-
-create or replace function kata_data.open_groups_after(open_groups jsonb, open_calls jsonb, group_version bigint, group_tokens bigint) returns jsonb
-language sql immutable
-as $$
-  select case
-    when jsonb_path_exists(open_calls, '$.* ? (@ == $group)', jsonb_build_object('group', group_version))
-      then open_groups || jsonb_build_object(group_version, group_tokens)
-    else open_groups - group_version::text
-  end
-$$;
-comment on function kata_data.open_groups_after(jsonb, jsonb, bigint, bigint) is
-'The open groups after a result of one of them: its new tokens, or, where open_calls has no call of it any more, without it.';
-
-create or replace function kata_data.oldest_group(open_groups jsonb) returns bigint
-language plpgsql immutable
-as $$
-begin
-  if open_groups = '{}' then
-    return null;
-  end if;
-  return (select min(g.version::bigint) from jsonb_object_keys(open_groups) g(version));
-end
-$$;
-comment on function kata_data.oldest_group(jsonb) is 'The oldest of the groups with an open call.';
+'Appends a batch of at least one message to the log and returns the version of the first; the others follow it. Reads of a draft the
+fields that a caller gives. KC001, KC003 to KC006, KC017, KC019.';

@@ -1,7 +1,7 @@
--- The chain of digests. First fields that cannot hold the separator, then the rest as one JSON array, which ends where its
--- bracket closes, then the content: no two messages frame to the same bytes, no setting of the session changes them, and any
--- language with SHA-256 can rebuild them. One call of format, because every function of an expression costs anew in every
--- transaction; %s of null is nothing.
+-- The chain of digests. First the fields that cannot hold the separator, then the rest as one JSON array, which ends where its bracket
+-- closes, then the content: two messages never frame to the same bytes, no setting of the session changes the bytes, and any language
+-- with SHA-256 can rebuild them. One call of format, because every function of an expression costs anew in every transaction; %s of null
+-- is empty.
 
 create or replace function kata_data.message_digest(
   previous bytea, segment_id uuid, version bigint, created_at timestamptz, role text, content text, token_count integer,
@@ -24,7 +24,7 @@ as $$
   select jsonb_build_array(name, tool_call_id, tool_name, model, tool_calls, parts, provider, metadata)
 $$;
 comment on function kata_data.digest_fields(text, text, text, text, jsonb, jsonb, jsonb, jsonb) is
-'The fields of a message that few messages have, as its digest frames them.';
+'The fields that few messages have, as a digest frames them.';
 
 create or replace function kata_data.digest_rest(
   name text, tool_call_id text, tool_name text, model text, tool_calls jsonb, parts jsonb, provider jsonb, metadata jsonb

@@ -1,6 +1,5 @@
--- What is wrong with a message, in the order in which a person would look. Two steps: a draft is JSON whose keys and types are
--- right (draft_problem); a message is a draft whose values make sense together (message_problem). JSON paths are strict: lax ones
--- look through arrays.
+-- What is wrong with a message, in two steps: draft_problem checks the keys and types of JSON, message_problem whether the values make
+-- sense together. The checks come in the order in which a person would look. JSON paths are strict: lax ones look through arrays.
 
 create or replace function kata_data.draft_problem(draft jsonb) returns text
 language sql immutable
@@ -13,7 +12,7 @@ as $$
         draft - '{role,content,token_count,token_source,tool_call_id,tool_name,tool_calls,model,metadata,pinned,name,parts,provider}'::text[],
         '$.keyvalue().key')::text, 100))
     when jsonb_typeof(draft -> 'content') not in ('string', 'null')
-      then format('Its content is %s; content is a string, and parts hold what is not text.', jsonb_typeof(draft -> 'content'))
+      then format('Its content is %s; content is a string, and parts hold other media.', jsonb_typeof(draft -> 'content'))
     when jsonb_path_exists(draft, 'strict $.keyvalue() ? (
         @.key == "role" || @.key == "tool_call_id" || @.key == "tool_name" || @.key == "model" || @.key == "name" || @.key == "token_source"
       ).value ? (@.type() != "string" && @.type() != "null")')
@@ -27,7 +26,7 @@ as $$
       then format('Its token_count is %s, not an integer from 0 to 2147483647.', left(draft ->> 'token_count', 100))
   end
 $$;
-comment on function kata_data.draft_problem(jsonb) is 'What is wrong with the keys and types of a message as a caller gave it, as a sentence; null if nothing is.';
+comment on function kata_data.draft_problem(jsonb) is 'A sentence on what is wrong with the keys and types of a message as a caller gave it; null if nothing is.';
 
 create or replace function kata_data.message_problem(message kata_data.message) returns text
 language plpgsql stable
@@ -63,7 +62,7 @@ begin
   end;
 end
 $$;
-comment on function kata_data.message_problem(kata_data.message) is 'What is wrong with the values of a message, as a sentence; null if nothing is.';
+comment on function kata_data.message_problem(kata_data.message) is 'A sentence on what is wrong with the values of a message; null if nothing is.';
 
 create or replace function kata_data.is_plain(role text, content text, token_count integer) returns boolean
 language sql immutable
@@ -71,4 +70,4 @@ as $$
   select role in ('user', 'assistant', 'system', 'developer') and octet_length(content) <= 16777216 and (token_count is null or token_count >= 0)
 $$;
 comment on function kata_data.is_plain(text, text, integer) is
-'Whether a message with nothing but text has no message_problem: what most messages are needs no closer look. Null where it has no text.';
+'Whether a message of nothing but text is without a message_problem, found by a short look. Null where it has no text.';

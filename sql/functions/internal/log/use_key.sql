@@ -1,6 +1,6 @@
--- A retry must not do the work twice. The key is claimed by its row: a second request with the same key waits for the first
--- to commit, then finds its result. Expired keys are overwritten, and a few others swept, so that the table stays small
--- without a job.
+-- Idempotency keys: a retry must not do the work twice. A request claims its key by inserting the row; a second request with the key waits
+-- until the first commits, then finds its result. Expired keys are overwritten, and each claim deletes a few others, so that the table
+-- stays small without a job.
 
 create or replace function kata_data.use_key(scope text, key text, request bytea, result jsonb) returns jsonb
 language plpgsql volatile
@@ -49,7 +49,7 @@ begin
 end
 $$;
 comment on function kata_data.use_key(text, text, bytea, jsonb) is
-'Claims an idempotency key for seven days. Null: the request is new, go on. Else the result of the first request. KC017, KC019.';
+'Claims an idempotency key for seven days. Returns null where the request is new, else the result of the first request. KC017, KC019.';
 
 create or replace function kata_data.set_key_result(scope text, key text, result jsonb) returns void
 language plpgsql volatile

@@ -1,0 +1,48 @@
+-- How the maps of open calls in the head advance: call id → group, and group → tokens so far. verify replays a log by the same functions.
+
+create or replace function kata_data.open_calls_with(open_calls jsonb, tool_calls jsonb, group_version bigint) returns jsonb
+language plpgsql immutable
+as $$
+declare
+  v_open jsonb := open_calls;
+  v_id text;
+begin
+  for v_place in 0 .. jsonb_array_length(tool_calls) - 1 loop
+    v_id := tool_calls -> v_place ->> 'id';
+    if v_open ? v_id then
+      raise exception using
+        errcode = 'KC004',
+        message = format('call id "%s" is open already', left(v_id, 100)),
+        detail = format('Version %s made it, and it has no result yet; version %s would make it again.', v_open -> v_id, group_version),
+        hint = 'Give every open call an id of its own, or answer the open one first.';
+    end if;
+    v_open := v_open || jsonb_build_object(v_id, group_version);
+  end loop;
+  return v_open;
+end
+$$;
+comment on function kata_data.open_calls_with(jsonb, jsonb, bigint) is 'The open calls after one more message with calls. KC004 where an id is open already.';
+
+create or replace function kata_data.open_groups_after(open_groups jsonb, open_calls jsonb, group_version bigint, group_tokens bigint) returns jsonb
+language sql immutable
+as $$
+  select case
+    when jsonb_path_exists(open_calls, '$.* ? (@ == $group)', jsonb_build_object('group', group_version))
+      then open_groups || jsonb_build_object(group_version, group_tokens)
+    else open_groups - group_version::text
+  end
+$$;
+comment on function kata_data.open_groups_after(jsonb, jsonb, bigint, bigint) is
+'The open groups after a result of one of them: with its new tokens, or, where open_calls has no call of it any more, without it.';
+
+create or replace function kata_data.oldest_group(open_groups jsonb) returns bigint
+language plpgsql immutable
+as $$
+begin
+  if open_groups = '{}' then
+    return null;
+  end if;
+  return (select min(g.version::bigint) from jsonb_object_keys(open_groups) g(version));
+end
+$$;
+comment on function kata_data.oldest_group(jsonb) is 'The oldest of the groups with an open call.';
