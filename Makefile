@@ -9,6 +9,8 @@ CACHE := $(or $(KATA_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kata-context)
 PG16 := $(CACHE)/pgserver-0.1.4
 PEERS := $(CACHE)/peers
 WORKERS := 2
+PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS)
+SEED := $(shell date +%s)
 # Migrations up to this one make a fresh database; later ones meet rows and traffic, which is what squawk checks.
 BASELINE := 0012
 # The runner wraps each migration in a transaction, unless its mark says otherwise, and sets lock_timeout.
@@ -18,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pg16 lint generate size migrate bench bench-peers bench-docs sql clean
+.PHONY: help setup demo test test-fast test-long test-pg16 coverage lint generate size migrate bench bench-peers bench-docs sql clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do \
@@ -43,10 +45,20 @@ demo: $(READY) ## Show the main job on a real conversation
 	@$(BIN)/kata demo
 
 test: $(READY) ## Run all tests: pgTAP and pytest
-	@$(BIN)/python -m pytest -q -n $(WORKERS)
+	@$(PYTEST)
+
+test-fast: $(READY) ## Run the tests that take little time
+	@$(PYTEST) -m 'not slow'
+
+test-long: $(READY) ## Explore with far more examples and steps; SEED=N repeats a run
+	@echo "make test-long SEED=$(SEED)"
+	@$(PYTEST) --hypothesis-profile=long --hypothesis-seed=$(SEED) tests/test_properties.py tests/test_purge_properties.py tests/test_soak.py
+
+coverage: $(READY) ## Run all tests, and hold how much of the Python package they reach
+	@$(PYTEST) --cov --cov-report=term:skip-covered
 
 test-pg16: $(READY) $(PG16)/ready ## Run the same tests on PostgreSQL 16
-	@KATA_PG_BIN=$(PG16)/pgserver/pginstall/bin $(BIN)/python -m pytest -q -n $(WORKERS)
+	@KATA_PG_BIN=$(PG16)/pgserver/pginstall/bin $(PYTEST)
 
 # pip looks for a wheel of Python 3.12, the last that there is: only its programs are used, so any Python will do.
 $(PG16)/ready: | $(READY)

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import psycopg
 import pytest
+from hypothesis import settings
 from testing.postgresql import Postgresql
 
 from kata_context.embedded import (
@@ -34,6 +35,11 @@ from support.commands import read, run  # noqa: F401  fixtures
 from support.interleaving import observer, start  # noqa: F401  fixtures
 
 ROOT = Path(__file__).parent.parent
+# The standard profile has the same examples in each run; `make test-long` explores, by a seed that it prints.
+settings.register_profile("standard", database=None, deadline=None, derandomize=True, max_examples=80)
+settings.register_profile("long", database=None, deadline=None, max_examples=2000, print_blob=True)
+settings.load_profile("standard")
+
 TEMPLATE = "kata_template"
 SHARED = "kata_shared"
 DURABLE = ("listen_addresses=", "max_connections=100")
@@ -135,6 +141,18 @@ def pytest_configure(config: pytest.Config) -> None:
             pgtap.find_script(find_binaries())
         except pgtap.PgtapMissingError as error:
             raise pytest.UsageError(str(error)) from None
+
+
+@pytest.fixture(scope="session")
+def is_long(pytestconfig: pytest.Config) -> bool:
+    """Whether the tests explore: `make test-long`."""
+    return bool(pytestconfig.getoption("--hypothesis-profile") == "long")
+
+
+@pytest.fixture(scope="session")
+def seed(pytestconfig: pytest.Config) -> int:
+    """The seed of what is random: the one of the command line, or else always the same."""
+    return int(pytestconfig.getoption("--hypothesis-seed") or 0)
 
 
 @pytest.fixture(scope="session", autouse=True)

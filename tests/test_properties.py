@@ -1,9 +1,8 @@
 """The functions of log, window, forks and time against a model in memory, over thousands of random steps.
 
-KATA_PROPERTIES=long runs far more of them, with another seed each time.
+`make test-long` runs far more of them, by a seed that it prints.
 """
 
-import os
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Sequence, Set
@@ -13,7 +12,7 @@ from random import Random
 from typing import Any, ClassVar, TypeVar
 
 import psycopg
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -28,15 +27,6 @@ from psycopg.types.json import Jsonb
 
 from support import model
 from support.model import Draft, Message, Receipt
-
-settings.register_profile("standard", max_examples=80, stateful_step_count=60, derandomize=True)
-settings.register_profile("long", max_examples=2000, stateful_step_count=100)
-PROFILE = settings(
-    settings.get_profile(os.environ.get("KATA_PROPERTIES", "standard")),
-    deadline=None,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
 
 T = TypeVar("T")
 LARGEST = 2147483647
@@ -793,8 +783,8 @@ class StoreMachine(RuleBasedStateMachine):
             return None, error.sqlstate
 
 
-def test_the_store_answers_as_the_model_does(conn: psycopg.Connection) -> None:
+def test_the_store_answers_as_the_model_does(conn: psycopg.Connection, is_long: bool) -> None:
     class Machine(StoreMachine):
         connection = conn
 
-    run_state_machine_as_test(Machine, settings=PROFILE)
+    run_state_machine_as_test(Machine, settings=settings(stateful_step_count=100 if is_long else 60))

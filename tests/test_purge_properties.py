@@ -3,17 +3,16 @@
 In the model a context is the list of the entries that it reads, and forks hold the very same entries. So what
 must be stored is plain: whatever is in the list of a context that is not purged, once.
 
-KATA_PROPERTIES=long runs far more of it, with another seed each time.
+`make test-long` runs far more of it, by a seed that it prints.
 """
 
-import os
 import uuid
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -24,17 +23,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from psycopg.types.json import Jsonb
-
-PROFILES = {
-    "standard": settings(max_examples=60, stateful_step_count=80, derandomize=True),
-    "long": settings(max_examples=1500, stateful_step_count=150),
-}
-PROFILE = settings(
-    PROFILES[os.environ.get("KATA_PROPERTIES", "standard")],
-    deadline=None,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
 
 
 @dataclass(eq=False, slots=True)
@@ -291,8 +279,9 @@ class FamilyMachine(RuleBasedStateMachine):
         return value
 
 
-def test_families_are_read_and_stored_as_the_model_says(conn: psycopg.Connection) -> None:
+def test_families_are_read_and_stored_as_the_model_says(conn: psycopg.Connection, is_long: bool) -> None:
     class Machine(FamilyMachine):
         connection = conn
 
-    run_state_machine_as_test(Machine, settings=PROFILE)
+    profile = settings(max_examples=1500 if is_long else 60, stateful_step_count=150 if is_long else 80)
+    run_state_machine_as_test(Machine, settings=profile)
