@@ -389,7 +389,7 @@ def test_a_role_that_may_not_act_for_a_tenant_is_told_so(database: str, server: 
         kata("--tenant", "cli_writer", "show", "own", dsn=dsn)
         message, hint = complaint(kata("--tenant", "acme", "list", dsn=dsn, code=1))
         assert message == 'this role acts for tenant "cli_writer", not for "acme"'
-        assert hint == "leave out --tenant and KATA_TENANT, or grant kata_service to the role"
+        assert hint == "leave out the tenant, or grant kata_service to the role"
         denied, hint = complaint(kata("environment", "x", dsn=dsn, code=1))
         assert denied == "permission denied for function set_environment"
         assert hint == "grant kata_reader, kata_writer or kata_admin to the role"

@@ -243,7 +243,7 @@ UNSENDABLE: dict[str, tuple[str, tuple[Any, ...], dict[str, Any], str]] = {
     "a set": ("set_policy", ({"preserve_roles": {"system"}},), {}, "no JSON"),
     "a generator": ("append", (iter(()),), {}, "no JSON"),
     "a circle": ("set_policy", (CIRCLE,), {}, "no JSON"),
-    "an object as text": ("append_message", ("user", {"text": "x"}, 1), {}, "cannot be sent"),
+    "an object as text": ("append_message", ("user", {"text": "x"}, 1), {}, "Postgres refuses"),
     "a text as a list": ("close_calls", ("c1",), {}, "no list of texts"),
     "a number as a list": ("close_calls", (5,), {}, "no list of texts"),
     "texts as counts": ("put_token_counts", ("cl100k_base", [1], [object()]), {}, "no array of numbers"),

@@ -1,14 +1,14 @@
-"""The errors that the database raises: one class for every SQLSTATE of class KC.
+"""The errors of the database: one class for every SQLSTATE of Kata Context, and those of Postgres itself.
 
-psycopg raises them by itself, because a class that is declared with `code` is entered in its table of
-SQLSTATEs.
+psycopg raises the first by itself, because a class declared with `code` enters its table of SQLSTATEs. The
+others are made by `refusal`, which leaves psycopg's classes alone for other users in the process.
 """
 
 from typing import Any, ClassVar
 
 import psycopg
 
-from kata_context.errors import KataError
+from kata_context.errors import KataError, NotInstalledError
 
 
 class KataDatabaseError(KataError, psycopg.DatabaseError):
@@ -17,9 +17,9 @@ class KataDatabaseError(KataError, psycopg.DatabaseError):
     Attributes
     ----------
     sqlstate : KC001 to KC021
-    message : what is wrong with the value, one line
-    detail : what was found, a sentence
-    hint : what to do
+    message : the fault, one line
+    detail : the values found, a sentence
+    hint : the next step for the reader
     status : the HTTP status that fits best
     """
 
@@ -36,9 +36,11 @@ class KataDatabaseError(KataError, psycopg.DatabaseError):
     ) -> None:
         psycopg.DatabaseError.__init__(self, message, info=info, encoding=encoding)
         # psycopg hands over the text of all fields at once.
-        self.message = self.diag.message_primary or message
-        self.detail = self.diag.message_detail or detail
-        self.hint = self.diag.message_hint or hint
+        self._explain(
+            self.diag.message_primary or message,
+            self.diag.message_hint or hint,
+            self.diag.message_detail or detail,
+        )
 
     def __str__(self) -> str:
         return f"{self.message} ({self.detail})" if self.detail else self.message
@@ -49,38 +51,122 @@ class KataDatabaseError(KataError, psycopg.DatabaseError):
 
 
 class InvalidInputError(KataError, psycopg.DataError):
-    """A value cannot be sent to the database: it is no text, no JSON, no id. Nothing was sent."""
+    """A value is not of the type of its parameter; nothing was changed, and in most cases nothing sent."""
 
     title = "invalid input"
 
 
-def invalid_input(name: str, error: UnicodeEncodeError | psycopg.Error) -> InvalidInputError | None:
-    """Return the error that says why the arguments of a call could not be sent; None where they were.
+class PostgresError(KataError, psycopg.DatabaseError):
+    """An error of Postgres itself, which has its SQLSTATE; the call changed nothing."""
+
+    title = "Postgres refused the call"
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.detail})" if self.detail else self.message
+
+
+class SerializationError(PostgresError, psycopg.errors.SerializationFailure):
+    """40001: a concurrent transaction got in the way under repeatable read or serializable isolation."""
+
+    title, may_retry = "serialization failure", True
+
+
+class DeadlockError(PostgresError, psycopg.errors.DeadlockDetected):
+    """40P01: two transactions waited for each other, and Postgres ended this one."""
+
+    title, may_retry = "deadlock", True
+
+
+class LockTimeoutError(PostgresError, psycopg.errors.LockNotAvailable):
+    """55P03: a lock was not free within lock_timeout."""
+
+    title, may_retry = "lock timeout", True
+
+
+class CanceledError(PostgresError, psycopg.errors.QueryCanceled):
+    """57014: the statement ran into statement_timeout, or an operator canceled it."""
+
+    title = "statement canceled"
+
+
+class ReadOnlyError(PostgresError, psycopg.errors.ReadOnlySqlTransaction):
+    """25006: a change on a standby, or in a transaction that only reads."""
+
+    title = "read-only transaction"
+
+
+class AbortedTransactionError(PostgresError, psycopg.errors.InFailedSqlTransaction):
+    """25P02: an earlier statement of the transaction failed, so the transaction can only be rolled back."""
+
+    title = "transaction aborted"
+
+
+class UnsupportedError(PostgresError, psycopg.errors.FeatureNotSupported):
+    """0A000: the server does not support this."""
+
+    title = "not supported"
+
+
+class AccessDeniedError(PostgresError, psycopg.errors.InsufficientPrivilege):
+    """42501: the role may not call the function."""
+
+    title = "access denied"
+
+
+REFUSALS: dict[str, tuple[type[PostgresError], str]] = {
+    "0A000": (UnsupportedError, "see the versions of PostgreSQL in docs/operations.md"),
+    "25006": (ReadOnlyError, "connect to the primary, with target_session_attrs=read-write in the DSN"),
+    "25P02": (AbortedTransactionError, "leave the block of the transaction and run it again from its start"),
+    "40001": (SerializationError, "run the transaction again from its start"),
+    "40P01": (DeadlockError, "run the transaction again from its start"),
+    "42501": (AccessDeniedError, "grant kata_reader, kata_writer, kata_admin or kata_service to the role"),
+    "55P03": (LockTimeoutError, "try again, or raise lock_timeout"),
+    "57014": (CanceledError, "raise statement_timeout, or ask who canceled the statement"),
+}
+
+
+def refusal(name: str, error: UnicodeEncodeError | psycopg.Error) -> KataError:
+    """Return an error of psycopg as one of the package.
 
     Parameters
     ----------
-    name : of the function
-    error : what psycopg raised
+    name : of the function that was called
+    error : raised by psycopg while the connection lived on
     """
+    if isinstance(error, KataError):
+        return error
     if isinstance(error, UnicodeEncodeError):
         return InvalidInputError(
             f"a text is not valid Unicode: it has a lone surrogate at {error.start + 1}",
             hint='replace it, in Python with text.encode(errors="replace").decode()',
             detail=f"It was given to {name}.",
         )
-    if "NUL (0x00)" in str(error):
-        return InvalidInputError(
+    state = error.sqlstate or ""
+    message = error.diag.message_primary or " ".join(str(error).split())
+    if "NUL (0x00)" in message or state == "22P05":
+        refused: KataError = InvalidInputError(
             "a text holds the character NUL, which Postgres does not store",
             hint="remove it",
             detail=f"It was given to {name}.",
         )
-    # What the server refuses has a SQLSTATE, and a lost connection is neither of the two.
-    if error.sqlstate is None and isinstance(error, (psycopg.DataError, psycopg.ProgrammingError)):
-        return InvalidInputError(
-            f"{name} was given a value that cannot be sent: {' '.join(str(error).split())}",
+    elif state.startswith("22") or (
+        not state and isinstance(error, (psycopg.DataError, psycopg.ProgrammingError))
+    ):
+        refused = InvalidInputError(
+            f"{name} was given a value that Postgres refuses: {message}",
             hint="pass what the signature of the method says",
         )
-    return None
+    elif state in ("3F000", "42883"):
+        return NotInstalledError(
+            f"the database has no function kata.{name} that takes these parameters",
+            hint="run: kata migrate up",
+            detail=message,
+        )
+    else:
+        kind, hint = REFUSALS.get(state, (PostgresError, "see the log of the server"))
+        refused = kind(message, error.diag.message_hint or hint, error.diag.message_detail)
+    refused.sqlstate = error.sqlstate
+    return refused
 
 
 class ContextNotFoundError(KataDatabaseError, code="KC001"):

@@ -1,32 +1,47 @@
-"""Errors that the package raises itself; those of the database are in kata_context.database_errors."""
+"""The errors of the package; kata_context.database_errors has those that carry an SQLSTATE."""
 
 from typing import Any, ClassVar
 
 
 class KataError(Exception):
-    """A failure that a person can act on: one line that says what is wrong, and a hint that says what to do.
+    """Everything that goes wrong, with one line that names the fault and a hint how to mend it.
+
+    From Python 3.11 on, a traceback shows the hint below the message.
 
     Parameters
     ----------
     message : one line, lower case, no full stop
-    hint : what to do about it, one line, or None
-    detail : what was found, a sentence, or None
+    hint : the next step for the reader, one line, or None
+    detail : the values found, a sentence, or None
+
+    Attributes
+    ----------
+    sqlstate : of the database; None for an error of the driver
+    may_retry : whether the same call may be sent again as it is: nothing was changed, and it may succeed
     """
 
-    title: ClassVar[str] = "Kata Context could not do what was asked"
+    title: ClassVar[str] = "Kata Context cannot do this"
+    may_retry: ClassVar[bool] = False
     sqlstate: str | None = None
 
     def __init__(self, message: str, hint: str | None = None, detail: str | None = None) -> None:
         super().__init__(message)
+        self._explain(message, hint, detail)
+
+    def _explain(self, message: str, hint: str | None, detail: str | None) -> None:
         self.message = message
         self.detail = detail
         self.hint = hint
+        found = None if detail is None or detail in str(self) else detail
+        notes = [f"{title}: {text}" for title, text in (("detail", found), ("hint", hint)) if text]
+        if notes:
+            self.__notes__ = notes
 
     def as_problem(self) -> dict[str, Any]:
         """Return the error as the members of a problem document (RFC 9457), for an HTTP API.
 
-        `type` and `title` are the same for every error of a kind, `detail` says what happened this time;
-        `sqlstate` and `hint` are extensions.
+        `type` and `title` are the same for every error of a class, `detail` describes this one; `sqlstate`
+        and `hint` are extensions.
         """
         return {
             "type": f"urn:kata-context:error:{self.sqlstate or type(self).__name__}",
@@ -38,7 +53,7 @@ class KataError(Exception):
 
 
 class MisuseError(KataError):
-    """The driver is used where it cannot be: after it was closed, in another event loop, after a fork."""
+    """The driver is used after it was closed, in another event loop, or beside an open transaction."""
 
     title = "the driver cannot be used here"
 
@@ -47,12 +62,20 @@ class UnreachableError(KataError):
     """The database cannot be reached, or the server is too old."""
 
     title = "the database cannot be reached"
+    may_retry = True
 
 
 class NotInstalledError(UnreachableError):
-    """The database can be reached, but Kata Context is not installed in it."""
+    """The database has no Kata Context, or an older one than the driver."""
 
     title = "Kata Context is not installed"
+    may_retry = False
+
+
+class ConnectionLostError(UnreachableError):
+    """The connection was lost, and the server has rolled back the transaction, or the call only read."""
+
+    title = "the connection was lost"
 
 
 class UnsafeConnectionError(KataError):
@@ -62,12 +85,13 @@ class UnsafeConnectionError(KataError):
 
 
 class PoolTimeoutError(KataError):
-    """No connection of the pool was free within the wait; nothing was sent to the database."""
+    """No connection of the pool was free within the wait; the call was never sent."""
 
     title = "no connection was free in time"
+    may_retry = True
 
 
 class OutcomeUnknownError(KataError):
-    """The connection was lost while a change was under way: it may have been made, or not."""
+    """The connection was lost during a change, which the database may have committed or not."""
 
     title = "the outcome of a change is unknown"

@@ -20,6 +20,7 @@ WRITTEN = "Written by tools/generate; `make generate` writes it anew."
 TWINS = {
     "client": PACKAGE / "driver" / "client_async.py",
     "compactor": PACKAGE / "compaction" / "compactor_async.py",
+    "pool": PACKAGE / "driver" / "pool_async.py",
 }
 
 

@@ -27,6 +27,7 @@ NAMES = {
 MODULES = {
     "kata_context.compaction.compactor_async": "kata_context.generated.compactor",
     "kata_context.driver.client_async": "kata_context.generated.client",
+    "kata_context.driver.pool_async": "kata_context.generated.pool",
 }
 PROSE = {"asyncio": "threads"}
 WORDS = re.compile(r"\b(?:async|await) |\b\w+\b")

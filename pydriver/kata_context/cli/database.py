@@ -14,7 +14,6 @@ from kata_context import Kata, config
 from kata_context.cli.parameters import refuse_surrogates
 from kata_context.cli.settings import settings
 from kata_context.driver.transport import secured
-from kata_context.errors import KataError
 
 Connection = psycopg.Connection[Any]
 
@@ -41,11 +40,6 @@ def open_kata(ctx: click.Context, connections: int = 1) -> Iterator[Kata]:
     target, tenant = announce(ctx), settings(ctx).tenant
     # The driver migrates the embedded database.
     with Kata(None if target.embedded else target.dsn, tenant=tenant, max_size=connections) as kata:
-        if tenant is not None and (own := kata.current_tenant()) != tenant:
-            raise KataError(
-                f'this role acts for tenant "{own}", not for "{tenant}"',
-                "leave out --tenant and KATA_TENANT, or grant kata_service to the role",
-            )
         yield kata
 
 

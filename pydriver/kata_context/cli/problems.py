@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import psycopg
 
 from kata_context.cli.exit_codes import FAILED, NOT_MIGRATED, UNREACHABLE
+from kata_context.database_errors import PostgresError
 from kata_context.errors import (
     KataError,
     NotInstalledError,
@@ -49,7 +50,7 @@ class Problem:
 
 def explain(error: BaseException) -> Problem | None:
     """Return how an error is printed; None for an internal error, whose traceback is shown."""
-    if isinstance(error, NotInstalledError):
+    if isinstance(error, NotInstalledError) and error.__cause__ is None:
         return Problem(
             "the database is not migrated: Kata Context is not installed in it", "kata migrate", NOT_MIGRATED
         )
@@ -57,8 +58,9 @@ def explain(error: BaseException) -> Problem | None:
         cause = error.__cause__
         if isinstance(cause, psycopg.Error):
             inner = _explain_postgres(cause)
-            # The message of the driver is more precise, except about a connection that failed.
-            if inner.exit_code != FAILED:
+            # The message of the driver is more precise, except about a connection that failed, or an error of
+            # Postgres, for which its hints are those for programs.
+            if inner.exit_code != FAILED or isinstance(error, PostgresError):
                 return inner
         unreachable = isinstance(error, UnreachableError | UnsafeConnectionError | PoolTimeoutError)
         return Problem(str(error), error.hint, UNREACHABLE if unreachable else FAILED)

@@ -1,4 +1,4 @@
-"""How the driver connects: encrypted, with time-outs on the server, fit for what stands in between."""
+"""How the driver connects: encrypted, with time-outs on the server, directly or through a pooler."""
 
 import os
 from collections.abc import Callable
@@ -9,8 +9,10 @@ import psycopg
 from psycopg import adapt
 
 from kata_context import config
+from kata_context.database_errors import NotPermittedError
 from kata_context.driver.transport import OLDEST_SERVER, TIMEOUTS, escaped, is_local, secured
 from kata_context.errors import (
+    ConnectionLostError,
     KataError,
     NotInstalledError,
     OutcomeUnknownError,
@@ -24,7 +26,9 @@ T = TypeVar("T")
 EXAMINE = b"""
 select pg_backend_pid(), current_setting('server_version_num')::integer / 10000,
   exists (select from pg_catalog.pg_namespace n where n.nspname = 'kata')"""
-SET_TENANT = b"select pg_catalog.set_config('kata.tenant', %s, true)"
+# Whose contexts the rest of the transaction sees, and whether the role may act for that tenant.
+SET_TENANT = b"select kata.current_tenant() from pg_catalog.set_config('kata.tenant', %s, true)"
+ASK_TENANT = b"select kata.current_tenant()"
 
 
 class PlainInt(adapt.Dumper):
@@ -75,7 +79,7 @@ class Route:
     def examined(
         self, connection: "psycopg.Connection[Any] | psycopg.AsyncConnection[Any]", row: Any
     ) -> bool:
-        """Judge the first connection by what EXAMINE found; return whether a pooler stands in between.
+        """Judge the first connection by what EXAMINE found; return whether a pooler is in between.
 
         Raises
         ------
@@ -140,7 +144,7 @@ def find_route(dsn: str | None, tenant: str | None, pooler: bool | None, wait: f
     ----------
     dsn : a connection string; None for DATABASE_URL or else the embedded server
     tenant : whose contexts are meant, None for what the role says
-    pooler : whether a transaction pooler stands in between, None to find out
+    pooler : whether a transaction pooler is in between, None to detect it
     wait : seconds to wait for a connection
 
     Raises
@@ -161,6 +165,21 @@ def find_route(dsn: str | None, tenant: str | None, pooler: bool | None, wait: f
         "keepalives_count": 3,
     }
     return Route(defaults | parameters, target.description, tenant, pooler, must_encrypt, wait)
+
+
+def refuse_tenant(row: Any, tenant: str) -> None:
+    """Refuse to act for another tenant than the one that is meant.
+
+    Parameters
+    ----------
+    row : with the tenant for which the session acts
+    """
+    (own,) = row
+    if own != tenant:
+        raise NotPermittedError(
+            f'this role acts for tenant "{own}", not for "{tenant}"',
+            hint="leave out the tenant, or grant kata_service to the role",
+        )
 
 
 def refuses_options(error: psycopg.Error) -> bool:
@@ -197,11 +216,20 @@ def has_stale_plan(error: psycopg.Error) -> bool:
     return isinstance(error, psycopg.errors.FeatureNotSupported) and "cached plan" in str(error)
 
 
-def outcome_unknown(name: str, error: psycopg.Error) -> OutcomeUnknownError:
+def outcome_unknown(name: str, error: Exception) -> OutcomeUnknownError:
     """Return the error that says that a call may have been done or not."""
     return OutcomeUnknownError(
-        f"the connection was lost while {name} was under way: it was done, or it was not",
-        hint="look before trying again; a call with an idempotency_key is repeated by the driver itself",
+        f"the connection was lost during {name}, which was done or was not",
+        hint="read before trying again; a call with an idempotency_key may be repeated with the same key",
+        detail=" ".join(str(error).split()) or None,
+    )
+
+
+def connection_lost(name: str, error: Exception) -> ConnectionLostError:
+    """Return the error that says that the connection was lost, and nothing was changed."""
+    return ConnectionLostError(
+        f"the connection was lost during {name}, which changed nothing",
+        hint="try again; an open transaction is rolled back, and starts from its first call",
         detail=" ".join(str(error).split()) or None,
     )
 

@@ -2,9 +2,11 @@
 
 import ipaddress
 import os
+import re
 from typing import Any
 
 from kata_context import config
+from kata_context.database_errors import InvalidInputError
 
 OLDEST_SERVER = 16
 # Milliseconds after which the server gives up a session that is idle, one that is idle inside a
@@ -15,6 +17,8 @@ TIMEOUTS = {
     "idle_in_transaction_session_timeout": 60_000,
     "client_connection_check_interval": 5_000,
 }
+# White space other than a space, control characters, halves of surrogate pairs.
+HIDDEN = re.compile(r"[^\S ]|[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 ENCRYPTED = ("require", "verify-ca", "verify-full")
 
 
@@ -51,5 +55,22 @@ def _is_local(host: str) -> bool:
 
 
 def escaped(value: object) -> str:
-    """Return a value as libpq's `options` take it."""
-    return str(value).replace("\\", "\\\\").replace(" ", "\\ ")
+    """Return a value as `options` of a connection take it, where the server splits at white space."""
+    return re.sub(r"([\\ \t\n\v\f\r])", r"\\\1", str(value))
+
+
+def checked_tenant(value: str) -> str:
+    """Return the name of a tenant.
+
+    Raises
+    ------
+    InvalidInputError : it is not a text of 1 to 255 characters, or has hidden characters
+    """
+    if not isinstance(value, str):
+        raise InvalidInputError(f"tenant must be a str, not {type(value).__name__}", hint="pass a str")
+    if not 0 < len(value) <= 255 or value != value.strip() or HIDDEN.search(value):
+        raise InvalidInputError(
+            f"tenant {value[:100]!a} is not a name",
+            hint="pass 1 to 255 characters, spaces only between them, without control characters",
+        )
+    return value
