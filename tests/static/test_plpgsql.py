@@ -109,8 +109,8 @@ def test_nothing_that_locks_or_raises_or_reads_a_table_is_in_a_declaration() -> 
 
 # Why each of these is longer; the list only shrinks.
 LONG: dict[str, str] = {
-    "append_batch": "not split yet",
-    "append_message": "not split yet",
+    "append_batch": "its checks of a draft in a helper: 2.1 % more instructions per message",
+    "append_message": "its plain messages in a helper: 3.5 % more instructions for text",
     "erase_entry": "not split yet",
     "erase_message": "not split yet",
     "estimate_tokens": "not split yet",

@@ -1180,8 +1180,7 @@ class Methods(ABC):
         )[0]
 
     def claim_due_compaction(self, claimed_by: str, lease_seconds: int = 300) -> CompactionLeaseRow | None:
-        """Begins the compaction of a context that is due, with the strategy of its policy; workers get
-        different ones.
+        """Begins the compaction of a context that is due, by its policy; each worker gets another context.
 
         Under kata.tenant '*' it looks at the contexts of all tenants; calls by compaction_id then need
         no tenant.
@@ -1273,8 +1272,7 @@ class Methods(ABC):
         return self._run(statements.COMPACT, (context_id, strategy, force))[0]
 
     def compaction_artifacts(self, compaction_id: UUID | str, max_rows: int = 200) -> list[ArtifactRow]:
-        """The artifacts that a summary should name: those of the context as of the last version that is
-        covered.
+        """The artifacts that a summary should name: those of the context as of the last covered version.
 
         They come last mentioned first. Later mentions stay in the view; kata.artifacts lists all
         artifacts.

@@ -42,7 +42,7 @@ begin
 end
 $$;
 comment on function kata.claim_due_compaction(text, integer) is
-'Begins the compaction of a context that is due, with the strategy of its policy; workers get different ones.
+'Begins the compaction of a context that is due, by its policy; each worker gets another context.
 
 Under kata.tenant ''*'' it looks at the contexts of all tenants; calls by compaction_id then need no tenant.
 
@@ -84,8 +84,8 @@ begin
 end
 $$;
 comment on function kata_data.next_due(timestamptz, uuid[]) is
-'The head of the context of the caller''s tenant that has been due longest and is not among the seen ones; under kata.tenant ''*'' of
-all tenants. Takes no lock. Cost: O(log n + seen).';
+'The head of the context of the caller''s tenant that has been due longest and is not among the seen ones; under kata.tenant ''*'' of all
+tenants. Takes no lock. Cost: O(log n + seen).';
 
 create or replace function kata_data.try_claim(
   head kata_data.head, now timestamptz, claimed_by text, lease_seconds integer, out outcome text, out compaction kata_data.compaction
@@ -135,9 +135,9 @@ begin
 end
 $$;
 comment on function kata_data.try_claim(kata_data.head, timestamptz, text, integer) is
-'Tries to take the lease on a context that its head, read without a lock, says is due. outcome: claimed (the lease is taken), later (it is
-due later), gainless (compaction, as planned, gains nothing), skipped (locked or being erased; or it changed meanwhile, and is dealt with).
-Locks the head only where there is something to gain. Cost: O(view).';
+'Tries to take the lease on a context that is due by its head, read without a lock. outcome: claimed (the lease is taken), later (it is due
+later), gainless (compaction, as planned, gains nothing), skipped (it is locked, or being erased, or has changed meanwhile). Locks the head
+only where there is something to gain. Cost: O(view).';
 
 create or replace function kata_data.postpone(contexts uuid[]) returns void
 language plpgsql volatile
@@ -152,7 +152,8 @@ begin
   ) h;
 end
 $$;
-comment on function kata_data.postpone(uuid[]) is 'Stores when contexts are due that were taken for due too early; locks their heads, and skips those that are locked.';
+comment on function kata_data.postpone(uuid[]) is
+'Stores anew when contexts are due whose stored time came too early. Locks their heads, and skips locked ones.';
 
 create or replace function kata_data.record_gainless(plan kata_data.compaction) returns void
 language plpgsql volatile

@@ -20,7 +20,7 @@ begin
 end
 $$;
 comment on function kata.compaction_artifacts(uuid, integer) is
-'The artifacts that a summary should name: those of the context as of the last version that is covered.
+'The artifacts that a summary should name: those of the context as of the last covered version.
 
 They come last mentioned first. Later mentions stay in the view; kata.artifacts lists all artifacts.
 

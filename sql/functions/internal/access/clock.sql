@@ -28,4 +28,5 @@ language sql volatile
 as $$
   select greatest(kata_data.clock(), last_at + interval '1 microsecond')
 $$;
-comment on function kata_data.batch_time(timestamptz) is 'The created_at of a batch: the time, and later than last_at, that of the batch before. Call it under the lock.';
+comment on function kata_data.batch_time(timestamptz) is
+'The created_at of a batch: the time, and later than last_at, that of the batch before. Call it under the lock.';

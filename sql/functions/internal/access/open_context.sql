@@ -61,8 +61,8 @@ begin
 end
 $$;
 comment on function kata_data.lock_context(uuid, text) is
-'Opens a context of the caller''s tenant for change: locks its head until the end of the transaction. access: as open_context.
-KC001, KC006.';
+'Opens a context of the caller''s tenant for change: locks its head until the end of the transaction. access: as open_context. KC001,
+KC006.';
 
 create or replace function kata_data.share_context(context_id uuid, access text default 'read') returns kata_data.head
 language plpgsql volatile

@@ -65,7 +65,8 @@ begin
 end
 $$;
 comment on function kata_data.coverable(kata_data.head, kata_data.view, jsonb, text) is
-'The messages that a compaction of a context would cover now, given its resolved policy; message_count is 0 where there are none. Cost: O(view).';
+'The messages that a compaction of a context would cover now, given its resolved policy; message_count is 0 where there are none.
+Cost: O(view).';
 
 create or replace function kata_data.covers_up_to(head kata_data.head, versions int8multirange, policy jsonb) returns bigint
 language plpgsql stable
@@ -100,4 +101,5 @@ begin
 end
 $$;
 comment on function kata_data.covers_up_to(kata_data.head, int8multirange, jsonb) is
-'The highest version that a compaction may cover: below the newest messages that are preserved, and below the oldest call that is open within its grace.';
+'The highest version that a compaction may cover: below the newest messages that are preserved, and below the oldest call that is open
+within its grace.';

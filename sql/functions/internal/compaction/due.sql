@@ -12,7 +12,8 @@ begin
   return ceil(kata_data.policy_value(policy, 'budget')::numeric * kata_data.policy_value(policy, 'threshold')::numeric);
 end
 $$;
-comment on function kata_data.threshold_tokens(jsonb) is 'The tokens of the view from which on compaction is due by a policy, stored or resolved; null where the policy is disabled.';
+comment on function kata_data.threshold_tokens(jsonb) is
+'The tokens of the view from which on compaction is due by a policy, stored or resolved; null where the policy is disabled.';
 
 create or replace function kata_data.first_due(
   policy jsonb, view_tokens bigint, message_count bigint, out due_tokens bigint, out due_messages bigint, out due_at timestamptz
@@ -28,7 +29,8 @@ begin
 end
 $$;
 comment on function kata_data.first_due(jsonb, bigint, bigint) is
-'When compaction of a new context is due, given its stored policy and the size it begins with: as due_state, of a context without an attempt.';
+'When compaction of a new context is due, given its stored policy and the size it begins with: as due_state, of a context without an
+attempt.';
 
 create or replace function kata_data.due_state(
   head kata_data.head,
@@ -90,8 +92,9 @@ begin
 end
 $$;
 comment on function kata_data.due_state(kata_data.head, jsonb) is
-'Whether compaction is due, given a resolved policy. due_at is when to look (null: not before a message is appended); compaction is due when
-that time has come and none is running (one whose lease has run out may be taken over); reason says why it is due or not. Cost: O(log n).';
+'Whether compaction is due, given a resolved policy. due_at is when to look (null: not before a message is appended); compaction is due
+when that time has come and none is running (one whose lease has run out may be taken over); reason says why it is due or not.
+Cost: O(log n).';
 
 create or replace function kata_data.open_since(head kata_data.head) returns timestamptz
 language plpgsql stable

@@ -6,7 +6,8 @@ as $$
   select case
     when compaction.message_count = 0 then 'Nothing may be covered: all that is not preserved, pinned, open or the last request is compacted already.'
     when not compaction.forced and compaction.source_tokens < (compaction.policy -> 'min_gain_tokens')::bigint then
-      format('The messages that may be covered have %s tokens, less than min_gain_tokens of the policy, %s.', compaction.source_tokens, compaction.policy -> 'min_gain_tokens')
+      format('The messages that may be covered have %s tokens, less than min_gain_tokens of the policy, %s.',
+        compaction.source_tokens, compaction.policy -> 'min_gain_tokens')
   end
 $$;
 comment on function kata_data.gain_problem(kata_data.compaction) is 'Why a planned compaction cannot gain enough; null where it may.';
@@ -22,7 +23,8 @@ begin
     hint = 'kata.compaction_status says when it is due; force => true compacts although it is not.';
 end
 $$;
-comment on function kata_data.refuse_nothing_to_compact(uuid, text) is 'Refuses a compaction that is not due or has nothing to cover. KC010.';
+comment on function kata_data.refuse_nothing_to_compact(uuid, text) is
+'Refuses a compaction that is not due or has nothing to cover. KC010.';
 
 create or replace function kata_data.check_compaction_arguments(strategy text, lease_seconds integer) returns void
 language plpgsql immutable
@@ -44,7 +46,8 @@ begin
   end if;
 end
 $$;
-comment on function kata_data.check_compaction_arguments(text, integer) is 'Refuses an unknown strategy (null is that of the policy), or a lease out of range. KC017.';
+comment on function kata_data.check_compaction_arguments(text, integer) is
+'Refuses an unknown strategy (null is that of the policy), or a lease out of range. KC017.';
 
 create or replace function kata_data.check_summary(compaction kata_data.compaction, summary text, token_count integer, metadata jsonb) returns void
 language plpgsql immutable
@@ -57,7 +60,8 @@ begin
       message = 'the summary does not fit the compaction',
       detail = format('The strategy is %s; the summary has %s bytes, token_count is %s, metadata is %s.', compaction.strategy,
         coalesce(octet_length(summary)::text, 'no'), coalesce(token_count::text, 'null'), coalesce(jsonb_typeof(metadata), 'null')),
-      hint = 'Pass null for the strategies elide and drop, else at most 16 MB of text, a count that is not negative, and an object of at most 100 levels and no number beyond 1e308, or null.';
+      hint = 'Pass null for the strategies elide and drop, else at most 16 MB of text, a count that is not negative, and an object of at '
+        'most 100 levels and no number beyond 1e308, or null.';
   end if;
   if compaction.strategy in ('summarize', 'digest') and coalesce(summary, '') !~ '\S' then
     raise exception using
@@ -68,7 +72,8 @@ begin
   end if;
 end
 $$;
-comment on function kata_data.check_summary(kata_data.compaction, text, integer, jsonb) is 'Refuses a summary that a compaction of its strategy cannot take. KC012, KC017.';
+comment on function kata_data.check_summary(kata_data.compaction, text, integer, jsonb) is
+'Refuses a summary that a compaction of its strategy cannot take. KC012, KC017.';
 
 create or replace function kata_data.check_gain(compaction kata_data.compaction) returns void
 language plpgsql immutable

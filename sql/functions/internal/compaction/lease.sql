@@ -19,4 +19,5 @@ as $$
   from unnest(compaction.merged_summaries) s(version)
   cross join lateral kata_data.summary_of(compaction.context_id, s.version) y
 $$;
-comment on function kata_data.previous_summary(kata_data.compaction) is 'The text of the summaries that a compaction absorbs; null where there is none.';
+comment on function kata_data.previous_summary(kata_data.compaction) is
+'The text of the summaries that a compaction absorbs; null where there is none.';

@@ -23,12 +23,15 @@ begin
       hint = 'kata.compactions lists those of a context.';
   end if;
   if v_closed then
-    perform kata_data.check_state(x.context_id, x.purged_at, x.deleted_at, x.archived_at, 'read') from kata_data.context x where x.context_id = v_context_id;
+    perform kata_data.check_state(x.context_id, x.purged_at, x.deleted_at, x.archived_at, 'read')
+    from kata_data.context x
+    where x.context_id = v_context_id;
   end if;
   return v_context_id;
 end
 $$;
-comment on function kata_data.compaction_context(uuid) is 'The context of a compaction of the caller''s tenant; under kata.tenant ''*'' of any tenant. KC001, KC006 deleted.';
+comment on function kata_data.compaction_context(uuid) is
+'The context of a compaction of the caller''s tenant; under kata.tenant ''*'' of any tenant. KC001, KC006 deleted.';
 
 create or replace function kata_data.open_compaction(compaction_id uuid, out head kata_data.head, out compaction kata_data.compaction)
 language plpgsql volatile
@@ -41,7 +44,9 @@ begin
   v_context_id := kata_data.compaction_context(compaction_id);
   select h.* into strict v_head from kata_data.head h where h.context_id = v_context_id for no key update;
   if v_head.closed then
-    perform kata_data.check_state(x.context_id, x.purged_at, x.deleted_at, x.archived_at, 'write') from kata_data.context x where x.context_id = v_context_id;
+    perform kata_data.check_state(x.context_id, x.purged_at, x.deleted_at, x.archived_at, 'write')
+    from kata_data.context x
+    where x.context_id = v_context_id;
   end if;
   select c.* into strict v_compaction
   from kata_data.compaction c
@@ -51,4 +56,5 @@ begin
   compaction := v_compaction;
 end
 $$;
-comment on function kata_data.open_compaction(uuid) is 'Opens a compaction for change: locks the head of its context, then its row. KC001, KC006.';
+comment on function kata_data.open_compaction(uuid) is
+'Opens a compaction for change: locks the head of its context, then its row. KC001, KC006.';

@@ -79,15 +79,18 @@ begin
       detail = format('Its value is %s.', left(v_field.value::text, 100)),
       hint = case
         when v_field.name is null then 'Known fields are ' || (select string_agg(f.name, ', ') from kata_data.policy_fields() f) || '.'
-        when v_field.choices is not null then format('Pass %s of %s.', case v_field.kind when 'choice' then 'one' else 'an array' end, array_to_string(v_field.choices, ', '))
-        when v_field.low is not null then format('Pass %s from %s to %s, or null for the default.', case v_field.kind when 'integer' then 'an integer' else 'a number' end, v_field.low, v_field.high)
+        when v_field.choices is not null then format('Pass %s of %s.',
+          case v_field.kind when 'choice' then 'one' else 'an array' end, array_to_string(v_field.choices, ', '))
+        when v_field.low is not null then format('Pass %s from %s to %s, or null for the default.',
+          case v_field.kind when 'integer' then 'an integer' else 'a number' end, v_field.low, v_field.high)
         else 'Pass true or false, or null for the default.'
       end;
   end if;
   return policy;
 end
 $$;
-comment on function kata_data.check_policy(jsonb) is 'The policy, or an empty one for null. KC013 where a field is unknown, out of range or of the wrong type.';
+comment on function kata_data.check_policy(jsonb) is
+'The policy, or an empty one for null. KC013 where a field is unknown, out of range or of the wrong type.';
 
 create or replace function kata_data.policy_value_fits(value jsonb, kind text, low numeric, high numeric, choices text[]) returns boolean
 language sql immutable
@@ -105,7 +108,8 @@ as $$
       jsonb_typeof(value) = 'array' and value <@ to_jsonb(choices)
   end
 $$;
-comment on function kata_data.policy_value_fits(jsonb, text, numeric, numeric, text[]) is 'Whether a policy field may have a value; null means the default.';
+comment on function kata_data.policy_value_fits(jsonb, text, numeric, numeric, text[]) is
+'Whether a policy field may have a value; null means the default.';
 
 create or replace function kata_data.policy_preset(preset text) returns jsonb
 language plpgsql stable

@@ -18,15 +18,16 @@ begin
     raise exception using
       errcode = 'KC009',
       message = format('a compaction of context %s is in progress', context_id),
-      detail = format('Compaction %s of "%s" holds the lease until %s.', v_running.compaction_id, left(v_running.claimed_by, 100), v_running.lease_expires_at),
+      detail = format('Compaction %s of "%s" holds the lease until %s.',
+        v_running.compaction_id, left(v_running.claimed_by, 100), v_running.lease_expires_at),
       hint = 'Wait for it, or abort it with kata.abort_compaction.';
   end if;
   perform kata_data.finish_compaction(v_running, 'expired', 'The lease ran out, and another compaction took over.');
 end
 $$;
 comment on function kata_data.take_over(uuid) is
-'Makes room for a compaction of a context whose head the caller has locked: a running one whose lease ran out is ended. KC009 where
-another holds the lease.';
+'Makes room for a compaction of a context whose head the caller has locked: a running one whose lease ran out is ended. KC009 where another
+holds the lease.';
 
 create or replace function kata_data.start_compaction(plan kata_data.compaction) returns void
 language plpgsql volatile
@@ -46,11 +47,11 @@ begin
   end if;
   -- Under the head's lock only a transaction with an old snapshot can conflict here: it fails likewise.
   insert into kata_data.compaction (
-    compaction_id, context_id, status, strategy, policy, forced, base_version, base_change_id, covered, merged_summaries, message_count, source_tokens,
-    claimed_by, started_at, lease_expires_at)
+    compaction_id, context_id, status, strategy, policy, forced, base_version, base_change_id, covered, merged_summaries,
+    message_count, source_tokens, claimed_by, started_at, lease_expires_at)
   values (
-    plan.compaction_id, plan.context_id, plan.status, plan.strategy, plan.policy, plan.forced, plan.base_version, plan.base_change_id, plan.covered,
-    plan.merged_summaries, plan.message_count, plan.source_tokens, plan.claimed_by, plan.started_at, plan.lease_expires_at)
+    plan.compaction_id, plan.context_id, plan.status, plan.strategy, plan.policy, plan.forced, plan.base_version, plan.base_change_id,
+    plan.covered, plan.merged_summaries, plan.message_count, plan.source_tokens, plan.claimed_by, plan.started_at, plan.lease_expires_at)
   on conflict (context_id) where status = 'running' do nothing;
 end
 $$;

@@ -17,8 +17,8 @@ begin
 end
 $$;
 comment on function kata_data.try_insert_context(kata_data.context) is
-'Inserts the row of a new context; false where another live context of the tenant has the name. Waits for a transaction that is
-about to take or to free the name.';
+'Inserts the row of a new context; false where another live context of the tenant has the name. Waits for a transaction that is about to
+take or to free the name.';
 
 create or replace function kata_data.insert_context(context kata_data.context) returns void
 language plpgsql volatile

@@ -15,4 +15,5 @@ begin
     limit 1);
 end
 $$;
-comment on function kata_data.live_context(text, text) is 'The id of a tenant''s live context of this name; null when there is none. Cost: O(log contexts).';
+comment on function kata_data.live_context(text, text) is
+'The id of a tenant''s live context of this name; null when there is none. Cost: O(log contexts).';

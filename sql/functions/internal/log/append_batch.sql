@@ -153,5 +153,5 @@ begin
 end
 $$;
 comment on function kata_data.append_batch(uuid, kata_data.message[], bigint, text) is
-'Appends a batch of at least one message to the log and returns the version of the first; the others follow it. Reads of a draft the
-fields that a caller gives. KC001, KC003 to KC006, KC017, KC019.';
+'Appends a batch of at least one message to the log and returns the version of the first; the others follow it. Reads of a draft the fields
+that a caller gives. KC001, KC003 to KC006, KC017, KC019.';

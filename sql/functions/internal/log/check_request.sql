@@ -26,5 +26,5 @@ begin
 end
 $$;
 comment on function kata_data.check_request(uuid, kata_data.message[], bigint, text, bigint, bigint) is
-'The first version that a request took the first time, if its idempotency key was used before; else null, after checking
-expected_version. KC003, KC017, KC019.';
+'The first version that a request took the first time, if its idempotency key was used before; else null, after checking expected_version.
+KC003, KC017, KC019.';

@@ -26,7 +26,8 @@ as $$
       then format('Its token_count is %s, not an integer from 0 to 2147483647.', left(draft ->> 'token_count', 100))
   end
 $$;
-comment on function kata_data.draft_problem(jsonb) is 'A sentence on what is wrong with the keys and types of a message as a caller gave it; null if nothing is.';
+comment on function kata_data.draft_problem(jsonb) is
+'A sentence on what is wrong with the keys and types of a message as a caller gave it; null if nothing is.';
 
 create or replace function kata_data.message_problem(message kata_data.message) returns text
 language plpgsql stable
@@ -34,11 +35,13 @@ as $$
 begin
   return case
     when coalesce(message.role not in ('system', 'developer', 'user', 'assistant', 'tool'), true)
-      then format('Its role is %s; roles are system, developer, user, assistant and tool.', coalesce('"' || left(message.role, 100) || '"', 'missing'))
+      then format('Its role is %s; roles are system, developer, user, assistant and tool.',
+        coalesce('"' || left(message.role, 100) || '"', 'missing'))
     when octet_length(message.content) > 16777216
       then format('Its content is %s bytes long; at most 16 MB fit.', octet_length(message.content))
     when not kata_data.tool_calls_fit(message.tool_calls)
-      then 'Its tool_calls are not in the form [{"id": …, "type": "function", "function": {"name": …, "arguments": "…"}}] with arguments as a string, or have an id or a name over 64 kB, or nest more than 100 deep, or hold a number beyond 1e308.'
+      then 'Its tool_calls are not in the form [{"id": …, "type": "function", "function": {"name": …, "arguments": "…"}}] with arguments as a '
+        'string, or have an id or a name over 64 kB, or nest more than 100 deep, or hold a number beyond 1e308.'
     when kata_data.has_elements(message.tool_calls) and message.role <> 'assistant'
       then format('Its role is %s, and only an assistant calls tools.', message.role)
     when not kata_data.parts_fit(message.parts)
@@ -51,7 +54,8 @@ begin
       then format('It has a tool_call_id, and its role is %s.', message.role)
     when jsonb_typeof(message.metadata) <> 'object' or jsonb_typeof(message.provider) <> 'object'
       then 'Its metadata and provider must be objects.'
-    when greatest(pg_column_size(message.tool_calls), pg_column_size(message.parts), pg_column_size(message.provider), pg_column_size(message.metadata)) > 16777216
+    when greatest(pg_column_size(message.tool_calls), pg_column_size(message.parts), pg_column_size(message.provider),
+        pg_column_size(message.metadata)) > 16777216
       then 'Its tool_calls, parts, provider or metadata are over 16 MB.'
     when not (kata_data.json_fits(message.parts) and kata_data.json_fits(message.provider) and kata_data.json_fits(message.metadata))
       then 'Its parts, provider or metadata nest more than 100 deep, or hold a number beyond 1e308.'
@@ -62,7 +66,8 @@ begin
   end;
 end
 $$;
-comment on function kata_data.message_problem(kata_data.message) is 'A sentence on what is wrong with the values of a message; null if nothing is.';
+comment on function kata_data.message_problem(kata_data.message) is
+'A sentence on what is wrong with the values of a message; null if nothing is.';
 
 create or replace function kata_data.is_plain(role text, content text, token_count integer) returns boolean
 language sql immutable

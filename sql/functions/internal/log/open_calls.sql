@@ -21,7 +21,8 @@ begin
   return v_open;
 end
 $$;
-comment on function kata_data.open_calls_with(jsonb, jsonb, bigint) is 'The open calls after one more message with calls. KC004 where an id is open already.';
+comment on function kata_data.open_calls_with(jsonb, jsonb, bigint) is
+'The open calls after one more message with calls. KC004 where an id is open already.';
 
 create or replace function kata_data.open_groups_after(open_groups jsonb, open_calls jsonb, group_version bigint, group_tokens bigint) returns jsonb
 language sql immutable

@@ -16,7 +16,8 @@ as $$
     else tool_calls is null
   end
 $$;
-comment on function kata_data.tool_calls_fit(jsonb) is 'Whether tool calls are in the OpenAI chat form, with ids and names of at most 64 kB, or absent.';
+comment on function kata_data.tool_calls_fit(jsonb) is
+'Whether tool calls are in the OpenAI chat form, with ids and names of at most 64 kB, or absent.';
 
 create or replace function kata_data.is_single_function_call(tool_calls jsonb) returns boolean
 language sql stable
@@ -40,4 +41,5 @@ begin
     where greatest(octet_length(c.call ->> 'id'), octet_length(c.call #>> '{function,name}')) > 65536);
 end
 $$;
-comment on function kata_data.call_ids_fit(jsonb) is 'Whether the ids and names of tool calls in the OpenAI chat form have at most 64 kB.';
+comment on function kata_data.call_ids_fit(jsonb) is
+'Whether the ids and names of tool calls in the OpenAI chat form have at most 64 kB.';
