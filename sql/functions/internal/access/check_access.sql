@@ -1,4 +1,4 @@
--- What the access check refuses, and how it says so: a context that is missing, purged, deleted or archived, a version out of range.
+-- The refusals of the access check: a context that is missing, purged, deleted or archived, a version out of range.
 
 create or replace function kata_data.check_version(context_id uuid, version bigint, newest bigint) returns void
 language plpgsql immutable

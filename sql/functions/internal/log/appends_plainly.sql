@@ -1,4 +1,4 @@
--- What the three look-ups of append_message ask of the head alike. Inlined, and reduced to the columns that it reads: it costs as much as
+-- The conditions that the three look-ups of append_message share. Inlined, and reduced to the columns that it reads: it costs as much as
 -- the conditions written out. Declared immutable, as it is: a volatile function is not inlined.
 
 create or replace function kata_data.appends_plainly(head kata_data.head, token_count integer) returns boolean

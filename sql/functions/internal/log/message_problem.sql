@@ -1,4 +1,4 @@
--- What is wrong with a message, in two steps: draft_problem checks the keys and types of JSON, message_problem whether the values make
+-- The problems of a message, in two steps: draft_problem checks the keys and types of JSON, message_problem whether the values make
 -- sense together. The checks come in the order in which a person would look. JSON paths are strict: lax ones look through arrays.
 
 create or replace function kata_data.draft_problem(draft jsonb) returns text
