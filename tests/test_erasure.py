@@ -92,7 +92,7 @@ def test_an_erasure_ends_the_compaction_that_covers_the_message(
     begun = begin(observer, compacted)
     text = text_of(observer, begun) if is_read else "something"
     assert (3, "message") in rows(observer, ERASE, parent, 3)
-    assert rows(observer, STORY, compacted) == [("aborted", "Version 3 was erased, and it may tell of that.")]
+    assert rows(observer, STORY, compacted) == [("aborted", "Version 3 was erased, and its summary may repeat it.")]
     assert outcome(observer, COMMIT, begun, text) == "KC011"
     assert outcome(observer, RENEW, begun) == "KC011"
     rows(observer, ABORT, begun)
@@ -322,7 +322,7 @@ def test_who_begins_or_commits_and_whose_snapshot_is_from_before_the_erasure_is_
     assert outcome(worker, COMMIT, begun, "so far") == "40001"
 
 
-# What a summary may tell of
+# Summaries that may repeat an erased message
 
 
 def test_what_is_handed_out_with_a_compaction_comes_from_before_the_end_of_what_it_covers(

@@ -1,5 +1,5 @@
--- Who may call what: one list. kata_reader ⊂ kata_writer ⊂ kata_admin; kata_service is a writer for any tenant.
--- New functions are closed to everybody by the default privileges of kata_owner.
+-- The privileges on all functions, in one list. kata_reader ⊂ kata_writer ⊂ kata_admin; kata_service is a writer for any tenant.
+-- The default privileges of kata_owner give no role a right on a new function.
 
 grant execute on function
   kata.ancestry,
@@ -76,24 +76,25 @@ grant execute on function
   kata.set_environment
 to kata_admin;
 
--- What is for ever is not for every writer.
+-- Irreversible operations: administrators and services only.
 grant execute on function
   kata.erase_message,
   kata.purge_context,
   kata.purge_deleted
 to kata_admin, kata_service;
 
--- What kata.erase_message and kata.purge_context, which run as kata_eraser, call in turn.
+-- The helpers of kata.erase_message and kata.purge_context, which run as kata_eraser.
 grant execute on function
   kata_data.ancestors,
   kata_data.artifact_lock,
-  kata_data.blanked,
   kata_data.calling_role,
   kata_data.check_access,
   kata_data.check_isolation,
   kata_data.check_state,
   kata_data.clock,
   kata_data.clock_setting,
+  kata_data.contexts_reading,
+  kata_data.copies_of,
   kata_data.copy_segments,
   kata_data.current_tenant,
   kata_data.cut_segment,
@@ -106,16 +107,18 @@ grant execute on function
   kata_data.family_lock,
   kata_data.forget_artifacts,
   kata_data.has_elements,
-  kata_data.hold_artifacts,
-  kata_data.hold_families,
   kata_data.last_mention,
+  kata_data.lock_artifacts,
   kata_data.lock_context,
+  kata_data.lock_families,
   kata_data.message_digest,
+  kata_data.originals_of,
   kata_data.own_tenant,
   kata_data.plan_purge,
-  kata_data.readers,
+  kata_data.redact_message,
+  kata_data.redacted,
   kata_data.refold_artifacts,
-  kata_data.remains_digest,
+  kata_data.remainder_digest,
   kata_data.segment_reach,
   kata_data.segments,
   kata_data.summaries_of,

@@ -137,7 +137,7 @@ comment on index kata_data.head_due is 'kata.claim_due_compaction for all tenant
 create index head_due_of_tenant on kata_data.head (tenant, due_at) where due_at is not null;
 comment on index kata_data.head_due_of_tenant is 'kata.claim_due_compaction for one tenant, which skips the due contexts of others.';
 
--- A purge blanks these columns. An erasure needs the right to update in order to lock the head.
+-- A purge empties these columns. An erasure needs the right to update in order to lock the head.
 grant select, update (name, metadata, policy, purged_at, updated_at) on kata_data.context to kata_eraser;
 grant select, update (is_strict, notifies, due_at, due_tokens, due_messages, open_calls, open_groups, oldest_open_group) on kata_data.head
 to kata_eraser;

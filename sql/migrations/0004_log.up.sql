@@ -3,7 +3,7 @@
 -- message has one row per message and is the record from which all else is derived. A context's own rows form its segment
 -- (segment_id is the context_id); a fork reads its ancestors' segments through lineage and copies nothing. Appends write
 -- here, under the lock of the head, which hands out the version and the running totals. Rows are immutable: triggers refuse
--- every change, except by kata_eraser, which blanks the content of an erased message and deletes the rows of a purged
+-- every change, except by kata_eraser, which redacts an erased message and deletes the rows of a purged
 -- context.
 --
 -- Invariants: versions along a path are dense, and each is a message or a view change; tokens_through is exact; digest chains
@@ -35,7 +35,7 @@ create table kata_data.message (
   constraint message_pkey primary key (segment_id, version)
 );
 comment on table kata_data.message is
-'One row per message. Immutable, except that kata_eraser blanks erased messages and deletes purged ones.';
+'One row per message. Immutable, except that kata_eraser redacts erased messages and deletes purged ones.';
 comment on column kata_data.message.segment_id is 'The context that wrote it.';
 comment on column kata_data.message.version is 'Its place in the path: dense, and never used again.';
 comment on column kata_data.message.tokens_through is 'The tokens of all messages of the path up to and including this one.';
@@ -55,7 +55,7 @@ comment on column kata_data.message.tool_call_id is 'Of a tool result: the id of
 comment on column kata_data.message.tool_name is 'Of a tool result: the name of the tool.';
 comment on column kata_data.message.model is 'The model that wrote it.';
 comment on column kata_data.message.tool_calls is
-'Of an assistant message: its calls, a JSON array in the form of OpenAI. An erasure blanks their arguments.';
+'Of an assistant message: its calls, a JSON array in the form of OpenAI. An erasure removes their arguments.';
 comment on column kata_data.message.parts is 'Content beside the text, a JSON array.';
 comment on column kata_data.message.provider is 'Fields of the provider that are passed on as they came.';
 comment on column kata_data.message.metadata is 'A JSON object that callers set and only they read.';
@@ -77,7 +77,7 @@ begin
     errcode = 'KC015',
     message = format('history is immutable: %s on %I.%I refused', lower(tg_op), tg_table_schema, tg_table_name),
     detail = format('Role "%s" is not the eraser.', current_user),
-    hint = 'Rewind with kata.fork, hide with kata.delete_messages, blank with kata.erase_message.';
+    hint = 'Rewind with kata.fork, hide with kata.delete_messages, redact with kata.erase_message.';
 end
 $$;
 comment on function kata_data.refuse_change() is

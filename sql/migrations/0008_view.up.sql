@@ -4,7 +4,7 @@
 -- its own in the log and holds what it does and the whole view after it, so the view as of any version is the newest change
 -- up to it and the messages since. summary has one row per compaction that put a message in the place of what it covers, stub
 -- one row per message that an elision shortens. kata_data.add_change writes all three, under the lock of the head. Rows are
--- immutable as those of the log are; kata_eraser blanks what an erased message left in them and deletes those of a purged
+-- immutable as those of the log are; kata_eraser redacts what an erased message left in them and deletes those of a purged
 -- context.
 --
 -- Invariants: visible and deleted share no version; covers never overlap each other or visible; replacements, elisions and

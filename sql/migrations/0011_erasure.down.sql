@@ -1,4 +1,5 @@
 -- kata: destructive
 
+drop type kata_data.concerned_entry;
 drop table kata_data.erasure;
 drop table kata_data.purge;

@@ -1,7 +1,7 @@
 -- Erasure: receipts of what was removed, with role, time and reason.
 --
 -- purge has one row per purged context, and one per ancestor purged before of which less is needed since: purge_context and
--- purge_deleted insert it. erasure has one row per blanked message, copies that merges made included: erase_message inserts
+-- purge_deleted insert it. erasure has one row per redacted message, copies that merges made included: erase_message inserts
 -- it, and kata.verify accepts a message without its content only where it has a row. Both are receipts and immutable; only
 -- the purge of a context deletes its erasures.
 --
@@ -37,18 +37,26 @@ create table kata_data.erasure (
   reason text not null constraint erasure_reason_not_blank check (reason ~ '\S'),
   erased_by text not null,
   erased_at timestamptz not null,
-  remains bytea not null,
+  remainder_digest bytea not null,
   constraint erasure_pkey primary key (segment_id, version)
 );
 comment on table kata_data.erasure is
-'One row per blanked message. Immutable. kata.verify accepts a message without its content only if it has a row here.';
+'One row per redacted message. Immutable. kata.verify accepts a message without its content only if it has a row here.';
 comment on column kata_data.erasure.segment_id is 'With version: the message.';
 comment on column kata_data.erasure.version is 'The version of the message.';
 comment on column kata_data.erasure.what is 'message: erased by its version; copy: a merged copy of an erased message.';
 comment on column kata_data.erasure.reason is 'The reason that the caller gave.';
 comment on column kata_data.erasure.erased_by is 'The role that erased.';
 comment on column kata_data.erasure.erased_at is 'The time of the erasure.';
-comment on column kata_data.erasure.remains is 'SHA-256 over the rest of the message: kata_data.remains_digest.';
+comment on column kata_data.erasure.remainder_digest is 'SHA-256 over the rest of the message: kata_data.remainder_digest.';
+
+create type kata_data.concerned_entry as (
+  segment_id uuid,
+  version bigint,
+  what text
+);
+comment on type kata_data.concerned_entry is
+'An entry that an erasure concerns; what: message, copy (both redacted), original or summary (both only named).';
 
 create trigger purge_is_immutable before update or delete on kata_data.purge
   for each row execute function kata_data.refuse_change();

@@ -247,7 +247,9 @@ select is(
   fixture.damage(format('delete from kata_data.erasure where segment_id = %L and version = 9', :'long'), 'long'), '{digest at 9}',
   'and a summary that is blank without record');
 select is(
-  fixture.damage(format('update kata_data.erasure set remains = sha256(remains) where segment_id = %L and version = 9', :'long'), 'long'),
+  fixture.damage(
+    format('update kata_data.erasure set remainder_digest = sha256(remainder_digest) where segment_id = %L and version = 9', :'long'),
+    'long'),
   '{digest at 9}', 'and a record that was changed');
 
 select fixture.context('tools') as tools \gset
@@ -286,7 +288,7 @@ select is(
 select is(
   fixture.damage(
     format(
-      $$insert into kata_data.erasure select e.segment_id, 8, e.what, e.reason, e.erased_by, e.erased_at, e.remains
+      $$insert into kata_data.erasure select e.segment_id, 8, e.what, e.reason, e.erased_by, e.erased_at, e.remainder_digest
         from kata_data.erasure e
         where e.segment_id = %L and e.version = 2$$,
       :'trunk'),
@@ -295,7 +297,7 @@ select is(
 select is(
   fixture.damage(
     format(
-      $$insert into kata_data.erasure select e.segment_id, 99, e.what, e.reason, e.erased_by, e.erased_at, e.remains
+      $$insert into kata_data.erasure select e.segment_id, 99, e.what, e.reason, e.erased_by, e.erased_at, e.remainder_digest
         from kata_data.erasure e
         where e.segment_id = %L and e.version = 2$$,
       :'trunk')),

@@ -68,8 +68,6 @@ ACTING_DECLARATIONS = {
     "digest_text",
     "elide",
     "entries",
-    "erase_message",
-    "erasures",
     "first_request",
     "fork",
     "history",
@@ -77,8 +75,6 @@ ACTING_DECLARATIONS = {
     "merge_drafts",
     "message_rows",
     "pin",
-    "purge_context",
-    "purge_deleted",
     "put_token_counts",
     "render_digest",
     "resolve_version",
@@ -111,8 +107,6 @@ def test_nothing_that_locks_or_raises_or_reads_a_table_is_in_a_declaration() -> 
 LONG: dict[str, str] = {
     "append_batch": "its checks of a draft in a helper: 2.1 % more instructions per message",
     "append_message": "its plain messages in a helper: 3.5 % more instructions for text",
-    "erase_entry": "not split yet",
-    "erase_message": "not split yet",
     "estimate_tokens": "not split yet",
     "merge_drafts": "not split yet",
     "message_rows": "not split yet",
@@ -133,9 +127,9 @@ def test_a_function_has_at_most_60_lines_or_a_reason() -> None:
 # SELECT INTO leaves null where there is no row. Why that is right, or cannot be, in these functions:
 ONE_ROW_OR_NULL: dict[str, str] = {
     "append_batch": "the update is of the row that the function has locked",
+    "copies_of": "a message that is not a copy has no origin: it is one itself",
     "due_state": "a context that was never compacted has no guard: no failures, no earlier attempt",
     "entry_time": "the caller names an entry that is there, and it is not a message",
-    "erase_entry": "a message that no merge has copied has no origin: it is one itself",
     "erase_message": "a version that is not there has no segment, and the next statement refuses it",
     "find_checkpoint": "no checkpoint of that name: the caller asks whether the result is null",
     "first_request": "a history without a request has none",

@@ -1557,19 +1557,18 @@ class AsyncMethods(ABC):
         return await self._run(statements.TOKENIZERS, ())
 
     async def erase_message(self, context_id: UUID | str, version: int, reason: str) -> list[EraseMessageRow]:
-        """Blanks a message for its context and all forks that share it, and the copies that merges have
-        made of it.
+        """Redacts a message permanently, for its context, its forks and the copies that merges have made.
 
-        Content, parts, arguments of calls, name, model, provider fields and metadata go, stubs and
-        artifacts made of them, too; version, role, token counts, time, pin, ids and digest stay, so no
-        total, group or window moves, and kata.verify still holds the chain. Erasing again changes
-        nothing and keeps the first record. A compaction that was begun and may tell of it is given up:
-        its commit is refused as stale, and the next one is handed the blank.
+        Content, parts, arguments of calls, name, model, provider fields and metadata are removed, with
+        the stubs and artifacts made of them. Version, role, token counts, time, pin, ids and digest
+        stay, so no total, group or window changes, and kata.verify still verifies the chain. A second
+        erasure changes nothing and keeps the first record. A running compaction that may repeat the
+        message is ended: its commit is refused as stale, and the next one reads the redacted message.
 
-        Returns a row for each entry concerned: segment_id (the context that wrote it), version, what:
-        message or copy (blanked), original (the message that this one is a copy of: named, not
-        blanked), summary (one that may tell of a blanked message, because it covers it or what came
-        after it: named, not rewritten).
+        Returns one row per entry concerned: segment_id (the context that wrote it), version, what:
+        message or copy (redacted), original (the message that this one is a copy of: named, not
+        redacted), summary (one that may repeat a redacted message, because it covers the message or
+        later ones: named, not rewritten).
 
         Parameters
         ----------
@@ -1579,25 +1578,25 @@ class AsyncMethods(ABC):
 
         Raises
         ------
-        ContextNotFoundError, VersionNotFoundError no message has this version, ContextClosedError (in a
-            deleted context nothing is erased: restore it, erase through a fork, or purge it),
-            InvalidArgumentError no reason, or the transaction is not at isolation level read committed.
+        ContextNotFoundError, VersionNotFoundError no message has this version, ContextClosedError
+            (restore a deleted context first, erase through a fork, or purge it), InvalidArgumentError
+            no reason, or the transaction is not at isolation level read committed.
 
-        Locks: other purges and erasures out, and compactions of the family from being begun (advisory),
-            the head of the context, then the compactions that it ends, the message and its copies.
-        Cost: O(copies + family). The bytes leave the disk with the next vacuum; backups have their own
-            life.
+        Locks: other purges and erasures, and new compactions of the family, wait (advisory); then the
+            head of the context, the compactions that it ends, the message and its copies.
+        Cost: O(copies + family). The bytes leave the disk with the next vacuum; backups keep them until
+            they expire.
         """
         return await self._run(statements.ERASE_MESSAGE, (context_id, version, reason))
 
     async def erasures(self, context_id: UUID | str) -> list[ErasureRow]:
-        """The messages of a context that were erased, through whichever context.
+        """The erased messages of a context.
 
         Returns rows by version: version, reason, erased_by (the role), erased_at.
 
         Parameters
         ----------
-        context_id : the context.
+        context_id : the context. Erasures through its forks and ancestors are listed, too.
 
         Raises
         ------
@@ -1608,65 +1607,64 @@ class AsyncMethods(ABC):
         return await self._run(statements.ERASURES, (context_id,))
 
     async def purge_context(self, context_id: UUID | str, dry_run: bool = False) -> PurgeContextRow:
-        """Removes a deleted context for ever, but for what contexts that are not purged, deleted ones too,
-        read of it by having been forked off: its log up to the highest such fork stays, the rest goes,
-        with all that was derived from it.
+        """Permanently removes what a deleted context wrote, except messages that forks still need.
 
-        Ancestors that were purged before are then looked at again: they may be needed less. Of the
-        context a blank stays, without name, metadata and policy, so that its forks know where they came
-        from. kata.purges has the receipt. A context that is purged already stays as it is.
+        The log stays up to the highest version at which a context that is not purged, deleted or not,
+        forked it; the rest is removed, with everything derived from it. Then ancestors that were purged
+        before are examined again: they may be needed less. A tombstone without name, metadata and
+        policy remains, so that forks know their origin, and kata.purges lists the receipt. A purged
+        context stays as it is.
 
-        Returns one row: removed (log entries that go, of purged ancestors too), kept (entries that the
-        context itself wrote and that stay).
+        Returns one row: removed (log entries that are removed, of purged ancestors too), kept (entries
+        that the context itself wrote and that stay).
 
         Parameters
         ----------
         context_id : a deleted context; under kata.tenant '*' of any tenant.
-        dry_run : only say what would go.
+        dry_run : only report what would be removed.
 
         Raises
         ------
         ContextNotFoundError, InvalidArgumentError not deleted, or the transaction is not at isolation
             level read committed.
 
-        Locks: other purges and erasures out (advisory), then the head of the context (FOR UPDATE); a
-            dry run none.
+        Locks: other purges and erasures wait (advisory); then the head of the context (FOR UPDATE); a
+            dry run takes none.
         Cost: O(entries removed + forks of the context and of its purged forks, for every purged
-            ancestor). What was removed leaves the disk with the next vacuum.
+            ancestor). The bytes leave the disk with the next vacuum.
         """
         return (await self._run(statements.PURGE_CONTEXT, (context_id, dry_run)))[0]
 
     async def purge_deleted(self, older_than: timedelta, dry_run: bool = False) -> list[PurgeDeletedRow]:
-        """Purges the contexts that were deleted a while ago, as purge_context does, those deleted longest
-        ago first and at most 1,000 a call: call again until no row comes back.
+        """Purges the contexts that were deleted a while ago, as purge_context does.
 
-        Under kata.tenant '*' contexts of all tenants.
-
-        Returns a row a context, forks before their parents: context_id, removed and kept, as
-        purge_context.
+        Those deleted longest ago come first, at most 1,000 per call: call again until it returns no
+        row. Under kata.tenant '*' contexts of all tenants are purged. Returns one row per context,
+        forks before their parents: context_id, removed and kept, as purge_context.
 
         Parameters
         ----------
         older_than : how long ago they were deleted.
-        dry_run : only say which, and what would go.
+        dry_run : only report which, and what would be removed.
 
         Raises
         ------
         InvalidArgumentError older_than is negative, or the transaction is not at isolation level read
             committed.
 
-        Locks: other purges and erasures out (advisory), then the heads of the contexts (FOR UPDATE), by
-            id ascending; a dry run none.
+        Locks: other purges and erasures wait (advisory); then the heads of the contexts (FOR UPDATE),
+            by id ascending; a dry run takes none.
         Cost: that of purge_context for each.
         """
         return await self._run(statements.PURGE_DELETED, (older_than, dry_run))
 
     async def purges(self, context_id: UUID | str) -> list[PurgeRow]:
-        """The receipts of a purged context: of its purge, and of each later purge of a fork since which
-        less of it is needed.
+        """The receipts of a purged context.
 
-        Returns rows, oldest first: purged_at, purged_by (the role), cause_id (the context whose purge
-        it was), removed and kept (entries that this context wrote, gone then and left then).
+        The first receipt is of its own purge, the others of later purges of forks, since which less of
+        it is needed. Returns rows, oldest first: purged_at, purged_by (the role), cause_id (the context
+        whose purge it was), removed and kept (entries that this context wrote, removed by that purge
+        and still kept).
 
         Parameters
         ----------
@@ -2173,32 +2171,28 @@ class AsyncContext:
         return await self.database.put_token_counts(self.id, tokenizer, versions, counts)
 
     async def erase_message(self, version: int, reason: str) -> list[EraseMessageRow]:
-        """Blanks a message for its context and all forks that share it, and the copies that merges have
-        made of it.
+        """Redacts a message permanently, for its context, its forks and the copies that merges have made.
 
         See AsyncKata.erase_message.
         """
         return await self.database.erase_message(self.id, version, reason)
 
     async def erasures(self) -> list[ErasureRow]:
-        """The messages of a context that were erased, through whichever context.
+        """The erased messages of a context.
 
         See AsyncKata.erasures.
         """
         return await self.database.erasures(self.id)
 
     async def purge_context(self, dry_run: bool = False) -> PurgeContextRow:
-        """Removes a deleted context for ever, but for what contexts that are not purged, deleted ones too,
-        read of it by having been forked off: its log up to the highest such fork stays, the rest goes,
-        with all that was derived from it.
+        """Permanently removes what a deleted context wrote, except messages that forks still need.
 
         See AsyncKata.purge_context.
         """
         return await self.database.purge_context(self.id, dry_run)
 
     async def purges(self) -> list[PurgeRow]:
-        """The receipts of a purged context: of its purge, and of each later purge of a fork since which
-        less of it is needed.
+        """The receipts of a purged context.
 
         See AsyncKata.purges.
         """

@@ -1,12 +1,13 @@
--- Which messages of a path were blanked, the inherited ones too.
+-- The record of erased messages on a path, inherited ones included.
 
 create or replace function kata.erasures(context_id uuid)
 returns table (version bigint, reason text, erased_by text, erased_at timestamptz)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
-  v_newest bigint := (kata_data.open_context(context_id)).version;
+  v_newest bigint;
 begin
+  v_newest := (kata_data.open_context(context_id)).version;
   return query
   select e.version, e.reason, e.erased_by, e.erased_at
   from (
@@ -25,9 +26,9 @@ begin
 end
 $$;
 comment on function kata.erasures(uuid) is
-'The messages of a context that were erased, through whichever context.
+'The erased messages of a context.
 
-context_id: the context.
+context_id: the context. Erasures through its forks and ancestors are listed, too.
 
 Returns rows by version: version, reason, erased_by (the role), erased_at.
 Errors: KC001, KC006. Cost: O(rows + fork depth).';

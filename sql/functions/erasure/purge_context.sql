@@ -1,10 +1,9 @@
--- Purging is for ever: what no other context reads goes. What forks read stays, and goes with the last of them.
+-- Permanently removes what a deleted context wrote, except what forks read. The purge of the last such fork removes that, too.
 -- kata: owner kata_eraser
 --
--- Holds the artifacts of what it may cut (an advisory lock, which extraction takes before any head), then locks the head (FOR UPDATE), so
--- that a fork being made, which shares it, is seen or finds the context purged; then the row of the family's root, so that of two
--- purges of one family the second sees the first. Only then is looked up who reads what. Appends to other contexts of the family do
--- not wait.
+-- Locks, in this order: other removals out and the artifacts of the path (advisory, which extraction takes before any head), so that of two
+-- purges of one family the second sees the first; then the head (FOR UPDATE), so that a fork being made, which shares it, is seen or finds
+-- the context purged. Only then it looks up which contexts read which versions. Appends to other contexts of the family do not wait.
 
 create or replace function kata.purge_context(
   context_id uuid,
@@ -14,15 +13,16 @@ create or replace function kata.purge_context(
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off rows 1
 as $$
 declare
-  v_tenant text := kata_data.current_tenant();
   v_is_real boolean := dry_run is false;
+  v_tenant text;
   v_now timestamptz;
   v_context kata_data.context;
   v_cut record;
 begin
+  v_tenant := kata_data.current_tenant();
   if v_is_real then
     perform kata_data.check_isolation();
-    perform kata_data.hold_artifacts(array[context_id]);
+    perform kata_data.lock_artifacts(array[context_id]);
     perform from kata_data.head h where h.context_id = purge_context.context_id and v_tenant in (h.tenant, '*') for update;
   else
     perform from kata_data.head h where h.context_id = purge_context.context_id and v_tenant in (h.tenant, '*');
@@ -66,25 +66,27 @@ begin
     set name = null, metadata = '{}', policy = '{}', purged_at = v_now, updated_at = v_now
     where c.context_id = purge_context.context_id;
     update kata_data.head h
-    set is_strict = true, notifies = false, due_at = null, due_tokens = null, due_messages = null, open_calls = '{}', open_groups = '{}', oldest_open_group = null
+    set is_strict = true, notifies = false, due_at = null, due_tokens = null, due_messages = null,
+        open_calls = '{}', open_groups = '{}', oldest_open_group = null
     where h.context_id = purge_context.context_id;
   end if;
   return next;
 end
 $$;
 comment on function kata.purge_context(uuid, boolean) is
-'Removes a deleted context for ever, but for what contexts that are not purged, deleted ones too, read of it by having been forked off: its
-log up to the highest such fork stays, the rest goes, with all that was derived from it. Ancestors that were purged before are then
-looked at again: they may be needed less. Of the context a blank stays, without name, metadata and policy, so that its forks know
-where they came from. kata.purges has the receipt. A context that is purged already stays as it is.
+'Permanently removes what a deleted context wrote, except messages that forks still need.
 
-context_id: a deleted context; under kata.tenant ''*'' of any tenant. dry_run: only say what would go.
+context_id: a deleted context; under kata.tenant ''*'' of any tenant. dry_run: only report what would be removed.
 
-Returns one row: removed (log entries that go, of purged ancestors too), kept (entries that the context itself wrote and that stay).
+The log stays up to the highest version at which a context that is not purged, deleted or not, forked it; the rest is removed, with
+everything derived from it. Then ancestors that were purged before are examined again: they may be needed less. A tombstone without name,
+metadata and policy remains, so that forks know their origin, and kata.purges lists the receipt. A purged context stays as it is.
+
+Returns one row: removed (log entries that are removed, of purged ancestors too), kept (entries that the context itself wrote and that stay).
 Errors: KC001, KC017 not deleted, or the transaction is not at isolation level read committed.
-Locks: other purges and erasures out (advisory), then the head of the context (FOR UPDATE); a dry run none.
-Cost: O(entries removed + forks of the context and of its purged forks, for every purged ancestor). What was removed leaves the disk
-with the next vacuum.';
+Locks: other purges and erasures wait (advisory); then the head of the context (FOR UPDATE); a dry run takes none.
+Cost: O(entries removed + forks of the context and of its purged forks, for every purged ancestor). The bytes leave the disk with the
+next vacuum.';
 
 revoke execute on function kata.purge_context from public;
 -- For purge_deleted, and for privileges.sql to grant on.

@@ -1,20 +1,24 @@
--- Empties the bin, a bounded piece a call. Heads are locked by id ascending, as everywhere, and what was restored
--- meanwhile is left alone. Forks go before their parents, so that a family that is purged whole leaves nothing behind.
+-- Purges deleted contexts, a bounded number per call. Forks go before their parents, so that a family that is purged whole leaves nothing
+-- behind.
+--
+-- Locks: other removals out and the artifacts of all paths (advisory), then the heads by id ascending, as everywhere. Contexts that were
+-- restored before their lock are skipped.
 
 create or replace function kata.purge_deleted(older_than interval, dry_run boolean default false)
 returns table (context_id uuid, removed bigint, kept bigint)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
-  v_tenant text := kata_data.current_tenant();
+  v_tenant text;
   v_before timestamptz;
   v_purged uuid[] := '{}';
   v_chosen uuid[];
 begin
+  v_tenant := kata_data.current_tenant();
   if older_than is null or older_than < interval '0' then
     raise exception using
       errcode = 'KC017',
-      message = 'older_than must be a length of time that is not negative',
+      message = 'older_than must be a duration that is not negative',
       detail = format('It is %s.', coalesce(older_than::text, 'null')),
       hint = 'Pass for example interval ''30 days''.';
   end if;
@@ -30,7 +34,7 @@ begin
     limit 1000);
   if dry_run is false then
     perform kata_data.check_isolation();
-    perform kata_data.hold_artifacts(v_chosen);
+    perform kata_data.lock_artifacts(v_chosen);
     perform from kata_data.head h where h.context_id = any (v_chosen) order by h.context_id for update;
   end if;
   for context_id in
@@ -55,11 +59,13 @@ begin
 end
 $$;
 comment on function kata.purge_deleted(interval, boolean) is
-'Purges the contexts that were deleted a while ago, as purge_context does, those deleted longest ago first and at most 1,000 a call: call
-again until no row comes back. Under kata.tenant ''*'' contexts of all tenants.
+'Purges the contexts that were deleted a while ago, as purge_context does.
 
-older_than: how long ago they were deleted. dry_run: only say which, and what would go.
+older_than: how long ago they were deleted. dry_run: only report which, and what would be removed.
 
-Returns a row a context, forks before their parents: context_id, removed and kept, as purge_context.
+Those deleted longest ago come first, at most 1,000 per call: call again until it returns no row. Under kata.tenant ''*'' contexts of all
+tenants are purged.
+Returns one row per context, forks before their parents: context_id, removed and kept, as purge_context.
 Errors: KC017 older_than is negative, or the transaction is not at isolation level read committed.
-Locks: other purges and erasures out (advisory), then the heads of the contexts (FOR UPDATE), by id ascending; a dry run none. Cost: that of purge_context for each.';
+Locks: other purges and erasures wait (advisory); then the heads of the contexts (FOR UPDATE), by id ascending; a dry run takes none.
+Cost: that of purge_context for each.';

@@ -14,10 +14,11 @@ begin
 end
 $$;
 comment on function kata.purges(uuid) is
-'The receipts of a purged context: of its purge, and of each later purge of a fork since which less of it is needed.
+'The receipts of a purged context.
 
 context_id: the context, purged or not.
 
+The first receipt is of its own purge, the others of later purges of forks, since which less of it is needed.
 Returns rows, oldest first: purged_at, purged_by (the role), cause_id (the context whose purge it was), removed and kept (entries that
-this context wrote, gone then and left then).
+this context wrote, removed by that purge and still kept).
 Errors: KC001. Cost: O(rows).';

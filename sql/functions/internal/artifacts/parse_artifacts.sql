@@ -1,4 +1,4 @@
--- What messages name, found in one query for many messages: the cost follows their length, not their number.
+-- The artifacts that messages name, found in one query for many messages: the cost follows their length, not their number.
 --
 -- Tool calls first: the tool, and its arguments as JSON, where keys say what a value is ("path", "reservation_id") and the tool
 -- what becomes of it. Then every text (content, strings inside JSON, commands), where only the form says what a word is. Patterns

@@ -28,7 +28,7 @@ begin
   delete from kata_data.added_artifact d
   where d.version = forget_artifacts.version
     and d.segment_id = any (array(
-      select r.context_id from kata_data.readers(forget_artifacts.segment_id, forget_artifacts.version) r));
+      select r.context_id from kata_data.contexts_reading(forget_artifacts.segment_id, forget_artifacts.version) r));
 end
 $$;
 comment on function kata_data.forget_artifacts(uuid, bigint) is

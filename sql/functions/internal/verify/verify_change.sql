@@ -20,7 +20,7 @@ begin
     and (v_summary.covered, v_summary.created_at) is distinct from (v_folded.covers[cardinality(v_folded.covers)], change.created_at) then
     return query select change.version, 'summary', format('Stored: for %s; recomputed: %s.', v_summary.covered, v_folded.covers[cardinality(v_folded.covers)]);
   end if;
-  select e.remains into v_summary_digest
+  select e.remainder_digest into v_summary_digest
   from kata_data.erasure e
   where e.segment_id = v_summary.segment_id
     and e.version = v_summary.version;

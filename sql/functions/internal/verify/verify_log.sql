@@ -123,11 +123,11 @@ begin
 
       if v_row.version <@ v_erased then
         -- What it said cannot be digested any more: the next entry, or the head, holds its digest, and the record what is left of it.
-        if v_row is distinct from kata_data.blanked(v_row) or not exists (
+        if v_row is distinct from kata_data.redacted(v_row) or not exists (
           select from kata_data.erasure e
           where e.segment_id = v_row.segment_id
             and e.version = v_row.version
-            and e.remains = kata_data.remains_digest(v_row)) then
+            and e.remainder_digest = kata_data.remainder_digest(v_row)) then
           return query select v_row.version, 'erasure', 'The entry is not as the recorded erasure left it.';
         end if;
       elsif v_row.digest <> kata_data.message_digest(

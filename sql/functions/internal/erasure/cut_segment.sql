@@ -1,0 +1,41 @@
+-- A purge: one statement for each table that has rows above the version.
+
+create or replace function kata_data.cut_segment(segment_id uuid, reach bigint) returns void
+language plpgsql volatile
+as $$
+begin
+  delete from kata_data.message m where m.segment_id = cut_segment.segment_id and m.version > reach;
+  delete from kata_data.token_count t where t.segment_id = cut_segment.segment_id and t.version > reach;
+  -- An origin that leads from a message to the copies of its copies stays, so that an erasure finds them.
+  delete from kata_data.merge_origin o
+  where o.segment_id = cut_segment.segment_id
+    and o.version > reach
+    and not exists (
+      select from kata_data.merge_origin c
+      where c.origin_segment_id = o.origin_segment_id
+        and c.origin_version = o.origin_version
+        and c.source_segment_id = o.segment_id
+        and c.source_version = o.version);
+  delete from kata_data.stub s
+  where s.segment_id = cut_segment.segment_id
+    and s.version > reach;
+  -- Stubs of a fork may be of an ancestor's messages.
+  delete from kata_data.stub s
+  using kata_data.view_change v
+  where v.segment_id = cut_segment.segment_id
+    and v.version > reach
+    and s.change_id = v.change_id;
+  delete from kata_data.summary y where y.segment_id = cut_segment.segment_id and y.version > reach;
+  delete from kata_data.view_change v where v.segment_id = cut_segment.segment_id and v.version > reach;
+  delete from kata_data.compaction n
+  where n.context_id = cut_segment.segment_id
+    and (n.summary_version <= reach) is not true;
+  perform kata_data.trim_artifacts(cut_segment.segment_id, reach);
+  delete from kata_data.erasure e where e.segment_id = cut_segment.segment_id and e.version > reach;
+  delete from kata_data.checkpoint p where p.context_id = cut_segment.segment_id and p.version > reach;
+end
+$$;
+comment on function kata_data.cut_segment(uuid, bigint) is
+'Removes what a context wrote above a version, and what was derived from it.
+
+Runs as kata_eraser: the triggers of the log refuse every other role. Locks: the artifacts of the segment (advisory). Cost: O(rows removed).';

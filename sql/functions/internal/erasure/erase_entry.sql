@@ -1,0 +1,111 @@
+-- Erases one entry of the log, and names everything that repeats it.
+--
+-- Locks, in addition to those that the caller holds: the families of the copies (advisory), the compactions that it ends, the message
+-- (FOR UPDATE). A merge that copies the message right now shares its row: it is waited for, then its copy is seen. A later merge copies the
+-- redacted message.
+
+create or replace function kata_data.erase_entry(segment_id uuid, version bigint, what text, reason text)
+returns setof kata_data.concerned_entry
+language plpgsql volatile rows 10
+as $$
+declare
+  v_copy record;
+begin
+  perform kata_data.lock_families(array[erase_entry.segment_id]);
+  if not exists (
+    select from kata_data.erasure e
+    where e.segment_id = erase_entry.segment_id
+      and e.version = erase_entry.version) then
+    perform kata_data.end_compactions(erase_entry.segment_id, erase_entry.version);
+  end if;
+  -- A copy may have been purged, and copies of it may remain.
+  if kata_data.redact_message(segment_id, version, what, reason) then
+    return query select erase_entry.segment_id, erase_entry.version, erase_entry.what;
+    return query select s.segment_id, s.version, s.what from kata_data.summaries_of(erase_entry.segment_id, erase_entry.version) s;
+  end if;
+  for v_copy in
+    select c.segment_id, c.version from kata_data.copies_of(erase_entry.segment_id, erase_entry.version) c
+  loop
+    return query
+    select e.segment_id, e.version, e.what
+    from kata_data.erase_entry(v_copy.segment_id, v_copy.version, 'copy', erase_entry.reason) e;
+  end loop;
+end
+$$;
+comment on function kata_data.erase_entry(uuid, bigint, text, text) is
+'Erases a message and, one after the other, its merged copies and theirs; what was erased before stays as recorded.
+
+Returns one row per entry concerned. Runs as kata_eraser: the triggers of the log refuse every other role.';
+
+create or replace function kata_data.redact_message(segment_id uuid, version bigint, what text, reason text) returns boolean
+language plpgsql volatile
+as $$
+declare
+  v_message kata_data.message;
+begin
+  select m.* into v_message
+  from kata_data.message m
+  where m.segment_id = redact_message.segment_id
+    and m.version = redact_message.version
+  for update;
+  if not found then
+    return false;
+  end if;
+  v_message := kata_data.redacted(v_message);
+  insert into kata_data.erasure (segment_id, version, what, reason, erased_by, erased_at, remainder_digest)
+  values (
+    redact_message.segment_id, redact_message.version, redact_message.what, redact_message.reason, kata_data.calling_role(),
+    kata_data.clock(), kata_data.remainder_digest(v_message))
+  on conflict on constraint erasure_pkey do nothing;
+  if found then
+    update kata_data.message m
+    set content = v_message.content, name = v_message.name, model = v_message.model, parts = v_message.parts,
+        provider = v_message.provider, metadata = v_message.metadata, tool_calls = v_message.tool_calls
+    where m.segment_id = redact_message.segment_id
+      and m.version = redact_message.version;
+    update kata_data.stub s
+    set content = null
+    where s.segment_id = redact_message.segment_id
+      and s.group_version = v_message.group_version
+      and s.version = redact_message.version;
+    perform kata_data.forget_artifacts(redact_message.segment_id, redact_message.version);
+  end if;
+  return true;
+end
+$$;
+comment on function kata_data.redact_message(uuid, bigint, text, text) is
+'Redacts a message, with its stubs and artifacts, and records it; once. Returns whether there is such a message.';
+
+create or replace function kata_data.erase_summary(segment_id uuid, version bigint, reason text)
+returns setof kata_data.concerned_entry
+language plpgsql volatile rows 10
+as $$
+declare
+  v_summary kata_data.summary;
+begin
+  select y.* into v_summary
+  from kata_data.summary y
+  where y.segment_id = erase_summary.segment_id
+    and y.version = erase_summary.version
+  for update;
+  if not found then
+    return;
+  end if;
+  -- The digest of its change covers the digest of the summary, which is kept.
+  insert into kata_data.erasure (segment_id, version, what, reason, erased_by, erased_at, remainder_digest)
+  values (
+    erase_summary.segment_id, erase_summary.version, 'message', erase_summary.reason, kata_data.calling_role(), kata_data.clock(),
+    kata_data.summary_digest(v_summary))
+  on conflict on constraint erasure_pkey do nothing;
+  if found then
+    update kata_data.summary y
+    set content = '', metadata = null
+    where y.segment_id = erase_summary.segment_id
+      and y.version = erase_summary.version;
+  end if;
+  return query select erase_summary.segment_id, erase_summary.version, 'message';
+  return query select s.segment_id, s.version, s.what from kata_data.summaries_of(erase_summary.segment_id, erase_summary.version) s;
+end
+$$;
+comment on function kata_data.erase_summary(uuid, bigint, text) is
+'Redacts a summary, and names those that have absorbed it. Returns as erase_entry; nothing where there is no summary.';
