@@ -27,7 +27,7 @@ class Part(NamedTuple):
 
 
 PARTS = {
-    # What a program loads to call functions.
+    # The modules that a program loads to call functions.
     "driver": Part(
         (
             "__init__.py", "adapters.py", "config.py", "database_errors.py", "errors.py", "tokens.py",

@@ -70,6 +70,8 @@ ROW_NAMES = {
 MAKES_CONTEXT = {"create_context": "create", "fork": ""}
 # Functions with messages whose tokens the driver counts. The fields of a counter are parameters.
 COUNTED: dict[str, type[Any]] = {"append": BatchCounter, "append_message": MessageCounter}
+# Parameters of type uuid that are not the id of a context.
+NOT_CONTEXTS = {"compaction_id"}
 # Methods and attributes that the clients have besides.
 RESERVED = {"close", "context", "create", "open", "transaction", "using", "id"}
 
@@ -168,6 +170,14 @@ class Parameter:
         if self.default is not None and self.python_default == "None" and not self.default.startswith("NULL"):
             value = f"coalesce({value}, {self.default})"
         return f"{quoted(self.name)} => {value}"
+
+    @property
+    def typed(self) -> str:
+        """How `kata call` reads it: its type, or "context" or "version"."""
+        if self.type == "uuid" and self.name not in NOT_CONTEXTS:
+            return "context"
+        is_version = self.type == "bigint" and re.fullmatch(r"at|(\w+_)?version", self.name)
+        return "version" if is_version else self.type
 
     @property
     def documentation(self) -> str:
@@ -354,6 +364,7 @@ def unused_names(functions: Iterable[Function]) -> list[str]:
     }
     columns = {(function.name, column) for function in functions for column, _ in function.columns}
     unused = {
+        *NOT_CONTEXTS - {parameter for _, parameter in parameters},
         *(ONE_ROW | ONE_ROW_OR_NONE | MAYBE_NULL | {*ROW_NAMES, *MAKES_CONTEXT, *COUNTED}) - names,
         *(NEVER_NULL - {column for _, column in columns}),
         *map(".".join, NULLABLE_PARAMETERS - parameters),

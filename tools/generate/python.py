@@ -16,6 +16,7 @@ from kata_context.database_errors import CATALOG
 PACKAGE = ROOT / "pydriver" / "kata_context"
 GENERATED = PACKAGE / "generated"
 WRITTEN = "Written by tools/generate; `make generate` writes it anew."
+TEMPLATES = ("rows", "statements", "methods_async", "functions")
 # Modules that are derived from asynchronous ones.
 TWINS = {
     "client": PACKAGE / "driver" / "client_async.py",
@@ -33,7 +34,7 @@ def modules(functions: list[Function]) -> dict[Path, str]:
             users.setdefault(function.fields, []).append(function.name)
     rows = sorted(set(shapes.values()))
     values = {"functions": functions, "shapes": shapes, "users": users, "rows": rows, "written": WRITTEN}
-    texts = {name: fill(f"{name}.py.j2", **values) for name in ("rows", "statements", "methods_async")}
+    texts = {name: fill(f"{name}.py.j2", **values) for name in TEMPLATES}
     texts["methods"] = without_async(texts["methods_async"])
     texts |= {name: twin(source) for name, source in TWINS.items()}
     return {(file := GENERATED / f"{name}.py"): formatted(text, file) for name, text in texts.items()}
@@ -70,6 +71,13 @@ def statement(sql: str) -> str:
     """Return a statement as bytes, in lines of a fitting length."""
     lines = textwrap.wrap(sql, 96, break_long_words=False)
     return "\n".join(f"b{line + (' ' if line is not lines[-1] else '')!r}" for line in lines)
+
+
+@as_filter
+def literal(text: str) -> str:
+    """Return a text as a string, in pieces of a fitting length."""
+    lines = textwrap.wrap(text, 88, break_long_words=False)
+    return "\n".join(repr(line + (" " if line is not lines[-1] else "")) for line in lines)
 
 
 @as_filter

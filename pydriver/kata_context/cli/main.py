@@ -28,6 +28,7 @@ SECTIONS = {
             "Show or set the label that destructive commands ask for.",
         ),
         "psql": ("embedded:psql", "Open psql on the database."),
+        "call": ("call:call", "Call any function of the SQL API."),
     },
     "Contexts": {
         "create": ("contexts:create", "Create a context."),

@@ -1,0 +1,562 @@
+"""The functions and their parameters, for `kata call`.
+
+Written by tools/generate; `make generate` writes it anew.
+"""
+
+from typing import NamedTuple
+
+
+class Parameter(NamedTuple):
+    """A parameter: its type is one of SQL, "context" for the id of one, or "version" for a version of it."""
+
+    type: str
+    has_default: bool = False
+    is_nullable: bool = False
+
+
+class Function(NamedTuple):
+    """A function."""
+
+    summary: str
+    parameters: dict[str, Parameter]
+
+
+FUNCTIONS = {
+    "archive_context": Function(
+        "Archives a context: it can be read and forked, not changed.",
+        {
+            "context_id": Parameter("context"),
+        },
+    ),
+    "archive_inactive": Function(
+        "Archives forks without recent activity; roots are left alone.",
+        {
+            "idle": Parameter("interval"),
+            "dry_run": Parameter("boolean", has_default=True),
+        },
+    ),
+    "create_context": Function(
+        "Creates an empty context in the caller's tenant.",
+        {
+            "name": Parameter("text", has_default=True),
+            "policy": Parameter("jsonb", has_default=True),
+            "metadata": Parameter("jsonb", has_default=True),
+            "tokenizer": Parameter("text", has_default=True),
+            "preset": Parameter("text", has_default=True),
+            "idempotency_key": Parameter("text", has_default=True),
+        },
+    ),
+    "delete_context": Function(
+        "Deletes a context softly: it can be restored, its name is free, its forks are not affected.",
+        {
+            "context_id": Parameter("context"),
+        },
+    ),
+    "find_context": Function(
+        "Returns the id of the live context of a name in the caller's tenant; null when there is none.",
+        {
+            "name": Parameter("text"),
+        },
+    ),
+    "get_context": Function(
+        "Returns one context, deleted or not.",
+        {
+            "context_id": Parameter("context"),
+        },
+    ),
+    "get_or_create_context": Function(
+        "Returns the live context of a name in the caller's tenant, and creates it where there is none.",
+        {
+            "name": Parameter("text"),
+            "policy": Parameter("jsonb", has_default=True),
+            "metadata": Parameter("jsonb", has_default=True),
+            "tokenizer": Parameter("text", has_default=True),
+            "preset": Parameter("text", has_default=True),
+            "idempotency_key": Parameter("text", has_default=True),
+        },
+    ),
+    "list_contexts": Function(
+        "Lists the caller's contexts, newest first, in pages.",
+        {
+            "after": Parameter("context", has_default=True),
+            "max_rows": Parameter("integer", has_default=True),
+            "include_deleted": Parameter("boolean", has_default=True),
+        },
+    ),
+    "resolve_context": Function(
+        "Finds the context with an id, a name, or a unique beginning of an id.",
+        {
+            "selector": Parameter("text"),
+            "include_deleted": Parameter("boolean", has_default=True),
+        },
+    ),
+    "restore_context": Function(
+        "Restores a deleted context.",
+        {
+            "context_id": Parameter("context"),
+        },
+    ),
+    "unarchive_context": Function(
+        "Opens an archived context for changes again.",
+        {
+            "context_id": Parameter("context"),
+        },
+    ),
+    "update_context": Function(
+        "Changes the name or the metadata of a context.",
+        {
+            "context_id": Parameter("context"),
+            "name": Parameter("text", has_default=True),
+            "metadata": Parameter("jsonb", has_default=True),
+        },
+    ),
+    "append": Function(
+        "Appends a batch of messages: all of them or none.",
+        {
+            "context_id": Parameter("context"),
+            "messages": Parameter("jsonb"),
+            "expected_version": Parameter("version", has_default=True),
+            "idempotency_key": Parameter("text", has_default=True),
+        },
+    ),
+    "append_message": Function(
+        "Appends one message and returns its version.",
+        {
+            "context_id": Parameter("context"),
+            "role": Parameter("text"),
+            "content": Parameter("text", is_nullable=True),
+            "token_count": Parameter("integer", has_default=True),
+            "tool_call_id": Parameter("text", has_default=True),
+            "tool_name": Parameter("text", has_default=True),
+            "tool_calls": Parameter("jsonb", has_default=True),
+            "model": Parameter("text", has_default=True),
+            "metadata": Parameter("jsonb", has_default=True),
+            "pinned": Parameter("boolean", has_default=True),
+            "expected_version": Parameter("version", has_default=True),
+            "idempotency_key": Parameter("text", has_default=True),
+            "name": Parameter("text", has_default=True),
+            "parts": Parameter("jsonb", has_default=True),
+            "provider": Parameter("jsonb", has_default=True),
+            "token_source": Parameter("text", has_default=True),
+        },
+    ),
+    "close_calls": Function(
+        "Answers open tool calls with one tool message each.",
+        {
+            "context_id": Parameter("context"),
+            "call_ids": Parameter("text[]", has_default=True),
+            "reason": Parameter("text", has_default=True),
+        },
+    ),
+    "get_message": Function(
+        "Returns one message, by its version, whatever compaction has done since.",
+        {
+            "context_id": Parameter("context"),
+            "version": Parameter("version"),
+        },
+    ),
+    "messages": Function(
+        "Lists the messages of a context, in pages.",
+        {
+            "context_id": Parameter("context"),
+            "after": Parameter("bigint", has_default=True),
+            "max_rows": Parameter("integer", has_default=True),
+            "descending": Parameter("boolean", has_default=True),
+            "visibility": Parameter("text", has_default=True),
+            "at": Parameter("version", has_default=True),
+        },
+    ),
+    "usage": Function(
+        "Returns the size of a context in messages and tokens.",
+        {
+            "context_id": Parameter("context"),
+            "at": Parameter("version", has_default=True),
+        },
+    ),
+    "prompt": Function(
+        "The window as one JSON document in the chat form of a provider, ready to send.",
+        {
+            "context_id": Parameter("context"),
+            "budget": Parameter("integer"),
+            "format": Parameter("text", has_default=True),
+            "at": Parameter("version", has_default=True),
+            "stable_step": Parameter("integer", has_default=True),
+            "tokenizer": Parameter("text", has_default=True),
+        },
+    ),
+    "window": Function(
+        "The messages that a model should see, within a token budget, in reading order.",
+        {
+            "context_id": Parameter("context"),
+            "budget": Parameter("integer"),
+            "at": Parameter("version", has_default=True),
+            "stable_step": Parameter("integer", has_default=True),
+            "tokenizer": Parameter("text", has_default=True),
+        },
+    ),
+    "ancestry": Function(
+        "The ancestors of a context, nearest first: its parent, up to the root; none for a root.",
+        {
+            "context_id": Parameter("context"),
+        },
+    ),
+    "common_ancestor": Function(
+        "The last entry that two contexts share.",
+        {
+            "context_a": Parameter("context"),
+            "context_b": Parameter("context"),
+        },
+    ),
+    "diff": Function(
+        "The entries of two contexts after their common ancestor: those of the first, then those "
+        "of the second, each by version.",
+        {
+            "context_a": Parameter("context"),
+            "context_b": Parameter("context"),
+        },
+    ),
+    "fork": Function(
+        "Forks a context: a new one with the same history up to a version, in which both go on by "
+        "themselves.",
+        {
+            "context_id": Parameter("context"),
+            "at": Parameter("version", has_default=True),
+            "name": Parameter("text", has_default=True),
+            "policy": Parameter("jsonb", has_default=True),
+            "metadata": Parameter("jsonb", has_default=True),
+            "idempotency_key": Parameter("text", has_default=True),
+        },
+    ),
+    "forks": Function(
+        "The direct forks of a context, by fork version, then oldest first; deleted ones too.",
+        {
+            "context_id": Parameter("context"),
+        },
+    ),
+    "merge": Function(
+        "Appends messages of one context to another, as one batch: those of the source after the "
+        "common ancestor, whole groups, in order.",
+        {
+            "target": Parameter("context"),
+            "source": Parameter("context"),
+            "versions": Parameter("int8multirange", has_default=True),
+            "idempotency_key": Parameter("text", has_default=True),
+        },
+    ),
+    "tree": Function(
+        "The whole fork family of a context: each parent before its forks, forks by fork version, "
+        "then oldest first.",
+        {
+            "context_id": Parameter("context"),
+        },
+    ),
+    "checkpoint": Function(
+        "Gives a version of a context a name, which kata.resolve_version then knows.",
+        {
+            "context_id": Parameter("context"),
+            "name": Parameter("text"),
+            "at": Parameter("version", has_default=True),
+            "note": Parameter("text", has_default=True),
+        },
+    ),
+    "checkpoints": Function(
+        "The checkpoints of a context, by version: its own, and those of its ancestors up to the "
+        "fork that no nearer one of the same name hides.",
+        {
+            "context_id": Parameter("context"),
+        },
+    ),
+    "diff_versions": Function(
+        "How the view of a context at one version becomes the view at another.",
+        {
+            "context_id": Parameter("context"),
+            "from_version": Parameter("version"),
+            "to_version": Parameter("version"),
+        },
+    ),
+    "drop_checkpoint": Function(
+        "Drops a checkpoint of a context.",
+        {
+            "context_id": Parameter("context"),
+            "name": Parameter("text"),
+        },
+    ),
+    "history": Function(
+        "A page of what happened in a context, newest first, inherited entries included.",
+        {
+            "context_id": Parameter("context"),
+            "before": Parameter("bigint", has_default=True),
+            "max_rows": Parameter("integer", has_default=True),
+        },
+    ),
+    "resolve_version": Function(
+        "The version that a selector means.",
+        {
+            "context_id": Parameter("context"),
+            "selector": Parameter("text"),
+        },
+    ),
+    "state_at": Function(
+        "A context as it was at a version.",
+        {
+            "context_id": Parameter("context"),
+            "at": Parameter("version", has_default=True),
+            "visibility": Parameter("text", has_default=True),
+            "after": Parameter("bigint", has_default=True),
+            "max_rows": Parameter("integer", has_default=True),
+        },
+    ),
+    "delete_messages": Function(
+        "Deletes messages from the view: they are neither shown to a model nor listed as raw, "
+        "here and in later forks; other contexts are not touched.",
+        {
+            "context_id": Parameter("context"),
+            "first_version": Parameter("version"),
+            "last_version": Parameter("version", has_default=True),
+        },
+    ),
+    "elide": Function(
+        "Shortens the tool results of a range in the view, each to its beginning and a note of "
+        "where the whole is.",
+        {
+            "context_id": Parameter("context"),
+            "first_version": Parameter("version"),
+            "last_version": Parameter("version", has_default=True),
+            "keep_tokens": Parameter("integer", has_default=True),
+        },
+    ),
+    "pin": Function(
+        "Pins a message, with its tool group: it comes in every window and is never compacted, "
+        "deleted ones apart.",
+        {
+            "context_id": Parameter("context"),
+            "version": Parameter("version"),
+        },
+    ),
+    "undo": Function(
+        "Undoes the view change at a version: what it covered, deleted or shortened is back, less "
+        "what was deleted since.",
+        {
+            "context_id": Parameter("context"),
+            "version": Parameter("version"),
+        },
+    ),
+    "unpin": Function(
+        "Takes the pin off a message and its tool group.",
+        {
+            "context_id": Parameter("context"),
+            "version": Parameter("version"),
+        },
+    ),
+    "abort_compaction": Function(
+        "Gives up a compaction that was begun: nothing is covered.",
+        {
+            "compaction_id": Parameter("uuid"),
+            "reason": Parameter("text", has_default=True),
+        },
+    ),
+    "begin_compaction": Function(
+        "Begins a compaction: takes the lease on a context and fixes which messages are covered.",
+        {
+            "context_id": Parameter("context"),
+            "strategy": Parameter("text", has_default=True),
+            "claimed_by": Parameter("text", has_default=True),
+            "lease_seconds": Parameter("integer", has_default=True),
+            "force": Parameter("boolean", has_default=True),
+        },
+    ),
+    "claim_due_compaction": Function(
+        "Begins the compaction of a context that is due, by its policy; each worker gets another context.",
+        {
+            "claimed_by": Parameter("text"),
+            "lease_seconds": Parameter("integer", has_default=True),
+        },
+    ),
+    "commit_compaction": Function(
+        "Commits a compaction: in one step the messages that it covers leave the view and the "
+        "summary enters.",
+        {
+            "compaction_id": Parameter("uuid"),
+            "summary": Parameter("text", is_nullable=True),
+            "token_count": Parameter("integer", has_default=True),
+            "metadata": Parameter("jsonb", has_default=True),
+        },
+    ),
+    "compact": Function(
+        "Compacts a context without a model.",
+        {
+            "context_id": Parameter("context"),
+            "strategy": Parameter("text", has_default=True),
+            "force": Parameter("boolean", has_default=True),
+        },
+    ),
+    "compaction_artifacts": Function(
+        "The artifacts that a summary should name: those of the context as of the last covered version.",
+        {
+            "compaction_id": Parameter("uuid"),
+            "max_rows": Parameter("integer", has_default=True),
+        },
+    ),
+    "compaction_source": Function(
+        "The messages that a compaction covers, as the view showed them when the compaction began.",
+        {
+            "compaction_id": Parameter("uuid"),
+        },
+    ),
+    "compaction_status": Function(
+        "Reports whether a context is due for compaction, and how near it is.",
+        {
+            "context_id": Parameter("context"),
+        },
+    ),
+    "compactions": Function(
+        "The compactions that were begun in a context, newest first; an ancestor lists its own.",
+        {
+            "context_id": Parameter("context"),
+        },
+    ),
+    "get_policy": Function(
+        "The compaction policy of a context, every field resolved.",
+        {
+            "context_id": Parameter("context"),
+        },
+    ),
+    "policy_presets": Function(
+        "The policy presets that create_context knows.",
+        {},
+    ),
+    "renew_compaction": Function(
+        "Extends the lease of a running compaction, even one that ran out, if no other worker took over.",
+        {
+            "compaction_id": Parameter("uuid"),
+            "lease_seconds": Parameter("integer", has_default=True),
+        },
+    ),
+    "set_policy": Function(
+        "Changes the compaction policy of a context, and resets its failure counter.",
+        {
+            "context_id": Parameter("context"),
+            "policy": Parameter("jsonb"),
+        },
+    ),
+    "add_artifact": Function(
+        "Adds an artifact to the index of a context, or detail to one.",
+        {
+            "context_id": Parameter("context"),
+            "kind": Parameter("text"),
+            "ref": Parameter("text"),
+            "detail": Parameter("jsonb", has_default=True),
+            "version": Parameter("version", has_default=True),
+        },
+    ),
+    "artifacts": Function(
+        "The artifacts that the messages of a context name, compacted or not.",
+        {
+            "context_id": Parameter("context"),
+            "kind": Parameter("text", has_default=True),
+            "at": Parameter("version", has_default=True),
+        },
+    ),
+    "put_token_counts": Function(
+        "Stores exact counts of messages in a tokenizer other than the context's, for windows "
+        "asked for in it.",
+        {
+            "context_id": Parameter("context"),
+            "tokenizer": Parameter("text"),
+            "versions": Parameter("bigint[]"),
+            "counts": Parameter("integer[]"),
+        },
+    ),
+    "register_tokenizer": Function(
+        "Registers a tokenizer, or corrects one.",
+        {
+            "name": Parameter("text"),
+            "bytes_per_token": Parameter("numeric"),
+            "margin": Parameter("numeric", has_default=True),
+        },
+    ),
+    "tokenizers": Function(
+        "The registered tokenizers.",
+        {},
+    ),
+    "erase_message": Function(
+        "Blanks a message for its context and all forks that share it, and the copies that merges "
+        "have made of it.",
+        {
+            "context_id": Parameter("context"),
+            "version": Parameter("version"),
+            "reason": Parameter("text"),
+        },
+    ),
+    "erasures": Function(
+        "The messages of a context that were erased, through whichever context.",
+        {
+            "context_id": Parameter("context"),
+        },
+    ),
+    "purge_context": Function(
+        "Removes a deleted context for ever, but for what contexts that are not purged, deleted "
+        "ones too, read of it by having been forked off: its log up to the highest such fork "
+        "stays, the rest goes, with all that was derived from it.",
+        {
+            "context_id": Parameter("context"),
+            "dry_run": Parameter("boolean", has_default=True),
+        },
+    ),
+    "purge_deleted": Function(
+        "Purges the contexts that were deleted a while ago, as purge_context does, those deleted "
+        "longest ago first and at most 1,000 a call: call again until no row comes back.",
+        {
+            "older_than": Parameter("interval"),
+            "dry_run": Parameter("boolean", has_default=True),
+        },
+    ),
+    "purges": Function(
+        "The receipts of a purged context: of its purge, and of each later purge of a fork since "
+        "which less of it is needed.",
+        {
+            "context_id": Parameter("context"),
+        },
+    ),
+    "assign_tenant": Function(
+        "Gives a database role a tenant other than its own name.",
+        {
+            "role_name": Parameter("text"),
+            "tenant": Parameter("text"),
+        },
+    ),
+    "current_tenant": Function(
+        "The tenant that the caller acts for: for a member of kata_service the setting "
+        "kata.tenant (default: 'default'), else what assign_tenant gave to the role, else the "
+        "role's name.",
+        {},
+    ),
+    "environment": Function(
+        "The label of the environment that this database belongs to, production for example; null "
+        "where it has none.",
+        {},
+    ),
+    "set_environment": Function(
+        "Labels this database with the environment that it belongs to, as production; commands "
+        "that destroy then ask for the label.",
+        {
+            "label": Parameter("text"),
+            "current_label": Parameter("text", has_default=True),
+        },
+    ),
+    "stats": Function(
+        "Counts of the caller's tenant, under kata.tenant '*' of every tenant.",
+        {},
+    ),
+    "verify": Function(
+        "Looks for damage: recomputes versions, totals, groups, open calls and digests from the "
+        "log and compares, and follows what points at versions.",
+        {
+            "context_id": Parameter("context", has_default=True),
+        },
+    ),
+    "version": Function(
+        "The version of Kata Context that this database carries.",
+        {},
+    ),
+}
