@@ -480,8 +480,7 @@ FUNCTIONS = {
         {},
     ),
     "erase_message": Function(
-        "Blanks a message for its context and all forks that share it, and the copies that merges "
-        "have made of it.",
+        "Redacts a message permanently, for its context, its forks and the copies that merges have made.",
         {
             "context_id": Parameter("context"),
             "version": Parameter("version"),
@@ -489,31 +488,27 @@ FUNCTIONS = {
         },
     ),
     "erasures": Function(
-        "The messages of a context that were erased, through whichever context.",
+        "The erased messages of a context.",
         {
             "context_id": Parameter("context"),
         },
     ),
     "purge_context": Function(
-        "Removes a deleted context for ever, but for what contexts that are not purged, deleted "
-        "ones too, read of it by having been forked off: its log up to the highest such fork "
-        "stays, the rest goes, with all that was derived from it.",
+        "Permanently removes what a deleted context wrote, except messages that forks still need.",
         {
             "context_id": Parameter("context"),
             "dry_run": Parameter("boolean", has_default=True),
         },
     ),
     "purge_deleted": Function(
-        "Purges the contexts that were deleted a while ago, as purge_context does, those deleted "
-        "longest ago first and at most 1,000 a call: call again until no row comes back.",
+        "Purges the contexts that were deleted a while ago, as purge_context does.",
         {
             "older_than": Parameter("interval"),
             "dry_run": Parameter("boolean", has_default=True),
         },
     ),
     "purges": Function(
-        "The receipts of a purged context: of its purge, and of each later purge of a fork since "
-        "which less of it is needed.",
+        "The receipts of a purged context.",
         {
             "context_id": Parameter("context"),
         },
