@@ -34,4 +34,11 @@ comment on column kata_data.token_count.version is 'The version of the message.'
 comment on column kata_data.token_count.tokenizer is 'The tokenizer that counted.';
 comment on column kata_data.token_count.token_count is 'The tokens of the message.';
 
+create type kata_data.measure as (
+  tokenizer text,
+  factor double precision
+);
+comment on type kata_data.measure is
+'Another tokenizer than the context''s own to count in, and how many of its tokens to assume for one of the context''s where no exact count is stored.';
+
 grant select, delete on kata_data.token_count to kata_eraser;

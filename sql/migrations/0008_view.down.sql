@@ -1,5 +1,9 @@
 -- kata: destructive
 
+drop type kata_data.window_row;
+drop type kata_data.selection;
+drop type kata_data.numbering;
+drop type kata_data.placed_summary;
 drop type kata_data.view;
 drop table kata_data.stub;
 drop table kata_data.summary;

@@ -153,3 +153,57 @@ create type kata_data.view as (
   covers int8multirange[]
 );
 comment on type kata_data.view is 'A view as of its newest view change, of which version and change_id are; the columns of view_change say what the rest is.';
+
+-- The shapes that a window takes on the way from the budget to its rows.
+create type kata_data.placed_summary as (
+  summary kata_data.summary,
+  place bigint,
+  total bigint
+);
+comment on type kata_data.placed_summary is 'A summary with the position where it reads, and the tokens of a window up to and including it.';
+
+create type kata_data.numbering as (
+  preamble_end bigint,
+  hidden_versions bigint,
+  hidden_tokens bigint,
+  changes bigint[]
+);
+comment on type kata_data.numbering is
+'What turns versions and running totals of the log into those of a window, so that its rows need not be counted: what is hidden behind the preamble, and the
+versions in the window that view changes took (null: none).';
+
+create type kata_data.selection as (
+  versions int8multirange,
+  preamble_end bigint,
+  pinned_groups bigint[],
+  newest_group bigint,
+  summaries kata_data.placed_summary[],
+  over_budget boolean,
+  numbering kata_data.numbering
+);
+comment on type kata_data.selection is
+'What a window shows: messages by their versions, summaries in reading order, and what decides the reasons. numbering: null where the rows must be counted.';
+
+create type kata_data.window_row as (
+  ordinal integer,
+  version bigint,
+  "position" bigint,
+  role text,
+  content text,
+  token_count integer,
+  running_tokens bigint,
+  reason text,
+  over_budget boolean,
+  tool_call_id text,
+  tool_name text,
+  tool_calls jsonb,
+  model text,
+  metadata jsonb,
+  created_at timestamptz,
+  kind text,
+  name text,
+  parts jsonb,
+  provider jsonb,
+  group_version bigint
+);
+comment on type kata_data.window_row is 'A row of kata."window".';

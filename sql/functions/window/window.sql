@@ -1,4 +1,4 @@
--- The main question: which messages should the model see? window is a reserved word, hence $1 to $5 for its parameters.
+-- The main question: which messages should the model see? window is a reserved word, hence $1 for a parameter that a column has the name of.
 
 create or replace function kata."window"(
   context_id uuid,
@@ -16,76 +16,52 @@ language plpgsql stable rows 100 security definer set search_path = pg_catalog, 
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_context record := kata_data.open_context(context_id, at);
-  v_tokenizer text := nullif(tokenizer, v_context.tokenizer);
-  v_factor double precision := case when v_tokenizer is not null then kata_data.tokens_factor(v_context.tokenizer, v_tokenizer) end;
-  v_view kata_data.view := kata_data.view_of(context_id, v_context.at, v_context.view_version);
+  v_context record;
+  v_measure kata_data.measure;
+  v_view kata_data.view;
+  v_window kata_data.selection;
+  v_numbering kata_data.numbering;
   v_elisions bigint[];
-  v_window record;
 begin
-  if budget is null or budget <= 0 then
-    raise exception using
-      errcode = 'KC017',
-      message = 'budget must be a positive number of tokens',
-      detail = format('It is %s.', coalesce(budget::text, 'null')),
-      hint = 'Pass how many tokens the messages may take, for example 8000.';
+  v_context := kata_data.open_context(context_id, at);
+  if tokenizer <> v_context.tokenizer then
+    v_measure := kata_data.measure_in(tokenizer, v_context.tokenizer);
   end if;
-  if stable_step is null or stable_step < 0 or stable_step >= budget then
-    raise exception using
-      errcode = 'KC017',
-      message = 'stable_step must be smaller than the budget',
-      detail = format('It is %s, the budget is %s.', coalesce(stable_step::text, 'null'), budget),
-      hint = 'Pass a fraction of the budget, a quarter for example, or 0 for none.';
+  if (budget > 0 and stable_step >= 0 and stable_step < budget) is not true then
+    perform kata_data.refuse_budget(budget, stable_step);
   end if;
   if v_context.at = 0 then
     return;
   end if;
-  v_window := kata_data.select_window(context_id, v_context.preamble_end, budget, v_context.at, v_view, stable_step, v_tokenizer, v_factor);
-  if v_window.hidden_tokens is not null and v_view.version = 0 then
+
+  v_view := kata_data.view_of(context_id, v_context.at, v_context.view_version);
+  v_window := kata_data.select_window(context_id, v_context.at, v_context.preamble_end, v_view, budget, stable_step, v_measure);
+  v_numbering := v_window.numbering;
+  if v_numbering.hidden_tokens is null then
+    -- Taken out of the view once, not for every message.
+    v_elisions := v_view.elisions;
     return query
     select m.*
-    from kata_data.numbered_messages($1, v_window.versions, v_window.preamble_end, v_window.newest_group, v_window.hidden_versions, v_window.hidden_tokens, null) m
+    from kata_data.counted_rows($1, v_window, v_elisions, v_measure) m
     order by m."position";
-    return;
-  elsif v_window.hidden_tokens is not null then
+  elsif v_window.summaries is null then
     return query
     select m.*
     from kata_data.numbered_messages(
-      $1, v_window.versions, v_window.preamble_end, v_window.newest_group, v_window.hidden_versions, v_window.hidden_tokens, v_window.changes) m
+      $1, v_window.versions, v_window.newest_group, v_numbering.preamble_end, v_numbering.hidden_versions, v_numbering.hidden_tokens,
+      v_numbering.changes) m
+    order by m."position";
+  else
+    return query
+    select m.*
+    from kata_data.numbered_messages(
+      $1, v_window.versions, v_window.newest_group, v_numbering.preamble_end, v_numbering.hidden_versions, v_numbering.hidden_tokens,
+      v_numbering.changes) m
     union all
-    select (v_window.preamble_end - coalesce(width_bucket(v_window.preamble_end, v_window.changes), 0) + y.ordinality)::integer, y.version,
-      v_window.places[y.ordinality], y.role, y.content, y.token_count, v_window.totals[y.ordinality], 'summary', false,
-      null, null, null, null, y.metadata, y.created_at, 'summary', null, null, null, y.version
-    from unnest(v_window.summaries) with ordinality y
+    select y.*
+    from kata_data.numbered_summaries(v_window.summaries, v_numbering) y
     order by "position";
-    return;
   end if;
-  -- Taken out of the row once, not for every message.
-  v_elisions := v_view.elisions;
-  return query
-  select (row_number() over w)::integer, m.version, m."position", m.role, m.content, m.token_count, sum(m.token_count) over w,
-    kata_data.window_reason(m.kind, m.version, m.group_version, v_window.preamble_end, v_window.pinned_groups, v_window.newest_group),
-    v_window.over_budget, m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at, m.kind, m.name, m.parts, m.provider, m.group_version
-  from (
-    select m.version, m.version as "position", m.role, coalesce((m.stub).content, m.content) as content,
-      kata_data.tokens_in(m.segment_id, m.version, m.token_count, (m.stub).token_count, v_tokenizer, v_factor) as token_count,
-      m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at,
-      case when (m.stub).version is null then 'message' else 'stub' end as kind, m.name, case when (m.stub).version is null then m.parts end as parts,
-      m.provider, m.group_version
-    from (
-      select m.*, case when v_elisions <> '{}' then (
-        select s from kata_data.stub_of(m.segment_id, m.group_version, m.version, v_elisions) s) end as stub
-      from kata_data.path_messages($1, v_window.versions) m
-      offset 0
-    ) m
-    union all
-    select y.version, v_window.places[y.ordinality], y.role, y.content,
-      kata_data.tokens_in(y.segment_id, y.version, y.token_count, null, v_tokenizer, v_factor), null, null, null, null, y.metadata,
-      y.created_at, 'summary', null, null, null, y.version
-    from unnest(v_window.summaries) with ordinality y
-  ) m
-  window w as (order by m."position" rows unbounded preceding)
-  order by m."position";
 end
 $$;
 comment on function kata."window"(uuid, integer, bigint, integer, text) is
@@ -104,28 +80,6 @@ row over_budget. Then summaries, newest first, those that fit, each at the place
 until one does not fit. A message that is shortened comes as its stub.
 
 Returns: ordinal from 1, version, position, role, content, token_count, running_tokens, reason (newest, preamble, pinned, summary,
-recalled, recent), over_budget, tool_call_id, tool_name, tool_calls, model, metadata, created_at, kind (message, summary, stub), name,
+recent), over_budget, tool_call_id, tool_name, tool_calls, model, metadata, created_at, kind (message, summary, stub), name,
 parts, provider, group_version (the message whose call it answers, else itself).
 Errors: KC001, KC002, KC006, KC017. Cost: O(log n + rows + pieces of the view + fork depth), whatever the length of the log and `at`.';
-
-create or replace function kata_data.numbered_messages(
-  context_id uuid, versions int8multirange, preamble_end bigint, newest_group bigint, hidden_versions bigint, hidden_tokens bigint, changes bigint[]
-)
-returns table (
-  ordinal integer, version bigint, "position" bigint, role text, content text, token_count integer, running_tokens bigint,
-  reason text, over_budget boolean, tool_call_id text, tool_name text, tool_calls jsonb, model text, metadata jsonb,
-  created_at timestamptz, kind text, name text, parts jsonb, provider jsonb, group_version bigint
-)
-language sql stable rows 100
-as $$
-  select
-    (m.version - case when m.version > preamble_end then hidden_versions else 0 end - coalesce(width_bucket(m.version, changes), 0))::integer,
-    m.version, m.version, m.role, m.content, m.token_count,
-    m.tokens_through - case when m.version > preamble_end then hidden_tokens else 0 end,
-    kata_data.window_reason('message', m.version, m.group_version, preamble_end, '{}', newest_group), false,
-    m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at, 'message', m.name, m.parts, m.provider, m.group_version
-  from kata_data.path_messages(numbered_messages.context_id, versions) m
-$$;
-comment on function kata_data.numbered_messages(uuid, int8multirange, bigint, bigint, bigint, bigint, bigint[]) is
-'The messages of a window that is the preamble and the newest rest, in no order: versions number the rows and running totals add them up, which spares half
-the cost of counting. hidden_versions, hidden_tokens, changes: as select_window has them.';

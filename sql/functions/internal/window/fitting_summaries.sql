@@ -1,0 +1,39 @@
+-- Which summaries of a view a window shows, and where.
+
+create or replace function kata_data.fitting_summaries(
+  context_id uuid,
+  view kata_data.view,
+  budget bigint,
+  tokens_before bigint,
+  measure kata_data.measure
+) returns kata_data.placed_summary[]
+language plpgsql stable
+as $$
+declare
+  v_summary record;
+  v_left bigint := budget;
+  v_fitting kata_data.placed_summary[];
+begin
+  for v_summary in
+    select y as summary, coalesce(lower(r.covers), r.version) as place,
+      kata_data.tokens_in(y.segment_id, y.version, y.token_count, null, measure) as token_count
+    from unnest(view.replacements, view.covers) r(version, covers)
+    cross join lateral kata_data.summary_of(fitting_summaries.context_id, r.version) y
+    order by y.version desc
+  loop
+    if v_summary.token_count <= v_left then
+      v_left := v_left - v_summary.token_count;
+      v_fitting := v_fitting || row(v_summary.summary, v_summary.place, v_summary.token_count)::kata_data.placed_summary;
+    end if;
+  end loop;
+  return (
+    select array_agg(row(f.summary, f.place, f.total)::kata_data.placed_summary order by f.place)
+    from (
+      select f.summary, f.place, tokens_before + sum(f.total) over (order by f.place)::bigint as total
+      from unnest(v_fitting) f
+    ) f);
+end
+$$;
+comment on function kata_data.fitting_summaries(uuid, kata_data.view, bigint, bigint, kata_data.measure) is
+'The summaries of a view that fit a budget, in reading order; null where none fits. The newest are taken first; one that does not fit is left out and the
+next tried. tokens_before: of what reads before them.';

@@ -1,0 +1,141 @@
+-- The rest of a window: from some start on everything visible, by whole groups, as far as the budget reaches.
+--
+-- With a stable step the rest starts at the oldest candidate at or after that start: a group one of whose messages carries
+-- tokens_through past a multiple of the step. Candidates are facts of the log, so the start stays where it is until everything
+-- from it no longer fits.
+
+create or replace function kata_data.select_rest(
+  context_id uuid,
+  versions int8multirange,
+  at bigint,
+  elisions bigint[],
+  promised bigint[],
+  budget bigint,
+  stable_step integer,
+  measure kata_data.measure,
+  out start bigint,
+  out tokens_before bigint,
+  out older_groups bigint[],
+  out is_stable boolean
+)
+language plpgsql stable
+as $$
+declare
+  v_is_as_counted boolean := measure.tokenizer is null and elisions = '{}';
+  v_message record;
+  v_left bigint := budget;
+  v_candidate bigint;
+begin
+  -- Groups that are paid for, and whose first message was not met yet.
+  older_groups := promised;
+  is_stable := budget >= 0;
+  for v_message in
+    select n.version, n.group_version, n.group_tokens, n.tokens_through, n.role
+    from kata_data.newest_first(select_rest.context_id, select_rest.versions) n
+  loop
+    -- A group is paid for at its newest message, whose row carries the tokens of the whole group.
+    if v_message.group_version <> all (older_groups) then
+      if v_is_as_counted then
+        v_left := v_left - v_message.group_tokens;
+      elsif measure.tokenizer is not null then
+        v_left := v_left - kata_data.shown_tokens(
+          context_id, kata_data.group_members(context_id, array[v_message.group_version], at), elisions, measure);
+      else
+        v_left := v_left - v_message.group_tokens + case
+          when v_message.role = 'tool' then kata_data.saved_tokens(context_id, v_message.group_version, at, elisions)
+          else 0
+        end;
+      end if;
+      if v_left < 0 then
+        start := v_message.version + 1;
+        tokens_before := v_message.tokens_through;
+        is_stable := false;
+        exit;
+      end if;
+      if v_message.group_version < v_message.version then
+        older_groups := older_groups || v_message.group_version;
+      end if;
+    elsif v_message.group_version = v_message.version then
+      older_groups := array_remove(older_groups, v_message.version);
+    end if;
+  end loop;
+  if not found then
+    start := at + 1;
+  elsif start is null then
+    -- All fit, or are paid for. The oldest opens its group.
+    start := v_message.version;
+    tokens_before := v_message.tokens_through - v_message.group_tokens;
+  end if;
+
+  if not is_stable and budget >= 0 and stable_step > 0 then
+    v_candidate := kata_data.stable_start(context_id, versions, start, stable_step);
+    if v_candidate is not null then
+      start := v_candidate;
+      tokens_before := (select m.tokens_through - m.group_tokens from kata_data.message_of(select_rest.context_id, start) m);
+      older_groups := kata_data.groups_before(context_id, versions, start, promised);
+      is_stable := true;
+    end if;
+  end if;
+end
+$$;
+comment on function kata_data.select_rest(uuid, int8multirange, bigint, bigint[], bigint[], bigint, integer, kata_data.measure) is
+'Where the rest of a window starts among some versions, and what is below.
+
+promised: groups that are paid for. budget: what is left for the rest; it may be negative. Returns start, right after the newest message whose group
+does not fit any more, or where everything fits the oldest; tokens_before, the running total below it (null where there is no message); older_groups,
+groups promised or met there that may have messages below; is_stable: everything fits, or a candidate of the step was found.
+Cost: O(log n + rows that fit).';
+
+create or replace function kata_data.stable_start(context_id uuid, versions int8multirange, start bigint, stable_step integer) returns bigint
+language plpgsql stable
+as $$
+begin
+  return (
+    select min(m.group_version)
+    from kata_data.path_messages(stable_start.context_id, versions * int8multirange(int8range(start, null))) m
+    where m.group_version >= start
+      and (m.tokens_through + stable_step - 1) / stable_step > (m.tokens_through - m.token_count + stable_step - 1) / stable_step);
+end
+$$;
+comment on function kata_data.stable_start(uuid, int8multirange, bigint, integer) is
+'The oldest candidate of a stable step among some versions from a start on; null where there is none.';
+
+create or replace function kata_data.groups_before(context_id uuid, versions int8multirange, start bigint, promised bigint[]) returns bigint[]
+language plpgsql stable
+as $$
+begin
+  return array(
+    select m.group_version
+    from kata_data.path_messages(groups_before.context_id, versions * int8multirange(int8range(start, null))) m
+    where m.group_version < start
+    union
+    select p.group_version from unnest(promised) p(group_version) where p.group_version < start);
+end
+$$;
+comment on function kata_data.groups_before(uuid, int8multirange, bigint, bigint[]) is
+'The groups, promised ones or those of messages from a start on, that begin before the start.';
+
+create or replace function kata_data.newest_first(context_id uuid, versions int8multirange)
+returns table (version bigint, group_version bigint, group_tokens bigint, tokens_through bigint, role text)
+language sql stable rows 100
+as $$
+  select m.version, m.group_version, m.group_tokens, m.tokens_through, m.role
+  from (select r.range from unnest(versions) r(range) order by r.range desc offset 0) r
+  cross join lateral (
+    select s.segment_id, s.first_version, s.last_version
+    from kata_data.segments(newest_first.context_id, lower(r.range), upper(r.range) - 1) s
+    order by s.first_version desc
+    offset 0
+  ) s
+  cross join lateral (
+    select m.version, m.group_version, coalesce(m.group_tokens, m.token_count) as group_tokens, m.tokens_through, m.role
+    from kata_data.message m
+    where m.segment_id = s.segment_id
+      and m.version between s.first_version and s.last_version
+    order by m.version desc
+    offset 0
+  ) m
+$$;
+comment on function kata_data.newest_first(uuid, int8multirange) is
+'The messages of a path at some versions, newest first. The loops nest in this order, so nothing is sorted, and only what the caller reads costs.
+group_tokens: of the message''s group, up to and including it.';

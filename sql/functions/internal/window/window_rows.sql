@@ -1,0 +1,81 @@
+-- The rows of a window, in two ways. Where a window shows what was counted, as it was counted, versions number its rows and running
+-- totals add them up, off by constants (numbered_messages): half the cost of counting. Else the rows are counted (counted_rows).
+
+create or replace function kata_data.numbered_messages(
+  context_id uuid, versions int8multirange, newest_group bigint,
+  preamble_end bigint, hidden_versions bigint, hidden_tokens bigint, changes bigint[]
+) returns setof kata_data.window_row
+language sql stable rows 100
+as $$
+  select
+    (m.version - case when m.version > preamble_end then hidden_versions else 0 end
+      - coalesce(width_bucket(m.version, changes), 0))::integer,
+    m.version, m.version, m.role, m.content, m.token_count,
+    m.tokens_through - case when m.version > preamble_end then hidden_tokens else 0 end,
+    kata_data.window_reason('message', m.version, m.group_version, preamble_end, '{}', newest_group), false,
+    m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at, 'message', m.name, m.parts, m.provider, m.group_version
+  from kata_data.path_messages(numbered_messages.context_id, versions) m
+$$;
+comment on function kata_data.numbered_messages(uuid, int8multirange, bigint, bigint, bigint, bigint, bigint[]) is
+'The messages of a window that need not be counted, in no order. From preamble_end on: the fields of its numbering, apart, because a field of a row would be
+taken out of it for every message.';
+
+create or replace function kata_data.numbered_summaries(summaries kata_data.placed_summary[], numbering kata_data.numbering)
+returns setof kata_data.window_row
+language sql stable rows 10
+as $$
+  select
+    (numbering.preamble_end - coalesce(width_bucket(numbering.preamble_end, numbering.changes), 0) + y.ordinality)::integer,
+    (y.summary).version, y.place, (y.summary).role, (y.summary).content, (y.summary).token_count, y.total, 'summary', false,
+    null, null, null::jsonb, null, (y.summary).metadata, (y.summary).created_at, 'summary', null, null::jsonb, null::jsonb, (y.summary).version
+  from unnest(summaries) with ordinality y
+$$;
+comment on function kata_data.numbered_summaries(kata_data.placed_summary[], kata_data.numbering) is
+'The summaries of a window that need not be counted; they follow the preamble.';
+
+create or replace function kata_data.counted_rows(
+  context_id uuid, selection kata_data.selection, elisions bigint[], measure kata_data.measure
+) returns setof kata_data.window_row
+language sql stable rows 100
+as $$
+  select (row_number() over w)::integer, m.version, m."position", m.role, m.content, m.token_count, sum(m.token_count) over w,
+    kata_data.window_reason(m.kind, m.version, m.group_version, selection.preamble_end, selection.pinned_groups, selection.newest_group),
+    selection.over_budget, m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at, m.kind, m.name, m.parts,
+    m.provider, m.group_version
+  from (
+    select m.version, m.version as "position", m.role, coalesce((m.stub).content, m.content) as content,
+      kata_data.tokens_in(m.segment_id, m.version, m.token_count, (m.stub).token_count, measure) as token_count,
+      m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at,
+      case when (m.stub).version is null then 'message' else 'stub' end as kind, m.name, case when (m.stub).version is null then m.parts end as parts,
+      m.provider, m.group_version
+    from (
+      select m.*, case when elisions <> '{}' then (
+        select s from kata_data.stub_of(m.segment_id, m.group_version, m.version, elisions) s) end as stub
+      from kata_data.path_messages(counted_rows.context_id, selection.versions) m
+      offset 0
+    ) m
+    union all
+    select (y.summary).version, y.place, (y.summary).role, (y.summary).content,
+      kata_data.tokens_in((y.summary).segment_id, (y.summary).version, (y.summary).token_count, null, measure), null, null, null, null,
+      (y.summary).metadata, (y.summary).created_at, 'summary', null, null, null, (y.summary).version
+    from unnest(selection.summaries) y
+  ) m
+  window w as (order by m."position" rows unbounded preceding)
+$$;
+comment on function kata_data.counted_rows(uuid, kata_data.selection, bigint[], kata_data.measure) is
+'The rows of a window, counted one by one in reading order.';
+
+create or replace function kata_data.window_reason(
+  kind text, version bigint, group_version bigint, preamble_end bigint, pinned_groups bigint[], newest_group bigint
+) returns text
+language sql immutable
+as $$
+  select case
+    when kind = 'summary' then 'summary'
+    when version <= preamble_end then 'preamble'
+    when group_version = any (pinned_groups) then 'pinned'
+    when group_version = newest_group then 'newest'
+    else 'recent'
+  end
+$$;
+comment on function kata_data.window_reason(text, bigint, bigint, bigint, bigint[], bigint) is 'Why a message is in a window.';
