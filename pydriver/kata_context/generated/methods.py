@@ -618,9 +618,9 @@ class Methods(ABC):
         as its stub.
 
         Returns: ordinal from 1, version, position, role, content, token_count, running_tokens, reason
-        (newest, preamble, pinned, summary, recalled, recent), over_budget, tool_call_id, tool_name,
-        tool_calls, model, metadata, created_at, kind (message, summary, stub), name, parts, provider,
-        group_version (the message whose call it answers, else itself).
+        (newest, preamble, pinned, summary, recent), over_budget, tool_call_id, tool_name, tool_calls,
+        model, metadata, created_at, kind (message, summary, stub), name, parts, provider, group_version
+        (the message whose call it answers, else itself).
 
         Parameters
         ----------
