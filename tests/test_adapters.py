@@ -185,6 +185,6 @@ def test_models_of_the_providers_packages_are_taken() -> None:
         lambda: from_anthropic([None]),
     ],
 )
-def test_what_is_no_message_is_refused_by_its_number(convert: Any) -> None:
+def test_a_value_that_is_not_a_message_is_refused_by_its_number(convert: Any) -> None:
     with pytest.raises(KataError, match="message 1"):
         convert()

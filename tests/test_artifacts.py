@@ -136,7 +136,7 @@ def test_everything_that_tools_were_given_or_returned_is_found_with_its_versions
         for kind, ref in wanted:
             versions = mentions(messages, kind, ref)
             if kind == "id" and ref.isalpha():
-                # Outside of JSON, only the words before it can tell that it is no word itself.
+                # Outside of JSON, only the words before it show that it is not a word itself.
                 assert found[kind, ref][2] in versions, f"{name}: {kind} {ref}"
                 continue
             told = (versions[0], versions[-1], len(versions))
@@ -144,7 +144,7 @@ def test_everything_that_tools_were_given_or_returned_is_found_with_its_versions
     assert looked_for > 1000
 
 
-def test_what_is_found_is_there_and_is_no_common_word(conn: psycopg.Connection) -> None:
+def test_every_artifact_found_is_in_the_text_and_is_not_a_common_word(conn: psycopg.Connection) -> None:
     for name, messages in recorded():
         context_id = import_messages(conn, messages)
         text = "\n".join(map(text_of, messages))
@@ -167,7 +167,7 @@ def written_otherwise(document: Any) -> str:
     return re.sub(r'"(?:[^"\\]|\\.)*"', escaped, json.dumps(document))
 
 
-# What could be taken for the bounds of a string, or for JSON in one; and words at the edges of strings.
+# Texts that resemble the bounds of a string, or JSON in one; and words at the edges of strings.
 ODD: list[Any] = [
     ["OI5L9G", ", ", "", '", "', "src/a.py", "]", "[", "order 4711", "", "[File: x.py (3"],
     {
@@ -314,7 +314,7 @@ def test_many_that_extract_at_once_extract_once(connect: Connect, long_context: 
     assert value(conn, "select count(*) from kata.verify()") == 0
 
 
-def test_who_extracts_hinders_nobody(connect: Connect, long_context: uuid.UUID) -> None:
+def test_extraction_hinders_no_writer(connect: Connect, long_context: uuid.UUID) -> None:
     busy, other = connect(), connect(autocommit=True, options="-c lock_timeout=1s")
     before = shown(other, long_context, 900)
     version = value(other, "select version from kata.get_context(%s)", long_context)
@@ -362,7 +362,7 @@ def test_an_extraction_that_sees_an_old_snapshot_does_no_harm(
     assert len(before) == 1000 or before.keys() <= shown(other, long_context).keys()
 
 
-# What it costs
+# Cost
 
 
 def buffers(conn: psycopg.Connection, statement: str, *arguments: Any) -> int:
@@ -432,7 +432,7 @@ def test_appending_does_not_know_of_the_index(connect: Connect) -> None:
 
 
 class Clock:
-    """Counts the CPU time that the backend of a connection spends, as the server itself tells it."""
+    """Counts the CPU time that the backend of a connection spends, as the server reports it."""
 
     def __init__(self, conn: psycopg.Connection) -> None:
         self.conn = conn

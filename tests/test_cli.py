@@ -89,7 +89,7 @@ def test_the_version_is_that_of_the_package() -> None:
 # Which database, and how it stands
 
 
-def test_the_database_in_use_is_told_on_standard_error(database: str) -> None:
+def test_standard_error_names_the_database_in_use(database: str) -> None:
     host = re.escape(str(psycopg.conninfo.conninfo_to_dict(database)["host"]))
     said = kata("status", dsn=database).stderr
     assert re.search(rf"^database: postgresql://postgres@:5432/test_\d+\?host={host}$", said, re.MULTILINE)
@@ -107,7 +107,7 @@ def test_status_of_an_embedded_server_that_does_not_run_starts_nothing(scratch: 
     assert not home.exists()
 
 
-def test_status_tells_how_a_database_stands(run: Run, database: str) -> None:
+def test_status_shows_the_state_of_a_database(run: Run, database: str) -> None:
     with psycopg.connect(database) as conn:
         conn.execute(
             "select kata.append_message(kata.create_context('one'), 'user', 'x'), kata.create_context()"
@@ -242,7 +242,7 @@ def test_doctor_says_which_rights_a_role_lacks(
     assert rights["advice"] == "grant kata_reader, or more, to the role"
 
 
-def test_doctor_warns_of_a_server_that_waits_for_ever_for_clients_that_hang(
+def test_doctor_warns_of_a_server_that_never_gives_up_hanging_clients(
     database: str, checks: Callable[..., Any]
 ) -> None:
     found = checks()["timeouts/idle_in_transaction_session_timeout"]
@@ -420,7 +420,7 @@ def test_without_a_command_the_help_goes_to_standard_error() -> None:
     assert result.stderr.startswith("Usage: kata ")
 
 
-def test_a_reader_that_leaves_is_no_failure(database: str) -> None:
+def test_a_reader_that_leaves_is_not_a_failure(database: str) -> None:
     run = subprocess.run(
         [
             "/bin/sh",
@@ -453,7 +453,7 @@ def test_a_full_disk_is_one_line() -> None:
     assert run.stderr == "kata: No space left on device\n"
 
 
-def test_closed_streams_are_no_failure(database: str) -> None:
+def test_closed_streams_are_not_a_failure(database: str) -> None:
     command = f"'{KATA}' --dsn '{database}' doctor --json"
     for closed in (">&-", "2>&-", "<&-", "<&- >&- 2>&-"):
         run = subprocess.run(

@@ -216,7 +216,7 @@ def test_a_probe_fails_where_an_artifact_is_lost(run: Run, talk: str, database: 
     assert "missing: file src/a.py" in lost.stdout
 
 
-def test_the_worker_is_told_how_to_be_called(run: Run) -> None:
+def test_the_worker_explains_how_to_call_it(run: Run) -> None:
     assert "--summarizer is empty" in run("worker", "--summarizer", " ", code=2).stderr
     assert "No closing quotation" in run("worker", "--summarizer", "'", code=2).stderr
     run("worker", "--lease", "0", code=2)

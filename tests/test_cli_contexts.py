@@ -73,9 +73,9 @@ def test_a_beginning_of_several_ids_is_refused(run: Run, talk: str) -> None:
 @pytest.mark.parametrize("command", ["show", "usage", "verify", "window", "prompt", "append"])
 def test_an_unknown_context_is_one_line_and_a_hint(run: Run, command: str) -> None:
     rest = {"window": ["100"], "prompt": ["100"], "append": ["x"]}.get(command, [])
-    message, hint = complaint(run(command, "nobody\x1b", *rest, code=1))
+    message, hint = complaint(run(command, "missing\x1b", *rest, code=1))
     assert message.startswith(
-        'context "nobody\N{REPLACEMENT CHARACTER}" not found (Tenant "default" has no live'
+        'context "missing\N{REPLACEMENT CHARACTER}" not found (Tenant "default" has no live'
     )
     assert hint == "List what there is with kata.list_contexts."
 
@@ -184,7 +184,7 @@ def test_append_takes_messages_in_openai_form(read: Query) -> None:
 
 def test_a_batch_enters_whole_or_not_at_all(run: Run, read: Query) -> None:
     read("create", "c")
-    batch = '{"role": "user", "content": "a"}\n{"role": "nobody", "content": "b"}'
+    batch = '{"role": "user", "content": "a"}\n{"role": "narrator", "content": "b"}'
     message, _ = complaint(run("append", "c", "--messages", "-", input=batch.encode(), code=1))
     assert message.startswith("message 2 of the batch is invalid (")
     assert read("usage", "c")["version"] == 0
@@ -331,7 +331,7 @@ def test_a_budget_that_is_none_is_refused(run: Run, talk: str, budget: str) -> N
     assert "budget" in message
 
 
-def test_usage_tells_counts_now_and_then(run: Run, read: Query, talk: str) -> None:
+def test_usage_shows_counts_now_and_at_a_version(run: Run, read: Query, talk: str) -> None:
     assert read("usage", "talk") == {"version": 5, "message_count": 5, "raw_tokens": 150, "view_tokens": 150}
     assert read("usage", "talk", "--at", "2")["raw_tokens"] == 30
     assert re.search(r"^raw tokens +150$", run("usage", "talk").stdout, re.MULTILINE)
@@ -380,7 +380,7 @@ def test_a_tenant_has_contexts_of_its_own(database: str) -> None:
     assert len(every.splitlines()) == 4
 
 
-def test_a_role_that_may_not_act_for_a_tenant_is_told_so(database: str, server: TestServer) -> None:
+def test_a_role_that_may_not_act_for_a_tenant_gets_an_error(database: str, server: TestServer) -> None:
     server.execute("create role cli_writer login")
     server.execute("grant kata_writer to cli_writer")
     try:
@@ -479,7 +479,7 @@ def test_the_shell_completes_commands_names_and_ids(
     assert complete("show", "t") == ["talk"]
     assert complete("window", "ta") == ["talk"]
     assert complete("verify", talk[:10]) == [talk]
-    assert complete("show", "nobody") == []
+    assert complete("show", "missing") == []
 
 
 def test_completion_says_nothing_where_there_is_no_database(

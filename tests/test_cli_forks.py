@@ -142,7 +142,7 @@ def test_a_difference_is_drawn_as_git_draws_it(run: Run, read: Query, trunk: UUI
     shown = run("diff", "trunk", "branch", color=True).stdout
     assert "\x1b[31m-      5  user" in shown
     assert "\x1b[32m+      5  user" in shown
-    assert shown.count("\x1b[31m") == 2  # the colour is ours, what a message says has none
+    assert shown.count("\x1b[31m") == 2  # the color is from the command, a message has none
     plain = run("diff", "trunk", "branch").stdout.splitlines()
     assert plain[:3] == ["--- trunk", "+++ branch", "@@ both up to version 4 @@"]
     assert [line.split()[:3] for line in plain[3:]] == [
@@ -316,7 +316,7 @@ def test_inactive_forks_are_archived_after_a_look(run: Run, read: Query, trunk: 
     run("archive", "trunk", "--dry-run", code=2)
 
 
-def test_a_dry_run_tells_what_a_purge_removes_and_forks_keep_theirs(
+def test_a_dry_run_shows_what_a_purge_removes_and_forks_keep_theirs(
     run: Run, read: Query, trunk: UUID
 ) -> None:
     run("fork", "trunk", "branch", "--at", "4")
@@ -330,7 +330,7 @@ def test_a_dry_run_tells_what_a_purge_removes_and_forks_keep_theirs(
     complaint(run("restore", str(trunk), code=1))
 
 
-def test_the_bin_is_emptied_by_age(read: Query, run: Run, trunk: UUID) -> None:
+def test_deleted_contexts_are_purged_by_age(read: Query, run: Run, trunk: UUID) -> None:
     run("delete", "trunk")
     assert read("purge", "--older-than", "1d") == []
     assert [row["removed"] for row in read("purge", "--older-than", "0s", "--dry-run")] == [6]
@@ -340,7 +340,7 @@ def test_the_bin_is_emptied_by_age(read: Query, run: Run, trunk: UUID) -> None:
 
 
 @pytest.mark.parametrize("command", ["purge", "erase"])
-def test_what_is_for_ever_asks_for_the_label_of_the_database(run: Run, trunk: UUID, command: str) -> None:
+def test_irreversible_commands_ask_for_the_label_of_the_database(run: Run, trunk: UUID, command: str) -> None:
     run("environment", "production")
     arguments = ["purge", str(trunk)]
     if command == "erase":

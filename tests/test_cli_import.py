@@ -136,7 +136,7 @@ def test_an_import_that_was_killed_is_completed_by_the_next(database: str, query
     assert counts(query) == (100, 2658)
 
 
-def test_an_interrupted_import_tells_what_has_entered(database: str, query: Load) -> None:
+def test_an_interrupted_import_reports_what_was_added(database: str, query: Load) -> None:
     with psycopg.connect(database) as conn:
         running = subprocess.Popen(
             [str(KATA), "--dsn", database, "import", "-", "--json"],
@@ -176,7 +176,7 @@ def test_an_interrupted_import_tells_what_has_entered(database: str, query: Load
         (line("bad", USER, extra=1), 'unknown key "extra"'),
         (line("bad", USER, "text"), "message 2 is str, not an object"),
         (line("bad", USER, {"role": "function", "name": "f"}), "message 2 has the role function"),
-        (line("bad", USER, {"role": "nobody", "content": "x"}), "message 2 of the batch is invalid ("),
+        (line("bad", USER, {"role": "narrator", "content": "x"}), "message 2 of the batch is invalid ("),
         (line("bad", USER, {"role": "user"}), "message 2 of the batch is invalid ("),
         (line("bad", USER, RESULT), "message 2 of the batch answers no open call ("),
         (line("bad", CALL, CALL), 'call id "c1" is open already ('),
@@ -203,7 +203,7 @@ def test_a_bad_line_is_named_and_nothing_of_it_enters(
     assert load(good[0], good[1])["present"] == 2
 
 
-def test_people_are_told_the_lines_on_standard_error(database: str) -> None:
+def test_refused_lines_are_listed_on_standard_error(database: str) -> None:
     result = kata(
         "import", "-", dsn=database, code=1, input=line("a", USER) + b"x\x1b[31m\n" + line("a", USER)
     )
@@ -282,7 +282,7 @@ def test_a_file_that_cannot_be_read_is_one_line(database: str, tmp_path: Path) -
     assert message.endswith("Is a directory")
 
 
-def test_who_may_not_write_is_told_once(database: str, server: TestServer) -> None:
+def test_a_role_that_may_not_write_gets_one_error(database: str, server: TestServer) -> None:
     server.execute("create role cli_import login")
     server.execute("grant kata_reader to cli_import")
     try:

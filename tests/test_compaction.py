@@ -113,7 +113,7 @@ def test_nothing_is_locked_between_begin_and_commit(connect: Connect, context_id
 def test_a_commit_and_a_change_of_the_view_come_one_after_the_other(
     connect: Connect, observer: psycopg.Connection, start: Start, meanwhile: str, ends: Any, first: str
 ) -> None:
-    """Whoever is second waits for the first and sees what it did."""
+    """The second waits for the first and sees what it did."""
     ((context_id,),) = rows(observer, "select kata.create_context(policy => %s)", Jsonb(POLICY))
     call = {"id": "c", "type": "function", "function": {"name": "look", "arguments": "{}"}}
     talk: list[dict[str, Any]] = [{"role": "user"}, {"role": "assistant"}]
@@ -247,7 +247,7 @@ def test_of_two_that_begin_at_once_one_does(
 @pytest.mark.parametrize(
     "level", [psycopg.IsolationLevel.REPEATABLE_READ, psycopg.IsolationLevel.SERIALIZABLE]
 )
-def test_who_begins_and_whose_snapshot_is_old_is_told_to_try_again(
+def test_a_begin_whose_snapshot_is_old_is_refused_with_a_hint_to_retry(
     connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID, level: psycopg.IsolationLevel
 ) -> None:
     # Nothing that a begin leaves elsewhere conflicts: what is parsed is parsed, and it is never due.
@@ -405,7 +405,7 @@ def test_a_renewal_that_waited_for_a_take_over_is_refused(
     assert error.sqlstate == "KC011"
 
 
-def test_of_eight_that_commit_the_same_all_are_told_the_same(
+def test_eight_commits_of_the_same_summary_return_the_same(
     connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
 ) -> None:
     begun = begin(observer, context_id)

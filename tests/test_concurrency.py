@@ -127,7 +127,7 @@ def test_eight_with_one_key_append_once(
     assert_sound(observer, context_id, 5)
 
 
-def test_eight_with_one_key_and_different_requests_append_one_and_tell_the_others(
+def test_eight_with_one_key_and_different_requests_append_one_and_refuse_the_others(
     connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
 ) -> None:
     call = "select version from kata.append(%s, %s, null, 'turn 7')"
@@ -623,7 +623,7 @@ def test_a_merge_waits_for_the_end_of_its_target_and_not_of_its_source(
     assert rows(observer, "select * from kata.verify()") == []
 
 
-# What a soak does to a context and another of its family, and what it may be told.
+# The steps of a soak on a context and another of its family, and the errors that each may raise.
 SOAK = {
     "select kata.append_message(%(one)s, 'user', 'x', 1)": {"KC006"},
     "select * from kata.append(%(one)s, %(turn)s)": {"KC004", "KC006"},
@@ -646,7 +646,7 @@ CALL = {"id": "c", "type": "function", "function": {"name": "look", "arguments":
 TURN = Jsonb([{"role": "assistant", "tool_calls": [CALL], "token_count": 1}])
 
 
-def test_a_soak_of_everything_deadlocks_nobody_and_leaves_everything_sound(
+def test_a_soak_of_everything_deadlocks_no_session_and_leaves_everything_sound(
     connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
 ) -> None:
     family = [context_id]
@@ -717,7 +717,7 @@ def test_a_killed_backend_leaves_nothing_and_frees_the_context(
     "level", [psycopg.IsolationLevel.REPEATABLE_READ, psycopg.IsolationLevel.SERIALIZABLE]
 )
 @pytest.mark.parametrize("key", [None, "turn 7"])
-def test_a_writer_whose_snapshot_is_old_is_told_to_try_again(
+def test_a_writer_whose_snapshot_is_old_is_refused_with_a_hint_to_retry(
     connect: Connect,
     observer: psycopg.Connection,
     context_id: uuid.UUID,

@@ -235,7 +235,7 @@ def anthropic_problems(prompt: Json) -> list[str]:
                 if not text.strip():
                     problems.append("a text block is empty")
             if block["type"] == "tool_use" and not isinstance(block["input"], dict):
-                problems.append(f"input of {block['id']} is no object")
+                problems.append(f"input of {block['id']} is not an object")
         if not turn["content"]:
             problems.append("a turn is empty")
     return problems

@@ -84,7 +84,7 @@ def test_data_survive_a_restart(embedded: Server) -> None:
     assert read_row(embedded) == (42,)
 
 
-def test_stopping_a_stopped_server_is_no_error(embedded: Server) -> None:
+def test_stopping_a_stopped_server_is_not_an_error(embedded: Server) -> None:
     down = kata("down")
     assert down.returncode == 0
     assert "was not running" in down.stderr
@@ -136,7 +136,7 @@ def test_up_migrates_and_says_where_other_commands_go(
     assert "secret" not in said
 
 
-def test_a_client_that_hangs_in_a_transaction_is_not_waited_for_for_ever(embedded: Server) -> None:
+def test_the_wait_for_a_client_that_hangs_in_a_transaction_ends(embedded: Server) -> None:
     with psycopg.connect(embedded.start()) as conn:
         row = conn.execute("select current_setting('idle_in_transaction_session_timeout')").fetchone()
     assert row == ("10min",)
@@ -184,7 +184,7 @@ def test_the_server_is_reachable_through_a_private_socket_only(embedded: Server)
 
 
 @pytest.mark.parametrize("name", ["x" * 100, "a,b"])
-def test_a_home_whose_path_is_no_path_for_a_socket_gets_one_under_tmp(scratch: Path, name: str) -> None:
+def test_a_home_whose_path_does_not_suit_a_socket_gets_one_under_tmp(scratch: Path, name: str) -> None:
     server = Server(scratch / name)
     assert server.socket_folder.parent == Path("/tmp")
     try:

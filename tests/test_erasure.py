@@ -141,7 +141,7 @@ def test_an_erasure_of_a_summary_ends_the_compaction_that_absorbs_it(
     assert_that_nothing_is_left(observer)
 
 
-def test_what_a_compaction_cannot_tell_of_may_be_erased_meanwhile(
+def test_a_message_that_a_compaction_does_not_cover_may_be_erased_meanwhile(
     observer: psycopg.Connection, parent: uuid.UUID
 ) -> None:
     ((early,),) = rows(observer, "select kata.fork(%s, 2)", parent)
@@ -302,7 +302,7 @@ def test_a_worker_passes_over_a_family_in_which_is_being_erased(
 @pytest.mark.parametrize(
     "level", [psycopg.IsolationLevel.REPEATABLE_READ, psycopg.IsolationLevel.SERIALIZABLE]
 )
-def test_who_begins_or_commits_and_whose_snapshot_is_from_before_the_erasure_is_told_to_try_again(
+def test_a_begin_or_commit_whose_snapshot_is_from_before_the_erasure_is_refused_with_a_hint_to_retry(
     connect: Connect,
     observer: psycopg.Connection,
     parent: uuid.UUID,

@@ -146,7 +146,7 @@ def grow(server: TestServer, template: str) -> Iterator[Callable[[int], Log]]:
             for _ in range(length // BATCH):
                 for context_id in contexts:
                     conn.execute(APPEND, {"context": context_id, "batch": batch})
-        # The first connection after a catalogue change rebuilds files of the catalogue cache.
+        # The first connection after a catalog change rebuilds files of the catalog cache.
         connect(dsn).close()
         return Log(dsn, contexts[0], length + len(MESSAGES), early)
 
@@ -185,7 +185,7 @@ def assert_grown_by_ten_at_most(short: list[int], long: list[int]) -> None:
 def settled(log: Log, conn: psycopg.Connection, statement: str) -> list[int]:
     """Return the buffers of reads at ten past versions, by a connection that has made them before.
 
-    What else Postgres does in a call counts too: it refills a catalogue cache, it prunes a page. Neither
+    Other work of Postgres during a call counts too: it refills a catalog cache, it prunes a page. Neither
     happens twice in a row, so each read is made twice, and the lesser figure is taken.
     """
     return [min(log.buffers(conn, statement, seed) for _ in range(2)) for seed in range(10)]
@@ -219,22 +219,22 @@ def test_a_read_planned_when_the_log_was_tiny_costs_the_same_when_it_is_long(
 
 
 @pytest.fixture
-def open_astray(open_on: OpenOn) -> OpenOn:
+def open_misled(open_on: OpenOn) -> OpenOn:
     """Open connections whose planner takes any join before a nested loop, as it may without statistics."""
 
-    def astray(log: Log) -> psycopg.Connection:
+    def misled(log: Log) -> psycopg.Connection:
         conn = open_on(log)
         conn.execute("set enable_nestloop = off")
         return conn
 
-    return astray
+    return misled
 
 
 @pytest.mark.parametrize("name", READS)
 def test_no_plan_of_a_read_goes_through_the_log(
-    short: Log, long: Log, open_astray: OpenOn, name: str
+    short: Log, long: Log, open_misled: OpenOn, name: str
 ) -> None:
-    costs = [settled(log, open_astray(log), READS[name]) for log in (short, long)]
+    costs = [settled(log, open_misled(log), READS[name]) for log in (short, long)]
     assert_grown_by_ten_at_most(*costs)
 
 
@@ -267,7 +267,7 @@ def appending(conn: psycopg.Connection, size: int, context_id: uuid.UUID | None 
     """Append 200 or more messages three times, to a context or to three new ones, in batches of a size.
 
     An average, because now and then a message starts a new page of a table or splits one of an index. Of
-    the three the least counts: refilling a catalogue cache is not the cost of appending. A new context is
+    the three the least counts: refilling a catalog cache is not the cost of appending. A new context is
     not the newest one, whose place at the right edge of the indexes Postgres finds without a descent.
     """
     statement = APPEND_MESSAGE if size == 1 else APPEND
@@ -328,7 +328,7 @@ def forking(log: Log, conn: psycopg.Connection, statement: str) -> tuple[float, 
 def test_a_fork_costs_the_same_however_long_the_log(
     short: Log, long: Log, open_on: OpenOn, name: str
 ) -> None:
-    """But for indexes that are a level higher."""
+    """Except for indexes that are a level higher."""
     (few, little), (many, much) = (forking(log, open_on(log), FORKS[name]) for log in (short, long))
     assert many <= few + 10
     assert 0.9 * little <= much <= 1.1 * little
@@ -505,18 +505,18 @@ def test_a_read_after_a_thousand_compactions_costs_20_buffers_more_than_without(
 
 @pytest.mark.parametrize("name", VIEWED)
 def test_no_plan_of_a_read_goes_through_the_compactions(
-    long: Log, compacted: Log, open_astray: OpenOn, name: str
+    long: Log, compacted: Log, open_misled: OpenOn, name: str
 ) -> None:
-    without, after = (settled(log, open_astray(log), READS[name]) for log in (long, compacted))
+    without, after = (settled(log, open_misled(log), READS[name]) for log in (long, compacted))
     assert mean(after) <= mean(without) + 20, f"{without} grew to {after}"
 
 
-@pytest.mark.parametrize("planner", ["as it is", "astray"])
+@pytest.mark.parametrize("planner", ["as it is", "misled"])
 def test_a_compaction_costs_the_same_however_long_the_log_outside_the_view(
-    compacted: Log, open_on: OpenOn, open_astray: OpenOn, planner: str
+    compacted: Log, open_on: OpenOn, open_misled: OpenOn, planner: str
 ) -> None:
     """Two phases over a hundred messages, extraction included; the averages of ten."""
-    conn = (open_on if planner == "as it is" else open_astray)(compacted)
+    conn = (open_on if planner == "as it is" else open_misled)(compacted)
     batch = Jsonb(MESSAGES * 10)
 
     def compacting(context_id: uuid.UUID) -> list[float]:
@@ -755,11 +755,11 @@ CHANGES = {
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_no_plan_of_a_change_goes_through_the_log(
-    short: Log, long: Log, open_astray: OpenOn, name: str
+    short: Log, long: Log, open_misled: OpenOn, name: str
 ) -> None:
     costs = []
     for log in (short, long):
-        conn = open_astray(log)
+        conn = open_misled(log)
         made = conn.execute("select kata.fork(f), f from kata.fork(%s) f", [log.context_id]).fetchone()
         assert made is not None
         fork_id, context_id = made

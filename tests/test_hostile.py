@@ -27,7 +27,7 @@ FUNCTIONS = """
   order by p.proname
 """
 
-# What the functions are called with where nothing is tried: calls that succeed. {…} are ids of WORLD.
+# Arguments of calls that succeed, the base of every attempt. {…} are ids of WORLD.
 TALK = '[{{"role": "user", "content": "x"}}]'
 USUAL: dict[str, dict[str, str]] = {
     "abort_compaction": {"compaction_id": "{compaction}"},
@@ -107,7 +107,7 @@ USUAL: dict[str, dict[str, str]] = {
 }
 
 BIG = "9223372036854775807"
-# What is tried in place of each argument, by its type; None is NULL.
+# Values to try in place of each argument, by its type; None is NULL.
 ODD: dict[str, list[str | None]] = {
     "uuid": [None, "00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"],
     "text": [
@@ -240,7 +240,7 @@ def call(
     conn: psycopg.Connection, function: str, types: dict[str, str], arguments: dict[str, str | None]
 ) -> Any:
     """Call a function and take all that it did back; return its rows, or else its error."""
-    places = ", ".join(f'"{name}" => %({name})s::pg_catalog.{_spelt(types[name])}' for name in arguments)
+    places = ", ".join(f'"{name}" => %({name})s::pg_catalog.{_spelled(types[name])}' for name in arguments)
     conn.execute("savepoint before")
     try:
         return conn.execute(f'select * from kata."{function}"({places})'.encode(), arguments).fetchall()
@@ -250,7 +250,7 @@ def call(
         conn.execute("rollback to savepoint before")
 
 
-def _spelt(name: str) -> str:
+def _spelled(name: str) -> str:
     short = {"bigint": "int8", "integer": "int4", "boolean": "bool"}
     base = name.removesuffix("[]")
     return short.get(base, base) + name.removeprefix(base)
@@ -300,7 +300,7 @@ def test_an_odd_argument_is_refused_by_name_or_means_something(
         for name, kind in parameters.items():
             for value in ODD[kind]:
                 outcome = call(conn, function, parameters, arguments | {name: value})
-                if isinstance(outcome, psycopg.Error) and not is_in_the_catalogue(outcome):
+                if isinstance(outcome, psycopg.Error) and not is_in_the_catalog(outcome):
                     problems.append(
                         f"{function}, {name} {str(value)[:40]!r}: {outcome.sqlstate} {str(outcome)[:300]}"
                     )
@@ -308,7 +308,7 @@ def test_an_odd_argument_is_refused_by_name_or_means_something(
     assert conn.execute("select * from kata.verify()").fetchall() == []
 
 
-def is_in_the_catalogue(error: psycopg.Error) -> bool:
+def is_in_the_catalog(error: psycopg.Error) -> bool:
     """Return whether an error is one of ours, complete, and short enough to be read."""
     texts = (error.diag.message_primary, error.diag.message_detail, error.diag.message_hint)
     return (error.sqlstate or "").startswith("KC0") and all(text and len(text) <= 700 for text in texts)
@@ -349,7 +349,7 @@ def test_no_arguments_of_a_tool_make_a_context_unreadable(database: str, argumen
 @pytest.mark.parametrize(
     "value", ["[" * 1000 + "]" * 1000, "1e5000", "-1" + "0" * 400 + ".5"], ids=["deep", "large", "infinite"]
 )
-def test_json_that_a_client_could_not_read_back_is_refused_at_every_door(
+def test_json_that_a_client_could_not_read_back_is_refused_by_every_function(
     conn: psycopg.Connection, calls: Calls, value: str
 ) -> None:
     let_in = []
@@ -366,7 +366,7 @@ def test_json_that_a_client_could_not_read_back_is_refused_at_every_door(
             if name == "tool_calls":
                 odd["role"] = "assistant"
             outcome = call(conn, function, parameters, arguments | odd)
-            if not isinstance(outcome, psycopg.Error) or not is_in_the_catalogue(outcome):
+            if not isinstance(outcome, psycopg.Error) or not is_in_the_catalog(outcome):
                 let_in.append(f"{function}, {name}: {str(outcome)[:200]}")
     assert let_in == []
     assert {"metadata", "parts", "provider", "tool_calls", "messages", "policy", "detail"} <= tried

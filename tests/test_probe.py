@@ -96,9 +96,9 @@ def test_the_questions_of_a_conversation_are_those_that_a_person_would_ask() -> 
 
 def test_a_report_has_a_score_for_each_kind_and_any_judge_may_give_it() -> None:
     questions = [
-        Question("recall", "Which colour?", ("red", "dark blue"), (1,)),
+        Question("recall", "Which color?", ("red", "dark blue"), (1,)),
         Question("recall", "Which day?", ("Monday",), (2,)),
-        Question("decision", "What was bought?", ("a car",), (3,)),
+        Question("decision", "Which purchase?", ("a car",), (3,)),
     ]
     report = probe.evaluate(questions, lambda _: "Dark\nBLUE, on monday")
     assert [score.score for score in report.scores] == [0.5, 1, 0]
@@ -110,7 +110,7 @@ def test_a_report_has_a_score_for_each_kind_and_any_judge_may_give_it() -> None:
         lambda question: question.text,
         judge=lambda question, answer: float(question.expected[0] in answer),
     )
-    assert strict.scores[0] == Score(questions[0], "Which colour?", 0)
+    assert strict.scores[0] == Score(questions[0], "Which color?", 0)
 
 
 def test_there_are_at_most_so_many_questions_spread_over_the_messages() -> None:

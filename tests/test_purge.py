@@ -112,7 +112,7 @@ def test_in_every_order_the_others_read_on_and_the_last_leaves_nothing(dsn: str,
 
 
 @pytest.mark.parametrize("live", FAMILY)
-def test_emptying_the_bin_does_what_its_dry_run_says_and_spares_what_one_fork_reads(
+def test_purging_deleted_contexts_does_what_its_dry_run_says_and_spares_what_one_fork_reads(
     conn: psycopg.Connection, live: str
 ) -> None:
     conn.execute("set kata.clock = '2030-01-01'")
@@ -129,7 +129,7 @@ def test_emptying_the_bin_does_what_its_dry_run_says_and_spares_what_one_fork_re
     assert {context_id for context_id, _, _ in done} == set(family.values()) - {family[live]}
     assert before - stored(conn, family.values()) == sum(removed for _, removed, _ in done)
     assert rows(conn, READ, family[live]) == read
-    # What is left is what it reads, and what it has written itself.
+    # The fork keeps the entries that it reads and those that it has written itself.
     newest = rows(conn, "select version from kata.get_context(%s)", family[live])[0][0]
     assert stored(conn, family.values()) == newest
     assert rows(conn, VERIFY) == []
@@ -236,7 +236,7 @@ def test_who_comes_during_a_purge_waits_and_finds_the_context_purged(
     ids=["artifact", "token count"],
 )
 @pytest.mark.parametrize("comes_first", [True, False], ids=["before", "during"])
-def test_what_is_told_of_messages_at_the_moment_of_their_purge_goes_with_them(
+def test_facts_recorded_about_messages_during_their_purge_go_with_them(
     connect: Connect, observer: psycopg.Connection, start: Start, statement: str, comes_first: bool
 ) -> None:
     purger, other = connect(), connect()
@@ -294,7 +294,7 @@ def test_of_two_purges_of_a_family_the_second_sees_the_first(
     assert_nothing_left(observer, family)
 
 
-def test_two_that_empty_the_bin_empty_it(
+def test_two_purges_of_deleted_contexts_at_once_purge_all(
     connect: Connect, observer: psycopg.Connection, family: Family, start: Start
 ) -> None:
     for context_id in family.values():
@@ -309,7 +309,7 @@ def test_two_that_empty_the_bin_empty_it(
     assert_nothing_left(observer, family)
 
 
-def test_what_is_restored_before_the_bin_is_emptied_stays(
+def test_a_context_restored_before_the_purge_of_deleted_contexts_stays(
     connect: Connect, observer: psycopg.Connection, family: Family, start: Start
 ) -> None:
     for name in ("low", "above"):
@@ -350,7 +350,7 @@ def test_neither_a_purge_nor_who_goes_on_in_another_context_of_the_family_waits(
 CREATE = "select kata.create_context(%s)"
 
 
-# Whose merge copies the message: who wrote it, or a fork that has inherited it.
+# The source of the merge: the context that wrote the message, or a fork that has inherited it.
 @pytest.mark.parametrize("source", ["trunk", "low"])
 @pytest.mark.parametrize("ending", ["commit", "rollback"])
 def test_an_erasure_waits_for_a_merge_and_blanks_its_copy(

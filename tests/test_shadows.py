@@ -59,7 +59,7 @@ CALLS = (
 
 @pytest.fixture
 def trapper(connect: Callable[..., psycopg.Connection]) -> Iterator[psycopg.Connection]:
-    """A client whose temporary types have the names of the usual ones, and tell who takes them for these."""
+    """A client whose temporary types have the names of built-in ones, and record calls that use them."""
     conn = connect(autocommit=True)
     conn.execute("create role trapper in role kata_admin, kata_service")
     try:

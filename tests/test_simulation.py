@@ -34,8 +34,8 @@ POLICY = {
     "open_call_grace_seconds": 300,
     "max_failures": 3,
 }
-# How often a summariser does what.
-SUMMARISERS = {
+# How often a summarizer does what.
+SUMMARIZERS = {
     "good": 10,
     "slow": 3,
     "empty": 1,
@@ -70,7 +70,7 @@ class Work:
     agent: Agent
     compaction_id: uuid.UUID
     source_tokens: int
-    summariser: str
+    summarizer: str
     back_at: datetime
 
 
@@ -97,7 +97,7 @@ class Simulation:
         self.resets = 0
 
     def set_clock(self) -> None:
-        """Tell the database what time it is."""
+        """Set the clock of the database."""
         for conn in (self.conn, self.other):
             rows(conn, "select set_config('kata.clock', %s, false)", self.now.isoformat())
 
@@ -127,7 +127,7 @@ class Simulation:
         self.working = []
         self.claim()
         for work in self.working:
-            work.summariser = "good"
+            work.summarizer = "good"
             self.bring_back(work)
 
     def tend(self) -> None:
@@ -169,7 +169,7 @@ class Simulation:
                 assert rows(self.conn, "select %s::int8multirange @> %s::bigint", covered, group) == [
                     (False,)
                 ]
-            # Whoever had it before is too late: its lease ran out.
+            # The worker that had it before is too late: its lease ran out.
             for work in self.working:
                 if work.agent is agent:
                     late = "status, lease_expires_at <= %s from kata_data.compaction where compaction_id = %s"
@@ -177,18 +177,18 @@ class Simulation:
                     assert found == [("expired", True)], "two at once"
             assert 1 <= low < high
             assert source_tokens >= POLICY["min_gain_tokens"]
-            summariser = self.random.choices(list(SUMMARISERS), list(SUMMARISERS.values()))[0]
+            summarizer = self.random.choices(list(SUMMARIZERS), list(SUMMARIZERS.values()))[0]
             seconds = (
-                self.random.randint(5, 60) if summariser != "slow" else self.random.randint(60, 3 * LEASE)
+                self.random.randint(5, 60) if summarizer != "slow" else self.random.randint(60, 3 * LEASE)
             )
             back_at = self.now + timedelta(seconds=seconds)
-            self.working.append(Work(agent, compaction_id, source_tokens, summariser, back_at))
+            self.working.append(Work(agent, compaction_id, source_tokens, summarizer, back_at))
 
     def bring_back(self, work: Work) -> None:
         """Let a worker end what it was handed, in its way."""
         commit = "select result_tokens < source_tokens from kata.commit_compaction(%s, %s, %s)"
-        self.done[work.summariser] += 1
-        match work.summariser:
+        self.done[work.summarizer] += 1
+        match work.summarizer:
             case "killed":
                 return
             case "killed in its commit":
@@ -203,21 +203,21 @@ class Simulation:
             case "good" | "slow":
                 before = self.view_tokens(work.agent)
                 try:
-                    assert rows(self.conn, commit, work.compaction_id, "what was said so far", 80) == [
+                    assert rows(self.conn, commit, work.compaction_id, "the conversation so far", 80) == [
                         (True,)
                     ]
                 except psycopg.Error as error:
                     # Taken over; nothing else makes it stale here.
                     if error.sqlstate != "KC011":
                         raise
-                    assert work.summariser == "slow"
+                    assert work.summarizer == "slow"
                     self.done["too late"] += 1
                 else:
                     assert self.view_tokens(work.agent) == before - work.source_tokens + 80
                 return
             case "empty" | "wordy":
                 summary, tokens = (
-                    (" \n", 1) if work.summariser == "empty" else ("word " * 50, work.source_tokens)
+                    (" \n", 1) if work.summarizer == "empty" else ("word " * 50, work.source_tokens)
                 )
                 with pytest.raises(psycopg.Error) as refused:
                     rows(self.conn, commit, work.compaction_id, summary, tokens)
@@ -226,7 +226,7 @@ class Simulation:
             self.conn,
             "select kata.abort_compaction(%s, %s)",
             work.compaction_id,
-            f"the summariser was {work.summariser}",
+            f"the summarizer was {work.summarizer}",
         )
 
     def view_tokens(self, agent: Agent) -> int:
@@ -244,11 +244,11 @@ class Simulation:
                 self.resets += 1
 
 
-def test_thousands_of_turns_with_bad_summarisers(connect: Connect, observer: psycopg.Connection) -> None:
+def test_thousands_of_turns_with_bad_summarizers(connect: Connect, observer: psycopg.Connection) -> None:
     simulation = Simulation(connect(autocommit=True), connect())
     simulation.run()
     simulation.end()
-    assert min(simulation.done[summariser] for summariser in SUMMARISERS) >= 1, simulation.done
+    assert min(simulation.done[summarizer] for summarizer in SUMMARIZERS) >= 1, simulation.done
     for agent in simulation.agents:
         said = rows(
             observer,
@@ -257,7 +257,7 @@ def test_thousands_of_turns_with_bad_summarisers(connect: Connect, observer: psy
         )
         assert said == agent.said, "an append was lost, doubled or changed"
         assert_bounded(observer, agent, simulation.resets)
-        assert simulation.view_tokens(agent) <= 2 * int(POLICY["budget"]), "a good summariser left too much"
+        assert simulation.view_tokens(agent) <= 2 * int(POLICY["budget"]), "a good summarizer left too much"
     assert rows(observer, "select * from kata.verify()") == []
 
 

@@ -44,7 +44,7 @@ def test_known_texts_have_their_known_counts() -> None:
     assert tokens.count_tokens("hello world", "o200k_base") == 2
     assert tokens._encoding("o200k_base").encode_ordinary("hello world") == [24912, 2375]
     assert tokens._encoding("cl100k_base").encode_ordinary("hello world") == [15339, 1917]
-    # What reads like a control token is text.
+    # Text that reads like a control token is text.
     assert tokens.count_tokens("<|endoftext|>", "o200k_base") > 1
     assert tokens.count_tokens("", "o200k_base") == 0
 
@@ -104,7 +104,7 @@ def test_counts_are_in_the_tokenizer_of_the_context(kata: Kata) -> None:
     assert reference(text, "cl100k_base") != reference(text)
 
 
-def test_of_a_context_made_elsewhere_the_tokenizer_is_found_out(kata: Kata, database: str) -> None:
+def test_the_tokenizer_of_a_context_made_elsewhere_is_looked_up(kata: Kata, database: str) -> None:
     context = kata.create(tokenizer="cl100k_base")
     with Kata(database) as other:
         other.append_message(context.id, "user", "Straßenbahn")

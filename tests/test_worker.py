@@ -47,7 +47,7 @@ def kata(database: str) -> Iterator[Kata]:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Program:
-    """Make programs that read a source as `source` and do what they are told."""
+    """Make programs that read a source as `source` and run a body."""
     made = iter(range(1000))
 
     def make(body: str) -> str:
@@ -99,17 +99,17 @@ def story(context: Context) -> list[str]:
 
 
 def wait_for(is_so: Callable[[], Any]) -> None:
-    """Return once something is so that no event tells of."""
+    """Return once a condition holds for which there is no event."""
     give_up = monotonic() + PATIENCE
     while not is_so():
         assert monotonic() < give_up, "it never was"
         threading.Event().wait(0.01)
 
 
-# What a summarizer is given, and what becomes of what it writes
+# The material of a summarizer, and its summary
 
 
-def test_a_program_reads_the_source_and_its_summary_stands_in_its_place(
+def test_a_program_reads_the_source_and_its_summary_takes_its_place(
     kata: Kata, database: str, program: Program
 ) -> None:
     context = due(kata, "c")
@@ -204,8 +204,8 @@ def test_a_worker_for_all_tenants_compacts_for_all(kata: Kata, database: str) ->
     for tenant, strategy in (("acme", "summarize"), ("other", "digest"), ("third", "summarize")):
         with Kata(database, tenant=tenant) as own:
             contexts.append((tenant, due(own, "c", strategy=strategy).id))
-    with Kata(database, tenant="*") as everybody:
-        outcomes = Compactor(everybody, lambda source: f"about {source.artifacts[0].ref}").drain()
+    with Kata(database, tenant="*") as all_tenants:
+        outcomes = Compactor(all_tenants, lambda source: f"about {source.artifacts[0].ref}").drain()
     assert [outcome.status for outcome in outcomes] == ["committed"] * 3
     for tenant, context_id in contexts:
         with Kata(database, tenant=tenant) as own:
@@ -349,7 +349,7 @@ def test_what_was_erased_while_it_summarizes_makes_the_summary_stale_and_is_not_
     assert "" not in seen[0]
 
 
-def test_messages_appended_while_it_summarizes_stay_and_nobody_waits(kata: Kata, database: str) -> None:
+def test_messages_appended_while_it_summarizes_stay_and_no_writer_waits(kata: Kata, database: str) -> None:
     context = due(kata, "c")
 
     def summarize(_: Source) -> str:
@@ -417,7 +417,7 @@ def test_a_worker_killed_while_it_summarizes_is_taken_over_after_its_lease(
     assert [row.content for row in context.messages() if row.kind == "summary"] == ["short"]
 
 
-def test_who_was_taken_over_finds_out_and_changes_nothing(kata: Kata, database: str) -> None:
+def test_a_worker_that_was_replaced_notices_and_changes_nothing(kata: Kata, database: str) -> None:
     context = due(kata, "c")
 
     def summarize(_: Source) -> str:
@@ -434,7 +434,7 @@ def test_who_was_taken_over_finds_out_and_changes_nothing(kata: Kata, database: 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_gives_the_compaction_up_without_blame_and_ends_the_worker(
+def test_a_signal_aborts_the_compaction_without_a_failure_and_ends_the_worker(
     kata: Kata, database: str, program: Program, tmp_path: Path, number: signal.Signals
 ) -> None:
     context = due(kata, "c", max_failures=1)
@@ -462,7 +462,7 @@ def test_a_signal_ends_a_worker_that_waits(database: str) -> None:
         assert worker.wait(PATIENCE) == 0
 
 
-def test_an_interrupt_inside_a_callable_gives_the_compaction_up_without_blame(kata: Kata) -> None:
+def test_an_interrupt_inside_a_callable_aborts_the_compaction_without_a_failure(kata: Kata) -> None:
     context = due(kata, "c")
 
     def summarize(_: Source) -> str:
@@ -655,7 +655,7 @@ def test_in_an_event_loop_failures_are_recorded_and_a_second_try_is_given(kata: 
 
 
 @pytest.mark.parametrize("how", ["stopped", "cancelled"])
-def test_in_an_event_loop_a_stop_gives_the_compaction_up_without_blame(
+def test_in_an_event_loop_a_stop_aborts_the_compaction_without_a_failure(
     kata: Kata, database: str, how: str
 ) -> None:
     context = due(kata, "c")

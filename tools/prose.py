@@ -65,7 +65,7 @@ RULES: tuple[Rule, ...] = (
     rule(r"\bst(?:and|ands|anding|ood) (?:in )?for\b", "replaces, represents, means"),
     rule(r"\bst(?:ands?|ood) (?:above|at|behind|below|beside|between|here|in|right|there)\b", "is, comes"),
     rule(r"\btells?\b(?! (?:\w+ ){1,4}(?:apart|from)\b)", "says, documents, shows"),
-    rule(r"\b(?:am|is|are|was|were|be|been) told\b", "reported, documented, given"),
+    rule(r"\b(?:am|is|are|was|were|be|been) told\b(?! apart)", "reported, documented, given"),
     rule(r"(?<!there )\b(?:is|are|was|were) no(?= (?!longer\b|more\b|one\b)\w)", "is not a"),
     rule(rf"\b(?:a|one) (?:{UNITS}) an? (?=\w)", "one … per …"),
     rule(rf"\b(?:{COUNTED}) an? (?:second|minute|{UNITS})\b", "… per …"),

@@ -70,7 +70,7 @@ def test_everything_that_is_not_quoted_is_in_lower_case() -> None:
     assert sorted(offenders) == []
 
 
-def test_every_error_has_a_code_a_message_a_detail_and_a_hint() -> None:
+def test_every_error_has_code_message_detail_and_hint() -> None:
     offenders = [
         f"{place(file)}: {options}" for file, options in errors(INSTALLED) if tuple(options) != RAISE_OPTIONS
     ]

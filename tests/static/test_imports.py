@@ -17,7 +17,7 @@ FILES = {
     for file in sorted(PACKAGE.rglob("*.py"))
 }
 
-# What contrib may import besides itself: the modules that docs/python.md documents.
+# Modules that contrib may import besides itself, those that docs/python.md documents.
 PUBLIC = {NAME, *(f"{NAME}.{name}" for name in ("adapters", "errors", "tokens"))}
 
 

@@ -75,7 +75,7 @@ def wait_until_blocked(observer: psycopg.Connection, *waiting: psycopg.Connectio
     give_up = monotonic() + PATIENCE
     for conn in waiting:
         while not rows(observer, "select pg_blocking_pids(%s)", conn.info.backend_pid)[0][0]:
-            assert monotonic() < give_up, "nobody waits"
+            assert monotonic() < give_up, "no session waits"
 
 
 def at_once(connect: Connect, work: Callable[[psycopg.Connection, int], Any]) -> list[Any]:

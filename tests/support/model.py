@@ -52,7 +52,7 @@ class Change:
     ----------
     versions : what it covers, deletes, shortens, pins (a whole group) or unpins
     undone_version : of an undo
-    summary : of a compaction, what stands for what it covers; None: nothing does
+    summary : of a compaction, the replacement of what it covers; None: there is none
     stubs : of an elision, the tokens that each message is shortened to
     """
 
@@ -74,7 +74,7 @@ class View:
     ----------
     pinned : groups
     stubs : the tokens of messages that are shortened
-    covers : summary → the versions that it stands for
+    covers : summary → the versions that it covers
     """
 
     visible: set[int] = field(default_factory=set)
@@ -194,7 +194,7 @@ class Context:
         return self.version
 
     def fork(self, context_id: Hashable, at: int) -> "Context":
-        """Return a fork: the same messages up to a version, and what was open then."""
+        """Return a fork: the same messages up to a version, and the calls open then."""
         child = Context(context_id, self.strict, self, at, self.log[:at])
         child.originals = {version: first for version, first in self.originals.items() if version <= at}
         for message in child.messages_at(None):
@@ -266,7 +266,7 @@ class Context:
         return sorted(rows, key=lambda row: row["position" if is_view else "version"])
 
     def covered_by(self, version: int) -> set[int]:
-        """Return what a summary stood for when it was made."""
+        """Return the versions that a summary covered when it was made."""
         return self.view(version).covers[version]
 
     def messages(
