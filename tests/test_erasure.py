@@ -92,7 +92,9 @@ def test_an_erasure_ends_the_compaction_that_covers_the_message(
     begun = begin(observer, compacted)
     text = text_of(observer, begun) if is_read else "something"
     assert (3, "message") in rows(observer, ERASE, parent, 3)
-    assert rows(observer, STORY, compacted) == [("aborted", "Version 3 was erased, and its summary may repeat it.")]
+    assert rows(observer, STORY, compacted) == [
+        ("aborted", "Version 3 was erased, and its summary may repeat it.")
+    ]
     assert outcome(observer, COMMIT, begun, text) == "KC011"
     assert outcome(observer, RENEW, begun) == "KC011"
     rows(observer, ABORT, begun)
