@@ -123,7 +123,7 @@ def refusal(call: Callable[..., object], *arguments: object, **options: object) 
     return f"{caught.value}\n{caught.value.hint}"
 
 
-def ledger(query: Query) -> list[tuple[Any, ...]]:
+def history(query: Query) -> list[tuple[Any, ...]]:
     if query("select to_regclass('kata_data.migration')") == [(None,)]:
         return []
     return query("select number, status from kata_data.migration order by number")
@@ -206,7 +206,7 @@ def test_an_edited_file_of_an_applied_migration_is_refused_by_name(
     assert f"{name} was edited" in refusal(migrate.up, empty_database, root=files.root)
     assert f"{name} was edited" in refusal(migrate.down, empty_database, to=0, root=files.root)
     assert f"{name} was edited" in refusal(migrate.up, empty_database, root=files.root, dry_run=True)
-    assert len(ledger(query)) == 3
+    assert len(history(query)) == 3
     states = [migration.state for migration in migrate.status(empty_database, root=files.root).migrations]
     assert states == ["applied", "edited", "applied", "pending"]
 
@@ -253,7 +253,7 @@ def test_files_that_do_not_fit_each_other_are_refused_by_name(
     files.put(f"migrations/{name}.up.sql", text)
     files.put(f"migrations/{name}.down.sql", "")
     assert problem in refusal(migrate.up, empty_database, root=files.root)
-    assert ledger(query) == []
+    assert history(query) == []
 
 
 def test_an_up_file_without_its_down_file_is_refused_by_name(empty_database: str, files: Files) -> None:
@@ -277,7 +277,7 @@ def test_a_failing_migration_leaves_nothing_of_itself_and_the_next_run_resumes(
     files.put("migrations/0003_tags.up.sql", "create table kata_data.half ();\nselect 1/0;\n")
     said = refusal(migrate.up, empty_database, root=files.root)
     assert said.startswith("0003_tags.up.sql failed: division by zero")
-    assert ledger(query) == [(1, "applied"), (2, "applied")]
+    assert history(query) == [(1, "applied"), (2, "applied")]
     assert query("select to_regclass('kata_data.half'), to_regprocedure('kata.is_visible(integer)')") == [
         (None, None)
     ]
@@ -301,7 +301,7 @@ def test_a_migration_does_not_queue_behind_a_long_transaction(
         said = refusal(migrate.up, empty_database, root=files.root, lock_timeout="100ms")
         assert said.startswith("0003_tags.up.sql timed out waiting for locks, held by")
         assert f"process {reader.info.backend_pid} of nightly report" in said
-        assert ledger(query) == [(1, "applied"), (2, "applied")]
+        assert history(query) == [(1, "applied"), (2, "applied")]
     assert migrate.up(empty_database, root=files.root).names("applied") == ["0003_tags"]
 
 
@@ -350,7 +350,7 @@ def test_a_migration_outside_a_transaction_that_fails_says_where_and_starts_over
     said = refusal(migrate.up, empty_database, root=files.root)
     assert "statement 2 of 2 of 0004_index.up.sql failed" in said
     assert "the next run starts with the first" in said
-    assert ledger(query)[-1] == (3, "applied")
+    assert history(query)[-1] == (3, "applied")
     query("update kata_data.note set tag = 'other' where note_id = 2")
     assert migrate.up(empty_database, root=files.root).names("applied") == ["0004_index"]
     assert query("select indisvalid from pg_index where indexrelid = 'kata_data.note_tag'::regclass") == [
@@ -388,7 +388,7 @@ def test_a_file_that_lacks_an_extension_is_skipped_with_the_reason_and_applied_l
     first = migrate.up(empty_database, root=files.root)
     assert first.names("skipped") == ["0004_never", "0005_vectors"]
     assert first.names("skipped", "function") == ["notes/nearest.sql"]
-    assert ledger(query)[3:] == [(4, "skipped"), (5, "skipped"), (6, "applied")]
+    assert history(query)[3:] == [(4, "skipped"), (5, "skipped"), (6, "applied")]
     states = {m.number: m for m in migrate.status(empty_database, root=files.root).migrations}
     assert states[4].reason == "extension kata_no_such is not available on this server"
     assert states[5].reason is not None
@@ -403,7 +403,7 @@ def test_a_file_that_lacks_an_extension_is_skipped_with_the_reason_and_applied_l
     assert "notes/nearest.sql" in second.names("installed", "function")
     assert migrate.status(empty_database, root=files.root).up_to_date
     migrate.down(empty_database, root=files.root, to=3)
-    assert ledger(query) == [(1, "applied"), (2, "applied"), (3, "applied")]
+    assert history(query) == [(1, "applied"), (2, "applied"), (3, "applied")]
 
 
 def test_down_refuses_to_lose_data_until_allowed_and_names_the_data(
@@ -414,12 +414,12 @@ def test_down_refuses_to_lose_data_until_allowed_and_names_the_data(
     assert "0003 loses column tag" in said
     assert "0002 loses table kata_data.note (" in said
     assert "--allow-data-loss" in said
-    assert len(ledger(query)) == 3
+    assert len(history(query)) == 3
     dry = migrate.down(empty_database, to=1, root=files.root, dry_run=True)
     assert [step.name for step in dry.steps] == ["0003_tags", "0002_notes"]
-    assert len(ledger(query)) == 3
+    assert len(history(query)) == 3
     migrate.down(empty_database, to=1, root=files.root, allow_destructive=True)
-    assert ledger(query) == [(1, "applied")]
+    assert history(query) == [(1, "applied")]
     assert query("select to_regclass('kata_data.note')") == [(None,)]
 
 
@@ -462,7 +462,7 @@ def test_a_dry_run_names_the_steps_and_changes_nothing(
     report = migrate.up(empty_database, root=files.root, dry_run=True)
     assert report.names("applied") == ["0001_roles_and_schemas", "0002_notes", "0003_tags"]
     assert len(report.names("installed", "function")) == 4
-    assert ledger(query) == []
+    assert history(query) == []
 
 
 def test_up_to_a_number_leaves_the_functions_for_the_last_one(
@@ -655,7 +655,7 @@ def test_a_pooler_in_transaction_mode_is_refused_with_the_url_to_use(
     assert "port 6432, is a pooler in transaction mode" in said
     assert "use the URL of the server itself" in said
     assert ":5432/" in said
-    assert ledger(query) == []
+    assert history(query) == []
 
 
 @pytest.mark.parametrize("size", [1, 5])
@@ -878,12 +878,23 @@ def test_a_move_beside_an_edit_leaves_the_moved_file_alone(
 ) -> None:
     migrate.up(empty_database, root=files.root)
     recorded = recorded_files(query)
-    files.move("functions/notes/is_visible.sql", "functions/seen/is_visible.sql")
+    files.move("functions/notes/is_visible.sql", "functions/first/is_visible.sql")
     files.write(internal__count_notes=function("kata_data.count_notes() returns bigint", "select 1::bigint"))
     report = migrate.up(empty_database, root=files.root)
-    assert report.names("moved", "function") == ["seen/is_visible.sql"]
+    assert report.names("moved", "function") == ["first/is_visible.sql"]
     assert report.names("installed", "function") == ["internal/count_notes.sql", "privileges.sql"]
-    assert recorded_files(query)["seen/is_visible.sql"] == recorded["notes/is_visible.sql"]
+    assert recorded_files(query)["first/is_visible.sql"] == recorded["notes/is_visible.sql"]
+
+    files.move("functions/first/is_visible.sql", "functions/notes/is_visible.sql")
+    again = migrate.up(empty_database, root=files.root, reinstall=True)
+    assert again.names("moved", "function") == ["notes/is_visible.sql"]
+    assert len(again.names("installed", "function")) == len(recorded)
+    assert recorded_files(query).keys() == recorded.keys()
+    files.move("functions/notes/is_visible.sql", "functions/first/is_visible.sql")
+    migrate.down(empty_database, root=files.root, to=1, allow_destructive=True)
+    assert recorded_files(query) == {}
+    migrate.up(empty_database, root=files.root)
+    assert migrate.status(empty_database, root=files.root).up_to_date
 
 
 def test_function_files_that_trade_places_are_moved(empty_database: str, query: Query, files: Files) -> None:
@@ -1111,7 +1122,7 @@ def test_psql_installs_migrations_with_marks(
     )
     done = run_psql(psql, empty_database, migrate.bundle(files.root))
     assert done.returncode == 0, done.stderr
-    assert ledger(query)[3:] == [(4, "applied"), (5, "skipped"), (6, "applied")]
+    assert history(query)[3:] == [(4, "applied"), (5, "skipped"), (6, "applied")]
     assert not migrate.up(empty_database, root=files.root).changed
     assert migrate.status(empty_database, root=files.root).up_to_date
     assert query("select kata.nearest('[1,2,3]')") == [(0,)]
