@@ -38,7 +38,8 @@ create type kata_data.measure as (
   tokenizer text,
   factor double precision
 );
-comment on type kata_data.measure is
-'Another tokenizer than the context''s own to count in, and how many of its tokens to assume for one of the context''s where no exact count is stored.';
+comment on type kata_data.measure is 'A tokenizer other than the one of the context, to count a window in.';
+comment on column kata_data.measure.factor is
+'The number of its tokens that replace one token of the context where no exact count is stored.';
 
 grant select, delete on kata_data.token_count to kata_eraser;

@@ -141,7 +141,7 @@ alter table kata_data.stub enable always trigger stub_is_immutable_as_a_whole;
 
 grant select, update, delete on kata_data.view_change, kata_data.summary, kata_data.stub to kata_eraser;
 
--- The shape in which functions hand a view on: what view_change stores of it, by the same names.
+-- Functions pass a view in this shape: the columns of view_change that describe it, by the same names.
 create type kata_data.view as (
   version bigint,
   change_id bigint,
@@ -152,7 +152,8 @@ create type kata_data.view as (
   replacements bigint[],
   covers int8multirange[]
 );
-comment on type kata_data.view is 'A view as of its newest view change, of which version and change_id are; the columns of view_change say what the rest is.';
+comment on type kata_data.view is
+'A view as of its newest view change. version and change_id are those of the change; the other fields are columns of view_change.';
 
 -- The shapes that a window takes on the way from the budget to its rows.
 create type kata_data.placed_summary as (
@@ -160,7 +161,9 @@ create type kata_data.placed_summary as (
   place bigint,
   total bigint
 );
-comment on type kata_data.placed_summary is 'A summary with the position where it reads, and the tokens of a window up to and including it.';
+comment on type kata_data.placed_summary is 'A summary in a window.';
+comment on column kata_data.placed_summary.place is 'The position at which it reads.';
+comment on column kata_data.placed_summary.total is 'The tokens of the window up to and including it.';
 
 create type kata_data.numbering as (
   preamble_end bigint,
@@ -169,8 +172,10 @@ create type kata_data.numbering as (
   changes bigint[]
 );
 comment on type kata_data.numbering is
-'What turns versions and running totals of the log into those of a window, so that its rows need not be counted: what is hidden behind the preamble, and the
-versions in the window that view changes took (null: none).';
+'The terms that turn versions and running totals of the log into those of a window, so that its rows need not be counted.';
+comment on column kata_data.numbering.hidden_versions is 'The number to subtract from versions behind the preamble.';
+comment on column kata_data.numbering.hidden_tokens is 'The tokens to subtract from running totals behind the preamble.';
+comment on column kata_data.numbering.changes is 'The versions of view changes in the window; null for none.';
 
 create type kata_data.selection as (
   versions int8multirange,
@@ -182,7 +187,8 @@ create type kata_data.selection as (
   numbering kata_data.numbering
 );
 comment on type kata_data.selection is
-'What a window shows: messages by their versions, summaries in reading order, and what decides the reasons. numbering: null where the rows must be counted.';
+'The content of a window: messages by version, summaries in reading order, and the facts from which the reasons follow.';
+comment on column kata_data.selection.numbering is 'Null if the rows must be counted.';
 
 create type kata_data.window_row as (
   ordinal integer,

@@ -77,4 +77,6 @@ comment on column kata_data.added_artifact.version is 'The version of the path t
 comment on column kata_data.added_artifact.detail is 'A JSON value of the caller.';
 
 -- An erasure and a purge remove the artifacts of their messages.
-grant select, update, delete on kata_data.artifact_mark, kata_data.artifact, kata_data.artifact_mention, kata_data.added_artifact to kata_eraser;
+grant select, update, delete on
+  kata_data.artifact_mark, kata_data.artifact, kata_data.artifact_mention, kata_data.added_artifact
+to kata_eraser;
