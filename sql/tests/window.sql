@@ -1,7 +1,7 @@
 -- A window is what the model should see within a budget: the promises always, then whole groups, newest first, until one does not fit.
 
 begin;
-select plan(135);
+select plan(139);
 
 create function pg_temp.reasons(context text, budget integer, at bigint default null) returns text
 language sql
@@ -343,6 +343,23 @@ select is(pg_temp.reasons('bare', 10), '1 newest', 'a fork of nothing shows what
 select fixture.fork('trunk', 1, 'rules only') as rules_only \gset
 select fixture.talk('rules only', 'developer 1, user 1');
 select is(pg_temp.reasons('rules only', 10), '1 preamble, 2 preamble, 3 newest', 'a fork inside the preamble goes on with it');
+
+-- A view change among the first messages
+
+select fixture.context('early', '{}') as early \gset
+select fixture.talk('early', 'system 100');
+select kata.pin(:'early', 1);
+select kata.unpin(:'early', 1);
+select fixture.talk('early', 'user 10, user 10');
+select is(pg_temp.reasons('early', 120), '1 preamble, 4 recent, 5 newest', 'a view change is not part of the preamble');
+select is(
+  array(select row(w.ordinal, w.running_tokens)::text from kata."window"(:'early', 120) w), '{"(1,100)","(2,110)","(3,120)"}',
+  'the preamble counts, its messages are numbered without the view changes');
+select is(
+  (select bool_and(w.over_budget) from kata."window"(:'early', 50) w), true, 'a preamble that alone exceeds the budget is flagged');
+select fixture.fork('early', 2, 'earlier') as earlier \gset
+select fixture.talk('earlier', 'developer 1, user 1');
+select is(pg_temp.reasons('earlier', 200), '1 preamble, 3 preamble, 4 newest', 'a fork at such a change goes on with the preamble');
 
 select * from finish();
 rollback;

@@ -107,7 +107,14 @@ begin
     into v_head.message_count, v_head.raw_tokens, v_head.view_tokens, v_head.content_version, v_head.view_version, v_head.oldest_open_group,
       v_head.last_at, v_head.last_digest
     from kata_data.totals_at(parent_head.context_id, v_at) t;
-    v_head.preamble_end := case when parent_head.preamble_end < v_at then parent_head.preamble_end end;
+    -- The preamble is over at that version if a message follows it there, and not only a view change.
+    v_head.preamble_end := case
+      when parent_head.preamble_end >= v_at then null
+      when parent_head.view_version is null then parent_head.preamble_end
+      when exists (
+        select from kata_data.newest_first(
+          parent_head.context_id, int8multirange(int8range(parent_head.preamble_end + 1, v_at + 1)))) then parent_head.preamble_end
+    end;
     if v_at - v_head.oldest_open_group > parent_head.version - v_at then
       v_open := kata_data.open_calls_before(parent_head, v_at);
     else

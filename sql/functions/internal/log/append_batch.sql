@@ -106,7 +106,7 @@ begin
       end if;
     end if;
     if v_head.preamble_end is null then
-      v_head.preamble_end := kata_data.preamble_end_after(v_head.version - 1, v_draft.role);
+      v_head.preamble_end := kata_data.preamble_end_after(context_id, v_head.version - 1, v_draft.role);
     end if;
     v_head.last_digest := kata_data.message_digest(
       v_head.last_digest, context_id, v_head.version, v_head.last_at, v_draft.role, v_draft.content, v_draft.token_count,

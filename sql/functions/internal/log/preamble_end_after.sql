@@ -1,9 +1,16 @@
--- The preamble: the system and developer messages before the first message of another role.
+-- The preamble: the system and developer messages before the first message of another role. It ends with a message, not with a view
+-- change that took the version after it: windows number and add up their rows by that.
 
-create or replace function kata_data.preamble_end_after(version bigint, role text) returns bigint
-language sql immutable
+create or replace function kata_data.preamble_end_after(context_id uuid, version bigint, role text) returns bigint
+language sql stable
 as $$
-  select case when role not in ('system', 'developer') then version end
+  select case
+    when role not in ('system', 'developer') then coalesce((
+      select n.version
+      from kata_data.newest_first(
+        preamble_end_after.context_id, int8multirange(int8range(1, preamble_end_after.version + 1))) n
+      limit 1), 0)
+  end
 $$;
-comment on function kata_data.preamble_end_after(bigint, text) is
-'Where the preamble of messages up to a version ends, if a message of this role follows them; null while it may still grow.';
+comment on function kata_data.preamble_end_after(uuid, bigint, text) is
+'Where the preamble of a context ends if a message of this role follows a version; null while it may still grow. Asked once per context.';

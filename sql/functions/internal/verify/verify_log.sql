@@ -10,6 +10,7 @@ declare
   v_next bigint := 1;
   v_through bigint := 0;
   v_last_at timestamptz := '-infinity';
+  v_last_message bigint := 0;
   v_preamble_end bigint;
   v_digest bytea;
   v_open_calls jsonb := '{}';
@@ -118,8 +119,9 @@ begin
         return query select v_row.version, 'time', format('It was created at %s, before the entry before it.', v_row.created_at);
       end if;
       if v_preamble_end is null and v_row.role not in ('system', 'developer') then
-        v_preamble_end := v_row.version - 1;
+        v_preamble_end := v_last_message;
       end if;
+      v_last_message := v_row.version;
 
       if v_row.version <@ v_erased then
         -- What it said cannot be digested any more: the next entry, or the head, holds its digest, and the record what is left of it.
