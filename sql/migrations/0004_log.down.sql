@@ -1,4 +1,5 @@
 -- kata: destructive
 
+drop type kata_data.message_row;
 drop table kata_data.message;
 drop function kata_data.refuse_change();

@@ -92,3 +92,27 @@ alter table kata_data.message enable always trigger message_is_immutable;
 alter table kata_data.message enable always trigger message_is_immutable_as_a_whole;
 
 grant select, update (content, name, model, tool_calls, parts, provider, metadata), delete on kata_data.message to kata_eraser;
+
+create type kata_data.message_row as (
+  version bigint,
+  "position" bigint,
+  role text,
+  content text,
+  token_count integer,
+  token_source text,
+  tool_call_id text,
+  tool_name text,
+  tool_calls jsonb,
+  model text,
+  metadata jsonb,
+  pinned boolean,
+  kind text,
+  compacted_into bigint,
+  group_version bigint,
+  segment_id uuid,
+  created_at timestamptz,
+  name text,
+  parts jsonb,
+  provider jsonb
+);
+comment on type kata_data.message_row is 'A message, or a summary in its place, as kata.messages lists it.';

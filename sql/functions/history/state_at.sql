@@ -16,13 +16,13 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_context record := kata_data.open_context(context_id, at);
+  v_context record;
 begin
+  v_context := kata_data.open_context(context_id, at);
   perform kata_data.check_max_rows(coalesce(max_rows, 1000));
   perform kata_data.check_visibility(visibility);
   return query
-  select r.version, r."position", r.role, r.content, r.token_count, r.token_source, r.tool_call_id, r.tool_name, r.tool_calls, r.model, r.metadata,
-    r.pinned, r.kind, r.compacted_into, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider
+  select r.*
   from kata_data.message_rows(state_at.context_id, v_context.view_version, v_context.at, visibility, coalesce(max_rows, 9223372036854775807), after) r;
 end
 $$;
