@@ -2,7 +2,7 @@
 --
 -- tenant_role has one row per database role whose tenant is not its own name; assign_tenant writes it. environment has one
 -- row, or none where the database has no label; set_environment writes it, and destructive commands ask for the label.
--- Neither takes a lock beyond its row.
+-- Neither takes a lock beyond its row. finding is the shape of what kata.verify reports.
 
 create table kata_data.tenant_role (
   role_name name constraint tenant_role_pkey primary key,
@@ -23,5 +23,13 @@ comment on column kata_data.environment.is_set is 'Always true: the key that adm
 comment on column kata_data.environment.label is 'The environment, production for example; commands that destroy data ask for it.';
 comment on column kata_data.environment.set_at is 'The time when it was set.';
 comment on column kata_data.environment.set_by is 'The role that set it.';
+
+create type kata_data.finding as (
+  version bigint,
+  problem text,
+  detail text
+);
+comment on type kata_data.finding is
+'What kata.verify reports of a context; version: null where it is not about one; problem: a short name; detail: a sentence.';
 
 grant select on kata_data.tenant_role to kata_eraser;

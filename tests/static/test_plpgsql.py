@@ -74,9 +74,6 @@ ACTING_DECLARATIONS = {
     "resolve_version",
     "stats",
     "stubs_for",
-    "verify",
-    "verify_change",
-    "verify_marks",
 }
 
 
@@ -99,8 +96,6 @@ LONG: dict[str, str] = {
     "estimate_tokens": "not split yet",
     "merge_drafts": "not split yet",
     "parse_artifacts": "one query: two that share its CTEs parse every document twice, 9 % more time each",
-    "verify_log": "not split yet",
-    "verify_orphans": "not split yet",
 }
 
 

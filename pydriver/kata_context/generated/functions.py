@@ -544,8 +544,7 @@ FUNCTIONS = {
         {},
     ),
     "verify": Function(
-        "Looks for damage: recomputes versions, totals, groups, open calls and digests from the "
-        "log and compares, and follows what points at versions.",
+        "Verifies the integrity of the log: one row per problem found, none if it is sound.",
         {
             "context_id": Parameter("context", has_default=True),
         },

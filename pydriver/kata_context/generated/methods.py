@@ -1729,13 +1729,11 @@ class Methods(ABC):
         return self._run(statements.STATS, ())[0]
 
     def verify(self, context_id: UUID | str | None = None) -> list[VerifyRow]:
-        """Looks for damage: recomputes versions, totals, groups, open calls and digests from the log and
-        compares, and follows what points at versions.
+        """Verifies the integrity of the log: one row per problem found, none if it is sound.
 
-        No rows: sound.
-
-        Returns a row a problem: context_id, version (null where it is not about one), problem (a short
-        name), detail (a sentence).
+        Recomputes versions, totals, groups, open calls and digests from the log and compares, and
+        follows every reference to a version. Returns one row per problem: context_id, version (null
+        where it is not about one), problem (a short name), detail (a sentence).
 
         Parameters
         ----------
@@ -2173,8 +2171,7 @@ class Context:
         return self.database.purges(self.id)
 
     def verify(self) -> list[VerifyRow]:
-        """Looks for damage: recomputes versions, totals, groups, open calls and digests from the log and
-        compares, and follows what points at versions.
+        """Verifies the integrity of the log: one row per problem found, none if it is sound.
 
         See Kata.verify.
         """

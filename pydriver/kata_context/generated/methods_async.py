@@ -1747,13 +1747,11 @@ class AsyncMethods(ABC):
         return (await self._run(statements.STATS, ()))[0]
 
     async def verify(self, context_id: UUID | str | None = None) -> list[VerifyRow]:
-        """Looks for damage: recomputes versions, totals, groups, open calls and digests from the log and
-        compares, and follows what points at versions.
+        """Verifies the integrity of the log: one row per problem found, none if it is sound.
 
-        No rows: sound.
-
-        Returns a row a problem: context_id, version (null where it is not about one), problem (a short
-        name), detail (a sentence).
+        Recomputes versions, totals, groups, open calls and digests from the log and compares, and
+        follows every reference to a version. Returns one row per problem: context_id, version (null
+        where it is not about one), problem (a short name), detail (a sentence).
 
         Parameters
         ----------
@@ -2199,8 +2197,7 @@ class AsyncContext:
         return await self.database.purges(self.id)
 
     async def verify(self) -> list[VerifyRow]:
-        """Looks for damage: recomputes versions, totals, groups, open calls and digests from the log and
-        compares, and follows what points at versions.
+        """Verifies the integrity of the log: one row per problem found, none if it is sound.
 
         See AsyncKata.verify.
         """

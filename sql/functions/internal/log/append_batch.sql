@@ -83,9 +83,9 @@ begin
     v_group := v_head.version;
     v_group_tokens := null;
     if v_draft.tool_call_id is not null then
-      if v_head.open_calls ? v_draft.tool_call_id then
-        v_group := v_head.open_calls -> v_draft.tool_call_id;
-        v_group_tokens := (v_head.open_groups -> v_group::text)::bigint + v_draft.token_count;
+      v_group := kata_data.group_after(v_head.open_calls, v_draft.tool_call_id, v_head.version);
+      if v_group < v_head.version then
+        v_group_tokens := kata_data.group_tokens_after(v_head.open_groups, v_group, v_draft.token_count);
         v_head.open_calls := v_head.open_calls - v_draft.tool_call_id;
         v_head.open_groups := kata_data.open_groups_after(v_head.open_groups, v_head.open_calls, v_group, v_group_tokens);
         if v_group = v_head.oldest_open_group and not v_head.open_groups ? v_group::text then

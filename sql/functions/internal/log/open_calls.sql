@@ -1,5 +1,20 @@
 -- How the maps of open calls in the head advance: call id → group, and group → tokens so far. verify replays a log by the same functions.
 
+create or replace function kata_data.group_after(open_calls jsonb, tool_call_id text, version bigint) returns bigint
+language sql immutable
+as $$
+  select coalesce((open_calls -> tool_call_id)::bigint, version)
+$$;
+comment on function kata_data.group_after(jsonb, text, bigint) is
+'The group of a message: that of the open call which it answers, else its own version.';
+
+create or replace function kata_data.group_tokens_after(open_groups jsonb, group_version bigint, token_count integer) returns bigint
+language sql immutable
+as $$
+  select (open_groups -> group_version::text)::bigint + token_count
+$$;
+comment on function kata_data.group_tokens_after(jsonb, bigint, integer) is 'The tokens of an open group after a result of it.';
+
 create or replace function kata_data.open_calls_with(open_calls jsonb, tool_calls jsonb, group_version bigint) returns jsonb
 language plpgsql immutable
 as $$

@@ -1,8 +1,7 @@
--- The artifacts' part of verify. Messages are not parsed again: a later version of the parser may find more than an earlier one did,
--- which is no damage. What is looked for is an index at odds with itself or with the log.
+-- The index of artifacts agrees with itself and with the log. Messages are not parsed again: a later parser may find more than an earlier
+-- one did, and that is not damage.
 
-create or replace function kata_data.verify_artifacts(context_id uuid)
-returns table (version bigint, problem text, detail text)
+create or replace function kata_data.verify_artifacts(context_id uuid) returns setof kata_data.finding
 language plpgsql stable rows 10
 as $$
 begin
@@ -13,22 +12,22 @@ begin
   where k.segment_id = verify_artifacts.context_id
     and k.parsed_through > h.version;
   return query
-  select f.last_version, 'artifact', format('Stored of %s "%s": versions %s to %s, %s mentions, told by %s; added up: %s to %s, %s, %s.',
+  select f.last_version, 'artifact', format('Stored of %s "%s": versions %s to %s, %s mentions, detail of %s; added up: %s to %s, %s, %s.',
     f.kind, left(f.ref, 100), f.first_version, f.last_version, f.mentions, coalesce(f.detail_version::text, 'null'),
-    coalesce(f.mentioned_first::text, 'null'), coalesce(f.mentioned_last::text, 'null'), coalesce(f.mentioned::text, 'null'), coalesce(f.told::text, 'null'))
+    coalesce(f.mentioned_first::text, 'null'), coalesce(f.mentioned_last::text, 'null'), coalesce(f.mentioned::text, 'null'), coalesce(f.detailed::text, 'null'))
   from (
     select a.kind, a.ref, a.first_version, a.last_version, a.mentions, a.detail_version, a.detail,
-      m.mentioned_first, m.mentioned_last, m.mentioned, m.told, m.told_detail, m.is_running
+      m.mentioned_first, m.mentioned_last, m.mentioned, m.detailed, m.newest_detail, m.is_running
     from kata_data.artifact a
     cross join lateral (
       select min(m.version) as mentioned_first, max(m.version) as mentioned_last, sum(m.mentions) as mentioned,
-        max(m.version) filter (where m.detail is not null) as told,
-        (array_agg(m.detail order by m.version desc) filter (where m.detail is not null))[1] as told_detail,
-        bool_and((m.mentions_through, m.detail_version) is not distinct from (m.through, m.told)) as is_running
+        max(m.version) filter (where m.detail is not null) as detailed,
+        (array_agg(m.detail order by m.version desc) filter (where m.detail is not null))[1] as newest_detail,
+        bool_and((m.mentions_through, m.detail_version) is not distinct from (m.through, m.detailed)) as is_running
       from (
         select m.version, m.mentions, m.mentions_through, m.detail_version, m.detail,
           sum(m.mentions) over w as through,
-          max(m.version) filter (where m.detail is not null) over w as told
+          max(m.version) filter (where m.detail is not null) over w as detailed
         from kata_data.artifact_mention m
         where m.artifact_id = a.artifact_id
         window w as (order by m.version)
@@ -37,9 +36,9 @@ begin
     where a.segment_id = verify_artifacts.context_id
   ) f
   where (f.first_version, f.last_version, f.mentions, f.detail_version, f.detail, true)
-    is distinct from (f.mentioned_first, f.mentioned_last, f.mentioned, f.told, f.told_detail, f.is_running);
+    is distinct from (f.mentioned_first, f.mentioned_last, f.mentioned, f.detailed, f.newest_detail, f.is_running);
   return query
-  select m.version, 'artifact', format('Of %s "%s" a mention is stored, and there is no message that was parsed.', a.kind, left(a.ref, 100))
+  select m.version, 'artifact', format('A mention of %s "%s" is stored, and no message of this version is parsed.', a.kind, left(a.ref, 100))
   from kata_data.artifact a
   cross join lateral (
     select m.version
@@ -55,7 +54,7 @@ begin
       where k.segment_id = verify_artifacts.context_id
         and k.parsed_through >= m.version);
   return query
-  select d.version, 'artifact', format('The %s "%s" was added to a version that there is not.', d.kind, left(d.ref, 100))
+  select d.version, 'artifact', format('The %s "%s" was added to a version that does not exist.', d.kind, left(d.ref, 100))
   from kata_data.added_artifact d
   join kata_data.head h on h.context_id = d.segment_id
   where d.segment_id = verify_artifacts.context_id

@@ -1,24 +1,26 @@
--- Verification: a view change is folded again and compared with what it stores.
+-- A view change is folded again and compared with what it stores.
 
 create or replace function kata_data.verify_change(
-  context_id uuid, view kata_data.view, change kata_data.view_change, previous_digest bytea, messages bigint, raw_tokens bigint,
-  view_tokens bigint, content_version bigint, last_at timestamptz
-) returns table (version bigint, problem text, detail text)
-language plpgsql stable
+  context_id uuid, before kata_data.head, view kata_data.view, change kata_data.view_change
+) returns setof kata_data.finding
+language plpgsql stable rows 1
 as $$
 declare
-  v_folded kata_data.view := kata_data.fold(context_id, view, change);
+  v_folded kata_data.view;
   v_summary kata_data.summary;
   v_summary_digest bytea;
   v_stubs bytea[];
+  v_content_version bigint;
   v_view_tokens bigint;
 begin
+  v_folded := kata_data.fold(context_id, view, change);
   select y.* into v_summary from kata_data.summary y where y.segment_id = change.segment_id and y.version = change.version;
   if (v_summary.version is not null) <> change.is_summarized then
-    return query select change.version, 'summary', 'A compaction and its summary are not both there.';
+    return next row(change.version, 'summary', 'A compaction and its summary are not both there.')::kata_data.finding;
   elsif change.is_summarized
     and (v_summary.covered, v_summary.created_at) is distinct from (v_folded.covers[cardinality(v_folded.covers)], change.created_at) then
-    return query select change.version, 'summary', format('Stored: for %s; recomputed: %s.', v_summary.covered, v_folded.covers[cardinality(v_folded.covers)]);
+    return next kata_data.differs(
+      change.version, 'summary', 'for ' || v_summary.covered, v_folded.covers[cardinality(v_folded.covers)]::text);
   end if;
   select e.remainder_digest into v_summary_digest
   from kata_data.erasure e
@@ -27,37 +29,51 @@ begin
   if not found then
     v_summary_digest := kata_data.summary_digest(v_summary);
   elsif v_summary.content <> '' or v_summary.metadata is not null then
-    return query select change.version, 'erasure', 'The summary is not as the recorded erasure left it.';
+    return next row(change.version, 'erasure', 'The summary is not as the recorded erasure left it.')::kata_data.finding;
   end if;
-  if (select range_agg(int8range(s.version, s.version + 1)) from kata_data.stub s where s.change_id = change.change_id)
-    is distinct from (case when change.kind = 'elision' then change.versions end)
-    or exists (
-      select from kata_data.stub s
-      join kata_data.message m on m.segment_id = s.segment_id and m.version = s.version
-      where s.change_id = change.change_id
-        and (s.saved_tokens <> m.token_count - s.token_count or (s.content is not null and s.digest <> sha256(convert_to(s.content, 'UTF8'))))) then
-    return query select change.version, 'stub', 'The stubs of an elision are not what they were.';
+  if not kata_data.stubs_agree(change) then
+    return next row(change.version, 'stub', 'The stubs of an elision do not agree with it or with their messages.')::kata_data.finding;
   end if;
-
   if (v_folded.visible, v_folded.deleted, v_folded.pinned_groups, v_folded.elisions, v_folded.replacements, v_folded.covers)
     is distinct from (change.visible, change.deleted, change.pinned_groups, change.elisions, change.replacements, change.covers) then
-    return query select change.version, 'view', format('Stored: visible %s, deleted %s; folded again: %s, %s.', change.visible, change.deleted,
-      v_folded.visible, v_folded.deleted);
+    return next kata_data.differs(change.version, 'view',
+      format('visible %s, deleted %s', change.visible, change.deleted),
+      format('visible %s, deleted %s', v_folded.visible, v_folded.deleted));
   end if;
-  v_view_tokens := kata_data.view_tokens_after(context_id, view, v_folded, view_tokens);
+  v_view_tokens := kata_data.view_tokens_after(context_id, view, v_folded, before.view_tokens);
+  v_content_version := case when v_folded.deleted = view.deleted then before.content_version else change.version end;
   if (change.message_count, change.raw_tokens, change.content_version, change.view_tokens)
-    is distinct from (messages, raw_tokens, case when v_folded.deleted = view.deleted then content_version else change.version end, v_view_tokens) then
-    return query select change.version, 'running total', format('Stored: %s messages, %s tokens, %s in view; recomputed: %s, %s, %s.',
-      change.message_count, change.raw_tokens, change.view_tokens, messages, raw_tokens, v_view_tokens);
+    is distinct from (before.message_count, before.raw_tokens, v_content_version, v_view_tokens) then
+    return next kata_data.differs(change.version, 'running total',
+      format('%s messages, %s tokens, %s in view', change.message_count, change.raw_tokens, change.view_tokens),
+      format('%s messages, %s tokens, %s in view', before.message_count, before.raw_tokens, v_view_tokens));
   end if;
-  if change.created_at < last_at then
-    return query select change.version, 'time', format('It was created at %s, before the entry before it.', change.created_at);
+  if change.created_at < before.last_at then
+    return next row(
+      change.version, 'time', format('It was created at %s, before the entry before it.', change.created_at))::kata_data.finding;
   end if;
   v_stubs := (select array_agg(s.digest order by s.version) from kata_data.stub s where s.change_id = change.change_id);
-  if change.digest <> kata_data.change_digest(previous_digest, change.segment_id, change, v_summary_digest, v_stubs) then
-    return query select change.version, 'digest', 'The view change, or the digest before it, is not what was made.';
+  if change.digest <> kata_data.change_digest(before.last_digest, change.segment_id, change, v_summary_digest, v_stubs) then
+    return next row(change.version, 'digest', 'The view change, or the digest before it, was changed.')::kata_data.finding;
   end if;
 end
 $$;
-comment on function kata_data.verify_change(uuid, kata_data.view, kata_data.view_change, bytea, bigint, bigint, bigint, bigint, timestamptz) is
-'Damage in a view change of a path, given the view before it, and what the log up to it comes to.';
+comment on function kata_data.verify_change(uuid, kata_data.head, kata_data.view, kata_data.view_change) is
+'Damage in a view change of a path, given the expected head and the view before it.';
+
+create or replace function kata_data.stubs_agree(change kata_data.view_change) returns boolean
+language plpgsql stable
+as $$
+begin
+  return (select range_agg(int8range(s.version, s.version + 1)) from kata_data.stub s where s.change_id = change.change_id)
+    is not distinct from (case when change.kind = 'elision' then change.versions end)
+    and not exists (
+      select from kata_data.stub s
+      join kata_data.message m on m.segment_id = s.segment_id and m.version = s.version
+      where s.change_id = change.change_id
+        and (s.saved_tokens <> m.token_count - s.token_count
+          or (s.content is not null and s.digest <> sha256(convert_to(s.content, 'UTF8')))));
+end
+$$;
+comment on function kata_data.stubs_agree(kata_data.view_change) is
+'Whether a view change has the stubs of its versions if it is an elision, else none, and these agree with their messages.';

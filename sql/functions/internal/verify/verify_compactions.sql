@@ -1,12 +1,11 @@
--- Verification: compactions agree with the changes that they made.
+-- Compactions agree with the view changes that they made.
 
-create or replace function kata_data.verify_compactions(context_id uuid)
-returns table (version bigint, problem text, detail text)
+create or replace function kata_data.verify_compactions(context_id uuid) returns setof kata_data.finding
 language plpgsql stable rows 10
 as $$
 begin
   return query
-  select v.version, 'compaction', 'No compaction that was committed tells of it.'
+  select v.version, 'compaction', 'No committed compaction made it.'
   from kata_data.view_change v
   where v.segment_id = verify_compactions.context_id
     and v.kind = 'compaction'
@@ -18,7 +17,7 @@ begin
         and c.covered = v.versions)
   order by v.version;
   return query
-  select c.summary_version, 'compaction', format('Compaction %s was committed, and there is no view change of it.', c.compaction_id)
+  select c.summary_version, 'compaction', format('Compaction %s is committed, and has no view change.', c.compaction_id)
   from kata_data.compaction c
   where c.context_id = verify_compactions.context_id
     and c.status = 'committed'
@@ -30,4 +29,5 @@ begin
   order by c.summary_version;
 end
 $$;
-comment on function kata_data.verify_compactions(uuid) is 'Where the compactions of a context and the view changes that it wrote do not agree; of a purged one those that are kept.';
+comment on function kata_data.verify_compactions(uuid) is
+'Where the compactions of a context and its own view changes do not agree; of a purged context those that are kept.';

@@ -1,7 +1,6 @@
--- Verification: heads are due exactly where their policies say so.
+-- A head is due exactly where its policy says so.
 
-create or replace function kata_data.verify_due(context_id uuid)
-returns table (version bigint, problem text, detail text)
+create or replace function kata_data.verify_due(context_id uuid) returns setof kata_data.finding
 language plpgsql stable rows 1
 as $$
 declare
@@ -13,12 +12,12 @@ begin
     return;
   end if;
   v_due := kata_data.due_state(v_head, kata_data.resolved_policy(context_id));
-  -- When it is due changes with the time; that it is, and from where on, does not.
+  -- The time at which it is due changes as time passes; whether it has one, and the thresholds, do not.
   if (v_head.due_tokens, v_head.due_messages, v_head.due_at is null) is distinct from (v_due.due_tokens, v_due.due_messages, v_due.due_at is null) then
-    return query select null::bigint, 'due', format('Stored: from %s tokens, %s messages, at %s; recomputed: %s, %s, %s.',
-      coalesce(v_head.due_tokens::text, 'no'), coalesce(v_head.due_messages::text, 'no'), coalesce(v_head.due_at::text, 'no time'),
-      coalesce(v_due.due_tokens::text, 'no'), coalesce(v_due.due_messages::text, 'no'), coalesce(v_due.due_at::text, 'no time'));
+    return next kata_data.differs(null, 'due',
+      concat_ws(', ', 'from ' || v_head.due_tokens || ' tokens', v_head.due_messages || ' messages', 'at ' || v_head.due_at),
+      concat_ws(', ', 'from ' || v_due.due_tokens || ' tokens', v_due.due_messages || ' messages', 'at ' || v_due.due_at));
   end if;
 end
 $$;
-comment on function kata_data.verify_due(uuid) is 'Where the head of a context does not say rightly when compaction is due.';
+comment on function kata_data.verify_due(uuid) is 'Where the head of a context is due and should not be, or the other way round.';

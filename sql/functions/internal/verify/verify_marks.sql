@@ -1,17 +1,15 @@
--- Verification: the marks of the artifact index lie within their segments.
+-- Checkpoints and the origins of merged messages point at versions that exist.
 
-create or replace function kata_data.verify_marks(context_id uuid)
-returns table (version bigint, problem text, detail text)
+create or replace function kata_data.verify_marks(context_id uuid) returns setof kata_data.finding
 language plpgsql stable rows 10
 as $$
-declare
-  v_newest bigint := (select h.version from kata_data.head h where h.context_id = verify_marks.context_id);
 begin
   return query
-  select k.version, 'dangling checkpoint', format('Checkpoint "%s" names a version beyond %s.', k.name, v_newest)
+  select k.version, 'dangling checkpoint', format('Checkpoint "%s" names a version beyond %s.', k.name, h.version)
   from kata_data.checkpoint k
+  join kata_data.head h on h.context_id = k.context_id
   where k.context_id = verify_marks.context_id
-    and k.version > v_newest;
+    and k.version > h.version;
   return query
   select o.version, 'dangling origin', format('Version %s of segment %s, which it is a copy of, is not there.', c.version, c.segment_id)
   from kata_data.merge_origin o
@@ -24,7 +22,7 @@ begin
       select from kata_data.message m
       where m.segment_id = c.segment_id
         and m.version = c.version)
-    -- What was purged left its copies.
+    -- A purge leaves the copies of what it removes.
     and not exists (
       select from kata_data.context p
       where p.context_id = c.segment_id
@@ -32,4 +30,4 @@ begin
   order by o.version;
 end
 $$;
-comment on function kata_data.verify_marks(uuid) is 'Damage in what points at versions of a context: checkpoints, and the origins of merged messages.';
+comment on function kata_data.verify_marks(uuid) is 'Damage in the checkpoints of a context, and in the origins of its merged messages.';
