@@ -134,7 +134,7 @@ def test_an_undo_brings_back_and_its_undo_redoes(run: Run, read: Query, talk: st
     assert read("undo", talk, "7") == {"version": 8}
     assert read("at", talk, "head")["messages"] == compacted
     message, _ = complaint(run("undo", talk, "2", code=1))
-    assert message.startswith("version 2 is no view change")
+    assert message.startswith("version 2 is not a view change")
 
 
 def test_a_pin_keeps_a_group_and_an_unpin_lets_it_go(run: Run, read: Query, talk: str) -> None:

@@ -32,7 +32,7 @@ select results_eq(
   $$select * from fixture.error($q$select kata.register_tokenizer('x', 0)$q$)$$,
   $$values (
       'KC017', 'tokenizer is out of range', 'Its name is "x", bytes_per_token 0, margin 0.15.',
-      'Pass a name of 1 to 255 characters, 0.1 to 100 bytes a token and a margin from 0 to 10, 0.15 for example.')$$,
+      'Pass a name of 1 to 255 characters, 0.1 to 100 bytes per token and a margin from 0 to 10, 0.15 for example.')$$,
   'a tokenizer out of range is refused with the range');
 
 -- Counts beside
@@ -109,7 +109,7 @@ select results_eq(
   $$select * from fixture.error($q$select kata.set_environment('production', 'test')$q$)$$,
   $$values (
       'KC018', 'this database is labeled "staging"', 'The current label was given as "test".',
-      'If this is the database that you mean, pass its label as current_label.')$$,
+      'If this is the intended database, pass its label as current_label.')$$,
   'the label in force is named');
 select is(kata.environment(), 'staging', 'a refusal leaves the label');
 select lives_ok($$select kata.set_environment('production', 'staging')$$, 'who says it changes it');

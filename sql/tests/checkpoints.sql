@@ -57,7 +57,7 @@ from (values
   (
     '42', 'KC017', 'checkpoint name "42" could be taken for a version or a time',
     'kata.resolve_version reads numbers, head, head~3 and ISO 8601 timestamps as such.',
-    'Put a word into the name, "before refactoring" for example.', 'so is why one is refused'))
+    'Choose a name with a word in it, for example "before refactoring".', 'so is why one is refused'))
   n(name, code, message, detail, hint, what);
 select kata.drop_checkpoint(:'root', k.name) from kata.checkpoints(:'root') k where k.name not in ('nothing', 'plan', 'draft');
 
@@ -108,7 +108,7 @@ select results_eq(
   format(
     $$values (
         'KC014', 'checkpoint "plan" is unknown', 'It belongs to %s, an ancestor of context %s.',
-        'kata.checkpoints lists the names; an ancestor''s is dropped there, or hidden by one of the same name.')$$,
+        'List the names with kata.checkpoints; drop an ancestor''s there, or hide it by one of the same name.')$$,
     :'root', :'grandchild'),
   'whose it is is said');
 select kata.drop_checkpoint(:'child', 'plan');

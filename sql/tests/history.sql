@@ -43,12 +43,12 @@ from (values
     'head~7', 'KC002', 'version "head~7" not found', format('Context %s has versions 0 to 6.', fixture.id('log')),
     'Pass one of these, or head~6 at most.', 'it is said which versions there are'),
   (
-    '2030-02-30', 'KC017', 'timestamp "2030-02-30" does not exist', 'It has the form of one, and no day or time is meant by it.',
+    '2030-02-30', 'KC017', 'timestamp "2030-02-30" does not exist', 'It looks like a timestamp but is not a valid date or time.',
     'Pass an ISO 8601 timestamp, 2026-01-31T12:00:00Z for example.', 'that a day does not exist is said'),
   (
     'milestone', 'KC014', 'checkpoint "milestone" is unknown',
     format('Neither context %s has a checkpoint of this name, nor an ancestor at or before the fork.', fixture.id('log')),
-    'kata.checkpoints lists the names; a version, head, head~3 or an ISO 8601 timestamp is understood as well.',
+    'Pass a checkpoint that kata.checkpoints lists, a version, head, head~3 or an ISO 8601 timestamp.',
     'what else could be meant is said')) s(selector, code, message, detail, hint, what);
 
 -- Moments

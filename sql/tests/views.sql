@@ -141,7 +141,7 @@ select throws_ok(format('select kata.%s', replace(r.call, ':id', quote_literal(:
 select results_eq(
   format('select * from fixture.error(%L)', format('select kata.undo(%L, 10)', :'edited')),
   $$values (
-      'KC017', 'version 10 is undone already', 'A later undo in force takes it back.', 'Undo that undo to redo it; kata.history lists both.'
+      'KC017', 'version 10 is undone already', 'A later undo in force reverses it.', 'Undo that undo to redo it; kata.history lists both.'
     )$$,
   'it is said how to redo');
 select is((select version from kata.get_context(:'edited')), 32::bigint, 'what is refused takes no version');
@@ -261,7 +261,7 @@ select results_eq(
   format('select * from fixture.error(%L)', format('select kata.undo(%L, 11)', :'deep')),
   $$values (
       'KC021', 'version 11 is superseded by the compaction at version 16',
-      'That compaction covers what the undo would bring back or take away: {[2,9),[11,12)}.', 'Undo version 16 first.')$$,
+      'That compaction covers messages that the undo would bring back or take away: {[2,9),[11,12)}.', 'Undo version 16 first.')$$,
   'a compaction whose summary was absorbed is not undone');
 select fixture.fork('deep', 11, 'deep at 11') as deep_11 \gset
 select fixture.fork('deep', 16, 'deep at 16') as deep_16 \gset

@@ -1,4 +1,4 @@
--- Ties a database role to a tenant.
+-- Assigns a tenant to a database role.
 
 create or replace function kata.assign_tenant(role_name text, tenant text) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
@@ -19,7 +19,9 @@ begin
 end
 $$;
 comment on function kata.assign_tenant(text, text) is
-'Gives a database role a tenant other than its own name. Members of kata_service are not bound to one.
+'Assigns a tenant to a database role, in place of the one named like the role.
+
+Members of kata_service may act for any tenant all the same.
 
 role_name: an existing role. tenant: 1 to 255 characters, not ''*''.
 

@@ -1,4 +1,4 @@
--- Whose data the caller sees: the first question when something is not found.
+-- The tenant that the caller acts for, as every function determines it.
 
 create or replace function kata.current_tenant() returns text
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
@@ -8,6 +8,8 @@ begin
 end
 $$;
 comment on function kata.current_tenant() is
-'The tenant that the caller acts for: for a member of kata_service the setting kata.tenant (default: ''default''), else what
-assign_tenant gave to the role, else the role''s name. ''*'' is every tenant, for members of kata_service and kata_admin that set it.
+'The tenant that the caller acts for.
+
+For a member of kata_service it is the setting kata.tenant, or ''default'' if that is not set; for any other role the tenant of
+kata.assign_tenant, or else the name of the role. ''*'' means every tenant, for members of kata_service and kata_admin that set it.
 Cost: O(1).';

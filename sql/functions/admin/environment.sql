@@ -1,4 +1,4 @@
--- Production or not: what a client asks before it destroys something.
+-- The environment label, which clients read before a destructive command.
 
 create or replace function kata.environment() returns text
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
@@ -8,4 +8,4 @@ begin
 end
 $$;
 comment on function kata.environment() is
-'The label of the environment that this database belongs to, production for example; null where it has none. Cost: O(1).';
+'The environment label of this database, for example production; null if it has none. Cost: O(1).';

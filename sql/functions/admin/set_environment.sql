@@ -1,5 +1,5 @@
--- Labels a database with its environment. Who changes a label shows that he knows it: a script that takes production for staging
--- fails here. The table is locked first, so that of two who label at once the second meets the label of the first.
+-- Changing a label requires the current one (compare-and-set), so that a script pointed at the wrong database fails here. The table is
+-- locked first: of two sessions that label at once, the second meets the label of the first.
 
 create or replace function kata.set_environment(label text, current_label text default null) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
@@ -21,7 +21,7 @@ begin
       errcode = 'KC018',
       message = format('this database is labeled "%s"', v_label),
       detail = case when current_label is null then 'No current label was given.' else format('The current label was given as "%s".', current_label) end,
-      hint = 'If this is the database that you mean, pass its label as current_label.';
+      hint = 'If this is the intended database, pass its label as current_label.';
   end if;
   if label = '' then
     delete from kata_data.environment e where e.is_set;
@@ -35,10 +35,11 @@ begin
 end
 $$;
 comment on function kata.set_environment(text, text) is
-'Labels this database with the environment that it belongs to, as production; commands that destroy then ask for the label. Nothing in
-the database itself behaves differently.
+'Labels this database with its environment, for example production.
+
+Destructive commands then require the label. Nothing in the database itself behaves differently.
 
 label: at most 63 characters, without control characters, nor spaces around; '''' removes the label.
-current_label: the label that the database has, needed to change or remove one.
+current_label: the present label, required to change or remove it.
 
 Errors: KC017, KC018 the database has another label than current_label. Locks: the label. Cost: O(1).';

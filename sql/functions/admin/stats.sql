@@ -1,4 +1,4 @@
--- Numbers for a dashboard.
+-- Counts for dashboards.
 
 create or replace function kata.stats() returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
@@ -25,8 +25,9 @@ begin
 end
 $$;
 comment on function kata.stats() is
-'Counts of the caller''s tenant, under kata.tenant ''*'' of every tenant.
+'Counts the contexts and entries of the caller''s tenant.
 
-Returns an object, a key a tenant: contexts, live, archived, deleted, purged (of the deleted), forks (contexts each), entries (log entries
+Under kata.tenant ''*'' it counts those of every tenant.
+Returns an object with one key per tenant: contexts, live, archived, deleted, purged (of the deleted), forks (contexts each), entries (log entries
 that its contexts wrote themselves, purged ones too), updated_at (last append or change).
 Cost: O(contexts).';

@@ -1,4 +1,4 @@
--- Where a context comes from: parent by parent, whatever became of them.
+-- The line of parents up to the root, deleted and purged ones included.
 
 create or replace function kata.ancestry(
   inout context_id uuid, out name text, out fork_version bigint, out depth integer, out deleted_at timestamptz, out purged_at timestamptz
@@ -15,9 +15,9 @@ begin
 end
 $$;
 comment on function kata.ancestry(uuid) is
-'The ancestors of a context, nearest first: its parent, up to the root; none for a root. Deleted and purged ones are among them.
+'The ancestors of a context, from its parent to the root; deleted and purged ones too.
 
-context_id: the context; a deleted one too.
+context_id: the context; it may be deleted.
 
 Returns rows: context_id, name, fork_version (at which the ancestor itself was forked; null for the root), depth (0 for the root),
 deleted_at, purged_at.

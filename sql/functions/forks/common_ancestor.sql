@@ -1,4 +1,4 @@
--- Where two contexts part, from their lineages alone.
+-- Finds the last shared entry of two contexts, from their lineages alone.
 
 create or replace function kata.common_ancestor(context_a uuid, context_b uuid)
 returns table (segment_id uuid, version bigint)
@@ -19,5 +19,5 @@ comment on function kata.common_ancestor(uuid, uuid) is
 
 context_a, context_b: the contexts.
 
-Returns one row: segment_id (the context that wrote the entry) and version; null and 0 where they share nothing.
+Returns one row: segment_id (the context that wrote the entry) and version; null and 0 if they share nothing.
 Errors: KC001, KC006. Cost: O(fork depth), whatever the length of the logs.';

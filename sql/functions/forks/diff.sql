@@ -1,4 +1,4 @@
--- What two contexts did after they parted.
+-- Compares two contexts: the entries that each has after their common ancestor.
 
 create or replace function kata.diff(context_a uuid, context_b uuid)
 returns table (side text, version bigint, role text, kind text, preview text, token_count integer, created_at timestamptz)
@@ -19,7 +19,9 @@ begin
 end
 $$;
 comment on function kata.diff(uuid, uuid) is
-'The entries of two contexts after their common ancestor: those of the first, then those of the second, each by version.
+'The entries of two contexts after their common ancestor.
+
+The entries of the first context come first, those of the second after them, each by version.
 
 context_a, context_b: the contexts.
 

@@ -1,8 +1,8 @@
--- Forks by reference: no message is copied. The child's lineage is the parent's, clipped at the fork version, with a segment of its
--- own behind; its head is what the parent's was at that version.
+-- Forks by reference: no message is copied. The lineage of the child is that of the parent, clipped at the fork version, and a segment of its
+-- own; its head is that of the parent as of that version.
 --
--- Shares the parent's head before anything is read, so the fork equals the parent at some moment: appends go on meanwhile, a purge
--- waits. Whatever is appended later has a greater version and is not looked at.
+-- Shares the head of the parent before anything is read, so the fork equals the parent at one moment. Appends go on meanwhile, with greater
+-- versions, which the fork does not read; a purge waits.
 
 create or replace function kata.fork(
   context_id uuid,
@@ -75,8 +75,9 @@ begin
 end
 $$;
 comment on function kata.fork(uuid, bigint, text, jsonb, jsonb, text) is
-'Forks a context: a new one with the same history up to a version, in which both go on by themselves. The next entry takes the version
-after it in either. Calls that were open at the version are open in the fork.
+'Forks a context: creates one that shares its history up to a version.
+
+Both continue independently: the next entry of each takes the version after it. Calls that are open at the version are open in the fork.
 
 context_id: the parent; it may be archived. at: the version to fork at, 0 for an empty fork; null for the newest.
 name: 1 to 255 characters, unique among the tenant''s live contexts; null for none.
@@ -87,9 +88,9 @@ idempotency_key: 1 to 255 characters; the same request again within seven days r
 Returns the id of the fork. It belongs to the parent''s tenant, and has its tokenizer and bucket.
 Errors: KC001, KC002, KC006 deleted, KC007 name taken, KC008 too deep for max_fork_depth of the parent''s policy, KC013 invalid
 policy, KC017, KC019.
-Locks: shares the head of the parent (FOR KEY SHARE): it does not wait for appends, nor they for it.
-Cost: O(fork depth + open calls), whatever the length of the log; where a call was open at the version, O(messages from its group, or from the newest
-one back, whichever is nearer).';
+Locks: the head of the parent (FOR KEY SHARE): neither fork nor append waits for the other.
+Cost: O(fork depth + open calls), whatever the length of the log; if a call is open at the version, O(messages from its group, or from the
+newest one back, whichever is nearer).';
 
 create or replace function kata_data.insert_fork_head(child kata_data.context, parent_head kata_data.head) returns void
 language plpgsql volatile

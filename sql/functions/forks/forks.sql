@@ -16,7 +16,9 @@ begin
 end
 $$;
 comment on function kata.forks(uuid) is
-'The direct forks of a context, by fork version, then oldest first; deleted ones too.
+'The direct forks of a context, deleted ones too.
+
+They are ordered by fork version, then oldest first.
 
 context_id: the parent.
 

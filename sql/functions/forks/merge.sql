@@ -1,8 +1,8 @@
--- Brings what was found out on one branch to another. Messages are copied, through the one write path, and each copy remembers where
--- it came from: nothing comes twice, and what is erased in one place can be found in the other.
+-- Copies the messages of one branch to another through the one write path. Each copy records its origin, so that no message is copied
+-- twice and an erasure finds the copies.
 --
--- Locks by id ascending: the target for change, the source shared, so that it may be appended to meanwhile and is read up to the version
--- that it had. Then it shares the messages, so that an erasure misses no copy.
+-- Locks heads by id ascending: the target for change, the source shared, so that appends to it do not wait; the source is read up to the
+-- version that it had. Then locks the messages FOR KEY SHARE, so that an erasure misses no copy.
 
 create or replace function kata.merge(target uuid, source uuid, versions int8multirange default null, idempotency_key text default null)
 returns table (version bigint, token_count integer, created_at timestamptz)
@@ -62,20 +62,22 @@ begin
 end
 $$;
 comment on function kata.merge(uuid, uuid, int8multirange, text) is
-'Appends messages of one context to another, as one batch: those of the source after the common ancestor, whole groups, in order. Deleted
-messages and summaries are left out, and so is what the target has already: by its history, or from an earlier merge. Results of calls
-that were made before the common ancestor are left out, too: the target has answered these itself.
+'Appends messages of one context to another, as one batch.
 
-target: the context that is appended to. source: the context that is copied from; it may be archived.
-versions: of the source, which messages to take, widened to whole groups; a range that is open at an end goes from the first version, or to the newest;
-  null for all after the common ancestor.
+These are the messages of the source after the common ancestor, in whole groups, in order. Deleted messages and summaries are left out, and so
+are messages that the target already has, from its history or an earlier merge. Results of calls that were made before the common
+ancestor are left out, too: the target has answered these calls itself.
+
+target: the context to append to. source: the context to copy from; it may be archived.
+versions: the messages of the source to copy, widened to whole groups; a range that is open at an end begins at the first version, or
+  ends at the newest; null for all after the common ancestor.
 idempotency_key: 1 to 255 characters; the same request again within seven days returns the first result.
 
-Token counts are kept where both count in one tokenizer; else stored counts are used, or new estimates.
+Token counts are kept if both contexts count in one tokenizer; else stored counts are used, or new estimates.
 
-Returns a row a message, as append; none where there is nothing to merge.
+Returns one row per message, as append; none if there is nothing to merge.
 Errors: KC001, KC002, KC004 over 10,000 messages, KC005 the target, or a group of the choice, has open calls, KC006, KC017, KC019.
-Locks: the head of the target, and shares that of the source (FOR KEY SHARE), by id ascending; shares the messages that are copied.
+Locks: the head of the target and that of the source (FOR KEY SHARE), by id ascending, then the copied messages (FOR KEY SHARE).
 Cost: O(messages after the common ancestor × fork depth).';
 
 create or replace function kata_data.merge_drafts(target kata_data.head, source kata_data.head, versions int8multirange)
@@ -88,7 +90,7 @@ declare
   v_message kata_data.message;
   v_drafts kata_data.message[] := '{}';
 begin
-  -- What is open at an end goes from the first, or to the newest.
+  -- A range that is open at an end begins at the first version, or ends at the newest.
   if exists (
     select
     from unnest(versions) r(range)
@@ -227,7 +229,7 @@ begin
       errcode = 'KC004',
       message = 'a merge appends at most 10000 messages',
       detail = format('There are %s.', cardinality(drafts)),
-      hint = 'Merge a part at a time: versions says which.';
+      hint = 'Merge a part at a time, with versions.';
   end if;
 end
 $$;

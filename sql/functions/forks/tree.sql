@@ -29,9 +29,11 @@ begin
 end
 $$;
 comment on function kata.tree(uuid) is
-'The whole fork family of a context: each parent before its forks, forks by fork version, then oldest first.
+'The whole fork family of a context.
 
-context_id: any member of the family; a deleted one too.
+Each parent comes before its forks, forks by fork version, then oldest first.
+
+context_id: any member of the family; it may be deleted.
 
 Returns rows: context_id, parent_id (null for the root), name, fork_version, depth (0 for the root), version, view_tokens (what a model
 would see), updated_at (last append or change), archived_at, deleted_at, purged_at.

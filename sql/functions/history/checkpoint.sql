@@ -1,4 +1,4 @@
--- Names a version. The name is the context's own; forks made at or after the version see it, too.
+-- Names a version. The name belongs to the context; forks made at or after the version see it, too.
 
 create or replace function kata.checkpoint(context_id uuid, name text, at bigint default null, note text default null) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
@@ -15,7 +15,7 @@ begin
       errcode = 'KC017',
       message = format('checkpoint name "%s" could be taken for a version or a time', checkpoint.name),
       detail = 'kata.resolve_version reads numbers, head, head~3 and ISO 8601 timestamps as such.',
-      hint = 'Put a word into the name, "before refactoring" for example.';
+      hint = 'Choose a name with a word in it, for example "before refactoring".';
   end if;
   perform kata_data.check_version(checkpoint.context_id, v_at, v_newest);
   insert into kata_data.checkpoint (context_id, name, version, note, created_at)
@@ -33,12 +33,12 @@ begin
 end
 $$;
 comment on function kata.checkpoint(uuid, text, bigint, text) is
-'Gives a version of a context a name, which kata.resolve_version then knows.
+'Names a version of a context, for use in selectors.
 
 context_id: the context.
-name: 1 to 255 characters, unique among the context''s own checkpoints; it may be one of an ancestor''s, which is hidden by it. A name
-  that reads as a version, as head or as a timestamp is refused.
-at: the version, 0 included; null for the newest. note: kept as given.
+name: 1 to 255 characters, unique among the context''s own checkpoints; it may hide a checkpoint of an ancestor. A name that reads
+  as a version, as head or as a timestamp is refused.
+at: the version, 0 included; null for the newest. note: stored as given.
 
 Returns the version.
 Errors: KC001, KC002, KC006, KC014 the context has a checkpoint of this name, KC017.

@@ -1,4 +1,4 @@
--- The names that resolve_version knows for a context.
+-- The checkpoints that kata.resolve_version resolves for a context.
 
 create or replace function kata.checkpoints(context_id uuid)
 returns table (name text, version bigint, note text, created_at timestamptz)
@@ -15,7 +15,9 @@ begin
 end
 $$;
 comment on function kata.checkpoints(uuid) is
-'The checkpoints of a context, by version: its own, and those of its ancestors up to the fork that no nearer one of the same name hides.
+'The checkpoints of a context, its own and inherited ones.
+
+They are ordered by version. A checkpoint of an ancestor is listed if it lies before the fork and no nearer one of the same name hides it.
 
 context_id: the context.
 

@@ -1,4 +1,4 @@
--- What a model would see at one version and not at another of the same context.
+-- Compares the view of a context at two versions.
 
 create or replace function kata.diff_versions(context_id uuid, from_version bigint, to_version bigint)
 returns table (change text, version bigint, role text, kind text, preview text, token_count integer)
@@ -37,7 +37,7 @@ begin
 end
 $$;
 comment on function kata.diff_versions(uuid, bigint, bigint) is
-'How the view of a context at one version becomes the view at another.
+'The changes from the view of a context at one version to the view at another.
 
 context_id: the context. from_version, to_version: in any order; null for now.
 

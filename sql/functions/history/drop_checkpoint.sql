@@ -1,4 +1,4 @@
--- Takes a name back. The version stays what it was.
+-- Removes a name. Its version stays as it is.
 
 create or replace function kata.drop_checkpoint(context_id uuid, name text) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
@@ -21,12 +21,14 @@ begin
       when v_owner is null then format('Context %s has no checkpoint of this name.', context_id)
       else format('It belongs to %s, an ancestor of context %s.', v_owner, context_id)
     end,
-    hint = 'kata.checkpoints lists the names; an ancestor''s is dropped there, or hidden by one of the same name.';
+    hint = 'List the names with kata.checkpoints; drop an ancestor''s there, or hide it by one of the same name.';
 end
 $$;
 comment on function kata.drop_checkpoint(uuid, text) is
-'Drops a checkpoint of a context. The version that it names stays, and an ancestor''s checkpoint that it hid is seen again.
+'Drops a checkpoint of a context.
 
-context_id: the context. name: of one of its own checkpoints.
+Its version stays, and a checkpoint of an ancestor that it hid is visible again.
+
+context_id: the context. name: one of its own checkpoints.
 
 Errors: KC001, KC006, KC014 unknown, or an ancestor''s. Locks: the head of the context. Cost: O(log checkpoints).';

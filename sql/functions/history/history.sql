@@ -1,4 +1,4 @@
--- What happened, newest first. The cursor is a version, so pages stay exact whatever is appended.
+-- Entries, newest first. The cursor is a version, so pages stay exact while messages are appended.
 
 create or replace function kata.history(context_id uuid, before bigint default null, max_rows integer default 50)
 returns table (
@@ -26,9 +26,9 @@ begin
 end
 $$;
 comment on function kata.history(uuid, bigint, integer) is
-'A page of what happened in a context, newest first, inherited entries included.
+'A page of the entries of a context, newest first, inherited ones included.
 
-context_id: the context. before: the last version of the page before; null for the newest. max_rows: 1 to 1,000.
+context_id: the context. before: the last version of the previous page; null for the newest. max_rows: 1 to 1,000.
 
 Returns rows: version, kind (message, compaction, elision, deletion, pin, unpin, undo), role, preview (100 characters), token_count (of
 the entry), view_tokens (of what a model would see as of the entry), checkpoints (the names of the version), created_at.

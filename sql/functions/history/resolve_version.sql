@@ -1,4 +1,4 @@
--- From what people say to a version. Version is the primary coordinate: everything else is resolved to one, once.
+-- Resolves a selector. The version is the primary coordinate: every other one is resolved to a version, once.
 
 create or replace function kata.resolve_version(context_id uuid, selector text) returns bigint
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
@@ -17,18 +17,18 @@ begin
         raise exception using
           errcode = 'KC017',
           message = format('selector "%s" is not understood', left(selector, 100)),
-          detail = 'After head~ stands how many versions to go back.',
+          detail = 'head~ is followed by the number of versions to go back.',
           hint = 'Pass for example head or head~3.';
       end if;
       v_version := v_newest - kata_data.whole_number(substr(selector, 6));
     when 'time' then
-      -- What is finer than a microsecond is cut off, not rounded: nothing later is to be met.
+      -- Digits beyond microseconds are cut off, not rounded: nothing later is to be met.
       v_moment := regexp_replace(replace(selector, ',', '.'), '([.][0-9]{6})[0-9]+', '\1');
       if not pg_input_is_valid(v_moment, 'timestamptz') then
         raise exception using
           errcode = 'KC017',
           message = format('timestamp "%s" does not exist', left(selector, 100)),
-          detail = 'It has the form of one, and no day or time is meant by it.',
+          detail = 'It looks like a timestamp but is not a valid date or time.',
           hint = 'Pass an ISO 8601 timestamp, 2026-01-31T12:00:00Z for example.';
       end if;
       return kata_data.version_at_time(context_id, v_newest, v_moment::timestamptz);
@@ -39,7 +39,7 @@ begin
           errcode = 'KC014',
           message = format('checkpoint "%s" is unknown', coalesce(left(selector, 255), 'null')),
           detail = format('Neither context %s has a checkpoint of this name, nor an ancestor at or before the fork.', context_id),
-          hint = 'kata.checkpoints lists the names; a version, head, head~3 or an ISO 8601 timestamp is understood as well.';
+          hint = 'Pass a checkpoint that kata.checkpoints lists, a version, head, head~3 or an ISO 8601 timestamp.';
       end if;
   end case;
   if v_version not between 0 and v_newest then
@@ -53,13 +53,13 @@ begin
 end
 $$;
 comment on function kata.resolve_version(uuid, text) is
-'The version that a selector means.
+'The version that a selector resolves to.
 
 context_id: the context.
 selector: a version (42), head, head~3 (three versions before the newest), the name of a checkpoint (of the context, or of an ancestor
   at or before the fork; the nearest counts), or an ISO 8601 timestamp: the last version that was created at that time or before, 0
-  where there was none. A timestamp without offset is in the time zone of the session, a date is its midnight. What a timestamp
-  before the newest entry means never changes.
+  if there is none. A timestamp without offset is in the time zone of the session, a date is its midnight. A timestamp before the
+  newest entry always resolves to the same version.
 
 Returns the version.
 Errors: KC001, KC002, KC006, KC014 no checkpoint has this name, KC017. Cost: O(log n + fork depth).';

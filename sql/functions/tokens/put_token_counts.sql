@@ -1,5 +1,5 @@
--- Counts in other tokenizers stand beside the messages, which stay as they are. Shares the head, so that a purge waits and leaves
--- nothing behind, and appends do not.
+-- Counts in other tokenizers are rows of their own; messages stay as they are. Shares the head, so that a purge waits and leaves no count behind,
+-- and appends do not wait.
 
 create or replace function kata.put_token_counts(context_id uuid, tokenizer text, versions bigint[], counts integer[]) returns integer
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
@@ -13,8 +13,8 @@ begin
   if tokenizer is not distinct from v_head.tokenizer or not exists (select from kata_data.tokenizer t where t.name = put_token_counts.tokenizer) then
     raise exception using
       errcode = 'KC017',
-      message = format('tokenizer "%s" cannot be counted beside', coalesce(left(tokenizer, 100), 'null')),
-      detail = format('The context counts in "%s" itself; counts of other registered tokenizers can be stored beside.', v_head.tokenizer),
+      message = format('token counts for tokenizer "%s" cannot be stored', coalesce(left(tokenizer, 100), 'null')),
+      detail = format('The context itself counts in "%s"; only counts in other, registered tokenizers can be stored.', v_head.tokenizer),
       hint = 'Register it with kata.register_tokenizer; kata.tokenizers lists the known ones.';
   end if;
   if versions is null or counts is null or cardinality(versions) <> cardinality(counts)
@@ -36,7 +36,7 @@ begin
       errcode = 'KC002',
       message = format('version %s not found', v_unknown),
       detail = format('Context %s has no message of this version.', context_id),
-      hint = 'List what there is with kata.messages. No count was stored.';
+      hint = 'List the messages with kata.messages. No count was stored.';
   end if;
   insert into kata_data.token_count as t (segment_id, version, tokenizer, token_count)
   select distinct on (m.segment_id, m.version) m.segment_id, m.version, put_token_counts.tokenizer, c.count
@@ -50,10 +50,11 @@ begin
 end
 $$;
 comment on function kata.put_token_counts(uuid, text, bigint[], integer[]) is
-'Stores exact counts of messages in a tokenizer other than the context''s, for windows asked for in it. Counts of inherited messages are
-shared with the context that wrote them.
+'Stores exact token counts of messages in a tokenizer other than the context''s.
 
-context_id: the context. tokenizer: a registered one. versions, counts: one count a version; a later one for the same version wins.
+A window in that tokenizer uses them. Counts of inherited messages are shared with the context that wrote the messages.
+
+context_id: the context. tokenizer: a registered one. versions, counts: one count per version; a later one for the same version wins.
 
 Returns how many messages have a new count.
 Errors: KC001, KC002, KC006, KC017. Locks: the head of the context (FOR KEY SHARE). Cost: O(versions).';

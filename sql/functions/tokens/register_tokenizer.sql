@@ -1,4 +1,4 @@
--- A tokenizer is a name and how dense it is; counting with it is the business of clients.
+-- A tokenizer here is a name and its density; clients count with it.
 
 create or replace function kata.register_tokenizer(name text, bytes_per_token numeric, margin numeric default 0.15) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
@@ -11,7 +11,7 @@ begin
       message = 'tokenizer is out of range',
       detail = format('Its name is "%s", bytes_per_token %s, margin %s.',
         coalesce(left(name, 100), 'null'), coalesce(left(bytes_per_token::text, 100), 'null'), coalesce(left(margin::text, 100), 'null')),
-      hint = 'Pass a name of 1 to 255 characters, 0.1 to 100 bytes a token and a margin from 0 to 10, 0.15 for example.';
+      hint = 'Pass a name of 1 to 255 characters, 0.1 to 100 bytes per token and a margin from 0 to 10, 0.15 for example.';
   end if;
   insert into kata_data.tokenizer as t (name, bytes_per_token, margin)
   values (register_tokenizer.name, register_tokenizer.bytes_per_token, register_tokenizer.margin)
@@ -22,7 +22,7 @@ $$;
 comment on function kata.register_tokenizer(text, numeric, numeric) is
 'Registers a tokenizer, or corrects one.
 
-name: 1 to 255 characters. bytes_per_token: bytes of English text a token, 0.1 to 100.
-margin: what a conversion from another tokenizer is padded with, a fraction from 0 to 10.
+name: 1 to 255 characters. bytes_per_token: bytes of English text per token, 0.1 to 100.
+margin: the fraction by which a conversion from another tokenizer is padded, 0 to 10.
 
 Errors: KC017. Cost: O(1).';

@@ -1,4 +1,4 @@
--- Which tokenizers a context may count in.
+-- The tokenizers that a context may count in.
 
 create or replace function kata.tokenizers() returns table (name text, bytes_per_token numeric, margin numeric)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
@@ -13,5 +13,5 @@ $$;
 comment on function kata.tokenizers() is
 'The registered tokenizers.
 
-Returns name, bytes_per_token (of English text), margin (what a conversion from another tokenizer is padded with, a fraction).
+Returns name, bytes_per_token (of English text), margin (the fraction by which a conversion from another tokenizer is padded).
 Cost: O(tokenizers).';

@@ -1,5 +1,5 @@
--- Deleting hides: the messages leave the view and the raw list, keep their versions, and come back by undo. The head is locked before
--- anything is decided.
+-- Deletion hides: messages leave the view and the list raw, keep their versions, and come back by undo. The head is locked before anything
+-- is decided.
 
 create or replace function kata.delete_messages(context_id uuid, first_version bigint, last_version bigint default null) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
@@ -31,12 +31,14 @@ begin
 end
 $$;
 comment on function kata.delete_messages(uuid, bigint, bigint) is
-'Deletes messages from the view: they are neither shown to a model nor listed as raw, here and in later forks; other contexts are not touched. They
-keep their versions, count in raw_tokens, and kata.undo brings them back. To remove text for good there is kata.erase_message.
+'Deletes messages from the view of a context.
+
+Neither a model nor the list raw shows them any more, here and in later forks; other contexts are not affected. They keep their versions,
+count in raw_tokens, and kata.undo brings them back. To remove text permanently, use kata.erase_message.
 
 context_id: the context.
-first_version, last_version: the range of versions, widened to whole tool groups; last_version null: just the first. A summary in the range leaves
-  the view, too; what it stands for stays covered.
+first_version, last_version: the range of versions, widened to whole tool groups; last_version null: just the first. A summary in the
+  range leaves the view, too; the messages that it covers stay covered.
 
 Returns the version that the deletion took.
 Errors: KC001, KC002, KC005 a call in the range is open, KC006, KC017 nothing would change, or the view would fall into too many pieces.

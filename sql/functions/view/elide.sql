@@ -1,4 +1,4 @@
--- Shortens tool results in the view. A matter of display: the messages keep their versions and places, and come back whole by undo.
+-- Shortens tool results in the view. Only the display changes: messages keep their versions and positions, and an undo shows them whole.
 
 create or replace function kata.elide(
   context_id uuid,
@@ -31,12 +31,14 @@ begin
 end
 $$;
 comment on function kata.elide(uuid, bigint, bigint, integer) is
-'Shortens the tool results of a range in the view, each to its beginning and a note of where the whole is. Pinned ones stay whole.
+'Shortens the tool results of a range in the view.
+
+Each is shown as its beginning and a note where the whole is. Pinned results stay whole.
 
 context_id: the context.
 first_version, last_version: the range of versions; last_version null: just the first.
 keep_tokens: results longer than this are shortened to about this many tokens.
 
-Returns the version that the elision took. The whole result is under its version for ever: kata.get_message.
+Returns the version that the elision took. kata.get_message returns the whole result by its version.
 Errors: KC001, KC002, KC006, KC017 nothing would change, or too many elisions are in force: shorten more at once, or compact.
 Locks: the head of the context. Cost: O(messages in the range).';

@@ -1,4 +1,4 @@
--- A pin keeps a group in every window, shortened where it was; a group that was compacted comes back to its place.
+-- A pin keeps a group in every window, shortened if it was shortened; a compacted group comes back to its position.
 
 create or replace function kata.pin(context_id uuid, version bigint) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
@@ -24,10 +24,12 @@ begin
 end
 $$;
 comment on function kata.pin(uuid, bigint) is
-'Pins a message, with its tool group: it comes in every window and is never compacted, deleted ones apart. One that is compacted comes back into the
-view at its own place.
+'Pins a message with its tool group.
 
-context_id: the context. version: of the message.
+The group comes in every window and is never compacted; a deleted message cannot be pinned. A compacted one comes back into the view at its
+own position.
+
+context_id: the context. version: that of the message.
 
 Returns the version that the pin took.
 Errors: KC001, KC002 no message has this version, KC006, KC017 pinned already, deleted, or too many pieces.

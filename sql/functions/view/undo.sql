@@ -1,4 +1,4 @@
--- Takes a view change back. The log does not shrink: an undo is a view change itself, and can be undone.
+-- Reverses a view change. The log only grows: an undo is a view change itself, and can be undone.
 
 create or replace function kata.undo(context_id uuid, version bigint) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
@@ -17,16 +17,16 @@ begin
   if not found then
     raise exception using
       errcode = 'KC017',
-      message = format('version %s is no view change', coalesce(version::text, 'null')),
+      message = format('version %s is not a view change', coalesce(version::text, 'null')),
       detail = format('Only compactions, deletions, elisions, pins, unpins and undos of context %s can be undone.', context_id),
-      hint = 'kata.history lists them. To go back before a message, fork there.';
+      hint = 'Find them with kata.history. To go back before a message, fork there.';
   end if;
   v_undone := kata_data.undone_versions(context_id, version + 1, v_head.version);
   if version = any (v_undone) then
     raise exception using
       errcode = 'KC017',
       message = format('version %s is undone already', version),
-      detail = 'A later undo in force takes it back.',
+      detail = 'A later undo in force reverses it.',
       hint = 'Undo that undo to redo it; kata.history lists both.';
   end if;
 
@@ -40,21 +40,23 @@ begin
     raise exception using
       errcode = 'KC021',
       message = format('version %s is superseded by the compaction at version %s', version, v_blocking),
-      detail = format('That compaction covers what the undo would bring back or take away: %s.', v_moved),
+      detail = format('That compaction covers messages that the undo would bring back or take away: %s.', v_moved),
       hint = format('Undo version %s first.', v_blocking);
   end if;
   return kata_data.add_change(v_head, kata_data.new_change('undo', '{}', version));
 end
 $$;
 comment on function kata.undo(uuid, bigint) is
-'Undoes the view change at a version: what it covered, deleted or shortened is back, less what was deleted since. The undo takes a version itself, and
-undoing it is redo. What the view was at any version stays as it was.
+'Undoes the view change at a version.
 
-context_id: the context; a change that a fork inherited is undone in the fork only. version: of the view change.
+Messages that it covered, deleted or shortened come back, except those deleted since. The undo takes a version itself, and undoing it is
+redo. The views of past versions stay as they are.
+
+context_id: the context; a change that a fork inherited is undone in the fork only. version: that of the view change.
 
 Returns the version that the undo took.
-Errors: KC001, KC006, KC017 no view change, or undone already, KC021 a later compaction in force covers what the undo would bring back or take away (it
-is named).
+Errors: KC001, KC006, KC017 not a view change, or undone already, KC021 a later compaction in force covers a message that the undo would bring
+back or take away (DETAIL names it).
 Locks: the head of the context. Cost: O(view changes since the oldest one that is undone + messages that come or go).';
 
 create or replace function kata_data.moved_by_undo(context_id uuid, change kata_data.view_change) returns int8multirange

@@ -20,9 +20,11 @@ begin
 end
 $$;
 comment on function kata.unpin(uuid, bigint) is
-'Takes the pin off a message and its tool group. It stays in the view until something covers it.
+'Unpins a message and its tool group.
 
-context_id: the context. version: of the message.
+The group stays in the view until a compaction covers it.
+
+context_id: the context. version: that of the message.
 
 Returns the version that the change took.
 Errors: KC001, KC002 no message has this version, KC006, KC017 not pinned.

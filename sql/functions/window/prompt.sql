@@ -45,14 +45,14 @@ comment on function kata.prompt(uuid, integer, text, bigint, integer, text) is
 
 context_id, budget (tokens), at, stable_step, tokenizer: as for window.
 format: openai (an array of messages) or anthropic (an object with system and messages, roles alternating from user on; system and
-  developer messages after the preamble stand in place, as text of the user''s turn in <system_message> tags; such tags in what a user or
-  a tool says are broken up, as <\system_message>, so that none is taken for these).
+  developer messages after the preamble are text of the user''s turn, in <system_message> tags; such tags in the text of a user or a
+  tool are escaped as <\system_message>).
 
-Results stand right behind their call. A call without result, outside the newest group, is closed with "[no result]". A result whose call
-is not in the log (policy strict false) is shown as a message of the user.
+Results follow their call directly. A call without result, outside the newest group, is closed with "[no result]". A result whose call
+is not in the log (policy strict false) becomes a message of the user.
 
 Returns jsonb.
-Errors: KC001, KC002, KC006, KC017, KC020 the budget is too small for what always comes (the least sufficient one in DETAIL).
+Errors: KC001, KC002, KC006, KC017, KC020 the budget is too small for the messages that always come (DETAIL has the least sufficient one).
 Cost: as window.';
 
 create or replace function kata_data.prompt_messages(context_id uuid, budget integer, at bigint, stable_step integer, tokenizer text)
@@ -85,5 +85,5 @@ as $$
   from open_call o
 $$;
 comment on function kata_data.prompt_messages(uuid, integer, bigint, integer, text) is
-'The rows of a window and a result for each call that has none outside the newest group, to be read by group_position, place, ordinality, so that results
-stand behind their call. is_orphan: a result whose call is not known. promised_tokens: where the window is over budget, its running total.';
+'The rows of a window, and a result for each call without one outside the newest group. Ordered by group_position, place and ordinality, results follow
+their call. is_orphan: a result whose call is not known. promised_tokens: if the window is over budget, its running total.';

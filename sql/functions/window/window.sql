@@ -65,19 +65,19 @@ begin
 end
 $$;
 comment on function kata."window"(uuid, integer, bigint, integer, text) is
-'The messages that a model should see, within a token budget, in reading order.
+'The messages that a model should see within a token budget, in reading order.
 
 context_id: the context.
-budget: tokens that the messages may take together, positive.
+budget: the most tokens that the messages may take together, positive.
 at: as of this version; null for now.
 stable_step: tokens for which the start of the window stays still, so that a provider''s prompt cache is hit; 0 for none; smaller
-  than the budget. Where what always comes leaves no room for a step, the window starts as without one.
-tokenizer: count in this one instead of the context''s: stored counts where there are any, else a padded conversion.
+  than the budget. If the rows that always come leave no room for a step, the window starts as without one.
+tokenizer: count in this one instead of the context''s, with stored counts, or else a padded conversion.
 
 The newest group (an assistant message with tool calls and their results; any other message alone), the preamble (system and developer
-messages before the first of another role) and the pins always come; if they alone exceed the budget they are all that comes, every
-row over_budget. Then summaries, newest first, those that fit, each at the place of what it stands for. Then whole groups, newest first,
-until one does not fit. A message that is shortened comes as its stub.
+messages before the first of another role) and the pins always come; if they alone exceed the budget, nothing else comes, and every row is
+over_budget. Then summaries, newest first, those that fit, each at its position. Then whole groups, newest first, until one does not fit. An
+elided message comes as its stub.
 
 Returns: ordinal from 1, version, position, role, content, token_count, running_tokens, reason (newest, preamble, pinned, summary,
 recent), over_budget, tool_call_id, tool_name, tool_calls, model, metadata, created_at, kind (message, summary, stub), name,
