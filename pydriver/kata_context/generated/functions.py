@@ -185,7 +185,7 @@ FUNCTIONS = {
         },
     ),
     "window": Function(
-        "The messages that a model should see, within a token budget, in reading order.",
+        "The messages that a model should see within a token budget, in reading order.",
         {
             "context_id": Parameter("context"),
             "budget": Parameter("integer"),
@@ -195,7 +195,7 @@ FUNCTIONS = {
         },
     ),
     "ancestry": Function(
-        "The ancestors of a context, nearest first: its parent, up to the root; none for a root.",
+        "The ancestors of a context, from its parent to the root; deleted and purged ones too.",
         {
             "context_id": Parameter("context"),
         },
@@ -208,16 +208,14 @@ FUNCTIONS = {
         },
     ),
     "diff": Function(
-        "The entries of two contexts after their common ancestor: those of the first, then those "
-        "of the second, each by version.",
+        "The entries of two contexts after their common ancestor.",
         {
             "context_a": Parameter("context"),
             "context_b": Parameter("context"),
         },
     ),
     "fork": Function(
-        "Forks a context: a new one with the same history up to a version, in which both go on by "
-        "themselves.",
+        "Forks a context: creates one that shares its history up to a version.",
         {
             "context_id": Parameter("context"),
             "at": Parameter("version", has_default=True),
@@ -228,14 +226,13 @@ FUNCTIONS = {
         },
     ),
     "forks": Function(
-        "The direct forks of a context, by fork version, then oldest first; deleted ones too.",
+        "The direct forks of a context, deleted ones too.",
         {
             "context_id": Parameter("context"),
         },
     ),
     "merge": Function(
-        "Appends messages of one context to another, as one batch: those of the source after the "
-        "common ancestor, whole groups, in order.",
+        "Appends messages of one context to another, as one batch.",
         {
             "target": Parameter("context"),
             "source": Parameter("context"),
@@ -244,14 +241,13 @@ FUNCTIONS = {
         },
     ),
     "tree": Function(
-        "The whole fork family of a context: each parent before its forks, forks by fork version, "
-        "then oldest first.",
+        "The whole fork family of a context.",
         {
             "context_id": Parameter("context"),
         },
     ),
     "checkpoint": Function(
-        "Gives a version of a context a name, which kata.resolve_version then knows.",
+        "Names a version of a context, for use in selectors.",
         {
             "context_id": Parameter("context"),
             "name": Parameter("text"),
@@ -260,14 +256,13 @@ FUNCTIONS = {
         },
     ),
     "checkpoints": Function(
-        "The checkpoints of a context, by version: its own, and those of its ancestors up to the "
-        "fork that no nearer one of the same name hides.",
+        "The checkpoints of a context, its own and inherited ones.",
         {
             "context_id": Parameter("context"),
         },
     ),
     "diff_versions": Function(
-        "How the view of a context at one version becomes the view at another.",
+        "The changes from the view of a context at one version to the view at another.",
         {
             "context_id": Parameter("context"),
             "from_version": Parameter("version"),
@@ -282,7 +277,7 @@ FUNCTIONS = {
         },
     ),
     "history": Function(
-        "A page of what happened in a context, newest first, inherited entries included.",
+        "A page of the entries of a context, newest first, inherited ones included.",
         {
             "context_id": Parameter("context"),
             "before": Parameter("bigint", has_default=True),
@@ -290,7 +285,7 @@ FUNCTIONS = {
         },
     ),
     "resolve_version": Function(
-        "The version that a selector means.",
+        "The version that a selector resolves to.",
         {
             "context_id": Parameter("context"),
             "selector": Parameter("text"),
@@ -307,8 +302,7 @@ FUNCTIONS = {
         },
     ),
     "delete_messages": Function(
-        "Deletes messages from the view: they are neither shown to a model nor listed as raw, "
-        "here and in later forks; other contexts are not touched.",
+        "Deletes messages from the view of a context.",
         {
             "context_id": Parameter("context"),
             "first_version": Parameter("version"),
@@ -316,8 +310,7 @@ FUNCTIONS = {
         },
     ),
     "elide": Function(
-        "Shortens the tool results of a range in the view, each to its beginning and a note of "
-        "where the whole is.",
+        "Shortens the tool results of a range in the view.",
         {
             "context_id": Parameter("context"),
             "first_version": Parameter("version"),
@@ -326,23 +319,21 @@ FUNCTIONS = {
         },
     ),
     "pin": Function(
-        "Pins a message, with its tool group: it comes in every window and is never compacted, "
-        "deleted ones apart.",
+        "Pins a message with its tool group.",
         {
             "context_id": Parameter("context"),
             "version": Parameter("version"),
         },
     ),
     "undo": Function(
-        "Undoes the view change at a version: what it covered, deleted or shortened is back, less "
-        "what was deleted since.",
+        "Undoes the view change at a version.",
         {
             "context_id": Parameter("context"),
             "version": Parameter("version"),
         },
     ),
     "unpin": Function(
-        "Takes the pin off a message and its tool group.",
+        "Unpins a message and its tool group.",
         {
             "context_id": Parameter("context"),
             "version": Parameter("version"),
@@ -458,8 +449,7 @@ FUNCTIONS = {
         },
     ),
     "put_token_counts": Function(
-        "Stores exact counts of messages in a tokenizer other than the context's, for windows "
-        "asked for in it.",
+        "Stores exact token counts of messages in a tokenizer other than the context's.",
         {
             "context_id": Parameter("context"),
             "tokenizer": Parameter("text"),
@@ -514,33 +504,29 @@ FUNCTIONS = {
         },
     ),
     "assign_tenant": Function(
-        "Gives a database role a tenant other than its own name.",
+        "Assigns a tenant to a database role, in place of the one named like the role.",
         {
             "role_name": Parameter("text"),
             "tenant": Parameter("text"),
         },
     ),
     "current_tenant": Function(
-        "The tenant that the caller acts for: for a member of kata_service the setting "
-        "kata.tenant (default: 'default'), else what assign_tenant gave to the role, else the "
-        "role's name.",
+        "The tenant that the caller acts for.",
         {},
     ),
     "environment": Function(
-        "The label of the environment that this database belongs to, production for example; null "
-        "where it has none.",
+        "The environment label of this database, for example production; null if it has none.",
         {},
     ),
     "set_environment": Function(
-        "Labels this database with the environment that it belongs to, as production; commands "
-        "that destroy then ask for the label.",
+        "Labels this database with its environment, for example production.",
         {
             "label": Parameter("text"),
             "current_label": Parameter("text", has_default=True),
         },
     ),
     "stats": Function(
-        "Counts of the caller's tenant, under kata.tenant '*' of every tenant.",
+        "Counts the contexts and entries of the caller's tenant.",
         {},
     ),
     "verify": Function(
@@ -550,7 +536,7 @@ FUNCTIONS = {
         },
     ),
     "version": Function(
-        "The version of Kata Context that this database carries.",
+        "The version of Kata Context in this database.",
         {},
     ),
 }

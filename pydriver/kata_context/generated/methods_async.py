@@ -581,9 +581,9 @@ class AsyncMethods(ABC):
     ) -> Json:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
-        Results stand right behind their call. A call without result, outside the newest group, is
-        closed with "[no result]". A result whose call is not in the log (policy strict false) is shown
-        as a message of the user.
+        Results follow their call directly. A call without result, outside the newest group, is closed
+        with "[no result]". A result whose call is not in the log (policy strict false) becomes a
+        message of the user.
 
         Returns jsonb.
 
@@ -591,15 +591,15 @@ class AsyncMethods(ABC):
         ----------
         context_id, budget (tokens), at, stable_step, tokenizer : as for window.
         format : openai (an array of messages) or anthropic (an object with system and messages, roles
-            alternating from user on; system and developer messages after the preamble stand in place,
-            as text of the user's turn in <system_message> tags; such tags in what a user or a tool says
-            are broken up, as <\\system_message>, so that none is taken for these).
+            alternating from user on; system and developer messages after the preamble are text of the
+            user's turn, in <system_message> tags; such tags in the text of a user or a tool are escaped
+            as <\\system_message>).
 
         Raises
         ------
         ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError,
-            BudgetTooSmallError the budget is too small for what always comes (the least sufficient one
-            in DETAIL).
+            BudgetTooSmallError the budget is too small for the messages that always come (DETAIL has
+            the least sufficient one).
 
         Cost: as window.
         """
@@ -616,14 +616,13 @@ class AsyncMethods(ABC):
         stable_step: int = 0,
         tokenizer: str | None = None,
     ) -> list[WindowRow]:
-        """The messages that a model should see, within a token budget, in reading order.
+        """The messages that a model should see within a token budget, in reading order.
 
         The newest group (an assistant message with tool calls and their results; any other message
         alone), the preamble (system and developer messages before the first of another role) and the
-        pins always come; if they alone exceed the budget they are all that comes, every row
-        over_budget. Then summaries, newest first, those that fit, each at the place of what it stands
-        for. Then whole groups, newest first, until one does not fit. A message that is shortened comes
-        as its stub.
+        pins always come; if they alone exceed the budget, nothing else comes, and every row is
+        over_budget. Then summaries, newest first, those that fit, each at its position. Then whole
+        groups, newest first, until one does not fit. An elided message comes as its stub.
 
         Returns: ordinal from 1, version, position, role, content, token_count, running_tokens, reason
         (newest, preamble, pinned, summary, recent), over_budget, tool_call_id, tool_name, tool_calls,
@@ -633,13 +632,13 @@ class AsyncMethods(ABC):
         Parameters
         ----------
         context_id : the context.
-        budget : tokens that the messages may take together, positive.
+        budget : the most tokens that the messages may take together, positive.
         at : as of this version; null for now.
         stable_step : tokens for which the start of the window stays still, so that a provider's prompt
-            cache is hit; 0 for none; smaller than the budget. Where what always comes leaves no room
-            for a step, the window starts as without one.
-        tokenizer : count in this one instead of the context's: stored counts where there are any, else
-            a padded conversion.
+            cache is hit; 0 for none; smaller than the budget. If the rows that always come leave no
+            room for a step, the window starts as without one.
+        tokenizer : count in this one instead of the context's, with stored counts, or else a padded
+            conversion.
 
         Raises
         ------
@@ -651,16 +650,14 @@ class AsyncMethods(ABC):
         return await self._run(statements.WINDOW, (context_id, budget, at, stable_step, tokenizer))
 
     async def ancestry(self, context_id: UUID | str) -> list[AncestryRow]:
-        """The ancestors of a context, nearest first: its parent, up to the root; none for a root.
-
-        Deleted and purged ones are among them.
+        """The ancestors of a context, from its parent to the root; deleted and purged ones too.
 
         Returns rows: context_id, name, fork_version (at which the ancestor itself was forked; null for
         the root), depth (0 for the root), deleted_at, purged_at.
 
         Parameters
         ----------
-        context_id : the context; a deleted one too.
+        context_id : the context; it may be deleted.
 
         Raises
         ------
@@ -673,8 +670,8 @@ class AsyncMethods(ABC):
     async def common_ancestor(self, context_a: UUID | str, context_b: UUID | str) -> CommonAncestorRow:
         """The last entry that two contexts share.
 
-        Returns one row: segment_id (the context that wrote the entry) and version; null and 0 where
-        they share nothing.
+        Returns one row: segment_id (the context that wrote the entry) and version; null and 0 if they
+        share nothing.
 
         Parameters
         ----------
@@ -689,8 +686,9 @@ class AsyncMethods(ABC):
         return (await self._run(statements.COMMON_ANCESTOR, (context_a, context_b)))[0]
 
     async def diff(self, context_a: UUID | str, context_b: UUID | str) -> list[DiffRow]:
-        """The entries of two contexts after their common ancestor: those of the first, then those of the
-        second, each by version.
+        """The entries of two contexts after their common ancestor.
+
+        The entries of the first context come first, those of the second after them, each by version.
 
         Returns rows: side (a or b), version, role, kind (as in kata.history), preview (100 characters),
         token_count, created_at.
@@ -717,11 +715,10 @@ class AsyncMethods(ABC):
         metadata: Json = None,
         idempotency_key: str | None = None,
     ) -> UUID:
-        """Forks a context: a new one with the same history up to a version, in which both go on by
-        themselves.
+        """Forks a context: creates one that shares its history up to a version.
 
-        The next entry takes the version after it in either. Calls that were open at the version are
-        open in the fork.
+        Both continue independently: the next entry of each takes the version after it. Calls that are
+        open at the version are open in the fork.
 
         Returns the id of the fork. It belongs to the parent's tenant, and has its tokenizer and bucket.
 
@@ -741,9 +738,8 @@ class AsyncMethods(ABC):
             taken, ForkTooDeepError too deep for max_fork_depth of the parent's policy,
             InvalidPolicyError invalid policy, InvalidArgumentError, IdempotencyConflictError.
 
-        Locks: shares the head of the parent (FOR KEY SHARE): it does not wait for appends, nor they for
-            it.
-        Cost: O(fork depth + open calls), whatever the length of the log; where a call was open at the
+        Locks: the head of the parent (FOR KEY SHARE): neither fork nor append waits for the other.
+        Cost: O(fork depth + open calls), whatever the length of the log; if a call is open at the
             version, O(messages from its group, or from the newest one back, whichever is nearer).
         """
         return (
@@ -753,7 +749,9 @@ class AsyncMethods(ABC):
         )[0]
 
     async def forks(self, context_id: UUID | str) -> list[ForkRow]:
-        """The direct forks of a context, by fork version, then oldest first; deleted ones too.
+        """The direct forks of a context, deleted ones too.
+
+        They are ordered by fork version, then oldest first.
 
         Returns rows: context_id, name, fork_version, version, created_at, deleted_at.
 
@@ -777,24 +775,24 @@ class AsyncMethods(ABC):
         *,
         idempotency_key: str | None = None,
     ) -> list[AppendedRow]:
-        """Appends messages of one context to another, as one batch: those of the source after the common
-        ancestor, whole groups, in order.
+        """Appends messages of one context to another, as one batch.
 
-        Deleted messages and summaries are left out, and so is what the target has already: by its
-        history, or from an earlier merge. Results of calls that were made before the common ancestor
-        are left out, too: the target has answered these itself.
+        These are the messages of the source after the common ancestor, in whole groups, in order.
+        Deleted messages and summaries are left out, and so are messages that the target already has,
+        from its history or an earlier merge. Results of calls that were made before the common ancestor
+        are left out, too: the target has answered these calls itself.
 
-        Token counts are kept where both count in one tokenizer; else stored counts are used, or new
-        estimates.
+        Token counts are kept if both contexts count in one tokenizer; else stored counts are used, or
+        new estimates.
 
-        Returns a row a message, as append; none where there is nothing to merge.
+        Returns one row per message, as append; none if there is nothing to merge.
 
         Parameters
         ----------
-        target : the context that is appended to.
-        source : the context that is copied from; it may be archived.
-        versions : of the source, which messages to take, widened to whole groups; a range that is open
-            at an end goes from the first version, or to the newest; null for all after the common
+        target : the context to append to.
+        source : the context to copy from; it may be archived.
+        versions : the messages of the source to copy, widened to whole groups; a range that is open at
+            an end begins at the first version, or ends at the newest; null for all after the common
             ancestor.
         idempotency_key : 1 to 255 characters; the same request again within seven days returns the
             first result.
@@ -805,15 +803,16 @@ class AsyncMethods(ABC):
             OrphanToolResultError the target, or a group of the choice, has open calls,
             ContextClosedError, InvalidArgumentError, IdempotencyConflictError.
 
-        Locks: the head of the target, and shares that of the source (FOR KEY SHARE), by id ascending;
-            shares the messages that are copied.
+        Locks: the head of the target and that of the source (FOR KEY SHARE), by id ascending, then the
+            copied messages (FOR KEY SHARE).
         Cost: O(messages after the common ancestor × fork depth).
         """
         return await self._run(statements.MERGE, (target, source, as_versions(versions), idempotency_key))
 
     async def tree(self, context_id: UUID | str) -> list[TreeRow]:
-        """The whole fork family of a context: each parent before its forks, forks by fork version, then
-        oldest first.
+        """The whole fork family of a context.
+
+        Each parent comes before its forks, forks by fork version, then oldest first.
 
         Returns rows: context_id, parent_id (null for the root), name, fork_version, depth (0 for the
         root), version, view_tokens (what a model would see), updated_at (last append or change),
@@ -821,7 +820,7 @@ class AsyncMethods(ABC):
 
         Parameters
         ----------
-        context_id : any member of the family; a deleted one too.
+        context_id : any member of the family; it may be deleted.
 
         Raises
         ------
@@ -834,18 +833,17 @@ class AsyncMethods(ABC):
     async def checkpoint(
         self, context_id: UUID | str, name: str, at: int | None = None, *, note: str | None = None
     ) -> int:
-        """Gives a version of a context a name, which kata.resolve_version then knows.
+        """Names a version of a context, for use in selectors.
 
         Returns the version.
 
         Parameters
         ----------
         context_id : the context.
-        name : 1 to 255 characters, unique among the context's own checkpoints; it may be one of an
-            ancestor's, which is hidden by it. A name that reads as a version, as head or as a timestamp
-            is refused.
+        name : 1 to 255 characters, unique among the context's own checkpoints; it may hide a checkpoint
+            of an ancestor. A name that reads as a version, as head or as a timestamp is refused.
         at : the version, 0 included; null for the newest.
-        note : kept as given.
+        note : stored as given.
 
         Raises
         ------
@@ -858,8 +856,10 @@ class AsyncMethods(ABC):
         return (await self._run(statements.CHECKPOINT, (context_id, name, at, note)))[0]
 
     async def checkpoints(self, context_id: UUID | str) -> list[CheckpointRow]:
-        """The checkpoints of a context, by version: its own, and those of its ancestors up to the fork
-        that no nearer one of the same name hides.
+        """The checkpoints of a context, its own and inherited ones.
+
+        They are ordered by version. A checkpoint of an ancestor is listed if it lies before the fork
+        and no nearer one of the same name hides it.
 
         Returns rows: name, version, note, created_at.
 
@@ -878,7 +878,7 @@ class AsyncMethods(ABC):
     async def diff_versions(
         self, context_id: UUID | str, from_version: int, to_version: int
     ) -> list[DiffVersionRow]:
-        """How the view of a context at one version becomes the view at another.
+        """The changes from the view of a context at one version to the view at another.
 
         Returns rows by version: change (added, removed, shortened, restored), version, role, kind,
         preview (100 characters), token_count.
@@ -899,12 +899,12 @@ class AsyncMethods(ABC):
     async def drop_checkpoint(self, context_id: UUID | str, name: str) -> None:
         """Drops a checkpoint of a context.
 
-        The version that it names stays, and an ancestor's checkpoint that it hid is seen again.
+        Its version stays, and a checkpoint of an ancestor that it hid is visible again.
 
         Parameters
         ----------
         context_id : the context.
-        name : of one of its own checkpoints.
+        name : one of its own checkpoints.
 
         Raises
         ------
@@ -918,7 +918,7 @@ class AsyncMethods(ABC):
     async def history(
         self, context_id: UUID | str, before: int | None = None, *, max_rows: int = 50
     ) -> list[HistoryRow]:
-        """A page of what happened in a context, newest first, inherited entries included.
+        """A page of the entries of a context, newest first, inherited ones included.
 
         Returns rows: version, kind (message, compaction, elision, deletion, pin, unpin, undo), role,
         preview (100 characters), token_count (of the entry), view_tokens (of what a model would see as
@@ -927,7 +927,7 @@ class AsyncMethods(ABC):
         Parameters
         ----------
         context_id : the context.
-        before : the last version of the page before; null for the newest.
+        before : the last version of the previous page; null for the newest.
         max_rows : 1 to 1,000.
 
         Raises
@@ -939,7 +939,7 @@ class AsyncMethods(ABC):
         return await self._run(statements.HISTORY, (context_id, before, max_rows))
 
     async def resolve_version(self, context_id: UUID | str, selector: str) -> int:
-        """The version that a selector means.
+        """The version that a selector resolves to.
 
         Returns the version.
 
@@ -948,9 +948,9 @@ class AsyncMethods(ABC):
         context_id : the context.
         selector : a version (42), head, head~3 (three versions before the newest), the name of a
             checkpoint (of the context, or of an ancestor at or before the fork; the nearest counts), or
-            an ISO 8601 timestamp: the last version that was created at that time or before, 0 where
-            there was none. A timestamp without offset is in the time zone of the session, a date is its
-            midnight. What a timestamp before the newest entry means never changes.
+            an ISO 8601 timestamp: the last version that was created at that time or before, 0 if there
+            is none. A timestamp without offset is in the time zone of the session, a date is its
+            midnight. A timestamp before the newest entry always resolves to the same version.
 
         Raises
         ------
@@ -995,11 +995,11 @@ class AsyncMethods(ABC):
     async def delete_messages(
         self, context_id: UUID | str, first_version: int, last_version: int | None = None
     ) -> int:
-        """Deletes messages from the view: they are neither shown to a model nor listed as raw, here and in
-        later forks; other contexts are not touched.
+        """Deletes messages from the view of a context.
 
-        They keep their versions, count in raw_tokens, and kata.undo brings them back. To remove text
-        for good there is kata.erase_message.
+        Neither a model nor the list raw shows them any more, here and in later forks; other contexts
+        are not affected. They keep their versions, count in raw_tokens, and kata.undo brings them back.
+        To remove text permanently, use kata.erase_message.
 
         Returns the version that the deletion took.
 
@@ -1007,8 +1007,8 @@ class AsyncMethods(ABC):
         ----------
         context_id : the context.
         first_version, last_version : the range of versions, widened to whole tool groups; last_version
-            null: just the first. A summary in the range leaves the view, too; what it stands for stays
-            covered.
+            null: just the first. A summary in the range leaves the view, too; the messages that it
+            covers stay covered.
 
         Raises
         ------
@@ -1029,13 +1029,12 @@ class AsyncMethods(ABC):
         *,
         keep_tokens: int = 100,
     ) -> int:
-        """Shortens the tool results of a range in the view, each to its beginning and a note of where the
-        whole is.
+        """Shortens the tool results of a range in the view.
 
-        Pinned ones stay whole.
+        Each is shown as its beginning and a note where the whole is. Pinned results stay whole.
 
-        Returns the version that the elision took. The whole result is under its version for ever:
-        kata.get_message.
+        Returns the version that the elision took. kata.get_message returns the whole result by its
+        version.
 
         Parameters
         ----------
@@ -1054,17 +1053,17 @@ class AsyncMethods(ABC):
         return (await self._run(statements.ELIDE, (context_id, first_version, last_version, keep_tokens)))[0]
 
     async def pin(self, context_id: UUID | str, version: int) -> int:
-        """Pins a message, with its tool group: it comes in every window and is never compacted, deleted
-        ones apart.
+        """Pins a message with its tool group.
 
-        One that is compacted comes back into the view at its own place.
+        The group comes in every window and is never compacted; a deleted message cannot be pinned. A
+        compacted one comes back into the view at its own position.
 
         Returns the version that the pin took.
 
         Parameters
         ----------
         context_id : the context.
-        version : of the message.
+        version : that of the message.
 
         Raises
         ------
@@ -1077,24 +1076,23 @@ class AsyncMethods(ABC):
         return (await self._run(statements.PIN, (context_id, version)))[0]
 
     async def undo(self, context_id: UUID | str, version: int) -> int:
-        """Undoes the view change at a version: what it covered, deleted or shortened is back, less what
-        was deleted since.
+        """Undoes the view change at a version.
 
-        The undo takes a version itself, and undoing it is redo. What the view was at any version stays
-        as it was.
+        Messages that it covered, deleted or shortened come back, except those deleted since. The undo
+        takes a version itself, and undoing it is redo. The views of past versions stay as they are.
 
         Returns the version that the undo took.
 
         Parameters
         ----------
         context_id : the context; a change that a fork inherited is undone in the fork only.
-        version : of the view change.
+        version : that of the view change.
 
         Raises
         ------
-        ContextNotFoundError, ContextClosedError, InvalidArgumentError no view change, or undone
-            already, SupersededError a later compaction in force covers what the undo would bring back
-            or take away (it is named).
+        ContextNotFoundError, ContextClosedError, InvalidArgumentError not a view change, or undone
+            already, SupersededError a later compaction in force covers a message that the undo would
+            bring back or take away (DETAIL names it).
 
         Locks: the head of the context.
         Cost: O(view changes since the oldest one that is undone + messages that come or go).
@@ -1102,16 +1100,16 @@ class AsyncMethods(ABC):
         return (await self._run(statements.UNDO, (context_id, version)))[0]
 
     async def unpin(self, context_id: UUID | str, version: int) -> int:
-        """Takes the pin off a message and its tool group.
+        """Unpins a message and its tool group.
 
-        It stays in the view until something covers it.
+        The group stays in the view until a compaction covers it.
 
         Returns the version that the change took.
 
         Parameters
         ----------
         context_id : the context.
-        version : of the message.
+        version : that of the message.
 
         Raises
         ------
@@ -1501,10 +1499,10 @@ class AsyncMethods(ABC):
     async def put_token_counts(
         self, context_id: UUID | str, tokenizer: str, versions: Numbers[int], counts: Numbers[int]
     ) -> int:
-        """Stores exact counts of messages in a tokenizer other than the context's, for windows asked for
-        in it.
+        """Stores exact token counts of messages in a tokenizer other than the context's.
 
-        Counts of inherited messages are shared with the context that wrote them.
+        A window in that tokenizer uses them. Counts of inherited messages are shared with the context
+        that wrote the messages.
 
         Returns how many messages have a new count.
 
@@ -1512,7 +1510,7 @@ class AsyncMethods(ABC):
         ----------
         context_id : the context.
         tokenizer : a registered one.
-        versions, counts : one count a version; a later one for the same version wins.
+        versions, counts : one count per version; a later one for the same version wins.
 
         Raises
         ------
@@ -1535,8 +1533,8 @@ class AsyncMethods(ABC):
         Parameters
         ----------
         name : 1 to 255 characters.
-        bytes_per_token : bytes of English text a token, 0.1 to 100.
-        margin : what a conversion from another tokenizer is padded with, a fraction from 0 to 10.
+        bytes_per_token : bytes of English text per token, 0.1 to 100.
+        margin : the fraction by which a conversion from another tokenizer is padded, 0 to 10.
 
         Raises
         ------
@@ -1549,8 +1547,8 @@ class AsyncMethods(ABC):
     async def tokenizers(self) -> list[TokenizerRow]:
         """The registered tokenizers.
 
-        Returns name, bytes_per_token (of English text), margin (what a conversion from another
-        tokenizer is padded with, a fraction).
+        Returns name, bytes_per_token (of English text), margin (the fraction by which a conversion from
+        another tokenizer is padded).
 
         Cost: O(tokenizers).
         """
@@ -1679,9 +1677,9 @@ class AsyncMethods(ABC):
         return await self._run(statements.PURGES, (context_id,))
 
     async def assign_tenant(self, role_name: str, tenant: str) -> None:
-        """Gives a database role a tenant other than its own name.
+        """Assigns a tenant to a database role, in place of the one named like the role.
 
-        Members of kata_service are not bound to one.
+        Members of kata_service may act for any tenant all the same.
 
         Parameters
         ----------
@@ -1697,34 +1695,33 @@ class AsyncMethods(ABC):
         await self._run(statements.ASSIGN_TENANT, (role_name, tenant))
 
     async def current_tenant(self) -> str:
-        """The tenant that the caller acts for: for a member of kata_service the setting kata.tenant
-        (default: 'default'), else what assign_tenant gave to the role, else the role's name.
+        """The tenant that the caller acts for.
 
-        '*' is every tenant, for members of kata_service and kata_admin that set it.
+        For a member of kata_service it is the setting kata.tenant, or 'default' if that is not set; for
+        any other role the tenant of kata.assign_tenant, or else the name of the role. '*' means every
+        tenant, for members of kata_service and kata_admin that set it.
 
         Cost: O(1).
         """
         return (await self._run(statements.CURRENT_TENANT, ()))[0]
 
     async def environment(self) -> str | None:
-        """The label of the environment that this database belongs to, production for example; null where
-        it has none.
+        """The environment label of this database, for example production; null if it has none.
 
         Cost: O(1).
         """
         return next(iter(await self._run(statements.ENVIRONMENT, ())), None)
 
     async def set_environment(self, label: str, current_label: str | None = None) -> None:
-        """Labels this database with the environment that it belongs to, as production; commands that
-        destroy then ask for the label.
+        """Labels this database with its environment, for example production.
 
-        Nothing in the database itself behaves differently.
+        Destructive commands then require the label. Nothing in the database itself behaves differently.
 
         Parameters
         ----------
         label : at most 63 characters, without control characters, nor spaces around; '' removes the
             label.
-        current_label : the label that the database has, needed to change or remove one.
+        current_label : the present label, required to change or remove it.
 
         Raises
         ------
@@ -1736,11 +1733,12 @@ class AsyncMethods(ABC):
         await self._run(statements.SET_ENVIRONMENT, (label, current_label))
 
     async def stats(self) -> Json:
-        """Counts of the caller's tenant, under kata.tenant '*' of every tenant.
+        """Counts the contexts and entries of the caller's tenant.
 
-        Returns an object, a key a tenant: contexts, live, archived, deleted, purged (of the deleted),
-        forks (contexts each), entries (log entries that its contexts wrote themselves, purged ones
-        too), updated_at (last append or change).
+        Under kata.tenant '*' it counts those of every tenant. Returns an object with one key per
+        tenant: contexts, live, archived, deleted, purged (of the deleted), forks (contexts each),
+        entries (log entries that its contexts wrote themselves, purged ones too), updated_at (last
+        append or change).
 
         Cost: O(contexts).
         """
@@ -1767,7 +1765,7 @@ class AsyncMethods(ABC):
         return await self._run(statements.VERIFY, (context_id,))
 
     async def version(self) -> str:
-        """The version of Kata Context that this database carries."""
+        """The version of Kata Context in this database."""
         return (await self._run(statements.VERSION, ()))[0]
 
 
@@ -1944,14 +1942,14 @@ class AsyncContext:
     async def window(
         self, budget: int, at: int | None = None, *, stable_step: int = 0, tokenizer: str | None = None
     ) -> list[WindowRow]:
-        """The messages that a model should see, within a token budget, in reading order.
+        """The messages that a model should see within a token budget, in reading order.
 
         See AsyncKata.window.
         """
         return await self.database.window(self.id, budget, at, stable_step=stable_step, tokenizer=tokenizer)
 
     async def ancestry(self) -> list[AncestryRow]:
-        """The ancestors of a context, nearest first: its parent, up to the root; none for a root.
+        """The ancestors of a context, from its parent to the root; deleted and purged ones too.
 
         See AsyncKata.ancestry.
         """
@@ -1966,8 +1964,7 @@ class AsyncContext:
         metadata: Json = None,
         idempotency_key: str | None = None,
     ) -> "AsyncContext":
-        """Forks a context: a new one with the same history up to a version, in which both go on by
-        themselves.
+        """Forks a context: creates one that shares its history up to a version.
 
         See AsyncKata.fork.
         """
@@ -1979,37 +1976,35 @@ class AsyncContext:
         )
 
     async def forks(self) -> list[ForkRow]:
-        """The direct forks of a context, by fork version, then oldest first; deleted ones too.
+        """The direct forks of a context, deleted ones too.
 
         See AsyncKata.forks.
         """
         return await self.database.forks(self.id)
 
     async def tree(self) -> list[TreeRow]:
-        """The whole fork family of a context: each parent before its forks, forks by fork version, then
-        oldest first.
+        """The whole fork family of a context.
 
         See AsyncKata.tree.
         """
         return await self.database.tree(self.id)
 
     async def checkpoint(self, name: str, at: int | None = None, *, note: str | None = None) -> int:
-        """Gives a version of a context a name, which kata.resolve_version then knows.
+        """Names a version of a context, for use in selectors.
 
         See AsyncKata.checkpoint.
         """
         return await self.database.checkpoint(self.id, name, at, note=note)
 
     async def checkpoints(self) -> list[CheckpointRow]:
-        """The checkpoints of a context, by version: its own, and those of its ancestors up to the fork
-        that no nearer one of the same name hides.
+        """The checkpoints of a context, its own and inherited ones.
 
         See AsyncKata.checkpoints.
         """
         return await self.database.checkpoints(self.id)
 
     async def diff_versions(self, from_version: int, to_version: int) -> list[DiffVersionRow]:
-        """How the view of a context at one version becomes the view at another.
+        """The changes from the view of a context at one version to the view at another.
 
         See AsyncKata.diff_versions.
         """
@@ -2023,14 +2018,14 @@ class AsyncContext:
         await self.database.drop_checkpoint(self.id, name)
 
     async def history(self, before: int | None = None, *, max_rows: int = 50) -> list[HistoryRow]:
-        """A page of what happened in a context, newest first, inherited entries included.
+        """A page of the entries of a context, newest first, inherited ones included.
 
         See AsyncKata.history.
         """
         return await self.database.history(self.id, before, max_rows=max_rows)
 
     async def resolve_version(self, selector: str) -> int:
-        """The version that a selector means.
+        """The version that a selector resolves to.
 
         See AsyncKata.resolve_version.
         """
@@ -2053,8 +2048,7 @@ class AsyncContext:
         )
 
     async def delete_messages(self, first_version: int, last_version: int | None = None) -> int:
-        """Deletes messages from the view: they are neither shown to a model nor listed as raw, here and in
-        later forks; other contexts are not touched.
+        """Deletes messages from the view of a context.
 
         See AsyncKata.delete_messages.
         """
@@ -2063,31 +2057,28 @@ class AsyncContext:
     async def elide(
         self, first_version: int, last_version: int | None = None, *, keep_tokens: int = 100
     ) -> int:
-        """Shortens the tool results of a range in the view, each to its beginning and a note of where the
-        whole is.
+        """Shortens the tool results of a range in the view.
 
         See AsyncKata.elide.
         """
         return await self.database.elide(self.id, first_version, last_version, keep_tokens=keep_tokens)
 
     async def pin(self, version: int) -> int:
-        """Pins a message, with its tool group: it comes in every window and is never compacted, deleted
-        ones apart.
+        """Pins a message with its tool group.
 
         See AsyncKata.pin.
         """
         return await self.database.pin(self.id, version)
 
     async def undo(self, version: int) -> int:
-        """Undoes the view change at a version: what it covered, deleted or shortened is back, less what
-        was deleted since.
+        """Undoes the view change at a version.
 
         See AsyncKata.undo.
         """
         return await self.database.undo(self.id, version)
 
     async def unpin(self, version: int) -> int:
-        """Takes the pin off a message and its tool group.
+        """Unpins a message and its tool group.
 
         See AsyncKata.unpin.
         """
@@ -2161,8 +2152,7 @@ class AsyncContext:
         return await self.database.artifacts(self.id, kind, at=at)
 
     async def put_token_counts(self, tokenizer: str, versions: Numbers[int], counts: Numbers[int]) -> int:
-        """Stores exact counts of messages in a tokenizer other than the context's, for windows asked for
-        in it.
+        """Stores exact token counts of messages in a tokenizer other than the context's.
 
         See AsyncKata.put_token_counts.
         """
