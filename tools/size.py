@@ -39,6 +39,7 @@ PARTS = {
     "compaction by a model": Part(("compaction/*.py",), 1200),
     "migrations": Part(("migrate/*.py",), 1900),
     "embedded server": Part(("embedded.py",), 500),
+    "testing": Part(("testing.py",), 200),
 }  # fmt: skip
 # Generated code, and code around the driver.
 UNCOUNTED = ("generated/*.py", "contrib/**/*.py")
