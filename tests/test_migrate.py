@@ -777,17 +777,23 @@ def test_foreign_dependents_are_listed_and_nothing_is_changed(
 
 def test_a_function_whose_file_is_gone_is_dropped(empty_database: str, query: Query, files: Files) -> None:
     one = function("kata.one() returns integer", "select 1")
+    four, five = (function(f"kata.{name}() returns boolean") for name in ("four", "five"))
     files.write(
+        notes__split=four + five,
         notes__pair=f"{one}create or replace procedure kata.two() language sql as 'select 2';\n",
         notes__moved=function("kata.moved() returns integer", "select 3"),
     )
     migrate.up(empty_database, root=files.root)
     files.remove("functions/notes/notes.sql")
-    files.write(notes__pair=one)
+    files.remove("functions/notes/split.sql")
+    files.write(notes__pair=one, notes__four=four, notes__five=five)
     files.move("functions/notes/moved.sql", "functions/notes/arrived.sql")
     report = migrate.up(empty_database, root=files.root)
     assert report.names("moved", "function") == ["notes/arrived.sql"]
-    assert report.names("dropped", "function") == ["notes/notes.sql"]
+    assert {step.name: step.reason for step in report.steps if step.action == "dropped"} == {
+        "notes/notes.sql": "drops view kata.notes",
+        "notes/split.sql": "drops nothing: other files define its objects",
+    }
     assert query("select to_regclass('kata.notes'), to_regproc('kata.two')") == [(None, None)]
     assert query("select kata.one(), kata.moved()") == [(1, 3)]
     assert migrate.status(empty_database, root=files.root).up_to_date

@@ -129,13 +129,13 @@ class Plan:
     ----------
     moved : the new path by each recorded path whose file was moved; only the record changes
     install : files to run
-    gone : recorded paths whose file no longer exists
+    gone : recorded paths whose file no longer exists, each with the fate of its objects
     skipped : files that lack an extension, each with the reason
     """
 
     moved: dict[str, str]
     install: tuple[SqlFile, ...]
-    gone: tuple[str, ...]
+    gone: dict[str, str]
     skipped: tuple[tuple[SqlFile, str], ...]
 
     @property
@@ -183,13 +183,14 @@ def make_plan(
     dry_run : whether migrations were only simulated; available extensions then count as created
     """
     recorded = _recorded_files(connection)
-    present = {
-        o.name for o in _objects(connection, (name for file in tree.functions for name in file.defines))
-    }
+    home = {name for file in tree.functions for name in file.defines}
+    present = {o.name for o in _objects(connection, home)}
     moved = _find_moves(recorded, tree.functions)
     # A moved file may have taken the path of one that no longer exists.
     occupied = {file.name for file in tree.functions} - set(moved.values())
-    gone = tuple(sorted(recorded.keys() - moved.keys() - occupied))
+    gone = {
+        path: _fate(recorded[path].names - home) for path in sorted(recorded.keys() - moved.keys() - occupied)
+    }
     checksums = {moved.get(path, path): row.checksum for path, row in recorded.items() if path not in gone}
     install: list[SqlFile] = []
     skipped: list[tuple[SqlFile, str]] = []
@@ -202,6 +203,11 @@ def make_plan(
         if reinstall or not is_known or follows or not present.issuperset(file.defines):
             install.append(file)
     return Plan(moved, tuple(install), gone, tuple(skipped))
+
+
+def _fate(lost: frozenset[str]) -> str:
+    """Say what becomes of the objects of a file that is gone, given those that no file defines now."""
+    return f"drops {', '.join(sorted(lost))}" if lost else "drops nothing: other files define its objects"
 
 
 def _find_moves(recorded: dict[str, _Record], files: Sequence[SqlFile]) -> dict[str, str]:

@@ -34,7 +34,7 @@ class Step:
     ----------
     kind : migration, or function for a function file
     action : applied or rolled back; installed, dropped or moved; skipped
-    reason : why it was skipped, what a rollback loses, or the path that a file was moved from
+    reason : why it was skipped, what a rollback loses, what goes with a file, where it was moved from
     """
 
     kind: str
@@ -460,6 +460,6 @@ def _function_steps(plan: functions.Plan) -> list[Step]:
     return [
         *(Step("function", new, "moved", f"from {old}") for old, new in plan.moved.items()),
         *(Step("function", file.name, "installed") for file in plan.install),
-        *(Step("function", path, "dropped") for path in plan.gone),
+        *(Step("function", path, "dropped", fate) for path, fate in plan.gone.items()),
         *(Step("function", file.name, "skipped", reason) for file, reason in plan.skipped),
     ]
