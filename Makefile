@@ -20,11 +20,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-long test-pg16 coverage lint generate size migrate bench bench-peers bench-docs sql clean
+.PHONY: help setup demo test test-fast test-long test-pg16 coverage check-plpgsql lint generate size migrate bench bench-peers bench-docs sql clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do \
-	  printf '  make %-11s %s\n' "$$name" "$$text"; done
+	  printf '  make %-13s %s\n' "$$name" "$$text"; done
 
 setup: $(READY) ## Install everything into .venv
 
@@ -48,7 +48,7 @@ test: $(READY) ## Run all tests: pgTAP and pytest
 	@$(PYTEST)
 
 test-fast: $(READY) ## Run the tests that take little time
-	@$(PYTEST) -m 'not slow'
+	@$(PYTEST) -m 'not slow and not report'
 
 test-long: $(READY) ## Explore with far more examples and steps; SEED=N repeats a run
 	@echo "make test-long SEED=$(SEED)"
@@ -65,6 +65,9 @@ $(PG16)/ready: | $(READY)
 	@echo "installing PostgreSQL 16 into $(PG16)"
 	@$(BIN)/python -m pip install -qq --no-deps --upgrade --python-version 3.12 --only-binary=:all: --target $(PG16) pgserver==0.1.4
 	@touch $@
+
+check-plpgsql: $(READY) ## Run plpgsql_check on PostgreSQL 15, and print the statements that pgTAP reaches
+	@$(BIN)/python -m pytest -q -s -m '' tests/test_plpgsql_check.py
 
 lint: $(READY) ## Check style, types, migrations and the house rules
 	@$(BIN)/ruff check

@@ -122,7 +122,9 @@ class TestServer(Postgresql):
 class LaunchServer(Protocol):
     """Starts a server; it stops at the end of the session."""
 
-    def __call__(self, name: str, settings: tuple[str, ...] = DURABLE) -> TestServer: ...
+    def __call__(
+        self, name: str, settings: tuple[str, ...] = DURABLE, programs: Path | None = None
+    ) -> TestServer: ...
 
 
 class CreateDatabase(Protocol):
@@ -178,10 +180,10 @@ def launch_server(scratch: Path) -> Iterator[LaunchServer]:
     binaries = usable_binaries(account, scratch)
     servers: list[TestServer] = []
 
-    def launch(name: str, settings: tuple[str, ...] = DURABLE) -> TestServer:
+    def launch(name: str, settings: tuple[str, ...] = DURABLE, programs: Path | None = None) -> TestServer:
         folder = scratch / name
         folder.mkdir(mode=0o711)
-        servers.append(TestServer(folder, binaries, account, settings))
+        servers.append(TestServer(folder, programs or binaries, account, settings))
         return servers[-1]
 
     yield launch

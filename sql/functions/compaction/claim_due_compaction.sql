@@ -15,9 +15,9 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_now timestamptz := kata_data.clock();
-  v_seen uuid[] := '{}';
-  v_later uuid[] := '{}';
-  v_gainless kata_data.compaction[] := '{}';
+  v_seen uuid[] := '{}'::uuid[];
+  v_later uuid[] := '{}'::uuid[];
+  v_gainless kata_data.compaction[] := '{}'::kata_data.compaction[];
   v_head kata_data.head;
   v_claim record;
 begin

@@ -21,7 +21,7 @@ begin
   reason := v_due.reason;
   view_tokens := v_head.view_tokens;
   threshold_tokens := kata_data.threshold_tokens(v_policy);
-  budget := v_policy -> 'budget';
+  budget := (v_policy -> 'budget')::integer;
   open_calls := (select count(*) from jsonb_object_keys(v_head.open_calls));
   in_progress := v_due.is_running;
   failures := v_due.failures;

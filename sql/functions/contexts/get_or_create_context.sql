@@ -33,8 +33,8 @@ begin
       v_scope, idempotency_key,
       sha256(convert_to(jsonb_build_array('get_or_create_context', name, policy, metadata, tokenizer, preset)::text, 'UTF8')), '{}');
     if v_known is not null then
-      context_id := v_known ->> 'context_id';
-      created := v_known -> 'created';
+      context_id := (v_known ->> 'context_id')::uuid;
+      created := (v_known -> 'created')::boolean;
       return next;
       return;
     end if;

@@ -69,8 +69,8 @@ declare
   v_digits text := lower(replace(selector, '-', ''));
 begin
   if v_digits ~ '^[0-9a-f]{1,32}$' then
-    first_id := rpad(v_digits, 32, '0');
-    last_id := rpad(v_digits, 32, 'f');
+    first_id := rpad(v_digits, 32, '0')::uuid;
+    last_id := rpad(v_digits, 32, 'f')::uuid;
     -- Hyphens are where an id has them, or nowhere.
     if lower(selector) not in (v_digits, left(first_id::text, length(selector))) then
       first_id := null;

@@ -11,7 +11,7 @@ as $$
 declare
   v_tenant text;
   v_before timestamptz;
-  v_purged uuid[] := '{}';
+  v_purged uuid[] := '{}'::uuid[];
   v_chosen uuid[];
 begin
   v_tenant := kata_data.current_tenant();

@@ -32,8 +32,8 @@ begin
       jsonb_build_object('first_version', v_target.version + 1, 'last_version', v_target.version + cardinality(v_drafts)));
   end if;
   if v_known is not null then
-    v_first_version := v_known -> 'first_version';
-    v_last_version := v_known -> 'last_version';
+    v_first_version := (v_known -> 'first_version')::bigint;
+    v_last_version := (v_known -> 'last_version')::bigint;
   else
     perform kata_data.check_merge(v_target, v_source, v_drafts);
     if v_drafts = '{}' then
@@ -88,7 +88,7 @@ declare
   v_first bigint := (kata_data.shared_history(target.context_id, target.version, source.context_id, source.version)).version + 1;
   v_versions int8multirange := int8multirange(int8range(v_first, source.version + 1)) - (kata_data.view_at(source.context_id, source.version)).deleted;
   v_message kata_data.message;
-  v_drafts kata_data.message[] := '{}';
+  v_drafts kata_data.message[] := '{}'::kata_data.message[];
 begin
   -- A range that is open at an end begins at the first version, or ends at the newest.
   if exists (

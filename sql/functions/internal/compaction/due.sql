@@ -23,7 +23,7 @@ as $$
 begin
   due_tokens := kata_data.threshold_tokens(policy);
   if due_tokens is not null then
-    due_messages := policy -> 'every_messages';
+    due_messages := (policy -> 'every_messages')::bigint;
     due_at := case when view_tokens >= due_tokens or message_count >= due_messages then kata_data.clock() end;
   end if;
 end

@@ -54,7 +54,7 @@ declare
   v_field record;
 begin
   if policy is null then
-    return '{}';
+    return '{}'::jsonb;
   end if;
   if jsonb_typeof(policy) <> 'object' then
     raise exception using
@@ -118,7 +118,7 @@ declare
   v_policy jsonb;
 begin
   if preset is null then
-    return '{}';
+    return '{}'::jsonb;
   end if;
   select p.policy into v_policy from kata_data.policy_presets() p where p.name = preset;
   if not found then

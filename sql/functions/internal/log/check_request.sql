@@ -10,9 +10,9 @@ declare
   v_known bigint;
 begin
   if idempotency_key is not null then
-    v_known := kata_data.use_key(
+    v_known := (kata_data.use_key(
       'context:' || context_id, idempotency_key, sha256(convert_to(drafts::text, 'UTF8')),
-      jsonb_build_object('first_version', first_version, 'last_version', first_version + cardinality(drafts) - 1)) -> 'first_version';
+      jsonb_build_object('first_version', first_version, 'last_version', first_version + cardinality(drafts) - 1)) -> 'first_version')::bigint;
   end if;
   if v_known is null and expected_version not between content_version and first_version - 1 then
     raise exception using

@@ -18,7 +18,7 @@ declare
   v_is_view boolean := visibility = 'effective';
   v_view kata_data.view;
   v_pinned bigint[];
-  v_elisions bigint[] := '{}';
+  v_elisions bigint[] := '{}'::bigint[];
   v_coverings kata_data.view;
   v_messages int8multirange;
   v_scope int8multirange;
@@ -91,7 +91,7 @@ language plpgsql immutable
 as $$
 begin
   if view.replacements = '{}' then
-    return '{}';
+    return '{}'::int8multirange;
   end if;
   return coalesce((
     select range_agg(int8range(p.place, p.place + 1))

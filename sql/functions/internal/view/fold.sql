@@ -133,7 +133,7 @@ language plpgsql stable
 as $$
 begin
   if view.elisions = '{}' then
-    return '{}';
+    return '{}'::bigint[];
   end if;
   return array(
     select e.change_id

@@ -1,7 +1,7 @@
 -- The error of a view change that would change nothing.
 
 create or replace function kata_data.refuse_no_change(detail text) returns void
-language plpgsql immutable
+language plpgsql stable
 as $$
 begin
   raise exception using

@@ -31,7 +31,7 @@ declare
   v_elisions bigint[];
 begin
   if view_a.elisions = view_b.elisions then
-    return '{}';
+    return '{}'::int8multirange;
   end if;
   v_elisions := array(
     select e.change_id from unnest(view_a.elisions || view_b.elisions) e(change_id) group by e.change_id having count(*) = 1);

@@ -157,7 +157,7 @@ begin
   if jsonb_typeof(v_input) = 'object' and kata_data.json_fits(v_input) then
     return v_input;
   elsif arguments ~ '^\s*$' then
-    return '{}';
+    return '{}'::jsonb;
   end if;
   return jsonb_build_object('arguments', arguments);
 end
