@@ -837,7 +837,7 @@ select is(
   true,
   'a request is quoted word for word');
 select is(
-  kata_data.fenced(E'a ```` b\n```'), E'`````\na ```` b\n```\n`````',
+  kata_data.code_fenced(E'a ```` b\n```'), E'`````\na ```` b\n```\n`````',
   'between fences of more backticks than it has in a row, so that nothing in it passes for a line of the digest');
 select is(array(select fixture.contradictions('claimed')), '{}', 'all reads of it agree');
 select fixture.context(

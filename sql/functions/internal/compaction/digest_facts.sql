@@ -1,0 +1,72 @@
+-- The facts of a digest: counted, and kept in its metadata, where the next digest finds them.
+
+create or replace function kata_data.digest_facts(compaction kata_data.compaction) returns jsonb
+language plpgsql stable
+as $$
+declare
+  v_facts jsonb;
+begin
+  with message as materialized (
+    select m.version, m.role, m.token_count
+    from kata_data.path_messages(compaction.context_id, compaction.covered) m
+  ),
+  absorbed as materialized (
+    select kata_data.facts_in(y.metadata) as facts
+    from unnest(compaction.merged_summaries) s(version)
+    cross join lateral kata_data.summary_of(compaction.context_id, s.version) y
+    where kata_data.facts_in(y.metadata) is not null
+  )
+  select jsonb_build_object(
+    'requests', coalesce((
+      select jsonb_agg(r.version order by r.version)
+      from (
+        select r.version
+        from (
+          select m.version from message m where m.role = 'user'
+          union
+          select v.version::bigint from absorbed a cross join lateral jsonb_array_elements_text(a.facts -> 'requests') v(version)
+        ) r
+        order by r.version desc
+        limit 5
+      ) r), '[]'),
+    'roles', coalesce((
+      select jsonb_object_agg(r.role, r.messages)
+      from (
+        select r.role, sum(r.messages) as messages
+        from (
+          select m.role, 1 as messages from message m
+          union all
+          select c.key, c.value::bigint from absorbed a cross join lateral jsonb_each_text(a.facts -> 'roles') c
+        ) r
+        group by r.role
+      ) r), '{}'),
+    'tokens', (
+      select coalesce((select sum(m.token_count) from message m), 0) + coalesce(sum((a.facts -> 'tokens')::bigint), 0) from absorbed a),
+    'first_version', (select least((select min(m.version) from message m), min((a.facts -> 'first_version')::bigint)) from absorbed a),
+    'last_version', (select max(m.version) from message m))
+  into v_facts;
+  return v_facts;
+end
+$$;
+comment on function kata_data.digest_facts(kata_data.compaction) is
+'The numbers of a digest, absorbed digests included.
+
+Returns an object: requests (the versions of the last five messages of the user), roles (messages of each), tokens, first_version,
+last_version.';
+
+create or replace function kata_data.facts_in(metadata jsonb) returns jsonb
+language plpgsql immutable
+as $$
+begin
+  -- Metadata are the caller's: a summary that only looks like a digest is a summary like any other.
+  if jsonb_path_match(metadata -> 'digest', '
+    $.requests.type() == "array" && $.roles.type() == "object" && $.tokens.type() == "number" && $.first_version.type() == "number"
+    && !exists($.requests[*] ? (@.type() != "number")) && !exists($.roles.* ? (@.type() != "number"))
+    && !exists($.** ? (@.type() == "number" && (@ < 0 || @ > 1000000000000 || @ != @.floor())))', silent => true) then
+    return metadata -> 'digest';
+  end if;
+  return null;
+end
+$$;
+comment on function kata_data.facts_in(jsonb) is
+'The facts of a digest in the metadata of a summary, as digest_facts made them; null where the summary is not a digest.';
