@@ -25,6 +25,10 @@ class KataDatabaseError(KataError, psycopg.DatabaseError):
 
     status: ClassVar[int] = 400
 
+    def __init_subclass__(cls, *, code: str, title: str, status: int) -> None:
+        super().__init_subclass__(code=code)
+        cls.title, cls.status = title, status
+
     def __init__(
         self,
         message: str = "",
@@ -42,9 +46,6 @@ class KataDatabaseError(KataError, psycopg.DatabaseError):
             self.diag.message_detail or detail,
         )
 
-    def __str__(self) -> str:
-        return f"{self.message} ({self.detail})" if self.detail else self.message
-
     def as_problem(self) -> dict[str, Any]:
         """Return the error as a problem document, its HTTP status included."""
         return super().as_problem() | {"status": self.status}
@@ -60,69 +61,75 @@ class PostgresError(KataError, psycopg.DatabaseError):
     """An error of Postgres itself, which has its SQLSTATE; the call changed nothing."""
 
     title = "Postgres refused the call"
+    advice: ClassVar[str] = "see the log of the server"
 
-    def __str__(self) -> str:
-        return f"{self.message} ({self.detail})" if self.detail else self.message
-
-
-class SerializationError(PostgresError, psycopg.errors.SerializationFailure):
-    """40001: a concurrent transaction got in the way under repeatable read or serializable isolation."""
-
-    title, may_retry = "serialization failure", True
+    def __init_subclass__(cls, *, state: str, title: str, advice: str, may_retry: bool = False) -> None:
+        super().__init_subclass__()
+        cls.title, cls.advice, cls.may_retry = title, advice, may_retry
+        REFUSALS[state] = cls
 
 
-class DeadlockError(PostgresError, psycopg.errors.DeadlockDetected):
-    """40P01: two transactions waited for each other, and Postgres ended this one."""
-
-    title, may_retry = "deadlock", True
-
-
-class LockTimeoutError(PostgresError, psycopg.errors.LockNotAvailable):
-    """55P03: a lock was not free within lock_timeout."""
-
-    title, may_retry = "lock timeout", True
+# The errors of Postgres that have a class of their own, by SQLSTATE.
+REFUSALS: dict[str, type[PostgresError]] = {}
+REPEAT = "run the transaction again from its start"
 
 
-class CanceledError(PostgresError, psycopg.errors.QueryCanceled):
-    """57014: the statement ran into statement_timeout, or an operator canceled it."""
-
-    title = "statement canceled"
-
-
-class ReadOnlyError(PostgresError, psycopg.errors.ReadOnlySqlTransaction):
-    """25006: a change on a standby, or in a transaction that only reads."""
-
-    title = "read-only transaction"
+class SerializationError(
+    PostgresError, psycopg.errors.SerializationFailure,
+    state="40001", title="serialization failure", advice=REPEAT, may_retry=True,
+):  # fmt: skip
+    """A concurrent transaction got in the way under repeatable read or serializable isolation."""
 
 
-class AbortedTransactionError(PostgresError, psycopg.errors.InFailedSqlTransaction):
-    """25P02: an earlier statement of the transaction failed, so the transaction can only be rolled back."""
-
-    title = "transaction aborted"
-
-
-class UnsupportedError(PostgresError, psycopg.errors.FeatureNotSupported):
-    """0A000: the server does not support this."""
-
-    title = "not supported"
+class DeadlockError(
+    PostgresError, psycopg.errors.DeadlockDetected,
+    state="40P01", title="deadlock", advice=REPEAT, may_retry=True,
+):  # fmt: skip
+    """Two transactions waited for each other, and Postgres ended this one."""
 
 
-class AccessDeniedError(PostgresError, psycopg.errors.InsufficientPrivilege):
-    """42501: the role may not call the function."""
+class LockTimeoutError(
+    PostgresError, psycopg.errors.LockNotAvailable,
+    state="55P03", title="lock timeout", advice="try again, or raise lock_timeout", may_retry=True,
+):  # fmt: skip
+    """A lock was not free within lock_timeout."""
 
-    title = "access denied"
+
+class CanceledError(
+    PostgresError, psycopg.errors.QueryCanceled,
+    state="57014", title="statement canceled", advice="raise statement_timeout, or look who canceled it",
+):  # fmt: skip
+    """The statement ran into statement_timeout, or an operator canceled it."""
 
 
-REFUSALS: dict[str, tuple[type[PostgresError], str]] = {
-    "0A000": (UnsupportedError, "see the versions of PostgreSQL in docs/operations.md"),
-    "25006": (ReadOnlyError, "connect to the primary, with target_session_attrs=read-write in the DSN"),
-    "25P02": (AbortedTransactionError, "leave the block of the transaction and run it again from its start"),
-    "40001": (SerializationError, "run the transaction again from its start"),
-    "40P01": (DeadlockError, "run the transaction again from its start"),
-    "42501": (AccessDeniedError, "grant kata_reader, kata_writer, kata_admin or kata_service to the role"),
-    "55P03": (LockTimeoutError, "try again, or raise lock_timeout"),
-    "57014": (CanceledError, "raise statement_timeout, or ask who canceled the statement"),
-}
+class ReadOnlyError(
+    PostgresError, psycopg.errors.ReadOnlySqlTransaction,
+    state="25006", title="read-only transaction",
+    advice="connect to the primary, with target_session_attrs=read-write in the DSN",
+):  # fmt: skip
+    """The call is a change, and the server is a standby or the transaction only reads."""
+
+
+class AbortedTransactionError(
+    PostgresError, psycopg.errors.InFailedSqlTransaction,
+    state="25P02", title="transaction aborted", advice="leave the block of the transaction, and repeat it",
+):  # fmt: skip
+    """An earlier statement of the transaction failed, so the transaction can only be rolled back."""
+
+
+class UnsupportedError(
+    PostgresError, psycopg.errors.FeatureNotSupported,
+    state="0A000", title="not supported", advice="see the versions of PostgreSQL in docs/operations.md",
+):  # fmt: skip
+    """The server does not support this."""
+
+
+class AccessDeniedError(
+    PostgresError, psycopg.errors.InsufficientPrivilege,
+    state="42501", title="access denied",
+    advice="grant kata_reader, kata_writer, kata_admin or kata_service to the role",
+):  # fmt: skip
+    """The role may not call the function."""
 
 
 def refusal(name: str, error: UnicodeEncodeError | psycopg.Error) -> KataError:
@@ -163,136 +170,94 @@ def refusal(name: str, error: UnicodeEncodeError | psycopg.Error) -> KataError:
             detail=message,
         )
     else:
-        kind, hint = REFUSALS.get(state, (PostgresError, "see the log of the server"))
-        refused = kind(message, error.diag.message_hint or hint, error.diag.message_detail)
+        kind = REFUSALS.get(state, PostgresError)
+        refused = kind(message, error.diag.message_hint or kind.advice, error.diag.message_detail)
     refused.sqlstate = error.sqlstate
     return refused
 
 
-class ContextNotFoundError(KataDatabaseError, code="KC001"):
+class ContextNotFoundError(KataDatabaseError, code="KC001", title="context not found", status=404):
     """The context does not exist, or belongs to another tenant."""
 
-    title, status = "context not found", 404
 
-
-class VersionNotFoundError(KataDatabaseError, code="KC002"):
+class VersionNotFoundError(KataDatabaseError, code="KC002", title="version not found", status=404):
     """The context has no such version."""
 
-    title, status = "version not found", 404
 
-
-class VersionConflictError(KataDatabaseError, code="KC003"):
+class VersionConflictError(KataDatabaseError, code="KC003", title="version conflict", status=409):
     """Something was appended or deleted since the version that was expected."""
 
-    title, status = "version conflict", 409
 
-
-class InvalidMessageError(KataDatabaseError, code="KC004"):
+class InvalidMessageError(KataDatabaseError, code="KC004", title="invalid message", status=422):
     """A message is malformed, or makes a call under an id that is open already."""
 
-    title, status = "invalid message", 422
 
-
-class OrphanToolResultError(KataDatabaseError, code="KC005"):
+class OrphanToolResultError(KataDatabaseError, code="KC005", title="orphan tool result", status=422):
     """A tool result, or a call to close, that no open call matches; or calls are open where none may be."""
 
-    title, status = "orphan tool result", 422
 
-
-class ContextClosedError(KataDatabaseError, code="KC006"):
+class ContextClosedError(KataDatabaseError, code="KC006", title="context deleted or archived", status=410):
     """The context is deleted, or archived where a change was asked for."""
 
-    title, status = "context deleted or archived", 410
 
-
-class NameTakenError(KataDatabaseError, code="KC007"):
+class NameTakenError(KataDatabaseError, code="KC007", title="name taken", status=409):
     """Another live context of the tenant has the name."""
 
-    title, status = "name taken", 409
 
-
-class ForkTooDeepError(KataDatabaseError, code="KC008"):
+class ForkTooDeepError(KataDatabaseError, code="KC008", title="fork too deep", status=422):
     """The fork would be deeper than the policy allows."""
 
-    title, status = "fork too deep", 422
 
-
-class CompactionInProgressError(KataDatabaseError, code="KC009"):
+class CompactionInProgressError(KataDatabaseError, code="KC009", title="compaction in progress", status=409):
     """Another worker holds the lease of the context's compaction."""
 
-    title, status = "compaction in progress", 409
 
-
-class NothingToCompactError(KataDatabaseError, code="KC010"):
+class NothingToCompactError(KataDatabaseError, code="KC010", title="nothing to compact", status=409):
     """No compaction is due, or there is nothing that one could cover."""
 
-    title, status = "nothing to compact", 409
 
-
-class StaleCompactionError(KataDatabaseError, code="KC011"):
+class StaleCompactionError(KataDatabaseError, code="KC011", title="compaction stale", status=409):
     """What the compaction covers has changed since it began, or another worker took it over."""
 
-    title, status = "compaction stale", 409
 
-
-class NoGainError(KataDatabaseError, code="KC012"):
+class NoGainError(KataDatabaseError, code="KC012", title="no gain", status=422):
     """The compaction would not make the view smaller."""
 
-    title, status = "no gain", 422
 
-
-class InvalidPolicyError(KataDatabaseError, code="KC013"):
+class InvalidPolicyError(KataDatabaseError, code="KC013", title="invalid policy", status=422):
     """A field of the policy is unknown, of the wrong type or out of range."""
 
-    title, status = "invalid policy", 422
 
-
-class CheckpointError(KataDatabaseError, code="KC014"):
+class CheckpointError(KataDatabaseError, code="KC014", title="checkpoint exists or is unknown", status=409):
     """A checkpoint of that name exists already, or none does."""
 
-    title, status = "checkpoint exists or is unknown", 409
 
-
-class ImmutableHistoryError(KataDatabaseError, code="KC015"):
+class ImmutableHistoryError(KataDatabaseError, code="KC015", title="history is immutable", status=403):
     """History cannot be changed."""
 
-    title, status = "history is immutable", 403
 
-
-class StillReferencedError(KataDatabaseError, code="KC016"):
+class StillReferencedError(KataDatabaseError, code="KC016", title="still referenced", status=409):
     """Something that would be removed is needed elsewhere."""
 
-    title, status = "still referenced", 409
 
-
-class InvalidArgumentError(KataDatabaseError, code="KC017"):
+class InvalidArgumentError(KataDatabaseError, code="KC017", title="invalid argument", status=422):
     """An argument is missing, malformed or out of range."""
 
-    title, status = "invalid argument", 422
 
-
-class NotPermittedError(KataDatabaseError, code="KC018"):
+class NotPermittedError(KataDatabaseError, code="KC018", title="not permitted", status=403):
     """The role may not do this."""
 
-    title, status = "not permitted", 403
 
-
-class IdempotencyConflictError(KataDatabaseError, code="KC019"):
+class IdempotencyConflictError(KataDatabaseError, code="KC019", title="idempotency conflict", status=409):
     """The idempotency key was used for another request."""
 
-    title, status = "idempotency conflict", 409
 
-
-class BudgetTooSmallError(KataDatabaseError, code="KC020"):
+class BudgetTooSmallError(KataDatabaseError, code="KC020", title="budget too small", status=422):
     """The budget does not hold what always comes; `detail` names the least sufficient one."""
 
-    title, status = "budget too small", 422
 
-
-class SupersededError(KataDatabaseError, code="KC021"):
+class SupersededError(KataDatabaseError, code="KC021", title="superseded", status=409):
     """A later change of the view rests on the one that would be undone."""
-
-    title, status = "superseded", 409
 
 
 CATALOG: dict[str, type[KataDatabaseError]] = {

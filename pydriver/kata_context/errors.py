@@ -32,10 +32,11 @@ class KataError(Exception):
         self.message = message
         self.detail = detail
         self.hint = hint
-        found = None if detail is None or detail in str(self) else detail
-        notes = [f"{title}: {text}" for title, text in (("detail", found), ("hint", hint)) if text]
-        if notes:
-            self.__notes__ = notes
+        if hint:
+            self.__notes__ = [f"hint: {hint}"]
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.detail})" if self.detail else self.message
 
     def as_problem(self) -> dict[str, Any]:
         """Return the error as the members of a problem document (RFC 9457), for an HTTP API.

@@ -65,15 +65,6 @@ class AsyncPool:
             self._loops: dict[str, asyncio.AbstractEventLoop] = {}
         _alive.add(self)
 
-    async def open(self) -> None:
-        """Connect and open the least number of connections, unless that is done.
-
-        Raises
-        ------
-        KataError : there is no such database, or the role may not act for the tenant
-        """
-        await self.opened()
-
     async def close(self) -> None:
         """Close the connections, for good."""
         if True:  # ASYNC
@@ -84,12 +75,7 @@ class AsyncPool:
             self._pool = None
 
     async def take(self, pool: PsycopgPool) -> Connection:
-        """Return a connection of the pool on which the server still listens.
-
-        Raises
-        ------
-        PoolTimeoutError : none was free within the wait
-        """
+        """Return a connection of the pool on which the server still listens, or raise PoolTimeoutError."""
         deadline = monotonic() + self._wait
         while True:
             try:
@@ -230,12 +216,7 @@ class AsyncPool:
 
 
 async def act_for(connection: Connection, tenant: str) -> None:
-    """Have the rest of a transaction act for a tenant.
-
-    Raises
-    ------
-    NotPermittedError : the role may not act for it
-    """
+    """Have the rest of a transaction act for a tenant, or raise NotPermittedError."""
     cursor = await connection.execute(SET_TENANT, (tenant,))
     refuse_tenant(await cursor.fetchone(), tenant)
 

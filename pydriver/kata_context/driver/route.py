@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
 from psycopg import adapt
@@ -21,7 +21,6 @@ from kata_context.errors import (
     UnsafeConnectionError,
 )
 
-T = TypeVar("T")
 # One round trip: is a pooler in between (it greets with a process id of its own), and is Kata Context there?
 EXAMINE = b"""
 select pg_backend_pid(), current_setting('server_version_num')::integer / 10000,
@@ -118,13 +117,7 @@ class Route:
         )
 
     def timed_out(self, size: int, error: psycopg.Error | None) -> PoolTimeoutError:
-        """Return the error that says that no connection was free in time.
-
-        Parameters
-        ----------
-        size : most connections of the pool
-        error : why the server takes no further connection, None if it does
-        """
+        """Return the error that no connection of the pool was free in time, or why the server gave none."""
         if error is None:
             return PoolTimeoutError(
                 f"no connection was free within {self.wait:g} s: all {size} of the pool are in use",
@@ -138,14 +131,7 @@ class Route:
 
 
 def find_route(dsn: str | None, tenant: str | None, pooler: bool | None, wait: float) -> Route:
-    """Return the way to the database that is meant; the embedded one is started and migrated.
-
-    Parameters
-    ----------
-    dsn : a connection string; None for DATABASE_URL or else the embedded server
-    tenant : whose contexts are meant, None for what the role says
-    pooler : whether a transaction pooler is in between, None to detect it
-    wait : seconds to wait for a connection
+    """Return the way to a database, by the parameters of AsyncKata; the embedded one is started and migrated.
 
     Raises
     ------
@@ -168,12 +154,7 @@ def find_route(dsn: str | None, tenant: str | None, pooler: bool | None, wait: f
 
 
 def refuse_tenant(row: Any, tenant: str) -> None:
-    """Refuse to act for another tenant than the one that is meant.
-
-    Parameters
-    ----------
-    row : with the tenant for which the session acts
-    """
+    """Refuse to act for another tenant than the one named; the row has that of the session."""
     (own,) = row
     if own != tenant:
         raise NotPermittedError(
@@ -217,7 +198,7 @@ def has_stale_plan(error: psycopg.Error) -> bool:
 
 
 def outcome_unknown(name: str, error: Exception) -> OutcomeUnknownError:
-    """Return the error that says that a call may have been done or not."""
+    """Return the error of a call that the database may have committed or not."""
     return OutcomeUnknownError(
         f"the connection was lost during {name}, which was done or was not",
         hint="read before trying again; a call with an idempotency_key may be repeated with the same key",
@@ -226,7 +207,7 @@ def outcome_unknown(name: str, error: Exception) -> OutcomeUnknownError:
 
 
 def connection_lost(name: str, error: Exception) -> ConnectionLostError:
-    """Return the error that says that the connection was lost, and nothing was changed."""
+    """Return the error of a call whose connection was lost before it changed anything."""
     return ConnectionLostError(
         f"the connection was lost during {name}, which changed nothing",
         hint="try again; an open transaction is rolled back, and starts from its first call",

@@ -60,12 +60,7 @@ def escaped(value: object) -> str:
 
 
 def checked_tenant(value: str) -> str:
-    """Return the name of a tenant.
-
-    Raises
-    ------
-    InvalidInputError : it is not a text of 1 to 255 characters, or has hidden characters
-    """
+    """Return the name of a tenant, or raise InvalidInputError."""
     if not isinstance(value, str):
         raise InvalidInputError(f"tenant must be a str, not {type(value).__name__}", hint="pass a str")
     if not 0 < len(value) <= 255 or value != value.strip() or HIDDEN.search(value):

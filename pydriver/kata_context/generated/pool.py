@@ -62,15 +62,6 @@ class Pool:
         self._opening = Lock()
         _alive.add(self)
 
-    def open(self) -> None:
-        """Connect and open the least number of connections, unless that is done.
-
-        Raises
-        ------
-        KataError : there is no such database, or the role may not act for the tenant
-        """
-        self.opened()
-
     def close(self) -> None:
         """Close the connections, for good."""
         self._closed = True
@@ -79,12 +70,7 @@ class Pool:
             self._pool = None
 
     def take(self, pool: PsycopgPool) -> Connection:
-        """Return a connection of the pool on which the server still listens.
-
-        Raises
-        ------
-        PoolTimeoutError : none was free within the wait
-        """
+        """Return a connection of the pool on which the server still listens, or raise PoolTimeoutError."""
         deadline = monotonic() + self._wait
         while True:
             try:
@@ -207,12 +193,7 @@ class Pool:
 
 
 def act_for(connection: Connection, tenant: str) -> None:
-    """Have the rest of a transaction act for a tenant.
-
-    Raises
-    ------
-    NotPermittedError : the role may not act for it
-    """
+    """Have the rest of a transaction act for a tenant, or raise NotPermittedError."""
     cursor = connection.execute(SET_TENANT, (tenant,))
     refuse_tenant(cursor.fetchone(), tenant)
 
