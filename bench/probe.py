@@ -9,11 +9,11 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any
 
 from harness import ROOT, Bench
 from kata_context import Compactor, Context, Kata, Source
 from kata_context.compaction import probe
+from kata_context.types import Message
 from measure import Finding, Result
 
 CONVERSATIONS = ROOT / "tests" / "data" / "conversations"
@@ -105,7 +105,7 @@ def percent(part: int, whole: int) -> float:
     return round(100 * part / whole, 2) if whole else 100.0
 
 
-def replay(kata: Kata, messages: list[dict[str, Any]], strategy: str, share: float, tally: Tally) -> None:
+def replay(kata: Kata, messages: list[Message], strategy: str, share: float, tally: Tally) -> None:
     """Append a conversation message by message, compact it whenever it is due, and look what is held."""
     whole = kata.create()
     whole.append(messages)

@@ -2,9 +2,11 @@
 
 import itertools
 from collections.abc import Iterator
+from typing import cast
 
 from harness import APPEND, WINDOW, Bench, as_row, connect
 from kata_context import Kata
+from kata_context.types import Message
 from measure import Result, compare
 
 
@@ -36,7 +38,7 @@ def driver(bench: Bench) -> Iterator[Result]:
             "driver: append_message, tokens counted", counting, "the same, tokens given", ours,
             pairs=bench.pairs, calls=300, target=None,
         )  # fmt: skip
-        kata.append(contexts[3], bench.messages[:1000])
+        kata.append(contexts[3], [cast("Message", message) for message in bench.messages[:1000]])
 
         def window(_: int) -> None:
             kata.window(contexts[3], 8000)

@@ -47,12 +47,12 @@ def turn(kata: Kata, chat: Context, request: str, text: str) -> str:
         if answer is not None:
             return answer
         reply = airline.answer(chat.prompt(BUDGET))
-        made |= {call["id"] for call in reply.get("tool_calls", ())}
+        made |= {call["id"] for call in reply.get("tool_calls") or ()}
         # A key of its own lets the driver repeat the call when a connection is lost.
         chat.append([reply], idempotency_key=str(uuid4()))
 
 
-def run(kata: Kata, chat: Context, call: airline.Message) -> None:
+def run(kata: Kata, chat: Context, call: airline.Call) -> None:
     """Run a tool; its result and the row that it writes are committed together."""
     result, booking = airline.perform(call)
     with kata.transaction() as transaction:
@@ -61,7 +61,7 @@ def run(kata: Kata, chat: Context, call: airline.Message) -> None:
         transaction.append_message(chat.id, "tool", result, tool_call_id=call["id"])
 
 
-def open_calls(chat: Context) -> list[airline.Message]:
+def open_calls(chat: Context) -> list[airline.Call]:
     """Return the calls without a result."""
     ids = chat.get_context().open_calls
     if not ids:

@@ -5,10 +5,13 @@ of a provider in its place. It gets messages in OpenAI form and returns one. The
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-Message = dict[str, Any]
+from kata_context.types import Message, OpenAIMessage
+
+Call = Mapping[str, Any]
 
 FLIGHTS = {"Seattle": ["HAT083", "HAT136"], "Boston": ["HAT201"]}
 # Bookings are rows of the same database. Their key is the id of the call that made them.
@@ -18,21 +21,22 @@ BOOK = "insert into booking (call_id, flight) values (%s, %s)"
 NOT_REPEATABLE = {"send_receipt"}
 
 
-def answer(messages: list[Message]) -> Message:
+def answer(messages: Sequence[OpenAIMessage]) -> Message:
     """Return the next message of the assistant: a call of a tool, or a text."""
     last = messages[-1]
+    said = str(last["content"])
     if last["role"] == "user":
-        cities = [city for city in FLIGHTS if city in last["content"]]
+        cities = [city for city in FLIGHTS if city in said]
         return calling("search_flights", to=cities[0]) if cities else saying("Where do you want to fly to?")
     done = called(messages, last["tool_call_id"])
     if done == "search_flights":
-        return calling("book_flight", flight=last["content"].split(", ")[0])
+        return calling("book_flight", flight=said.split(", ")[0])
     if done == "book_flight":
-        return calling("send_receipt", text=last["content"])
-    return saying(f"Done. {last['content']}")
+        return calling("send_receipt", text=said)
+    return saying(f"Done. {said}")
 
 
-def perform(call: Message) -> tuple[str, tuple[Any, ...] | None]:
+def perform(call: Call) -> tuple[str, tuple[Any, ...] | None]:
     """Run a tool: return its result, and a row of BOOK to write together with the result, or None."""
     arguments = json.loads(call["function"]["arguments"])
     match call["function"]["name"]:
@@ -58,7 +62,7 @@ def saying(text: str) -> Message:
     return {"role": "assistant", "content": text}
 
 
-def called(messages: list[Message], call_id: str) -> str:
+def called(messages: Sequence[OpenAIMessage], call_id: str) -> str:
     """Return the name of the tool that a call is for."""
     calls = (call for message in messages for call in message.get("tool_calls") or ())
     return next(str(call["function"]["name"]) for call in calls if call["id"] == call_id)

@@ -89,11 +89,11 @@ async def turn(kata: AsyncKata, chat: AsyncContext, said: Said) -> str:
         if answer is not None:
             return answer
         reply = airline.answer(await chat.prompt(BUDGET))
-        made |= {call["id"] for call in reply.get("tool_calls", ())}
+        made |= {call["id"] for call in reply.get("tool_calls") or ()}
         await chat.append([reply], idempotency_key=str(uuid4()))
 
 
-async def run(kata: AsyncKata, chat: AsyncContext, call: airline.Message) -> None:
+async def run(kata: AsyncKata, chat: AsyncContext, call: airline.Call) -> None:
     """Run a tool, in a thread; its result and the row that it writes are committed together."""
     result, booking = await asyncio.to_thread(airline.perform, call)
     async with kata.transaction() as transaction:
@@ -102,7 +102,7 @@ async def run(kata: AsyncKata, chat: AsyncContext, call: airline.Message) -> Non
         await transaction.append_message(chat.id, "tool", result, tool_call_id=call["id"])
 
 
-async def open_calls(chat: AsyncContext) -> list[airline.Message]:
+async def open_calls(chat: AsyncContext) -> list[airline.Call]:
     """Return the calls without a result."""
     ids = (await chat.get_context()).open_calls
     if not ids:

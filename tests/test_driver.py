@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -33,7 +34,7 @@ from kata_context.database_errors import (
 from kata_context.driver.call import record
 from kata_context.driver.route import find_route
 from kata_context.driver.transport import is_local
-from kata_context.driver.values import Versions, as_numbers, as_versions
+from kata_context.driver.values import Versions, as_moment, as_numbers, as_versions
 from kata_context.errors import (
     KataError,
     MisuseError,
@@ -141,22 +142,23 @@ def test_a_context_is_named_by_id_or_by_name(kata: Kata) -> None:
     assert kata.find_context("unknown") is None
     with pytest.raises(ContextNotFoundError, match="unknown"):
         kata.context("unknown")
-    with pytest.raises(KataError, match="is no id"):
+    with pytest.raises(InvalidInputError, match="id must be a UUID, not str"):
         Context(kata, "flight")
 
 
 def test_sets_and_arrays_arrive_as_they_are(conn: psycopg.Connection) -> None:
-    cases: list[tuple[Versions | None, Multirange[int] | None]] = [
+    cases: list[tuple[Versions, Multirange[int]]] = [
         ([3, range(5, 8)], Multirange([Range(3, 4), Range(5, 8)])),
         (Multirange([Range(1, 3)]), Multirange([Range(1, 3)])),
         ([], Multirange([])),
         ([range(4, 4)], Multirange([])),
-        (None, None),
     ]
     for given, meant in cases:
-        assert conn.execute("select %s::int8multirange", [as_versions(given)]).fetchone() == (meant,)
-    for numbers in ([1, 2], [], None, [[0.5, -1.0], [2.0, 1e-7]]):
-        assert conn.execute("select %s::real[]", [as_numbers(numbers)]).fetchone() == (numbers,)
+        text = as_versions("versions", given)
+        assert conn.execute("select %s::int8multirange", [text]).fetchone() == (meant,)
+    for numbers in ([1, 2], [], [[0.5, -1.0], [2.0, 1e-7]]):
+        text = as_numbers("numbers", numbers)
+        assert conn.execute("select %s::real[]", [text]).fetchone() == (numbers,)
 
 
 def test_a_statement_is_prepared_once_whatever_the_size_of_its_numbers(kata: Kata) -> None:
@@ -207,20 +209,21 @@ def test_a_call_that_fails_says_why_and_changes_nothing(kata: Kata) -> None:
     with pytest.raises(ContextNotFoundError):
         kata.append_message(uuid.uuid4(), "user", "x")
     with pytest.raises(KataDatabaseError):
-        context.append([{"role": "user", "content": "a"}, {"role": "nobody", "content": "b"}])
+        context.append([{"role": "user", "content": "a"}, {"role": "nobody", "content": "b"}])  # type: ignore[typeddict-item]
     assert context.usage().version == 1
 
 
-def test_what_postgres_refuses_itself_keeps_its_own_sqlstate(kata: Kata) -> None:
+def test_a_value_that_postgres_refuses_keeps_its_sqlstate(kata: Kata) -> None:
     for call, state in (
-        (lambda: kata.usage("no-uuid"), "22P02"),
         (lambda: kata.create(metadata={"a": "\0"}), "22P05"),
         (lambda: kata.window(uuid.uuid4(), 2**40), "22003"),
     ):
-        with pytest.raises(psycopg.DataError) as caught:
+        with pytest.raises(InvalidInputError) as caught:
             call()
         assert caught.value.sqlstate == state
-    with pytest.raises(psycopg.DataError, match="NUL"):
+        assert caught.value.hint
+        assert isinstance(caught.value, psycopg.DataError)
+    with pytest.raises(InvalidInputError, match="NUL"):
         kata.create("a\0b")
 
 
@@ -232,21 +235,85 @@ UNSENDABLE: dict[str, tuple[str, tuple[Any, ...], dict[str, Any], str]] = {
     "half a pair in a batch": ("append", ([{"role": "user", "content": "\udfff"}],), {}, "not valid Unicode"),
     "half a pair in a name": ("update_context", ("\ud800",), {}, "not valid Unicode"),
     "a NUL": ("append_message", ("user", "a\0b", 1), {}, "NUL"),
-    "not a number": ("append_message", ("user", "x"), {"metadata": {"score": float("nan")}}, "no JSON"),
+    "not a number": (
+        "append_message",
+        ("user", "x"),
+        {"metadata": {"score": float("nan")}},
+        "metadata is not JSON",
+    ),
     "infinity": (
         "append",
         ([{"role": "user", "content": "x", "metadata": {"a": float("-inf")}}],),
         {},
-        "no JSON",
+        "messages is not JSON",
     ),
-    "an object": ("append_message", ("user", "x"), {"metadata": {"at": uuid.uuid4()}}, "no JSON"),
-    "a set": ("set_policy", ({"preserve_roles": {"system"}},), {}, "no JSON"),
-    "a generator": ("append", (iter(()),), {}, "no JSON"),
-    "a circle": ("set_policy", (CIRCLE,), {}, "no JSON"),
-    "an object as text": ("append_message", ("user", {"text": "x"}, 1), {}, "Postgres refuses"),
-    "a text as a list": ("close_calls", ("c1",), {}, "no list of texts"),
-    "a number as a list": ("close_calls", (5,), {}, "no list of texts"),
-    "texts as counts": ("put_token_counts", ("cl100k_base", [1], [object()]), {}, "no array of numbers"),
+    "an object": (
+        "append_message",
+        ("user", "x"),
+        {"metadata": {"at": uuid.uuid4()}},
+        "metadata is not JSON",
+    ),
+    "a set": ("set_policy", ({"preserve_roles": {"system"}},), {}, "policy is not JSON"),
+    "a generator": ("append", (iter(()),), {}, "messages must be a list of dicts, not tuple_iterator"),
+    "a circle": ("set_policy", (CIRCLE,), {}, "policy is not JSON"),
+    "an object as text": (
+        "append_message",
+        ("user", {"text": "x"}, 1),
+        {},
+        "content must be a str, not dict",
+    ),
+    "a text as a list": ("close_calls", ("c1",), {}, "call_ids must be a list of str, not str"),
+    "a number as a list": ("close_calls", (5,), {}, "call_ids must be a list of str, not int"),
+    "an object as a count": (
+        "put_token_counts",
+        ("cl100k_base", [1], [object()]),
+        {},
+        r"counts\[0\] must be a number, not object",
+    ),
+    "bytes as text": ("append_message", ("user", b"x"), {}, "content must be a str, not bytes"),
+    "a list as text": ("append_message", (["user"], "x"), {}, "role must be a str, not list"),
+    "a number as text": ("checkpoint", (5,), {}, "name must be a str, not int"),
+    "a truth as an integer": ("window", (True,), {}, "budget must be an int, not bool"),
+    "a float as an integer": ("window", (8000.0,), {}, "budget must be an int, not float"),
+    "a text as an integer": ("window", ("8000",), {}, "budget must be an int, not str"),
+    "a text as a count": ("append_message", ("user", "x", "5"), {}, "token_count must be an int, not str"),
+    "an integer as a truth": ("compact", (), {"force": 1}, "force must be True or False, not int"),
+    "a truth as a version": ("pin", (True,), {}, "version must be a version.*, not bool"),
+    "a float as a version": ("usage", (1.0,), {}, "at must be a version.*, not float"),
+    "a moment without a zone": (
+        "usage",
+        (datetime(2026, 1, 31),),
+        {},
+        "at is a datetime without a time zone",
+    ),
+    "a selector as an expected version": (
+        "append",
+        ([], "head"),
+        {},
+        "expected_version must be an int, not str",
+    ),
+    "a list as an object": ("set_policy", ([],), {}, "policy must be a dict, not list"),
+    "a text as an object": ("update_context", (), {"metadata": "{}"}, "metadata must be a dict, not str"),
+    "a message": (
+        "append",
+        ({"role": "user", "content": "x"},),
+        {},
+        "messages must be a list of dicts, not dict",
+    ),
+    "text as messages": ("append", ("[]",), {}, "messages must be a list of dicts, not str"),
+    "text as a message": ("append", (["x"],), {}, r"messages\[0\] must be a dict, not str"),
+    "bytes in a message": (
+        "append",
+        ([{"role": "user", "content": b"x"}],),
+        {},
+        "messages is not JSON.*bytes",
+    ),
+    "a dict as calls": (
+        "append_message",
+        ("assistant", None),
+        {"tool_calls": CALL},
+        "tool_calls must be a list of dicts, not dict",
+    ),
 }
 
 
@@ -285,12 +352,49 @@ def test_what_cannot_be_sent_is_refused_before_anything_is(
     assert (found.name, found.version, found.message_count) == ("as it was", 2, 2)
 
 
-def test_what_is_no_id_and_no_set_of_versions_is_said_to_be_none(kata: Kata) -> None:
-    with pytest.raises(InvalidInputError, match="no set of versions"):
-        kata.merge(uuid.uuid4(), uuid.uuid4(), 5)  # type: ignore[arg-type]
-    for no_id in (5, None, b"", "no-uuid"):
-        with pytest.raises(InvalidInputError, match="no id of a context"):
-            Context(kata, no_id)  # type: ignore[arg-type]
+def test_a_value_of_another_type_is_refused_by_the_name_of_its_parameter(kata: Kata) -> None:
+    wrong: Any
+    for wrong, said in (
+        (5, "versions must be"),
+        ([1, True], r"versions\[1\]"),
+        ([range(1, 9, 2)], "without a step"),
+    ):
+        with pytest.raises(InvalidInputError, match=said):
+            kata.merge(uuid.uuid4(), uuid.uuid4(), wrong)
+    for wrong in (5, None, b"", "no-uuid"):
+        with pytest.raises(InvalidInputError, match="id must be a UUID"):
+            Context(kata, wrong)
+    context = kata.create()
+    calls: list[tuple[Callable[[Any], object], Any, str]] = [
+        (kata.usage, 5, "context_id must be a context: a UUID, a name or a handle, not int"),
+        (kata.usage, b"x", "context_id must be a context.*, not bytes"),
+        (kata.renew_compaction, context, "compaction_id must be a UUID, not Context"),
+        (kata.renew_compaction, "flight", "compaction_id must be a UUID, not str"),
+        (kata.archive_inactive, 60, "idle must be a timedelta, not int"),
+        (
+            lambda margin: kata.register_tokenizer("x", margin),
+            "4",
+            "bytes_per_token must be a number, not str",
+        ),
+        (
+            lambda margin: kata.register_tokenizer("x", margin),
+            True,
+            "bytes_per_token must be a number, not bool",
+        ),
+        (
+            lambda given: context.put_token_counts("x", given, [1]),
+            [True],
+            r"versions\[0\] must be a number, not bool",
+        ),
+    ]
+    for call, value, said in calls:
+        with pytest.raises(InvalidInputError, match=said) as refused:
+            call(value)
+        assert refused.value.hint
+        assert "was passed" in str(refused.value.detail)
+    assert as_moment("at", datetime(2026, 1, 31, tzinfo=timezone.utc)).year == 2026
+    with pytest.raises(InvalidInputError, match="occurred_at must be a datetime with a time zone, not str"):
+        as_moment("occurred_at", "2026-01-31")
 
 
 # Transactions

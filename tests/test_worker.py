@@ -498,7 +498,7 @@ def test_behind_a_transaction_pooler_a_worker_hears_through_the_direct_way(
     contexts = [
         kata.create(name, policy=POLICY | {"notify": True, "budget": 2000, "threshold": 1}) for name in "ab"
     ]
-    grown = [
+    grown: list[Any] = [
         {"role": role, "content": "x", "token_count": count}
         for role, count in (("user", 900), ("assistant", 1500), ("user", 9))
     ]
@@ -714,7 +714,7 @@ def test_in_an_event_loop_a_notification_wakes(
             compactor = AsyncCompactor(opened, summarize, poll_seconds=600, report=found.put_nowait)
             running = asyncio.ensure_future(compactor.run())
             await asyncio.wait_for(listening.wait(), PATIENCE)
-            messages = [
+            messages: list[Any] = [
                 {"role": role, "content": "x", "token_count": count}
                 for role, count in (("user", 900), ("assistant", 1500), ("user", 9))
             ]

@@ -31,7 +31,7 @@ PARTS = {
     "driver": Part(
         (
             "__init__.py", "adapters.py", "config.py", "database_errors.py", "errors.py", "tokens.py",
-            "driver/*.py",
+            "types.py", "driver/*.py",
         ),
         2200,
     ),

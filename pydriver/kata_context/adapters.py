@@ -11,11 +11,12 @@ What a provider's form says beyond text and calls is kept, and goes back as it c
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from kata_context.errors import KataError
+from kata_context.types import Message
 
-Message = dict[str, Any]
+Fields = dict[str, Any]
 
 _OPENAI_FIELDS = ("role", "content", "tool_calls", "tool_call_id", "name")
 
@@ -31,10 +32,10 @@ def from_openai(messages: Iterable[Any]) -> list[Message]:
     ------
     KataError : a message is no object, or of the role `function`, which calls by name and not by id
     """
-    return [_from_openai(number, given) for number, given in enumerate(messages, start=1)]
+    return cast("list[Message]", [_from_openai(*given) for given in enumerate(messages, start=1)])
 
 
-def _from_openai(number: int, given: Any) -> Message:
+def _from_openai(number: int, given: Any) -> Fields:
     message = _mapping(given, f"message {number}")
     if message.get("role") == "function":
         raise KataError(
@@ -42,7 +43,7 @@ def _from_openai(number: int, given: Any) -> Message:
             hint="write calls as tool_calls, and results as messages of the role tool with a tool_call_id",
         )
     content = message.get("content")
-    converted: Message = {"role": message.get("role")}
+    converted: Fields = {"role": message.get("role")}
     if isinstance(content, list):
         converted["parts"] = content
     else:
@@ -84,10 +85,10 @@ def from_anthropic(messages: Iterable[Any], system: str | list[Any] | None = Non
                 f"message {number} has the role {role!r}",
                 hint="turns are the user's or the assistant's; pass the system prompt apart",
             )
-    return converted
+    return cast("list[Message]", converted)
 
 
-def _from_assistant(blocks: list[Message]) -> Message:
+def _from_assistant(blocks: list[Fields]) -> Fields:
     message = _message("assistant", [block for block in blocks if block.get("type") != "tool_use"])
     calls = [
         {
@@ -108,8 +109,8 @@ def _from_assistant(blocks: list[Message]) -> Message:
     return message
 
 
-def _from_user(blocks: list[Message]) -> Iterator[Message]:
-    own: list[Message] = []
+def _from_user(blocks: list[Fields]) -> Iterator[Fields]:
+    own: list[Fields] = []
     has_results = False
     for block in blocks:
         if block.get("type") != "tool_result":
@@ -130,7 +131,7 @@ def _from_user(blocks: list[Message]) -> Iterator[Message]:
         yield _message("user", own)
 
 
-def _message(role: str, blocks: list[Message]) -> Message:
+def _message(role: str, blocks: list[Fields]) -> Fields:
     """Return a message: plain text as content, anything else as parts."""
     if not blocks:
         return {"role": role, "content": ""}
@@ -139,7 +140,7 @@ def _message(role: str, blocks: list[Message]) -> Message:
     return {"role": role, "parts": blocks}
 
 
-def _blocks(content: Any, where: str) -> list[Message]:
+def _blocks(content: Any, where: str) -> list[Fields]:
     """Return content as a list of blocks."""
     if content is None:
         return []
@@ -150,7 +151,7 @@ def _blocks(content: Any, where: str) -> list[Message]:
     return [_mapping(block, f"a block of {where}") for block in content]
 
 
-def _mapping(value: Any, what: str) -> Message:
+def _mapping(value: Any, what: str) -> Fields:
     """Return an object of JSON; models of the providers' Python packages know how to become one."""
     if hasattr(value, "model_dump"):
         value = value.model_dump(mode="json", exclude_none=True)

@@ -146,7 +146,7 @@ class BatchCounter:
             if count is not None:
                 messages[place] = {**messages[place], "token_count": count, "token_source": source}
         counted = list(arguments)
-        counted[self.messages] = as_json(messages)
+        counted[self.messages] = as_json("messages", messages)
         return tuple(counted)
 
     def _uncounted(self, arguments: Arguments) -> list[int]:

@@ -4,7 +4,7 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from keyword import iskeyword
 from pathlib import Path
@@ -89,14 +89,45 @@ RESULT_TYPES = {
     "timestamp with time zone": "datetime",
     "uuid": "UUID",
 }
-# The types that callers may pass, and the adapters that make parameters of psycopg of them.
+# The types that callers may pass, and the adapters in kata_context.driver.values that check them.
 PARAMETER_TYPES = RESULT_TYPES | {
     "int8multirange": "Versions",
+    "jsonb": "Mapping[str, Any]",
     "numeric": "Decimal | float",
     "uuid": "UUID | str",
     "text[]": "Iterable[str]",
 }
-ADAPTERS = {"jsonb": "as_json", "int8multirange": "as_versions", "text[]": "as_texts"}
+ADAPTERS = {
+    "bigint": "as_integer",
+    "boolean": "as_boolean",
+    "double precision": "as_number",
+    "int8multirange": "as_versions",
+    "integer": "as_integer",
+    "interval": "as_interval",
+    "jsonb": "as_object",
+    "numeric": "as_number",
+    "real": "as_number",
+    "text": "as_text",
+    "text[]": "as_texts",
+    "timestamp with time zone": "as_moment",
+    "uuid": "as_uuid",
+}
+# Parameters whose type and adapter follow from their meaning, and from their name.
+MEANINGS = {"context": ("ContextId", "as_context"), "version": ("Version", "as_version")}
+OBJECTS = ("Sequence[Mapping[str, Any]]", "as_objects")
+NAMED_PARAMETERS = {
+    # A selector would be resolved right before the check, which would then always hold.
+    "expected_version": ("int", "as_integer"),
+    "format": ("Format", "as_text"),
+    "messages": ("Sequence[Message]", "as_objects"),
+    "parts": OBJECTS,
+    "role": ("Role", "as_text"),
+    "token_source": ("TokenSource", "as_text"),
+    "tool_calls": OBJECTS,
+    "visibility": ("Visibility", "as_text"),
+}
+# Functions whose result depends on the value of a parameter: the parameter, and the result of each value.
+OVERLOADS = {"prompt": ("format", {"openai": "list[OpenAIMessage]", "anthropic": "AnthropicPrompt"})}
 
 DESCRIBE = """
 select p.proname::text, p.provolatile in ('i', 's'), p.proretset,
@@ -122,12 +153,14 @@ class Parameter:
     ----------
     default : its SQL expression, None if there is none
     nullable : whether null may be passed although there is no default
+    literal : the only value that it takes in an overload, None outside of one
     """
 
     name: str
     type: str
     default: str | None
     nullable: bool
+    literal: str | None = None
 
     @property
     def identifier(self) -> str:
@@ -147,21 +180,32 @@ class Parameter:
     @property
     def python_type(self) -> str:
         """The Python type that callers pass."""
-        given = PARAMETER_TYPES.get(self.type) or f"Numbers[{RESULT_TYPES[self.type.removesuffix('[]')]}]"
-        optional = self.nullable or self.python_default == "None"
-        return f"{given} | None" if optional and given != "Json" else given
+        if self.literal:
+            return f'Literal["{self.literal}"]'
+        if self.named:
+            given, _ = self.named
+        else:
+            given = PARAMETER_TYPES.get(self.type) or f"Numbers[{RESULT_TYPES[self.type.removesuffix('[]')]}]"
+        return f"{given} | None" if self.nullable or self.python_default == "None" else given
 
     @property
     def signature(self) -> str:
         """The parameter in a signature."""
-        default = "" if self.python_default is None else f" = {self.python_default}"
+        is_other = self.literal is not None and self.python_default != f'"{self.literal}"'
+        default = "" if self.python_default is None or is_other else f" = {self.python_default}"
         return f"{self.identifier}: {self.python_type}{default}"
 
     @property
-    def argument(self) -> str:
-        """The expression that is handed to psycopg."""
-        adapter = ADAPTERS.get(self.type) or ("as_numbers" if self.type.endswith("[]") else "")
-        return f"{adapter}({self.identifier})" if adapter else self.identifier
+    def named(self) -> tuple[str, str] | None:
+        """Its type and adapter, if they do not follow from its SQL type."""
+        return NAMED_PARAMETERS.get(self.name) or MEANINGS.get(self.typed)
+
+    @property
+    def adapter(self) -> str:
+        """The function that checks what the caller passes."""
+        if self.named:
+            return self.named[1]
+        return ADAPTERS.get(self.type) or {"[]": "as_numbers"}[self.type[-2:]]
 
     @property
     def sql(self) -> str:
@@ -240,6 +284,8 @@ class Function:
         """The Python type of a row or value."""
         if self.returns == "void":
             return "None"
+        if self.name in OVERLOADS:
+            return " | ".join(OVERLOADS[self.name][1].values())
         return shapes[self.fields] if self.fields else result_type(self.returns)
 
     def result(self, shapes: dict[Any, str]) -> str:
@@ -272,10 +318,17 @@ class Function:
         return MAKES_CONTEXT.get(self.name)
 
     @property
-    def key(self) -> int | None:
-        """The position of its idempotency key among the arguments."""
-        names = [parameter.name for parameter in self.parameters]
-        return names.index("idempotency_key") if "idempotency_key" in names else None
+    def overloads(self) -> list[tuple[tuple[Parameter, ...], str]]:
+        """Parameters and result of each overload; none where the result is always of the same type."""
+        decider, results = OVERLOADS.get(self.name, ("", {}))
+        overloads = [
+            (
+                tuple(replace(p, literal=value) if p.name == decider else p for p in self.parameters),
+                result,
+            )
+            for value, result in results.items()
+        ]
+        return [*overloads, (self.parameters, " | ".join(results.values()))] if overloads else []
 
 
 def quoted(name: str) -> str:
@@ -365,8 +418,10 @@ def unused_names(functions: Iterable[Function]) -> list[str]:
     columns = {(function.name, column) for function in functions for column, _ in function.columns}
     unused = {
         *NOT_CONTEXTS - {parameter for _, parameter in parameters},
-        *(ONE_ROW | ONE_ROW_OR_NONE | MAYBE_NULL | {*ROW_NAMES, *MAKES_CONTEXT, *COUNTED}) - names,
+        *(ONE_ROW | ONE_ROW_OR_NONE | MAYBE_NULL | {*ROW_NAMES, *MAKES_CONTEXT, *COUNTED, *OVERLOADS})
+        - names,
         *(NEVER_NULL - {column for _, column in columns}),
+        *(NAMED_PARAMETERS.keys() - {parameter for _, parameter in parameters}),
         *map(".".join, NULLABLE_PARAMETERS - parameters),
         *map(".".join, (BUT_NULL | NOT_NULL) - columns),
         *(set(FAMILIES) - {function.family for function in functions}),

@@ -85,7 +85,7 @@ def signature(parameters: Iterable[Parameter]) -> str:
     """Return parameters as in a definition: the first that has a default is the last that is positional."""
     shown, optional = ["self"], 0
     for parameter in parameters:
-        optional += parameter.python_default is not None
+        optional += parameter.default is not None
         if optional == 2:
             shown.append("*")
             optional += 1
@@ -95,8 +95,15 @@ def signature(parameters: Iterable[Parameter]) -> str:
 
 @as_filter
 def arguments(parameters: Sequence[Parameter]) -> str:
-    """Return the arguments of a statement, as the inside of a tuple."""
-    return ", ".join(parameter.argument for parameter in parameters) + "," * (len(parameters) == 1)
+    """Return what a method passes on, as the inside of a tuple."""
+    return ", ".join(parameter.identifier for parameter in parameters) + "," * (len(parameters) == 1)
+
+
+@as_filter
+def adapters(parameters: Sequence[Parameter]) -> str:
+    """Return the name and the adapter of each parameter, as a tuple."""
+    pairs = [f'("{parameter.name}", {parameter.adapter})' for parameter in parameters]
+    return f"({', '.join(pairs)}{',' * (len(pairs) == 1)})"
 
 
 @as_filter

@@ -1,8 +1,10 @@
-"""The call of a function: its statement, the type of its rows, and whether it can be repeated."""
+"""A call of a function: its statement, its parameters, the rows made of its result."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, make_dataclass
+from dataclasses import fields, make_dataclass
 from typing import Any, Generic, Protocol, TypeVar
+
+from kata_context.driver.values import Adapter, as_context, as_version
 
 T = TypeVar("T")
 
@@ -23,7 +25,6 @@ class Counter(Protocol):
         """Return the arguments with the counts, in the tokenizer of the context."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Call(Generic[T]):
     """A function of schema kata, as the driver calls it.
 
@@ -32,17 +33,46 @@ class Call(Generic[T]):
     name : of the function
     sql : the statement; its parameters are all the function's, in order
     make : makes the result of the method from a row
+    parameters : name and adapter of each
     reads : whether it changes nothing
-    key : the position of the idempotency key among the parameters; None if there is none
     count : counts the tokens of messages without a count; None if no parameter has messages
+
+    Attributes
+    ----------
+    contexts, versions : positions of the parameters that may need a lookup
     """
 
-    name: str
-    sql: bytes
-    make: Make[T]
-    reads: bool = False
-    key: int | None = None
-    count: Counter | None = None
+    __slots__ = ("_key", "contexts", "count", "make", "name", "parameters", "reads", "sql", "versions")
+
+    def __init__(
+        self,
+        name: str,
+        sql: bytes,
+        make: Make[T],
+        parameters: tuple[tuple[str, Adapter], ...] = (),
+        *,
+        reads: bool = False,
+        count: Counter | None = None,
+    ) -> None:
+        self.name = name
+        self.sql = sql
+        self.make = make
+        self.parameters = parameters
+        self.reads = reads
+        self.count = count
+        places = list(enumerate(parameters))
+        self.contexts = tuple(place for place, (_, adapt) in places if adapt is as_context)
+        self.versions = tuple(place for place, (_, adapt) in places if adapt is as_version)
+        self._key = next((place for place, (name, _) in places if name == "idempotency_key"), None)
+
+    def adapted(self, given: Arguments) -> Arguments:
+        """Return the values passed as psycopg sends them, or raise InvalidInputError."""
+        return tuple(
+            [
+                None if value is None else adapt(name, value)
+                for (name, adapt), value in zip(self.parameters, given, strict=True)
+            ]
+        )
 
     def row_factory(self, _: Any) -> Make[T]:
         """Return the maker of rows, as psycopg asks for it."""
@@ -50,7 +80,7 @@ class Call(Generic[T]):
 
     def is_repeatable(self, arguments: Arguments) -> bool:
         """Whether two executions have the effect of one."""
-        return self.reads or (self.key is not None and arguments[self.key] is not None)
+        return self.reads or (self._key is not None and arguments[self._key] is not None)
 
 
 def scalar(values: Sequence[Any]) -> Any:

@@ -26,6 +26,7 @@ from kata_context.driver.route import (
     refuse_tenant,
 )
 from kata_context.driver.transport import checked_tenant
+from kata_context.driver.values import ContextId, as_context
 from kata_context.errors import KataError, MisuseError
 from kata_context.generated import statements
 from kata_context.generated.methods_async import AsyncContext, AsyncMethods
@@ -41,32 +42,44 @@ class AsyncDatabase(AsyncMethods):
     """The methods that a pool and a transaction have in common."""
 
     _counts: bool
-    _tokenizers: dict[UUID | str, str]
+    _tokenizers: dict[UUID, str]
 
-    async def context(self, context: UUID | str) -> AsyncContext:
+    async def context(self, context: ContextId) -> AsyncContext:
         """Return a handle of a context, whose methods are the functions that take a context.
 
         Parameters
         ----------
-        context : the id, which is not looked up, or the name
+        context : an id or another handle, which is not looked up, or a name, which is looked up once
 
         Raises
         ------
         ContextNotFoundError : the caller's tenant has no live context of this name
         """
-        if isinstance(context, UUID):
-            return AsyncContext(self, context)
-        try:
-            return AsyncContext(self, UUID(context))
-        except ValueError:
-            found = await self.find_context(context)
+        found = as_context("context", context)
+        return AsyncContext(self, await self._find(found) if isinstance(found, str) else found)
+
+    async def _find(self, name: str) -> UUID:
+        """Return the id of the context of a name."""
+        found = await self.find_context(name)
         if found is None:
             raise ContextNotFoundError(
-                f'context "{context}" not found',
-                detail="No live context of the tenant has this name.",
-                hint="kata.list_contexts lists what there is.",
+                f'context "{name:.255}" not found',
+                detail="No live context of the tenant has this id or name.",
+                hint="list the contexts with kata.list_contexts, or call kata.get_or_create",
             )
-        return AsyncContext(self, found)
+        return found
+
+    async def _prepared(self, call: Call[T], given: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the arguments of a call as they are sent: checked, looked up, with counts of tokens."""
+        arguments = call.adapted(given)
+        for place in call.contexts:
+            if type(name := arguments[place]) is str:
+                arguments = (*arguments[:place], await self._find(name), *arguments[place + 1 :])
+        for place in call.versions:
+            if type(selector := arguments[place]) is str:
+                version = await self.resolve_version(arguments[0], selector)
+                arguments = (*arguments[:place], version, *arguments[place + 1 :])
+        return arguments if call.count is None else await self._counted(call, arguments)
 
     async def _counted(self, call: Call[T], arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the arguments of a call, with exact counts of tokens where the caller gave none."""
@@ -82,7 +95,7 @@ class AsyncDatabase(AsyncMethods):
                 return await blocking_async(counter.fill, arguments, tokenizer)
         return counter.fill(arguments, tokenizer)
 
-    def _remember(self, context_id: UUID | str, tokenizer: str) -> None:
+    def _remember(self, context_id: UUID, tokenizer: str) -> None:
         """Cache the tokenizer of a context, which never changes."""
         if len(self._tokenizers) >= REMEMBERED:
             self._tokenizers.clear()
@@ -124,7 +137,7 @@ class AsyncKata(AsyncDatabase):
         self._tenant = None if tenant is None else checked_tenant(tenant)
         self._pool = AsyncPool(dsn, self._tenant, pooler, wait, (min_size, max_size), max_idle)
         self._counts = count_tokens
-        self._tokenizers: dict[UUID | str, str] = {}
+        self._tokenizers: dict[UUID, str] = {}
 
     async def open(self) -> None:
         """Connect, and open the least number of connections; without this the first call does.
@@ -198,14 +211,14 @@ class AsyncKata(AsyncDatabase):
 
     async def _run(self, call: Call[T], given: tuple[Any, ...]) -> list[T]:
         """Run a call, in a transaction of its own."""
-        arguments = await self._counted(call, given)
+        arguments = await self._prepared(call, given)
         losses = conflicts = 0
         while True:
             try:
                 pool = await self._pool.opened()
                 connection = await self._pool.take(pool)
             except KataError as error:
-                # The call that was lost may have been committed.
+                # What was sent before may have been committed.
                 if losses and not call.reads:
                     raise outcome_unknown(call.name, error) from error
                 raise
@@ -250,7 +263,7 @@ class AsyncTransaction(AsyncDatabase):
         connection: Connection,
         tenant: str | None,
         count_tokens: bool,
-        tokenizers: dict[UUID | str, str],
+        tokenizers: dict[UUID, str],
     ) -> None:
         self.connection = connection
         self._tenant = tenant
@@ -264,7 +277,7 @@ class AsyncTransaction(AsyncDatabase):
             raise MisuseError(
                 "this transaction belongs to the parent process", hint="open another one after the fork"
             )
-        arguments = await self._counted(call, given)
+        arguments = await self._prepared(call, given)
         alone = (
             self.connection.info.transaction_status == pq.TransactionStatus.IDLE
             and self.connection.autocommit

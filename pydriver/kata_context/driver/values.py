@@ -1,7 +1,16 @@
-"""Values on their way to the database."""
+"""Values on their way to the database.
+
+An adapter takes the name of a parameter and the value passed for it. It returns the value that psycopg sends,
+or raises InvalidInputError, which names the parameter, the type passed and the type wanted.
+"""
 
 import json
-from collections.abc import Iterable, Sequence
+import operator
+import reprlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -12,9 +21,24 @@ from kata_context.database_errors import InvalidInputError
 
 T = TypeVar("T")
 
-# What json.loads makes and json.dumps takes.
+Adapter = Callable[[str, Any], Any]
+
+
+class Handle:
+    """A context as a handle knows it: Context and AsyncContext."""
+
+    __slots__ = ()
+
+    id: UUID
+
+
+# The values of json.loads and json.dumps.
 Json: TypeAlias = Any
-# A set of versions: single ones, ranges of Python (their end is not in them), or a multirange of psycopg.
+# A context: its id, its name, or a handle of it.
+ContextId: TypeAlias = UUID | str | Handle
+# A version: its number, a selector (head~3, the name of a checkpoint, a timestamp), or a moment.
+Version: TypeAlias = int | str | datetime
+# A set of versions: single ones, ranges of Python (which end before their stop), or a multirange of psycopg.
 Versions: TypeAlias = Multirange[int] | Iterable[int | range]
 # An array of one dimension or two; arrays of NumPy are sequences, too.
 Numbers: TypeAlias = Sequence[T] | Sequence[Sequence[T]]
@@ -22,74 +46,168 @@ Numbers: TypeAlias = Sequence[T] | Sequence[Sequence[T]]
 _BRACES = str.maketrans("[]", "{}")
 
 
-def as_uuid(value: UUID | str) -> UUID:
-    """Return an id as a UUID.
+def refused(name: str, value: object, wanted: str) -> InvalidInputError:
+    """Return the error that names a parameter, the type of what was passed, and what is wanted."""
+    return InvalidInputError(
+        f"{name} must be {wanted}, not {type(value).__name__}",
+        hint=f"pass {wanted}",
+        detail=f"{reprlib.repr(value)} was passed.",
+    )
 
-    Raises
-    ------
-    InvalidInputError : it is none
-    """
+
+def _instances(kind: type[Any], wanted: str) -> Adapter:
+    """Return the adapter that takes instances of a type as they are."""
+
+    def adapt(name: str, value: Any) -> Any:
+        if isinstance(value, kind):
+            return value
+        raise refused(name, value, wanted)
+
+    return adapt
+
+
+as_text = _instances(str, "a str")
+as_boolean = _instances(bool, "True or False")
+as_interval = _instances(timedelta, "a timedelta")
+
+
+def as_integer(name: str, value: Any) -> int:
+    """Return an integer, of Python or of NumPy."""
+    if type(value) is int:
+        return value
+    if not isinstance(value, bool):
+        try:
+            return operator.index(value)
+        except TypeError:
+            pass
+    raise refused(name, value, "an int")
+
+
+def as_number(name: str, value: Any) -> Decimal | float:
+    """Return a number."""
+    if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+        return value
+    raise refused(name, value, "a number")
+
+
+def as_moment(name: str, value: Any) -> datetime:
+    """Return a moment: a datetime with a time zone."""
+    if not isinstance(value, datetime):
+        raise refused(name, value, "a datetime with a time zone")
+    if value.utcoffset() is None:
+        raise InvalidInputError(
+            f"{name} is a datetime without a time zone",
+            hint="pass one with a time zone, such as datetime.now(timezone.utc)",
+            detail=f"{value!r} was passed.",
+        )
+    return value
+
+
+def as_uuid(name: str, value: Any) -> UUID:
+    """Return an id."""
     if isinstance(value, UUID):
         return value
-    try:
-        return UUID(value)
-    except (AttributeError, TypeError, ValueError):
-        raise InvalidInputError(f"{value!r:.100} is no id of a context", hint="pass a UUID") from None
+    if isinstance(value, str):
+        try:
+            return UUID(value)
+        except ValueError:
+            pass
+    raise refused(name, value, "a UUID")
 
 
-def as_json(value: Json) -> Jsonb | None:
-    """Wrap a value that is sent as JSON; None is null of SQL."""
-    return None if value is None else Jsonb(value, _dumps)
+def as_context(name: str, value: Any) -> UUID | str:
+    """Return the id of a context, or its name, for a lookup."""
+    if isinstance(value, UUID):
+        return value
+    if isinstance(value, Handle):
+        return value.id
+    if isinstance(value, str):
+        try:
+            return UUID(value)
+        except ValueError:
+            return value
+    raise refused(name, value, "a context: a UUID, a name or a handle")
 
 
-def _dumps(value: Json) -> str:
+def as_version(name: str, value: Any) -> int | str:
+    """Return a version, or a selector, for a lookup."""
+    if type(value) is int or isinstance(value, str):
+        return value
+    if isinstance(value, datetime):
+        return as_moment(name, value).astimezone(timezone.utc).isoformat()
+    if not isinstance(value, bool) and hasattr(value, "__index__"):
+        return operator.index(value)
+    raise refused(name, value, "a version: an int, a selector or a datetime")
+
+
+def as_object(name: str, value: Any) -> Jsonb:
+    """Return an object of JSON."""
+    if isinstance(value, Mapping):
+        return as_json(name, dict(value))
+    raise refused(name, value, "a dict")
+
+
+def as_objects(name: str, value: Any) -> Jsonb:
+    """Return an array of objects of JSON."""
+    if not isinstance(value, (list, tuple)):
+        raise refused(name, value, "a list of dicts")
+    for place, item in enumerate(value):
+        if not isinstance(item, Mapping):
+            raise refused(f"{name}[{place}]", item, "a dict")
+    return as_json(name, value)
+
+
+def as_json(name: str, value: Json) -> Jsonb:
+    """Return a value as JSON; it is written when psycopg sends it."""
+    return Jsonb(value, partial(_dumps, name))
+
+
+def _dumps(name: str, value: Json) -> str:
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(
-            f"a value is no JSON: {error}", hint="pass what json.dumps takes, without NaN and infinities"
+            f"{name} is not JSON: {error}", hint="pass what json.dumps takes, without NaN and infinities"
         ) from None
 
 
-def as_texts(value: Iterable[str] | None) -> list[str] | None:
-    """Return texts as an array.
-
-    Raises
-    ------
-    InvalidInputError : it is a text itself, or nothing to go through
-    """
-    if value is None:
-        return None
-    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-        raise InvalidInputError(f"{value!r:.100} is no list of texts", hint="pass a list of them")
-    return list(value)
+def as_texts(name: str, value: Any) -> list[str]:
+    """Return texts as an array."""
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        raise refused(name, value, "a list of str")
+    return [as_text(f"{name}[{place}]", item) for place, item in enumerate(value)]
 
 
-def as_numbers(value: Numbers[Any] | None) -> str | None:
+def as_numbers(name: str, value: Any) -> str:
     """Return numbers as an array of SQL, in its text form."""
-    if value is None:
-        return None
-    plain: Any = value
-    if hasattr(plain, "tolist"):
-        plain = plain.tolist()
-    try:
-        return json.dumps(plain, default=list).translate(_BRACES)
-    except (TypeError, ValueError, RecursionError):
-        raise InvalidInputError(
-            f"{value!r:.100} is no array of numbers", hint="pass a list of them"
-        ) from None
+    plain = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(plain, (str, bytes, Mapping)) or not isinstance(plain, Iterable):
+        raise refused(name, value, "a list of numbers")
+    rows = [list(item) if isinstance(item, (list, tuple)) else item for item in plain]
+    for place, item in _leaves(name, rows):
+        if type(item) is not int and type(item) is not float:
+            raise refused(place, item, "a number")
+    return json.dumps(rows).translate(_BRACES)
 
 
-def as_versions(value: Versions | None) -> str | None:
+def _leaves(name: str, rows: list[Any]) -> Iterator[tuple[str, Any]]:
+    for place, item in enumerate(rows):
+        if isinstance(item, list):
+            yield from ((f"{name}[{place}]", number) for number in item)
+        else:
+            yield f"{name}[{place}]", item
+
+
+def as_versions(name: str, value: Any) -> str:
     """Return a set of versions as a multirange of SQL, in its text form."""
-    if value is None:
-        return None
     if isinstance(value, Multirange):
         return str(value)
-    try:
-        spans = [item if isinstance(item, range) else range(item, item + 1) for item in value]
-    except TypeError:
-        raise InvalidInputError(
-            f"{value!r:.100} is no set of versions", hint="pass a list of versions, ranges among them"
-        ) from None
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        raise refused(name, value, "a list of versions and ranges")
+    spans = []
+    for place, item in enumerate(value):
+        if isinstance(item, range) and item.step != 1:
+            raise refused(f"{name}[{place}]", item, "a range without a step")
+        number = item if isinstance(item, range) else as_integer(f"{name}[{place}]", item)
+        spans.append(number if isinstance(number, range) else range(number, number + 1))
     return "{" + ",".join(f"[{span.start},{span.stop})" for span in spans if span) + "}"

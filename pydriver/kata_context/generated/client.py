@@ -25,6 +25,7 @@ from kata_context.driver.route import (
     refuse_tenant,
 )
 from kata_context.driver.transport import checked_tenant
+from kata_context.driver.values import ContextId, as_context
 from kata_context.errors import KataError, MisuseError
 from kata_context.generated import statements
 from kata_context.generated.methods import Context, Methods
@@ -41,32 +42,44 @@ class Database(Methods):
     """The methods that a pool and a transaction have in common."""
 
     _counts: bool
-    _tokenizers: dict[UUID | str, str]
+    _tokenizers: dict[UUID, str]
 
-    def context(self, context: UUID | str) -> Context:
+    def context(self, context: ContextId) -> Context:
         """Return a handle of a context, whose methods are the functions that take a context.
 
         Parameters
         ----------
-        context : the id, which is not looked up, or the name
+        context : an id or another handle, which is not looked up, or a name, which is looked up once
 
         Raises
         ------
         ContextNotFoundError : the caller's tenant has no live context of this name
         """
-        if isinstance(context, UUID):
-            return Context(self, context)
-        try:
-            return Context(self, UUID(context))
-        except ValueError:
-            found = self.find_context(context)
+        found = as_context("context", context)
+        return Context(self, self._find(found) if isinstance(found, str) else found)
+
+    def _find(self, name: str) -> UUID:
+        """Return the id of the context of a name."""
+        found = self.find_context(name)
         if found is None:
             raise ContextNotFoundError(
-                f'context "{context}" not found',
-                detail="No live context of the tenant has this name.",
-                hint="kata.list_contexts lists what there is.",
+                f'context "{name:.255}" not found',
+                detail="No live context of the tenant has this id or name.",
+                hint="list the contexts with kata.list_contexts, or call kata.get_or_create",
             )
-        return Context(self, found)
+        return found
+
+    def _prepared(self, call: Call[T], given: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the arguments of a call as they are sent: checked, looked up, with counts of tokens."""
+        arguments = call.adapted(given)
+        for place in call.contexts:
+            if type(name := arguments[place]) is str:
+                arguments = (*arguments[:place], self._find(name), *arguments[place + 1 :])
+        for place in call.versions:
+            if type(selector := arguments[place]) is str:
+                version = self.resolve_version(arguments[0], selector)
+                arguments = (*arguments[:place], version, *arguments[place + 1 :])
+        return arguments if call.count is None else self._counted(call, arguments)
 
     def _counted(self, call: Call[T], arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the arguments of a call, with exact counts of tokens where the caller gave none."""
@@ -79,7 +92,7 @@ class Database(Methods):
             self._remember(arguments[0], tokenizer)
         return counter.fill(arguments, tokenizer)
 
-    def _remember(self, context_id: UUID | str, tokenizer: str) -> None:
+    def _remember(self, context_id: UUID, tokenizer: str) -> None:
         """Cache the tokenizer of a context, which never changes."""
         if len(self._tokenizers) >= REMEMBERED:
             self._tokenizers.clear()
@@ -121,7 +134,7 @@ class Kata(Database):
         self._tenant = None if tenant is None else checked_tenant(tenant)
         self._pool = Pool(dsn, self._tenant, pooler, wait, (min_size, max_size), max_idle)
         self._counts = count_tokens
-        self._tokenizers: dict[UUID | str, str] = {}
+        self._tokenizers: dict[UUID, str] = {}
 
     def open(self) -> None:
         """Connect, and open the least number of connections; without this the first call does.
@@ -195,14 +208,14 @@ class Kata(Database):
 
     def _run(self, call: Call[T], given: tuple[Any, ...]) -> list[T]:
         """Run a call, in a transaction of its own."""
-        arguments = self._counted(call, given)
+        arguments = self._prepared(call, given)
         losses = conflicts = 0
         while True:
             try:
                 pool = self._pool.opened()
                 connection = self._pool.take(pool)
             except KataError as error:
-                # The call that was lost may have been committed.
+                # What was sent before may have been committed.
                 if losses and not call.reads:
                     raise outcome_unknown(call.name, error) from error
                 raise
@@ -247,7 +260,7 @@ class Transaction(Database):
         connection: Connection,
         tenant: str | None,
         count_tokens: bool,
-        tokenizers: dict[UUID | str, str],
+        tokenizers: dict[UUID, str],
     ) -> None:
         self.connection = connection
         self._tenant = tenant
@@ -261,7 +274,7 @@ class Transaction(Database):
             raise MisuseError(
                 "this transaction belongs to the parent process", hint="open another one after the fork"
             )
-        arguments = self._counted(call, given)
+        arguments = self._prepared(call, given)
         alone = (
             self.connection.info.transaction_status == pq.TransactionStatus.IDLE
             and self.connection.autocommit

@@ -4,22 +4,21 @@ Written by tools/generate; `make generate` writes it anew.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, overload
 from uuid import UUID
 
 from kata_context.driver.call import Call
 from kata_context.driver.values import (
+    ContextId,
+    Handle,
     Json,
     Numbers,
+    Version,
     Versions,
-    as_json,
-    as_numbers,
-    as_texts,
     as_uuid,
-    as_versions,
 )
 from kata_context.generated import statements
 from kata_context.generated.rows import (
@@ -52,6 +51,15 @@ from kata_context.generated.rows import (
     VerifyRow,
     WindowRow,
 )
+from kata_context.types import (
+    AnthropicPrompt,
+    Format,
+    Message,
+    OpenAIMessage,
+    Role,
+    TokenSource,
+    Visibility,
+)
 
 T = TypeVar("T")
 
@@ -60,10 +68,10 @@ class Methods(ABC):
     """A method for every function of schema kata."""
 
     @abstractmethod
-    def _run(self, call: Call[T], arguments: tuple[Any, ...]) -> list[T]:
-        """Run a call and return its rows."""
+    def _run(self, call: Call[T], given: tuple[Any, ...]) -> list[T]:
+        """Run a call with what the caller passed, and return its rows."""
 
-    def archive_context(self, context_id: UUID | str) -> None:
+    def archive_context(self, context_id: ContextId) -> None:
         """Archives a context: it can be read and forked, not changed.
 
         Archiving an archived context changes nothing.
@@ -106,8 +114,8 @@ class Methods(ABC):
         self,
         name: str | None = None,
         *,
-        policy: Json = None,
-        metadata: Json = None,
+        policy: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
         tokenizer: str = "o200k_base",
         preset: str | None = None,
         idempotency_key: str | None = None,
@@ -135,16 +143,15 @@ class Methods(ABC):
         Cost: O(1).
         """
         return self._run(
-            statements.CREATE_CONTEXT,
-            (name, as_json(policy), as_json(metadata), tokenizer, preset, idempotency_key),
+            statements.CREATE_CONTEXT, (name, policy, metadata, tokenizer, preset, idempotency_key)
         )[0]
 
     def create(
         self,
         name: str | None = None,
         *,
-        policy: Json = None,
-        metadata: Json = None,
+        policy: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
         tokenizer: str = "o200k_base",
         preset: str | None = None,
         idempotency_key: str | None = None,
@@ -165,7 +172,7 @@ class Methods(ABC):
             ),
         )
 
-    def delete_context(self, context_id: UUID | str) -> None:
+    def delete_context(self, context_id: ContextId) -> None:
         """Deletes a context softly: it can be restored, its name is free, its forks are not affected.
 
         Parameters
@@ -192,7 +199,7 @@ class Methods(ABC):
         """
         return next(iter(self._run(statements.FIND_CONTEXT, (name,))), None)
 
-    def get_context(self, context_id: UUID | str) -> ContextRow:
+    def get_context(self, context_id: ContextId) -> ContextRow:
         """Returns one context, deleted or not.
 
         Returns one row: context_id, name, tenant, parent_id and fork_version (of a fork, else null),
@@ -215,9 +222,9 @@ class Methods(ABC):
     def get_or_create_context(
         self,
         name: str,
-        policy: Json = None,
+        policy: Mapping[str, Any] | None = None,
         *,
-        metadata: Json = None,
+        metadata: Mapping[str, Any] | None = None,
         tokenizer: str = "o200k_base",
         preset: str | None = None,
         idempotency_key: str | None = None,
@@ -249,12 +256,11 @@ class Methods(ABC):
         Cost: O(log contexts).
         """
         return self._run(
-            statements.GET_OR_CREATE_CONTEXT,
-            (name, as_json(policy), as_json(metadata), tokenizer, preset, idempotency_key),
+            statements.GET_OR_CREATE_CONTEXT, (name, policy, metadata, tokenizer, preset, idempotency_key)
         )[0]
 
     def list_contexts(
-        self, after: UUID | str | None = None, *, max_rows: int = 50, include_deleted: bool = False
+        self, after: ContextId | None = None, *, max_rows: int = 50, include_deleted: bool = False
     ) -> list[ContextRow]:
         """Lists the caller's contexts, newest first, in pages.
 
@@ -297,7 +303,7 @@ class Methods(ABC):
         """
         return self._run(statements.RESOLVE_CONTEXT, (selector, include_deleted))[0]
 
-    def restore_context(self, context_id: UUID | str) -> None:
+    def restore_context(self, context_id: ContextId) -> None:
         """Restores a deleted context.
 
         Restoring a context that is not deleted changes nothing.
@@ -316,7 +322,7 @@ class Methods(ABC):
         """
         self._run(statements.RESTORE_CONTEXT, (context_id,))
 
-    def unarchive_context(self, context_id: UUID | str) -> None:
+    def unarchive_context(self, context_id: ContextId) -> None:
         """Opens an archived context for changes again.
 
         Unarchiving a context that is not archived changes nothing.
@@ -335,7 +341,7 @@ class Methods(ABC):
         self._run(statements.UNARCHIVE_CONTEXT, (context_id,))
 
     def update_context(
-        self, context_id: UUID | str, name: str | None = None, *, metadata: Json = None
+        self, context_id: ContextId, name: str | None = None, *, metadata: Mapping[str, Any] | None = None
     ) -> None:
         """Changes the name or the metadata of a context.
 
@@ -352,12 +358,12 @@ class Methods(ABC):
         Locks: the head of the context.
         Cost: O(1).
         """
-        self._run(statements.UPDATE_CONTEXT, (context_id, name, as_json(metadata)))
+        self._run(statements.UPDATE_CONTEXT, (context_id, name, metadata))
 
     def append(
         self,
-        context_id: UUID | str,
-        messages: Json,
+        context_id: ContextId,
+        messages: Sequence[Message],
         expected_version: int | None = None,
         *,
         idempotency_key: str | None = None,
@@ -389,29 +395,27 @@ class Methods(ABC):
         Locks: the head of the context, until the end of the transaction.
         Cost: O(batch), whatever the length of the log.
         """
-        return self._run(
-            statements.APPEND, (context_id, as_json(messages), expected_version, idempotency_key)
-        )
+        return self._run(statements.APPEND, (context_id, messages, expected_version, idempotency_key))
 
     def append_message(
         self,
-        context_id: UUID | str,
-        role: str,
+        context_id: ContextId,
+        role: Role,
         content: str | None,
         token_count: int | None = None,
         *,
         tool_call_id: str | None = None,
         tool_name: str | None = None,
-        tool_calls: Json = None,
+        tool_calls: Sequence[Mapping[str, Any]] | None = None,
         model: str | None = None,
-        metadata: Json = None,
+        metadata: Mapping[str, Any] | None = None,
         pinned: bool = False,
         expected_version: int | None = None,
         idempotency_key: str | None = None,
         name: str | None = None,
-        parts: Json = None,
-        provider: Json = None,
-        token_source: str | None = None,
+        parts: Sequence[Mapping[str, Any]] | None = None,
+        provider: Mapping[str, Any] | None = None,
+        token_source: TokenSource | None = None,
     ) -> int:
         """Appends one message and returns its version.
 
@@ -453,21 +457,21 @@ class Methods(ABC):
                 token_count,
                 tool_call_id,
                 tool_name,
-                as_json(tool_calls),
+                tool_calls,
                 model,
-                as_json(metadata),
+                metadata,
                 pinned,
                 expected_version,
                 idempotency_key,
                 name,
-                as_json(parts),
-                as_json(provider),
+                parts,
+                provider,
                 token_source,
             ),
         )[0]
 
     def close_calls(
-        self, context_id: UUID | str, call_ids: Iterable[str] | None = None, *, reason: str = "cancelled"
+        self, context_id: ContextId, call_ids: Iterable[str] | None = None, *, reason: str = "cancelled"
     ) -> list[AppendedRow]:
         """Answers open tool calls with one tool message each.
 
@@ -486,9 +490,9 @@ class Methods(ABC):
         Locks: the head of the context.
         Cost: O(calls closed).
         """
-        return self._run(statements.CLOSE_CALLS, (context_id, as_texts(call_ids), reason))
+        return self._run(statements.CLOSE_CALLS, (context_id, call_ids, reason))
 
-    def get_message(self, context_id: UUID | str, version: int) -> MessageRow:
+    def get_message(self, context_id: ContextId, version: Version) -> MessageRow:
         """Returns one message, by its version, whatever compaction has done since.
 
         Returns one message row: version, position, role, content, token_count, token_source (exact,
@@ -512,13 +516,13 @@ class Methods(ABC):
 
     def messages(
         self,
-        context_id: UUID | str,
+        context_id: ContextId,
         after: int | None = None,
         *,
         max_rows: int = 100,
         descending: bool = False,
-        visibility: str = "effective",
-        at: int | None = None,
+        visibility: Visibility = "effective",
+        at: Version | None = None,
     ) -> list[MessageRow]:
         """Lists the messages of a context, in pages.
 
@@ -544,7 +548,7 @@ class Methods(ABC):
         """
         return self._run(statements.MESSAGES, (context_id, after, max_rows, descending, visibility, at))
 
-    def usage(self, context_id: UUID | str, at: int | None = None) -> UsageRow:
+    def usage(self, context_id: ContextId, at: Version | None = None) -> UsageRow:
         """Returns the size of a context in messages and tokens.
 
         Returns one row: version, message_count and raw_tokens (all messages of the path; inherited,
@@ -563,16 +567,52 @@ class Methods(ABC):
         """
         return self._run(statements.USAGE, (context_id, at))[0]
 
+    @overload
     def prompt(
         self,
-        context_id: UUID | str,
+        context_id: ContextId,
         budget: int,
-        format: str = "openai",
+        format: Literal["openai"] = "openai",
         *,
-        at: int | None = None,
+        at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
-    ) -> Json:
+    ) -> list[OpenAIMessage]: ...
+
+    @overload
+    def prompt(
+        self,
+        context_id: ContextId,
+        budget: int,
+        format: Literal["anthropic"],
+        *,
+        at: Version | None = None,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+    ) -> AnthropicPrompt: ...
+
+    @overload
+    def prompt(
+        self,
+        context_id: ContextId,
+        budget: int,
+        format: Format = "openai",
+        *,
+        at: Version | None = None,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+    ) -> list[OpenAIMessage] | AnthropicPrompt: ...
+
+    def prompt(
+        self,
+        context_id: ContextId,
+        budget: int,
+        format: Format = "openai",
+        *,
+        at: Version | None = None,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+    ) -> list[OpenAIMessage] | AnthropicPrompt:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
         Results follow their call directly. A call without result, outside the newest group, is closed
@@ -601,9 +641,9 @@ class Methods(ABC):
 
     def window(
         self,
-        context_id: UUID | str,
+        context_id: ContextId,
         budget: int,
-        at: int | None = None,
+        at: Version | None = None,
         *,
         stable_step: int = 0,
         tokenizer: str | None = None,
@@ -641,7 +681,7 @@ class Methods(ABC):
         """
         return self._run(statements.WINDOW, (context_id, budget, at, stable_step, tokenizer))
 
-    def ancestry(self, context_id: UUID | str) -> list[AncestryRow]:
+    def ancestry(self, context_id: ContextId) -> list[AncestryRow]:
         """The ancestors of a context, from its parent to the root; deleted and purged ones too.
 
         Returns rows: context_id, name, fork_version (at which the ancestor itself was forked; null for
@@ -659,7 +699,7 @@ class Methods(ABC):
         """
         return self._run(statements.ANCESTRY, (context_id,))
 
-    def common_ancestor(self, context_a: UUID | str, context_b: UUID | str) -> CommonAncestorRow:
+    def common_ancestor(self, context_a: ContextId, context_b: ContextId) -> CommonAncestorRow:
         """The last entry that two contexts share.
 
         Returns one row: segment_id (the context that wrote the entry) and version; null and 0 if they
@@ -677,7 +717,7 @@ class Methods(ABC):
         """
         return self._run(statements.COMMON_ANCESTOR, (context_a, context_b))[0]
 
-    def diff(self, context_a: UUID | str, context_b: UUID | str) -> list[DiffRow]:
+    def diff(self, context_a: ContextId, context_b: ContextId) -> list[DiffRow]:
         """The entries of two contexts after their common ancestor.
 
         The entries of the first context come first, those of the second after them, each by version.
@@ -699,12 +739,12 @@ class Methods(ABC):
 
     def fork(
         self,
-        context_id: UUID | str,
-        at: int | None = None,
+        context_id: ContextId,
+        at: Version | None = None,
         *,
         name: str | None = None,
-        policy: Json = None,
-        metadata: Json = None,
+        policy: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> UUID:
         """Forks a context: creates one that shares its history up to a version.
@@ -734,11 +774,9 @@ class Methods(ABC):
         Cost: O(fork depth + open calls), whatever the length of the log; if a call is open at the
             version, O(messages from its group, or from the newest one back, whichever is nearer).
         """
-        return self._run(
-            statements.FORK, (context_id, at, name, as_json(policy), as_json(metadata), idempotency_key)
-        )[0]
+        return self._run(statements.FORK, (context_id, at, name, policy, metadata, idempotency_key))[0]
 
-    def forks(self, context_id: UUID | str) -> list[ForkRow]:
+    def forks(self, context_id: ContextId) -> list[ForkRow]:
         """The direct forks of a context, deleted ones too.
 
         They are ordered by fork version, then oldest first.
@@ -759,8 +797,8 @@ class Methods(ABC):
 
     def merge(
         self,
-        target: UUID | str,
-        source: UUID | str,
+        target: ContextId,
+        source: ContextId,
         versions: Versions | None = None,
         *,
         idempotency_key: str | None = None,
@@ -797,9 +835,9 @@ class Methods(ABC):
             copied messages (FOR KEY SHARE).
         Cost: O(messages after the common ancestor × fork depth).
         """
-        return self._run(statements.MERGE, (target, source, as_versions(versions), idempotency_key))
+        return self._run(statements.MERGE, (target, source, versions, idempotency_key))
 
-    def tree(self, context_id: UUID | str) -> list[TreeRow]:
+    def tree(self, context_id: ContextId) -> list[TreeRow]:
         """The whole fork family of a context.
 
         Each parent comes before its forks, forks by fork version, then oldest first.
@@ -821,7 +859,7 @@ class Methods(ABC):
         return self._run(statements.TREE, (context_id,))
 
     def checkpoint(
-        self, context_id: UUID | str, name: str, at: int | None = None, *, note: str | None = None
+        self, context_id: ContextId, name: str, at: Version | None = None, *, note: str | None = None
     ) -> int:
         """Names a version of a context, for use in selectors.
 
@@ -845,7 +883,7 @@ class Methods(ABC):
         """
         return self._run(statements.CHECKPOINT, (context_id, name, at, note))[0]
 
-    def checkpoints(self, context_id: UUID | str) -> list[CheckpointRow]:
+    def checkpoints(self, context_id: ContextId) -> list[CheckpointRow]:
         """The checkpoints of a context, its own and inherited ones.
 
         They are ordered by version. A checkpoint of an ancestor is listed if it lies before the fork
@@ -866,7 +904,7 @@ class Methods(ABC):
         return self._run(statements.CHECKPOINTS, (context_id,))
 
     def diff_versions(
-        self, context_id: UUID | str, from_version: int, to_version: int
+        self, context_id: ContextId, from_version: Version, to_version: Version
     ) -> list[DiffVersionRow]:
         """The changes from the view of a context at one version to the view at another.
 
@@ -886,7 +924,7 @@ class Methods(ABC):
         """
         return self._run(statements.DIFF_VERSIONS, (context_id, from_version, to_version))
 
-    def drop_checkpoint(self, context_id: UUID | str, name: str) -> None:
+    def drop_checkpoint(self, context_id: ContextId, name: str) -> None:
         """Drops a checkpoint of a context.
 
         Its version stays, and a checkpoint of an ancestor that it hid is visible again.
@@ -906,7 +944,7 @@ class Methods(ABC):
         self._run(statements.DROP_CHECKPOINT, (context_id, name))
 
     def history(
-        self, context_id: UUID | str, before: int | None = None, *, max_rows: int = 50
+        self, context_id: ContextId, before: int | None = None, *, max_rows: int = 50
     ) -> list[HistoryRow]:
         """A page of the entries of a context, newest first, inherited ones included.
 
@@ -928,7 +966,7 @@ class Methods(ABC):
         """
         return self._run(statements.HISTORY, (context_id, before, max_rows))
 
-    def resolve_version(self, context_id: UUID | str, selector: str) -> int:
+    def resolve_version(self, context_id: ContextId, selector: str) -> int:
         """The version that a selector resolves to.
 
         Returns the version.
@@ -953,10 +991,10 @@ class Methods(ABC):
 
     def state_at(
         self,
-        context_id: UUID | str,
-        at: int | None = None,
+        context_id: ContextId,
+        at: Version | None = None,
         *,
-        visibility: str = "effective",
+        visibility: Visibility = "effective",
         after: int | None = None,
         max_rows: int | None = None,
     ) -> list[MessageRow]:
@@ -983,7 +1021,7 @@ class Methods(ABC):
         return self._run(statements.STATE_AT, (context_id, at, visibility, after, max_rows))
 
     def delete_messages(
-        self, context_id: UUID | str, first_version: int, last_version: int | None = None
+        self, context_id: ContextId, first_version: Version, last_version: Version | None = None
     ) -> int:
         """Deletes messages from the view of a context.
 
@@ -1013,9 +1051,9 @@ class Methods(ABC):
 
     def elide(
         self,
-        context_id: UUID | str,
-        first_version: int,
-        last_version: int | None = None,
+        context_id: ContextId,
+        first_version: Version,
+        last_version: Version | None = None,
         *,
         keep_tokens: int = 100,
     ) -> int:
@@ -1042,7 +1080,7 @@ class Methods(ABC):
         """
         return self._run(statements.ELIDE, (context_id, first_version, last_version, keep_tokens))[0]
 
-    def pin(self, context_id: UUID | str, version: int) -> int:
+    def pin(self, context_id: ContextId, version: Version) -> int:
         """Pins a message with its tool group.
 
         The group comes in every window and is never compacted; a deleted message cannot be pinned. A
@@ -1065,7 +1103,7 @@ class Methods(ABC):
         """
         return self._run(statements.PIN, (context_id, version))[0]
 
-    def undo(self, context_id: UUID | str, version: int) -> int:
+    def undo(self, context_id: ContextId, version: Version) -> int:
         """Undoes the view change at a version.
 
         Messages that it covered, deleted or shortened come back, except those deleted since. The undo
@@ -1089,7 +1127,7 @@ class Methods(ABC):
         """
         return self._run(statements.UNDO, (context_id, version))[0]
 
-    def unpin(self, context_id: UUID | str, version: int) -> int:
+    def unpin(self, context_id: ContextId, version: Version) -> int:
         """Unpins a message and its tool group.
 
         The group stays in the view until a compaction covers it.
@@ -1134,7 +1172,7 @@ class Methods(ABC):
 
     def begin_compaction(
         self,
-        context_id: UUID | str,
+        context_id: ContextId,
         strategy: str | None = None,
         *,
         claimed_by: str | None = None,
@@ -1209,7 +1247,7 @@ class Methods(ABC):
         summary: str | None,
         token_count: int | None = None,
         *,
-        metadata: Json = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> CompactedRow:
         """Commits a compaction: in one step the messages that it covers leave the view and the summary
         enters.
@@ -1239,12 +1277,10 @@ class Methods(ABC):
         Locks: the head of the context, then the compaction.
         Cost: O(covered + pieces of the view).
         """
-        return self._run(
-            statements.COMMIT_COMPACTION, (compaction_id, summary, token_count, as_json(metadata))
-        )[0]
+        return self._run(statements.COMMIT_COMPACTION, (compaction_id, summary, token_count, metadata))[0]
 
     def compact(
-        self, context_id: UUID | str, strategy: str = "digest", *, force: bool = False
+        self, context_id: ContextId, strategy: str = "digest", *, force: bool = False
     ) -> CompactedRow:
         """Compacts a context without a model.
 
@@ -1310,7 +1346,7 @@ class Methods(ABC):
         """
         return self._run(statements.COMPACTION_SOURCE, (compaction_id,))
 
-    def compaction_status(self, context_id: UUID | str) -> CompactionStatusRow:
+    def compaction_status(self, context_id: ContextId) -> CompactionStatusRow:
         """Reports whether a context is due for compaction, and how near it is.
 
         Returns one row: due, reason (why it is due or not, and how near), view_tokens, threshold_tokens
@@ -1332,7 +1368,7 @@ class Methods(ABC):
         """
         return self._run(statements.COMPACTION_STATUS, (context_id,))[0]
 
-    def compactions(self, context_id: UUID | str) -> list[CompactionRow]:
+    def compactions(self, context_id: ContextId) -> list[CompactionRow]:
         """The compactions that were begun in a context, newest first; an ancestor lists its own.
 
         Returns compaction_id, status (running, committed, aborted, failed, expired), strategy, policy
@@ -1352,7 +1388,7 @@ class Methods(ABC):
         """
         return self._run(statements.COMPACTIONS, (context_id,))
 
-    def get_policy(self, context_id: UUID | str) -> Json:
+    def get_policy(self, context_id: ContextId) -> Json:
         """The compaction policy of a context, every field resolved.
 
         Returns an object: enabled; budget (tokens) and threshold (a fraction of it, from which on
@@ -1402,7 +1438,7 @@ class Methods(ABC):
         """
         return self._run(statements.RENEW_COMPACTION, (compaction_id, lease_seconds))[0]
 
-    def set_policy(self, context_id: UUID | str, policy: Json) -> Json:
+    def set_policy(self, context_id: ContextId, policy: Mapping[str, Any]) -> Json:
         """Changes the compaction policy of a context, and resets its failure counter.
 
         Each change is kept in a history.
@@ -1423,10 +1459,16 @@ class Methods(ABC):
         Locks: the head of the context.
         Cost: O(1).
         """
-        return self._run(statements.SET_POLICY, (context_id, as_json(policy)))[0]
+        return self._run(statements.SET_POLICY, (context_id, policy))[0]
 
     def add_artifact(
-        self, context_id: UUID | str, kind: str, ref: str, detail: Json = None, *, version: int | None = None
+        self,
+        context_id: ContextId,
+        kind: str,
+        ref: str,
+        detail: Mapping[str, Any] | None = None,
+        *,
+        version: Version | None = None,
     ) -> None:
         """Adds an artifact to the index of a context, or detail to one.
 
@@ -1449,10 +1491,10 @@ class Methods(ABC):
         Locks: the head of the context (FOR KEY SHARE), the row that it writes.
         Cost: O(1).
         """
-        self._run(statements.ADD_ARTIFACT, (context_id, kind, ref, as_json(detail), version))
+        self._run(statements.ADD_ARTIFACT, (context_id, kind, ref, detail, version))
 
     def artifacts(
-        self, context_id: UUID | str, kind: str | None = None, *, at: int | None = None
+        self, context_id: ContextId, kind: str | None = None, *, at: Version | None = None
     ) -> list[ArtifactRow]:
         """The artifacts that the messages of a context name, compacted or not.
 
@@ -1481,7 +1523,7 @@ class Methods(ABC):
         return self._run(statements.ARTIFACTS, (context_id, kind, at))
 
     def put_token_counts(
-        self, context_id: UUID | str, tokenizer: str, versions: Numbers[int], counts: Numbers[int]
+        self, context_id: ContextId, tokenizer: str, versions: Numbers[int], counts: Numbers[int]
     ) -> int:
         """Stores exact token counts of messages in a tokenizer other than the context's.
 
@@ -1503,9 +1545,7 @@ class Methods(ABC):
         Locks: the head of the context (FOR KEY SHARE).
         Cost: O(versions).
         """
-        return self._run(
-            statements.PUT_TOKEN_COUNTS, (context_id, tokenizer, as_numbers(versions), as_numbers(counts))
-        )[0]
+        return self._run(statements.PUT_TOKEN_COUNTS, (context_id, tokenizer, versions, counts))[0]
 
     def register_tokenizer(
         self, name: str, bytes_per_token: Decimal | float, margin: Decimal | float = 0.15
@@ -1536,7 +1576,7 @@ class Methods(ABC):
         """
         return self._run(statements.TOKENIZERS, ())
 
-    def erase_message(self, context_id: UUID | str, version: int, reason: str) -> list[EraseMessageRow]:
+    def erase_message(self, context_id: ContextId, version: Version, reason: str) -> list[EraseMessageRow]:
         """Redacts a message permanently, for its context, its forks and the copies that merges have made.
 
         Content, parts, arguments of calls, name, model, provider fields and metadata are removed, with
@@ -1569,7 +1609,7 @@ class Methods(ABC):
         """
         return self._run(statements.ERASE_MESSAGE, (context_id, version, reason))
 
-    def erasures(self, context_id: UUID | str) -> list[ErasureRow]:
+    def erasures(self, context_id: ContextId) -> list[ErasureRow]:
         """The erased messages of a context.
 
         Returns rows by version: version, reason, erased_by (the role), erased_at.
@@ -1586,7 +1626,7 @@ class Methods(ABC):
         """
         return self._run(statements.ERASURES, (context_id,))
 
-    def purge_context(self, context_id: UUID | str, dry_run: bool = False) -> PurgeContextRow:
+    def purge_context(self, context_id: ContextId, dry_run: bool = False) -> PurgeContextRow:
         """Permanently removes what a deleted context wrote, except messages that forks still need.
 
         The log stays up to the highest version at which a context that is not purged, deleted or not,
@@ -1638,7 +1678,7 @@ class Methods(ABC):
         """
         return self._run(statements.PURGE_DELETED, (older_than, dry_run))
 
-    def purges(self, context_id: UUID | str) -> list[PurgeRow]:
+    def purges(self, context_id: ContextId) -> list[PurgeRow]:
         """The receipts of a purged context.
 
         The first receipt is of its own purge, the others of later purges of forks, since which less of
@@ -1726,7 +1766,7 @@ class Methods(ABC):
         """
         return self._run(statements.STATS, ())[0]
 
-    def verify(self, context_id: UUID | str | None = None) -> list[VerifyRow]:
+    def verify(self, context_id: ContextId | None = None) -> list[VerifyRow]:
         """Verifies the integrity of the log: one row per problem found, none if it is sound.
 
         Recomputes versions, totals, groups, open calls and digests from the log and compares, and
@@ -1751,7 +1791,7 @@ class Methods(ABC):
         return self._run(statements.VERSION, ())[0]
 
 
-class Context:
+class Context(Handle):
     """A method for every function that takes a context first.
 
     Parameters
@@ -1764,7 +1804,7 @@ class Context:
 
     def __init__(self, database: Methods, id: UUID | str) -> None:
         self.database = database
-        self.id = as_uuid(id)
+        self.id = as_uuid("id", id)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.id)!r})"
@@ -1804,7 +1844,7 @@ class Context:
         """
         self.database.unarchive_context(self.id)
 
-    def update_context(self, name: str | None = None, *, metadata: Json = None) -> None:
+    def update_context(self, name: str | None = None, *, metadata: Mapping[str, Any] | None = None) -> None:
         """Changes the name or the metadata of a context.
 
         See Kata.update_context.
@@ -1812,7 +1852,11 @@ class Context:
         self.database.update_context(self.id, name, metadata=metadata)
 
     def append(
-        self, messages: Json, expected_version: int | None = None, *, idempotency_key: str | None = None
+        self,
+        messages: Sequence[Message],
+        expected_version: int | None = None,
+        *,
+        idempotency_key: str | None = None,
     ) -> list[AppendedRow]:
         """Appends a batch of messages: all of them or none.
 
@@ -1822,22 +1866,22 @@ class Context:
 
     def append_message(
         self,
-        role: str,
+        role: Role,
         content: str | None,
         token_count: int | None = None,
         *,
         tool_call_id: str | None = None,
         tool_name: str | None = None,
-        tool_calls: Json = None,
+        tool_calls: Sequence[Mapping[str, Any]] | None = None,
         model: str | None = None,
-        metadata: Json = None,
+        metadata: Mapping[str, Any] | None = None,
         pinned: bool = False,
         expected_version: int | None = None,
         idempotency_key: str | None = None,
         name: str | None = None,
-        parts: Json = None,
-        provider: Json = None,
-        token_source: str | None = None,
+        parts: Sequence[Mapping[str, Any]] | None = None,
+        provider: Mapping[str, Any] | None = None,
+        token_source: TokenSource | None = None,
     ) -> int:
         """Appends one message and returns its version.
 
@@ -1871,7 +1915,7 @@ class Context:
         """
         return self.database.close_calls(self.id, call_ids, reason=reason)
 
-    def get_message(self, version: int) -> MessageRow:
+    def get_message(self, version: Version) -> MessageRow:
         """Returns one message, by its version, whatever compaction has done since.
 
         See Kata.get_message.
@@ -1884,8 +1928,8 @@ class Context:
         *,
         max_rows: int = 100,
         descending: bool = False,
-        visibility: str = "effective",
-        at: int | None = None,
+        visibility: Visibility = "effective",
+        at: Version | None = None,
     ) -> list[MessageRow]:
         """Lists the messages of a context, in pages.
 
@@ -1895,22 +1939,55 @@ class Context:
             self.id, after, max_rows=max_rows, descending=descending, visibility=visibility, at=at
         )
 
-    def usage(self, at: int | None = None) -> UsageRow:
+    def usage(self, at: Version | None = None) -> UsageRow:
         """Returns the size of a context in messages and tokens.
 
         See Kata.usage.
         """
         return self.database.usage(self.id, at)
 
+    @overload
     def prompt(
         self,
         budget: int,
-        format: str = "openai",
+        format: Literal["openai"] = "openai",
         *,
-        at: int | None = None,
+        at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
-    ) -> Json:
+    ) -> list[OpenAIMessage]: ...
+
+    @overload
+    def prompt(
+        self,
+        budget: int,
+        format: Literal["anthropic"],
+        *,
+        at: Version | None = None,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+    ) -> AnthropicPrompt: ...
+
+    @overload
+    def prompt(
+        self,
+        budget: int,
+        format: Format = "openai",
+        *,
+        at: Version | None = None,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+    ) -> list[OpenAIMessage] | AnthropicPrompt: ...
+
+    def prompt(
+        self,
+        budget: int,
+        format: Format = "openai",
+        *,
+        at: Version | None = None,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+    ) -> list[OpenAIMessage] | AnthropicPrompt:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
         See Kata.prompt.
@@ -1920,7 +1997,7 @@ class Context:
         )
 
     def window(
-        self, budget: int, at: int | None = None, *, stable_step: int = 0, tokenizer: str | None = None
+        self, budget: int, at: Version | None = None, *, stable_step: int = 0, tokenizer: str | None = None
     ) -> list[WindowRow]:
         """The messages that a model should see within a token budget, in reading order.
 
@@ -1937,11 +2014,11 @@ class Context:
 
     def fork(
         self,
-        at: int | None = None,
+        at: Version | None = None,
         *,
         name: str | None = None,
-        policy: Json = None,
-        metadata: Json = None,
+        policy: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> "Context":
         """Forks a context: creates one that shares its history up to a version.
@@ -1969,7 +2046,7 @@ class Context:
         """
         return self.database.tree(self.id)
 
-    def checkpoint(self, name: str, at: int | None = None, *, note: str | None = None) -> int:
+    def checkpoint(self, name: str, at: Version | None = None, *, note: str | None = None) -> int:
         """Names a version of a context, for use in selectors.
 
         See Kata.checkpoint.
@@ -1983,7 +2060,7 @@ class Context:
         """
         return self.database.checkpoints(self.id)
 
-    def diff_versions(self, from_version: int, to_version: int) -> list[DiffVersionRow]:
+    def diff_versions(self, from_version: Version, to_version: Version) -> list[DiffVersionRow]:
         """The changes from the view of a context at one version to the view at another.
 
         See Kata.diff_versions.
@@ -2013,9 +2090,9 @@ class Context:
 
     def state_at(
         self,
-        at: int | None = None,
+        at: Version | None = None,
         *,
-        visibility: str = "effective",
+        visibility: Visibility = "effective",
         after: int | None = None,
         max_rows: int | None = None,
     ) -> list[MessageRow]:
@@ -2025,35 +2102,37 @@ class Context:
         """
         return self.database.state_at(self.id, at, visibility=visibility, after=after, max_rows=max_rows)
 
-    def delete_messages(self, first_version: int, last_version: int | None = None) -> int:
+    def delete_messages(self, first_version: Version, last_version: Version | None = None) -> int:
         """Deletes messages from the view of a context.
 
         See Kata.delete_messages.
         """
         return self.database.delete_messages(self.id, first_version, last_version)
 
-    def elide(self, first_version: int, last_version: int | None = None, *, keep_tokens: int = 100) -> int:
+    def elide(
+        self, first_version: Version, last_version: Version | None = None, *, keep_tokens: int = 100
+    ) -> int:
         """Shortens the tool results of a range in the view.
 
         See Kata.elide.
         """
         return self.database.elide(self.id, first_version, last_version, keep_tokens=keep_tokens)
 
-    def pin(self, version: int) -> int:
+    def pin(self, version: Version) -> int:
         """Pins a message with its tool group.
 
         See Kata.pin.
         """
         return self.database.pin(self.id, version)
 
-    def undo(self, version: int) -> int:
+    def undo(self, version: Version) -> int:
         """Undoes the view change at a version.
 
         See Kata.undo.
         """
         return self.database.undo(self.id, version)
 
-    def unpin(self, version: int) -> int:
+    def unpin(self, version: Version) -> int:
         """Unpins a message and its tool group.
 
         See Kata.unpin.
@@ -2104,21 +2183,23 @@ class Context:
         """
         return self.database.get_policy(self.id)
 
-    def set_policy(self, policy: Json) -> Json:
+    def set_policy(self, policy: Mapping[str, Any]) -> Json:
         """Changes the compaction policy of a context, and resets its failure counter.
 
         See Kata.set_policy.
         """
         return self.database.set_policy(self.id, policy)
 
-    def add_artifact(self, kind: str, ref: str, detail: Json = None, *, version: int | None = None) -> None:
+    def add_artifact(
+        self, kind: str, ref: str, detail: Mapping[str, Any] | None = None, *, version: Version | None = None
+    ) -> None:
         """Adds an artifact to the index of a context, or detail to one.
 
         See Kata.add_artifact.
         """
         self.database.add_artifact(self.id, kind, ref, detail, version=version)
 
-    def artifacts(self, kind: str | None = None, *, at: int | None = None) -> list[ArtifactRow]:
+    def artifacts(self, kind: str | None = None, *, at: Version | None = None) -> list[ArtifactRow]:
         """The artifacts that the messages of a context name, compacted or not.
 
         See Kata.artifacts.
@@ -2132,7 +2213,7 @@ class Context:
         """
         return self.database.put_token_counts(self.id, tokenizer, versions, counts)
 
-    def erase_message(self, version: int, reason: str) -> list[EraseMessageRow]:
+    def erase_message(self, version: Version, reason: str) -> list[EraseMessageRow]:
         """Redacts a message permanently, for its context, its forks and the copies that merges have made.
 
         See Kata.erase_message.

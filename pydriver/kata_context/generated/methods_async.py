@@ -4,22 +4,21 @@ Written by tools/generate; `make generate` writes it anew.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, overload
 from uuid import UUID
 
 from kata_context.driver.call import Call
 from kata_context.driver.values import (
+    ContextId,
+    Handle,
     Json,
     Numbers,
+    Version,
     Versions,
-    as_json,
-    as_numbers,
-    as_texts,
     as_uuid,
-    as_versions,
 )
 from kata_context.generated import statements
 from kata_context.generated.rows import (
@@ -52,6 +51,15 @@ from kata_context.generated.rows import (
     VerifyRow,
     WindowRow,
 )
+from kata_context.types import (
+    AnthropicPrompt,
+    Format,
+    Message,
+    OpenAIMessage,
+    Role,
+    TokenSource,
+    Visibility,
+)
 
 T = TypeVar("T")
 
@@ -60,10 +68,10 @@ class AsyncMethods(ABC):
     """A method for every function of schema kata."""
 
     @abstractmethod
-    async def _run(self, call: Call[T], arguments: tuple[Any, ...]) -> list[T]:
-        """Run a call and return its rows."""
+    async def _run(self, call: Call[T], given: tuple[Any, ...]) -> list[T]:
+        """Run a call with what the caller passed, and return its rows."""
 
-    async def archive_context(self, context_id: UUID | str) -> None:
+    async def archive_context(self, context_id: ContextId) -> None:
         """Archives a context: it can be read and forked, not changed.
 
         Archiving an archived context changes nothing.
@@ -106,8 +114,8 @@ class AsyncMethods(ABC):
         self,
         name: str | None = None,
         *,
-        policy: Json = None,
-        metadata: Json = None,
+        policy: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
         tokenizer: str = "o200k_base",
         preset: str | None = None,
         idempotency_key: str | None = None,
@@ -136,8 +144,7 @@ class AsyncMethods(ABC):
         """
         return (
             await self._run(
-                statements.CREATE_CONTEXT,
-                (name, as_json(policy), as_json(metadata), tokenizer, preset, idempotency_key),
+                statements.CREATE_CONTEXT, (name, policy, metadata, tokenizer, preset, idempotency_key)
             )
         )[0]
 
@@ -145,8 +152,8 @@ class AsyncMethods(ABC):
         self,
         name: str | None = None,
         *,
-        policy: Json = None,
-        metadata: Json = None,
+        policy: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
         tokenizer: str = "o200k_base",
         preset: str | None = None,
         idempotency_key: str | None = None,
@@ -167,7 +174,7 @@ class AsyncMethods(ABC):
             ),
         )
 
-    async def delete_context(self, context_id: UUID | str) -> None:
+    async def delete_context(self, context_id: ContextId) -> None:
         """Deletes a context softly: it can be restored, its name is free, its forks are not affected.
 
         Parameters
@@ -194,7 +201,7 @@ class AsyncMethods(ABC):
         """
         return next(iter(await self._run(statements.FIND_CONTEXT, (name,))), None)
 
-    async def get_context(self, context_id: UUID | str) -> ContextRow:
+    async def get_context(self, context_id: ContextId) -> ContextRow:
         """Returns one context, deleted or not.
 
         Returns one row: context_id, name, tenant, parent_id and fork_version (of a fork, else null),
@@ -217,9 +224,9 @@ class AsyncMethods(ABC):
     async def get_or_create_context(
         self,
         name: str,
-        policy: Json = None,
+        policy: Mapping[str, Any] | None = None,
         *,
-        metadata: Json = None,
+        metadata: Mapping[str, Any] | None = None,
         tokenizer: str = "o200k_base",
         preset: str | None = None,
         idempotency_key: str | None = None,
@@ -252,13 +259,12 @@ class AsyncMethods(ABC):
         """
         return (
             await self._run(
-                statements.GET_OR_CREATE_CONTEXT,
-                (name, as_json(policy), as_json(metadata), tokenizer, preset, idempotency_key),
+                statements.GET_OR_CREATE_CONTEXT, (name, policy, metadata, tokenizer, preset, idempotency_key)
             )
         )[0]
 
     async def list_contexts(
-        self, after: UUID | str | None = None, *, max_rows: int = 50, include_deleted: bool = False
+        self, after: ContextId | None = None, *, max_rows: int = 50, include_deleted: bool = False
     ) -> list[ContextRow]:
         """Lists the caller's contexts, newest first, in pages.
 
@@ -301,7 +307,7 @@ class AsyncMethods(ABC):
         """
         return (await self._run(statements.RESOLVE_CONTEXT, (selector, include_deleted)))[0]
 
-    async def restore_context(self, context_id: UUID | str) -> None:
+    async def restore_context(self, context_id: ContextId) -> None:
         """Restores a deleted context.
 
         Restoring a context that is not deleted changes nothing.
@@ -320,7 +326,7 @@ class AsyncMethods(ABC):
         """
         await self._run(statements.RESTORE_CONTEXT, (context_id,))
 
-    async def unarchive_context(self, context_id: UUID | str) -> None:
+    async def unarchive_context(self, context_id: ContextId) -> None:
         """Opens an archived context for changes again.
 
         Unarchiving a context that is not archived changes nothing.
@@ -339,7 +345,7 @@ class AsyncMethods(ABC):
         await self._run(statements.UNARCHIVE_CONTEXT, (context_id,))
 
     async def update_context(
-        self, context_id: UUID | str, name: str | None = None, *, metadata: Json = None
+        self, context_id: ContextId, name: str | None = None, *, metadata: Mapping[str, Any] | None = None
     ) -> None:
         """Changes the name or the metadata of a context.
 
@@ -356,12 +362,12 @@ class AsyncMethods(ABC):
         Locks: the head of the context.
         Cost: O(1).
         """
-        await self._run(statements.UPDATE_CONTEXT, (context_id, name, as_json(metadata)))
+        await self._run(statements.UPDATE_CONTEXT, (context_id, name, metadata))
 
     async def append(
         self,
-        context_id: UUID | str,
-        messages: Json,
+        context_id: ContextId,
+        messages: Sequence[Message],
         expected_version: int | None = None,
         *,
         idempotency_key: str | None = None,
@@ -393,29 +399,27 @@ class AsyncMethods(ABC):
         Locks: the head of the context, until the end of the transaction.
         Cost: O(batch), whatever the length of the log.
         """
-        return await self._run(
-            statements.APPEND, (context_id, as_json(messages), expected_version, idempotency_key)
-        )
+        return await self._run(statements.APPEND, (context_id, messages, expected_version, idempotency_key))
 
     async def append_message(
         self,
-        context_id: UUID | str,
-        role: str,
+        context_id: ContextId,
+        role: Role,
         content: str | None,
         token_count: int | None = None,
         *,
         tool_call_id: str | None = None,
         tool_name: str | None = None,
-        tool_calls: Json = None,
+        tool_calls: Sequence[Mapping[str, Any]] | None = None,
         model: str | None = None,
-        metadata: Json = None,
+        metadata: Mapping[str, Any] | None = None,
         pinned: bool = False,
         expected_version: int | None = None,
         idempotency_key: str | None = None,
         name: str | None = None,
-        parts: Json = None,
-        provider: Json = None,
-        token_source: str | None = None,
+        parts: Sequence[Mapping[str, Any]] | None = None,
+        provider: Mapping[str, Any] | None = None,
+        token_source: TokenSource | None = None,
     ) -> int:
         """Appends one message and returns its version.
 
@@ -458,22 +462,22 @@ class AsyncMethods(ABC):
                     token_count,
                     tool_call_id,
                     tool_name,
-                    as_json(tool_calls),
+                    tool_calls,
                     model,
-                    as_json(metadata),
+                    metadata,
                     pinned,
                     expected_version,
                     idempotency_key,
                     name,
-                    as_json(parts),
-                    as_json(provider),
+                    parts,
+                    provider,
                     token_source,
                 ),
             )
         )[0]
 
     async def close_calls(
-        self, context_id: UUID | str, call_ids: Iterable[str] | None = None, *, reason: str = "cancelled"
+        self, context_id: ContextId, call_ids: Iterable[str] | None = None, *, reason: str = "cancelled"
     ) -> list[AppendedRow]:
         """Answers open tool calls with one tool message each.
 
@@ -492,9 +496,9 @@ class AsyncMethods(ABC):
         Locks: the head of the context.
         Cost: O(calls closed).
         """
-        return await self._run(statements.CLOSE_CALLS, (context_id, as_texts(call_ids), reason))
+        return await self._run(statements.CLOSE_CALLS, (context_id, call_ids, reason))
 
-    async def get_message(self, context_id: UUID | str, version: int) -> MessageRow:
+    async def get_message(self, context_id: ContextId, version: Version) -> MessageRow:
         """Returns one message, by its version, whatever compaction has done since.
 
         Returns one message row: version, position, role, content, token_count, token_source (exact,
@@ -518,13 +522,13 @@ class AsyncMethods(ABC):
 
     async def messages(
         self,
-        context_id: UUID | str,
+        context_id: ContextId,
         after: int | None = None,
         *,
         max_rows: int = 100,
         descending: bool = False,
-        visibility: str = "effective",
-        at: int | None = None,
+        visibility: Visibility = "effective",
+        at: Version | None = None,
     ) -> list[MessageRow]:
         """Lists the messages of a context, in pages.
 
@@ -550,7 +554,7 @@ class AsyncMethods(ABC):
         """
         return await self._run(statements.MESSAGES, (context_id, after, max_rows, descending, visibility, at))
 
-    async def usage(self, context_id: UUID | str, at: int | None = None) -> UsageRow:
+    async def usage(self, context_id: ContextId, at: Version | None = None) -> UsageRow:
         """Returns the size of a context in messages and tokens.
 
         Returns one row: version, message_count and raw_tokens (all messages of the path; inherited,
@@ -569,16 +573,52 @@ class AsyncMethods(ABC):
         """
         return (await self._run(statements.USAGE, (context_id, at)))[0]
 
+    @overload
     async def prompt(
         self,
-        context_id: UUID | str,
+        context_id: ContextId,
         budget: int,
-        format: str = "openai",
+        format: Literal["openai"] = "openai",
         *,
-        at: int | None = None,
+        at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
-    ) -> Json:
+    ) -> list[OpenAIMessage]: ...
+
+    @overload
+    async def prompt(
+        self,
+        context_id: ContextId,
+        budget: int,
+        format: Literal["anthropic"],
+        *,
+        at: Version | None = None,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+    ) -> AnthropicPrompt: ...
+
+    @overload
+    async def prompt(
+        self,
+        context_id: ContextId,
+        budget: int,
+        format: Format = "openai",
+        *,
+        at: Version | None = None,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+    ) -> list[OpenAIMessage] | AnthropicPrompt: ...
+
+    async def prompt(
+        self,
+        context_id: ContextId,
+        budget: int,
+        format: Format = "openai",
+        *,
+        at: Version | None = None,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+    ) -> list[OpenAIMessage] | AnthropicPrompt:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
         Results follow their call directly. A call without result, outside the newest group, is closed
@@ -609,9 +649,9 @@ class AsyncMethods(ABC):
 
     async def window(
         self,
-        context_id: UUID | str,
+        context_id: ContextId,
         budget: int,
-        at: int | None = None,
+        at: Version | None = None,
         *,
         stable_step: int = 0,
         tokenizer: str | None = None,
@@ -649,7 +689,7 @@ class AsyncMethods(ABC):
         """
         return await self._run(statements.WINDOW, (context_id, budget, at, stable_step, tokenizer))
 
-    async def ancestry(self, context_id: UUID | str) -> list[AncestryRow]:
+    async def ancestry(self, context_id: ContextId) -> list[AncestryRow]:
         """The ancestors of a context, from its parent to the root; deleted and purged ones too.
 
         Returns rows: context_id, name, fork_version (at which the ancestor itself was forked; null for
@@ -667,7 +707,7 @@ class AsyncMethods(ABC):
         """
         return await self._run(statements.ANCESTRY, (context_id,))
 
-    async def common_ancestor(self, context_a: UUID | str, context_b: UUID | str) -> CommonAncestorRow:
+    async def common_ancestor(self, context_a: ContextId, context_b: ContextId) -> CommonAncestorRow:
         """The last entry that two contexts share.
 
         Returns one row: segment_id (the context that wrote the entry) and version; null and 0 if they
@@ -685,7 +725,7 @@ class AsyncMethods(ABC):
         """
         return (await self._run(statements.COMMON_ANCESTOR, (context_a, context_b)))[0]
 
-    async def diff(self, context_a: UUID | str, context_b: UUID | str) -> list[DiffRow]:
+    async def diff(self, context_a: ContextId, context_b: ContextId) -> list[DiffRow]:
         """The entries of two contexts after their common ancestor.
 
         The entries of the first context come first, those of the second after them, each by version.
@@ -707,12 +747,12 @@ class AsyncMethods(ABC):
 
     async def fork(
         self,
-        context_id: UUID | str,
-        at: int | None = None,
+        context_id: ContextId,
+        at: Version | None = None,
         *,
         name: str | None = None,
-        policy: Json = None,
-        metadata: Json = None,
+        policy: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> UUID:
         """Forks a context: creates one that shares its history up to a version.
@@ -742,13 +782,11 @@ class AsyncMethods(ABC):
         Cost: O(fork depth + open calls), whatever the length of the log; if a call is open at the
             version, O(messages from its group, or from the newest one back, whichever is nearer).
         """
-        return (
-            await self._run(
-                statements.FORK, (context_id, at, name, as_json(policy), as_json(metadata), idempotency_key)
-            )
-        )[0]
+        return (await self._run(statements.FORK, (context_id, at, name, policy, metadata, idempotency_key)))[
+            0
+        ]
 
-    async def forks(self, context_id: UUID | str) -> list[ForkRow]:
+    async def forks(self, context_id: ContextId) -> list[ForkRow]:
         """The direct forks of a context, deleted ones too.
 
         They are ordered by fork version, then oldest first.
@@ -769,8 +807,8 @@ class AsyncMethods(ABC):
 
     async def merge(
         self,
-        target: UUID | str,
-        source: UUID | str,
+        target: ContextId,
+        source: ContextId,
         versions: Versions | None = None,
         *,
         idempotency_key: str | None = None,
@@ -807,9 +845,9 @@ class AsyncMethods(ABC):
             copied messages (FOR KEY SHARE).
         Cost: O(messages after the common ancestor × fork depth).
         """
-        return await self._run(statements.MERGE, (target, source, as_versions(versions), idempotency_key))
+        return await self._run(statements.MERGE, (target, source, versions, idempotency_key))
 
-    async def tree(self, context_id: UUID | str) -> list[TreeRow]:
+    async def tree(self, context_id: ContextId) -> list[TreeRow]:
         """The whole fork family of a context.
 
         Each parent comes before its forks, forks by fork version, then oldest first.
@@ -831,7 +869,7 @@ class AsyncMethods(ABC):
         return await self._run(statements.TREE, (context_id,))
 
     async def checkpoint(
-        self, context_id: UUID | str, name: str, at: int | None = None, *, note: str | None = None
+        self, context_id: ContextId, name: str, at: Version | None = None, *, note: str | None = None
     ) -> int:
         """Names a version of a context, for use in selectors.
 
@@ -855,7 +893,7 @@ class AsyncMethods(ABC):
         """
         return (await self._run(statements.CHECKPOINT, (context_id, name, at, note)))[0]
 
-    async def checkpoints(self, context_id: UUID | str) -> list[CheckpointRow]:
+    async def checkpoints(self, context_id: ContextId) -> list[CheckpointRow]:
         """The checkpoints of a context, its own and inherited ones.
 
         They are ordered by version. A checkpoint of an ancestor is listed if it lies before the fork
@@ -876,7 +914,7 @@ class AsyncMethods(ABC):
         return await self._run(statements.CHECKPOINTS, (context_id,))
 
     async def diff_versions(
-        self, context_id: UUID | str, from_version: int, to_version: int
+        self, context_id: ContextId, from_version: Version, to_version: Version
     ) -> list[DiffVersionRow]:
         """The changes from the view of a context at one version to the view at another.
 
@@ -896,7 +934,7 @@ class AsyncMethods(ABC):
         """
         return await self._run(statements.DIFF_VERSIONS, (context_id, from_version, to_version))
 
-    async def drop_checkpoint(self, context_id: UUID | str, name: str) -> None:
+    async def drop_checkpoint(self, context_id: ContextId, name: str) -> None:
         """Drops a checkpoint of a context.
 
         Its version stays, and a checkpoint of an ancestor that it hid is visible again.
@@ -916,7 +954,7 @@ class AsyncMethods(ABC):
         await self._run(statements.DROP_CHECKPOINT, (context_id, name))
 
     async def history(
-        self, context_id: UUID | str, before: int | None = None, *, max_rows: int = 50
+        self, context_id: ContextId, before: int | None = None, *, max_rows: int = 50
     ) -> list[HistoryRow]:
         """A page of the entries of a context, newest first, inherited ones included.
 
@@ -938,7 +976,7 @@ class AsyncMethods(ABC):
         """
         return await self._run(statements.HISTORY, (context_id, before, max_rows))
 
-    async def resolve_version(self, context_id: UUID | str, selector: str) -> int:
+    async def resolve_version(self, context_id: ContextId, selector: str) -> int:
         """The version that a selector resolves to.
 
         Returns the version.
@@ -963,10 +1001,10 @@ class AsyncMethods(ABC):
 
     async def state_at(
         self,
-        context_id: UUID | str,
-        at: int | None = None,
+        context_id: ContextId,
+        at: Version | None = None,
         *,
-        visibility: str = "effective",
+        visibility: Visibility = "effective",
         after: int | None = None,
         max_rows: int | None = None,
     ) -> list[MessageRow]:
@@ -993,7 +1031,7 @@ class AsyncMethods(ABC):
         return await self._run(statements.STATE_AT, (context_id, at, visibility, after, max_rows))
 
     async def delete_messages(
-        self, context_id: UUID | str, first_version: int, last_version: int | None = None
+        self, context_id: ContextId, first_version: Version, last_version: Version | None = None
     ) -> int:
         """Deletes messages from the view of a context.
 
@@ -1023,9 +1061,9 @@ class AsyncMethods(ABC):
 
     async def elide(
         self,
-        context_id: UUID | str,
-        first_version: int,
-        last_version: int | None = None,
+        context_id: ContextId,
+        first_version: Version,
+        last_version: Version | None = None,
         *,
         keep_tokens: int = 100,
     ) -> int:
@@ -1052,7 +1090,7 @@ class AsyncMethods(ABC):
         """
         return (await self._run(statements.ELIDE, (context_id, first_version, last_version, keep_tokens)))[0]
 
-    async def pin(self, context_id: UUID | str, version: int) -> int:
+    async def pin(self, context_id: ContextId, version: Version) -> int:
         """Pins a message with its tool group.
 
         The group comes in every window and is never compacted; a deleted message cannot be pinned. A
@@ -1075,7 +1113,7 @@ class AsyncMethods(ABC):
         """
         return (await self._run(statements.PIN, (context_id, version)))[0]
 
-    async def undo(self, context_id: UUID | str, version: int) -> int:
+    async def undo(self, context_id: ContextId, version: Version) -> int:
         """Undoes the view change at a version.
 
         Messages that it covered, deleted or shortened come back, except those deleted since. The undo
@@ -1099,7 +1137,7 @@ class AsyncMethods(ABC):
         """
         return (await self._run(statements.UNDO, (context_id, version)))[0]
 
-    async def unpin(self, context_id: UUID | str, version: int) -> int:
+    async def unpin(self, context_id: ContextId, version: Version) -> int:
         """Unpins a message and its tool group.
 
         The group stays in the view until a compaction covers it.
@@ -1144,7 +1182,7 @@ class AsyncMethods(ABC):
 
     async def begin_compaction(
         self,
-        context_id: UUID | str,
+        context_id: ContextId,
         strategy: str | None = None,
         *,
         claimed_by: str | None = None,
@@ -1223,7 +1261,7 @@ class AsyncMethods(ABC):
         summary: str | None,
         token_count: int | None = None,
         *,
-        metadata: Json = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> CompactedRow:
         """Commits a compaction: in one step the messages that it covers leave the view and the summary
         enters.
@@ -1254,13 +1292,11 @@ class AsyncMethods(ABC):
         Cost: O(covered + pieces of the view).
         """
         return (
-            await self._run(
-                statements.COMMIT_COMPACTION, (compaction_id, summary, token_count, as_json(metadata))
-            )
+            await self._run(statements.COMMIT_COMPACTION, (compaction_id, summary, token_count, metadata))
         )[0]
 
     async def compact(
-        self, context_id: UUID | str, strategy: str = "digest", *, force: bool = False
+        self, context_id: ContextId, strategy: str = "digest", *, force: bool = False
     ) -> CompactedRow:
         """Compacts a context without a model.
 
@@ -1326,7 +1362,7 @@ class AsyncMethods(ABC):
         """
         return await self._run(statements.COMPACTION_SOURCE, (compaction_id,))
 
-    async def compaction_status(self, context_id: UUID | str) -> CompactionStatusRow:
+    async def compaction_status(self, context_id: ContextId) -> CompactionStatusRow:
         """Reports whether a context is due for compaction, and how near it is.
 
         Returns one row: due, reason (why it is due or not, and how near), view_tokens, threshold_tokens
@@ -1348,7 +1384,7 @@ class AsyncMethods(ABC):
         """
         return (await self._run(statements.COMPACTION_STATUS, (context_id,)))[0]
 
-    async def compactions(self, context_id: UUID | str) -> list[CompactionRow]:
+    async def compactions(self, context_id: ContextId) -> list[CompactionRow]:
         """The compactions that were begun in a context, newest first; an ancestor lists its own.
 
         Returns compaction_id, status (running, committed, aborted, failed, expired), strategy, policy
@@ -1368,7 +1404,7 @@ class AsyncMethods(ABC):
         """
         return await self._run(statements.COMPACTIONS, (context_id,))
 
-    async def get_policy(self, context_id: UUID | str) -> Json:
+    async def get_policy(self, context_id: ContextId) -> Json:
         """The compaction policy of a context, every field resolved.
 
         Returns an object: enabled; budget (tokens) and threshold (a fraction of it, from which on
@@ -1418,7 +1454,7 @@ class AsyncMethods(ABC):
         """
         return (await self._run(statements.RENEW_COMPACTION, (compaction_id, lease_seconds)))[0]
 
-    async def set_policy(self, context_id: UUID | str, policy: Json) -> Json:
+    async def set_policy(self, context_id: ContextId, policy: Mapping[str, Any]) -> Json:
         """Changes the compaction policy of a context, and resets its failure counter.
 
         Each change is kept in a history.
@@ -1439,10 +1475,16 @@ class AsyncMethods(ABC):
         Locks: the head of the context.
         Cost: O(1).
         """
-        return (await self._run(statements.SET_POLICY, (context_id, as_json(policy))))[0]
+        return (await self._run(statements.SET_POLICY, (context_id, policy)))[0]
 
     async def add_artifact(
-        self, context_id: UUID | str, kind: str, ref: str, detail: Json = None, *, version: int | None = None
+        self,
+        context_id: ContextId,
+        kind: str,
+        ref: str,
+        detail: Mapping[str, Any] | None = None,
+        *,
+        version: Version | None = None,
     ) -> None:
         """Adds an artifact to the index of a context, or detail to one.
 
@@ -1465,10 +1507,10 @@ class AsyncMethods(ABC):
         Locks: the head of the context (FOR KEY SHARE), the row that it writes.
         Cost: O(1).
         """
-        await self._run(statements.ADD_ARTIFACT, (context_id, kind, ref, as_json(detail), version))
+        await self._run(statements.ADD_ARTIFACT, (context_id, kind, ref, detail, version))
 
     async def artifacts(
-        self, context_id: UUID | str, kind: str | None = None, *, at: int | None = None
+        self, context_id: ContextId, kind: str | None = None, *, at: Version | None = None
     ) -> list[ArtifactRow]:
         """The artifacts that the messages of a context name, compacted or not.
 
@@ -1497,7 +1539,7 @@ class AsyncMethods(ABC):
         return await self._run(statements.ARTIFACTS, (context_id, kind, at))
 
     async def put_token_counts(
-        self, context_id: UUID | str, tokenizer: str, versions: Numbers[int], counts: Numbers[int]
+        self, context_id: ContextId, tokenizer: str, versions: Numbers[int], counts: Numbers[int]
     ) -> int:
         """Stores exact token counts of messages in a tokenizer other than the context's.
 
@@ -1519,11 +1561,7 @@ class AsyncMethods(ABC):
         Locks: the head of the context (FOR KEY SHARE).
         Cost: O(versions).
         """
-        return (
-            await self._run(
-                statements.PUT_TOKEN_COUNTS, (context_id, tokenizer, as_numbers(versions), as_numbers(counts))
-            )
-        )[0]
+        return (await self._run(statements.PUT_TOKEN_COUNTS, (context_id, tokenizer, versions, counts)))[0]
 
     async def register_tokenizer(
         self, name: str, bytes_per_token: Decimal | float, margin: Decimal | float = 0.15
@@ -1554,7 +1592,9 @@ class AsyncMethods(ABC):
         """
         return await self._run(statements.TOKENIZERS, ())
 
-    async def erase_message(self, context_id: UUID | str, version: int, reason: str) -> list[EraseMessageRow]:
+    async def erase_message(
+        self, context_id: ContextId, version: Version, reason: str
+    ) -> list[EraseMessageRow]:
         """Redacts a message permanently, for its context, its forks and the copies that merges have made.
 
         Content, parts, arguments of calls, name, model, provider fields and metadata are removed, with
@@ -1587,7 +1627,7 @@ class AsyncMethods(ABC):
         """
         return await self._run(statements.ERASE_MESSAGE, (context_id, version, reason))
 
-    async def erasures(self, context_id: UUID | str) -> list[ErasureRow]:
+    async def erasures(self, context_id: ContextId) -> list[ErasureRow]:
         """The erased messages of a context.
 
         Returns rows by version: version, reason, erased_by (the role), erased_at.
@@ -1604,7 +1644,7 @@ class AsyncMethods(ABC):
         """
         return await self._run(statements.ERASURES, (context_id,))
 
-    async def purge_context(self, context_id: UUID | str, dry_run: bool = False) -> PurgeContextRow:
+    async def purge_context(self, context_id: ContextId, dry_run: bool = False) -> PurgeContextRow:
         """Permanently removes what a deleted context wrote, except messages that forks still need.
 
         The log stays up to the highest version at which a context that is not purged, deleted or not,
@@ -1656,7 +1696,7 @@ class AsyncMethods(ABC):
         """
         return await self._run(statements.PURGE_DELETED, (older_than, dry_run))
 
-    async def purges(self, context_id: UUID | str) -> list[PurgeRow]:
+    async def purges(self, context_id: ContextId) -> list[PurgeRow]:
         """The receipts of a purged context.
 
         The first receipt is of its own purge, the others of later purges of forks, since which less of
@@ -1744,7 +1784,7 @@ class AsyncMethods(ABC):
         """
         return (await self._run(statements.STATS, ()))[0]
 
-    async def verify(self, context_id: UUID | str | None = None) -> list[VerifyRow]:
+    async def verify(self, context_id: ContextId | None = None) -> list[VerifyRow]:
         """Verifies the integrity of the log: one row per problem found, none if it is sound.
 
         Recomputes versions, totals, groups, open calls and digests from the log and compares, and
@@ -1769,7 +1809,7 @@ class AsyncMethods(ABC):
         return (await self._run(statements.VERSION, ()))[0]
 
 
-class AsyncContext:
+class AsyncContext(Handle):
     """A method for every function that takes a context first.
 
     Parameters
@@ -1782,7 +1822,7 @@ class AsyncContext:
 
     def __init__(self, database: AsyncMethods, id: UUID | str) -> None:
         self.database = database
-        self.id = as_uuid(id)
+        self.id = as_uuid("id", id)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.id)!r})"
@@ -1822,7 +1862,9 @@ class AsyncContext:
         """
         await self.database.unarchive_context(self.id)
 
-    async def update_context(self, name: str | None = None, *, metadata: Json = None) -> None:
+    async def update_context(
+        self, name: str | None = None, *, metadata: Mapping[str, Any] | None = None
+    ) -> None:
         """Changes the name or the metadata of a context.
 
         See AsyncKata.update_context.
@@ -1830,7 +1872,11 @@ class AsyncContext:
         await self.database.update_context(self.id, name, metadata=metadata)
 
     async def append(
-        self, messages: Json, expected_version: int | None = None, *, idempotency_key: str | None = None
+        self,
+        messages: Sequence[Message],
+        expected_version: int | None = None,
+        *,
+        idempotency_key: str | None = None,
     ) -> list[AppendedRow]:
         """Appends a batch of messages: all of them or none.
 
@@ -1842,22 +1888,22 @@ class AsyncContext:
 
     async def append_message(
         self,
-        role: str,
+        role: Role,
         content: str | None,
         token_count: int | None = None,
         *,
         tool_call_id: str | None = None,
         tool_name: str | None = None,
-        tool_calls: Json = None,
+        tool_calls: Sequence[Mapping[str, Any]] | None = None,
         model: str | None = None,
-        metadata: Json = None,
+        metadata: Mapping[str, Any] | None = None,
         pinned: bool = False,
         expected_version: int | None = None,
         idempotency_key: str | None = None,
         name: str | None = None,
-        parts: Json = None,
-        provider: Json = None,
-        token_source: str | None = None,
+        parts: Sequence[Mapping[str, Any]] | None = None,
+        provider: Mapping[str, Any] | None = None,
+        token_source: TokenSource | None = None,
     ) -> int:
         """Appends one message and returns its version.
 
@@ -1891,7 +1937,7 @@ class AsyncContext:
         """
         return await self.database.close_calls(self.id, call_ids, reason=reason)
 
-    async def get_message(self, version: int) -> MessageRow:
+    async def get_message(self, version: Version) -> MessageRow:
         """Returns one message, by its version, whatever compaction has done since.
 
         See AsyncKata.get_message.
@@ -1904,8 +1950,8 @@ class AsyncContext:
         *,
         max_rows: int = 100,
         descending: bool = False,
-        visibility: str = "effective",
-        at: int | None = None,
+        visibility: Visibility = "effective",
+        at: Version | None = None,
     ) -> list[MessageRow]:
         """Lists the messages of a context, in pages.
 
@@ -1915,22 +1961,55 @@ class AsyncContext:
             self.id, after, max_rows=max_rows, descending=descending, visibility=visibility, at=at
         )
 
-    async def usage(self, at: int | None = None) -> UsageRow:
+    async def usage(self, at: Version | None = None) -> UsageRow:
         """Returns the size of a context in messages and tokens.
 
         See AsyncKata.usage.
         """
         return await self.database.usage(self.id, at)
 
+    @overload
     async def prompt(
         self,
         budget: int,
-        format: str = "openai",
+        format: Literal["openai"] = "openai",
         *,
-        at: int | None = None,
+        at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
-    ) -> Json:
+    ) -> list[OpenAIMessage]: ...
+
+    @overload
+    async def prompt(
+        self,
+        budget: int,
+        format: Literal["anthropic"],
+        *,
+        at: Version | None = None,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+    ) -> AnthropicPrompt: ...
+
+    @overload
+    async def prompt(
+        self,
+        budget: int,
+        format: Format = "openai",
+        *,
+        at: Version | None = None,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+    ) -> list[OpenAIMessage] | AnthropicPrompt: ...
+
+    async def prompt(
+        self,
+        budget: int,
+        format: Format = "openai",
+        *,
+        at: Version | None = None,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+    ) -> list[OpenAIMessage] | AnthropicPrompt:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
         See AsyncKata.prompt.
@@ -1940,7 +2019,7 @@ class AsyncContext:
         )
 
     async def window(
-        self, budget: int, at: int | None = None, *, stable_step: int = 0, tokenizer: str | None = None
+        self, budget: int, at: Version | None = None, *, stable_step: int = 0, tokenizer: str | None = None
     ) -> list[WindowRow]:
         """The messages that a model should see within a token budget, in reading order.
 
@@ -1957,11 +2036,11 @@ class AsyncContext:
 
     async def fork(
         self,
-        at: int | None = None,
+        at: Version | None = None,
         *,
         name: str | None = None,
-        policy: Json = None,
-        metadata: Json = None,
+        policy: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> "AsyncContext":
         """Forks a context: creates one that shares its history up to a version.
@@ -1989,7 +2068,7 @@ class AsyncContext:
         """
         return await self.database.tree(self.id)
 
-    async def checkpoint(self, name: str, at: int | None = None, *, note: str | None = None) -> int:
+    async def checkpoint(self, name: str, at: Version | None = None, *, note: str | None = None) -> int:
         """Names a version of a context, for use in selectors.
 
         See AsyncKata.checkpoint.
@@ -2003,7 +2082,7 @@ class AsyncContext:
         """
         return await self.database.checkpoints(self.id)
 
-    async def diff_versions(self, from_version: int, to_version: int) -> list[DiffVersionRow]:
+    async def diff_versions(self, from_version: Version, to_version: Version) -> list[DiffVersionRow]:
         """The changes from the view of a context at one version to the view at another.
 
         See AsyncKata.diff_versions.
@@ -2033,9 +2112,9 @@ class AsyncContext:
 
     async def state_at(
         self,
-        at: int | None = None,
+        at: Version | None = None,
         *,
-        visibility: str = "effective",
+        visibility: Visibility = "effective",
         after: int | None = None,
         max_rows: int | None = None,
     ) -> list[MessageRow]:
@@ -2047,7 +2126,7 @@ class AsyncContext:
             self.id, at, visibility=visibility, after=after, max_rows=max_rows
         )
 
-    async def delete_messages(self, first_version: int, last_version: int | None = None) -> int:
+    async def delete_messages(self, first_version: Version, last_version: Version | None = None) -> int:
         """Deletes messages from the view of a context.
 
         See AsyncKata.delete_messages.
@@ -2055,7 +2134,7 @@ class AsyncContext:
         return await self.database.delete_messages(self.id, first_version, last_version)
 
     async def elide(
-        self, first_version: int, last_version: int | None = None, *, keep_tokens: int = 100
+        self, first_version: Version, last_version: Version | None = None, *, keep_tokens: int = 100
     ) -> int:
         """Shortens the tool results of a range in the view.
 
@@ -2063,21 +2142,21 @@ class AsyncContext:
         """
         return await self.database.elide(self.id, first_version, last_version, keep_tokens=keep_tokens)
 
-    async def pin(self, version: int) -> int:
+    async def pin(self, version: Version) -> int:
         """Pins a message with its tool group.
 
         See AsyncKata.pin.
         """
         return await self.database.pin(self.id, version)
 
-    async def undo(self, version: int) -> int:
+    async def undo(self, version: Version) -> int:
         """Undoes the view change at a version.
 
         See AsyncKata.undo.
         """
         return await self.database.undo(self.id, version)
 
-    async def unpin(self, version: int) -> int:
+    async def unpin(self, version: Version) -> int:
         """Unpins a message and its tool group.
 
         See AsyncKata.unpin.
@@ -2128,7 +2207,7 @@ class AsyncContext:
         """
         return await self.database.get_policy(self.id)
 
-    async def set_policy(self, policy: Json) -> Json:
+    async def set_policy(self, policy: Mapping[str, Any]) -> Json:
         """Changes the compaction policy of a context, and resets its failure counter.
 
         See AsyncKata.set_policy.
@@ -2136,7 +2215,7 @@ class AsyncContext:
         return await self.database.set_policy(self.id, policy)
 
     async def add_artifact(
-        self, kind: str, ref: str, detail: Json = None, *, version: int | None = None
+        self, kind: str, ref: str, detail: Mapping[str, Any] | None = None, *, version: Version | None = None
     ) -> None:
         """Adds an artifact to the index of a context, or detail to one.
 
@@ -2144,7 +2223,7 @@ class AsyncContext:
         """
         await self.database.add_artifact(self.id, kind, ref, detail, version=version)
 
-    async def artifacts(self, kind: str | None = None, *, at: int | None = None) -> list[ArtifactRow]:
+    async def artifacts(self, kind: str | None = None, *, at: Version | None = None) -> list[ArtifactRow]:
         """The artifacts that the messages of a context name, compacted or not.
 
         See AsyncKata.artifacts.
@@ -2158,7 +2237,7 @@ class AsyncContext:
         """
         return await self.database.put_token_counts(self.id, tokenizer, versions, counts)
 
-    async def erase_message(self, version: int, reason: str) -> list[EraseMessageRow]:
+    async def erase_message(self, version: Version, reason: str) -> list[EraseMessageRow]:
         """Redacts a message permanently, for its context, its forks and the copies that merges have made.
 
         See AsyncKata.erase_message.

@@ -10,6 +10,19 @@ from kata_context import tokens
 from kata_context.driver.call import Call, record, scalar
 from kata_context.driver.values import (
     Json,
+    as_boolean,
+    as_context,
+    as_integer,
+    as_interval,
+    as_number,
+    as_numbers,
+    as_object,
+    as_objects,
+    as_text,
+    as_texts,
+    as_uuid,
+    as_version,
+    as_versions,
 )
 from kata_context.generated.rows import (
     AncestryRow,
@@ -41,15 +54,23 @@ from kata_context.generated.rows import (
     VerifyRow,
     WindowRow,
 )
+from kata_context.types import (
+    AnthropicPrompt,
+    OpenAIMessage,
+)
 
 ARCHIVE_CONTEXT: Call[None] = Call(
-    "archive_context", b"select kata.archive_context(context_id => %s::uuid)", scalar
+    "archive_context",
+    b"select kata.archive_context(context_id => %s::uuid)",
+    scalar,
+    (("context_id", as_context),),
 )
 ARCHIVE_INACTIVE: Call[ArchiveInactiveRow] = Call(
     "archive_inactive",
     b"select r.context_id, r.name, r.updated_at from kata.archive_inactive(idle => %s::interval, "
     b"dry_run => %s::boolean) r",
     record(ArchiveInactiveRow),
+    (("idle", as_interval), ("dry_run", as_boolean)),
 )
 CREATE_CONTEXT: Call[UUID] = Call(
     "create_context",
@@ -57,13 +78,23 @@ CREATE_CONTEXT: Call[UUID] = Call(
     b"coalesce(%s::jsonb, '{}'::jsonb), tokenizer => %s::text, preset => %s::text, idempotency_key => "
     b"%s::text)",
     scalar,
-    key=5,
+    (
+        ("name", as_text),
+        ("policy", as_object),
+        ("metadata", as_object),
+        ("tokenizer", as_text),
+        ("preset", as_text),
+        ("idempotency_key", as_text),
+    ),
 )
 DELETE_CONTEXT: Call[None] = Call(
-    "delete_context", b"select kata.delete_context(context_id => %s::uuid)", scalar
+    "delete_context",
+    b"select kata.delete_context(context_id => %s::uuid)",
+    scalar,
+    (("context_id", as_context),),
 )
 FIND_CONTEXT: Call[UUID] = Call(
-    "find_context", b"select kata.find_context(name => %s::text)", scalar, reads=True
+    "find_context", b"select kata.find_context(name => %s::text)", scalar, (("name", as_text),), reads=True
 )
 GET_CONTEXT: Call[ContextRow] = Call(
     "get_context",
@@ -72,6 +103,7 @@ GET_CONTEXT: Call[ContextRow] = Call(
     b"r.created_at, r.updated_at, r.archived_at, r.deleted_at from kata.get_context(context_id => "
     b"%s::uuid) r",
     record(ContextRow),
+    (("context_id", as_context),),
     reads=True,
 )
 GET_OR_CREATE_CONTEXT: Call[FoundOrCreatedRow] = Call(
@@ -80,7 +112,14 @@ GET_OR_CREATE_CONTEXT: Call[FoundOrCreatedRow] = Call(
     b"%s::jsonb, metadata => coalesce(%s::jsonb, '{}'::jsonb), tokenizer => %s::text, preset => "
     b"%s::text, idempotency_key => %s::text) r",
     record(FoundOrCreatedRow),
-    key=5,
+    (
+        ("name", as_text),
+        ("policy", as_object),
+        ("metadata", as_object),
+        ("tokenizer", as_text),
+        ("preset", as_text),
+        ("idempotency_key", as_text),
+    ),
 )
 LIST_CONTEXTS: Call[ContextRow] = Call(
     "list_contexts",
@@ -89,31 +128,45 @@ LIST_CONTEXTS: Call[ContextRow] = Call(
     b"r.created_at, r.updated_at, r.archived_at, r.deleted_at from kata.list_contexts(after => "
     b"%s::uuid, max_rows => %s::integer, include_deleted => %s::boolean) r",
     record(ContextRow),
+    (("after", as_context), ("max_rows", as_integer), ("include_deleted", as_boolean)),
     reads=True,
 )
 RESOLVE_CONTEXT: Call[UUID] = Call(
     "resolve_context",
     b"select kata.resolve_context(selector => %s::text, include_deleted => %s::boolean)",
     scalar,
+    (("selector", as_text), ("include_deleted", as_boolean)),
     reads=True,
 )
 RESTORE_CONTEXT: Call[None] = Call(
-    "restore_context", b"select kata.restore_context(context_id => %s::uuid)", scalar
+    "restore_context",
+    b"select kata.restore_context(context_id => %s::uuid)",
+    scalar,
+    (("context_id", as_context),),
 )
 UNARCHIVE_CONTEXT: Call[None] = Call(
-    "unarchive_context", b"select kata.unarchive_context(context_id => %s::uuid)", scalar
+    "unarchive_context",
+    b"select kata.unarchive_context(context_id => %s::uuid)",
+    scalar,
+    (("context_id", as_context),),
 )
 UPDATE_CONTEXT: Call[None] = Call(
     "update_context",
     b"select kata.update_context(context_id => %s::uuid, name => %s::text, metadata => %s::jsonb)",
     scalar,
+    (("context_id", as_context), ("name", as_text), ("metadata", as_object)),
 )
 APPEND: Call[AppendedRow] = Call(
     "append",
     b"select r.version, r.token_count, r.created_at from kata.append(context_id => %s::uuid, messages "
     b"=> %s::jsonb, expected_version => %s::bigint, idempotency_key => %s::text) r",
     record(AppendedRow),
-    key=3,
+    (
+        ("context_id", as_context),
+        ("messages", as_objects),
+        ("expected_version", as_integer),
+        ("idempotency_key", as_text),
+    ),
     count=tokens.BatchCounter(messages=1),
 )
 APPEND_MESSAGE: Call[int] = Call(
@@ -124,7 +177,24 @@ APPEND_MESSAGE: Call[int] = Call(
     b"%s::bigint, idempotency_key => %s::text, name => %s::text, parts => %s::jsonb, provider => "
     b"%s::jsonb, token_source => %s::text)",
     scalar,
-    key=11,
+    (
+        ("context_id", as_context),
+        ("role", as_text),
+        ("content", as_text),
+        ("token_count", as_integer),
+        ("tool_call_id", as_text),
+        ("tool_name", as_text),
+        ("tool_calls", as_objects),
+        ("model", as_text),
+        ("metadata", as_object),
+        ("pinned", as_boolean),
+        ("expected_version", as_integer),
+        ("idempotency_key", as_text),
+        ("name", as_text),
+        ("parts", as_objects),
+        ("provider", as_object),
+        ("token_source", as_text),
+    ),
     count=tokens.MessageCounter(content=2, token_count=3, tool_calls=6, parts=13, token_source=15),
 )
 CLOSE_CALLS: Call[AppendedRow] = Call(
@@ -132,6 +202,7 @@ CLOSE_CALLS: Call[AppendedRow] = Call(
     b"select r.version, r.token_count, r.created_at from kata.close_calls(context_id => %s::uuid, "
     b"call_ids => %s::text[], reason => %s::text) r",
     record(AppendedRow),
+    (("context_id", as_context), ("call_ids", as_texts), ("reason", as_text)),
 )
 GET_MESSAGE: Call[MessageRow] = Call(
     "get_message",
@@ -140,6 +211,7 @@ GET_MESSAGE: Call[MessageRow] = Call(
     b"r.compacted_into, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider from "
     b"kata.get_message(context_id => %s::uuid, version => %s::bigint) r",
     record(MessageRow),
+    (("context_id", as_context), ("version", as_version)),
     reads=True,
 )
 MESSAGES: Call[MessageRow] = Call(
@@ -150,6 +222,14 @@ MESSAGES: Call[MessageRow] = Call(
     b"kata.messages(context_id => %s::uuid, after => %s::bigint, max_rows => %s::integer, descending "
     b"=> %s::boolean, visibility => %s::text, at => %s::bigint) r",
     record(MessageRow),
+    (
+        ("context_id", as_context),
+        ("after", as_integer),
+        ("max_rows", as_integer),
+        ("descending", as_boolean),
+        ("visibility", as_text),
+        ("at", as_version),
+    ),
     reads=True,
 )
 USAGE: Call[UsageRow] = Call(
@@ -157,13 +237,22 @@ USAGE: Call[UsageRow] = Call(
     b"select r.version, r.message_count, r.raw_tokens, r.view_tokens from kata.usage(context_id => "
     b"%s::uuid, at => %s::bigint) r",
     record(UsageRow),
+    (("context_id", as_context), ("at", as_version)),
     reads=True,
 )
-PROMPT: Call[Json] = Call(
+PROMPT: Call[list[OpenAIMessage] | AnthropicPrompt] = Call(
     "prompt",
     b"select kata.prompt(context_id => %s::uuid, budget => %s::integer, format => %s::text, at => "
     b"%s::bigint, stable_step => %s::integer, tokenizer => %s::text)",
     scalar,
+    (
+        ("context_id", as_context),
+        ("budget", as_integer),
+        ("format", as_text),
+        ("at", as_version),
+        ("stable_step", as_integer),
+        ("tokenizer", as_text),
+    ),
     reads=True,
 )
 WINDOW: Call[WindowRow] = Call(
@@ -174,6 +263,13 @@ WINDOW: Call[WindowRow] = Call(
     b"=> %s::uuid, budget => %s::integer, at => %s::bigint, stable_step => %s::integer, tokenizer => "
     b"%s::text) r",
     record(WindowRow),
+    (
+        ("context_id", as_context),
+        ("budget", as_integer),
+        ("at", as_version),
+        ("stable_step", as_integer),
+        ("tokenizer", as_text),
+    ),
     reads=True,
 )
 ANCESTRY: Call[AncestryRow] = Call(
@@ -181,6 +277,7 @@ ANCESTRY: Call[AncestryRow] = Call(
     b"select r.context_id, r.name, r.fork_version, r.depth, r.deleted_at, r.purged_at from "
     b"kata.ancestry(context_id => %s::uuid) r",
     record(AncestryRow),
+    (("context_id", as_context),),
     reads=True,
 )
 COMMON_ANCESTOR: Call[CommonAncestorRow] = Call(
@@ -188,6 +285,7 @@ COMMON_ANCESTOR: Call[CommonAncestorRow] = Call(
     b"select r.segment_id, r.version from kata.common_ancestor(context_a => %s::uuid, context_b => "
     b"%s::uuid) r",
     record(CommonAncestorRow),
+    (("context_a", as_context), ("context_b", as_context)),
     reads=True,
 )
 DIFF: Call[DiffRow] = Call(
@@ -195,6 +293,7 @@ DIFF: Call[DiffRow] = Call(
     b"select r.side, r.version, r.role, r.kind, r.preview, r.token_count, r.created_at from "
     b"kata.diff(context_a => %s::uuid, context_b => %s::uuid) r",
     record(DiffRow),
+    (("context_a", as_context), ("context_b", as_context)),
     reads=True,
 )
 FORK: Call[UUID] = Call(
@@ -202,13 +301,21 @@ FORK: Call[UUID] = Call(
     b"select kata.fork(context_id => %s::uuid, at => %s::bigint, name => %s::text, policy => "
     b"%s::jsonb, metadata => %s::jsonb, idempotency_key => %s::text)",
     scalar,
-    key=5,
+    (
+        ("context_id", as_context),
+        ("at", as_version),
+        ("name", as_text),
+        ("policy", as_object),
+        ("metadata", as_object),
+        ("idempotency_key", as_text),
+    ),
 )
 FORKS: Call[ForkRow] = Call(
     "forks",
     b"select r.context_id, r.name, r.fork_version, r.version, r.created_at, r.deleted_at from "
     b"kata.forks(context_id => %s::uuid) r",
     record(ForkRow),
+    (("context_id", as_context),),
     reads=True,
 )
 MERGE: Call[AppendedRow] = Call(
@@ -216,24 +323,27 @@ MERGE: Call[AppendedRow] = Call(
     b"select r.version, r.token_count, r.created_at from kata.merge(target => %s::uuid, source => "
     b"%s::uuid, versions => %s::int8multirange, idempotency_key => %s::text) r",
     record(AppendedRow),
-    key=3,
+    (("target", as_context), ("source", as_context), ("versions", as_versions), ("idempotency_key", as_text)),
 )
 TREE: Call[TreeRow] = Call(
     "tree",
     b"select r.context_id, r.parent_id, r.name, r.fork_version, r.depth, r.version, r.view_tokens, "
     b"r.updated_at, r.archived_at, r.deleted_at, r.purged_at from kata.tree(context_id => %s::uuid) r",
     record(TreeRow),
+    (("context_id", as_context),),
     reads=True,
 )
 CHECKPOINT: Call[int] = Call(
     "checkpoint",
     b"select kata.checkpoint(context_id => %s::uuid, name => %s::text, at => %s::bigint, note => %s::text)",
     scalar,
+    (("context_id", as_context), ("name", as_text), ("at", as_version), ("note", as_text)),
 )
 CHECKPOINTS: Call[CheckpointRow] = Call(
     "checkpoints",
     b"select r.name, r.version, r.note, r.created_at from kata.checkpoints(context_id => %s::uuid) r",
     record(CheckpointRow),
+    (("context_id", as_context),),
     reads=True,
 )
 DIFF_VERSIONS: Call[DiffVersionRow] = Call(
@@ -242,10 +352,14 @@ DIFF_VERSIONS: Call[DiffVersionRow] = Call(
     b"kata.diff_versions(context_id => %s::uuid, from_version => %s::bigint, to_version => %s::bigint) "
     b"r",
     record(DiffVersionRow),
+    (("context_id", as_context), ("from_version", as_version), ("to_version", as_version)),
     reads=True,
 )
 DROP_CHECKPOINT: Call[None] = Call(
-    "drop_checkpoint", b"select kata.drop_checkpoint(context_id => %s::uuid, name => %s::text)", scalar
+    "drop_checkpoint",
+    b"select kata.drop_checkpoint(context_id => %s::uuid, name => %s::text)",
+    scalar,
+    (("context_id", as_context), ("name", as_text)),
 )
 HISTORY: Call[HistoryRow] = Call(
     "history",
@@ -253,12 +367,14 @@ HISTORY: Call[HistoryRow] = Call(
     b"r.created_at from kata.history(context_id => %s::uuid, before => %s::bigint, max_rows => "
     b"%s::integer) r",
     record(HistoryRow),
+    (("context_id", as_context), ("before", as_integer), ("max_rows", as_integer)),
     reads=True,
 )
 RESOLVE_VERSION: Call[int] = Call(
     "resolve_version",
     b"select kata.resolve_version(context_id => %s::uuid, selector => %s::text)",
     scalar,
+    (("context_id", as_context), ("selector", as_text)),
     reads=True,
 )
 STATE_AT: Call[MessageRow] = Call(
@@ -269,6 +385,13 @@ STATE_AT: Call[MessageRow] = Call(
     b"kata.state_at(context_id => %s::uuid, at => %s::bigint, visibility => %s::text, after => "
     b"%s::bigint, max_rows => %s::integer) r",
     record(MessageRow),
+    (
+        ("context_id", as_context),
+        ("at", as_version),
+        ("visibility", as_text),
+        ("after", as_integer),
+        ("max_rows", as_integer),
+    ),
     reads=True,
 )
 DELETE_MESSAGES: Call[int] = Call(
@@ -276,18 +399,43 @@ DELETE_MESSAGES: Call[int] = Call(
     b"select kata.delete_messages(context_id => %s::uuid, first_version => %s::bigint, last_version => "
     b"%s::bigint)",
     scalar,
+    (("context_id", as_context), ("first_version", as_version), ("last_version", as_version)),
 )
 ELIDE: Call[int] = Call(
     "elide",
     b"select kata.elide(context_id => %s::uuid, first_version => %s::bigint, last_version => "
     b"%s::bigint, keep_tokens => %s::integer)",
     scalar,
+    (
+        ("context_id", as_context),
+        ("first_version", as_version),
+        ("last_version", as_version),
+        ("keep_tokens", as_integer),
+    ),
 )
-PIN: Call[int] = Call("pin", b"select kata.pin(context_id => %s::uuid, version => %s::bigint)", scalar)
-UNDO: Call[int] = Call("undo", b"select kata.undo(context_id => %s::uuid, version => %s::bigint)", scalar)
-UNPIN: Call[int] = Call("unpin", b"select kata.unpin(context_id => %s::uuid, version => %s::bigint)", scalar)
+PIN: Call[int] = Call(
+    "pin",
+    b"select kata.pin(context_id => %s::uuid, version => %s::bigint)",
+    scalar,
+    (("context_id", as_context), ("version", as_version)),
+)
+UNDO: Call[int] = Call(
+    "undo",
+    b"select kata.undo(context_id => %s::uuid, version => %s::bigint)",
+    scalar,
+    (("context_id", as_context), ("version", as_version)),
+)
+UNPIN: Call[int] = Call(
+    "unpin",
+    b"select kata.unpin(context_id => %s::uuid, version => %s::bigint)",
+    scalar,
+    (("context_id", as_context), ("version", as_version)),
+)
 ABORT_COMPACTION: Call[None] = Call(
-    "abort_compaction", b"select kata.abort_compaction(compaction_id => %s::uuid, reason => %s::text)", scalar
+    "abort_compaction",
+    b"select kata.abort_compaction(compaction_id => %s::uuid, reason => %s::text)",
+    scalar,
+    (("compaction_id", as_uuid), ("reason", as_text)),
 )
 BEGIN_COMPACTION: Call[CompactionLeaseRow] = Call(
     "begin_compaction",
@@ -296,6 +444,13 @@ BEGIN_COMPACTION: Call[CompactionLeaseRow] = Call(
     b"kata.begin_compaction(context_id => %s::uuid, strategy => %s::text, claimed_by => %s::text, "
     b"lease_seconds => %s::integer, force => %s::boolean) r",
     record(CompactionLeaseRow),
+    (
+        ("context_id", as_context),
+        ("strategy", as_text),
+        ("claimed_by", as_text),
+        ("lease_seconds", as_integer),
+        ("force", as_boolean),
+    ),
 )
 CLAIM_DUE_COMPACTION: Call[CompactionLeaseRow] = Call(
     "claim_due_compaction",
@@ -303,6 +458,7 @@ CLAIM_DUE_COMPACTION: Call[CompactionLeaseRow] = Call(
     b"r.previous_summary, r.lease_expires_at, r.needs_summary, r.tokenizer, r.summary_budget from "
     b"kata.claim_due_compaction(claimed_by => %s::text, lease_seconds => %s::integer) r",
     record(CompactionLeaseRow),
+    (("claimed_by", as_text), ("lease_seconds", as_integer)),
 )
 COMMIT_COMPACTION: Call[CompactedRow] = Call(
     "commit_compaction",
@@ -310,18 +466,21 @@ COMMIT_COMPACTION: Call[CompactedRow] = Call(
     b"kata.commit_compaction(compaction_id => %s::uuid, summary => %s::text, token_count => "
     b"%s::integer, metadata => %s::jsonb) r",
     record(CompactedRow),
+    (("compaction_id", as_uuid), ("summary", as_text), ("token_count", as_integer), ("metadata", as_object)),
 )
 COMPACT: Call[CompactedRow] = Call(
     "compact",
     b"select r.summary_version, r.covered, r.message_count, r.source_tokens, r.result_tokens from "
     b"kata.compact(context_id => %s::uuid, strategy => %s::text, force => %s::boolean) r",
     record(CompactedRow),
+    (("context_id", as_context), ("strategy", as_text), ("force", as_boolean)),
 )
 COMPACTION_ARTIFACTS: Call[ArtifactRow] = Call(
     "compaction_artifacts",
     b"select r.kind, r.ref, r.detail, r.first_version, r.last_version, r.mentions from "
     b"kata.compaction_artifacts(compaction_id => %s::uuid, max_rows => %s::integer) r",
     record(ArtifactRow),
+    (("compaction_id", as_uuid), ("max_rows", as_integer)),
     reads=True,
 )
 COMPACTION_SOURCE: Call[MessageRow] = Call(
@@ -331,6 +490,7 @@ COMPACTION_SOURCE: Call[MessageRow] = Call(
     b"r.compacted_into, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider from "
     b"kata.compaction_source(compaction_id => %s::uuid) r",
     record(MessageRow),
+    (("compaction_id", as_uuid),),
     reads=True,
 )
 COMPACTION_STATUS: Call[CompactionStatusRow] = Call(
@@ -339,6 +499,7 @@ COMPACTION_STATUS: Call[CompactionStatusRow] = Call(
     b"r.in_progress, r.failures, r.next_allowed_at, r.last_compacted_at, r.warning from "
     b"kata.compaction_status(context_id => %s::uuid) r",
     record(CompactionStatusRow),
+    (("context_id", as_context),),
     reads=True,
 )
 COMPACTIONS: Call[CompactionRow] = Call(
@@ -347,36 +508,54 @@ COMPACTIONS: Call[CompactionRow] = Call(
     b"r.merged_summaries, r.message_count, r.source_tokens, r.result_tokens, r.claimed_by, "
     b"r.started_at, r.finished_at, r.error from kata.compactions(context_id => %s::uuid) r",
     record(CompactionRow),
+    (("context_id", as_context),),
     reads=True,
 )
 GET_POLICY: Call[Json] = Call(
-    "get_policy", b"select kata.get_policy(context_id => %s::uuid)", scalar, reads=True
+    "get_policy",
+    b"select kata.get_policy(context_id => %s::uuid)",
+    scalar,
+    (("context_id", as_context),),
+    reads=True,
 )
 POLICY_PRESETS: Call[PolicyPresetRow] = Call(
     "policy_presets",
     b"select r.name, r.description, r.policy from kata.policy_presets() r",
     record(PolicyPresetRow),
+    (),
     reads=True,
 )
 RENEW_COMPACTION: Call[datetime] = Call(
     "renew_compaction",
     b"select kata.renew_compaction(compaction_id => %s::uuid, lease_seconds => %s::integer)",
     scalar,
+    (("compaction_id", as_uuid), ("lease_seconds", as_integer)),
 )
 SET_POLICY: Call[Json] = Call(
-    "set_policy", b"select kata.set_policy(context_id => %s::uuid, policy => %s::jsonb)", scalar
+    "set_policy",
+    b"select kata.set_policy(context_id => %s::uuid, policy => %s::jsonb)",
+    scalar,
+    (("context_id", as_context), ("policy", as_object)),
 )
 ADD_ARTIFACT: Call[None] = Call(
     "add_artifact",
     b"select kata.add_artifact(context_id => %s::uuid, kind => %s::text, ref => %s::text, detail => "
     b"%s::jsonb, version => %s::bigint)",
     scalar,
+    (
+        ("context_id", as_context),
+        ("kind", as_text),
+        ("ref", as_text),
+        ("detail", as_object),
+        ("version", as_version),
+    ),
 )
 ARTIFACTS: Call[ArtifactRow] = Call(
     "artifacts",
     b"select r.kind, r.ref, r.detail, r.first_version, r.last_version, r.mentions from "
     b"kata.artifacts(context_id => %s::uuid, kind => %s::text, at => %s::bigint) r",
     record(ArtifactRow),
+    (("context_id", as_context), ("kind", as_text), ("at", as_version)),
     reads=True,
 )
 PUT_TOKEN_COUNTS: Call[int] = Call(
@@ -384,17 +563,20 @@ PUT_TOKEN_COUNTS: Call[int] = Call(
     b"select kata.put_token_counts(context_id => %s::uuid, tokenizer => %s::text, versions => "
     b"%s::bigint[], counts => %s::integer[])",
     scalar,
+    (("context_id", as_context), ("tokenizer", as_text), ("versions", as_numbers), ("counts", as_numbers)),
 )
 REGISTER_TOKENIZER: Call[None] = Call(
     "register_tokenizer",
     b"select kata.register_tokenizer(name => %s::text, bytes_per_token => %s::numeric, margin => "
     b"%s::numeric)",
     scalar,
+    (("name", as_text), ("bytes_per_token", as_number), ("margin", as_number)),
 )
 TOKENIZERS: Call[TokenizerRow] = Call(
     "tokenizers",
     b"select r.name, r.bytes_per_token, r.margin from kata.tokenizers() r",
     record(TokenizerRow),
+    (),
     reads=True,
 )
 ERASE_MESSAGE: Call[EraseMessageRow] = Call(
@@ -402,44 +584,56 @@ ERASE_MESSAGE: Call[EraseMessageRow] = Call(
     b"select r.segment_id, r.version, r.what from kata.erase_message(context_id => %s::uuid, version "
     b"=> %s::bigint, reason => %s::text) r",
     record(EraseMessageRow),
+    (("context_id", as_context), ("version", as_version), ("reason", as_text)),
 )
 ERASURES: Call[ErasureRow] = Call(
     "erasures",
     b"select r.version, r.reason, r.erased_by, r.erased_at from kata.erasures(context_id => %s::uuid) r",
     record(ErasureRow),
+    (("context_id", as_context),),
     reads=True,
 )
 PURGE_CONTEXT: Call[PurgeContextRow] = Call(
     "purge_context",
     b"select r.removed, r.kept from kata.purge_context(context_id => %s::uuid, dry_run => %s::boolean) r",
     record(PurgeContextRow),
+    (("context_id", as_context), ("dry_run", as_boolean)),
 )
 PURGE_DELETED: Call[PurgeDeletedRow] = Call(
     "purge_deleted",
     b"select r.context_id, r.removed, r.kept from kata.purge_deleted(older_than => %s::interval, "
     b"dry_run => %s::boolean) r",
     record(PurgeDeletedRow),
+    (("older_than", as_interval), ("dry_run", as_boolean)),
 )
 PURGES: Call[PurgeRow] = Call(
     "purges",
     b"select r.purged_at, r.purged_by, r.cause_id, r.removed, r.kept from kata.purges(context_id => "
     b"%s::uuid) r",
     record(PurgeRow),
+    (("context_id", as_context),),
     reads=True,
 )
 ASSIGN_TENANT: Call[None] = Call(
-    "assign_tenant", b"select kata.assign_tenant(role_name => %s::text, tenant => %s::text)", scalar
+    "assign_tenant",
+    b"select kata.assign_tenant(role_name => %s::text, tenant => %s::text)",
+    scalar,
+    (("role_name", as_text), ("tenant", as_text)),
 )
-CURRENT_TENANT: Call[str] = Call("current_tenant", b"select kata.current_tenant()", scalar, reads=True)
-ENVIRONMENT: Call[str] = Call("environment", b"select kata.environment()", scalar, reads=True)
+CURRENT_TENANT: Call[str] = Call("current_tenant", b"select kata.current_tenant()", scalar, (), reads=True)
+ENVIRONMENT: Call[str] = Call("environment", b"select kata.environment()", scalar, (), reads=True)
 SET_ENVIRONMENT: Call[None] = Call(
-    "set_environment", b"select kata.set_environment(label => %s::text, current_label => %s::text)", scalar
+    "set_environment",
+    b"select kata.set_environment(label => %s::text, current_label => %s::text)",
+    scalar,
+    (("label", as_text), ("current_label", as_text)),
 )
-STATS: Call[Json] = Call("stats", b"select kata.stats()", scalar, reads=True)
+STATS: Call[Json] = Call("stats", b"select kata.stats()", scalar, (), reads=True)
 VERIFY: Call[VerifyRow] = Call(
     "verify",
     b"select r.context_id, r.version, r.problem, r.detail from kata.verify(context_id => %s::uuid) r",
     record(VerifyRow),
+    (("context_id", as_context),),
     reads=True,
 )
-VERSION: Call[str] = Call("version", b"select kata.version()", scalar, reads=True)
+VERSION: Call[str] = Call("version", b"select kata.version()", scalar, (), reads=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import click
@@ -22,6 +22,9 @@ from kata_context.cli.terminal import (
 )
 from kata_context.cli.text import strip_control_characters
 from kata_context.generated.rows import ContextRow, MessageRow
+
+if TYPE_CHECKING:
+    from kata_context.types import Visibility
 
 T = TypeVar("T")
 
@@ -119,7 +122,7 @@ def show(
     context: str,
     version: str | None,
     limit: int,
-    visibility: str,
+    visibility: "Visibility",
     at: str | None,
     as_json: bool,
 ) -> None:
@@ -163,7 +166,9 @@ def show_message(row: MessageRow, as_json: bool) -> None:
         click.echo(strip_control_characters(row.content))
 
 
-def newest(kata: Kata, context_id: UUID, limit: int, visibility: str, at: int | None) -> list[MessageRow]:
+def newest(
+    kata: Kata, context_id: UUID, limit: int, visibility: "Visibility", at: int | None
+) -> list[MessageRow]:
     """Return the newest messages, oldest first."""
     # Every page as of one version, also while others append.
     at = kata.usage(context_id).version if at is None else at

@@ -1,5 +1,7 @@
 """`kata history`, `at`, `checkpoint` and `checkpoints`: time travel."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from kata_context.cli.commands.contexts import kind, pages, text
@@ -7,6 +9,9 @@ from kata_context.cli.database import open_kata, resolve, version_at
 from kata_context.cli.parameters import SELECTOR, context_argument, refuse_surrogates
 from kata_context.cli.terminal import cell, json_option, moment, print_json, print_rows, print_table
 from kata_context.generated.rows import HistoryRow
+
+if TYPE_CHECKING:
+    from kata_context.types import Visibility
 
 
 @click.command()
@@ -52,7 +57,7 @@ def history(ctx: click.Context, context: str, limit: int, before: str | None, as
 )  # fmt: skip
 @json_option
 @click.pass_context
-def state_at(ctx: click.Context, context: str, version: str, visibility: str, as_json: bool) -> None:
+def state_at(ctx: click.Context, context: str, version: str, visibility: "Visibility", as_json: bool) -> None:
     """Show CONTEXT as of VERSION: a version, head, head~3, a checkpoint, or an ISO 8601 timestamp."""
     with open_kata(ctx) as kata:
         context_id = resolve(kata, context)

@@ -1,6 +1,7 @@
 """`kata window` and `kata prompt`: the messages that a model should see."""
 
 import json
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -8,6 +9,9 @@ from kata_context.cli.database import open_kata, resolve, version_at
 from kata_context.cli.parameters import at_option, context_argument
 from kata_context.cli.terminal import Columns, json_option, preview, print_json, print_rows
 from kata_context.cli.text import escape_control_characters
+
+if TYPE_CHECKING:
+    from kata_context.types import Format
 
 budget_argument = click.argument("budget", type=int)
 stable_step_option = click.option(
@@ -78,7 +82,7 @@ def prompt(
         found = kata.prompt(
             context_id,
             budget,
-            form,
+            cast("Format", form),
             at=version_at(kata, context_id, at),
             stable_step=stable_step,
             tokenizer=tokenizer,

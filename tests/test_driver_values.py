@@ -1,0 +1,138 @@
+"""The driver takes names, handles, selectors and moments, too; the database resolves them."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from kata_context import AsyncKata, Kata
+from kata_context.database_errors import (
+    CheckpointError,
+    ContextNotFoundError,
+    InvalidArgumentError,
+    InvalidInputError,
+    VersionNotFoundError,
+)
+from support.interleaving import Connect
+
+
+@pytest.fixture
+def kata(database: str) -> Iterator[Kata]:
+    """The driver on a database of its own."""
+    with Kata(database) as client:
+        yield client
+
+
+def executions(connection: psycopg.Connection, function: str) -> int:
+    """Return how often a connection has called a function, by what Postgres has counted."""
+    row = connection.execute(
+        """select coalesce(sum(generic_plans + custom_plans), 0)
+        from pg_prepared_statements
+        where statement like %s""",
+        [f"%kata.{function}(%"],
+    ).fetchone()
+    assert row
+    return int(row[0])
+
+
+def test_a_context_goes_by_id_name_or_handle(kata: Kata) -> None:
+    context = kata.create("trip")
+    other = kata.create("other")
+    other.append_message("user", "elsewhere", 5)
+    context.append_message("user", "here", 5)
+    for given in (context.id, str(context.id), str(context.id).upper(), "trip", context):
+        assert kata.usage(given).view_tokens == 5
+        assert kata.context(given).id == context.id
+    assert [row.version for row in kata.merge("trip", other)] == [2]
+    assert kata.common_ancestor("trip", kata.context("other")).version == 0
+    with kata.transaction() as tx:
+        assert tx.append_message("trip", "user", "more", 5) == 3
+        assert tx.context(context).usage().version == 3
+    assert kata.verify("trip") == []
+
+
+def test_an_unknown_name_is_said_to_be_one(kata: Kata) -> None:
+    kata.create("deleted").delete_context()
+    for name in ("unknown", "deleted", ""):
+        with pytest.raises(ContextNotFoundError, match=f'context "{name}" not found') as caught:
+            kata.usage(name)
+        assert caught.value.hint
+    assert kata.find_context("unknown") is None
+
+
+def test_the_beginning_of_an_id_is_a_name(kata: Kata) -> None:
+    context = kata.create()
+    with pytest.raises(ContextNotFoundError):
+        kata.usage(str(context.id)[:8])
+
+
+def test_ids_are_never_looked_up_and_a_handle_looks_its_name_up_once(kata: Kata, connect: Connect) -> None:
+    context = kata.create("trip")
+    connection = connect(autocommit=True, prepare_threshold=0)
+    joined = kata.using(connection)
+    for _ in range(3):
+        joined.usage(context.id)
+        joined.usage(str(context.id))
+        joined.usage(context)
+        joined.window(context, 8000, at=0)
+    assert (executions(connection, "usage"), executions(connection, "find_context")) == (9, 0)
+    handle = joined.context("trip")
+    for _ in range(3):
+        handle.usage()
+        handle.append_message("user", "x")
+    assert (executions(connection, "usage"), executions(connection, "find_context")) == (12, 1)
+    assert (executions(connection, "resolve_version"), executions(connection, "get_context")) == (0, 0)
+
+
+def test_a_version_goes_by_number_selector_checkpoint_or_moment(kata: Kata) -> None:
+    context = kata.create("trip")
+    for number in range(1, 5):
+        context.append_message("user", f"message {number}", 5)
+    context.checkpoint("second", at="head~2")
+    moments = {row.version: row.created_at for row in context.messages()}
+    for given, meant in (
+        (3, 3), ("3", 3), ("head", 4), ("HEAD~1", 3), ("second", 2), (0, 0),
+        (moments[3], 3), (moments[3].astimezone(timezone(timedelta(hours=5, minutes=45))), 3),
+        (moments[3].isoformat(), 3), (moments[1] - timedelta(microseconds=1), 0),
+        (datetime(9999, 12, 31, tzinfo=timezone.utc), 4),
+    ):  # fmt: skip
+        assert context.usage(given).version == meant
+        assert len(context.window(8000, at=given)) == meant
+    assert kata.get_message("trip", "second").content == "message 2"
+    assert context.fork("second").usage().version == 2
+    assert [row.version for row in context.diff_versions("second", "head")] == [3, 4]
+    assert context.pin("head~1") == 5
+    with kata.transaction() as tx:
+        tx.append_message("trip", "user", "in a transaction", 5)
+        assert tx.get_message("trip", "head").content == "in a transaction"
+
+
+def test_a_selector_that_means_nothing_is_refused_by_the_database(kata: Kata) -> None:
+    context = kata.create()
+    context.append_message("user", "x", 5)
+    with pytest.raises(CheckpointError, match="nothing"):
+        context.usage("nothing")
+    with pytest.raises(VersionNotFoundError):
+        context.usage("head~5")
+    with pytest.raises(InvalidArgumentError):
+        context.usage("2026-02-31T00:00:00Z")
+    with pytest.raises(ContextNotFoundError):
+        kata.usage(uuid4(), "head")
+    with pytest.raises(InvalidInputError, match="at is a datetime without a time zone"):
+        context.usage(datetime(2026, 1, 31))
+    with pytest.raises(InvalidInputError, match="expected_version must be an int, not str"):
+        context.append([], "head")  # type: ignore[arg-type]
+
+
+def test_names_and_selectors_work_in_an_event_loop(database: str) -> None:
+    async def main() -> None:
+        async with AsyncKata(database) as kata:
+            context = await kata.create("trip")
+            await asyncio.gather(*(kata.append_message("trip", "user", "x", 5) for _ in range(10)))
+            assert (await kata.usage(context, "head~3")).version == 7
+            assert len(await context.window(8000, at=datetime.now(timezone.utc))) == 10
+
+    asyncio.run(main())
