@@ -22,6 +22,7 @@ from psycopg.types.multirange import Multirange
 from psycopg.types.range import Range
 
 import kata_context
+from conftest import ROOT
 from kata_context import AsyncKata, Kata
 from kata_context.database_errors import (
     CATALOG,
@@ -45,7 +46,9 @@ from kata_context.errors import (
 )
 from kata_context.generated.methods import Context
 from kata_context.generated.rows import ContextRow, WindowRow
+from support import tls_relay
 
+TLS = ROOT / "tests" / "data" / "tls"
 PATIENCE = 30  # seconds
 CALL = {"id": "c1", "type": "function", "function": {"name": "find", "arguments": '{"to": "SEA"}'}}
 
@@ -660,9 +663,9 @@ asyncio.run(main())
 
 
 @contextmanager
-def relay(target: str) -> Iterator[int]:
-    """Run RELAY and yield its port."""
-    process = subprocess.Popen([sys.executable, "-c", RELAY, target], stdout=subprocess.PIPE, text=True)
+def relay(*command: object) -> Iterator[int]:
+    """Run a program that prints the port on which it listens, and yield the port."""
+    process = subprocess.Popen([sys.executable, *map(str, command)], stdout=subprocess.PIPE, text=True)
     with process:
         assert process.stdout
         try:
@@ -672,15 +675,31 @@ def relay(target: str) -> Iterator[int]:
 
 
 def test_plain_text_to_another_machine_is_refused(database: str) -> None:
-    folder = psycopg.conninfo.conninfo_to_dict(database)["host"]
-    name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
-    assert not is_local({"host": "0.0.0.0"})  # no name of this machine, although it leads here
-    with relay(f"{folder}/.s.PGSQL.5432") as port:
-        dsn = f"postgresql://postgres@0.0.0.0:{port}/{name}"
+    server = psycopg.conninfo.conninfo_to_dict(database)
+    assert not is_local({"host": "0.0.0.0"})  # an address of this machine, but not a local one
+    with relay("-c", RELAY, f"{server['host']}/.s.PGSQL.5432") as port:
+        dsn = f"postgresql://postgres@0.0.0.0:{port}/{server['dbname']}"
         with pytest.raises(UnsafeConnectionError, match="encrypted"):
             Kata(dsn).open()
         with Kata(f"{dsn}?sslmode=disable") as kata:
             assert kata.version() == kata_context.__version__
+
+
+def test_a_self_signed_certificate_encrypts_but_is_trusted_only_where_the_dsn_names_it(database: str) -> None:
+    server = psycopg.conninfo.conninfo_to_dict(database)
+    certificate, key = TLS / "server.crt", TLS / "server.key"
+    with relay(tls_relay.__file__, f"{server['host']}/.s.PGSQL.5432", certificate, key) as port:
+        dsn = f"postgresql://postgres@0.0.0.0:{port}/{server['dbname']}"
+        trusted = f"sslrootcert={certificate}"
+        for options in ("", "?sslmode=require", f"?sslmode=verify-ca&{trusted}"):
+            with Kata(dsn + options) as kata:
+                assert kata.version() == kata_context.__version__
+        with pytest.raises(UnreachableError, match="certificate verify failed"):
+            Kata(f"{dsn}?sslmode=verify-full&sslrootcert=system").open()
+        with pytest.raises(
+            UnreachableError, match=r'"db\.example\.com" .* does not match host name "0\.0\.0\.0"'
+        ):
+            Kata(f"{dsn}?sslmode=verify-full&{trusted}").open()
 
 
 # asyncio

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 import uuid
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from time import monotonic, sleep
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -18,6 +20,7 @@ from conftest import FAST, LaunchServer
 from kata_context import AsyncKata, Kata, migrate
 from kata_context.database_errors import ContextNotFoundError, InvalidArgumentError
 from kata_context.embedded import find_account
+from kata_context.errors import KataError
 from support.pgbouncer import pgbouncer
 
 PATIENCE = 60  # seconds
@@ -156,6 +159,68 @@ def test_the_lock_of_a_killed_client_is_gone_with_it(database: str, observer: ps
             process.kill()
             assert append.result(5) == 1
     wait_until(lambda: sessions(observer) == 0, 5)
+
+
+# Suspended clients, and those that keep a transaction open
+
+IDLE = """
+import sys
+from kata_context import Kata
+
+kata = Kata(sys.argv[1], max_idle=0.1)
+kata.append_message(sys.argv[2], "user", "of the suspended")
+print("idles", flush=True)
+sys.stdin.read()
+"""
+
+# In place of the minute that the driver asks for.
+IMPATIENT = "&options=" + quote(
+    "-c idle_session_timeout=3000 -c idle_in_transaction_session_timeout=3000", safe=""
+)
+
+
+@pytest.mark.parametrize(("script", "word", "kept"), [(IDLE, "idles", 2), (HOLD, "holds", 1)])
+def test_a_suspended_client_loses_its_connection_and_its_lock_within_the_bound(
+    database: str, observer: psycopg.Connection, script: str, word: str, kept: int
+) -> None:
+    with Kata(database) as kata:
+        context_id = kata.create_context()
+    wait_until(lambda: sessions(observer) == 0)
+    with client(script, database + IMPATIENT, context_id) as process:
+        assert output(process) == word
+        process.send_signal(signal.SIGSTOP)
+        assert sessions(observer) > 0
+        observer.execute("select kata.append_message(%s, 'user', 'of the others')", [context_id])
+        wait_until(lambda: sessions(observer) == 0)
+        assert process.poll() is None
+    assert observer.execute("select version from kata.usage(%s)", [context_id]).fetchone() == (kept,)
+
+
+def test_a_transaction_that_is_kept_open_between_requests_ends_without_a_trace_and_says_so(
+    database: str, observer: psycopg.Connection
+) -> None:
+    with Kata(database + IMPATIENT) as kata:
+        context = kata.create()
+        with pytest.raises(KataError), kata.transaction() as tx:  # noqa: PT012
+            tx.append_message(context.id, "user", "before a model answers")
+            wait_until(lambda: idle_in_transaction(observer) == 0)
+            observer.execute("select kata.append_message(%s, 'user', 'of the others')", [context.id])
+            tx.append_message(context.id, "assistant", "the answer")
+        assert [row.content for row in context.messages()] == ["of the others"]
+
+
+def idle_in_transaction(observer: psycopg.Connection) -> int:
+    """Return how many sessions of the driver keep a transaction open."""
+    row = observer.execute(
+        """select count(*) from pg_stat_activity
+        where datname = current_database() and application_name = 'kata-context'
+          and state = 'idle in transaction'"""
+    ).fetchone()
+    assert row
+    return int(row[0])
+
+
+# Calls whose client is gone
 
 
 def test_the_server_gives_up_a_call_whose_client_was_killed(
