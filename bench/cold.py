@@ -12,7 +12,7 @@ import psycopg
 from harness import APPEND, WINDOW, Bench, connect, fill, scalar
 from measure import Finding, Result, seconds
 
-# What a program does that starts, asks for a window and ends.
+# A program that starts, reads a window and ends.
 PROGRAM = """
 import sys, time
 start = time.perf_counter()

@@ -266,7 +266,7 @@ def test_a_wrong_folder_of_programs_is_one_line_and_a_hint(
     assert up.returncode == 1
     assert up.stdout == ""
     assert up.stderr.startswith(
-        f"kata: KATA_PG_BIN is no folder of Postgres programs: no postgres in {tmp_path}\nhint: "
+        f"kata: KATA_PG_BIN is not a folder of Postgres programs: no postgres in {tmp_path}\nhint: "
     )
 
 

@@ -28,11 +28,11 @@ class Target:
 
 
 def choose(dsn: str | None) -> Target:
-    """Return the database that is meant; nothing is started and nothing connected to.
+    """Return the database that is meant; starts nothing and connects to nothing.
 
     Parameters
     ----------
-    dsn : what was given as --dsn, or None
+    dsn : the value of --dsn, or None
 
     Raises
     ------
@@ -55,7 +55,7 @@ def resolve(dsn: str | None) -> Target:
 
     Parameters
     ----------
-    dsn : what was given as --dsn, or None
+    dsn : the value of --dsn, or None
 
     Raises
     ------

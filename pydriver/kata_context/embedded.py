@@ -1,8 +1,8 @@
 """The embedded Postgres: found, started and stopped by a small launcher of our own.
 
-The server listens on a Unix socket in a folder of mode 0700 and nowhere else; only therefore may it trust
-whoever reaches it. Postgres refuses to run as root. Where we are root, its programs run as an account without
-rights (`postgres`, or else `nobody`), and that account owns the data.
+The server listens only on a Unix socket in a folder of mode 0700, so it may trust every client. Postgres
+refuses to run as root. For root, its programs run under an account without rights (UNPRIVILEGED), which owns
+the data.
 """
 
 import fcntl
@@ -33,6 +33,7 @@ SUPERUSER = "postgres"
 PORT = 5432
 SOCKET_PATH_LIMIT = 107  # bytes; what the kernel takes as the name of a socket
 START_SECONDS = 60
+UNPRIVILEGED = ("postgres", "nobody")  # accounts to run Postgres as, for root
 
 # Run by the interpreter as root: gives up every privilege, then becomes the command.
 _DROP_PRIVILEGES = """
@@ -55,7 +56,7 @@ class Account:
 
 
 def find_account(data: Path | None = None) -> Account | None:
-    """Return the account to run Postgres as, None where it can run as ourselves.
+    """Return the account to run Postgres as; None for that of the caller.
 
     Parameters
     ----------
@@ -63,20 +64,20 @@ def find_account(data: Path | None = None) -> Account | None:
 
     Raises
     ------
-    KataError : we are root and the machine has neither `postgres` nor `nobody`
+    KataError : the caller is root, and the machine has no account of UNPRIVILEGED
     """
     if os.geteuid() != 0:
         return None
     if data and data.exists() and (owner := data.stat()).st_uid != 0:
         return Account(str(owner.st_uid), owner.st_uid, owner.st_gid)
-    for name in ("postgres", "nobody"):
+    for name in UNPRIVILEGED:
         try:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
         return Account(name, entry.pw_uid, entry.pw_gid)
     raise KataError(
-        "Postgres does not run as root, and there is no account postgres or nobody to run it as",
+        f"Postgres does not run as root, and there is no account {' or '.join(UNPRIVILEGED)} to run it as",
         hint="create one: useradd --system postgres",
     )
 
@@ -107,7 +108,7 @@ def find_binaries() -> Path:
         missing = [name for name in ("postgres", "initdb", "pg_ctl", "psql") if not (folder / name).is_file()]
         if missing:
             raise KataError(
-                f"KATA_PG_BIN is no folder of Postgres programs: no {missing[0]} in {folder}",
+                f"KATA_PG_BIN is not a folder of Postgres programs: no {missing[0]} in {folder}",
                 hint="name the folder that holds postgres and psql, or unset it to use the embedded server",
             )
         return folder
@@ -260,7 +261,7 @@ class Server:
             with self._lock():
                 if not self.is_running():
                     binaries = usable_binaries(account, self.home)
-                    self._initialise(account, binaries)
+                    self._initialize(account, binaries)
                     self._launch(account, binaries)
                 self._create_database()
         except OSError as error:
@@ -311,7 +312,7 @@ class Server:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def _initialise(self, account: Account | None, binaries: Path) -> None:
+    def _initialize(self, account: Account | None, binaries: Path) -> None:
         if self.data.exists():
             found, ours = int((self.data / "PG_VERSION").read_text()), major_version(binaries)
             if found != ours:
@@ -391,7 +392,7 @@ class Server:
         with closing(self._connect("postgres")) as conn:
             if conn.execute("select from pg_database where datname = %s", [DATABASE]).fetchone() is None:
                 conn.execute(f"create database {DATABASE}")
-                # A client that hangs inside a transaction does not keep its locks for ever.
+                # A client that hangs inside a transaction does not keep its locks permanently.
                 conn.execute(f"alter database {DATABASE} set idle_in_transaction_session_timeout = '10min'")
 
     def _connect(self, database: str) -> psycopg.Connection:

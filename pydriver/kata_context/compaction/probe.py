@@ -1,10 +1,10 @@
-"""Probes: does a model that sees the compacted context still know what was compacted away?
+"""Probes: does a model that sees the compacted context still know the covered facts?
 
 `generate` makes questions of four kinds from the messages that a compaction covered, always the same ones:
-recall (what was said or returned), artifact (which files, addresses, identifiers and tools came up),
-continuation (where the work stood) and decision (what was chosen). `evaluate` puts them to any answerer and
-scores the answers with any judge. `retention` needs no model: it looks for each artifact in the window and in
-the artifact index. All of them work on rows as the SQL functions return them; `load` reads these.
+recall (statements and results), artifact (files, URLs, identifiers and tools), continuation (the state of the
+work) and decision (choices made). `evaluate` asks any answerer and scores the answers with any judge.
+`retention` needs no model: it looks for each artifact in the window and in the artifact index. All of them work
+on rows as the SQL functions return them; `load` reads these.
 """
 
 import json
@@ -47,14 +47,14 @@ _PAGE = "select * from kata.messages(%s, after => %s, max_rows => 1000, visibili
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question about what was covered.
+    """A question about covered messages.
 
     Parameters
     ----------
     kind : recall, artifact, continuation or decision
     text : what to ask
     expected : what a right answer names, in the words of the messages
-    versions : the messages that tell it
+    versions : the messages with the answer
     """
 
     kind: Kind
@@ -214,9 +214,9 @@ def names_expected(question: Question, answer: str) -> float:
 
 
 def reads_all(window: Iterable[Row], index: Iterable[Row]) -> Answerer:
-    """Return an answerer that answers everything with all that there is: with it, a report needs no model.
+    """Return an answerer that returns the whole window and index: with it, a report needs no model.
 
-    What it scores is what a perfect reader of the window and the artifact index could answer.
+    Its score is that of a perfect reader of both.
     """
     everything = "\n".join([*map(text_of, window), *map(_index_line, index)])
     return lambda _: everything
@@ -306,7 +306,7 @@ def _recall(covered: Sequence[Row]) -> Iterator[Question]:
                 )
         elif message["role"] == "user":
             start, rest = _split(message.get("content") or "")
-            asked = f'The user wrote a message that begins "{start}". What were its particulars?'
+            asked = f'The user wrote a message that begins "{start}". Which particulars did it have?'
             yield Question("recall", asked, _terms(rest), (version,))
 
 
@@ -324,7 +324,7 @@ def _artifact(covered: Sequence[Row]) -> Iterator[Question]:
             told.setdefault(artifact, message["version"])
     for kind, text in asked.items():
         refs = [(ref, version) for (one, ref), version in told.items() if one == kind]
-        # A few at a time: a question whose answer is a page is no question.
+        # A few at a time, because no answer should be a page.
         for place in range(0, len(refs), 10):
             part = refs[place : place + 10]
             versions = sorted({version for _, version in part})
@@ -350,7 +350,7 @@ def _continuation(covered: Sequence[Row]) -> Iterator[Question]:
         break
     for message in newest:
         if message["role"] == "assistant" and _terms(message.get("content") or ""):
-            asked = "What did the assistant last tell the user?"
+            asked = "What did the assistant last say to the user?"
             yield Question("continuation", asked, _terms(message["content"]), (message["version"],))
             break
 
@@ -427,7 +427,7 @@ def _given(arguments: Any) -> tuple[str, ...]:
 
 
 def _terms(text: str) -> tuple[str, ...]:
-    """Return the words of a text that tell most: those with digits, then names, then the longest."""
+    """Return the most distinctive words of a text: those with digits, then names, then the longest."""
     words = re.findall(r"[\w@$%#][\w@.'/$%#-]*\w|\w", text)
     with_digits = [word for word in words if re.search(r"\d", word)]
     names = [word for before, word in pairwise(words) if word[:1].isupper() and before[-1:].islower()]

@@ -25,7 +25,7 @@ from kata_context.errors import (
 EXAMINE = b"""
 select pg_backend_pid(), current_setting('server_version_num')::integer / 10000,
   exists (select from pg_catalog.pg_namespace n where n.nspname = 'kata')"""
-# Whose contexts the rest of the transaction sees, and whether the role may act for that tenant.
+# Sets the tenant for the rest of the transaction, and returns the one that the role may act for.
 SET_TENANT = b"select kata.current_tenant() from pg_catalog.set_config('kata.tenant', %s, true)"
 ASK_TENANT = b"select kata.current_tenant()"
 
@@ -182,7 +182,7 @@ def is_passing(error: psycopg.Error) -> bool:
 def is_stale(connection: "psycopg.Connection[Any] | psycopg.AsyncConnection[Any]") -> bool:
     """Whether an idle connection was closed by the other side; looks without asking the server.
 
-    What the server said before it closed is read first, the end of the connection after it.
+    The last messages of the server are read first, then the end of the connection.
     """
     try:
         connection.pgconn.consume_input()

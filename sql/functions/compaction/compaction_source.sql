@@ -1,4 +1,4 @@
--- What a summarizer reads.
+-- The messages that a summarizer reads.
 
 create or replace function kata.compaction_source(compaction_id uuid)
 returns table (

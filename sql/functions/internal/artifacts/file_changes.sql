@@ -1,4 +1,4 @@
--- What becomes of a file: the detail that an artifact of kind file carries, and what a tool call does to the files among its arguments.
+-- The fate of a file: the detail that an artifact of kind file carries, and what a tool call does to the files among its arguments.
 
 create or replace function kata_data.file_change(
   deleted boolean default false, renamed_from text default null, renamed_to text default null

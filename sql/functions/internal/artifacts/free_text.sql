@@ -1,4 +1,4 @@
--- What free text names, by its form alone: URLs, words that may be paths or identifiers, codes behind words such as "order".
+-- References in free text, found by their form alone: URLs, words that may be paths or identifiers, codes behind words such as "order".
 
 create or replace function kata_data.urls_in(body text) returns table (url text)
 language sql immutable

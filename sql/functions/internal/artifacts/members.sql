@@ -1,4 +1,4 @@
--- What the members of JSON objects are, by their keys, and by their values where the keys leave it open.
+-- Classifies the members of JSON objects by their keys, or else by their values.
 
 create or replace function kata_data.meaning_of_key(key text) returns text
 language plpgsql immutable

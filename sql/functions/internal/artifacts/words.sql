@@ -1,4 +1,4 @@
--- What a word in free text is: a path, a URL without its scheme, an identifier, or a secret.
+-- Classifies a word in free text: a path, a URL without its scheme, an identifier, or a secret.
 
 create or replace function kata_data.word_is_file(word text) returns boolean
 language sql immutable

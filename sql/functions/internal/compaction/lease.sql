@@ -1,4 +1,4 @@
--- What a worker gets when it takes a lease, from begin_compaction and claim_due_compaction alike.
+-- The result of taking a lease, the same from begin_compaction and claim_due_compaction.
 
 create or replace function kata_data.lease_row(compaction kata_data.compaction) returns setof kata_data.lease
 language sql stable rows 1

@@ -1,4 +1,4 @@
--- What a compaction would do, fixed before the lease is taken: planned without a lock to choose among contexts, and planned again under
+-- The plan of a compaction, fixed before the lease is taken: made without a lock to choose among contexts, and planned again under
 -- the lock of the head. Changes nothing.
 
 create or replace function kata_data.plan_compaction(

@@ -1,4 +1,4 @@
--- What a root has beside its context row: a head, and a lineage of one open-ended segment, its own.
+-- The other rows of a root context: a head, and a lineage of one open-ended segment, its own.
 
 create or replace function kata_data.insert_root(context kata_data.context) returns void
 language plpgsql volatile

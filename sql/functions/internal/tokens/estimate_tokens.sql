@@ -3,7 +3,7 @@
 --
 -- The UTF-8 bytes become one bit string, and shifts and ands classify all of them at once: letter, digit, mark, space, control
 -- character, first byte of a longer character. A class lives in the top bit of each byte; bits & (bits >> 8) are the bytes whose
--- neighbour on the left is of the class too; bit_count counts. 0x40 to 0x7f all pass as letters: [ ] _ { } begin a token much as
+-- neighbor on the left is of the class too; bit_count counts. 0x40 to 0x7f all pass as letters: [ ] _ { } begin a token much as
 -- a capital does. Two weighted sums follow, one for prose and code, one for dense text (JSON, logs, base64, ids); the larger counts. Each
 -- class is weighted in both: (prose + dense * 2³²).
 --

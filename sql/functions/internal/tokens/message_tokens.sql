@@ -1,4 +1,4 @@
--- Estimates for callers without a tokenizer. What counts is all that is sent: content, the names and arguments of tool calls,
+-- Estimates for callers without a tokenizer. Everything that is sent counts: content, the names and arguments of tool calls,
 -- 1,500 for a part that is not text, and 4 for the framing of the message.
 
 create or replace function kata_data.message_tokens(content text, tool_calls jsonb, parts jsonb, tokenizer text) returns integer
