@@ -69,7 +69,7 @@ RULES: tuple[Rule, ...] = (
     rule(r"\b(?:am|is|are|was|were|be|been) told\b(?! apart)", "reported, documented, given"),
     rule(r"(?<!there )\b(?:is|are|was|were) no(?= (?!longer\b|more\b|one\b)\w)", "is not a"),
     rule(rf"\b(?:a|one) (?:{UNITS}) an? (?=\w)", "one … per …"),
-    rule(rf"\b(?:{COUNTED}) an? (?:batch|call|fork|message|minute|page|row|second|turn)\b", "… per …"),
+    rule(rf"\b(?:{COUNTED}) an? (?:call|fork|message|minute|page|row|second|turn)\b", "… per …"),
     rule(r"\bwhat (?:was|were)\b(?! \w+ed\b)", "name the thing"),
     rule(r"\bcom(?:es?|ing) along\b|\bbr(?:ings?|ought) (?:\w+ ){0,3}along\b", "is bundled"),
     rule(r"\bfound out\b|\bfinds? out\b", "detected"),

@@ -3,8 +3,8 @@
 `generate` makes questions of four kinds from the messages that a compaction covered, always the same ones:
 recall (statements and results), artifact (files, URLs, identifiers and tools), continuation (the state of the
 work) and decision (choices made). `evaluate` asks any answerer and scores the answers with any judge.
-`retention` needs no model: it looks for each artifact in the window and in the artifact index. All of them work
-on rows as the SQL functions return them; `load` reads these.
+`retention` needs no model: it looks for each artifact in the window and in the artifact index. They work on
+rows as the SQL functions return them; `load` reads these.
 """
 
 import json
