@@ -361,8 +361,9 @@ class TestWhichDatabase:
             "kata: the connection string in --dsn is malformed\n"
             "hint: write @ as %40, / as %2F and : as %3A in a password\n"
         )
-        with pytest.raises(KataError, match=r"^the connection string is malformed$"):
+        with pytest.raises(KataError) as caught:
             migrate.status(dsn)
+        assert str(caught.value) == "the connection string is malformed"
         assert config.resolve("host=@abstract user=me").description == "postgresql://me@@abstract/"
 
 
