@@ -7,11 +7,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from conftest import ROOT, CreateDatabase, TestServer
-from generate import comments
 from kata_context.embedded import Server, find_binaries
 
 PAGES = sorted(path for pattern in ("*.md", "docs/*.md", "examples/*.md") for path in ROOT.glob(pattern))
@@ -124,39 +122,6 @@ def test_what_is_said_of_compaction_runs(environment: dict[str, str], folder: Pa
             printed += run(language, text, database, environment, folder)
     assert re.search(r"committed +2 messages, [\d,]+ tokens became \d+, version 4", printed)
     assert re.search(r"^ +4 +committed +summarize", printed, re.MULTILINE)
-
-
-def test_every_test_that_is_named_as_a_proof_exists() -> None:
-    rows = (ROOT / "docs" / "pitfalls.md").read_text("utf-8").split("|---|---|---|\n")[1].splitlines()
-    assert len(rows) >= 24
-    for row in rows:
-        proof = row.rstrip(" |").rpartition("|")[2]
-        files = re.findall(r"`(test_\w+\.py|\w+\.sql)`", proof)
-        assert files, row
-        paths = [ROOT / ("sql/tests" if file.endswith(".sql") else "tests") / file for file in files]
-        told = "".join(path.read_text("utf-8") for path in paths)
-        for test in re.findall(r"`(test_\w+)`", proof):
-            assert f"def {test}(" in told, test
-
-
-def test_the_comment_that_contributors_are_shown_follows_the_grammar() -> None:
-    page = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-    example = page.split("comment on function kata.usage(uuid, bigint) is\n'")[1].split("';\n")[0]
-    parsed = comments.parse(example, ["context_id", "at"], {"KC001", "KC002", "KC006"})
-    assert parsed.errors == ["KC001", "KC002", "KC006"]
-
-
-def test_the_architecture_names_every_table_and_files_that_exist(database: str) -> None:
-    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-    with psycopg.connect(database) as conn:
-        query = (
-            "select relname from pg_class where relnamespace = 'kata_data'::regnamespace and relkind = 'r'"
-        )
-        tables = {name for (name,) in conn.execute(query)}
-    picture = page.split("## The tables\n")[1].split("\nAll tables are")[0]
-    assert tables <= set(re.findall(r"\w+", picture))
-    for path in re.findall(r"`([\w/]+/(?:\w+\.sql)?)`", page):
-        assert any((folder / path).exists() for folder in (ROOT, ROOT / "sql" / "functions")), path
 
 
 @pytest.fixture

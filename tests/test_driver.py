@@ -491,7 +491,7 @@ def test_connections_that_are_not_needed_any_more_are_closed_within_seconds(
     wait_until(lambda: others(observer) == 0, 10)
 
 
-def test_the_server_is_told_to_give_up_sessions_that_idle(kata: Kata) -> None:
+def test_the_driver_asks_the_server_to_end_idle_sessions(kata: Kata) -> None:
     with kata.transaction() as tx:
         for name, setting in (
             ("idle_session_timeout", "1min"),
