@@ -292,7 +292,7 @@ FUNCTIONS = {
         },
     ),
     "state_at": Function(
-        "A context as it was at a version.",
+        "Lists the messages of a context as of a version.",
         {
             "context_id": Parameter("context"),
             "at": Parameter("version", has_default=True),

@@ -998,7 +998,7 @@ class Methods(ABC):
         after: int | None = None,
         max_rows: int | None = None,
     ) -> list[MessageRow]:
-        """A context as it was at a version.
+        """Lists the messages of a context as of a version.
 
         Returns message rows, as get_message.
 
@@ -2096,7 +2096,7 @@ class Context(Handle):
         after: int | None = None,
         max_rows: int | None = None,
     ) -> list[MessageRow]:
-        """A context as it was at a version.
+        """Lists the messages of a context as of a version.
 
         See Kata.state_at.
         """

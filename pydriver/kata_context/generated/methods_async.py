@@ -1008,7 +1008,7 @@ class AsyncMethods(ABC):
         after: int | None = None,
         max_rows: int | None = None,
     ) -> list[MessageRow]:
-        """A context as it was at a version.
+        """Lists the messages of a context as of a version.
 
         Returns message rows, as get_message.
 
@@ -2118,7 +2118,7 @@ class AsyncContext(Handle):
         after: int | None = None,
         max_rows: int | None = None,
     ) -> list[MessageRow]:
-        """A context as it was at a version.
+        """Lists the messages of a context as of a version.
 
         See AsyncKata.state_at.
         """

@@ -6,10 +6,13 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_newest_a bigint := (kata_data.open_context(context_a)).version;
-  v_newest_b bigint := (kata_data.open_context(context_b)).version;
-  v_shared bigint := (kata_data.shared_history(context_a, v_newest_a, context_b, v_newest_b)).version;
+  v_newest_a bigint;
+  v_newest_b bigint;
+  v_shared bigint;
 begin
+  v_newest_a := (kata_data.open_context(context_a)).version;
+  v_newest_b := (kata_data.open_context(context_b)).version;
+  v_shared := (kata_data.shared_history(context_a, v_newest_a, context_b, v_newest_b)).version;
   return query
   select 'a', e.version, e.role, e.kind, e.preview, e.token_count, e.created_at
   from kata_data.entries(context_a, v_shared + 1, v_newest_a) e;

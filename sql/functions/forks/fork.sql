@@ -16,13 +16,14 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_head kata_data.head := kata_data.share_context(context_id);
-  v_at bigint := coalesce(at, v_head.version);
-  v_now timestamptz := kata_data.clock();
+  v_head kata_data.head;
+  v_at bigint;
   v_parent kata_data.context;
   v_child kata_data.context;
   v_known jsonb;
 begin
+  v_head := kata_data.share_context(context_id);
+  v_at := coalesce(at, v_head.version);
   perform kata_data.check_name(name);
   perform kata_data.check_metadata(coalesce(metadata, '{}'));
   v_child.context_id := kata_data.new_context_id(kata_data.bucket(context_id));
@@ -49,15 +50,10 @@ begin
   v_child.tokenizer := v_parent.tokenizer;
   v_child.policy := jsonb_strip_nulls(v_parent.policy || kata_data.check_policy(policy));
   v_child.metadata := coalesce(metadata, '{}');
-  v_child.created_at := v_now;
-  v_child.updated_at := v_now;
+  v_child.created_at := kata_data.clock();
+  v_child.updated_at := v_child.created_at;
   if v_child.depth > kata_data.policy_value(v_parent.policy, 'max_fork_depth')::integer then
-    raise exception using
-      errcode = 'KC008',
-      message = format('context %s cannot be forked: its forks would be too deep', context_id),
-      detail = format('It is %s forks away from its root, and max_fork_depth of its policy is %s.',
-        v_parent.depth, kata_data.policy_value(v_parent.policy, 'max_fork_depth')),
-      hint = 'Fork one of its ancestors, which kata.ancestry lists, or raise max_fork_depth in its policy.';
+    perform kata_data.refuse_depth(v_parent);
   end if;
 
   perform kata_data.insert_context(v_child);
@@ -91,6 +87,20 @@ policy, KC017, KC019.
 Locks: the head of the parent (FOR KEY SHARE): neither fork nor append waits for the other.
 Cost: O(fork depth + open calls), whatever the length of the log; if a call is open at the version, O(messages from its group, or from the
 newest one back, whichever is nearer).';
+
+create or replace function kata_data.refuse_depth(parent kata_data.context) returns void
+language plpgsql stable
+as $$
+begin
+  raise exception using
+    errcode = 'KC008',
+    message = format('context %s cannot be forked: its forks would be too deep', parent.context_id),
+    detail = format('It is %s forks away from its root, and max_fork_depth of its policy is %s.',
+      parent.depth, kata_data.policy_value(parent.policy, 'max_fork_depth')),
+    hint = 'Fork one of its ancestors, which kata.ancestry lists, or raise max_fork_depth in its policy.';
+end
+$$;
+comment on function kata_data.refuse_depth(kata_data.context) is 'Refuses a fork beyond max_fork_depth of the parent''s policy. KC008.';
 
 create or replace function kata_data.insert_fork_head(child kata_data.context, parent_head kata_data.head) returns void
 language plpgsql volatile
@@ -150,5 +160,6 @@ begin
 end
 $$;
 comment on function kata_data.inherit_guard(uuid, uuid) is
-'Has a fork count the messages since the last attempt to compact its parent, if that attempt is part of it: else every fork of a context that
-was just compacted would be due. The fork''s own attempts, failures and intervals begin anew.';
+'Makes a fork count its messages since the last attempt to compact its parent, if that attempt is part of it.
+
+Without this, every fork of a context that was just compacted would be due. Attempts, failures and intervals of the fork begin anew.';

@@ -85,35 +85,14 @@ returns kata_data.message[]
 language plpgsql volatile
 as $$
 declare
-  v_first bigint := (kata_data.shared_history(target.context_id, target.version, source.context_id, source.version)).version + 1;
-  v_versions int8multirange := int8multirange(int8range(v_first, source.version + 1)) - (kata_data.view_at(source.context_id, source.version)).deleted;
+  v_first bigint;
+  v_versions int8multirange;
   v_message kata_data.message;
   v_drafts kata_data.message[] := '{}'::kata_data.message[];
 begin
-  -- A range that is open at an end begins at the first version, or ends at the newest.
-  if exists (
-    select
-    from unnest(versions) r(range)
-    where coalesce(lower(r.range), 1) not between 1 and source.version
-      or coalesce(upper(r.range) - 1, source.version) not between 1 and source.version) then
-    raise exception using
-      errcode = 'KC002',
-      message = format('versions %s not found', versions),
-      detail = format('Context %s has versions 1 to %s.', source.context_id, source.version),
-      hint = 'Pass some of these, or null for all after the common ancestor.';
-  end if;
-  if versions is not null then
-    v_versions := v_versions * versions;
-    v_versions := v_versions + kata_data.group_members(
-      source.context_id,
-      array(
-        select distinct m.group_version
-        from kata_data.path_messages(source.context_id, v_versions) m
-        where m.group_version >= v_first
-          and (m.tool_calls is not null or m.tool_call_id is not null)),
-      source.version);
-  end if;
-
+  perform kata_data.check_versions(source, versions);
+  v_first := (kata_data.shared_history(target.context_id, target.version, source.context_id, source.version)).version + 1;
+  v_versions := kata_data.versions_to_merge(source, v_first, versions);
   for v_message in
     select m.*
     from (
@@ -151,7 +130,52 @@ begin
 end
 $$;
 comment on function kata_data.merge_drafts(kata_data.head, kata_data.head, int8multirange) is
-'What a merge would append: messages as the source has them, with token counts in the tokenizer of the target. KC002.';
+'The messages that a merge appends, as the source has them, with token counts in the tokenizer of the target. KC002.';
+
+create or replace function kata_data.check_versions(source kata_data.head, versions int8multirange) returns void
+language plpgsql stable
+as $$
+begin
+  -- A range that is open at an end begins at the first version, or ends at the newest.
+  if exists (
+    select
+    from unnest(versions) r(range)
+    where coalesce(lower(r.range), 1) not between 1 and source.version
+      or coalesce(upper(r.range) - 1, source.version) not between 1 and source.version) then
+    raise exception using
+      errcode = 'KC002',
+      message = format('versions %s not found', versions),
+      detail = format('Context %s has versions 1 to %s.', source.context_id, source.version),
+      hint = 'Pass some of these, or null for all after the common ancestor.';
+  end if;
+end
+$$;
+comment on function kata_data.check_versions(kata_data.head, int8multirange) is 'Refuses versions that the source of a merge does not have. KC002.';
+
+create or replace function kata_data.versions_to_merge(source kata_data.head, first_version bigint, versions int8multirange) returns int8multirange
+language plpgsql stable
+as $$
+declare
+  v_versions int8multirange;
+begin
+  v_versions := int8multirange(int8range(first_version, source.version + 1))
+    - (kata_data.view_of(source.context_id, source.version, source.view_version)).deleted;
+  if versions is null then
+    return v_versions;
+  end if;
+  v_versions := v_versions * versions;
+  return v_versions + kata_data.group_members(
+    source.context_id,
+    array(
+      select distinct m.group_version
+      from kata_data.path_messages(source.context_id, v_versions) m
+      where m.group_version >= first_version
+        and (m.tool_calls is not null or m.tool_call_id is not null)),
+    source.version);
+end
+$$;
+comment on function kata_data.versions_to_merge(kata_data.head, bigint, int8multirange) is
+'The versions of the source of a merge from the first one on that are not deleted; of these the chosen ones, widened to whole groups, or (null) all.';
 
 create or replace function kata_data.unmerged(
   target_id uuid, target_version bigint, source_id uuid, versions int8multirange, first_version bigint
@@ -198,18 +222,20 @@ begin
 end
 $$;
 comment on function kata_data.unmerged(uuid, bigint, uuid, int8multirange, bigint) is
-'Of some versions of the source those in groups from a version on that the target has not: neither a group''s first message, nor a message
-that goes back to the same original, is on its path. Cost: O(messages × fork depth).';
+'The versions of the source, among some from a first version on, of groups that the target does not have.
+
+A target has a group if the first message of the group, or another copy of the same original, is on its path. Cost: O(messages × fork depth).';
 
 create or replace function kata_data.check_merge(target kata_data.head, source kata_data.head, drafts kata_data.message[]) returns void
 language plpgsql stable
 as $$
 declare
-  v_open bigint := (
+  v_open bigint;
+begin
+  v_open := (
     select min(d.group_version)
     from unnest(drafts) d
     where source.open_groups ? d.group_version::text);
-begin
   if target.open_calls <> '{}' then
     raise exception using
       errcode = 'KC005',

@@ -10,7 +10,9 @@ declare
   v_family_id uuid;
 begin
   perform kata_data.open_context(context_id, access => 'any');
-  select c.family_id into strict v_family_id from kata_data.context c where c.context_id = tree.context_id;
+  select c.family_id into strict v_family_id
+  from kata_data.context c
+  where c.context_id = tree.context_id;
   return query
   with recursive walk as (
     select v_family_id as context_id, array[''] as place

@@ -6,9 +6,11 @@ as $$
 -- The arbiter of ON CONFLICT names columns, and cannot qualify them.
 #variable_conflict use_column
 declare
-  v_newest bigint := (kata_data.lock_context(checkpoint.context_id)).version;
-  v_at bigint := coalesce(at, v_newest);
+  v_head kata_data.head;
+  v_at bigint;
 begin
+  v_head := kata_data.lock_context(checkpoint.context_id);
+  v_at := coalesce(at, v_head.version);
   perform kata_data.check_name(coalesce(checkpoint.name, ''));
   if kata_data.selector_kind(checkpoint.name) <> 'name' then
     raise exception using
@@ -17,7 +19,7 @@ begin
       detail = 'kata.resolve_version reads numbers, head, head~3 and ISO 8601 timestamps as such.',
       hint = 'Choose a name with a word in it, for example "before refactoring".';
   end if;
-  perform kata_data.check_version(checkpoint.context_id, v_at, v_newest);
+  perform kata_data.check_version(checkpoint.context_id, v_at, v_head.version);
   insert into kata_data.checkpoint (context_id, name, version, note, created_at)
   values (checkpoint.context_id, checkpoint.name, v_at, checkpoint.note, kata_data.clock())
   on conflict (context_id, name) do nothing;

@@ -6,8 +6,9 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_newest bigint := (kata_data.open_context(context_id)).version;
+  v_newest bigint;
 begin
+  v_newest := (kata_data.open_context(context_id)).version;
   return query
   select k.name, k.version, k.note, k.created_at
   from kata_data.visible_checkpoints(checkpoints.context_id, 0, v_newest) k

@@ -6,13 +6,19 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_from bigint := (kata_data.open_context(context_id, from_version)).at;
-  v_to bigint := (kata_data.open_context(context_id, to_version)).at;
-  v_before kata_data.view := kata_data.view_at(context_id, v_from);
-  v_after kata_data.view := kata_data.view_at(context_id, v_to);
-  v_seen int8multirange := kata_data.visible_at(v_before, v_from);
-  v_sees int8multirange := kata_data.visible_at(v_after, v_to);
+  v_from bigint;
+  v_to bigint;
+  v_before kata_data.view;
+  v_after kata_data.view;
+  v_seen int8multirange;
+  v_sees int8multirange;
 begin
+  v_from := (kata_data.open_context(context_id, from_version)).at;
+  v_to := (kata_data.open_context(context_id, to_version)).at;
+  v_before := kata_data.view_at(context_id, v_from);
+  v_after := kata_data.view_at(context_id, v_to);
+  v_seen := kata_data.visible_at(v_before, v_from);
+  v_sees := kata_data.visible_at(v_after, v_to);
   return query
   select e.change, m.version, m.role, case when s.token_count is null then 'message' else 'stub' end,
     kata_data.preview(coalesce(s.content, m.content), m.tool_calls), coalesce(s.token_count, m.token_count)

@@ -8,11 +8,14 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_newest bigint := (kata_data.open_context(context_id)).version;
-  v_high bigint := least(greatest(coalesce(before, v_newest + 1), 1) - 1, v_newest);
-  v_low bigint := greatest(v_high - max_rows + 1, 1);
+  v_newest bigint;
+  v_high bigint;
+  v_low bigint;
 begin
+  v_newest := (kata_data.open_context(context_id)).version;
   perform kata_data.check_max_rows(max_rows);
+  v_high := least(greatest(coalesce(before, v_newest + 1), 1) - 1, v_newest);
+  v_low := greatest(v_high - max_rows + 1, 1);
   return query
   with named as materialized (
     select k.version, array_agg(k.name order by k.created_at, k.name) as names

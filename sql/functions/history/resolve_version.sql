@@ -5,10 +5,10 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_newest bigint := (kata_data.open_context(context_id)).version;
+  v_newest bigint;
   v_version numeric;
-  v_moment text;
 begin
+  v_newest := (kata_data.open_context(context_id)).version;
   case coalesce(kata_data.selector_kind(selector), 'name')
     when 'version' then
       v_version := kata_data.whole_number(selector);
@@ -22,16 +22,7 @@ begin
       end if;
       v_version := v_newest - kata_data.whole_number(substr(selector, 6));
     when 'time' then
-      -- Digits beyond microseconds are cut off, not rounded: nothing later is to be met.
-      v_moment := regexp_replace(replace(selector, ',', '.'), '([.][0-9]{6})[0-9]+', '\1');
-      if not pg_input_is_valid(v_moment, 'timestamptz') then
-        raise exception using
-          errcode = 'KC017',
-          message = format('timestamp "%s" does not exist', left(selector, 100)),
-          detail = 'It looks like a timestamp but is not a valid date or time.',
-          hint = 'Pass an ISO 8601 timestamp, 2026-01-31T12:00:00Z for example.';
-      end if;
-      return kata_data.version_at_time(context_id, v_newest, v_moment::timestamptz);
+      return kata_data.version_at_time(context_id, v_newest, kata_data.selector_time(selector));
     else
       v_version := (kata_data.find_checkpoint(context_id, selector)).version;
       if v_version is null then
@@ -63,6 +54,25 @@ selector: a version (42), head, head~3 (three versions before the newest), the n
 
 Returns the version.
 Errors: KC001, KC002, KC006, KC014 no checkpoint has this name, KC017. Cost: O(log n + fork depth).';
+
+create or replace function kata_data.selector_time(selector text) returns timestamptz
+language plpgsql stable
+as $$
+declare
+  -- Digits below a microsecond are cut off: rounded up, they would mean a later entry.
+  v_moment text := regexp_replace(replace(selector, ',', '.'), '([.][0-9]{6})[0-9]+', '\1');
+begin
+  if not pg_input_is_valid(v_moment, 'timestamptz') then
+    raise exception using
+      errcode = 'KC017',
+      message = format('timestamp "%s" does not exist', left(selector, 100)),
+      detail = 'It looks like a timestamp but is not a valid date or time.',
+      hint = 'Pass an ISO 8601 timestamp, 2026-01-31T12:00:00Z for example.';
+  end if;
+  return v_moment::timestamptz;
+end
+$$;
+comment on function kata_data.selector_time(text) is 'The time that a selector of the kind time means. KC017.';
 
 create or replace function kata_data.whole_number(digits text) returns numeric
 language sql immutable

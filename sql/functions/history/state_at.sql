@@ -1,4 +1,4 @@
--- A context as it was. The same rows as messages, and all of them unless a page is asked for.
+-- Lists the same rows as messages, at a version, and all of them unless a page is asked for.
 
 create or replace function kata.state_at(
   context_id uuid,
@@ -27,7 +27,7 @@ begin
 end
 $$;
 comment on function kata.state_at(uuid, bigint, text, bigint, integer) is
-'A context as it was at a version.
+'Lists the messages of a context as of a version.
 
 context_id: the context. at: as of this version; null for now.
 visibility: effective (the view: what a model would have seen, in reading order), raw (every message but the deleted ones, by version),

@@ -1,4 +1,4 @@
--- Checkpoints as a context sees them: its own, and those of its ancestors up to the fork. Of one name the nearest counts.
+-- Checkpoints as a context sees them: its own, and those of its ancestors up to the fork. Of one name the nearest is found.
 
 create or replace function kata_data.checkpoint_owners(context_id uuid)
 returns table (owner_id uuid, distance integer, reach bigint)
@@ -9,7 +9,7 @@ as $$
   select a.ancestor_id, a.distance, a.reach
   from kata_data.ancestors(checkpoint_owners.context_id) a
 $$;
-comment on function kata_data.checkpoint_owners(uuid) is 'Whose checkpoints a context sees, how far away they are, and up to which version.';
+comment on function kata_data.checkpoint_owners(uuid) is 'The contexts whose checkpoints a context sees: itself and its ancestors, with their distance, up to a version each.';
 
 create or replace function kata_data.find_checkpoint(context_id uuid, name text, out owner_id uuid, out version bigint)
 language plpgsql stable
@@ -29,7 +29,7 @@ begin
   limit 1;
 end
 $$;
-comment on function kata_data.find_checkpoint(uuid, text) is 'Whose checkpoint a name is for a context, and its version; null where there is none.';
+comment on function kata_data.find_checkpoint(uuid, text) is 'The nearest context with a checkpoint of a name, and its version; null where there is none.';
 
 create or replace function kata_data.visible_checkpoints(context_id uuid, low bigint, high bigint)
 returns table (name text, version bigint, note text, created_at timestamptz)

@@ -1,4 +1,4 @@
--- What a selector of a version looks like.
+-- Tells the kinds of selectors apart, by their form alone.
 
 create or replace function kata_data.selector_kind(selector text) returns text
 language sql immutable

@@ -1,4 +1,5 @@
--- Entries of a path, as history and comparisons list them. A version is taken by one entry, so a page is a range of versions.
+-- Messages and view changes of a path in one list, for history and diff. A version is taken by one entry, so a page is a range of
+-- versions.
 
 create or replace function kata_data.entries(context_id uuid, low bigint, high bigint)
 returns table (version bigint, kind text, role text, preview text, token_count integer, view_tokens bigint, created_at timestamptz)

@@ -1,6 +1,7 @@
--- Which calls were open as of a version. The head knows it for now. For the past there are two ways, and the shorter one is taken. The
--- message at that version names the oldest group that was open after it: from there on the index of tool groups is read. Or from now
--- back: what is open still, and what was answered since. A call that was abandoned long ago makes the first one long.
+-- The calls that were open as of a version. The head knows those of now; for the past there are two ways, and the caller takes the
+-- shorter. The message at the version names the oldest group that was open after it: open_calls_at reads the index of tool groups from
+-- there on, which is long if a call was abandoned long ago. open_calls_before goes back from now: calls that are still open, and calls
+-- that were answered since.
 
 create or replace function kata_data.open_calls_at(
   context_id uuid, at bigint, inout oldest_open_group bigint, out open_calls jsonb, out open_groups jsonb
@@ -87,4 +88,6 @@ begin
 end
 $$;
 comment on function kata_data.open_calls_before(kata_data.head, bigint) is
-'As open_calls_at, from the head of the context back. Cost: O(messages after the version + the groups that were open + fork depth).';
+'The open calls and groups of a context as of a version, from its head back.
+
+Cost: O(messages after the version + the groups that were open + fork depth).';

@@ -1,4 +1,4 @@
--- Two paths are the same as long as they run through the same segments: a segment knows but one history before it. No entry is read.
+-- Two paths are the same as long as they run through the same segments, for a segment has one history before it. No entry is read.
 
 create or replace function kata_data.shared_history(
   context_a uuid, newest_a bigint, context_b uuid, newest_b bigint, out segment_id uuid, out version bigint
@@ -19,4 +19,4 @@ begin
 end
 $$;
 comment on function kata_data.shared_history(uuid, bigint, uuid, bigint) is
-'The last version up to which two contexts are the same, and its segment; 0 and null where they share nothing. Cost: O(fork depth).';
+'The last version that two contexts share, and its segment; 0 and null where they share nothing. Cost: O(fork depth).';

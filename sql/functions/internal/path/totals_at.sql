@@ -1,5 +1,5 @@
--- What stood at a version of a path: a look-up each, by which forks and usage know the past. A version may have no row in message, so
--- each takes the greatest one at or before it.
+-- The head of a context as of a version, by two look-ups: the newest message and the newest view change at or before it. Forks and
+-- usage read the past with it.
 
 create or replace function kata_data.totals_at(context_id uuid, at bigint)
 returns table (
@@ -19,6 +19,7 @@ as $$
   left join kata_data.change_at(totals_at.context_id, at) c on true
 $$;
 comment on function kata_data.totals_at(uuid, bigint) is
-'What the head of a context was as of a version: how much it held, at which version a message was last appended or deleted, the newest view change (null:
-none), the oldest open group, and time and digest of the newest entry (null: none).
-Cost: O(log n + fork depth).';
+'The fields of a context''s head as of a version.
+
+content_version: at which a message was last appended or deleted. view_version: the newest view change, null for none. last_at, last_digest: of the
+newest entry, null for none. Cost: O(log n + fork depth).';

@@ -1,5 +1,5 @@
 -- Time grows along a path, so the entry of a moment is found by halving: first among the segments, then among the versions of one.
--- An index on time would cost every append. The last sixteen are neighbours, and read together.
+-- An index on time would cost every append. The last sixteen versions are read together, from neighboring rows.
 
 create or replace function kata_data.version_at_time(context_id uuid, newest bigint, moment timestamptz) returns bigint
 language plpgsql stable

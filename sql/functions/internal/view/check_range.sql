@@ -1,4 +1,4 @@
--- Ranges of versions that a caller names.
+-- The range of versions that a caller names.
 
 create or replace function kata_data.check_range(context_id uuid, first_version bigint, last_version bigint, version bigint) returns int8range
 language plpgsql immutable
@@ -18,7 +18,7 @@ begin
     errcode = 'KC002',
     message = format('version %s not found', case when first_version between 1 and version then last_version else first_version end),
     detail = format('Context %s has versions 1 to %s.', context_id, version),
-    hint = 'List what there is with kata.messages.';
+    hint = 'List the messages with kata.messages.';
 end
 $$;
 comment on function kata_data.check_range(uuid, bigint, bigint, bigint) is

@@ -15,9 +15,9 @@ begin
       errcode = 'KC002',
       message = format('version %s not found', coalesce(version::text, 'null')),
       detail = format('Context %s has no message of this version that could be pinned; summaries and view changes cannot be.', context_id),
-      hint = 'List what there is with kata.messages.';
+      hint = 'List the messages with kata.messages.';
   end if;
   return v_group;
 end
 $$;
-comment on function kata_data.group_of(uuid, bigint, bigint) is 'The group of a message, of versions up to `at`. KC002.';
+comment on function kata_data.group_of(uuid, bigint, bigint) is 'The group of a message at or before a version, for pin and unpin. KC002.';

@@ -1,4 +1,4 @@
--- The error of a view change that would change nothing.
+-- The error of a view change without effect.
 
 create or replace function kata_data.refuse_no_change(detail text) returns void
 language plpgsql stable
@@ -8,7 +8,7 @@ begin
     errcode = 'KC017',
     message = 'nothing would change',
     detail = detail,
-    hint = 'Look at the view with kata.messages, and at what was done with kata.history.';
+    hint = 'List the view with kata.messages, and earlier changes with kata.history.';
 end
 $$;
 comment on function kata_data.refuse_no_change(text) is 'Refuses a view change without effect. KC017.';

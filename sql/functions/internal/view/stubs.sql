@@ -5,7 +5,7 @@ language sql immutable
 as $$
   select 100::bigint
 $$;
-comment on function kata_data.stub_tokens() is 'How long a result may stay that a compaction shortens; what is no longer is not shortened again.';
+comment on function kata_data.stub_tokens() is 'The tokens that a compaction leaves of a result; a result of this length is not shortened again.';
 
 create or replace function kata_data.stubs_for(
   context_id uuid, view kata_data.view, head kata_data.head, versions int8multirange, keep_tokens integer
@@ -13,9 +13,10 @@ create or replace function kata_data.stubs_for(
 language plpgsql volatile
 as $$
 declare
-  v_pinned bigint[] := kata_data.pinned_groups_at(context_id, view, head.version);
+  v_pinned bigint[];
 begin
-  -- Against an erasure at this moment: it waits and finds the stub, or what is shortened is blank already.
+  v_pinned := kata_data.pinned_groups_at(context_id, view, head.version);
+  -- Against a concurrent erasure: either it waits and finds the stub, or the result is blank already.
   perform
   from (
     select p.segment_id, p.version
@@ -47,7 +48,7 @@ begin
 end
 $$;
 comment on function kata_data.stubs_for(uuid, kata_data.view, kata_data.head, int8multirange, integer) is
-'The stubs of the tool results among some versions that are in the view, not pinned, and longer than keep_tokens as they are shown.';
+'The stubs of tool results among some versions: those in the view, not pinned, and longer than keep_tokens as they are shown.';
 
 create or replace function kata_data.stub_text(
   original text, version bigint, original_tokens integer, keep_tokens integer, tokenizer text, out content text, out token_count integer
@@ -88,7 +89,7 @@ as $$
   order by s.change_id desc
   limit 1
 $$;
-comment on function kata_data.stub_of(uuid, bigint, bigint, bigint[]) is 'How a message is shown while these elisions are in force; no row where it is shown whole.';
+comment on function kata_data.stub_of(uuid, bigint, bigint, bigint[]) is 'The stub of a message under some elisions, the last that shortens it; no row where it is shown whole.';
 
 create or replace function kata_data.elision_of(stubs kata_data.stub[]) returns kata_data.view_change
 language sql volatile
@@ -106,4 +107,4 @@ begin
 end
 $$;
 comment on function kata_data.stub_gain(uuid, kata_data.view, kata_data.stub[]) is
-'By how many tokens stubs shrink the view that they are for, in which a message may be shortened already.';
+'The tokens that stubs save in a view, in which some messages may be shortened already.';

@@ -1,5 +1,5 @@
--- The Anthropic Messages form: the preamble apart as system, then turns that alternate and start with the user. Neighbours of one
--- role merge into one turn; the results of calls open the turn after them, because the rows come with results behind their call.
+-- The Anthropic Messages form: the preamble apart as system, then turns that alternate and start with the user. Neighbors of one role
+-- merge into one turn; the results of calls open the turn after them, because prompt_messages puts results behind their call.
 
 create or replace function kata_data.anthropic_prompt(
   context_id uuid, budget integer, at bigint, stable_step integer, tokenizer text, out messages jsonb, out promised_tokens bigint
@@ -83,83 +83,20 @@ create or replace function kata_data.anthropic_blocks(
 language sql stable
 as $$
   select case
-    when is_orphan then jsonb_build_array(jsonb_build_object('type', 'text', 'text', kata_data.without_system_tags(kata_data.orphan_text(tool_call_id, content))))
+    when is_orphan then jsonb_build_array(jsonb_build_object('type', 'text', 'text', kata_data.escape_system_tags(kata_data.orphan_text(tool_call_id, content))))
     when role = 'assistant'
       then kata_data.anthropic_content(content, parts) || case when kata_data.has_elements(tool_calls) then kata_data.tool_uses(tool_calls) else '[]' end
     when role = 'tool'
       then jsonb_build_array(
         coalesce(provider, '{}')
         || jsonb_build_object('type', 'tool_result', 'tool_use_id', tool_call_id,
-          'content', kata_data.unforged(kata_data.anthropic_content(content, parts))))
+          'content', kata_data.escape_blocks(kata_data.anthropic_content(content, parts))))
     when role in ('system', 'developer')
-      -- Closing tags in the text are broken up, so that it cannot leave its wrapper.
+      -- Closing tags in the text are escaped, so that it cannot leave its wrapper.
       then jsonb_build_array(jsonb_build_object('type', 'text', 'text',
         E'<system_message>\n' || regexp_replace(coalesce(content, ''), '<(\s*/\s*system_message)', '<\\\1', 'gi') || E'\n</system_message>'))
-    -- And nobody else opens one: what a user or a tool says in such tags is not what the system says.
-    else kata_data.unforged(kata_data.anthropic_content(content, parts))
+    -- Only the system opens such tags: those in the words of a user or a tool are escaped.
+    else kata_data.escape_blocks(kata_data.anthropic_content(content, parts))
   end
 $$;
 comment on function kata_data.anthropic_blocks(text, text, text, jsonb, jsonb, jsonb, boolean) is 'A message as the blocks of a turn.';
-
-create or replace function kata_data.tool_uses(tool_calls jsonb) returns jsonb
-language plpgsql stable
-as $$
-begin
-  return (
-    select jsonb_agg(jsonb_build_object(
-      'type', 'tool_use', 'id', c.call -> 'id', 'name', c.call #> '{function,name}',
-      'input', kata_data.tool_input(c.call #>> '{function,arguments}')) order by c.ordinality)
-    from jsonb_array_elements(tool_calls) with ordinality c(call, ordinality));
-end
-$$;
-comment on function kata_data.tool_uses(jsonb) is 'Calls as blocks.';
-
-create or replace function kata_data.unforged(blocks jsonb) returns jsonb
-language plpgsql immutable
-as $$
-begin
-  if blocks::text !~* 'system_message' then
-    return blocks;
-  end if;
-  return (
-    select jsonb_agg(
-      case
-        when jsonb_typeof(b.block -> 'text') = 'string'
-          then b.block || jsonb_build_object('text', kata_data.without_system_tags(b.block ->> 'text'))
-        else b.block
-      end order by b.ordinality)
-    from jsonb_array_elements(blocks) with ordinality b(block, ordinality));
-end
-$$;
-comment on function kata_data.unforged(jsonb) is 'Blocks of what a user or a tool said, without system tags in their text.';
-
-create or replace function kata_data.without_system_tags(content text) returns text
-language sql immutable
-as $$
-  select regexp_replace(content, '<(\s*/?\s*system_message(?:[\s/>]|$))', '<\\\1', 'gi')
-$$;
-comment on function kata_data.without_system_tags(text) is
-'A text whose tags system_message, opening and closing, are broken up with a backslash, so that they are not taken for those of a prompt.';
-
-create or replace function kata_data.tool_input(arguments text) returns jsonb
-language plpgsql stable
-as $$
-declare
-  v_input jsonb;
-begin
-  begin
-    v_input := arguments::jsonb;
-  exception
-    -- No JSON, or none that jsonb can hold: \u0000, too large a number, nested too deep.
-    when data_exception or program_limit_exceeded then
-      v_input := null;
-  end;
-  if jsonb_typeof(v_input) = 'object' and kata_data.json_fits(v_input) then
-    return v_input;
-  elsif arguments ~ '^\s*$' then
-    return '{}'::jsonb;
-  end if;
-  return jsonb_build_object('arguments', arguments);
-end
-$$;
-comment on function kata_data.tool_input(text) is 'The arguments of a call as an object; text that is no JSON object, or none that every client can read, stands under "arguments".';

@@ -1,4 +1,4 @@
--- The OpenAI chat form. What came in comes out: content or parts, calls, ids, names, and the provider's own fields.
+-- The OpenAI chat form. Messages leave as they came: content or parts, calls, ids, names, and the provider's own fields.
 
 create or replace function kata_data.openai_prompt(
   context_id uuid, budget integer, at bigint, stable_step integer, tokenizer text, out messages jsonb, out promised_tokens bigint

@@ -1,7 +1,7 @@
 -- The errors of a budget that no window can be made for.
 
 create or replace function kata_data.refuse_budget(budget integer, stable_step integer) returns void
-language plpgsql immutable
+language plpgsql stable
 as $$
 begin
   if budget is null or budget <= 0 then

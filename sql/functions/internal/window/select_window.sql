@@ -41,7 +41,7 @@ begin
   v_is_as_counted := measure.tokenizer is null and v_window.pinned_groups = '{}' and view.elisions = '{}'
     and v_newest.version > v_window.preamble_end and v_window.versions = v_preamble;
   if v_is_as_counted then
-    -- Running totals tell what is promised.
+    -- Running totals are the sums.
     v_left := budget - v_newest.preamble_tokens - v_newest.group_tokens;
   else
     v_left := budget - kata_data.shown_tokens(context_id, v_window.versions + kata_data.group_members(context_id, v_promised, at), view.elisions, measure);

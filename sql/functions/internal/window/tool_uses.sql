@@ -1,0 +1,37 @@
+-- Tool calls in the Anthropic form, which takes their arguments as an object.
+
+create or replace function kata_data.tool_uses(tool_calls jsonb) returns jsonb
+language plpgsql stable
+as $$
+begin
+  return (
+    select jsonb_agg(jsonb_build_object(
+      'type', 'tool_use', 'id', c.call -> 'id', 'name', c.call #> '{function,name}',
+      'input', kata_data.tool_input(c.call #>> '{function,arguments}')) order by c.ordinality)
+    from jsonb_array_elements(tool_calls) with ordinality c(call, ordinality));
+end
+$$;
+comment on function kata_data.tool_uses(jsonb) is 'Tool calls as blocks of the Anthropic form.';
+
+create or replace function kata_data.tool_input(arguments text) returns jsonb
+language plpgsql stable
+as $$
+declare
+  v_input jsonb;
+begin
+  begin
+    v_input := arguments::jsonb;
+  exception
+    -- Not JSON, or JSON that jsonb cannot hold: \u0000, too large a number, nested too deep.
+    when data_exception or program_limit_exceeded then
+      v_input := null;
+  end;
+  if jsonb_typeof(v_input) = 'object' and kata_data.json_fits(v_input) then
+    return v_input;
+  elsif arguments ~ '^\s*$' then
+    return '{}'::jsonb;
+  end if;
+  return jsonb_build_object('arguments', arguments);
+end
+$$;
+comment on function kata_data.tool_input(text) is 'The arguments of a call as an object. Text that is not a JSON object, or not one that every client can read, is its field "arguments".';
