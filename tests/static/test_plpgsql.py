@@ -58,8 +58,6 @@ def test_every_parameter_is_read() -> None:
 
 # These still do; the list only shrinks.
 ACTING_DECLARATIONS = {
-    "put_token_counts",
-    "stats",
 }
 
 
@@ -79,7 +77,7 @@ def test_nothing_that_locks_or_raises_or_reads_a_table_is_in_a_declaration() -> 
 LONG: dict[str, str] = {
     "append_batch": "its checks of a draft in a helper: 2.1 % more instructions per message",
     "append_message": "its plain messages in a helper: 3.5 % more instructions for text",
-    "estimate_tokens": "not split yet",
+    "estimate_tokens": "its sums in a second function, of sixteen bit strings: 1 to 4 % more time",
     "parse_artifacts": "one query: two that share its CTEs parse every document twice, 9 % more time each",
 }
 

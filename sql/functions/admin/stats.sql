@@ -4,8 +4,9 @@ create or replace function kata.stats() returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
-  v_tenant text := kata_data.current_tenant();
+  v_tenant text;
 begin
+  v_tenant := kata_data.current_tenant();
   return (
     select coalesce(jsonb_object_agg(s.tenant, to_jsonb(s) - 'tenant'), '{}')
     from (

@@ -6,10 +6,11 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_head kata_data.head := kata_data.share_context(context_id, 'write');
+  v_head kata_data.head;
   v_unknown bigint;
   v_rows integer;
 begin
+  v_head := kata_data.share_context(context_id, 'write');
   if tokenizer is not distinct from v_head.tokenizer or not exists (select from kata_data.tokenizer t where t.name = put_token_counts.tokenizer) then
     raise exception using
       errcode = 'KC017',

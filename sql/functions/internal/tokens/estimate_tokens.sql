@@ -1,16 +1,17 @@
--- Estimates tokens without a tokenizer, for callers who give no counts. Called per text and hot: no regular expression, no set
+-- Estimates tokens without a tokenizer, for callers who give no counts. Called once per text and hot: no regular expression, no set
 -- clause. It looks at bytes only, so the result is the same under every locale.
 --
 -- The UTF-8 bytes become one bit string, and shifts and ands classify all of them at once: letter, digit, mark, space, control
--- character, first byte of a longer character. A class lives in the top bit of each byte; bits & (bits >> 8) are the bytes whose
+-- character, first byte of a longer character. A class is in the top bit of each byte; bits & (bits >> 8) are the bytes whose
 -- neighbor on the left is of the class too; bit_count counts. 0x40 to 0x7f all pass as letters: [ ] _ { } begin a token much as
--- a capital does. Two weighted sums follow, one for prose and code, one for dense text (JSON, logs, base64, ids); the larger counts. Each
--- class is weighted in both: (prose + dense * 2³²).
+-- a capital does. Two weighted sums follow, one for prose and code, one for dense text (JSON, logs, base64, ids); the larger counts.
+-- Every class has a weight in both: weights(prose, dense).
 --
--- The weights, in thousandths of a token, are from a linear program over some 10,000 texts with exact counts of o200k_base: least
--- mean excess, with a text that falls short weighing 12 to 1,200 times as much. tests/test_estimates.py holds the bounds.
--- Known to lie outside of them: other languages in Latin letters than English, German, French, Spanish and Portuguese (one message
--- in five or six is below), Russian (half above), nonsense of lower-case letters or of marks (below).
+-- The weights, in thousandths of a token, came from a linear program over some 10,000 texts with exact counts of o200k_base: least mean
+-- excess, with a text that falls short weighing 12 to 1,200 times as much. Neither the program nor its texts are kept here; a new fit is
+-- judged by tests/test_estimates.py, which holds the bounds. Outside of them are other languages in Latin letters than English, German,
+-- French, Spanish and Portuguese (one message in five or six is below), Russian (half above), nonsense of lower-case letters or of marks
+-- (below).
 
 create or replace function kata_data.estimate_tokens(content text) returns integer
 language plpgsql immutable strict parallel safe
@@ -42,7 +43,7 @@ declare
   v_runs varbit;
   v_lead varbit;
   v_three varbit;
-  -- Both sums in one: dense × 2³² + prose + 2³¹, for every operator of a call is prepared anew. In 8 kB neither comes near 2³¹.
+  -- Both sums in one, because every operator of a call is prepared anew: dense × 2³² + prose + 2³¹. In 8 kB neither comes near 2³¹.
   v_sum bigint;
   v_total bigint := 0;
 begin
@@ -77,38 +78,38 @@ begin
     v_marks := v_mark & (v_mark >> 8);
     v_runs := v_marks & (v_marks >> 16);
 
-    v_sum := 2147483648 + 2043 + 1770 * 4294967296
-      + (171 + 80 * 4294967296) * bit_count(v_letter)
-      + (589 + 1087 * 4294967296) * bit_count(v_start)
-      + (-390 - 340 * 4294967296) * bit_count(v_start & (v_rest >> 8))
-      + (323 - 97 * 4294967296) * bit_count(v_upper)
-      + (652 + 1942 * 4294967296) * bit_count(v_upper & (v_letter >> 8))
-      + (-973 - 1571 * 4294967296) * bit_count(v_upper & (v_upper >> 8))
-      + (962 + 1549 * 4294967296) * bit_count(v_digit)
-      + (-591 - 1619 * 4294967296) * bit_count(v_digit & (v_digit >> 8))
-      + (-462 + 1916 * 4294967296) * bit_count(v_digit & (v_space >> 8))
-      + (1001 + 409 * 4294967296) * bit_count(v_mark)
-      + (-973 + 381 * 4294967296) * bit_count(v_marks)
-      + (514 - 613 * 4294967296) * bit_count(v_runs)
-      + (-526 - 1022 * 4294967296) * bit_count(v_runs & (v_runs >> 32))
-      + (1384 + 1933 * 4294967296) * bit_count(v_control)
-      + (-1105 - 1726 * 4294967296) * bit_count(v_control & (v_control >> 8))
-      + (-1535 - 381 * 4294967296) * bit_count(v_control & (v_mark >> 8))
-      + (146 - 165 * 4294967296) * bit_count(v_space)
-      + (1393 + 1577 * 4294967296) * bit_count(v_spaces)
-      + (-1534 - 1412 * 4294967296) * bit_count(v_spaces & (v_space >> 16));
+    v_sum := 2147483648 + kata_data.weights(2043, 1770)
+      + kata_data.weights(171, 80) * bit_count(v_letter)
+      + kata_data.weights(589, 1087) * bit_count(v_start)
+      + kata_data.weights(-390, -340) * bit_count(v_start & (v_rest >> 8))
+      + kata_data.weights(323, -97) * bit_count(v_upper)
+      + kata_data.weights(652, 1942) * bit_count(v_upper & (v_letter >> 8))
+      + kata_data.weights(-973, -1571) * bit_count(v_upper & (v_upper >> 8))
+      + kata_data.weights(962, 1549) * bit_count(v_digit)
+      + kata_data.weights(-591, -1619) * bit_count(v_digit & (v_digit >> 8))
+      + kata_data.weights(-462, 1916) * bit_count(v_digit & (v_space >> 8))
+      + kata_data.weights(1001, 409) * bit_count(v_mark)
+      + kata_data.weights(-973, 381) * bit_count(v_marks)
+      + kata_data.weights(514, -613) * bit_count(v_runs)
+      + kata_data.weights(-526, -1022) * bit_count(v_runs & (v_runs >> 32))
+      + kata_data.weights(1384, 1933) * bit_count(v_control)
+      + kata_data.weights(-1105, -1726) * bit_count(v_control & (v_control >> 8))
+      + kata_data.weights(-1535, -381) * bit_count(v_control & (v_mark >> 8))
+      + kata_data.weights(146, -165) * bit_count(v_space)
+      + kata_data.weights(1393, 1577) * bit_count(v_spaces)
+      + kata_data.weights(-1534, -1412) * bit_count(v_spaces & (v_space >> 16));
     if bit_count(v_high) > 0 then
       v_lead := v_lead & v_high;
       v_three := v_lead & v_bit5 & ~v_bit4;
       v_sum := v_sum
-        + (434 + 469 * 4294967296) * bit_count(v_lead)
-        + (317 + 126 * 4294967296) * bit_count(v_lead & ~v_bit5 & ~v_bit4)
-        + (513 + 210 * 4294967296) * bit_count(v_three)
-        + (1927 + 2065 * 4294967296) * bit_count(v_lead & v_bit5 & v_bit4)
-        + (-3000 - 188 * 4294967296) * bit_count(v_three & ~(v_bit3 | v_low))
-        + (-160 - 3000 * 4294967296) * bit_count(v_three & ~(v_bit3 | v_bit2) & v_bit1 & v_bit0)
-        + (-63 - 3000 * 4294967296) * bit_count(v_three & v_bit3 & (v_bit2 # v_bit1))
-        + (-550 + 1845 * 4294967296) * bit_count(v_three & v_bit3 & v_bit2 & v_bit1 & v_bit0);
+        + kata_data.weights(434, 469) * bit_count(v_lead)
+        + kata_data.weights(317, 126) * bit_count(v_lead & ~v_bit5 & ~v_bit4)
+        + kata_data.weights(513, 210) * bit_count(v_three)
+        + kata_data.weights(1927, 2065) * bit_count(v_lead & v_bit5 & v_bit4)
+        + kata_data.weights(-3000, -188) * bit_count(v_three & ~(v_bit3 | v_low))
+        + kata_data.weights(-160, -3000) * bit_count(v_three & ~(v_bit3 | v_bit2) & v_bit1 & v_bit0)
+        + kata_data.weights(-63, -3000) * bit_count(v_three & v_bit3 & (v_bit2 # v_bit1))
+        + kata_data.weights(-550, 1845) * bit_count(v_three & v_bit3 & v_bit2 & v_bit1 & v_bit0);
     end if;
 
     v_total := v_total + greatest((v_sum & 4294967295) - 2147483648, v_sum >> 32, 0);
@@ -118,4 +119,12 @@ begin
 end
 $$;
 comment on function kata_data.estimate_tokens(text) is
-'An estimate, erring high, of the tokens of o200k_base in a text. 0 for an empty text. Linear in the length of the text.';
+'An estimate, erring high, of the tokens of o200k_base in a text; 0 for an empty text. Cost: linear in the length of the text.';
+
+create or replace function kata_data.weights(prose integer, dense integer) returns bigint
+language sql immutable
+as $$
+  select prose + dense * 4294967296
+$$;
+comment on function kata_data.weights(integer, integer) is
+'The weights of a class in both sums of estimate_tokens. Of constants it is one itself: the planner folds the call.';

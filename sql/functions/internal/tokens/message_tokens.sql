@@ -1,5 +1,5 @@
--- Estimates for callers without a tokenizer. Everything that is sent counts: content, the names and arguments of tool calls,
--- 1,500 for a part that is not text, and 4 for the framing of the message.
+-- Estimates for callers without a tokenizer. Everything that is sent counts: content, the names and arguments of tool calls, 1,500 for a
+-- part that is not text, and 4 for the framing of the message.
 
 create or replace function kata_data.message_tokens(content text, tool_calls jsonb, parts jsonb, tokenizer text) returns integer
 language plpgsql stable
@@ -13,7 +13,8 @@ begin
     2147483647);
 end
 $$;
-comment on function kata_data.message_tokens(text, jsonb, jsonb, text) is 'An estimate, erring high, of the tokens that a message takes in a tokenizer.';
+comment on function kata_data.message_tokens(text, jsonb, jsonb, text) is
+'An estimate, erring high, of the tokens that a message takes in a tokenizer. Cost: linear in the length of the message.';
 
 create or replace function kata_data.tool_call_tokens(tool_calls jsonb) returns bigint
 language sql immutable
@@ -30,15 +31,6 @@ as $$
 $$;
 comment on function kata_data.opaque_parts(jsonb) is 'How many content parts are not text.';
 
-create or replace function kata_data.parts_text(parts jsonb) returns text
-language sql immutable
-as $$
-  select string_agg(p.part ->> 'text', E'\n' order by p.ordinality)
-  from jsonb_array_elements(parts) with ordinality p(part, ordinality)
-  where p.part ->> 'type' in ('text', 'input_text', 'output_text')
-$$;
-comment on function kata_data.parts_text(jsonb) is 'The text of content parts, a line break between two.';
-
 create or replace function kata_data.tokenizer_factor(tokenizer text) returns double precision
 language sql stable
 as $$
@@ -48,4 +40,4 @@ as $$
     where o.name = 'o200k_base' and t.name = tokenizer_factor.tokenizer)
   end
 $$;
-comment on function kata_data.tokenizer_factor(text) is 'How many tokens of a tokenizer to reckon for a token of o200k_base, which estimates are made in.';
+comment on function kata_data.tokenizer_factor(text) is 'How many tokens of a tokenizer one token of o200k_base, the unit of estimates, is converted to, padded.';
