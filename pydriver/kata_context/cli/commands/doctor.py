@@ -16,7 +16,6 @@ from kata_context.errors import KataError
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 COLORS = {OK: "green", WARNING: "yellow", PROBLEM: "red"}
-EXTENSIONS = {"pg_trgm": "word search by similarity", "vector": "recall by embedding"}
 GROUPS = ("kata_reader", "kata_writer", "kata_admin", "kata_service")
 OWNERS = ("kata_owner", "kata_eraser")
 CROWDED, FULL = 0.8, 0.95  # shares of the connections that a server allows
@@ -57,7 +56,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     """Examine the database; exits with 1 where there is a problem.
 
     Shows versions, pending migrations, functions changed by hand, connections against their limits, roles and
-    their members, timeouts, extensions and the environment label. It changes nothing.
+    their members, timeouts and the environment label. It changes nothing.
     """
     target = announce(ctx)
     checks = list(examine(target.dsn, settings(ctx).tenant))
@@ -102,7 +101,6 @@ def examine(dsn: str, tenant: str | None) -> Iterator[Check]:
         yield from connections(connection)
         yield from timeouts(connection)
         yield from roles(connection)
-        yield from extensions(connection)
 
 
 def versions(connection: Connection) -> Iterator[Check]:
@@ -296,28 +294,6 @@ def roles(connection: Connection) -> Iterator[Check]:
         (list(GROUPS),),
     )
     yield judge(topic, "this role has the rights of", own or [], not own, GRANT)
-
-
-def extensions(connection: Connection) -> Iterator[Check]:
-    """Extensions that Kata Context uses where they are installed."""
-    rows = connection.execute(
-        """
-        select a.name, a.installed_version as installed, a.default_version as available
-        from pg_available_extensions a
-        where a.name = any (%s)
-        """,
-        (list(EXTENSIONS),),
-    ).fetchall()
-    found = {row.name: row for row in rows}
-    for name, purpose in EXTENSIONS.items():
-        row = found.get(name)
-        if row is None:
-            value = f"not on this server; without it there is no {purpose}"
-        elif row.installed is None:
-            value = f"{row.available} is available, not created in this database"
-        else:
-            value = row.installed
-        yield Check("extensions", name, value)
 
 
 def ask(connection: Connection, query: str, parameters: tuple[object, ...] = ()) -> str | list[str] | None:
