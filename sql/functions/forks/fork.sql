@@ -160,6 +160,7 @@ begin
 end
 $$;
 comment on function kata_data.inherit_guard(uuid, uuid) is
-'Makes a fork count its messages since the last attempt to compact its parent, if that attempt is part of it.
+'Makes a fork count its messages since the last attempt to compact its parent.
 
-Without this, every fork of a context that was just compacted would be due. Attempts, failures and intervals of the fork begin anew.';
+The attempt must be part of the fork. Without this, every fork of a context that was just compacted would be due. Attempts, failures and
+intervals of the fork begin anew.';

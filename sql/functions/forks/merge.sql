@@ -130,7 +130,7 @@ begin
 end
 $$;
 comment on function kata_data.merge_drafts(kata_data.head, kata_data.head, int8multirange) is
-'The messages that a merge appends, as the source has them, with token counts in the tokenizer of the target. KC002.';
+'The messages that a merge appends, with token counts in the tokenizer of the target. KC002.';
 
 create or replace function kata_data.check_versions(source kata_data.head, versions int8multirange) returns void
 language plpgsql stable
@@ -175,7 +175,9 @@ begin
 end
 $$;
 comment on function kata_data.versions_to_merge(kata_data.head, bigint, int8multirange) is
-'The versions of the source of a merge from the first one on that are not deleted; of these the chosen ones, widened to whole groups, or (null) all.';
+'The versions of the source that a merge considers: from the first one on, not deleted.
+
+versions: of these the chosen ones, widened to whole groups; null for all.';
 
 create or replace function kata_data.unmerged(
   target_id uuid, target_version bigint, source_id uuid, versions int8multirange, first_version bigint
@@ -222,9 +224,11 @@ begin
 end
 $$;
 comment on function kata_data.unmerged(uuid, bigint, uuid, int8multirange, bigint) is
-'The versions of the source, among some from a first version on, of groups that the target does not have.
+'The versions of the source, among some, whose groups the target does not have.
 
-A target has a group if the first message of the group, or another copy of the same original, is on its path. Cost: O(messages × fork depth).';
+A target has a group if the first message of the group, or another copy of the same original, is on its path. first_version: groups before
+it are left out.
+Cost: O(messages × fork depth).';
 
 create or replace function kata_data.check_merge(target kata_data.head, source kata_data.head, drafts kata_data.message[]) returns void
 language plpgsql stable

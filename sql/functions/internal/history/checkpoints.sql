@@ -9,7 +9,10 @@ as $$
   select a.ancestor_id, a.distance, a.reach
   from kata_data.ancestors(checkpoint_owners.context_id) a
 $$;
-comment on function kata_data.checkpoint_owners(uuid) is 'The contexts whose checkpoints a context sees: itself and its ancestors, with their distance, up to a version each.';
+comment on function kata_data.checkpoint_owners(uuid) is
+'The contexts whose checkpoints a context sees: itself and its ancestors.
+
+reach: up to which version.';
 
 create or replace function kata_data.find_checkpoint(context_id uuid, name text, out owner_id uuid, out version bigint)
 language plpgsql stable

@@ -43,5 +43,7 @@ begin
 end
 $$;
 comment on function kata_data.entries(uuid, bigint, bigint) is
-'The entries low to high of a context''s path, oldest first. view_tokens: of the view as of the entry.
+'The entries low to high of a context''s path, oldest first.
+
+view_tokens: of the view as of the entry.
 Cost: O(log n + entries + fork depth).';

@@ -38,4 +38,6 @@ begin
 end
 $$;
 comment on function kata_data.whole_groups(uuid, int8multirange, bigint) is
-'Some versions, and the rest up to `at` of the groups that they touch. Cost: O(messages + groups × fork depth).';
+'Some versions, and the rest up to `at` of the groups that they touch.
+
+Cost: O(messages + groups × fork depth).';

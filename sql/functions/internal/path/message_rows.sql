@@ -67,8 +67,8 @@ $$;
 comment on function kata_data.message_rows(uuid, bigint, bigint, text, bigint, bigint, boolean, int8multirange) is
 'Lists at most max_rows messages of a context as of a version.
 
-view_version: as view_of takes it. visibility: effective (the view, by position), raw (all but the deleted ones, by version), all (summaries, too, by
-version). after: the last position or version of the page before. within: only messages and summaries of these versions.
+view_version: as view_of takes it. visibility: effective (the view, by position), raw (all but the deleted ones, by version), all
+(summaries, too, by version). after: the last position or version of the page before. within: only messages and summaries of these versions.
 Cost: O(log n + rows + fork depth + pieces of the view).';
 
 create or replace function kata_data.listed_messages(view kata_data.view, at bigint, visibility text, within int8multirange)
@@ -103,8 +103,10 @@ begin
 end
 $$;
 comment on function kata_data.summary_places(kata_data.view, int8multirange) is
-'Where the summaries of a view read: each at the lowest version that it covers. These versions are neither visible nor shared, so no two rows of a
-view have one position. within: only summaries of these versions; null for all.';
+'Where the summaries of a view read: each at the lowest version that it covers.
+
+These versions are neither visible nor shared, so no two rows of a view have one position. within: only summaries of these versions; null
+for all.';
 
 create or replace function kata_data.page_summaries(
   context_id uuid, view kata_data.view, is_view boolean, page int8multirange, within int8multirange
@@ -130,7 +132,9 @@ begin
 end
 $$;
 comment on function kata_data.page_summaries(uuid, kata_data.view, boolean, int8multirange, int8multirange) is
-'The summaries of a page with their positions, null for none. is_view: those that read in the page; else those that took a version in it.';
+'The summaries of a page with their positions, null for none.
+
+is_view: those that read in the page; else those that took a version in it.';
 
 create or replace function kata_data.page_rows(
   context_id uuid, versions int8multirange, summaries kata_data.placed_summary[], pinned_groups bigint[], elisions bigint[],
@@ -162,5 +166,6 @@ as $$
   ) r
 $$;
 comment on function kata_data.page_rows(uuid, int8multirange, kata_data.placed_summary[], bigint[], bigint[], bigint[], int8multirange[]) is
-'The messages at some versions and some summaries as rows, in no order. pinned_groups, elisions: in force. replacements, covers: of the view, to find
-what covers a message; null for none.';
+'The messages at some versions and some summaries as rows, in no order.
+
+pinned_groups, elisions: in force. replacements, covers: of the view, to find the summary that covers a message; null for none.';

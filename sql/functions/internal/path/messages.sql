@@ -37,7 +37,9 @@ as $$
   ) m
 $$;
 comment on function kata_data.message_of(uuid, bigint) is
-'What a window asks of the message of a context''s path that took a version; no row where none did. group_tokens: of its group, up to and including it.
+'The group and the totals of the message that took a version of a path; no row where none did.
+
+group_tokens: of its group, up to and including it.
 Cost: O(log n + fork depth).';
 
 create or replace function kata_data.message_at(context_id uuid, at bigint) returns setof kata_data.message
@@ -60,4 +62,7 @@ as $$
   ) m
   limit 1
 $$;
-comment on function kata_data.message_at(uuid, bigint) is 'The newest message at or before a version of a context''s path; no row where there is none. Cost: O(log n + fork depth).';
+comment on function kata_data.message_at(uuid, bigint) is
+'The newest message of a path at or before a version; no row where there is none.
+
+Cost: O(log n + fork depth).';

@@ -49,7 +49,9 @@ begin
 end
 $$;
 comment on function kata_data.open_calls_at(uuid, bigint, bigint) is
-'The open calls and groups of a context as of a version, as the head holds them. oldest_open_group: as the message at that version has it.
+'The open calls and groups of a context as of a version, as the head holds them.
+
+oldest_open_group: as the message at that version has it.
 Cost: O(tool messages from the oldest open group to the version + fork depth).';
 
 create or replace function kata_data.open_calls_before(head kata_data.head, at bigint, out open_calls jsonb, out open_groups jsonb)

@@ -30,4 +30,7 @@ begin
     where p.through - (upper(p.piece) - lower(p.piece)) < size);
 end
 $$;
-comment on function kata_data.page_range(int8multirange, bigint, boolean) is 'The lowest or the newest of some versions, which are bounded, as many as size says. Cost: O(1) where they are one range, else O(pieces).';
+comment on function kata_data.page_range(int8multirange, bigint, boolean) is
+'The lowest or the newest of some versions, which are bounded, as many as size says.
+
+Cost: O(1) where they are one range, else O(pieces).';

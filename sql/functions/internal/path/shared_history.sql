@@ -19,4 +19,6 @@ begin
 end
 $$;
 comment on function kata_data.shared_history(uuid, bigint, uuid, bigint) is
-'The last version that two contexts share, and its segment; 0 and null where they share nothing. Cost: O(fork depth).';
+'The last version that two contexts share, and its segment; 0 and null where they share nothing.
+
+Cost: O(fork depth).';

@@ -13,7 +13,10 @@ as $$
     offset 0
   ) y
 $$;
-comment on function kata_data.summary_of(uuid, bigint) is 'The summary of a context''s path that took a version; no row where none did. Cost: O(log n + fork depth).';
+comment on function kata_data.summary_of(uuid, bigint) is
+'The summary of a path that took a version; no row where none did.
+
+Cost: O(log n + fork depth).';
 
 create or replace function kata_data.path_summaries(context_id uuid, versions int8multirange) returns setof kata_data.summary
 language sql stable rows 1

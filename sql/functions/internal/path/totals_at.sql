@@ -21,5 +21,6 @@ $$;
 comment on function kata_data.totals_at(uuid, bigint) is
 'The fields of a context''s head as of a version.
 
-content_version: at which a message was last appended or deleted. view_version: the newest view change, null for none. last_at, last_digest: of the
-newest entry, null for none. Cost: O(log n + fork depth).';
+content_version: at which a message was last appended or deleted. view_version: the newest view change, null for none. last_at, last_digest:
+of the newest entry, null for none.
+Cost: O(log n + fork depth).';

@@ -39,7 +39,9 @@ begin
 end
 $$;
 comment on function kata_data.version_at_time(uuid, bigint, timestamptz) is
-'The last version up to the newest that was created at or before a moment; 0 where there is none. Cost: O(log n + fork depth).';
+'The last version that was created at or before a moment; 0 where there is none.
+
+Cost: O(log n + fork depth).';
 
 create or replace function kata_data.entry_times(segment_id uuid, low bigint, high bigint)
 returns table (version bigint, created_at timestamptz)

@@ -73,8 +73,9 @@ $$;
 comment on function kata_data.add_change(kata_data.head, kata_data.view_change, kata_data.summary, kata_data.stub[]) is
 'Adds a view change to a context whose head the caller has locked, and returns its version.
 
-change: as new_change makes it. summary: of a compaction, the message that replaces what it covers: role, content, token_count, token_source,
-metadata. stubs: of an elision, without change_id; the messages that they shorten are visible. KC017 the view would fall into too many pieces.
+change: as new_change makes it. summary: of a compaction, the message that replaces what it covers: role, content, token_count,
+token_source, metadata. stubs: of an elision, without change_id; the messages that they shorten are visible. KC017 the view would fall into
+too many pieces.
 Cost: O(messages that come, go or change their length + pieces of the view).';
 
 create or replace function kata_data.insert_summary(change kata_data.view_change, view kata_data.view, summary kata_data.summary) returns void
@@ -87,7 +88,9 @@ begin
 end
 $$;
 comment on function kata_data.insert_summary(kata_data.view_change, kata_data.view, kata_data.summary) is
-'Inserts the summary of a compaction. view: after the compaction; what the summary covers comes last in it.';
+'Inserts the summary of a compaction.
+
+view: after the compaction; the last of its covers is what the summary covers.';
 
 create or replace function kata_data.insert_change(change kata_data.view_change, view kata_data.view, stubs kata_data.stub[]) returns void
 language plpgsql volatile

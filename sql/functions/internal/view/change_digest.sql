@@ -11,7 +11,9 @@ as $$
     (select string_agg(encode(d.digest, 'hex'), ',' order by d.ordinality) from unnest(stub_digests) with ordinality d(digest, ordinality))), 'UTF8'))
 $$;
 comment on function kata_data.change_digest(bytea, uuid, kata_data.view_change, bytea, bytea[]) is
-'SHA-256 over the digest of the previous entry and the framed identity of a view change, with its summary and, by version, its stubs.';
+'SHA-256 over the digest of the previous entry and the framed identity of a view change.
+
+The summary counts with its digest, the stubs with theirs, by version.';
 
 create or replace function kata_data.summary_digest(summary kata_data.summary) returns bytea
 language sql stable

@@ -22,4 +22,6 @@ begin
 end
 $$;
 comment on function kata_data.check_range(uuid, bigint, bigint, bigint) is
-'The range of versions from first_version to last_version (null: just the first) of a context that is at a version. KC002, KC017.';
+'The range of versions from a first to a last one (null: just the first). KC002, KC017.
+
+version: the version that the context is at.';

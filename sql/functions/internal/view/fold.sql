@@ -15,7 +15,9 @@ begin
 end
 $$;
 comment on function kata_data.fold(uuid, kata_data.view, kata_data.view_change) is
-'The view after a view change, given the view before it. Cost: O(pieces of the view); of an undo, times the changes folded again.';
+'The view after a view change, given the view before it.
+
+Cost: O(pieces of the view); of an undo, times the changes folded again.';
 
 create or replace function kata_data.fold_undo(context_id uuid, change kata_data.view_change) returns kata_data.view
 language plpgsql stable
@@ -52,7 +54,9 @@ begin
 end
 $$;
 comment on function kata_data.fold_undo(uuid, kata_data.view_change) is
-'The view after an undo: all changes but those that are undone now, folded again. Cost: O(changes since the oldest one that it touches).';
+'The view after an undo: all changes folded again, except those that are undone now.
+
+Cost: O(changes since the oldest one that it touches).';
 
 create or replace function kata_data.fold_change(context_id uuid, view kata_data.view, change kata_data.view_change) returns kata_data.view
 language plpgsql stable
@@ -100,7 +104,9 @@ begin
 end
 $$;
 comment on function kata_data.fold_change(uuid, kata_data.view, kata_data.view_change) is
-'The view after a view change that is not an undo, given the view before it. Cost: O(pieces of the view).';
+'The view after a view change that is not an undo, given the view before it.
+
+Cost: O(pieces of the view).';
 
 create or replace function kata_data.without_summaries(view kata_data.view, versions int8multirange) returns kata_data.view
 language plpgsql immutable

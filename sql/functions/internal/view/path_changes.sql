@@ -21,7 +21,9 @@ as $$
   limit 1
 $$;
 comment on function kata_data.change_at(uuid, bigint) is
-'The newest view change of a path at or before a version; no row where there is none. Cost: O(log n + fork depth).';
+'The newest view change of a path at or before a version; no row where there is none.
+
+Cost: O(log n + fork depth).';
 
 create or replace function kata_data.path_changes(context_id uuid, low bigint, high bigint) returns setof kata_data.view_change
 language sql stable rows 10
@@ -89,5 +91,7 @@ begin
 end
 $$;
 comment on function kata_data.undone_versions(uuid, bigint, bigint, bigint) is
-'The view changes of a path that the undos between two versions undo. undone_version: what one more undo after them undoes, or null.
+'The view changes of a path that the undos between two versions undo.
+
+undone_version: what one more undo after them undoes, or null.
 Cost: O(undos).';

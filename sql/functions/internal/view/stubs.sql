@@ -48,7 +48,9 @@ begin
 end
 $$;
 comment on function kata_data.stubs_for(uuid, kata_data.view, kata_data.head, int8multirange, integer) is
-'The stubs of tool results among some versions: those in the view, not pinned, and longer than keep_tokens as they are shown.';
+'The stubs of tool results among some versions.
+
+Only results in the view are shortened that are not pinned and longer than keep_tokens as they are shown.';
 
 create or replace function kata_data.stub_text(
   original text, version bigint, original_tokens integer, keep_tokens integer, tokenizer text, out content text, out token_count integer
@@ -72,7 +74,9 @@ begin
 end
 $$;
 comment on function kata_data.stub_text(text, bigint, integer, integer, text) is
-'The beginning of a text, cut between characters, with a note of its version and length; at most keep_tokens tokens, as far as the note allows.';
+'The beginning of a text, cut between characters, with a note of its version and length.
+
+It has at most keep_tokens tokens, as far as the note allows.';
 
 create or replace function kata_data.stub_of(segment_id uuid, group_version bigint, version bigint, elisions bigint[])
 returns setof kata_data.stub
@@ -89,7 +93,10 @@ as $$
   order by s.change_id desc
   limit 1
 $$;
-comment on function kata_data.stub_of(uuid, bigint, bigint, bigint[]) is 'The stub of a message under some elisions, the last that shortens it; no row where it is shown whole.';
+comment on function kata_data.stub_of(uuid, bigint, bigint, bigint[]) is
+'The stub of a message under some elisions, the last that shortens it.
+
+No row where the message is shown whole.';
 
 create or replace function kata_data.elision_of(stubs kata_data.stub[]) returns kata_data.view_change
 language sql volatile

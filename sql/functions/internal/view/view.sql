@@ -19,7 +19,9 @@ begin
 end
 $$;
 comment on function kata_data.empty_view() is
-'The view before the first view change. Immutable without parameters, so a plan holds it as a constant.';
+'The view before the first view change.
+
+Immutable without parameters, so a plan holds it as a constant.';
 
 create or replace function kata_data.view_after(change kata_data.view_change) returns kata_data.view
 language sql immutable
@@ -44,7 +46,9 @@ begin
 end
 $$;
 comment on function kata_data.view_at(uuid, bigint) is
-'The view after the newest view change of a path up to a version; the empty view where there is none. Cost: O(log n + fork depth).';
+'The view after the newest view change of a path up to a version, or the empty view.
+
+Cost: O(log n + fork depth).';
 
 create or replace function kata_data.view_of(context_id uuid, at bigint, view_version bigint) returns kata_data.view
 language sql stable
@@ -52,7 +56,9 @@ as $$
   select case when view_version is null then kata_data.empty_view() else kata_data.view_at(context_id, at) end
 $$;
 comment on function kata_data.view_of(uuid, bigint, bigint) is
-'The view as view_at finds it, without a look-up where the head knows of no view change. view_version: as the head has it.';
+'The view as view_at finds it, without a look-up where the head knows of no view change.
+
+view_version: as the head has it.';
 
 create or replace function kata_data.visible_at(view kata_data.view, at bigint) returns int8multirange
 language sql immutable

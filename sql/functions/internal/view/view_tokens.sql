@@ -21,8 +21,10 @@ begin
 end
 $$;
 comment on function kata_data.view_tokens_after(uuid, kata_data.view, kata_data.view, bigint) is
-'The tokens of the view after a view change. view_tokens: those of the view before, with all messages up to the change. Cost: O(messages that
-come, go or change their length).';
+'The tokens of the view after a view change.
+
+view_tokens: those of the view before, with all messages up to the change.
+Cost: O(messages that come, go or change their length).';
 
 create or replace function kata_data.restubbed(view_a kata_data.view, view_b kata_data.view) returns int8multirange
 language plpgsql stable

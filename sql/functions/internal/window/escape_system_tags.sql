@@ -26,4 +26,6 @@ as $$
   select regexp_replace(content, '<(\s*/?\s*system_message(?:[\s/>]|$))', '<\\\1', 'gi')
 $$;
 comment on function kata_data.escape_system_tags(text) is
-'A text with a backslash in its system_message tags, opening and closing, so that they do not pass for those of a prompt.';
+'A text with a backslash in its system_message tags, opening and closing.
+
+So they do not pass for the tags of a prompt.';

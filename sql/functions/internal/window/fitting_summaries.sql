@@ -35,5 +35,6 @@ begin
 end
 $$;
 comment on function kata_data.fitting_summaries(uuid, kata_data.view, bigint, bigint, kata_data.measure) is
-'The summaries of a view that fit a budget, in reading order; null where none fits. The newest are taken first; one that does not fit is left out and the
-next tried. tokens_before: of what reads before them.';
+'The summaries of a view that fit a budget, in reading order; null where none fits.
+
+The newest are taken first; one that does not fit is left out, and the next is tried. tokens_before: of the messages that read before them.';

@@ -81,9 +81,10 @@ $$;
 comment on function kata_data.select_rest(uuid, int8multirange, bigint, bigint[], bigint[], bigint, integer, kata_data.measure) is
 'Where the rest of a window starts among some versions, and what is below.
 
-promised: groups that are paid for. budget: what is left for the rest; it may be negative. Returns start, right after the newest message whose group
-does not fit any more, or where everything fits the oldest; tokens_before, the running total below it (null where there is no message); older_groups,
-groups promised or met there that may have messages below; is_stable: everything fits, or a candidate of the step was found.
+promised: groups that are paid for. budget: what is left for the rest; it may be negative. Returns start, right after the newest message
+whose group does not fit any more, or where everything fits the oldest; tokens_before, the running total below it (null where there is no
+message); older_groups, groups promised or met there that may have messages below; is_stable: everything fits, or a candidate of the step
+was found.
 Cost: O(log n + rows that fit).';
 
 create or replace function kata_data.stable_start(context_id uuid, versions int8multirange, start bigint, stable_step integer) returns bigint
@@ -137,5 +138,7 @@ as $$
   ) m
 $$;
 comment on function kata_data.newest_first(uuid, int8multirange) is
-'The messages of a path at some versions, newest first. The loops nest in this order, so nothing is sorted, and only what the caller reads costs.
-group_tokens: of the message''s group, up to and including it.';
+'The messages of a path at some versions, newest first.
+
+The loops nest in this order, so nothing is sorted, and only the rows that the caller reads cost. group_tokens: of the message''s group, up to
+and including it.';

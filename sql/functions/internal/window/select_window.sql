@@ -80,8 +80,10 @@ begin
 end
 $$;
 comment on function kata_data.select_window(uuid, bigint, bigint, kata_data.view, integer, integer, kata_data.measure) is
-'What a window shows as of a version above 0. preamble_end: as the head has it. view: as view_at returns it for the version. measure: null for the
-context''s own tokenizer. Cost: O(log n + window + pins + pieces of the view + fork depth).';
+'What a window shows as of a version above 0.
+
+preamble_end: as the head has it. view: as view_at returns it for the version. measure: null for the context''s own tokenizer.
+Cost: O(log n + window + pins + pieces of the view + fork depth).';
 
 create or replace function kata_data.newest_message(
   context_id uuid, visible int8multirange, preamble_end bigint,
@@ -105,7 +107,9 @@ begin
 end
 $$;
 comment on function kata_data.newest_message(uuid, int8multirange, bigint) is
-'The newest visible message with the tokens of its group, all null where there is none, and the tokens of the preamble.';
+'The newest visible message with the tokens of its group, and the tokens of the preamble.
+
+The message is null where there is none.';
 
 create or replace function kata_data.view_numbering(
   context_id uuid, selection kata_data.selection, rest_start bigint, view_version bigint, hidden_tokens bigint
@@ -137,4 +141,6 @@ begin
 end
 $$;
 comment on function kata_data.view_numbering(uuid, kata_data.selection, bigint, bigint, bigint) is
-'How to number a window of the preamble, summaries and everything from the start of the rest, shown as counted; null where it must be counted.';
+'How to number a window of the preamble, summaries and everything from a start on.
+
+All of it is shown as it was counted. Null where its rows must be counted nevertheless.';

@@ -34,4 +34,7 @@ begin
   return jsonb_build_object('arguments', arguments);
 end
 $$;
-comment on function kata_data.tool_input(text) is 'The arguments of a call as an object. Text that is not a JSON object, or not one that every client can read, is its field "arguments".';
+comment on function kata_data.tool_input(text) is
+'The arguments of a call as an object.
+
+Text that is not a JSON object, or not one that every client can read, becomes its field "arguments".';

@@ -17,8 +17,9 @@ as $$
   from kata_data.path_messages(numbered_messages.context_id, versions) m
 $$;
 comment on function kata_data.numbered_messages(uuid, int8multirange, bigint, bigint, bigint, bigint, bigint[]) is
-'The messages of a window that need not be counted, in no order. From preamble_end on: the fields of its numbering, apart, because a field of a row would be
-taken out of it for every message.';
+'The messages of a window whose rows need not be counted, in no order.
+
+preamble_end, hidden_versions, hidden_tokens, changes: the numbering, field by field; a field of a row would be taken out of it for every message.';
 
 create or replace function kata_data.numbered_summaries(summaries kata_data.placed_summary[], numbering kata_data.numbering)
 returns setof kata_data.window_row
