@@ -20,7 +20,10 @@ begin
     raise exception using
       errcode = 'KC018',
       message = format('this database is labeled "%s"', v_label),
-      detail = case when current_label is null then 'No current label was given.' else format('The current label was given as "%s".', current_label) end,
+      detail = case
+        when current_label is null then 'No current label was given.'
+        else format('The current label was given as "%s".', current_label)
+      end,
       hint = 'If this is the intended database, pass its label as current_label.';
   end if;
   if label = '' then

@@ -28,8 +28,10 @@ begin
       errcode = 'KC017',
       message = 'artifact is out of range',
       detail = format('Its kind has %s characters, its ref %s bytes, and its detail is %s of %s bytes.',
-        coalesce(length(kind), 0), coalesce(octet_length(ref), 0), coalesce(jsonb_typeof(v_detail), 'null'), coalesce(octet_length(v_detail::text), 0)),
-      hint = 'Pass a kind of 1 to 64 characters, a ref of 1 to 2,000 bytes, and as detail an object of at most 64 kB, no more than 100 deep and without numbers beyond 1e308, or null.';
+        coalesce(length(kind), 0), coalesce(octet_length(ref), 0), coalesce(jsonb_typeof(v_detail), 'null'),
+        coalesce(octet_length(v_detail::text), 0)),
+      hint = 'Pass a kind of 1 to 64 characters, a ref of 1 to 2,000 bytes, and as detail an object of at most 64 kB, no more than 100 deep and '
+        'without numbers beyond 1e308, or null.';
   end if;
   insert into kata_data.added_artifact as a (segment_id, kind, ref, version, detail)
   values (add_artifact.context_id, add_artifact.kind, add_artifact.ref, v_version, v_detail)

@@ -16,4 +16,5 @@ as $$
   where c.call ->> 'id' = called_tool.tool_call_id
   limit 1
 $$;
-comment on function kata_data.called_tool(uuid, bigint, text) is 'The tool whose call a result answers; the call may be in an ancestor of the segment.';
+comment on function kata_data.called_tool(uuid, bigint, text) is
+'The tool whose call a result answers; the call may be in an ancestor of the segment.';

@@ -50,7 +50,9 @@ begin
 end
 $$;
 comment on function kata_data.command_files(text) is
-'The files that a shell command opens, makes, changes, renames or removes, as far as its words show. detail: null for one that is only read.';
+'The files that a shell command names, and what it does to them, as far as its words show.
+
+Returns path, detail: null for a file that is only read.';
 
 create or replace function kata_data.command_words(arguments text) returns text[]
 language plpgsql immutable
@@ -73,4 +75,6 @@ as $$
   select case when last like '%/' or cardinality(words) > 2 then rtrim(last, '/') || '/' || regexp_replace(word, '^.*/', '') else last end
 $$;
 comment on function kata_data.move_target(text, text, text[]) is
-'Where mv puts a file: into the last of its words, where that is a folder or the files are several, else under that name.';
+'The path to which mv moves a file.
+
+Into the last word, where that is a folder or the files are several; else to that name.';

@@ -46,8 +46,9 @@ begin
 end
 $$;
 comment on function kata_data.extract_artifacts(uuid, bigint) is
-'Parses the messages of a context''s path up to a version that have not been parsed yet, inherited ones included.
+'Parses the messages of a context''s path up to a version that are not parsed yet.
 
+Inherited ones included.
 Returns how many versions are left because another session is parsing them: 0, almost always. Never waits.
 Cost: linear in the length of these messages.';
 
@@ -61,7 +62,9 @@ begin
 end
 $$;
 comment on function kata_data.parsed_through(uuid, bigint) is
-'Up to which version a segment that begins at first_version is parsed. Volatile, so that it sees what was committed meanwhile.';
+'Up to which version a segment that begins at first_version is parsed.
+
+Volatile, so that it sees what was committed since the statement began.';
 
 create or replace function kata_data.artifact_lock(segment_id uuid) returns bigint
 language sql immutable
@@ -100,4 +103,6 @@ begin
 end
 $$;
 comment on function kata_data.artifact_chunk_end(uuid, bigint, bigint) is
-'Where a chunk of messages from low on ends: after about a megabyte or four thousand messages, at the latest at high.';
+'Where a chunk of messages from low on ends, at the latest at high.
+
+After about a megabyte or four thousand messages.';

@@ -9,7 +9,9 @@ as $$
     || jsonb_strip_nulls(jsonb_object(array['renamed_from', 'renamed_to'], array[renamed_from, renamed_to]))
 $$;
 comment on function kata_data.file_change(boolean, text, text) is
-'The detail of a file that was modified: deleted or not, and the path that it was renamed from or to. A file that is only read has none.';
+'The detail of a file that was modified: deleted or not, renamed from or to a path.
+
+A file that is only read has none.';
 
 create or replace function kata_data.tool_changes_files(tool text) returns boolean
 language sql immutable

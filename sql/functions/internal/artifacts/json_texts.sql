@@ -32,7 +32,9 @@ as $$
   select position('\' in body) > 0 or position('"{' in body) > 0 or position('"[' in body) > 0
 $$;
 comment on function kata_data.may_escape(text) is
-'Whether JSON, as it is written, may hold strings that are escaped or are JSON themselves. Where it holds none its strings read as they are written.';
+'Whether strings in a JSON text may be escaped, or JSON themselves.
+
+Where none is, the strings read as they are written.';
 
 create or replace function kata_data.joined_strings(strings jsonb) returns text
 language sql immutable
@@ -40,7 +42,9 @@ as $$
   select replace(substr(left(strings::text, -2), 3), '", "', E'\n')
 $$;
 comment on function kata_data.joined_strings(jsonb) is
-'An array of strings of which none is escaped as one text, a line each: its writing without quotes, faster than one row per string.';
+'An array of strings as one text, a line each, where none of them is escaped.
+
+It is the array as written, without the quotes: faster than one row per string.';
 
 create or replace function kata_data.texts_among(strings jsonb) returns table (string text)
 language sql immutable

@@ -18,7 +18,9 @@ begin
 end
 $$;
 comment on function kata_data.meaning_of_key(text) is
-'What a key in JSON says of its values: id, file, command, secret (not to be shown), other (none of these); null if nothing.';
+'What a key in JSON says of its values: id, file, command, secret or other; null if nothing.
+
+secret: not to be shown. other: none of these, although the key looks like one.';
 
 create or replace function kata_data.value_is_id(value text, by_form boolean) returns boolean
 language sql immutable
@@ -32,7 +34,9 @@ as $$
     end
 $$;
 comment on function kata_data.value_is_id(text, boolean) is
-'Whether a value in JSON is an identifier: under a key that says so, or (by_form), as an element of an array, by its form.';
+'Whether a value in JSON is an identifier.
+
+by_form: the value is an element of an array, and only its form decides; else the key has said so.';
 
 create or replace function kata_data.value_is_path(value text) returns boolean
 language sql immutable

@@ -84,7 +84,9 @@ as $$
   left join lateral kata_data.detail_at(i.artifact_id, m.detail_version) d on true
 $$;
 comment on function kata_data.indexed_artifacts(uuid, bigint) is
-'The artifacts of a segment as of a version, as far as it is parsed: one row each, for those named later, too, two look-ups more.';
+'The artifacts of a segment as of a version, as far as it is parsed.
+
+One look-up for each, and two more for those that later messages name, too.';
 
 create or replace function kata_data.artifact_detail(kind text, found jsonb, added jsonb, is_modified boolean) returns jsonb
 language sql immutable
@@ -97,4 +99,6 @@ as $$
   end
 $$;
 comment on function kata_data.artifact_detail(text, jsonb, jsonb, boolean) is
-'The detail of an artifact as callers see it: the one found, and over it the one that a caller added. A file that was modified once stays modified.';
+'The detail of an artifact as callers see it: the one found, and over it the one that was added.
+
+A file that was modified once stays modified.';

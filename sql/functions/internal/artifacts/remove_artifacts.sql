@@ -68,7 +68,9 @@ begin
 end
 $$;
 comment on function kata_data.trim_artifacts(uuid, bigint) is
-'Removes the artifacts of a segment above a version, about to be purged; above -1, all. Locks and cost as forget_artifacts.';
+'Removes the artifacts of a segment above a version, about to be purged; above -1, all.
+
+Locks and cost as forget_artifacts.';
 
 create or replace function kata_data.refold_artifacts(artifacts bigint[]) returns void
 language plpgsql volatile

@@ -121,7 +121,9 @@ as $$
     || ')$'
 $$;
 comment on function kata_data.no_id_pattern() is
-'Words with a digit that are not identifiers: numbers, dates, line numbers, sizes and times, addresses of memory, names of algorithms.';
+'Words with a digit that are not identifiers.
+
+Numbers, dates, line numbers, sizes and times, addresses of memory, names of algorithms.';
 
 create or replace function kata_data.id_pattern() returns text
 language sql immutable

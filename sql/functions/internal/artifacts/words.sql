@@ -45,7 +45,9 @@ as $$
   end
 $$;
 comment on function kata_data.word_is_id(text) is
-'Whether a word has the form of an identifier: a UUID, a hash, a code of capitals and digits, a name with a number, an e-mail address.';
+'Whether a word has the form of an identifier.
+
+A UUID, a hash, a code of capitals and digits, a name with a number, an e-mail address.';
 
 create or replace function kata_data.word_is_secret(word text) returns boolean
 language sql immutable

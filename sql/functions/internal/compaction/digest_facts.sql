@@ -69,4 +69,6 @@ begin
 end
 $$;
 comment on function kata_data.facts_in(jsonb) is
-'The facts of a digest in the metadata of a summary, as digest_facts made them; null where the summary is not a digest.';
+'The facts of a digest in the metadata of a summary; null where the summary is not a digest.
+
+They are as digest_facts made them.';

@@ -22,7 +22,7 @@ begin
 end
 $$;
 comment on function kata_data.digest_text(kata_data.compaction) is
-'The digest of the messages that a compaction covers, made without a model, and the facts that it is made of.
+'The digest of what a compaction covers, made without a model, and the facts in it.
 
 Cost: O(covered).';
 

@@ -10,7 +10,9 @@ as $$
   ) f
 $$;
 comment on function kata_data.code_fenced(text) is
-'A text word for word, between fences of more backticks than it has in a row, so that it cannot pass for a line of the digest.';
+'A text word for word, between fences that it cannot close.
+
+The fences have more backticks than the text has in a row, so no line of it passes for a line of the digest.';
 
 create or replace function kata_data.indented(content text) returns text
 language sql immutable
@@ -19,4 +21,6 @@ as $$
   select regexp_replace(content, E'(\r\n|[\n\x0b\f\r\u0085\u2028\u2029])', E'\\1  ', 'g')
 $$;
 comment on function kata_data.indented(text) is
-'A text word for word, every line after the first indented, so that none is taken for a line of the digest itself.';
+'A text word for word, with every line after the first indented.
+
+So none is taken for a line of the digest itself.';

@@ -36,7 +36,9 @@ begin
 end
 $$;
 comment on function kata_data.last_requests(kata_data.compaction, jsonb, integer) is
-'The last of the user''s messages that a digest counts, word for word, without those deleted since; null where there is none.';
+'The last of the user''s messages that a digest counts, word for word; null where there is none.
+
+Messages deleted since are left out.';
 
 create or replace function kata_data.first_request_unless_last(compaction kata_data.compaction, facts jsonb) returns text
 language plpgsql stable
@@ -52,7 +54,9 @@ begin
 end
 $$;
 comment on function kata_data.first_request_unless_last(kata_data.compaction, jsonb) is
-'The first message of the user, word for word; null where a digest does not cover it, or shows it among the last ones.';
+'The first message of the user, word for word, if a digest covers it and does not show it already.
+
+Null otherwise.';
 
 create or replace function kata_data.quoted_request(version bigint, content text) returns text
 language sql stable
@@ -77,7 +81,9 @@ begin
 end
 $$;
 comment on function kata_data.newest_artifacts(kata_data.compaction, integer) is
-'The artifacts as of the last version that a compaction covers, a line each, those named last first; null where there is none.';
+'The artifacts that a digest lists, a line each, those named last first; null where there is none.
+
+As of the last version that the compaction covers.';
 
 create or replace function kata_data.summaries_of_models(compaction kata_data.compaction) returns text
 language plpgsql stable
@@ -91,4 +97,6 @@ begin
 end
 $$;
 comment on function kata_data.summaries_of_models(kata_data.compaction) is
-'The texts of absorbed summaries that are not digests: the words of a model are kept. Null where there is none.';
+'The texts of absorbed summaries that are not digests; null where there is none.
+
+The words of a model are kept.';

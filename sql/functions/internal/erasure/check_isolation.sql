@@ -11,7 +11,8 @@ begin
   raise exception using
     errcode = 'KC017',
     message = 'history is removed at isolation level read committed only',
-    detail = format('The transaction is at level %s, whose snapshot may hide a fork or a copy made meanwhile.', current_setting('transaction_isolation')),
+    detail = format(
+      'The transaction is at level %s, whose snapshot may hide a fork or a copy made meanwhile.', current_setting('transaction_isolation')),
     hint = 'Call the function in a transaction of its own, at level read committed.';
 end
 $$;

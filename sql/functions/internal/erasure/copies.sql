@@ -24,7 +24,9 @@ begin
 end
 $$;
 comment on function kata_data.copies_of(uuid, bigint) is
-'The copies made of a message itself, by segment and version, without the copies of these. Cost: O(copies of the same origin).';
+'The copies made of a message itself, without the copies of these, by segment and version.
+
+Cost: O(copies of the same origin).';
 
 create or replace function kata_data.originals_of(segment_id uuid, version bigint) returns setof kata_data.concerned_entry
 language sql stable rows 1

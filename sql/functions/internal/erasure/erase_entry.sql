@@ -33,8 +33,9 @@ begin
 end
 $$;
 comment on function kata_data.erase_entry(uuid, bigint, text, text) is
-'Erases a message and, one after the other, its merged copies and theirs; what was erased before stays as recorded.
+'Erases a message and, one after the other, its merged copies and theirs.
 
+What was erased before stays as recorded.
 Returns one row per entry concerned. Runs as kata_eraser: the triggers of the log refuse every other role.';
 
 create or replace function kata_data.redact_message(segment_id uuid, version bigint, what text, reason text) returns boolean
@@ -74,7 +75,9 @@ begin
 end
 $$;
 comment on function kata_data.redact_message(uuid, bigint, text, text) is
-'Redacts a message, with its stubs and artifacts, and records it; once. Returns whether there is such a message.';
+'Redacts a message, with its stubs and artifacts, and records it; once.
+
+Returns whether there is such a message.';
 
 create or replace function kata_data.erase_summary(segment_id uuid, version bigint, reason text)
 returns setof kata_data.concerned_entry
@@ -108,4 +111,6 @@ begin
 end
 $$;
 comment on function kata_data.erase_summary(uuid, bigint, text) is
-'Redacts a summary, and names those that have absorbed it. Returns as erase_entry; nothing where there is no summary.';
+'Redacts a summary, and names those that have absorbed it.
+
+Returns as erase_entry; nothing where there is no summary.';

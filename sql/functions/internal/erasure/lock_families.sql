@@ -12,7 +12,7 @@ begin
 end
 $$;
 comment on function kata_data.family_lock(uuid) is
-'The key of the advisory lock on the texts of a context''s family; null where there is no such context.';
+'The key of the advisory lock on the texts of a context''s family; null without such a context.';
 
 create or replace function kata_data.lock_families(contexts uuid[]) returns void
 language plpgsql volatile

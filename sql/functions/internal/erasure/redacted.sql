@@ -39,4 +39,6 @@ begin
 end
 $$;
 comment on function kata_data.remainder_digest(kata_data.message) is
-'SHA-256 over an erased message, its own digest first: that one covers what is gone and cannot be recomputed, this one can.';
+'SHA-256 over an erased message, its own digest first.
+
+That one covers the words that are gone and cannot be recomputed; this one can.';

@@ -16,7 +16,9 @@ begin
 end
 $$;
 comment on function kata_data.shown_tokens(uuid, int8multirange, bigint[], kata_data.measure) is
-'The tokens of messages as a view with these elisions shows them. measure: null for the context''s own tokenizer. Cost: O(messages).';
+'The tokens of messages as a view with these elisions shows them.
+
+measure: null for the context''s own tokenizer. Cost: O(messages).';
 
 create or replace function kata_data.saved_tokens(context_id uuid, group_version bigint, at bigint, elisions bigint[]) returns bigint
 language plpgsql stable
@@ -54,7 +56,9 @@ as $$
   end
 $$;
 comment on function kata_data.tokens_in(uuid, bigint, integer, integer, kata_data.measure) is
-'The tokens of a message or a summary, or of the stub that shortens a message. measure: null for the context''s own tokenizer.';
+'The tokens of a message or a summary, or of the stub that shortens a message.
+
+measure: null for the context''s own tokenizer.';
 
 create or replace function kata_data.converted_tokens(segment_id uuid, version bigint, token_count integer, measure kata_data.measure)
 returns integer
@@ -69,7 +73,9 @@ as $$
     least(ceil(token_count * measure.factor), 2147483647)::integer)
 $$;
 comment on function kata_data.converted_tokens(uuid, bigint, integer, kata_data.measure) is
-'The tokens of a message or a summary in another tokenizer: the stored count, else its own count times the factor.';
+'The tokens of a message or a summary in another tokenizer.
+
+The stored count, or else its own count times the factor.';
 
 create or replace function kata_data.measure_in(other text, own text) returns kata_data.measure
 language plpgsql stable

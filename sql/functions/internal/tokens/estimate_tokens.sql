@@ -119,7 +119,9 @@ begin
 end
 $$;
 comment on function kata_data.estimate_tokens(text) is
-'An estimate, erring high, of the tokens of o200k_base in a text; 0 for an empty text. Cost: linear in the length of the text.';
+'An estimate, erring high, of the tokens of o200k_base in a text; 0 for an empty text.
+
+Cost: linear in the length of the text.';
 
 create or replace function kata_data.weights(prose integer, dense integer) returns bigint
 language sql immutable
@@ -127,4 +129,6 @@ as $$
   select prose + dense * 4294967296
 $$;
 comment on function kata_data.weights(integer, integer) is
-'The weights of a class in both sums of estimate_tokens. Of constants it is one itself: the planner folds the call.';
+'The weights of a class in both sums of estimate_tokens.
+
+Of constants it is a constant itself: the planner folds the call.';

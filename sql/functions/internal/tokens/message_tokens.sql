@@ -14,7 +14,9 @@ begin
 end
 $$;
 comment on function kata_data.message_tokens(text, jsonb, jsonb, text) is
-'An estimate, erring high, of the tokens that a message takes in a tokenizer. Cost: linear in the length of the message.';
+'An estimate, erring high, of the tokens that a message takes in a tokenizer.
+
+Cost: linear in the length of the message.';
 
 create or replace function kata_data.tool_call_tokens(tool_calls jsonb) returns bigint
 language sql immutable
@@ -40,4 +42,5 @@ as $$
     where o.name = 'o200k_base' and t.name = tokenizer_factor.tokenizer)
   end
 $$;
-comment on function kata_data.tokenizer_factor(text) is 'How many tokens of a tokenizer one token of o200k_base, the unit of estimates, is converted to, padded.';
+comment on function kata_data.tokenizer_factor(text) is
+'The factor by which estimates, made in o200k_base, are converted to a tokenizer, padded.';

@@ -62,7 +62,9 @@ begin
 end
 $$;
 comment on function kata_data.head_after_message(kata_data.head, bigint, kata_data.message) is
-'The head after a message, with the totals, time and digest that the message stores. last_message: the version of the message before it, or 0.';
+'The head after a message, with the totals, time and digest that the message stores.
+
+last_message: the version of the message before it, or 0.';
 
 create or replace function kata_data.head_after_change(head kata_data.head, change kata_data.view_change) returns kata_data.head
 language plpgsql immutable
@@ -99,4 +101,6 @@ begin
 end
 $$;
 comment on function kata_data.head_before(kata_data.head, bigint, kata_data.message, kata_data.view_change) is
-'The head past missing entries, which cannot be recomputed: as the next entry, a message or a view change, claims it to be.';
+'The head past missing entries, which cannot be recomputed.
+
+It is as the next entry, a message or a view change, claims it to be.';

@@ -1,7 +1,7 @@
 -- Findings that compare: every part of verification puts them the same way.
 
 create or replace function kata_data.differs(version bigint, problem text, stored text, recomputed text) returns kata_data.finding
-language sql immutable
+language sql stable
 as $$
   select row(version, problem, format('Stored: %s; recomputed: %s.', coalesce(stored, 'null'), coalesce(recomputed, 'null')))::kata_data.finding
 $$;

@@ -6,15 +6,14 @@ language plpgsql stable rows 10
 as $$
 begin
   return query
-  select null::bigint, 'artifact mark', format('Its messages are parsed up to version %s, and its head is at version %s.', k.parsed_through, h.version)
+  select null::bigint, 'artifact mark',
+    format('Its messages are parsed up to version %s, and its head is at version %s.', k.parsed_through, h.version)
   from kata_data.artifact_mark k
   join kata_data.head h on h.context_id = k.segment_id
   where k.segment_id = verify_artifacts.context_id
     and k.parsed_through > h.version;
   return query
-  select f.last_version, 'artifact', format('Stored of %s "%s": versions %s to %s, %s mentions, detail of %s; added up: %s to %s, %s, %s.',
-    f.kind, left(f.ref, 100), f.first_version, f.last_version, f.mentions, coalesce(f.detail_version::text, 'null'),
-    coalesce(f.mentioned_first::text, 'null'), coalesce(f.mentioned_last::text, 'null'), coalesce(f.mentioned::text, 'null'), coalesce(f.detailed::text, 'null'))
+  select d.version, d.problem, d.detail
   from (
     select a.kind, a.ref, a.first_version, a.last_version, a.mentions, a.detail_version, a.detail,
       m.mentioned_first, m.mentioned_last, m.mentioned, m.detailed, m.newest_detail, m.is_running
@@ -35,6 +34,11 @@ begin
     ) m
     where a.segment_id = verify_artifacts.context_id
   ) f
+  cross join lateral kata_data.differs(f.last_version, 'artifact',
+    concat_ws(', ', format('%s "%s"', f.kind, left(f.ref, 100)), 'versions ' || f.first_version || ' to ' || f.last_version,
+      f.mentions || ' mentions', 'detail of ' || f.detail_version),
+    concat_ws(', ', 'versions ' || f.mentioned_first || ' to ' || f.mentioned_last,
+      f.mentioned || ' mentions', 'detail of ' || f.detailed)) d
   where (f.first_version, f.last_version, f.mentions, f.detail_version, f.detail, true)
     is distinct from (f.mentioned_first, f.mentioned_last, f.mentioned, f.detailed, f.newest_detail, f.is_running);
   return query

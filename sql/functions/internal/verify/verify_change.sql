@@ -76,4 +76,6 @@ begin
 end
 $$;
 comment on function kata_data.stubs_agree(kata_data.view_change) is
-'Whether a view change has the stubs of its versions if it is an elision, else none, and these agree with their messages.';
+'Whether the stubs of a view change agree with it and with their messages.
+
+An elision has one for each of its versions, any other change none.';

@@ -30,4 +30,6 @@ begin
 end
 $$;
 comment on function kata_data.verify_compactions(uuid) is
-'Where the compactions of a context and its own view changes do not agree; of a purged context those that are kept.';
+'Where the compactions of a context and its own view changes do not agree.
+
+Of a purged context, those that are kept.';

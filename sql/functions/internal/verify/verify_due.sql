@@ -13,7 +13,8 @@ begin
   end if;
   v_due := kata_data.due_state(v_head, kata_data.resolved_policy(context_id));
   -- The time at which it is due changes as time passes; whether it has one, and the thresholds, do not.
-  if (v_head.due_tokens, v_head.due_messages, v_head.due_at is null) is distinct from (v_due.due_tokens, v_due.due_messages, v_due.due_at is null) then
+  if (v_head.due_tokens, v_head.due_messages, v_head.due_at is null)
+    is distinct from (v_due.due_tokens, v_due.due_messages, v_due.due_at is null) then
     return next kata_data.differs(null, 'due',
       concat_ws(', ', 'from ' || v_head.due_tokens || ' tokens', v_head.due_messages || ' messages', 'at ' || v_head.due_at),
       concat_ws(', ', 'from ' || v_due.due_tokens || ' tokens', v_due.due_messages || ' messages', 'at ' || v_due.due_at));

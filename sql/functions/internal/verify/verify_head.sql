@@ -29,7 +29,9 @@ begin
 end
 $$;
 comment on function kata_data.verify_head(kata_data.head, kata_data.head, kata_data.view) is
-'Damage in a head, given the expected one and the view as of the newest version. Cost: O(messages in view).';
+'Damage in a head, given the expected one and the view as of the newest version.
+
+Cost: O(messages in view).';
 
 create or replace function kata_data.head_counters(head kata_data.head) returns text
 language sql stable

@@ -93,7 +93,7 @@ $$;
 comment on function kata_data.erased_versions(uuid, bigint, bigint) is 'The versions of a segment whose entries were erased; null where none was.';
 
 create or replace function kata_data.rows_gone(first_version bigint, last_version bigint) returns kata_data.finding
-language sql immutable
+language sql stable
 as $$
   select row(first_version, 'row gone', format('Versions %s to %s are missing.', first_version, last_version))::kata_data.finding
 $$;

@@ -55,4 +55,4 @@ begin
 end
 $$;
 comment on function kata_data.is_redacted_as_recorded(kata_data.message) is
-'Whether nothing is left of the words of an erased message, and the rest is as the record of its erasure says.';
+'Whether an erased message has lost its words, and the rest is as recorded.';

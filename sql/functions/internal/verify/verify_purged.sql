@@ -32,4 +32,6 @@ begin
 end
 $$;
 comment on function kata_data.verify_purged(uuid) is
-'Rows above what the purge of a context kept. The rows that it kept are verified as part of the forks that read it.';
+'Rows above what the purge of a context kept.
+
+The rows that it kept are verified as part of the forks that read it.';
