@@ -8,7 +8,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from kata_context import AsyncKata, Kata
+from kata_context import AsyncKata, Context, Kata
 from kata_context.database_errors import (
     CheckpointError,
     ContextNotFoundError,
@@ -134,5 +134,24 @@ def test_names_and_selectors_work_in_an_event_loop(database: str) -> None:
             await asyncio.gather(*(kata.append_message("trip", "user", "x", 5) for _ in range(10)))
             assert (await kata.usage(context, "head~3")).version == 7
             assert len(await context.window(8000, at=datetime.now(timezone.utc))) == 10
+
+    asyncio.run(main())
+
+
+def test_get_or_create_finds_what_it_has_created(kata: Kata, database: str) -> None:
+    first = kata.get_or_create("support-4711", metadata={"customer": 7})
+    first.append_message("user", "x")
+    again = kata.get_or_create("support-4711")
+    assert isinstance(again, Context)
+    assert again.id == first.id
+    assert again.usage().version == 1
+    with kata.transaction() as tx:
+        assert tx.get_or_create("support-4711").id == first.id
+
+    async def main() -> None:
+        async with AsyncKata(database) as client:
+            found = await asyncio.gather(*(client.get_or_create("support-4712") for _ in range(8)))
+            assert len({context.id for context in found}) == 1
+            assert (await client.get_or_create("support-4711")).id == first.id
 
     asyncio.run(main())

@@ -67,13 +67,15 @@ ROW_NAMES = {
 }
 # Functions that make a context. A database has a second method, of this name, that returns a handle; the
 # method of a context returns a handle itself.
-MAKES_CONTEXT = {"create_context": "create", "fork": ""}
+MAKES_CONTEXT = {"create_context": "create", "fork": "", "get_or_create_context": "get_or_create"}
 # Functions with messages whose tokens the driver counts. The fields of a counter are parameters.
 COUNTED: dict[str, type[Any]] = {"append": BatchCounter, "append_message": MessageCounter}
 # Parameters of type uuid that are not the id of a context.
 NOT_CONTEXTS = {"compaction_id"}
 # Methods and attributes that the clients have besides.
-RESERVED = {"close", "context", "create", "open", "transaction", "using", "id"}
+RESERVED = {
+    "as_tenant", "close", "context", "create", "get_or_create", "id", "open", "transaction", "using",
+}  # fmt: skip
 
 RESULT_TYPES = {
     "bigint": "int",

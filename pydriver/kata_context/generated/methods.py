@@ -259,6 +259,32 @@ class Methods(ABC):
             statements.GET_OR_CREATE_CONTEXT, (name, policy, metadata, tokenizer, preset, idempotency_key)
         )[0]
 
+    def get_or_create(
+        self,
+        name: str,
+        policy: Mapping[str, Any] | None = None,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        tokenizer: str = "o200k_base",
+        preset: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> "Context":
+        """Returns the live context of a name in the caller's tenant, and creates it where there is none.
+
+        As get_or_create_context, but returns a handle of it.
+        """
+        return Context(
+            self,
+            self.get_or_create_context(
+                name,
+                policy,
+                metadata=metadata,
+                tokenizer=tokenizer,
+                preset=preset,
+                idempotency_key=idempotency_key,
+            ).context_id,
+        )
+
     def list_contexts(
         self, after: ContextId | None = None, *, max_rows: int = 50, include_deleted: bool = False
     ) -> list[ContextRow]:
