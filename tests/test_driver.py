@@ -450,10 +450,14 @@ def test_a_tenant_sees_its_own(database: str, connect: Connect) -> None:
 
 
 def test_a_call_waits_for_a_connection_for_a_bounded_time_and_then_says_so(database: str) -> None:
-    with Kata(database, max_size=1, wait=0.3) as kata, kata.transaction():
+    with (
+        Kata(database, max_size=1, wait=0.3) as kata,
+        ThreadPoolExecutor(1) as thread,
+        kata.transaction(),
+    ):
         began = monotonic()
         with pytest.raises(PoolTimeoutError, match=r"within 0\.3 s: all 1 of the pool") as caught:
-            kata.version()
+            thread.submit(kata.version).result(PATIENCE)
         assert 0.2 < monotonic() - began < 10
         assert caught.value.hint
 
@@ -726,9 +730,20 @@ def test_the_same_works_in_an_event_loop(database: str, observer: psycopg.Connec
 
 def test_an_event_loop_waits_for_a_connection_for_a_bounded_time(database: str) -> None:
     async def main() -> None:
-        async with AsyncKata(database, max_size=1, wait=0.3) as kata, kata.transaction():
+        async with AsyncKata(database, max_size=1, wait=0.3) as kata:
+            opened, finished = asyncio.Event(), asyncio.Event()
+
+            async def hold() -> None:
+                async with kata.transaction():
+                    opened.set()
+                    await finished.wait()
+
+            holding = asyncio.create_task(hold())
+            await opened.wait()
             with pytest.raises(PoolTimeoutError, match=r"within 0\.3 s: all 1 of the pool"):
                 await kata.version()
+            finished.set()
+            await holding
 
     asyncio.run(main())
 

@@ -74,72 +74,61 @@ REFUSALS: dict[str, type[PostgresError]] = {}
 REPEAT = "run the transaction again from its start"
 
 
+# fmt: off
 class SerializationError(
     PostgresError, psycopg.errors.SerializationFailure,
     state="40001", title="serialization failure", advice=REPEAT, may_retry=True,
-):  # fmt: skip
+):
     """A concurrent transaction got in the way under repeatable read or serializable isolation."""
-
 
 class DeadlockError(
     PostgresError, psycopg.errors.DeadlockDetected,
     state="40P01", title="deadlock", advice=REPEAT, may_retry=True,
-):  # fmt: skip
+):
     """Two transactions waited for each other, and Postgres ended this one."""
-
 
 class LockTimeoutError(
     PostgresError, psycopg.errors.LockNotAvailable,
     state="55P03", title="lock timeout", advice="try again, or raise lock_timeout", may_retry=True,
-):  # fmt: skip
+):
     """A lock was not free within lock_timeout."""
-
 
 class CanceledError(
     PostgresError, psycopg.errors.QueryCanceled,
     state="57014", title="statement canceled", advice="raise statement_timeout, or look who canceled it",
-):  # fmt: skip
+):
     """The statement ran into statement_timeout, or an operator canceled it."""
-
 
 class ReadOnlyError(
     PostgresError, psycopg.errors.ReadOnlySqlTransaction,
     state="25006", title="read-only transaction",
     advice="connect to the primary, with target_session_attrs=read-write in the DSN",
-):  # fmt: skip
+):
     """The call is a change, and the server is a standby or the transaction only reads."""
-
 
 class AbortedTransactionError(
     PostgresError, psycopg.errors.InFailedSqlTransaction,
     state="25P02", title="transaction aborted", advice="leave the block of the transaction, and repeat it",
-):  # fmt: skip
+):
     """An earlier statement of the transaction failed, so the transaction can only be rolled back."""
-
 
 class UnsupportedError(
     PostgresError, psycopg.errors.FeatureNotSupported,
     state="0A000", title="not supported", advice="see the versions of PostgreSQL in docs/operations.md",
-):  # fmt: skip
+):
     """The server does not support this."""
-
 
 class AccessDeniedError(
     PostgresError, psycopg.errors.InsufficientPrivilege,
     state="42501", title="access denied",
     advice="grant kata_reader, kata_writer, kata_admin or kata_service to the role",
-):  # fmt: skip
+):
     """The role may not call the function."""
+# fmt: on
 
 
 def refusal(name: str, error: UnicodeEncodeError | psycopg.Error) -> KataError:
-    """Return an error of psycopg as one of the package.
-
-    Parameters
-    ----------
-    name : of the function that was called
-    error : raised by psycopg while the connection lived on
-    """
+    """Return the error of the package for one that psycopg raised in the call of a function."""
     if isinstance(error, KataError):
         return error
     if isinstance(error, UnicodeEncodeError):
@@ -176,89 +165,70 @@ def refusal(name: str, error: UnicodeEncodeError | psycopg.Error) -> KataError:
     return refused
 
 
+# fmt: off
 class ContextNotFoundError(KataDatabaseError, code="KC001", title="context not found", status=404):
     """The context does not exist, or belongs to another tenant."""
-
 
 class VersionNotFoundError(KataDatabaseError, code="KC002", title="version not found", status=404):
     """The context has no such version."""
 
-
 class VersionConflictError(KataDatabaseError, code="KC003", title="version conflict", status=409):
     """Something was appended or deleted since the version that was expected."""
-
 
 class InvalidMessageError(KataDatabaseError, code="KC004", title="invalid message", status=422):
     """A message is malformed, or makes a call under an id that is open already."""
 
-
 class OrphanToolResultError(KataDatabaseError, code="KC005", title="orphan tool result", status=422):
     """A tool result, or a call to close, that no open call matches; or calls are open where none may be."""
-
 
 class ContextClosedError(KataDatabaseError, code="KC006", title="context deleted or archived", status=410):
     """The context is deleted, or archived where a change was asked for."""
 
-
 class NameTakenError(KataDatabaseError, code="KC007", title="name taken", status=409):
     """Another live context of the tenant has the name."""
-
 
 class ForkTooDeepError(KataDatabaseError, code="KC008", title="fork too deep", status=422):
     """The fork would be deeper than the policy allows."""
 
-
 class CompactionInProgressError(KataDatabaseError, code="KC009", title="compaction in progress", status=409):
     """Another worker holds the lease of the context's compaction."""
-
 
 class NothingToCompactError(KataDatabaseError, code="KC010", title="nothing to compact", status=409):
     """No compaction is due, or there is nothing that one could cover."""
 
-
 class StaleCompactionError(KataDatabaseError, code="KC011", title="compaction stale", status=409):
     """What the compaction covers has changed since it began, or another worker took it over."""
-
 
 class NoGainError(KataDatabaseError, code="KC012", title="no gain", status=422):
     """The compaction would not make the view smaller."""
 
-
 class InvalidPolicyError(KataDatabaseError, code="KC013", title="invalid policy", status=422):
     """A field of the policy is unknown, of the wrong type or out of range."""
-
 
 class CheckpointError(KataDatabaseError, code="KC014", title="checkpoint exists or is unknown", status=409):
     """A checkpoint of that name exists already, or none does."""
 
-
 class ImmutableHistoryError(KataDatabaseError, code="KC015", title="history is immutable", status=403):
     """History cannot be changed."""
-
 
 class StillReferencedError(KataDatabaseError, code="KC016", title="still referenced", status=409):
     """Something that would be removed is needed elsewhere."""
 
-
 class InvalidArgumentError(KataDatabaseError, code="KC017", title="invalid argument", status=422):
     """An argument is missing, malformed or out of range."""
-
 
 class NotPermittedError(KataDatabaseError, code="KC018", title="not permitted", status=403):
     """The role may not do this."""
 
-
 class IdempotencyConflictError(KataDatabaseError, code="KC019", title="idempotency conflict", status=409):
     """The idempotency key was used for another request."""
-
 
 class BudgetTooSmallError(KataDatabaseError, code="KC020", title="budget too small", status=422):
     """The budget does not hold what always comes; `detail` names the least sufficient one."""
 
-
 class SupersededError(KataDatabaseError, code="KC021", title="superseded", status=409):
     """A later change of the view rests on the one that would be undone."""
-
+# fmt: on
 
 CATALOG: dict[str, type[KataDatabaseError]] = {
     str(error.sqlstate): error for error in KataDatabaseError.__subclasses__()

@@ -88,7 +88,7 @@ class AsyncCompactor:
             while not self._bell.is_rung:
                 try:
                     if listener is None or listener.closed:
-                        listener = await self._kata._listen(self._listen_dsn)
+                        listener = await self._kata._pool.listen(self._listen_dsn)
                     done = await self.step()
                     has_failed = done is not None and done.status == "failed"
                     if done is None:

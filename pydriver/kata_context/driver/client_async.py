@@ -7,6 +7,7 @@ import os
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, TypeVar
 from uuid import UUID
@@ -171,17 +172,22 @@ class AsyncKata(AsyncDatabase):
     async def transaction(self) -> AsyncIterator["AsyncTransaction"]:
         """Open a transaction: the methods of the object yielded are part of it, and so is its `connection`.
 
-        The end of the block commits it; an exception that leaves the block rolls it back.
+        The end of the block commits it; an exception that leaves the block rolls it back. Inside the block a
+        call on this Kata or a handle of it raises MisuseError: it would not be part of the transaction, and
+        could wait for its locks.
         """
+        self._refuse_inside()
         pool = await self._pool.opened()
         connection = await self._pool.take(pool)
         stage = "begin"
+        transaction = AsyncTransaction(connection, None, self._counts, self._tokenizers, self._pool)
         try:
             async with connection.transaction():
                 if (tenant := self._call_tenant()) is not None:
                     await act_for(connection, tenant)
                 stage = "block"
-                yield AsyncTransaction(connection, None, self._counts, self._tokenizers)
+                _open.set((*_open.get(), transaction))
+                yield transaction
                 stage = "commit"
         except psycopg.Error as error:
             if stage == "block" or isinstance(error, KataError):
@@ -190,6 +196,8 @@ class AsyncKata(AsyncDatabase):
                 raise refusal(stage, error) from error
             raise (outcome_unknown if stage == "commit" else connection_lost)(stage, error) from error
         finally:
+            transaction.is_open = False
+            _open.set(tuple(other for other in _open.get() if other is not transaction))
             await pool.putconn(connection)
 
     def using(self, connection: Connection) -> "AsyncTransaction":
@@ -201,16 +209,22 @@ class AsyncKata(AsyncDatabase):
         """
         return AsyncTransaction(connection, self._tenant, self._counts, self._tokenizers)
 
-    async def _listen(self, dsn: str | None) -> Connection | None:
-        """Open a connection that hears notifications; see AsyncPool.listen."""
-        return await self._pool.listen(dsn)
-
     def _call_tenant(self) -> str | None:
         """Return the tenant that each call has to name, because the session does not."""
         return self._tenant if self._pool.is_shared else None
 
+    def _refuse_inside(self) -> None:
+        """Refuse a call in the block of a transaction that it would not be part of."""
+        for transaction in _open.get():
+            if transaction.is_of(self._pool):
+                raise MisuseError(
+                    "a transaction is open here, and this call would not be part of it",
+                    hint="call the method of the transaction, or of a handle from transaction.context(…)",
+                )
+
     async def _run(self, call: Call[T], given: tuple[Any, ...]) -> list[T]:
         """Run a call, in a transaction of its own."""
+        self._refuse_inside()
         arguments = await self._prepared(call, given)
         losses = conflicts = 0
         while True:
@@ -218,7 +232,7 @@ class AsyncKata(AsyncDatabase):
                 pool = await self._pool.opened()
                 connection = await self._pool.take(pool)
             except KataError as error:
-                # What was sent before may have been committed.
+                # The call that was lost may have been committed.
                 if losses and not call.reads:
                     raise outcome_unknown(call.name, error) from error
                 raise
@@ -256,6 +270,7 @@ class AsyncTransaction(AsyncDatabase):
     Attributes
     ----------
     connection : of psycopg, for SQL of the caller's in the same transaction
+    is_open : whether the block of the transaction has not ended yet
     """
 
     def __init__(
@@ -264,12 +279,19 @@ class AsyncTransaction(AsyncDatabase):
         tenant: str | None,
         count_tokens: bool,
         tokenizers: dict[UUID, str],
+        pool: AsyncPool | None = None,
     ) -> None:
         self.connection = connection
+        self.is_open = True
         self._tenant = tenant
         self._counts = count_tokens
         self._tokenizers = tokenizers
+        self._pool = pool
         self._process = os.getpid()
+
+    def is_of(self, pool: AsyncPool) -> bool:
+        """Whether it is an open transaction of this process on a connection of a pool."""
+        return self.is_open and self._pool is pool and self._process == os.getpid()
 
     async def _run(self, call: Call[T], given: tuple[Any, ...]) -> list[T]:
         """Run a call, in the transaction."""
@@ -277,6 +299,14 @@ class AsyncTransaction(AsyncDatabase):
             raise MisuseError(
                 "this transaction belongs to the parent process", hint="open another one after the fork"
             )
+        if not self.is_open:
+            raise MisuseError(
+                "this transaction has ended",
+                hint="open another one, or take a handle of kata.context(…), whose calls need none",
+            )
+        if True:  # ASYNC
+            if self._pool is not None:
+                self._pool.claim_loop()
         arguments = await self._prepared(call, given)
         alone = (
             self.connection.info.transaction_status == pq.TransactionStatus.IDLE
@@ -313,3 +343,7 @@ async def _execute(
             # Before the commit, and before an error of the call, which another tenant may be the cause of.
             if setting.pgresult is not None:
                 refuse_tenant(await setting.fetchone(), tenant)
+
+
+# The transactions that the present task or thread has open.
+_open: ContextVar[tuple[AsyncTransaction, ...]] = ContextVar("kata_open_transactions", default=())

@@ -68,7 +68,7 @@ class AsyncPool:
     async def close(self) -> None:
         """Close the connections, for good."""
         if True:  # ASYNC
-            self._claim_loop()
+            self.claim_loop()
         self._closed = True
         if self._pool is not None:
             await self._pool.close()
@@ -90,15 +90,9 @@ class AsyncPool:
             await pool.putconn(connection)
 
     async def listen(self, dsn: str | None) -> Connection | None:
-        """Open a connection of its own that hears what contexts notify of, for as long as it is open.
+        """Return a connection of its own that receives notifications.
 
-        Parameters
-        ----------
-        dsn : a way to the same database on which sessions are stable; None for that of the pool
-
-        Returns
-        -------
-        The connection; None behind a transaction pooler, which passes no notifications on.
+        It takes the DSN, or else the way of the pool; None behind a transaction pooler, which passes none on.
         """
         await self.opened()
         route = self._route
@@ -132,7 +126,7 @@ class AsyncPool:
 
     if True:  # ASYNC
 
-        def _claim_loop(self) -> None:
+        def claim_loop(self) -> None:
             """Belong to the first event loop that uses the pool; psycopg would hang in any other."""
             running = asyncio.get_running_loop()
             # The first of two threads wins.
@@ -145,7 +139,7 @@ class AsyncPool:
     async def opened(self) -> PsycopgPool:
         """Return the pool of psycopg, opened if need be."""
         if True:  # ASYNC
-            self._claim_loop()
+            self.claim_loop()
         if self._pool is not None:
             return self._pool
         async with self._opening:

@@ -78,14 +78,7 @@ class Route:
     def examined(
         self, connection: "psycopg.Connection[Any] | psycopg.AsyncConnection[Any]", row: Any
     ) -> bool:
-        """Judge the first connection by what EXAMINE found; return whether a pooler is in between.
-
-        Raises
-        ------
-        UnsafeConnectionError : it is in plain text and must not be
-        UnreachableError : the server is too old
-        NotInstalledError : Kata Context is not installed in the database
-        """
+        """Refuse an unsafe connection and a database without Kata Context; return whether it is pooled."""
         in_plain_text = not connection.pgconn.ssl_in_use and not is_local({"host": connection.info.hostaddr})
         if self.must_encrypt and in_plain_text:
             raise UnsafeConnectionError(

@@ -87,7 +87,7 @@ class Compactor:
             while not self._bell.is_rung:
                 try:
                     if listener is None or listener.closed:
-                        listener = self._kata._listen(self._listen_dsn)
+                        listener = self._kata._pool.listen(self._listen_dsn)
                     done = self.step()
                     has_failed = done is not None and done.status == "failed"
                     if done is None:

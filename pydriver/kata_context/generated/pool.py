@@ -85,15 +85,9 @@ class Pool:
             pool.putconn(connection)
 
     def listen(self, dsn: str | None) -> Connection | None:
-        """Open a connection of its own that hears what contexts notify of, for as long as it is open.
+        """Return a connection of its own that receives notifications.
 
-        Parameters
-        ----------
-        dsn : a way to the same database on which sessions are stable; None for that of the pool
-
-        Returns
-        -------
-        The connection; None behind a transaction pooler, which passes no notifications on.
+        It takes the DSN, or else the way of the pool; None behind a transaction pooler, which passes none on.
         """
         self.opened()
         route = self._route
