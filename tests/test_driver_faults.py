@@ -394,3 +394,20 @@ def test_an_event_loop_works_behind_a_transaction_pooler(pooled: str) -> None:
                 await kata.usage(uuid.uuid4())
 
     asyncio.run(main())
+
+
+def test_views_of_tenants_share_sessions_of_the_pooler(pooled: str) -> None:
+    with Kata(pooled, tenant="own") as kata, ThreadPoolExecutor(6) as threads:
+        views = [kata.as_tenant("a"), kata.as_tenant("b"), kata]
+
+        def work(number: int) -> None:
+            view = views[number % 3]
+            for step in range(10):
+                view.get_or_create("same name").append_message("user", f"{number}:{step}")
+                with view.transaction() as tx:
+                    tx.append_message("same name", "user", "in a transaction")
+
+        list(threads.map(work, range(6)))
+        for view, tenant in zip(views, ("a", "b", "own"), strict=True):
+            (row,) = view.list_contexts()
+            assert (row.tenant, row.version) == (tenant, 40)

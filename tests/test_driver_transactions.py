@@ -26,6 +26,7 @@ def test_a_call_beside_an_open_transaction_is_refused_at_once(kata: Kata) -> Non
         lambda: kata.append_message(context.id, "user", "outside"),
         lambda: kata.context("trip"),
         lambda: kata.transaction().__enter__(),
+        lambda: kata.as_tenant("other").find_context("trip"),
     ]
     with kata.transaction() as tx:
         tx.append_message(context, "user", "inside")
@@ -116,6 +117,7 @@ def test_everything_of_one_event_loop_is_refused_in_another(database: str) -> No
             context.usage,  # type: ignore[attr-defined]
             transaction.version,
             lambda: kata.transaction().__aenter__(),
+            kata.as_tenant("default").version,
             kata.open,
             kata.close,
         ):

@@ -8,6 +8,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from copy import copy
 from types import TracebackType
 from typing import Any, TypeVar
 from uuid import UUID
@@ -137,6 +138,7 @@ class AsyncKata(AsyncDatabase):
     ) -> None:
         self._tenant = None if tenant is None else checked_tenant(tenant)
         self._pool = AsyncPool(dsn, self._tenant, pooler, wait, (min_size, max_size), max_idle)
+        self._is_view = False
         self._counts = count_tokens
         self._tokenizers: dict[UUID, str] = {}
 
@@ -153,8 +155,9 @@ class AsyncKata(AsyncDatabase):
         await self._pool.opened()
 
     async def close(self) -> None:
-        """Close the connections for good."""
-        await self._pool.close()
+        """Close the connections for good; a view of another tenant leaves them open."""
+        if not self._is_view:
+            await self._pool.close()
 
     async def __aenter__(self) -> "AsyncKata":
         await self._pool.opened()
@@ -167,6 +170,21 @@ class AsyncKata(AsyncDatabase):
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+    def as_tenant(self, tenant: str) -> "AsyncKata":
+        """Return a view that acts for a tenant, on the same connections.
+
+        The tenant travels with each call and ends with its transaction, so a connection carries nothing over
+        to its next user. Each call fails with NotPermittedError if the role may not act for the tenant.
+
+        Parameters
+        ----------
+        tenant : whose contexts are meant; the role needs kata_service, unless it is its own tenant
+        """
+        view = copy(self)
+        view._tenant = checked_tenant(tenant)
+        view._is_view = True
+        return view
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["AsyncTransaction"]:
@@ -211,7 +229,7 @@ class AsyncKata(AsyncDatabase):
 
     def _call_tenant(self) -> str | None:
         """Return the tenant that each call has to name, because the session does not."""
-        return self._tenant if self._pool.is_shared else None
+        return self._tenant if self._is_view or self._pool.is_shared else None
 
     def _refuse_inside(self) -> None:
         """Refuse a call in the block of a transaction that it would not be part of."""

@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from copy import copy
 from types import TracebackType
 from typing import Any, TypeVar
 from uuid import UUID
@@ -134,6 +135,7 @@ class Kata(Database):
     ) -> None:
         self._tenant = None if tenant is None else checked_tenant(tenant)
         self._pool = Pool(dsn, self._tenant, pooler, wait, (min_size, max_size), max_idle)
+        self._is_view = False
         self._counts = count_tokens
         self._tokenizers: dict[UUID, str] = {}
 
@@ -150,8 +152,9 @@ class Kata(Database):
         self._pool.opened()
 
     def close(self) -> None:
-        """Close the connections for good."""
-        self._pool.close()
+        """Close the connections for good; a view of another tenant leaves them open."""
+        if not self._is_view:
+            self._pool.close()
 
     def __enter__(self) -> "Kata":
         self._pool.opened()
@@ -164,6 +167,21 @@ class Kata(Database):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def as_tenant(self, tenant: str) -> "Kata":
+        """Return a view that acts for a tenant, on the same connections.
+
+        The tenant travels with each call and ends with its transaction, so a connection carries nothing over
+        to its next user. Each call fails with NotPermittedError if the role may not act for the tenant.
+
+        Parameters
+        ----------
+        tenant : whose contexts are meant; the role needs kata_service, unless it is its own tenant
+        """
+        view = copy(self)
+        view._tenant = checked_tenant(tenant)
+        view._is_view = True
+        return view
 
     @contextmanager
     def transaction(self) -> Iterator["Transaction"]:
@@ -208,7 +226,7 @@ class Kata(Database):
 
     def _call_tenant(self) -> str | None:
         """Return the tenant that each call has to name, because the session does not."""
-        return self._tenant if self._pool.is_shared else None
+        return self._tenant if self._is_view or self._pool.is_shared else None
 
     def _refuse_inside(self) -> None:
         """Refuse a call in the block of a transaction that it would not be part of."""
