@@ -17,6 +17,8 @@ from psycopg.types.json import Jsonb
 
 from test_conversations import import_messages, recorded
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 Connect = Callable[..., psycopg.Connection]
 Shown = dict[tuple[str, str], tuple[Any, int, int, int]]

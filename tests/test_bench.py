@@ -12,6 +12,8 @@ import report
 from conftest import ROOT
 from measure import Finding, Result, as_json, compare, held, interval, median_interval
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("n", [6, 7, 10, 15, 30, 99])
 def test_the_interval_encloses_the_median_with_95_percent_and_no_narrower_one_does(n: int) -> None:

@@ -18,6 +18,8 @@ import tiktoken
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).parent / "data" / "conversations"
 HUGE = 2147483647
 ENCODINGS = "https://openaipublic.blob.core.windows.net/encodings/"

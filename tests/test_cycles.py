@@ -10,6 +10,8 @@ from kata_context import Compactor, Context, Kata, Source
 from kata_context.compaction import probe
 from kata_context.generated.rows import MessageRow
 
+pytestmark = pytest.mark.slow
+
 CYCLES = 50
 POLICY = {
     "budget": 1000, "threshold": 0.5, "preserve_recent_count": 2, "min_gain_tokens": 0,

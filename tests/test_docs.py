@@ -12,6 +12,8 @@ import pytest
 from conftest import ROOT, CreateDatabase, TestServer
 from kata_context.embedded import Server, find_binaries
 
+pytestmark = pytest.mark.slow
+
 PAGES = sorted(path for pattern in ("*.md", "docs/*.md", "examples/*.md") for path in ROOT.glob(pattern))
 # `make` runs dry, so that only the target is checked; `pip` installs nothing.
 PRELUDE = (

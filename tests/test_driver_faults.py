@@ -23,6 +23,8 @@ from kata_context.embedded import find_account
 from kata_context.errors import KataError
 from support.pgbouncer import pgbouncer
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 60  # seconds
 
 Connect = Callable[..., psycopg.Connection]

@@ -21,6 +21,8 @@ from kata_context import config, migrate
 from kata_context.embedded import Server, as_account, find_account, find_binaries, usable_binaries
 from kata_context.errors import KataError
 
+pytestmark = pytest.mark.slow
+
 KATA = Path(sys.executable).parent / "kata"
 _numbers = itertools.count(1)
 

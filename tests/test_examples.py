@@ -20,6 +20,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from conftest import ROOT, TestServer
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = ROOT / "examples"
 ASKED = ("trip", "request-1", "Book me a flight to Seattle.")
 # Ends the program before one of its round trips to the server, commits included; else prints their number.

@@ -15,6 +15,8 @@ from psycopg.types.json import Jsonb
 
 from conftest import CreateDatabase, TestServer
 
+pytestmark = pytest.mark.slow
+
 SHORT, LONG = 1_000, 100_000
 BATCH = 1_000
 

@@ -23,6 +23,8 @@ from kata_context.migrate import session
 from kata_context.migrate.files import split_statements
 from support.pgbouncer import pgbouncer
 
+pytestmark = pytest.mark.slow
+
 REAL = migrate.sql_root()
 
 # A small tree: the real first migration, then these.

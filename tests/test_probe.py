@@ -11,6 +11,8 @@ from kata_context.compaction import probe
 from kata_context.compaction.probe import KINDS, Question, Score
 from test_conversations import import_messages, recorded
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 
 

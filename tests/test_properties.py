@@ -12,6 +12,7 @@ from random import Random
 from typing import Any, ClassVar, TypeVar
 
 import psycopg
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -27,6 +28,8 @@ from psycopg.types.json import Jsonb
 
 from support import model
 from support.model import Draft, Message, Receipt
+
+pytestmark = pytest.mark.slow
 
 T = TypeVar("T")
 LARGEST = 2147483647

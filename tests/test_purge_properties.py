@@ -24,6 +24,8 @@ from hypothesis.stateful import (
 )
 from psycopg.types.json import Jsonb
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(eq=False, slots=True)
 class Entry:

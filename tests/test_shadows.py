@@ -12,6 +12,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+pytestmark = pytest.mark.slow
+
 TYPES = (
     *("bool", "bytea", "int4", "int8", "int8multirange", "int8range", "jsonb", "name", "numeric"),
     *("text", "timestamptz", "uuid"),

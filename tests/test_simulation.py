@@ -21,6 +21,8 @@ from psycopg.types.json import Jsonb
 from support.interleaving import Connect, rows
 from test_conversations import recorded
 
+pytestmark = pytest.mark.slow
+
 TURNS = int(os.environ.get("KATA_SIMULATION_TURNS", "2000"))
 AGENTS = 3
 LEASE = 120

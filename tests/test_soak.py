@@ -6,8 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 import psycopg
+import pytest
 
 from support.interleaving import APPEND, PATIENCE, Connect, batch, rows
+
+pytestmark = pytest.mark.slow
 
 WORKERS = 6
 TURNS = 150

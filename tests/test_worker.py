@@ -28,6 +28,8 @@ from support.interleaving import PATIENCE
 from support.pgbouncer import pgbouncer
 from test_cli import KATA
 
+pytestmark = pytest.mark.slow
+
 POLICY = {
     "budget": 1000, "threshold": 0.5, "preserve_recent_count": 1, "min_gain_tokens": 0,
     "min_interval_seconds": 0,
