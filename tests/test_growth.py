@@ -240,6 +240,19 @@ def test_no_plan_of_a_read_goes_through_the_log(
     assert_grown_by_ten_at_most(*costs)
 
 
+@pytest.mark.parametrize("name", ["the window", "a window of the past", "a prompt", "a page", "usage"])
+def test_no_plan_of_a_read_gathers_a_range_before_it_returns_a_row(
+    short: Log, long: Log, open_on: OpenOn, name: str
+) -> None:
+    """Although random access is taken for far dearer than reading on, which makes bitmaps cheap."""
+    costs = []
+    for log in (short, long):
+        conn = open_on(log)
+        conn.execute("set random_page_cost = 1000")
+        costs.append(settled(log, conn, READS[name]))
+    assert_grown_by_ten_at_most(*costs)
+
+
 @pytest.fixture(scope="module")
 def statistics(short: Log, long: Log) -> None:
     """Let Postgres gather statistics."""

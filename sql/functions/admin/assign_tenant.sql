@@ -1,4 +1,5 @@
 -- Assigns a tenant to a database role.
+-- plans: lookup
 
 create or replace function kata.assign_tenant(role_name text, tenant text) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off

@@ -1,4 +1,5 @@
 -- The tenant that the caller acts for, as every function determines it.
+-- plans: lookup
 
 create or replace function kata.current_tenant() returns text
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off

@@ -1,4 +1,5 @@
 -- The environment label, which clients read before a destructive command.
+-- plans: lookup
 
 create or replace function kata.environment() returns text
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off

@@ -1,5 +1,6 @@
 -- Changing a label requires the current one (compare-and-set), so that a script pointed at the wrong database fails here. The table is
 -- locked first: of two sessions that label at once, the second meets the label of the first.
+-- plans: lookup
 
 create or replace function kata.set_environment(label text, current_label text default null) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off

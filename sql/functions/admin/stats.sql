@@ -1,4 +1,5 @@
 -- Counts for dashboards.
+-- plans: lookup
 
 create or replace function kata.stats() returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off

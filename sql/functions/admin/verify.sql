@@ -1,6 +1,7 @@
 -- Recomputes what can be recomputed, and reports where the tables disagree. It trusts only the content of the log: versions, running
 -- totals, groups, open calls and digests are derived again, entry by entry, and compared with what is stored. The artifact index must add
 -- up.
+-- plans: reader
 
 create or replace function kata.verify(inout context_id uuid default null, out version bigint, out problem text, out detail text)
 returns setof record

@@ -2,6 +2,7 @@
 -- artifacts have a table of their own, so that callers and the parser do not wait for each other.
 --
 -- Locks: the head, shared, so that a purge waits and leaves nothing behind, and appends do not wait; then the row that it writes.
+-- plans: lookup
 
 create or replace function kata.add_artifact(
   context_id uuid,

@@ -1,5 +1,6 @@
 -- The artifact index: the files, tools, URLs and identifiers that an agent needs to continue its work. It is derived from the raw log, so
 -- that no compaction, elision or undo changes it.
+-- plans: artifacts
 
 create or replace function kata.artifacts(
   context_id uuid,

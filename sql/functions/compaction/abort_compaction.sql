@@ -1,4 +1,5 @@
 -- Gives up a compaction. With a reason the attempt is a failure, which the guards count; without one it is not.
+-- plans: lookup
 
 create or replace function kata.abort_compaction(compaction_id uuid, reason text default null) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off

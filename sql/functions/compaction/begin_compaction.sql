@@ -4,6 +4,7 @@
 -- Artifacts are extracted before the head is locked, and only where there is something to begin: a refusal rolls them back, and the next
 -- caller would parse the same messages again. The family is shared before that, so that nothing is handed out that is being erased: an
 -- erasure either comes first, or finds the compaction and ends it.
+-- plans: writer
 
 create or replace function kata.begin_compaction(
   inout context_id uuid,

@@ -3,6 +3,7 @@
 -- Candidates are chosen and planned without a lock, and their artifacts extracted; then the head is locked or skipped, and everything is
 -- checked again. That a context has nothing to gain, or is due later, is stored last: until then its head is not locked, and appends to
 -- it do not wait for the work on others.
+-- plans: writer
 
 create or replace function kata.claim_due_compaction(
   claimed_by text,

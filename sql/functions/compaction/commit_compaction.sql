@@ -1,5 +1,6 @@
 -- The second of two phases, atomic: the covered messages leave the view, the summary enters. Locks the head, then the compaction, before
 -- it checks whether the covered messages are still there.
+-- plans: writer
 
 create or replace function kata.commit_compaction(
   compaction_id uuid,

@@ -1,4 +1,5 @@
 -- Both phases in one transaction, for the strategies that need no model.
+-- plans: writer
 
 create or replace function kata.compact(
   context_id uuid,

@@ -1,4 +1,5 @@
 -- The references that a summary must keep, by the id of the compaction, so that a worker for all tenants needs no tenant.
+-- plans: artifacts
 
 create or replace function kata.compaction_artifacts(compaction_id uuid, max_rows integer default 200)
 returns table (kind text, ref text, detail jsonb, first_version bigint, last_version bigint, mentions bigint)

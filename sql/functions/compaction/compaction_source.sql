@@ -1,4 +1,5 @@
 -- The messages that a summarizer reads.
+-- plans: reader
 
 create or replace function kata.compaction_source(compaction_id uuid)
 returns table (

@@ -1,4 +1,5 @@
 -- Is it time to compact, and if not, why not, and how near is it.
+-- plans: reader
 
 create or replace function kata.compaction_status(
   context_id uuid,

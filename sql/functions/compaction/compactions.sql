@@ -1,4 +1,5 @@
 -- The attempts to compact a context, and what came of each.
+-- plans: lookup
 
 create or replace function kata.compactions(context_id uuid)
 returns table (

@@ -1,4 +1,5 @@
 -- The policy in force, defaults filled in.
+-- plans: lookup
 
 create or replace function kata.get_policy(context_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off

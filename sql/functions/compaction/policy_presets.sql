@@ -1,4 +1,5 @@
 -- Policies to start from.
+-- plans: lookup
 
 create or replace function kata.policy_presets() returns table (name text, description text, policy jsonb)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off

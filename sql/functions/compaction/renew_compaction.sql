@@ -1,4 +1,5 @@
 -- A worker that is slow, not dead, keeps its lease by this.
+-- plans: lookup
 
 create or replace function kata.renew_compaction(compaction_id uuid, lease_seconds integer default 300) returns timestamptz
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off

@@ -1,4 +1,5 @@
 -- Patches the policy. Locks the head before the stored policy is read: the head has a copy of the fields that appends need.
+-- plans: lookup
 
 create or replace function kata.set_policy(context_id uuid, policy jsonb) returns jsonb
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off

@@ -1,4 +1,5 @@
 -- Archives a context: the head is locked, so that an append either commits before or is refused.
+-- plans: lookup
 
 create or replace function kata.archive_context(context_id uuid) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off

@@ -1,5 +1,6 @@
 -- Archives forks without recent activity. A fork that looks idle is locked, by id ascending as everywhere, and checked again under the
 -- lock: an append that commits first keeps it open.
+-- plans: lookup
 
 create or replace function kata.archive_inactive(idle interval, dry_run boolean default false)
 returns table (context_id uuid, name text, updated_at timestamptz)

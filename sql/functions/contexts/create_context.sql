@@ -1,4 +1,5 @@
 -- Creates a root: its context row, its head, and its lineage of one open-ended segment.
+-- plans: lookup
 
 create or replace function kata.create_context(
   name text default null,

@@ -1,4 +1,5 @@
 -- Soft delete: the name becomes free, the rows stay, and forks go on reading them.
+-- plans: lookup
 
 create or replace function kata.delete_context(context_id uuid) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off

@@ -1,4 +1,5 @@
 -- Looks up an id by name; null, not an error, where there is none.
+-- plans: lookup
 
 create or replace function kata.find_context(name text) returns uuid
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off

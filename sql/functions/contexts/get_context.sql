@@ -1,4 +1,5 @@
 -- One context with its totals; a deleted one, too.
+-- plans: lookup
 
 create or replace function kata.get_context(
   inout context_id uuid,

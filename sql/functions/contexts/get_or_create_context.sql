@@ -1,6 +1,7 @@
 -- The context of a name, made where there is none. The name is looked up, and else inserted, until one of the two succeeds: an insert
 -- that lost the name to another session finds it by the next look-up, unless that one was deleted or renamed in between. Under
 -- repeatable read, where a look-up cannot see what the insert has met, Postgres ends the transaction with 40001.
+-- plans: lookup
 
 create or replace function kata.get_or_create_context(
   name text,

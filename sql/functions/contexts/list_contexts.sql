@@ -1,5 +1,6 @@
 -- Pages through contexts, newest first. Each of the three cases reads its page from one index and has a statement of its own, because a
 -- condition such as (include_deleted or …) would keep the planner from that index; heads are looked up for the rows of the page only.
+-- plans: lookup
 
 create or replace function kata.list_contexts(after uuid default null, max_rows integer default 50, include_deleted boolean default false)
 returns table (

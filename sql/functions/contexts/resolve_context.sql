@@ -1,5 +1,6 @@
 -- Resolves what a person types to an id. Precedence: an id, which a name may look like; the name of a live context; on request the
 -- name of a deleted one; the beginning of an id. Two rows show whether a name or a beginning is unique.
+-- plans: lookup
 
 create or replace function kata.resolve_context(selector text, include_deleted boolean default false) returns uuid
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off

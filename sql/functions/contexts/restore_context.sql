@@ -1,4 +1,5 @@
 -- Reverses delete_context.
+-- plans: lookup
 
 create or replace function kata.restore_context(context_id uuid) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off

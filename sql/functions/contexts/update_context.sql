@@ -1,4 +1,5 @@
 -- Locks the head, as every change of a context does, so that it sees a concurrent deletion.
+-- plans: lookup
 
 create or replace function kata.update_context(context_id uuid, name text default null, metadata jsonb default null) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off

@@ -5,6 +5,7 @@
 -- their families (advisory, which a compaction that starts shares); the head, as every change of a context does; the compactions that it
 -- ends, where one whose commit came first is waited for, and named; the message and its copies (FOR UPDATE). A merge or an elision shares
 -- the rows that it reads, so either its copy is seen, or it copies the redacted message.
+-- plans: lookup
 
 create or replace function kata.erase_message(
   context_id uuid,

@@ -1,4 +1,5 @@
 -- The record of erased messages on a path, inherited ones included.
+-- plans: lookup
 
 create or replace function kata.erasures(context_id uuid)
 returns table (version bigint, reason text, erased_by text, erased_at timestamptz)

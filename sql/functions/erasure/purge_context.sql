@@ -4,6 +4,7 @@
 -- Locks, in this order: other removals out and the artifacts of the path (advisory, which extraction takes before any head), so that of two
 -- purges of one family the second sees the first; then the head (FOR UPDATE), so that a fork being made, which shares it, is seen or finds
 -- the context purged. Only then it looks up which contexts read which versions. Appends to other contexts of the family do not wait.
+-- plans: lookup
 
 create or replace function kata.purge_context(
   context_id uuid,

@@ -3,6 +3,7 @@
 --
 -- Locks: other removals out and the artifacts of all paths (advisory), then the heads by id ascending, as everywhere. Contexts that were
 -- restored before their lock are skipped.
+-- plans: lookup
 
 create or replace function kata.purge_deleted(older_than interval, dry_run boolean default false)
 returns table (context_id uuid, removed bigint, kept bigint)

@@ -1,4 +1,5 @@
 -- The receipts of purge_context.
+-- plans: lookup
 
 create or replace function kata.purges(context_id uuid)
 returns table (purged_at timestamptz, purged_by text, cause_id uuid, removed bigint, kept bigint)

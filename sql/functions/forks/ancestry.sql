@@ -1,4 +1,5 @@
 -- The line of parents up to the root, deleted and purged ones included.
+-- plans: lookup
 
 create or replace function kata.ancestry(
   inout context_id uuid, out name text, out fork_version bigint, out depth integer, out deleted_at timestamptz, out purged_at timestamptz

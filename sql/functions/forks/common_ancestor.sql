@@ -1,4 +1,5 @@
 -- Finds the last shared entry of two contexts, from their lineages alone.
+-- plans: reader
 
 create or replace function kata.common_ancestor(context_a uuid, context_b uuid)
 returns table (segment_id uuid, version bigint)

@@ -1,4 +1,5 @@
 -- Compares two contexts: the entries that each has after their common ancestor.
+-- plans: reader
 
 create or replace function kata.diff(context_a uuid, context_b uuid)
 returns table (side text, version bigint, role text, kind text, preview text, token_count integer, created_at timestamptz)

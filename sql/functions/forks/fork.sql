@@ -3,6 +3,7 @@
 --
 -- Shares the head of the parent before anything is read, so the fork equals the parent at one moment. Appends go on meanwhile, with greater
 -- versions, which the fork does not read; a purge waits.
+-- plans: writer
 
 create or replace function kata.fork(
   context_id uuid,

@@ -1,4 +1,5 @@
 -- The direct children of a context, deleted ones too.
+-- plans: lookup
 
 create or replace function kata.forks(
   inout context_id uuid, out name text, out fork_version bigint, out version bigint, out created_at timestamptz, out deleted_at timestamptz

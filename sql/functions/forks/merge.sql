@@ -3,6 +3,7 @@
 --
 -- Locks heads by id ascending: the target for change, the source shared, so that appends to it do not wait; the source is read up to the
 -- version that it had. Then locks the messages FOR KEY SHARE, so that an erasure misses no copy.
+-- plans: writer
 
 create or replace function kata.merge(target uuid, source uuid, versions int8multirange default null, idempotency_key text default null)
 returns table (version bigint, token_count integer, created_at timestamptz)

@@ -1,10 +1,12 @@
 -- The whole family of a context, as a walk: a parent, then each fork with what descends from it.
+-- plans: reader
 
 create or replace function kata.tree(
   inout context_id uuid, out parent_id uuid, out name text, out fork_version bigint, out depth integer, out version bigint,
   out view_tokens bigint, out updated_at timestamptz, out archived_at timestamptz, out deleted_at timestamptz, out purged_at timestamptz
 ) returns setof record
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_bitmapscan = off
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
   v_family_id uuid;

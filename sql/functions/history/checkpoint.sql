@@ -1,4 +1,5 @@
 -- Names a version. The name belongs to the context; forks made at or after the version see it, too.
+-- plans: lookup
 
 create or replace function kata.checkpoint(context_id uuid, name text, at bigint default null, note text default null) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off

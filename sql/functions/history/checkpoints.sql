@@ -1,4 +1,5 @@
 -- The checkpoints that kata.resolve_version resolves for a context.
+-- plans: reader
 
 create or replace function kata.checkpoints(context_id uuid)
 returns table (name text, version bigint, note text, created_at timestamptz)

@@ -1,4 +1,5 @@
 -- Compares the view of a context at two versions.
+-- plans: reader
 
 create or replace function kata.diff_versions(context_id uuid, from_version bigint, to_version bigint)
 returns table (change text, version bigint, role text, kind text, preview text, token_count integer)

@@ -1,4 +1,5 @@
 -- Removes a name. Its version stays as it is.
+-- plans: lookup
 
 create or replace function kata.drop_checkpoint(context_id uuid, name text) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off

@@ -1,4 +1,5 @@
 -- Entries, newest first. The cursor is a version, so pages stay exact while messages are appended.
+-- plans: reader
 
 create or replace function kata.history(context_id uuid, before bigint default null, max_rows integer default 50)
 returns table (

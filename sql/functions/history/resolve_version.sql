@@ -1,4 +1,5 @@
 -- Resolves a selector. The version is the primary coordinate: every other one is resolved to a version, once.
+-- plans: reader
 
 create or replace function kata.resolve_version(context_id uuid, selector text) returns bigint
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan

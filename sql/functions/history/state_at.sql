@@ -1,4 +1,5 @@
 -- Lists the same rows as messages, at a version, and all of them unless a page is asked for.
+-- plans: reader
 
 create or replace function kata.state_at(
   context_id uuid,

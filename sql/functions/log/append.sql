@@ -1,4 +1,5 @@
 -- Appends a batch: one lock, one created_at, all or nothing. kata_data.append_batch does the work.
+-- plans: lookup
 
 create or replace function kata.append(
   context_id uuid,

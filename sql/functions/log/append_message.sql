@@ -4,6 +4,7 @@
 -- rules and in the same order as in a batch: lock, time, digest, head, log. Text opens and closes no group; of the other two the maps of
 -- open calls are known without reading them. That saves a third of the CPU time of a call, most of it expressions, which Postgres
 -- prepares anew in every transaction. A message that this way does not know goes to the batch.
+-- plans: lookup
 
 create or replace function kata.append_message(
   context_id uuid,

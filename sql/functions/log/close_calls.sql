@@ -1,4 +1,5 @@
 -- Answers calls that will get no result, so that providers accept the conversation. Locks the head before it reads which are open.
+-- plans: lookup
 
 create or replace function kata.close_calls(
   context_id uuid,

@@ -1,4 +1,5 @@
 -- One message by its version. A version that was returned once resolves permanently, whatever compaction has done since.
+-- plans: reader
 
 create or replace function kata.get_message(
   context_id uuid,

@@ -1,4 +1,5 @@
 -- Pages through a context. The cursor is the last position seen, so a page is exact under a fixed `at`, whatever is appended.
+-- plans: reader
 
 create or replace function kata.messages(
   context_id uuid,

@@ -1,4 +1,5 @@
 -- Counts and tokens, now or as of any version: two look-ups.
+-- plans: reader
 
 create or replace function kata.usage(context_id uuid, at bigint default null)
 returns table (version bigint, message_count bigint, raw_tokens bigint, view_tokens bigint)

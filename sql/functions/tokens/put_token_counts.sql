@@ -1,5 +1,6 @@
 -- Counts in other tokenizers are rows of their own; messages stay as they are. Shares the head, so that a purge waits and leaves no count behind,
 -- and appends do not wait.
+-- plans: writer
 
 create or replace function kata.put_token_counts(context_id uuid, tokenizer text, versions bigint[], counts integer[]) returns integer
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan

@@ -1,4 +1,5 @@
 -- A tokenizer here is a name and its density; clients count with it.
+-- plans: lookup
 
 create or replace function kata.register_tokenizer(name text, bytes_per_token numeric, margin numeric default 0.15) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off

@@ -1,4 +1,5 @@
 -- The tokenizers that a context may count in.
+-- plans: lookup
 
 create or replace function kata.tokenizers() returns table (name text, bytes_per_token numeric, margin numeric)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off

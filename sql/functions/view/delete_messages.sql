@@ -1,5 +1,6 @@
 -- Deletion hides: messages leave the view and the list raw, keep their versions, and come back by undo. The head is locked before anything
 -- is decided.
+-- plans: writer
 
 create or replace function kata.delete_messages(context_id uuid, first_version bigint, last_version bigint default null) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan

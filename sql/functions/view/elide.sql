@@ -1,4 +1,5 @@
 -- Shortens tool results in the view. Only the display changes: messages keep their versions and positions, and an undo shows them whole.
+-- plans: writer
 
 create or replace function kata.elide(
   context_id uuid,

@@ -1,4 +1,5 @@
 -- A pin keeps a group in every window, shortened if it was shortened; a compacted group comes back to its position.
+-- plans: writer
 
 create or replace function kata.pin(context_id uuid, version bigint) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan

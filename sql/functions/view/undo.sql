@@ -1,4 +1,5 @@
 -- Reverses a view change. The log only grows: an undo is a view change itself, and can be undone.
+-- plans: writer
 
 create or replace function kata.undo(context_id uuid, version bigint) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan

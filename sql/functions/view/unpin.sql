@@ -1,4 +1,5 @@
 -- Removes a pin, whether it came with the message or after it.
+-- plans: writer
 
 create or replace function kata.unpin(context_id uuid, version bigint) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan

@@ -1,5 +1,6 @@
 -- The window, ready to send. The rows are put as every provider wants them, results behind their call, calls without result closed
 -- (prompt_messages), and take the chat form of one.
+-- plans: lookup
 
 create or replace function kata.prompt(
   context_id uuid,

@@ -1,4 +1,5 @@
 -- The main question: which messages should the model see? window is a reserved word, hence $1 for a parameter that a column has the name of.
+-- plans: reader
 
 create or replace function kata."window"(
   context_id uuid,

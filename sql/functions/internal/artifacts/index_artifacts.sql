@@ -1,8 +1,10 @@
 -- Writes what a chunk of messages names, as rows that hold the running state of each artifact: so the state as of any version is one
 -- look-up. The caller holds the advisory lock of the segment.
+-- plans: artifacts
 
 create or replace function kata_data.index_artifacts(segment_id uuid, low bigint, high bigint) returns bigint[]
-language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
+language plpgsql volatile set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off set jit = off
 as $$
 declare
   v_touched bigint[];
@@ -67,7 +69,8 @@ segment_id: the segment. low, high: the messages that follow what is parsed, up 
 The caller brings the artifacts returned up to date with kata_data.update_artifacts, once for all chunks.';
 
 create or replace function kata_data.update_artifacts(artifacts bigint[]) returns void
-language plpgsql volatile set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
+language plpgsql volatile set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off set jit = off
 as $$
 begin
   update kata_data.artifact a

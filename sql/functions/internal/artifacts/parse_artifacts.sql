@@ -31,6 +31,7 @@
 -- 200 and a boolean for every second one, and joins by hash only where its estimates stay near.
 --
 -- The helpers that the query calls are SQL functions that the planner inlines: they give names to its parts and cost nothing.
+-- plans: parser
 
 create or replace function kata_data.parse_artifacts(segment_id uuid, low bigint, high bigint)
 returns table (version bigint, kind text, ref text, mentions integer, detail jsonb)

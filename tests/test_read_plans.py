@@ -1,0 +1,94 @@
+"""The plans of reads, as auto_explain shows them. docs/plans.md says what each planner setting is for."""
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+
+from test_growth import APPEND, MESSAGES, READS, connect, create_two
+
+# One profile is enough for these: they look up rows by key.
+LOOKUPS = {"a context", "ancestry", "the policy"}
+
+
+class Plans:
+    """A connection to a database with a context of 2,000 messages, and the plans of what it runs.
+
+    Parameters
+    ----------
+    literal : the context, as a plan names it that was made for this context alone
+    """
+
+    def __init__(self, conn: psycopg.Connection) -> None:
+        self._conn = conn
+        self._context_id, _ = create_two(conn)
+        self._plans: list[str] = []
+        self.literal = f"'{self._context_id}'"
+        for _ in range(2):
+            conn.execute(APPEND, {"context": self._context_id, "batch": Jsonb(MESSAGES * 100)})
+        conn.execute("select kata.checkpoint(%s, 'beginning', 0)", [self._context_id])
+        conn.execute("vacuum analyze")
+        conn.execute("load 'auto_explain'")
+        conn.add_notice_handler(lambda notice: self._plans.append(notice.message_primary or ""))
+        for setting, value in {
+            "auto_explain.log_min_duration": "0",
+            "auto_explain.log_nested_statements": "on",
+            "auto_explain.log_parameter_max_length": "0",
+            "auto_explain.log_level": "notice",
+        }.items():
+            conn.execute("select set_config(%s, %s, false)", [setting, value])
+
+    def set(self, name: str, value: str) -> None:
+        """Change a setting of the connection."""
+        self._conn.execute("select set_config(%s, %s, false)", [name, value])
+
+    def of(self, read: str) -> list[str]:
+        """Run a read and return the plans of the statements inside the functions that it calls."""
+        self._plans.clear()
+        self._conn.execute(READS[read].encode(), {"context": self._context_id, "at": 1_500})
+        # The last is that of the read itself.
+        *nested, _ = [plan for plan in self._plans if plan.startswith("duration:")]
+        return nested
+
+
+@pytest.fixture
+def plans(database: str) -> Iterator[Plans]:
+    """The plans of reads of one connection."""
+    with closing(connect(database)) as conn:
+        try:
+            conn.execute("load 'auto_explain'")
+        except psycopg.errors.UndefinedFile:
+            pytest.skip("this server has no auto_explain")
+        yield Plans(conn)
+
+
+def path_reads() -> list[str]:
+    """Return the names of the reads that follow a path."""
+    return [name for name in READS if name not in LOOKUPS]
+
+
+def test_no_read_is_planned_for_the_one_context_that_it_reads(plans: Plans) -> None:
+    """Planning a read costs more than the read, and the first five plans of a session would be such ones."""
+    offenders = [name for name in path_reads() if any(plans.literal in plan for plan in plans.of(name))]
+    assert offenders == []
+
+
+def test_no_plan_of_a_read_copies_rows_that_are_read_once(plans: Plans) -> None:
+    offenders = [name for name in path_reads() if any("Memoize" in plan for plan in plans.of(name))]
+    assert offenders == []
+
+
+def test_no_plan_of_a_read_scans_a_table(plans: Plans) -> None:
+    plans.set("random_page_cost", "1000")
+    offenders = [
+        name
+        for name in READS
+        if any(
+            re.search(r"Seq Scan on (message|view_change|lineage|head|context|summary|stub)\b", plan)
+            for plan in plans.of(name)
+        )
+    ]
+    assert offenders == []
