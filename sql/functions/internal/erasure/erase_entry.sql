@@ -35,7 +35,7 @@ $$;
 comment on function kata_data.erase_entry(uuid, bigint, text, text) is
 'Erases a message and, one after the other, its merged copies and theirs.
 
-What was erased before stays as recorded.
+An earlier erasure stays as recorded.
 Returns one row per entry concerned. Runs as kata_eraser: the triggers of the log refuse every other role.';
 
 create or replace function kata_data.redact_message(segment_id uuid, version bigint, what text, reason text) returns boolean
