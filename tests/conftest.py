@@ -32,6 +32,7 @@ from kata_context.embedded import (
 )
 from support import guard, pgtap
 from support.commands import read, run  # noqa: F401  fixtures
+from support.driver import kata  # noqa: F401  fixture
 from support.interleaving import observer, start  # noqa: F401  fixtures
 
 ROOT = Path(__file__).parent.parent

@@ -1,7 +1,6 @@
 """`kata call`: every function can be reached from the command line."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -15,15 +14,9 @@ from kata_context.cli.commands.call import PARSERS
 from kata_context.cli.main import cli
 from kata_context.generated.functions import FUNCTIONS
 from support.commands import Run
+from support.driver import tool_call
 
-CALLS = [{"id": "a", "type": "function", "function": {"name": "look", "arguments": "{}"}}]
-
-
-@pytest.fixture
-def kata(database: str) -> Iterator[Kata]:
-    """The driver on the database of this test."""
-    with Kata(database) as opened:
-        yield opened
+CALLS = [tool_call("a", "look")]
 
 
 def called(run: Run, *arguments: str) -> Any:

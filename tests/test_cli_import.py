@@ -18,6 +18,7 @@ from click.testing import Result
 from conftest import ROOT, LaunchServer, TestServer
 from kata_context.tokens import count_tokens
 from support.commands import kata
+from support.driver import tool_call
 from test_cli import KATA, as_user, complaint, program
 
 DATA = ROOT / "tests" / "data" / "conversations"
@@ -28,7 +29,7 @@ USER = {"role": "user", "content": "hi"}
 CALL = {
     "role": "assistant",
     "content": None,
-    "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "search", "arguments": "{}"}}],
+    "tool_calls": [tool_call("c1", "search")],
 }
 RESULT = {"role": "tool", "tool_call_id": "c1", "content": "found"}
 

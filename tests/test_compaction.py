@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from support.driver import tool_call
 from support.interleaving import (
     APPEND,
     PATIENCE,
@@ -115,7 +116,7 @@ def test_a_commit_and_a_change_of_the_view_come_one_after_the_other(
 ) -> None:
     """The second waits for the first and sees what it did."""
     ((context_id,),) = rows(observer, "select kata.create_context(policy => %s)", Jsonb(POLICY))
-    call = {"id": "c", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    call = tool_call()
     talk: list[dict[str, Any]] = [{"role": "user"}, {"role": "assistant"}]
     talk += [{"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "c"}]
     talk += [{"role": "user"}, {"role": "assistant"}, {"role": "user"}, {"role": "assistant"}]

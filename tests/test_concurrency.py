@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from support.driver import tool_call
 from support.interleaving import (
     APPEND,
     PATIENCE,
@@ -281,7 +282,7 @@ def test_of_eight_that_expect_one_version_one_wins(
 def test_of_eight_results_for_one_call_one_is_taken(
     connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
 ) -> None:
-    call = {"id": "c", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    call = tool_call()
     rows(observer, APPEND, context_id, Jsonb([{"role": "assistant", "tool_calls": [call], "token_count": 1}]))
     result = Jsonb([{"role": "tool", "tool_call_id": "c", "content": "seen", "token_count": 1}])
     answers = at_once(connect, lambda conn, _: outcome(conn, APPEND, context_id, result))
@@ -292,7 +293,7 @@ def test_of_eight_results_for_one_call_one_is_taken(
 def test_of_two_that_close_all_calls_the_second_finds_none(
     connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID, start: Start
 ) -> None:
-    call = {"id": "c", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    call = tool_call()
     rows(observer, APPEND, context_id, Jsonb([{"role": "assistant", "tool_calls": [call], "token_count": 1}]))
     first, second = connect(), connect(autocommit=True)
     close = "select version from kata.close_calls(%s)"
@@ -642,7 +643,7 @@ SOAK = {
     "select * from kata.history(%(one)s)": {"KC006"},
     "select * from kata.tree(%(one)s)": set(),
 }
-CALL = {"id": "c", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+CALL = tool_call()
 TURN = Jsonb([{"role": "assistant", "tool_calls": [CALL], "token_count": 1}])
 
 

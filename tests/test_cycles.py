@@ -1,7 +1,6 @@
 """Compacted again and again: pins stay word for word, references stay good, summaries are merged and kept."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -17,13 +16,6 @@ POLICY = {
     "budget": 1000, "threshold": 0.5, "preserve_recent_count": 2, "min_gain_tokens": 0,
     "min_interval_seconds": 0, "max_fork_depth": 3,
 }  # fmt: skip
-
-
-@pytest.fixture
-def kata(database: str) -> Iterator[Kata]:
-    """The driver on a database of this test's own."""
-    with Kata(database) as opened:
-        yield opened
 
 
 def turn(context: Context, number: int) -> None:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any
 
 import psycopg
@@ -47,25 +47,13 @@ from kata_context.errors import (
 from kata_context.generated.methods import Context
 from kata_context.generated.rows import ContextRow, WindowRow
 from support import tls_relay
+from support.driver import wait_until
 
 TLS = ROOT / "tests" / "data" / "tls"
 PATIENCE = 30  # seconds
 CALL = {"id": "c1", "type": "function", "function": {"name": "find", "arguments": '{"to": "SEA"}'}}
 
 Connect = Callable[..., psycopg.Connection]
-
-
-@pytest.fixture
-def kata(database: str) -> Iterator[Kata]:
-    """The driver on a database of its own."""
-    with Kata(database) as client:
-        yield client
-
-
-@pytest.fixture
-def observer(connect: Connect) -> psycopg.Connection:
-    """A connection that looks on."""
-    return connect(autocommit=True)
 
 
 def others(observer: psycopg.Connection) -> int:
@@ -76,15 +64,6 @@ def others(observer: psycopg.Connection) -> int:
     ).fetchone()
     assert row
     return int(row[0])
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = PATIENCE) -> float:
-    """Wait until something holds, and return how long that took."""
-    began = monotonic()
-    while not holds():
-        assert monotonic() - began < seconds, "it never came to hold"
-        sleep(0.01)
-    return monotonic() - began
 
 
 # Calls and rows

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from time import monotonic, sleep
 
@@ -40,13 +40,6 @@ from support.interleaving import PATIENCE, Connect
 WAITING = """select count(*) from pg_stat_activity
 where datname = current_database() and application_name = 'kata-context'
   and cardinality(pg_blocking_pids(pid)) > 0"""
-
-
-@pytest.fixture
-def kata(database: str) -> Iterator[Kata]:
-    """The driver on a database of its own."""
-    with Kata(database) as client:
-        yield client
 
 
 def options(dsn: str, **settings: object) -> str:

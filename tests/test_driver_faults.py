@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
-from time import monotonic, sleep
 from urllib.parse import quote
 
 import psycopg
@@ -21,6 +20,7 @@ from kata_context import AsyncKata, Kata, migrate
 from kata_context.database_errors import ContextNotFoundError, InvalidArgumentError
 from kata_context.embedded import find_account
 from kata_context.errors import KataError
+from support.driver import wait_until
 from support.pgbouncer import pgbouncer
 
 pytestmark = pytest.mark.slow
@@ -28,12 +28,6 @@ pytestmark = pytest.mark.slow
 PATIENCE = 60  # seconds
 
 Connect = Callable[..., psycopg.Connection]
-
-
-@pytest.fixture
-def observer(connect: Connect) -> psycopg.Connection:
-    """A connection that looks on."""
-    return connect(autocommit=True)
 
 
 def sessions(observer: psycopg.Connection, *, waiting: bool = False) -> int:
@@ -46,14 +40,6 @@ def sessions(observer: psycopg.Connection, *, waiting: bool = False) -> int:
     ).fetchone()
     assert row
     return int(row[0])
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    """Wait until something holds."""
-    give_up = monotonic() + seconds
-    while not holds():
-        assert monotonic() < give_up, "it never came to hold"
-        sleep(0.01)
 
 
 @contextmanager

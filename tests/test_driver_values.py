@@ -1,7 +1,6 @@
 """The driver takes names, handles, selectors and moments, too; the database resolves them."""
 
 import asyncio
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from uuid import uuid4
 
@@ -17,13 +16,6 @@ from kata_context.database_errors import (
     VersionNotFoundError,
 )
 from support.interleaving import Connect
-
-
-@pytest.fixture
-def kata(database: str) -> Iterator[Kata]:
-    """The driver on a database of its own."""
-    with Kata(database) as client:
-        yield client
 
 
 def executions(connection: psycopg.Connection, function: str) -> int:

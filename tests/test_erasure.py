@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from support.driver import tool_call
 from support.interleaving import APPEND, PATIENCE, Connect, Start, append, outcome, rows, wait_until_blocked
 
 POLICY = {
@@ -109,7 +110,7 @@ def test_an_erasure_ends_the_compaction_that_covers_the_message(
 def test_an_erasure_ends_a_compaction_of_any_strategy(
     observer: psycopg.Connection, parent: uuid.UUID, strategy: str
 ) -> None:
-    call = {"id": "c", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    call = tool_call()
     talk: list[dict[str, Any]] = [
         {"role": "assistant", "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "c", "content": "long " * 3000, "token_count": 3000},

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 
 import psycopg
@@ -19,6 +18,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from conftest import ROOT, TestServer
+from support.driver import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -73,14 +73,6 @@ def run(environment: dict[str, str], *arguments: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    deadline = monotonic() + 60
-    while not holds():
-        assert monotonic() < deadline
-        sleep(0.02)
 
 
 def log(database: str) -> list[tuple[str, str | None]]:

@@ -14,6 +14,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from conftest import CreateDatabase, TestServer
+from support.driver import tool_call
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +22,7 @@ SHORT, LONG = 1_000, 100_000
 BATCH = 1_000
 
 # Ten messages of a conversation, 1,600 tokens, over and over: a window looks the same wherever it lies.
-CALL = [{"id": "c", "type": "function", "function": {"name": "look", "arguments": "{}"}}]
+CALL = [tool_call()]
 TURNS: list[dict[str, Any]] = [
     {"role": "user", "token_count": 120},
     {"role": "assistant", "token_count": 60, "tool_calls": CALL},

@@ -10,10 +10,6 @@ FOLDER = Path(__file__).parent.parent / "sql" / "tests"
 FILES = sorted(file for file in FOLDER.glob("*.sql") if not file.name.startswith("_"))
 
 
-def test_there_are_pgtap_files() -> None:
-    assert FILES
-
-
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_pgtap(file: Path, psql: Path, dsn: str) -> None:
     problems = pgtap.run(psql, dsn, file)

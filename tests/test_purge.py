@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from support.driver import tool_call
 from support.interleaving import (
     APPEND,
     PATIENCE,
@@ -418,7 +419,7 @@ def test_an_erasure_finds_a_copy_of_a_copy_that_is_being_made(
 @pytest.fixture
 def elided(observer: psycopg.Connection) -> tuple[uuid.UUID, uuid.UUID]:
     """A context with a long tool result at version 2, and a fork of it."""
-    call = {"id": "c", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    call = tool_call()
     ((context_id,),) = rows(observer, CREATE, "with tools")
     talk: list[dict[str, Any]] = [
         {"role": "assistant", "tool_calls": [call]},

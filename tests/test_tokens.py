@@ -4,7 +4,6 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,6 @@ CALLS = [
     {"id": "a", "type": "function", "function": {"name": "find_flights", "arguments": '{"to": "SEA"}'}},
     {"id": "b", "type": "function", "function": {"name": "think", "arguments": ""}},
 ]
-
-
-@pytest.fixture
-def kata(database: str) -> Iterator[Kata]:
-    """The driver on a database of its own."""
-    with Kata(database) as client:
-        yield client
 
 
 def reference(text: str, tokenizer: str = "o200k_base") -> int:

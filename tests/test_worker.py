@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
-from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +23,7 @@ from kata_context.compaction import outcome as module
 from kata_context.compaction.outcome import Outcome
 from kata_context.database_errors import CompactionInProgressError, NothingToCompactError
 from kata_context.embedded import find_account
+from support.driver import wait_until
 from support.interleaving import PATIENCE
 from support.pgbouncer import pgbouncer
 from test_cli import KATA
@@ -38,13 +38,6 @@ LISTENING = """select pid from pg_stat_activity
 where query = 'listen kata' and datname = current_database()"""
 Program = Callable[[str], str]
 Worker = subprocess.Popen[str]
-
-
-@pytest.fixture
-def kata(database: str) -> Iterator[Kata]:
-    """The driver on a database of this test's own."""
-    with Kata(database) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -98,14 +91,6 @@ def due(kata: Kata, name: str, **policy: Any) -> Context:
 def story(context: Context) -> list[str]:
     """Return how the compactions of a context went, oldest first."""
     return [row.status for row in reversed(context.compactions())]
-
-
-def wait_for(is_so: Callable[[], Any]) -> None:
-    """Return once a condition holds for which there is no event."""
-    give_up = monotonic() + PATIENCE
-    while not is_so():
-        assert monotonic() < give_up, "it never was"
-        threading.Event().wait(0.01)
 
 
 # The material of a summarizer, and its summary
@@ -276,7 +261,7 @@ open({str(pid)!r}, "w").write(str(child.pid))
 child.wait()"""
     once(database, "--summarizer", program(body), "--timeout", "2", code=1)
     assert "took longer than 2 s" in str(context.compactions()[0].error)
-    wait_for(lambda: is_gone(int(pid.read_text())))
+    wait_until(lambda: is_gone(int(pid.read_text())))
 
 
 def is_gone(pid: int) -> bool:
@@ -450,7 +435,7 @@ def test_a_signal_aborts_the_compaction_without_a_failure_and_ends_the_worker(
         worker.send_signal(number)
         _, said = worker.communicate(timeout=PATIENCE)
         assert (worker.returncode, said.splitlines()[-1]) == (0, "stopped")
-    wait_for(lambda: is_gone(int(pid.read_text())))
+    wait_until(lambda: is_gone(int(pid.read_text())))
     assert [(row.status, row.error) for row in context.compactions()] == [("aborted", None)]
     assert context.compaction_status().due
 
@@ -485,7 +470,7 @@ def test_a_notification_wakes_a_worker_that_would_not_look_for_ten_minutes(
     with working(database, "--summarizer", program("print('short')"), "--poll", "600") as worker:
         listeners = f"select count(*) from ({LISTENING}) l"
         with closing(psycopg.connect(database, autocommit=True)) as look:
-            wait_for(lambda: look.execute(listeners).fetchone() == (1,))
+            wait_until(lambda: look.execute(listeners).fetchone() == (1,))
         context.append(
             [{"role": "assistant", "content": "x", "token_count": 2000}, {"role": "user", "content": "y"}]
         )
@@ -510,7 +495,7 @@ def test_behind_a_transaction_pooler_a_worker_hears_through_the_direct_way(
             working(pooled, *summarizer, "--poll", "600", "--listen-dsn", database) as worker,
             closing(psycopg.connect(database, autocommit=True)) as look,
         ):
-            wait_for(lambda: look.execute(LISTENING).fetchone())
+            wait_until(lambda: look.execute(LISTENING).fetchone())
             contexts[0].append(grown)
             assert worker.stdout
             assert f"{contexts[0].id}  committed" in worker.stdout.readline()
@@ -549,9 +534,9 @@ def test_a_worker_survives_the_loss_of_its_connections(
     thread.start()
     try:
         with closing(psycopg.connect(database, autocommit=True)) as other:
-            wait_for(lambda: other.execute(LISTENING).fetchone())
+            wait_until(lambda: other.execute(LISTENING).fetchone())
             cut = other.execute(f"select pid, pg_terminate_backend(pid) from ({LISTENING}) l").fetchall()
-            wait_for(
+            wait_until(
                 lambda: {row[0] for row in other.execute(LISTENING).fetchall()} - {row[0] for row in cut}
             )
         with Kata(database) as own:

@@ -211,8 +211,6 @@ class CheckpointError(KataDatabaseError, code="KC014", title="checkpoint exists 
 class ImmutableHistoryError(KataDatabaseError, code="KC015", title="history is immutable", status=403):
     """History cannot be changed."""
 
-class StillReferencedError(KataDatabaseError, code="KC016", title="still referenced", status=409):
-    """Something that would be removed is needed elsewhere."""
 
 class InvalidArgumentError(KataDatabaseError, code="KC017", title="invalid argument", status=422):
     """An argument is missing, malformed or out of range."""

@@ -15,6 +15,7 @@ from support.sql_files import (
     MIGRATIONS,
     PGTAP_FILES,
     PUBLIC_FILES,
+    ROOT,
     SQL,
     Function,
     all_functions,
@@ -29,8 +30,8 @@ from support.sql_files import (
     words,
 )
 
-# The SQLSTATEs that docs/errors.md lists.
-ERRORS = {f"KC{number:03}" for number in range(1, 22)}
+# The SQLSTATEs that the driver has exception classes for.
+ERRORS = set(re.findall(r'code="(KC\d{3})"', (ROOT / "pydriver/kata_context/database_errors.py").read_text()))
 RAISE_OPTIONS = ("errcode", "message", "detail", "hint")
 INSTALLED = [*MIGRATIONS, *FUNCTION_FILES]
 PGTAP_WIDTH = 140
