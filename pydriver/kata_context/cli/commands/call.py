@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
-from keyword import iskeyword
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
@@ -13,7 +12,7 @@ from click.shell_completion import CompletionItem
 from kata_context import Kata
 from kata_context.cli.commands.forks import Versions
 from kata_context.cli.commands.lifecycle import Age
-from kata_context.cli.database import confirm, open_kata, resolve, version_at
+from kata_context.cli.database import confirm, open_kata, resolve
 from kata_context.cli.parameters import complete_context, environment_option, parse_json, refuse_surrogates
 from kata_context.cli.terminal import Columns, print_json, print_table
 from kata_context.database_errors import ContextNotFoundError
@@ -35,6 +34,7 @@ def parse_numbers(text: str) -> Any:
 
 PARSERS: dict[str, Callable[[str], Any]] = {
     "bigint": int,
+    "context": str,
     "bigint[]": parse_numbers,
     "boolean": lambda text: click.BOOL.convert(text, None, None),
     "int8multirange": lambda text: Versions().convert(text, None, None),
@@ -46,6 +46,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "text": str,
     "text[]": parse_list,
     "uuid": UUID,
+    "version": lambda text: int(text) if text.isdecimal() else text,
 }
 
 
@@ -107,7 +108,10 @@ def call(
     with open_kata(ctx) as kata:
         if function in IRREVERSIBLE and not given.get("dry_run"):
             confirm(kata, environment)
-        result = getattr(kata, function)(**resolved(kata, called, given))
+        for name, parameter in called.parameters.items():
+            if parameter.type == "context" and given.get(name) is not None:
+                given[name] = find_context(kata, given[name])
+        result = getattr(kata, function)(**given)
     print_json(result)
 
 
@@ -136,7 +140,7 @@ def print_parameters(function: Function) -> None:
 
 
 def parse(name: str, function: Function, arguments: tuple[str, ...]) -> dict[str, Any]:
-    """Return the arguments by name, values in the types of the parameters; contexts and versions as given."""
+    """Return the arguments by name, with values in the types of the parameters; contexts are still text."""
     given: dict[str, Any] = {}
     for argument in arguments:
         named, equals, text = refuse_surrogates(argument).partition("=")
@@ -150,29 +154,17 @@ def parse(name: str, function: Function, arguments: tuple[str, ...]) -> dict[str
         type_ = function.parameters[named].type
         is_null = text == "null" and type_ != "text"
         try:
-            given[named] = None if is_null else PARSERS.get(type_, str)(text)
+            given[named] = None if is_null else PARSERS[type_](text)
         except click.BadParameter as error:
             raise click.UsageError(f"{named}: {error.message}") from None
         except (ValueError, InvalidOperation):
             raise click.UsageError(f'{named}: "{text}" is not of type {type_}') from None
     for needed, parameter in function.parameters.items():
-        if needed not in given and not parameter.has_default and not parameter.is_nullable:
-            raise click.UsageError(f"{name} needs {needed}")
+        if needed not in given and not parameter.has_default:
+            if not parameter.is_nullable:
+                raise click.UsageError(f"{name} needs {needed}")
+            given[needed] = None
     return given
-
-
-def resolved(kata: Kata, function: Function, given: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments with contexts and versions looked up; null for a parameter that has no default."""
-    made: dict[str, Any] = {}
-    for name, parameter in function.parameters.items():
-        value = given.get(name)
-        if isinstance(value, str) and parameter.type == "context":
-            value = find_context(kata, value)
-        elif isinstance(value, str) and parameter.type == "version":
-            value = int(value) if value.isdecimal() else version_at(kata, made["context_id"], value)
-        if name in given or not parameter.has_default:
-            made[f"{name}_" if iskeyword(name) else name] = value
-    return made
 
 
 def find_context(kata: Kata, text: str) -> UUID:
