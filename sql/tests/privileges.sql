@@ -1,4 +1,4 @@
--- Readers read, writers write, administrators administer, and nobody gets at the tables.
+-- Readers read, writers write, administrators administer, and no role has a privilege on a table.
 
 begin;
 select plan(415);
@@ -40,7 +40,7 @@ from expected e
 left join pg_proc p on p.pronamespace = 'kata'::regnamespace and p.proname = e.function
 cross join client c
 order by e.function, c.role;
-select ok(not has_function_privilege('public', p.oid, 'execute'), 'not everybody may call ' || p.proname)
+select ok(not has_function_privilege('public', p.oid, 'execute'), 'PUBLIC may not call ' || p.proname)
 from pg_proc p where p.pronamespace = 'kata'::regnamespace order by p.proname;
 
 -- Nothing but functions
