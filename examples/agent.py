@@ -29,7 +29,7 @@ def main(conversation: str, request: str, text: str) -> None:
     with Kata() as kata:
         with kata.transaction() as transaction:
             transaction.connection.execute(airline.TABLE)
-        chat = kata.context(kata.get_or_create_context(conversation).context_id)
+        chat = kata.get_or_create(conversation)
         print(turn(kata, chat, request, text))
 
 

@@ -60,7 +60,7 @@ async def say(name: str, said: Said) -> dict[str, Any]:
     """Answer a user."""
     kata: AsyncKata = app.state.kata
     async with app.state.turns[name]:
-        chat = await kata.context((await kata.get_or_create_context(name)).context_id)
+        chat = await kata.get_or_create(name)
         return {"answer": await turn(kata, chat, said)}
 
 
