@@ -54,6 +54,9 @@ UNITS = (
 
 COUNTED = "appends|bytes|calls|instructions|messages|rows|tokens|times"
 
+# Between paragraphs, cells and strings; a heading may end without a full stop.
+BREAK = "¶"
+
 RULES: tuple[Rule, ...] = (
     rule(r"\bfor ever\b", "permanently"),
     rule(r"\bbut for\b", "except"),
@@ -80,7 +83,7 @@ RULES: tuple[Rule, ...] = (
     rule(r"\b(?:door|doors|jungle|jungles|astray|second fence|the bin|tale|tales)\b", "see docs/glossary.md"),
     # A question may begin so; a sentence that states something begins with its subject.
     rule(
-        r"(?<=[.:;!?] )(?:What|Who|Whoever|Whose|Whichever)\b[^.?!:;]*[.!:;]",
+        rf"(?<=[.:;!?{BREAK}] )(?:What|Who|Whose|Whichever)\b[^.?!:;{BREAK}]*[.!:;]",
         "subject first: a concrete noun",
         0,
     ),
@@ -125,9 +128,9 @@ def flowing(text: str) -> tuple[str, list[int]]:
     was_marked = False
     for number, line in enumerate(["", *text.splitlines()]):
         mark, words = MARK.match(line).groups()  # type: ignore[union-attr]
-        # A comment, a paragraph, a cell of a table, a string begins a sentence.
-        if not words or (mark and not was_marked) or re.match(r"\||[*-] |\d+\. |\"\"\"|'", words):
-            words = ". " + words
+        # A comment, a paragraph, a cell of a table, a string may begin a sentence.
+        if not words or bool(mark) != was_marked or re.match(r"\||[*-] |\d+\. |\"\"\"|'", words):
+            words = f"{BREAK} {words}"
         was_marked = bool(mark)
         for character in words.rstrip() + " ":
             characters.append(" " if character in "_`" else character)

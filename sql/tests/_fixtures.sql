@@ -1,4 +1,4 @@
--- What the test files say in words: contexts go by name, and a talk is written as it would be told.
+-- The language of the test files: contexts go by name, and a conversation is written as a list of messages.
 
 create schema fixture;
 grant usage on schema fixture to public;

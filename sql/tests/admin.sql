@@ -90,7 +90,7 @@ select is(
   '{"contexts": 5, "live": 3, "archived": 1, "deleted": 1, "purged": 0, "forks": 1, "entries": 4}',
   'statistics count contexts by state, forks, and what each wrote itself');
 select is((kata.stats() #>> '{statistics,updated_at}')::timestamptz, '2030-01-01 00:00:00.000001+00', 'statistics know the last change');
-set local kata.tenant = 'nobody';
+set local kata.tenant = 'vacant';
 select is(kata.stats(), '{}', 'a tenant without contexts has no statistics');
 set local kata.tenant = '';
 set local kata.clock = '';
@@ -100,7 +100,7 @@ set local kata.clock = '';
 select is(kata.environment(), null, 'a database has no label at first');
 select lives_ok($$select kata.set_environment('')$$, 'a label that is not there can be removed');
 select lives_ok($$select kata.set_environment('staging')$$, 'a database gets a label');
-select is(kata.environment(), 'staging', 'the label is told');
+select is(kata.environment(), 'staging', 'the label is returned');
 select lives_ok($$select kata.set_environment('staging')$$, 'the same label again changes nothing');
 select throws_ok($$select kata.set_environment('production')$$, 'KC018', null, 'who changes a label says which it is');
 select throws_ok($$select kata.set_environment('production', 'test')$$, 'KC018', null, 'who says another does not change it');
@@ -113,7 +113,7 @@ select results_eq(
   'the label in force is named');
 select is(kata.environment(), 'staging', 'a refusal leaves the label');
 select lives_ok($$select kata.set_environment('production', 'staging')$$, 'who says it changes it');
-select is(kata.environment(), 'production', 'the new label is told');
+select is(kata.environment(), 'production', 'the new label is returned');
 select lives_ok($$select kata.set_environment('', 'production')$$, 'who says it removes it');
 select is(kata.environment(), null, 'then there is none');
 select lives_ok(format('select kata.set_environment(%L)', repeat('é', 63)), 'a label may have 63 characters');
@@ -125,13 +125,13 @@ from (
 -- The tenant
 
 set local kata.tenant = 'acme';
-select is(kata.current_tenant(), 'acme', 'a service is told the tenant that it acts for');
+select is(kata.current_tenant(), 'acme', 'a service acts for the tenant of the setting');
 set local kata.tenant = '';
 select is(kata.current_tenant(), 'default', 'or the default one');
 create role test_client;
 grant kata_reader to test_client;
 select is(
-  fixture.as_role('test_client', 'select kata.current_tenant()', 'acme'), 'test_client', 'a client is told its own, whatever it set');
+  fixture.as_role('test_client', 'select kata.current_tenant()', 'acme'), 'test_client', 'a client acts for its own, whatever it set');
 
 -- The version
 

@@ -136,7 +136,7 @@ select kata.append_message(
 select results_eq(
   format('select tool_calls, metadata, parts, provider, pinned from kata.messages(%L)', :'nulls'),
   'values (null::jsonb, null::jsonb, null::jsonb, null::jsonb, false), (null, null, null, null, false)',
-  'JSON null is no value');
+  'JSON null is not a value');
 
 -- Counts
 
@@ -192,7 +192,7 @@ select cmp_ok(
   (select token_count from kata.get_message(:'other_unit', 1)), '>', kata_data.estimate_tokens(repeat('word ', 1000)),
   'an estimate in another tokenizer is padded');
 
--- What is no message
+-- Invalid messages
 
 select fixture.context('strict') as strict \gset
 create temporary table refused (draft jsonb, description text);
@@ -219,8 +219,8 @@ insert into refused values
   ('{"role": "user", "content": [{"type": "text", "text": "x"}]}', 'content is not an array: these are parts'),
   ('{"role": "user"}', 'a message has content'),
   ('{"role": "user", "content": null}', 'content is not null by itself'),
-  ('{"role": "assistant", "content": null, "tool_calls": []}', 'no calls do not stand in for content'),
-  ('{"role": "user", "content": null, "parts": []}', 'no parts do not stand in for content'),
+  ('{"role": "assistant", "content": null, "tool_calls": []}', 'an empty list of calls does not replace content'),
+  ('{"role": "user", "content": null, "parts": []}', 'an empty list of parts does not replace content'),
   ('{"role": "user", "content": "x", "name": 5}', 'a name is not a number'),
   ('{"role": "user", "content": "x", "name": {"first": "x"}}', 'a name is not an object'),
   ('{"role": "user", "content": "x", "name": ["x"]}', 'a name is not an array'),
@@ -239,7 +239,7 @@ insert into refused values
   ('{"role": "user", "content": "x", "token_count": "5"}', 'a token count is not a string'),
   ('{"role": "user", "content": "x", "token_count": [5]}', 'a token count is not an array'),
   ('{"role": "user", "content": "x", "token_count": true}', 'a token count is not a boolean'),
-  ('{"role": "user", "content": "x", "token_count": 5, "token_source": "estimate"}', 'a caller''s count is no estimate'),
+  ('{"role": "user", "content": "x", "token_count": 5, "token_source": "estimate"}', 'the count of a caller is not an estimate'),
   ('{"role": "user", "content": "x", "token_count": 5, "token_source": "guess"}', 'a source is exact or given'),
   ('{"role": "user", "content": "x", "token_count": 5, "token_source": 5}', 'a source is not a number'),
   ('{"role": "user", "content": "x", "token_source": "exact"}', 'a source without a count says nothing'),
@@ -339,7 +339,7 @@ select results_eq(
   $$values (
       'KC004', 'messages must be an array of at most 10000 messages', 'It is object.',
       'Pass a JSON array of message objects; split a longer one, each call is one batch.')$$,
-  'who forgets the brackets is told so');
+  'missing brackets are named');
 select throws_ok(format('select kata.append_message(%L, %s)', :'strict', a.arguments), 'KC004', null, a.description)
 from (values
   ($$'robot', 'x'$$, 'a single message has one of the five roles'), ('null, null', 'a single message has a role'),
@@ -409,13 +409,13 @@ select results_eq(
     $$values
       ('KC003', 'version conflict on context %s', 'Version 2 was expected; the context is at version 5, and its last message is version 5.',
     'Read what came in between, then append again with the new version.')$$, :'seen'),
-  'a conflict says what was expected and what was found');
+  'a conflict names the expected version and the one found');
 select is((select version from kata.get_context(:'seen')), 5::bigint, 'a conflict writes nothing');
 
 -- Whole or nothing
 
 select throws_ok(
-  $$select fixture.talk('seen', 'user 1, tool 1 answers nobody')$$, 'KC005', null, 'a batch with a result of an unknown call is refused');
+  $$select fixture.talk('seen', 'user 1, tool 1 answers unknown')$$, 'KC005', null, 'a batch with a result of an unknown call is refused');
 select throws_ok(
   $$select fixture.talk('seen', 'assistant 1 calls a, assistant 1 calls a')$$, 'KC004', null, 'a batch that opens one call twice is refused'
 );

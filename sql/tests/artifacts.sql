@@ -34,7 +34,7 @@ begin
   return array(select a.ref from kata.artifacts(v_context_id, kind) a order by a.ref);
 end
 $$;
--- What becomes of the files that a call names.
+-- The fate of files that a call names.
 create function pg_temp.files(call text, tool text default 'bash') returns jsonb
 language plpgsql
 as $$
@@ -105,7 +105,7 @@ from (values
   (
     '{"path": "Makefile", "paths": ["LICENSE", "a b.txt"], "nested": "{\"file_path\": \"deep/er.txt\"}"}',
     '{LICENSE,Makefile,"a b.txt",deep/er.txt}'),
-  ('he/she and/or 1/2, I/O, 05/27/2024, silver/gold: e.g. self.json, dt.timedelta, value.total_seconds()', '{}'),
+  ('either/or and/or 1/2, I/O, 05/27/2024, silver/gold: e.g. self.json, dt.timedelta, value.total_seconds()', '{}'),
   ('see https://a.example/b/c.html', '{}')
 ) t(content, refs);
 select is(pg_temp.commands(t.command), t.files, 'files of: ' || t.command)
@@ -200,7 +200,7 @@ from (values (12), (-1)) v(at);
 create temporary table seen as
 select v.at, pg_temp.shown('work', at => v.at) as shown from generate_series(0, 11) v(at);
 select is(kata_data.extract_artifacts(:'work', 4), 0::bigint, 'messages are parsed up to a version');
-select is((select k.parsed_through from kata_data.artifact_mark k where k.segment_id = :'work'), 4::bigint, 'the mark tells how far');
+select is((select k.parsed_through from kata_data.artifact_mark k where k.segment_id = :'work'), 4::bigint, 'the mark records how far');
 select is_empty(
   'select s.at from seen s where pg_temp.shown(''work'', at => s.at) <> s.shown',
   'what is parsed and what is not add up, as of every version');
@@ -272,7 +272,7 @@ select count(*)
 from kata.append(
   :'long',
   (
-    select jsonb_agg(jsonb_build_object('role', 'user', 'content', format('tell_me_%s', 1000 + i), 'token_count', 1) order by i)
+    select jsonb_agg(jsonb_build_object('role', 'user', 'content', format('note_me_%s', 1000 + i), 'token_count', 1) order by i)
     from generate_series(1, 1005) i));
 select is(
   (select array[count(*), min(a.first_version)] from kata.artifacts(:'long') a), '{1000,6}',
@@ -313,7 +313,7 @@ select is(pg_temp.shown('twig', 'ticket') -> 'ticket T-1' ->> 1, '8', 'a fork fr
 select kata.add_artifact(:'branch', 'file', 'src/a.py', '{"owner": "ann"}');
 select is(
   pg_temp.shown('branch', 'file') -> 'file src/a.py', '[1, 8, 4, {"access": "modified", "owner": "ann"}]',
-  'what a caller adds comes over what was found; modified sticks');
+  'details of a caller override found ones; modified stays');
 select kata.add_artifact(:'branch', 'file', 'src/c.py', '{"access": "modified"}'), kata.add_artifact(:'branch', 'file', 'new.bin');
 select is(pg_temp.shown('branch', 'file') #> '{file src/c.py,3}', '{"access": "modified"}', 'a caller may say that a file was modified');
 select is(pg_temp.shown('branch', 'file') #> '{file new.bin,3}', '{"access": "read"}', 'else it was read');

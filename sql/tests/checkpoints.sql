@@ -41,7 +41,7 @@ from (values
   ($$'late', 6$$, 'KC002', 'a version that does not exist yet gets no name'), ($$'early', -1$$, 'KC002', 'nor a negative one'),
   ($$''$$, 'KC017', 'a name is not empty'), ('null', 'KC017', 'nor null'),
   ($$repeat('x', 256)$$, 'KC017', 'nor longer than 255 characters'),
-  ($$'42'$$, 'KC017', 'a name is no number'), ($$'head'$$, 'KC017', 'nor head'), ($$'HEAD~3'$$, 'KC017', 'nor before it'),
+  ($$'42'$$, 'KC017', 'a name is not a number'), ($$'head'$$, 'KC017', 'nor head'), ($$'HEAD~3'$$, 'KC017', 'nor before it'),
   ($$'head~x'$$, 'KC017', 'nor what looks so'), ($$'2026-01-31'$$, 'KC017', 'nor a day'),
   ($$'2026-02-31'$$, 'KC017', 'nor what looks like one'), ($$'2026-01-31T12:00Z'$$, 'KC017', 'nor a time'),
   ($$'20260131T120000Z'$$, 'KC017', 'in no form')) b(arguments, code, what);
@@ -53,7 +53,7 @@ select results_eq(
 from (values
   (
     'plan', 'KC014', 'checkpoint "plan" exists', format('It names version 2 of context %s.', :'root'),
-    'Choose another name, or drop that one with kata.drop_checkpoint.', 'what the name stands for is said'),
+    'Choose another name, or drop that one with kata.drop_checkpoint.', 'the error has the version of the name'),
   (
     '42', 'KC017', 'checkpoint name "42" could be taken for a version or a time',
     'kata.resolve_version reads numbers, head, head~3 and ISO 8601 timestamps as such.',
@@ -70,7 +70,7 @@ select is((select content from kata.get_message(:'root', 3)), 'user 4', 'its ver
 select is(kata.checkpoint(:'root', 'short-lived', 1), 1::bigint, 'and the name can be given anew');
 select kata.drop_checkpoint(:'root', 'short-lived');
 select throws_ok(format('select kata.drop_checkpoint(%L, %L)', :'root', n.name), 'KC014', null, n.what)
-from (values ('short-lived', 'what was dropped is not dropped again'), (null, 'null is no name')) n(name, what);
+from (values ('short-lived', 'a dropped checkpoint is not dropped again'), (null, 'null is not a name')) n(name, what);
 
 -- Forks
 

@@ -62,7 +62,7 @@ select is(
   '(1000,0.8)', 'null resets a field');
 select is(kata.set_policy(:'plain', null), kata.get_policy(:'plain'), 'no patch changes nothing');
 select is(kata.set_policy(:'plain', '{}'), kata.get_policy(:'plain'), 'nor does an empty one');
-select is(kata.get_policy(:'plain') -> 'every_messages', '7', 'what was set is kept');
+select is(kata.get_policy(:'plain') -> 'every_messages', '7', 'a field that is set stays');
 select is(array(select p.patch::text from kata_data.policy_change p where p.context_id = :'plain' order by p.changed_at),
   '{"{\"budget\": 1000, \"threshold\": 0.5}","{\"threshold\": null, \"every_messages\": 7}","{}","{}"}', 'every change is kept');
 select is(
@@ -131,7 +131,7 @@ select kata.undo(:'small', 4);
 select is(pg_temp.due('small'), 'due: the view has 800 tokens, the threshold is 800', 'its undo takes it back');
 select kata.set_policy(:'small', '{"enabled": false}');
 select is(pg_temp.due('small'), 'not due: disabled by the policy', 'a policy can switch it off');
-select is(pg_temp.claim(), null, 'then nobody is handed it');
+select is(pg_temp.claim(), null, 'then no worker gets it');
 select throws_ok($$select kata.begin_compaction(fixture.id('small'))$$, 'KC010', null, 'nor begins it');
 select kata.set_policy(:'small', '{"enabled": true, "threshold": 0.9}');
 select is(pg_temp.due('small'), 'not due: the view has 88 % of the threshold of 900 tokens', 'a higher threshold counts at once');
@@ -177,7 +177,7 @@ select fixture.context(
   'busy', '{"budget": 100, "threshold": 1, "preserve_recent_count": 1, "min_gain_tokens": 0, "debounce_seconds": 30}') as busy \gset
 select pg_temp.now('13:00:00');
 select fixture.talk('busy', 'user 50, assistant 50');
-select is(pg_temp.claim(), null, 'while somebody writes it is not due');
+select is(pg_temp.claim(), null, 'while a writer is active it is not due');
 select is(pg_temp.due('busy'), 'not due: the interval since the last attempt or append is not over', 'says why');
 select pg_temp.now('13:00:29');
 select is(pg_temp.claim(), null, 'nor a second before the pause is long enough');
@@ -308,7 +308,7 @@ select is((select failures from kata.compaction_status(:'weak')), 1, 'aborting t
 select pg_temp.now('15:01');
 select is(pg_temp.claim(), 'weak', 'a second');
 select kata.abort_compaction(pg_temp.running('weak'));
-select is((select failures from kata.compaction_status(:'weak')), 1, 'that is given up is no failure');
+select is((select failures from kata.compaction_status(:'weak')), 1, 'an aborted one is not a failure');
 select is(pg_temp.story('weak'), 'failed aborted', 'and is told apart');
 select pg_temp.now('15:01:01');
 select is(pg_temp.claim(), 'weak', 'a third');
@@ -450,7 +450,7 @@ select is(
   'a shortened result counts as it is shown');
 select is(substr(:'begun', 15, 4), substr(:'two', 15, 4), 'a compaction is in the bucket of its context');
 select throws_ok(
-  format('select kata.begin_compaction(%L, force => %L)', :'two', f.force), 'KC009', null, 'while one holds the lease nobody else begins')
+  format('select kata.begin_compaction(%L, force => %L)', :'two', f.force), 'KC009', null, 'while one holds the lease no other begins')
 from (values (true), (false)) f(force);
 select is((select row(message, detail)::text from fixture.error(format('select kata.begin_compaction(%L, force => true)', :'two'))),
   (
@@ -474,7 +474,7 @@ select is(
 select is(fixture.seen('two'), '1 11= 6 7 9 10', 'what came in between is not covered');
 select is(
   (select row(role, content, token_count, token_source, metadata)::text from kata.get_message(:'two', 11)),
-  (select row('user', E'é 🚀\n</summary>', 7, 'given', '{"by": "ann"}'::jsonb)::text), 'the summary is what was given');
+  (select row('user', E'é 🚀\n</summary>', 7, 'given', '{"by": "ann"}'::jsonb)::text), 'the summary is stored as given');
 select is(
   (select array_agg(s::text) from kata.compaction_source(:'begun') s),
   (select array_agg(s::text) from kata.state_at(:'two', 8) s where version between 2 and 5), 'the source can be read later');
@@ -551,7 +551,7 @@ from (values
   (9, 'select kata.undo(:id, kata.pin(:id, 5))', '11 1 2* 11= 6 7', 'but not a pin that is undone'),
   (10, 'select kata.undo(:id, kata.delete_messages(:id, 5))', '11 1 2* 11= 6 7', 'nor a deletion that is undone'),
   (11, 'select kata.undo(:id, kata.elide(:id, 4, keep_tokens => 50))', '11 1 2* 11= 6 7', 'nor an elision that is undone'),
-  (12, 'select kata.undo(:id, 8)', '10 1 2* 10= 6 7', 'that what was short is whole does not matter'),
+  (12, 'select kata.undo(:id, 8)', '10 1 2* 10= 6 7', 'an elided message that is whole again does not matter'),
   (13, 'select kata.set_policy(:id, ''{"preserve_recent_count": 7}'')', '9 1 2* 9= 6 7', 'nor does another policy'),
   (14, 'select kata.fork(:id)', '9 1 2* 9= 6 7', 'nor a fork'),
   (15, 'select kata.abort_compaction(c.compaction_id) from kata.compactions(:id) c', 'stale', 'one that was given up is not committed')
@@ -575,17 +575,17 @@ select fixture.talk('lease', 'user 30, assistant 30, user 1');
 select is(pg_temp.claim('first'), 'lease', 'one takes the lease');
 select pg_temp.running('lease') as first \gset
 select pg_temp.now('19:04:59');
-select is(pg_temp.claim('second'), null, 'while it runs nobody else does');
+select is(pg_temp.claim('second'), null, 'while it runs no other worker does');
 select is(kata.renew_compaction(:'first', 120), '2030-01-01 19:06:59+00', 'it can be renewed');
 select pg_temp.now('19:06:58');
 select is(pg_temp.claim('second'), null, 'and then runs longer');
 select pg_temp.now('19:07');
-select is(kata.renew_compaction(:'first', 60), '2030-01-01 19:08+00', 'one that ran out, too, while nobody took over');
+select is(kata.renew_compaction(:'first', 60), '2030-01-01 19:08+00', 'one that ran out, too, while no worker took over');
 select pg_temp.now('19:07:59');
 select throws_ok($$select kata.begin_compaction(fixture.id('lease'), force => true)$$, 'KC009', null, 'it holds');
 select pg_temp.now('19:08');
 select is(pg_temp.due('lease'), 'due: the view has 61 tokens, the threshold is 50', 'when it ran out the context is due again');
-select is(pg_temp.claim('second'), 'lease', 'and somebody takes over');
+select is(pg_temp.claim('second'), 'lease', 'and another worker takes over');
 select is(pg_temp.story('lease'), 'expired running', 'that is written down');
 select throws_ok(format(c.call, :'first'), 'KC011', null, c.what)
 from (
@@ -596,7 +596,7 @@ select is(pg_temp.story('lease'), 'expired running', 'which is nothing');
 select pg_temp.now('20:00');
 select is(
   (select summary_version from kata.commit_compaction(pg_temp.running('lease'), 'x', 1)), 4::bigint,
-  'a lease that ran out commits while nobody took over');
+  'a lease that ran out commits while no worker took over');
 select fixture.talk('lease', 'assistant 30, user 30, assistant 1, user 1');
 select pg_temp.now('20:30');
 select is((select count(*) from kata.begin_compaction(:'lease', lease_seconds => 1)), 1::bigint, 'who is due begins without force');
@@ -618,7 +618,7 @@ select fixture.context('calm', '{"preserve_recent_count": 1, "min_gain_tokens": 
 select fixture.talk('calm', 'user 30, assistant 30, user 1');
 select count(*) from kata.begin_compaction(:'calm', force => true, lease_seconds => 1);
 select pg_temp.now('21:00');
-select is(pg_temp.claim(), null, 'what was begun by force and left is not handed out: it is not due');
+select is(pg_temp.claim(), null, 'one that was forced and left is not handed out: it is not due');
 select is((select row(due, in_progress)::text from kata.compaction_status(:'calm')), '(f,f)', 'nor in progress any more');
 select is((select summary_version from kata.commit_compaction(pg_temp.running('calm'), 'x', 1)), 4::bigint, 'but can be committed');
 
@@ -658,7 +658,7 @@ select is(
 select is((select count(*) from kata.compaction_source(pg_temp.running('elided'))), 2::bigint, 'there is something to read');
 select throws_ok(
   format('select kata.commit_compaction(%L, %L)', pg_temp.running('elided'), 'x'), 'KC017', null,
-  'where nothing is summarised a summary is refused');
+  'a strategy without summary refuses one');
 select is(
   (
     select row(summary_version, c.covered, c.message_count, c.source_tokens, result_tokens <= 2 * 100)::text
@@ -694,11 +694,11 @@ select fixture.context(
   'drop', '{"budget": 100, "threshold": 0.5, "preserve_recent_count": 1, "min_gain_tokens": 0, "min_interval_seconds": 0}') as drop \gset
 select fixture.talk('drop', 'system 1, user 20, assistant 20, user 20 pinned, assistant 20, user 20');
 select throws_ok(format('select kata.compact(%L, %L)', :'drop', s.strategy), 'KC017', null, s.what)
-from (values ('summarize', 'without a model nothing is summarised'), ('magic', 'strategies are known')) s(strategy, what);
+from (values ('summarize', 'without a model nothing is summarized'), ('magic', 'strategies are known')) s(strategy, what);
 select throws_ok($$select kata.compact(fixture.id('drop'), null)$$, 'KC017', null, 'a strategy is needed');
 select is(
   (select row(c.*)::text from kata.compact(:'drop', 'drop') c), '(7,"{[2,4),[5,6)}",3,60,0)', 'old messages are dropped when it is due');
-select is(fixture.seen('drop'), '1 4* 6', 'and nothing stands for them');
+select is(fixture.seen('drop'), '1 4* 6', 'and nothing replaces them');
 select is(
   (select row(kind, role, token_count)::text from kata.history(:'drop', max_rows => 1)), '(compaction,,)',
   'it is a compaction without summary');
@@ -793,7 +793,7 @@ from (values (null::jsonb), ('{}'), ('{"digest": null}'), ('{"digest": 5}'), ('{
 select is(array(select fixture.contradictions('digest')), '{}', 'all reads of it agree');
 select is(
   (select count(*) from kata.artifacts(:'digest') where ref in ('src/über.py', 'TICKET-4711', 'read_file')), 3::bigint,
-  'what was made of artifacts is still found');
+  'artifacts are still found');
 
 -- A digest that is claimed: the commit makes it
 
@@ -808,7 +808,7 @@ select kata.append_message(:'claimed', 'assistant', 'Gone.');
 create temporary table claim_made as select c.* from kata.claim_due_compaction('worker') c;
 select is(
   (select row(context_id, needs_summary, tokenizer)::text from claim_made), row(:'claimed', false, 'o200k_base')::text,
-  'whoever claims it need not write a summary');
+  'a claim need not write a summary');
 select is(
   (select summary_budget::bigint from claim_made), (select source_tokens / 3 from claim_made), 'a good one would have a third of the tokens'
 );

@@ -17,7 +17,7 @@ select results_eq(
 select is((select created_at from kata.get_context(:'first')), (select updated_at from kata.get_context(:'first')),
   'a new context was last changed when it was created');
 select is(kata.find_context('first'), :'first', 'a live context is found by its name');
-select is(kata.find_context('no such'), null, 'a name that nobody has finds nothing');
+select is(kata.find_context('no such'), null, 'an unused name finds nothing');
 select is(kata.find_context(null), null, 'no name finds nothing');
 select is((fixture.stored(kata.create_context())).name, null, 'a name is not needed');
 select lives_ok($$select kata.create_context(), kata.create_context()$$, 'contexts without a name do not collide');
@@ -30,7 +30,7 @@ select results_eq(
   $$select * from fixture.error($q$select kata.create_context(tokenizer => 'abacus')$q$)$$,
   $$values ('KC017', 'tokenizer "abacus" is unknown', 'A context counts its tokens in one registered tokenizer.',
     'Register it with kata.register_tokenizer; kata.tokenizers lists the known ones.')$$,
-  'an error says what is wrong, what was found and what to do');
+  'an error has message, detail and hint');
 
 -- Getting or creating one
 
@@ -171,7 +171,7 @@ select throws_ok(
 select results_eq(
   format($$select code, message, hint from fixture.error($q$select kata.append_message(%L, 'user', 'hi')$q$)$$, :'box'),
   format($$values ('KC006', 'context %s is archived', 'Open it again with kata.unarchive_context, or fork it.')$$, :'box'),
-  'who writes to an archived context is told how to open it');
+  'the refusal to write to an archived context says how to open it');
 select archived_at as since from kata.get_context(:'box') \gset
 select kata.archive_context(:'box');
 select is((select archived_at from kata.get_context(:'box')), :'since', 'archiving twice changes nothing');
@@ -195,7 +195,7 @@ from (values
 select kata.restore_context(:'box');
 select results_eq(
   format('select deleted_at is null, archived_at is not null, version from kata.get_context(%L)', :'box'), 'values (true, true, 3::bigint)',
-  'restoring brings back what was there, archived as it was');
+  'restoring brings everything back, the archived state included');
 select lives_ok(format('select kata.restore_context(%L)', :'box'), 'restoring a live context is nothing');
 select throws_ok(
   format('select kata.append_message(%L, %L, %L)', :'box', 'user', 'hi'), 'KC006', null, 'a context restored as archived takes no message');
@@ -209,7 +209,7 @@ from (values
   ($$kata.archive_context('00000000-0000-7000-8000-000000000000')$$), ($$kata.unarchive_context('00000000-0000-7000-8000-000000000000')$$),
   ($$kata.get_context(null)$$), ($$kata.delete_context(null)$$), ($$kata.restore_context(null)$$), ($$kata.archive_context(null)$$)
 ) c(call);
-select throws_ok($$select kata.get_context('not-a-uuid')$$, '22P02', null, 'what is no UUID is refused by its type');
+select throws_ok($$select kata.get_context('not-a-uuid')$$, '22P02', null, 'a value that is not a UUID is refused by its type');
 select results_eq(
   $$select * from fixture.error($q$select kata.get_context('00000000-0000-7000-8000-000000000000')$q$)$$,
   $$values (
@@ -302,7 +302,7 @@ from kata_data.policy_fields() f where f.kind = 'choice';
 select lives_ok(
   format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, c.choice)), format('%s may be %s', f.name, c.choice))
 from kata_data.policy_fields() f cross join unnest(f.choices) c(choice) where f.kind = 'choice';
-select throws_ok($$select kata.create_context(policy => '{"summary_role": "tool"}')$$, 'KC013', null, 'a summary is no tool message');
+select throws_ok($$select kata.create_context(policy => '{"summary_role": "tool"}')$$, 'KC013', null, 'a summary is not a tool message');
 select lives_ok(
   $$select kata.create_context(policy => '{"preserve_roles": ["system", "developer", "user", "assistant", "tool"]}')$$,
   'every role may be preserved');
@@ -310,7 +310,7 @@ select lives_ok($$select kata.create_context(policy => '{"preserve_roles": []}')
 select throws_ok(
   $$select kata.create_context(policy => '{"preserve_roles": ["user", "robot"]}')$$, 'KC013', null, 'an unknown role cannot be preserved');
 select throws_ok(
-  $$select kata.create_context(policy => '{"preserve_roles": ["user", null]}')$$, 'KC013', null, 'null is no role to preserve');
+  $$select kata.create_context(policy => '{"preserve_roles": ["user", null]}')$$, 'KC013', null, 'null is not a role to preserve');
 select throws_ok(
   $$select kata.create_context(policy => '{"preserve_roles": [["user"]]}')$$, 'KC013', null, 'roles to preserve are not nested');
 
@@ -325,7 +325,7 @@ select throws_ok($$select kata.create_context(preset => 'nonsense')$$, 'KC013', 
 select results_eq(
   $$select code, message, hint from fixture.error($q$select kata.create_context(preset => 'nonsense')$q$)$$,
   $$values ('KC013', 'policy preset "nonsense" is unknown', 'Presets are default, sequential, multi_phase, audit.')$$,
-  'who names an unknown preset is told the known ones');
+  'the error for an unknown preset lists the known ones');
 select lives_ok(format('select kata_data.check_policy(%L)', p.policy), format('preset %s is a policy', p.name))
 from kata_data.policy_presets() p;
 
@@ -397,10 +397,10 @@ select throws_ok(format('select kata.resolve_context(%L)', a.selector), a.code, 
 from (values
   (left(:'typed', 12), 'KC017', 'a beginning of several ids is not enough'), ('0', 'KC017', 'not a digit that all begin with'),
   ('typed to', 'KC001', 'the beginning of a name is not enough'),
-  ('f', 'KC001', 'no id begins so'), ('ffffffff-ffff-ffff-ffff-ffffffffffff', 'KC001', 'an id that nobody has is refused'),
+  ('f', 'KC001', 'no id begins so'), ('ffffffff-ffff-ffff-ffff-ffffffffffff', 'KC001', 'an unused id is refused'),
   (:'typed' || '0', 'KC001', 'an id has 32 digits'), ('', 'KC001', 'nothing is not enough'), ('-', 'KC001', 'nor is a hyphen'),
   (overlay(left(:'typed', 14) placing '-' from 3), 'KC001', 'hyphens stand where an id has them'),
-  ('g', 'KC001', 'an id has no such digit'), (null, 'KC001', 'null is no context'), ('%', 'KC001', 'nothing is a pattern'),
+  ('g', 'KC001', 'an id has no such digit'), (null, 'KC001', 'null is not a context'), ('%', 'KC001', 'nothing is a pattern'),
   ('_', 'KC001', 'nothing at all')
 ) a(selector, code, description);
 select results_eq(
@@ -411,9 +411,9 @@ select results_eq(
     left(:'typed', 12), :'typed', least(:'typed_too', :'typed_named')),
   'the ids that begin so are shown');
 select results_eq(
-  $$select * from fixture.error($q$select kata.resolve_context('nobody')$q$)$$,
+  $$select * from fixture.error($q$select kata.resolve_context('stranger')$q$)$$,
   $$values (
-      'KC001', 'context "nobody" not found', 'Tenant "typing" has no live context of this id or name, nor one whose id begins so.',
+      'KC001', 'context "stranger" not found', 'Tenant "typing" has no live context of this id or name, nor one whose id begins so.',
       'List what there is with kata.list_contexts.')$$,
   'what is not found is said, and whose it would be');
 select kata.delete_context(:'typed');

@@ -1,4 +1,4 @@
--- What other software relies on does not move: names, order, types and defaults of parameters and results, and what a function may do.
+-- The contract for other software: names, order, types and defaults of parameters and results, and the rights of a function.
 
 begin;
 select plan(287);

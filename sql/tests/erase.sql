@@ -1,4 +1,4 @@
--- What is erased is gone for everybody who read it, and nothing else is: versions, totals, groups and the chain hold.
+-- An erasure redacts a message for every reader and nothing else: versions, totals, groups and the chain hold.
 
 begin;
 select plan(93);
@@ -132,7 +132,7 @@ select throws_ok(
   $$select kata.erasures('00000000-0000-7000-8000-000000000000')$$, 'KC001', null, 'those of an unknown context are not found');
 select ok(
   (select bool_and(e.erased_at between now() and clock_timestamp()) from kata.erasures(:'trunk') e), 'the time is that of the call');
-select is(pg_temp.erase('twig', 2, 'again'), '{"trunk 2: message"}', 'to erase again is no error');
+select is(pg_temp.erase('twig', 2, 'again'), '{"trunk 2: message"}', 'to erase again is not an error');
 select is((select e.reason from kata.erasures(:'trunk') e where e.version = 2), 'by request', 'and keeps the first record');
 create role test_chief;
 grant kata_admin to test_chief;
@@ -222,7 +222,7 @@ select is(fixture.compact('longer', 'Ann went on'), 14::bigint, 'and in a fork o
 select pg_temp.shape('long longer') as shape \gset
 select is(
   pg_temp.erase('long', 2), '{"long 2: message","long 9: summary","longer 14: summary"}',
-  'who erases a message is told which summaries cover it');
+  'an erasure names the summaries that cover the message');
 select is((select content from kata.get_message(:'long', 9)), 'Ann asked', 'which are not rewritten');
 select is(
   pg_temp.erase('longer', 9), '{"long 9: message","longer 14: summary"}',
@@ -233,7 +233,7 @@ select is(
   'both are blank');
 select is(pg_temp.shape('long longer'), :'shape', 'the views are what they were');
 select is((select array_agg(e.version) from kata.erasures(:'longer') e), '{2,9,14}', 'erasures of summaries are listed');
-select is(pg_temp.erase('long', 9, 'again'), '{"long 9: message","longer 14: summary"}', 'to erase a summary again is no error');
+select is(pg_temp.erase('long', 9, 'again'), '{"long 9: message","longer 14: summary"}', 'to erase a summary again is not an error');
 select is(array(select v::text from kata.verify(fixture.id(n.name)) v), '{}', 'it is sound after erasures of summaries: ' || n.name)
 from string_to_table('long longer', ' ') n(name);
 select is(
@@ -293,7 +293,7 @@ select is(
         where e.segment_id = %L and e.version = 2$$,
       :'trunk'),
     'trunk'),
-  '{erasure at 8}', 'a record of what was not erased is found');
+  '{erasure at 8}', 'a record of a message that is not erased is found');
 select is(
   fixture.damage(
     format(

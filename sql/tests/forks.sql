@@ -24,7 +24,7 @@ select results_eq(
         'child', 'default', %L::uuid, 3::bigint, 1, 3::bigint, 3::bigint, 7::bigint, 7::bigint, 'o200k_base', '{}'::text[], '{}'::jsonb,
         null::timestamptz, null::timestamptz)$$,
     :'root'),
-  'a fork stands at its fork version, with what the parent held there');
+  'a fork begins at its fork version, with the totals of the parent there');
 select is(pg_temp.told('child'), 'system 1, user 2, assistant 4', 'it has the messages up to the fork version');
 select is(fixture.talk('child', 'user 32'), '{4}', 'its next message takes the next version');
 select is(fixture.talk('root', 'user 64'), '{6}', 'so does its parent''s');
@@ -113,7 +113,7 @@ select is(
   (select array_agg(array[m.version, m.group_version] order by m.version) from kata.messages(:'inside') m),
   '{{1,1},{2,2},{3,2},{4,4},{5,5},{6,5},{7,2},{8,2}}', 'groups go on across the fork');
 select fixture.context('strewn', '{"strict": false}') as strewn \gset
-select fixture.talk('strewn', 'assistant 1 calls a, tool 2 answers nobody, tool 4 answers a');
+select fixture.talk('strewn', 'assistant 1 calls a, tool 2 answers unknown, tool 4 answers a');
 select is((pg_temp.forked_head('strewn', 2)).open_calls, '{"a": 1}', 'an orphan answers nothing in a fork either');
 select is((pg_temp.forked_head('strewn', 2)).open_groups, '{"1": 1}', 'and adds nothing to a group');
 select fixture.context('reused') as reused \gset
@@ -193,14 +193,14 @@ from (values
   ($$name => ''$$, 'KC017', 'an empty name is refused'), ($$name => repeat('x', 256)$$, 'KC017', 'a long name is refused'),
   ($$name => 'heir'$$, 'KC007', 'a name that is taken is refused'),
   ($$policy => '{"budget": 0}'$$, 'KC013', 'a policy out of range is refused'),
-  ($$policy => '[]'$$, 'KC013', 'a policy that is no object is refused'),
-  ($$metadata => '[]'$$, 'KC017', 'metadata that are no object are refused')) b(arguments, code, what);
+  ($$policy => '[]'$$, 'KC013', 'a policy that is not an object is refused'),
+  ($$metadata => '[]'$$, 'KC017', 'metadata that are not an object are refused')) b(arguments, code, what);
 select fixture.talk('heir to', 'user 1');
 select kata.put_token_counts(:'heir_to', 'o200k_base', '{1}', '{77}');
 select fixture.fork('heir to', 1, 'counted') as counted \gset
 select is((select token_count from kata."window"(:'counted', 1000, tokenizer => 'o200k_base')), 77, 'stored counts are the fork''s, too');
 
--- What became of the parent
+-- The fate of the parent
 
 select fixture.context('mortal') as mortal \gset
 select fixture.talk('mortal', 'user 1, user 2');
@@ -345,7 +345,7 @@ select is(
     cross join lateral kata_data.open_calls_before(h, a.at) b
     where h.context_id = fixture.id(n.name)
       and (f.open_calls, f.open_groups) is distinct from (b.open_calls, b.open_groups)),
-  '{}', 'what was open is the same, looked for from the oldest open call on or from now back: ' || n.name)
+  '{}', 'the open calls are the same, searched from the oldest open call on or from now back: ' || n.name)
 from (values ('loom'), ('loom fork')) n(name);
 select is(
   (select b.open_calls from kata_data.head h cross join lateral kata_data.open_calls_before(h, 5) b where h.context_id = :'loom_fork'),

@@ -28,12 +28,12 @@ from (values
   ('0', '0', 'nothing is a version'), ('1', '1', 'the first is one'), ('6', '6', 'the newest, too'),
   ('0004', '4', 'zeros before a number mean nothing'), ('7', 'KC002', 'one beyond the newest is none'),
   ('99999999999999999999999999', 'KC002', 'nor is one beyond all'), (repeat('9', 200000), 'KC002', 'however long'),
-  ('-1', 'KC014', 'a negative number is no version'), ('1.5', 'KC014', 'nor is a fraction'),
+  ('-1', 'KC014', 'a negative number is not a version'), ('1.5', 'KC014', 'nor is a fraction'),
   ('head', '6', 'head is the newest'), ('HEAD', '6', 'in capitals, too'), ('head~0', '6', 'head~0 is head'),
   ('head~2', '4', 'head~2 is two before it'), ('Head~6', '0', 'head~6 is the beginning here'),
   ('head~7', 'KC002', 'before the beginning there is nothing'), ('head~', 'KC017', 'how far back must be said'),
   ('head~x', 'KC017', 'in digits'), ('head~-1', 'KC017', 'and not forward'),
-  ('heads', 'KC014', 'heads is a name'), ('', 'KC014', 'nothing is no selector'), (null, 'KC014', 'null is none')) s(selector, resolved,
+  ('heads', 'KC014', 'heads is a name'), ('', 'KC014', 'nor is an empty text'), (null, 'KC014', 'null is none')) s(selector, resolved,
   what);
 select results_eq(
   format('select * from fixture.error(%L)', format('select kata.resolve_version(%L, %L)', :'log', s.selector)),
@@ -61,7 +61,7 @@ from (values
   ('2030-01-02T12:30:00.499999Z', '2', 'a microsecond before a batch none of it is there'),
   ('2030-01-02T12:30:00.4999999Z', '2', 'nor half a microsecond before'), ('2030-01-02T12:30:00.5Z', '5', 'at its moment it is'),
   ('2030-01-02T13:30:00,5+01:00', '5', 'an offset counts, and a comma is a point'),
-  ('2030-01-02 12:30:00.500000+00', '5', 'a space may stand for T'), ('2030-01-02T12:30Z', '2', 'seconds may be left out'),
+  ('2030-01-02 12:30:00.500000+00', '5', 'a space may replace T'), ('2030-01-02T12:30Z', '2', 'seconds may be left out'),
   ('2030-01-03', '6', 'a day is its midnight'), ('2030-01-02', '2', 'which is its beginning'),
   ('20300102T123001Z', '5', 'the short form is understood'), ('2030-01-02t12:30:01z', '5', 'small letters are'),
   ('9999-12-31T23:59:59Z', '6', 'after the last all is there'),
@@ -126,12 +126,12 @@ select is_empty(
       select count(*) from kata.messages(fixture.id(format('long %s', l.level)), max_rows => 1000) m where m.created_at <= t.moment)$$,
   'at every moment the version is the number of messages that were there');
 
--- What was there
+-- States of the past
 
 select is(
   (select array_agg(s.version order by s.ordinality) from kata.state_at(:'log', a.at, a.visibility) with ordinality s),
   (select array_agg(i) from generate_series(1, coalesce(a.at, 6)) i),
-  format('the state at %s, %s, is what was there', coalesce(a.at::text, 'now'), a.visibility))
+  format('the state at %s, %s, is that of the time', coalesce(a.at::text, 'now'), a.visibility))
 from (values (null::bigint, 'effective'), (0, 'effective'), (3, 'effective'), (3, 'raw'), (6, 'all')) a(at, visibility);
 select results_eq(
   format('select s.* from kata.state_at(%L, 5) s', :'log_fork'), format('select m.* from kata.messages(%L, at => 5) m', :'log_fork'),
@@ -140,7 +140,7 @@ select is((select array_agg(s.version) from kata.state_at(:'log', 5, after => 1,
 select is((select count(*) from kata.state_at(fixture.id('long 0'))), 78::bigint, 'or as a whole');
 select throws_ok(format('select * from kata.state_at(%L, %s)', :'log', b.arguments), b.code, null, b.what)
 from (values
-  ('7', 'KC002', 'the future has no state'), ('-1', 'KC002', 'nor has what was before the beginning'),
+  ('7', 'KC002', 'the future has no state'), ('-1', 'KC002', 'nor has the time before the beginning'),
   ($$6, 'hidden'$$, 'KC017', 'visibility is one of three'), ('6, null', 'KC017', 'and not null'),
   ('6, max_rows => 0', 'KC017', 'a page is not empty'), ('6, max_rows => 1001', 'KC017', 'nor endless')) b(arguments, code, what);
 
@@ -174,7 +174,7 @@ select is(
   (select array_agg(h.version order by h.ordinality) from kata.history(:'log', b.before, 2) with ordinality h), b.versions::bigint[], b.what
 )
 from (values
-  (null::bigint, '{6,5}', 'a page begins with now'), (5, '{4,3}', 'or before what was seen last'), (2, '{1}', 'the last page may be short'),
+  (null::bigint, '{6,5}', 'a page begins with now'), (5, '{4,3}', 'or before the last seen'), (2, '{1}', 'the last page may be short'),
   (1, null, 'before the first there is nothing'), (0, null, 'nor before nothing'),
   (9223372036854775807, '{6,5}', 'a cursor may lie in the future'), (-9223372036854775808, null, 'or before all time')) b(before, versions,
   what);

@@ -1,4 +1,4 @@
--- A request that is sent twice under one key is carried out once; a key never stands for two requests.
+-- A request that is sent twice under one key is carried out once; a key never names two requests.
 
 begin;
 select plan(64);
@@ -45,7 +45,7 @@ select results_eq(
   $$values (
       'KC019', 'idempotency key "k" was used for another request',
       'Use a new key for a new request; repeat a request unchanged to get its first result.')$$,
-  'a key that stands for another request is named');
+  'a key of another request is named');
 select is(pg_temp.log('log'), 'one, two', 'a conflict of keys appends nothing');
 select results_eq(
   format($$select version from kata.append(%L, %L, idempotency_key => 'k2')$$, :'log', :'batch'), 'values (3::bigint), (4)',
@@ -69,7 +69,7 @@ select throws_ok(
 select lives_ok(
   format($$select kata.append(%L, fixture.drafts('user 1'), 7, 'k4')$$, :'log'), 'a request that was refused leaves its key free');
 select throws_ok(
-  format($$select kata.append(%L, fixture.drafts('tool 1 answers nobody'), null, 'k5')$$, :'log'), 'KC005', null,
+  format($$select kata.append(%L, fixture.drafts('tool 1 answers unknown'), null, 'k5')$$, :'log'), 'KC005', null,
   'an orphan under a key is refused');
 select lives_ok(format($$select kata.append(%L, fixture.drafts('user 1'), null, 'k5')$$, :'log'), 'a refused orphan leaves its key free');
 
@@ -139,7 +139,7 @@ set local kata.clock = '2030-01-08 00:00:00+00';
 select is(kata.append_message(:'week', 'user', 'monday', 1, idempotency_key => 'w'), 1::bigint, 'a key is remembered for seven days');
 select throws_ok(
   format($$select kata.append_message(%L, 'user', 'tuesday', 1, idempotency_key => 'w')$$, :'week'), 'KC019', null,
-  'for seven days it stands for its request');
+  'for seven days it names its request');
 set local kata.clock = '2030-01-08 00:00:01+00';
 select is(kata.append_message(:'week', 'user', 'monday', 1, idempotency_key => 'w'), 32::bigint, 'after seven days a key is new');
 set local kata.clock = '2030-01-15 00:00:01+00';
@@ -183,7 +183,7 @@ select is(kata.append_message(:'new', 'user', 'x', 1, idempotency_key => 'c'), 1
 select context_id as named from kata.get_or_create_context('named', idempotency_key => 'n') \gset
 select results_eq(
   $$select * from kata.get_or_create_context('named', idempotency_key => 'n')$$, format('values (%L::uuid, true)', :'named'),
-  'a request that is sent again is told, as the first was, that it created the context');
+  'a repeated request returns, like the first, that it created the context');
 select kata.delete_context(:'named');
 select results_eq(
   $$select * from kata.get_or_create_context('named', idempotency_key => 'n')$$, format('values (%L::uuid, true)', :'named'),
@@ -198,7 +198,7 @@ select results_eq(
   'a context may be found under a key');
 select kata.delete_context(kata.find_context('found'));
 select results_eq(
-  $$select created from kata.get_or_create_context('found', idempotency_key => 'f')$$, 'values (false)', 'what was found is remembered, too'
+  $$select created from kata.get_or_create_context('found', idempotency_key => 'f')$$, 'values (false)', 'so is a found context'
 );
 select is(kata.find_context('found'), null, 'and not created by the repetition');
 

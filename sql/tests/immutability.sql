@@ -1,4 +1,4 @@
--- What was said cannot be unsaid: no statement of anybody but the eraser changes, removes or empties the log, whatever is set.
+-- History is immutable: only the eraser can change, remove or truncate the log, whatever is set.
 
 begin;
 select plan(42);
@@ -54,7 +54,7 @@ select results_eq(
   $$values (
       'KC015', 'history is immutable: delete on kata_data.message refused', 'Role "postgres" is not the eraser.',
       'Rewind with kata.fork, hide with kata.delete_messages, redact with kata.erase_message.')$$,
-  'who tries is told what to do instead');
+  'the error says what to do instead');
 select is((select string_agg(content, ', ' order by version) from kata.messages(:'stone')), 'user 1, assistant 2', 'nothing has changed');
 select is(
   array(

@@ -1,4 +1,4 @@
--- What was said on one branch can be brought to another: once, in whole groups, and it remembers where it came from.
+-- A merge copies the messages of one branch to another: once, in whole groups, with their origin.
 
 begin;
 select plan(75);
@@ -53,7 +53,7 @@ select is(
 
 select is(pg_temp.merged('main', 'side'), null, 'what was merged is not merged again');
 select fixture.talk('side', 'user 64');
-select is(pg_temp.merged('main', 'side'), '{7}', 'what was said since is');
+select is(pg_temp.merged('main', 'side'), '{7}', 'messages since are');
 select is(pg_temp.merged('side', 'main'), '{7}', 'the other way what is the source''s own comes, and not what came from here');
 select is(
   pg_temp.told('side'), 'system 1, user 2, assistant 8 calls a, tool 16 answers a, user 32 pinned, user 64, assistant 4',
@@ -188,9 +188,9 @@ select kata.put_token_counts(:'counts', 'coarse', '{4}', '{7}');
 select is(pg_temp.merged('counted', 'counts'), '{1,2,3,4}', 'tokenizers may differ');
 select is(
   (select array_agg(m.token_source order by m.version) from kata.messages(:'counted') m), '{estimate,estimate,estimate,exact}',
-  'counts in another tokenizer are estimated, but for stored ones');
+  'counts in another tokenizer are estimated, except stored ones');
 select is((select m.token_count from kata.get_message(:'counted', 4) m), 7, 'which are taken');
-select ok((select bool_and(m.token_count between 5 and 30) from kata.messages(:'counted') m), 'what was given in the other is not');
+select ok((select bool_and(m.token_count between 5 and 30) from kata.messages(:'counted') m), 'a count given in the other is not');
 select fixture.context('same count') as same_count \gset
 select is(pg_temp.merged('same count', 'counts'), '{1,2,3,4}', 'in the same tokenizer');
 select results_eq(
@@ -218,7 +218,7 @@ select results_eq(
     :'rich'),
   'all that a message has is copied');
 select kata.create_context('loose', '{"strict": false}') as loose \gset
-select fixture.talk('loose', 'user 1, tool 2 answers nobody');
+select fixture.talk('loose', 'user 1, tool 2 answers unknown');
 select is(pg_temp.merged('copy', 'loose'), 'KC005', 'an orphan is not let into a strict context');
 select is(pg_temp.merged('copy', 'loose', '{[1,1]}'), '{4}', 'what is beside it is');
 select is(pg_temp.merged('loose', 'copy'), '{3,4,5}', 'what came from here does not come back');

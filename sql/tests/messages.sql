@@ -61,7 +61,7 @@ select results_eq(
   $$select * from fixture.error($q$select fixture.page('book', visibility => 'hidden')$q$)$$,
   $$values ('KC017', 'visibility "hidden" is unknown',
     'The visibility selects which messages are listed.', 'Pass effective, raw or all.')$$,
-  'who asks for an unknown visibility is told the known ones');
+  'the error for an unknown visibility lists the known ones');
 
 -- As of a version
 
@@ -114,7 +114,7 @@ select results_eq(
       'a.at) u',
     :'book'),
   'select a.at, a.at, (a.at * (a.at + 1) / 2)::bigint, (a.at * (a.at + 1) / 2)::bigint from generate_series(0::bigint, 11) a(at)',
-  'usage as of a version counts what was there');
+  'usage as of a version counts up to it');
 select throws_ok(format('select kata.usage(%L, %s)', :'book', a.at), 'KC002', null, 'there is no usage as of this version: ' || a.at)
 from (values (-1), (12)) a(at);
 select throws_ok($$select kata.usage('00000000-0000-7000-8000-000000000000')$$, 'KC001', null, 'an unknown context has no usage');

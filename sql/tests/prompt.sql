@@ -63,7 +63,7 @@ select is(kata.prompt(:'trip', 10000, 'anthropic'),
       {"type": "tool_result", "tool_use_id": "call_b", "content": [{"type": "text", "text": "snow"}]}]},
     {"role": "assistant",
     "content": [{"type": "text", "text": "LX 123 für 99,50 CHF."}, {"type": "text", "text": "Soll ich buchen?"}]}]}$$::jsonb,
-  'in the Anthropic form system stands apart, calls and results are blocks, and neighbours of one role are one turn');
+  'in the Anthropic form system is separate, calls and results are blocks, and neighbors of one role are one turn');
 
 -- Fields in every combination
 
@@ -90,7 +90,7 @@ select is(kata.prompt(:'fields', 10000), $$[
     "tool_calls": [{"id": "2", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
   {"role": "tool", "tool_call_id": "2", "name": "f", "content": [{"type": "text", "text": "parts"}]},
   {"role": "assistant", "content": "no calls"}
-]$$::jsonb, 'names, parts, calls and fields of the provider stand in one message, whichever there are');
+]$$::jsonb, 'names, parts, calls and fields of the provider are in one message, whichever there are');
 select is(kata.prompt(:'fields', 10000, 'anthropic'), $${"system": "", "messages": [
   {"role": "user", "content": [{"type": "text", "text": "bare"}, {"type": "text", "text": "parts"}]},
   {"role": "assistant", "content": [{"type": "text", "text": "calls"}, {"type": "tool_use", "id": "1", "name": "f", "input": {}}]},
@@ -165,7 +165,7 @@ select throws_ok(
   format($$select kata.prompt(%L, %s, tokenizer => 'cl100k_base')$$, :'promises', :least - 1), 'KC020', null,
   'one token less does not suffice in that tokenizer');
 select throws_ok(
-  format('select kata.prompt(%L, 100, %L)', :'short', f.format), 'KC017', null, 'this is no format: ' || coalesce(f.format, 'null'))
+  format('select kata.prompt(%L, 100, %L)', :'short', f.format), 'KC017', null, 'this is not a format: ' || coalesce(f.format, 'null'))
 from (values ('gemini'), (''), ('OpenAI'), (null)) f(format);
 select results_eq(
   format($$select * from fixture.error($q$select kata.prompt(%L, 100, 'gemini')$q$)$$, :'short'),
@@ -187,7 +187,7 @@ select fixture.talk(
 select is(pg_temp.told(kata.prompt(:'woven', 1000)),
   'user user 1 | assistant assistant 2 calls a b | tool tool 5 answers b | tool tool 8 answers a | user user 3 | '
     'assistant assistant 4 calls c | tool tool 7 answers c | user user 6 | user user 9',
-  'results stand right behind their call, whatever came in between');
+  'results follow their call, whatever came in between');
 select is(
   pg_temp.turns(kata.prompt(:'woven', 1000, 'anthropic')),
   'user text | assistant text+tool_use+tool_use | user tool_result+tool_result+text | assistant text+tool_use | user tool_result+text+text',
@@ -249,13 +249,13 @@ select is(
 -- Results without call
 
 select fixture.context('loose', '{"strict": false}') as loose \gset
-select fixture.talk('loose', 'user 1, tool 2 answers nobody, assistant 3');
+select fixture.talk('loose', 'user 1, tool 2 answers unknown, assistant 3');
 select is(
-  kata.prompt(:'loose', 1000) -> 1, '{"role": "user", "content": "[result of call nobody] tool 2 answers nobody"}',
+  kata.prompt(:'loose', 1000) -> 1, '{"role": "user", "content": "[result of call unknown] tool 2 answers unknown"}',
   'a result whose call is not in the log is shown as text of the user');
 select is(kata.prompt(:'loose', 1000, 'anthropic') -> 'messages' -> 0,
   '{"role": "user", "content": [{"type": "text", "text": "user 1"}, {"type": "text", '
-    '"text": "[result of call nobody] tool 2 answers nobody"}]}',
+    '"text": "[result of call unknown] tool 2 answers unknown"}]}',
   'it is text of the user''s turn in the Anthropic form');
 select kata.append_message(
   :'loose', 'tool', null, 1, tool_call_id => 'ghost', tool_name => 'f', name => 'n', provider => '{"is_error": true}',
@@ -313,7 +313,7 @@ select is(kata.prompt(:'thinking', 100000, 'anthropic') -> 'messages' -> 2 -> 'c
     '"source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0K"}}]}]',
   'a result has its parts as content and its provider fields beside');
 
--- Arguments that are no JSON object
+-- Arguments that are not a JSON object
 
 select fixture.context('arguments') as arguments \gset
 create temporary table argument (place integer, arguments text, input jsonb, description text);
@@ -325,11 +325,11 @@ insert into argument values
   (4, '[1, 2]', '{"arguments": "[1, 2]"}', 'an array is kept as text'),
   (5, '"x"', '{"arguments": "\"x\""}', 'a string is kept as text'),
   (6, 'null', '{"arguments": "null"}', 'null is kept as text'),
-  (7, 'ls -la', '{"arguments": "ls -la"}', 'what is no JSON is kept as text'),
+  (7, 'ls -la', '{"arguments": "ls -la"}', 'text that is not JSON is kept'),
   (8, '{"a": "\u0000"}', '{"arguments": "{\"a\": \"\\u0000\"}"}', 'what jsonb cannot hold for a NUL is kept as text'),
   (9, '{"a": "\ud800"}', '{"arguments": "{\"a\": \"\\ud800\"}"}', 'what jsonb cannot hold for half a surrogate pair is kept as text'),
   (10, '{"a": 1e999999}', '{"arguments": "{\"a\": 1e999999}"}', 'what jsonb cannot hold for the size of a number is kept as text'),
-  (11, '{"a": "C:\\\\u0000"}', '{"a": "C:\\\\u0000"}', 'an escaped backslash before u0000 is no NUL'),
+  (11, '{"a": "C:\\\\u0000"}', '{"a": "C:\\\\u0000"}', 'an escaped backslash before u0000 does not make a NUL'),
   (12, '{"é": "🚀", "a": "\u00e9"}', '{"é": "🚀", "a": "é"}', 'escapes in arguments are read');
 create function pg_temp.input_of(arguments text) returns jsonb
 language plpgsql
@@ -389,10 +389,10 @@ select is(
   'the preamble is the system text, a blank line between two messages');
 select is(
   pg_temp.turns(kata.prompt(:'rules', 100, 'anthropic')), 'user text+text+text | assistant text',
-  'a system message after the preamble stands in the user''s turn');
+  'a system message after the preamble is in the user''s turn');
 select is(
   kata.prompt(:'rules', 100, 'anthropic') #>> '{messages,0,content,2,text}', E'<system_message>\nbe kind\n</system_message>',
-  'it stands in tags of its own');
+  'it has tags of its own');
 select is(
   (select count(*) from regexp_matches(kata.prompt(:'rules', 100, 'anthropic') #>> '{messages,0,content,1,text}', '<\s*/\s*system', 'gi')),
   1::bigint, 'its text cannot close the tags');

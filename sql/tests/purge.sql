@@ -1,4 +1,4 @@
--- A purge takes what nobody else reads and no more: forks read on as before, and the last of them leaves nothing behind.
+-- A purge removes the entries that no other context reads: forks read on as before, and the purge of the last leaves nothing behind.
 
 begin;
 select plan(97);
@@ -85,7 +85,7 @@ select results_eq(
         'KC017', 'context %s is not deleted', 'Only a deleted context is purged; until then it can be restored.',
         'Delete it first with kata.delete_context.')$$,
     pg_temp.id('low')),
-  'who is refused is told what to do first');
+  'the refusal says what to do first');
 select is(pg_temp.receipts('trunk'), '{}', 'what is not purged has no receipt');
 select throws_ok($$select kata.purges('00000000-0000-7000-8000-000000000000')$$, 'KC001', null, 'an unknown context has none either');
 
@@ -105,7 +105,7 @@ select pg_temp.reads('low high twig leaf bare other') as before \gset
 select pg_temp.tables() as tables \gset
 select is(pg_temp.purge('trunk', true), '7 removed, 7 kept', 'a dry run says what would go');
 select is(pg_temp.tables(), :'tables', 'and changes nothing');
-select is(pg_temp.purge('trunk', null), '7 removed, 7 kept', 'where it is not said that it is in earnest, it is not');
+select is(pg_temp.purge('trunk', null), '7 removed, 7 kept', 'without false for dry_run it only reports');
 select is(pg_temp.tables(), :'tables', 'and again nothing has changed');
 select is(pg_temp.purge('trunk'), '7 removed, 7 kept', 'the purge does what the dry run said');
 select is(pg_temp.stored('trunk'), '{[1,8)}', 'what lies above the highest fork goes, what lies below stays');
@@ -123,7 +123,7 @@ select is(kata.resolve_version(pg_temp.id('leaf'), 'seven'), 7::bigint, 'forks s
 select is(kata.resolve_version(pg_temp.id('bare'), 'zero'), 0::bigint, 'even that of nothing');
 select is(
   (select array_agg(i.scope) from kata_data.idempotency i where i.key = 'k'), array['context:' || pg_temp.id('other')],
-  'its idempotency keys go, nobody else''s');
+  'its idempotency keys go, no others');
 select is(array(select v::text from kata.verify(k.id) v), '{}', 'it is sound after the purge: ' || k.name) from known k order by k.name;
 
 -- What stays of it
@@ -146,7 +146,7 @@ select results_eq(
     $$values ('KC006', 'context %s is purged', 'It was purged at %s.',
       'A purge is permanent; forks keep the messages that they share with it.')$$,
     pg_temp.id('trunk'), (select purged_at from kata_data.context where context_id = pg_temp.id('trunk'))),
-  'who reads it is told that it is purged');
+  'a reader gets the error that it is purged');
 select throws_ok(format(c.call, pg_temp.id('trunk')), 'KC006', null, 'it cannot be ' || c.what)
 from (values
   ('select kata.restore_context(%L)', 'restored'), ('select kata.delete_context(%L)', 'deleted'), ('select kata.fork(%L)', 'forked'),
@@ -172,7 +172,7 @@ select kata.delete_context(pg_temp.id('leaf'));
 select is(pg_temp.stored('high'), '{[8,10)}', 'a fork that is only deleted still holds what it reads');
 select is(pg_temp.purge('leaf', true), '6 removed, 0 kept', 'what the purge of the last reader would free is foretold');
 select is(pg_temp.purge('leaf'), '6 removed, 0 kept', 'and counted');
-select is(pg_temp.stored('high'), '{}', 'then nobody holds the fork between');
+select is(pg_temp.stored('high'), '{}', 'then no context holds the fork between');
 select is(pg_temp.stored('trunk'), '{[1,6)}', 'and of the parent what the others read');
 select is(
   array(select k.name from kata_data.checkpoint k where k.context_id = pg_temp.id('high')), '{four}',
@@ -258,10 +258,10 @@ select fixture.as_role('test_ann', format('select kata.delete_context(%L)', :'an
 select set_config('kata.clock', '2030-01-22', true);
 select is(
   fixture.as_role('test_chief', $$select count(*) from kata.purge_deleted(interval '0')$$), '0',
-  'an administrator empties his tenant''s bin');
+  'an administrator purges the deleted contexts of the tenant');
 select is(
   fixture.as_role('test_chief', $$select array_agg(context_id) from kata.purge_deleted(interval '0', true)$$, '*'), format('{%s}', :'ann'),
-  'acting for every tenant, everybody''s');
+  'acting for every tenant, those of all');
 select is(
   fixture.as_role('test_chief', format('select removed from kata.purge_context(%L)', :'ann'), '*'), '0',
   'and purges a single one of any tenant');

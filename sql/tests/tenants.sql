@@ -1,4 +1,4 @@
--- Nobody sees or touches another tenant's contexts: the tenant is the caller's, every function asks for it, and the table asks again.
+-- No role sees or changes another tenant's contexts: the tenant is the caller's, every function checks it, and the table checks again.
 
 begin;
 select plan(81);
@@ -27,10 +27,10 @@ select is(
 select is(
   pg_temp.tenant(fixture.as_role('test_ann', 'select kata.create_context()', 'test_bob')), 'test_ann',
   'kata.tenant is not believed from a client');
-select is(pg_temp.tenant(fixture.as_role('test_ann', 'select kata.create_context()', '*')), 'test_ann', 'nor is a client everybody');
+select is(pg_temp.tenant(fixture.as_role('test_ann', 'select kata.create_context()', '*')), 'test_ann', 'nor is the asterisk');
 select is(
   pg_temp.tenant(fixture.as_role('test_chief', 'select kata.create_context()', 'test_bob')), 'test_chief',
-  'an administrator creates for himself');
+  'an administrator creates for the own tenant');
 select is(
   pg_temp.tenant(fixture.as_role('test_server', 'select kata.create_context()', 'acme')), 'acme',
   'a service acts for the tenant that kata.tenant names');
@@ -45,7 +45,7 @@ create role "*";
 grant kata_writer to "*";
 select is(pg_temp.tenant(fixture.as_role('*', 'select kata.create_context()')), '"*"', 'nor is a role that is called so');
 select throws_ok(
-  $$select fixture.as_role('test_server', 'select kata.create_context()', '*')$$, 'KC017', null, 'no context belongs to everybody');
+  $$select fixture.as_role('test_server', 'select kata.create_context()', '*')$$, 'KC017', null, 'no context belongs to every tenant');
 select throws_ok(
   $$select fixture.as_role('test_chief', 'select kata.create_context()', '*')$$, 'KC017', null, 'not even an administrator''s');
 
@@ -64,7 +64,7 @@ select throws_ok(format('select kata.assign_tenant(%L, %L)', a.role_name, a.tena
 from (values
   ('no_such_role', 'acme', 'an unknown role gets no tenant'), (null, 'acme', 'no role gets no tenant'),
   ('test_ann', '', 'an empty tenant is not assigned'),
-  ('test_ann', '*', 'nobody is assigned every tenant'), ('test_ann', null, 'no tenant is not assigned'),
+  ('test_ann', '*', 'no role is assigned every tenant'), ('test_ann', null, 'no tenant is not assigned'),
   ('test_ann', repeat('x', 256), 'a tenant has at most 255 characters')) a(role_name, tenant, description);
 select throws_ok(
   $$select fixture.as_role('test_server', 'select kata.create_context()', repeat('x', 256))$$, 'KC017', null, 'also where a service sets it'
@@ -104,8 +104,8 @@ select results_eq(
     $$values (
         'KC001', 'context %s not found', 'Tenant "test_bob" has no context of this id.', 'List what there is with kata.list_contexts.')$$,
     :'ann'),
-  'that it is somebody else''s is not said');
-select throws_ok(format('select kata.get_context(%L)', :'ann'), 'KC001', null, 'a superuser sees the tenant that he acts for');
+  'the error does not say that another tenant has it');
+select throws_ok(format('select kata.get_context(%L)', :'ann'), 'KC001', null, 'a superuser sees the tenant of the setting');
 select is(
   fixture.as_role('test_server', format('select name from kata.get_context(%L)', :'ann'), 'test_ann'), 'plan',
   'a service that acts for a tenant sees its contexts');
@@ -114,7 +114,7 @@ select throws_ok(
   'a service that acts for another does not');
 select throws_ok(
   format('select fixture.as_role(%L, %L)', 'test_chief', format('select kata.get_context(%L)', :'ann')), 'KC001', null,
-  'an administrator has a tenant like everybody');
+  'an administrator has a tenant like any role');
 
 -- Every function with another tenant's ids
 
@@ -231,7 +231,7 @@ select is(
     select count(*)
     from fixture.error(
       format('select fixture.as_role(%L, %L, %L)', 'test_bob', format('select kata.abort_compaction(%L)', :'ann_compaction'), 'test_ann'))),
-  1::bigint, 'naming the other tenant is no help');
+  1::bigint, 'naming the other tenant does not help');
 select is(
   fixture.as_role('test_ann', format('select status from kata.compactions(%L)', :'ann_worked')), 'running',
   'nothing that was tried has changed anything');
@@ -245,7 +245,7 @@ select fixture.as_role('test_ann', format($$select kata.set_policy(%L, '{"min_in
 select fixture.as_role(
   'test_ann', format('select count(*) from kata.append(%L, %L)', :'ann_worked', fixture.drafts('assistant 20, user 20')));
 select is(
-  fixture.as_role('test_bob', $$select count(*) from kata.claim_due_compaction('bob')$$), '0', 'nobody claims another tenant''s work');
+  fixture.as_role('test_bob', $$select count(*) from kata.claim_due_compaction('bob')$$), '0', 'no worker claims another tenant''s work');
 select is(
   fixture.as_role('test_bob', $$select count(*) from kata.claim_due_compaction('bob')$$, '*'), '0', 'nor by asking for every tenant''s');
 select is(
@@ -291,9 +291,9 @@ select is(
   'the caller''s are');
 select is(
   fixture.as_role('test_server', $$select count(*) from kata.archive_inactive(interval '0', true) where name = 'limb fork'$$, '*'), '1',
-  'acting for every tenant, everybody''s are');
+  'acting for every tenant, those of all are');
 
--- The second fence
+-- Row-level security
 
 create function fixture.visible() returns bigint language sql security definer set search_path = pg_catalog,
 pg_temp as $$ select count(*) from kata_data.context $$;

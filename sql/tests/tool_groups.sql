@@ -159,7 +159,7 @@ select results_eq(
       'kata.get_context lists the open calls; pass null to close them all.')$$,
   'a call that is not open is named');
 select is(pg_temp.open_calls('order'), '{z,a,c}', 'where one call is not open none is closed');
-select throws_ok(format($$select kata.close_calls(%L, array['a', null])$$, :'order'), 'KC005', null, 'null is no call');
+select throws_ok(format($$select kata.close_calls(%L, array['a', null])$$, :'order'), 'KC005', null, 'null is not a call');
 select is_empty(format($$select kata.close_calls(%L, '{}')$$, :'order'), 'closing no calls does nothing');
 select results_eq(
   format($$select version from kata.close_calls(%L, reason => 'the user said stop')$$, :'order'), 'values (5::bigint), (6), (7)',
@@ -183,7 +183,7 @@ select is((select content from kata.get_message(:'order', 9)), 'cancelled', 'wit
 
 select fixture.context('loose', '{"strict": false}') as loose \gset
 select is(
-  fixture.talk('loose', 'tool 5 answers nobody, user 1, assistant 2 calls a, tool 3 answers a, tool 4 answers a'), '{1,2,3,4,5}',
+  fixture.talk('loose', 'tool 5 answers unknown, user 1, assistant 2 calls a, tool 3 answers a, tool 4 answers a'), '{1,2,3,4,5}',
   'with strict false a result needs no call');
 select is(pg_temp.groups('loose'), '1:1 2:2 3:3 4:3 5:5', 'a result without open call is a group of its own');
 select is(
@@ -194,7 +194,7 @@ select throws_ok(
   $$select fixture.talk('loose', 'assistant 1 calls b, assistant 1 calls b')$$, 'KC004', null,
   'with strict false an open id is still not opened again');
 select throws_ok(
-  format($$select kata.close_calls(%L, '{nobody}')$$, :'loose'), 'KC005', null, 'with strict false only open calls are closed');
+  format($$select kata.close_calls(%L, '{unknown}')$$, :'loose'), 'KC005', null, 'with strict false only open calls are closed');
 
 -- Forks
 
@@ -219,7 +219,7 @@ select throws_ok(
 create function pg_temp.preamble_end(context text) returns bigint language sql as $$
    select h.preamble_end from kata_data.head h where h.context_id = fixture.id(context) $$;
 select fixture.context('preamble') as preamble \gset
-select is(pg_temp.preamble_end('preamble'), null, 'while nobody has spoken the preamble is open');
+select is(pg_temp.preamble_end('preamble'), null, 'before the first user message the preamble is open');
 select fixture.talk('preamble', 'system 1, developer 1');
 select is(pg_temp.preamble_end('preamble'), null, 'system and developer messages leave it open');
 select fixture.talk('preamble', 'system 1, user 1, system 1');

@@ -15,7 +15,7 @@ select kata.append(
       {"role": "user", "content": null, "parts": [{"type": "text", "text": "é 🚀"}], "metadata": {"a": 1.50}, "provider": {"x": null},
       "name": "ann", "model": "m"}]$$);
 select fixture.context('loose', '{"strict": false, "notify": true}') as loose \gset
-select fixture.talk('loose', 'tool 1 answers nobody, user 2, tool 3 answers nobody');
+select fixture.talk('loose', 'tool 1 answers unknown, user 2, tool 3 answers unknown');
 select fixture.context('empty') as empty \gset
 select fixture.context('gone') as gone \gset
 select fixture.talk('gone', 'user 1');
@@ -164,7 +164,7 @@ from (values
     'version = version + 1, message_count = message_count + 1, content_version = content_version + 1', '{head counters,row gone at 10}',
     'a version without entry is found'),
   ('open_calls = ''{}''', '{open calls}', 'open calls that were forgotten are found'),
-  ('open_calls = open_calls || ''{"z": 3}''', '{open calls}', 'an open call that nobody made is found'),
+  ('open_calls = open_calls || ''{"z": 3}''', '{open calls}', 'an open call without a call is found'),
   ('open_calls = open_calls || ''{"d": 3}''', '{open calls}', 'an open call in the wrong group is found'),
   ('open_groups = ''{}''', '{open calls}', 'open groups that were forgotten are found'),
   ('open_groups = open_groups || ''{"8": 129}''', '{open calls}', 'an open group with other tokens is found'),
@@ -216,7 +216,7 @@ from (values
   (
     'update kata_data.lineage l set segment_id = c.family_id from kata_data.context c where l.context_id = %L and c.context_id = '
       'l.context_id and l.first_version = 6',
-    'lineage gap', 'an own segment of somebody else is found'),
+    'lineage gap', 'an own segment of another context is found'),
   (
     'update kata_data.lineage l set segment_id = c.family_id from kata_data.context c where l.context_id = %L and c.context_id = '
       'l.context_id and l.first_version = 5',
@@ -275,7 +275,7 @@ from (values
     '{}', 'but not one whose source was purged')) d(statement,
   problems, description);
 
--- What belongs to nobody
+-- Orphans
 
 select is(
   fixture.damage(format('insert into kata_data.merge_origin values (%L, 9, %L, 6, %2$L, 6)', :'merged', :'twig')) @> '{orphan row at 9}',
@@ -357,20 +357,20 @@ select is(pg_temp.damaged_view(d.changes, d.version) @> array[d.problem], true, 
 from (values
   ('visible = visible - ''{[1,2)}''', 10, 'view at 10', 'a message that was taken out of a view is found'),
   ('visible = visible + ''{[3,5)}''', 14, 'view at 14', 'one that was put into a view is found'),
-  ('deleted = deleted + ''{[3,4)}'', visible = visible - ''{[3,4)}''', 12, 'view at 12', 'a deletion that nobody made is found'),
+  ('deleted = deleted + ''{[3,4)}'', visible = visible - ''{[3,4)}''', 12, 'view at 12', 'a deletion without a change is found'),
   ('deleted = ''{}''', 11, 'view at 11', 'a deletion that was taken out is found'),
   ('pinned_groups = ''{}''', 12, 'view at 12', 'a pin that was taken off is found'),
-  ('pinned_groups = ''{2,3}''', 13, 'view at 13', 'a pin that nobody made is found'),
+  ('pinned_groups = ''{2,3}''', 13, 'view at 13', 'a pin without a change is found'),
   ('elisions = ''{}''', 10, 'view at 10', 'an elision that is not in force is found'),
-  ('elisions = elisions || 0', 10, 'view at 10', 'one that nobody made is found'),
+  ('elisions = elisions || 0', 10, 'view at 10', 'one without a change is found'),
   ('replacements = ''{}'', covers = ''{}''', 14, 'view at 14', 'a summary that was taken out of a view is found'),
-  ('covers = array[''{[3,7)}''::int8multirange]', 14, 'view at 14', 'what it stands for is folded, too'),
+  ('covers = array[''{[3,7)}''::int8multirange]', 14, 'view at 14', 'what it covers is folded, too'),
   ('covers = array[''{[2,7)}''::int8multirange]', 15, 'view at 15', 'also later'),
   ('versions = ''{[6,7)}''', 11, 'view at 11', 'a deletion of something else is found'),
-  ('versions = ''{[6,7)}''', 11, 'digest at 11', 'its digest tells, too'),
+  ('versions = ''{[6,7)}''', 11, 'digest at 11', 'its digest differs, too'),
   ('versions = ''{[6,7)}''', 10, 'stub at 10', 'an elision of something else is found'),
   ('kind = ''pin''', 11, 'view at 11', 'another kind is found'),
-  ('kind = ''unpin''', 12, 'digest at 12', 'its digest tells, too'),
+  ('kind = ''unpin''', 12, 'digest at 12', 'its digest differs, too'),
   ('undone_version = 10', 13, 'view at 13', 'an undo of something else is found'),
   ('view_tokens = view_tokens + 1', 14, 'running total at 14', 'a total of the view that is off is found'),
   ('raw_tokens = raw_tokens - 1', 12, 'running total at 12', 'a total of the log that is off is found'),
@@ -423,7 +423,7 @@ from (values
   ('token_count = token_count + 1', 'head counters', 'and in the head'),
   ('token_source = ''exact''', 'digest at 14', 'one whose count comes from elsewhere is found'),
   ('metadata = ''{}''', 'digest at 14', 'one whose metadata were changed is found'),
-  ('covered = ''{[3,4)}''', 'summary at 14', 'one that stands for something else is found'),
+  ('covered = ''{[3,4)}''', 'summary at 14', 'one that covers something else is found'),
   ('created_at = created_at - interval ''1 us''', 'summary at 14', 'one of another time is found'),
   ('version = 13', 'summary at 13', 'one at another version is found'), ('version = 13', 'summary at 14', 'and missed where it was')
 ) d(changes, problem, description);
@@ -506,7 +506,7 @@ from (values
 select is(pg_temp.damaged_head('due_at = now()', 'sound'), '{due}', 'a head that says it is due when it is not is found');
 select is(pg_temp.damaged_head('due_tokens = 1', 'gone'), '{due}', 'a deleted context is not due');
 
--- Who is told what
+-- Access to the report
 
 select is(fixture.damage('select'), '{}', 'what was damaged is whole again');
 create role test_owner;

@@ -1,4 +1,4 @@
--- A view change hides, shortens or keeps; it never edits. Every read sees at a version what was seen at that version before.
+-- A view change hides, shortens or keeps; it never edits. Every read as of a version returns the same as it did at that version.
 
 begin;
 select plan(259);
@@ -34,7 +34,7 @@ insert into step values
   ('edited', 16, 'undo(:id, 15)', '1 2 3 4 6~ 7* 8* 9', 'the undo of the undo is redo'),
   ('edited', 17, 'undo(:id, 14)', '1 2 3 4 6 7* 8* 9', 'the undo of an elision shows whole'),
   ('edited', 18, 'undo(:id, 16)', '1 2 3 4 5 6 7* 8* 9', 'the undo of a redo undoes again'),
-  ('edited', 19, 'elide(:id, 6, keep_tokens => 200)', '1 2 3 4 5 6~ 7* 8* 9', 'what was shown whole again can be shortened again'),
+  ('edited', 19, 'elide(:id, 6, keep_tokens => 200)', '1 2 3 4 5 6~ 7* 8* 9', 'a message that is whole again can be shortened again'),
   ('edited', 20, 'elide(:id, 4, 6, 30)', '1 2 3 4~ 5 6~ 7* 8* 9', 'a shortened result can be shortened further, beside another'),
   ('edited', 21, 'undo(:id, 19)', '1 2 3 4~ 5 6~ 7* 8* 9', 'the undo of the longer of two stubs leaves the shorter'),
   ('edited', 22, 'undo(:id, 20)', '1 2 3 4 5 6 7* 8* 9', 'the undo of both leaves the result'),
@@ -113,18 +113,18 @@ select throws_ok(
 select is(kata.append_message(:'eager', 'user', 'x', 16, expected_version => 8), 9::bigint, 'unless it is known');
 select is(
   (select row(version, message_count, raw_tokens, view_tokens)::text from kata.get_context(:'eager')), '(9,6,34,31)',
-  'versions of view changes are no messages');
+  'versions of view changes are not messages');
 
 -- What is refused, and what then stays
 
 create temporary table refused (call text, code text, what text);
 insert into refused values
-  ('delete_messages(:id, 0)', 'KC002', 'version 0 is no message'),
+  ('delete_messages(:id, 0)', 'KC002', 'version 0 is not a message'),
   ('delete_messages(:id, 33)', 'KC002', 'a version that is not there cannot be deleted'),
   ('delete_messages(:id, 9, 33)', 'KC002', 'nor a range that ends there'), ('delete_messages(:id, 9, 8)', 'KC017', 'nor an empty range'),
   ('delete_messages(:id, null)', 'KC017', 'nor nothing'),
   ('delete_messages(:id, 10, 32)', 'KC017', 'a range of view changes holds no message'),
-  ('elide(:id, 5)', 'KC017', 'what is no result is not shortened'),
+  ('elide(:id, 5)', 'KC017', 'a message that is not a result is not shortened'),
   ('elide(:id, 1, 32, 300)', 'KC017', 'a result that is short enough is not shortened'),
   ('elide(:id, 6, keep_tokens => 200)', 'KC017', 'a result that is shortened to this is not shortened again'),
   ('elide(:id, 6, keep_tokens => -1)', 'KC017', 'less than nothing cannot be kept'),
@@ -167,7 +167,7 @@ from (
   select c.call, c.told, c.what
   from (values
     (1, 'elide(:id, 3)', '5: 1 2 3~ 4', 'a result is shortened while another is awaited'),
-    (2, 'pin(:id, 2)', '6: 1 2* 3~* 4', 'a group can be pinned while a call is open, and what was short stays short'),
+    (2, 'pin(:id, 2)', '6: 1 2* 3~* 4', 'a group can be pinned while a call is open, and a short message stays short'),
     (3, 'append_message(:id, ''tool'', ''late'', 8, ''b'')', '7: 1 2* 3~* 4 7*', 'what joins a pinned group is pinned'),
     (4, 'delete_messages(:id, 7)', '8: 1 4', 'once all is answered the group can be deleted'),
     (5, 'undo(:id, 8)', '9: 1 2* 3~* 4 7*', 'and is back as it was'),
@@ -234,7 +234,7 @@ select is(
   'a summary is read by its version');
 select is(
   (select w.reason || w.ordinal from kata."window"(:'long', 100000) w where w.version = 11), 'summary2',
-  'in a window it stands behind the preamble');
+  'in a window it follows the preamble');
 select is(
   (select w.reason from kata."window"(:'long', 100000) w where w.version = 7), 'recent',
   'a system message after the preamble stays what it is');
@@ -253,7 +253,7 @@ select is(fixture.seen('deep'), '1 16= 14 15', 'absorbs its summary');
 select is(
   array(
     select format('%s in %s', m.version, m.compacted_into) from kata.state_at(:'deep', null, 'all') m where m.compacted_into is not null),
-  (select array_agg(format('%s in 16', v.version)) from generate_series(2, 13) v(version)), 'and what that stood for');
+  (select array_agg(format('%s in 16', v.version)) from generate_series(2, 13) v(version)), 'and what that covered');
 select is(
   (select row(content, "position", compacted_into)::text from kata.get_message(:'deep', 11)), '(first,2,16)',
   'a summary that was absorbed is still read');
@@ -297,10 +297,10 @@ select fixture.context('dropped', '{"preserve_recent_count": 2, "min_gain_tokens
 select fixture.talk(
   'dropped', 'system 10, user 10, assistant 10, user 10, assistant 10, user 10, assistant 10, user 10, assistant 10, user 10');
 select is(fixture.compact('dropped', strategy => 'drop'), 11::bigint, 'messages can leave without a summary');
-select is(fixture.seen('dropped'), '1 9 10', 'then nothing stands for them');
+select is(fixture.seen('dropped'), '1 9 10', 'then nothing replaces them');
 select is((select compacted_into from kata.get_message(:'dropped', 2)), null, 'and nothing covers them');
 select fixture.talk('dropped', 'assistant 10, user 10, assistant 10, user 10');
-select is(fixture.compact('dropped'), 16::bigint, 'a summary stands for what came later');
+select is(fixture.compact('dropped'), 16::bigint, 'a summary covers what came later');
 select is(fixture.seen('dropped'), '1 16= 14 15', 'and reads there');
 select is(pg_temp.act('dropped', 'undo(:id, 11)'), '17: 1 2 3 4 5 6 7 8 16= 14 15', 'what was dropped comes back before it');
 select is(array(select fixture.contradictions('dropped')), '{}', 'all reads of it agree');
@@ -323,7 +323,7 @@ select is(pg_temp.act('several', 'delete_messages(:id, 2, 10)'), '13: 1', 'every
 select fixture.talk('several', 'user 10, assistant 10, user 10, assistant 10, user 10, assistant 10');
 select is(fixture.compact('several', 'two'), 20::bigint, 'what came later is compacted');
 select is(fixture.seen('several'), '1 20= 18 19', 'by itself');
-select is(pg_temp.act('several', 'undo(:id, 12)'), '21: 1 11= 20= 18 19', 'a compaction that is redone stands beside it');
+select is(pg_temp.act('several', 'undo(:id, 12)'), '21: 1 11= 20= 18 19', 'a redone compaction is beside it');
 select is(
   array(select w.version from kata."window"(:'several', b.budget) w where w.kind = 'summary'), b.shown,
   format('a budget of %s shows the summaries %s', b.budget, b.shown))
@@ -333,7 +333,7 @@ select b.compaction_id as begun, b.previous_summary as summaries from kata.begin
 select is(:'summaries'::text, E'one\n\ntwo', 'the next one is given both');
 select is((select merged_summaries from kata.compactions(:'several') where compaction_id = :'begun'), '{11,20}', 'says which');
 select is((select summary_version from kata.commit_compaction(:'begun', 'three', 5)), 25::bigint, 'and absorbs both');
-select is(fixture.seen('several'), '1 25= 23 24', 'so that one stands for all');
+select is(fixture.seen('several'), '1 25= 23 24', 'so that one covers all');
 select is(array(select fixture.contradictions('several')), '{}', 'all reads of it agree');
 
 -- Rows of a window are numbered and add up, whatever took versions among them
@@ -345,7 +345,7 @@ select fixture.talk('numbered', 'system 20, user 30, assistant 40, user 50, assi
 select is(fixture.compact('numbered'), 9::bigint, 'a preamble holds changes, and something is compacted');
 select fixture.talk('numbered', 'user 70, assistant 80');
 select is(pg_temp.act('numbered', 'pin(:id, 5)'), '12: 1 4 5* 9= 7 8 10 11', 'a pin takes a message out of its summary');
-select is(pg_temp.act('numbered', 'pin(:id, 6)'), '13: 1 4 5* 6* 7 8 9= 10 11', 'another leaves it nothing to stand for');
+select is(pg_temp.act('numbered', 'pin(:id, 6)'), '13: 1 4 5* 6* 7 8 9= 10 11', 'another leaves it nothing to cover');
 select kata.unpin(:'numbered', 5), kata.unpin(:'numbered', 6);
 select is(fixture.seen('numbered'), '1 4 5 6 7 8 9= 10 11', 'so that it reads at its own version, among the messages');
 select kata.pin(:'numbered', 10), kata.unpin(:'numbered', 10) from generate_series(1, 6);
@@ -395,7 +395,7 @@ select is(
     select array_agg(row(m.version, m.compacted_into)::text order by m.version)
     from kata.messages(:'retold', visibility => 'all') m
     where m.kind = 'summary'),
-  '{"(4,)","(8,)"}', 'the new summary does not stand for the one that was undone');
+  '{"(4,)","(8,)"}', 'the new summary does not cover the undone one');
 select is(fixture.seen('retold'), '8= 7', 'in whose place it reads');
 select is(array(select fixture.contradictions('retold')), '{}', 'all reads of it agree');
 
@@ -460,10 +460,10 @@ select is(
   '{"b 4 message","b 5 message","b 6 message","b 7 message","b 8 message","b 9 message","b 10 message","b 11 deletion","b 12 elision",'
     '"b 13 compaction"}',
   'what it did to it is among the differences');
-select is(array(select version from kata.merge(:'left', :'right')), '{4,5,6,7,8,9}', 'what is merged is what was said');
+select is(array(select version from kata.merge(:'left', :'right')), '{4,5,6,7,8,9}', 'the messages are merged');
 select is(
   (select array_agg(content order by version) from kata.state_at(:'left') where version > 3),
-  '{user 10,"assistant 10 calls a","tool 300 answers a","assistant 10","user 10","assistant 10"}', 'but for what was deleted, and whole');
+  '{user 10,"assistant 10 calls a","tool 300 answers a","assistant 10","user 10","assistant 10"}', 'except the deleted ones, and whole');
 select is(array(select fixture.contradictions(c.name)), '{}', 'all reads agree: ' || c.name) from (values ('left'), ('right')) c(name);
 
 -- What is left of a purged parent

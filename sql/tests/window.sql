@@ -52,7 +52,7 @@ select results_eq(
 select is(
   (select string_agg(w::text, E'\n') from kata."window"(:'plain', 80) w),
   (select string_agg(w::text, E'\n') from kata."window"(:'plain', 80) w), 'the same question has the same answer');
-select throws_ok(format('select kata."window"(%L, %s)', :'plain', b.budget), 'KC017', null, 'this is no budget: ' || b.budget)
+select throws_ok(format('select kata."window"(%L, %s)', :'plain', b.budget), 'KC017', null, 'this is not a budget: ' || b.budget)
 from (values ('0'), ('-1'), ('null')) b(budget);
 select throws_ok(format('select kata."window"(%L, %L)', :'plain', 'abc'), '22P02', null, 'a budget is a number');
 select results_eq(
@@ -88,7 +88,7 @@ select fixture.talk('tools', 'user 5, assistant 10 calls a, user 7, tool 20 answ
 select is(fixture.view('tools', 45), '{1,2,3,4,5}', 'everything fits, groups or not');
 select is(fixture.view('tools', 44), '{2,3,4,5}', 'the oldest group goes first');
 select is(fixture.view('tools', 40), '{2,3,4,5}', 'a message between a call and its result is a group of its own');
-select is(fixture.view('tools', 39), '{2,4,5}', 'a group is kept whole while what stands in it goes');
+select is(fixture.view('tools', 39), '{2,4,5}', 'a group is kept whole while messages between its parts go');
 select is(fixture.view('tools', 33), '{2,4,5}', 'a budget of exactly the group holds it');
 select is(fixture.view('tools', 32), '{5}', 'a group that does not fit goes whole, and all before its newest message');
 select is(fixture.view('tools', 40, 4), '{2,3,4}', 'as of its result a group is the newest');
@@ -144,11 +144,11 @@ select fixture.context('rules') as rules \gset
 select fixture.talk('rules', 'system 10, developer 20, user 5, system 7, developer 3, assistant 1');
 select is(
   pg_temp.reasons('rules', 46), '1 preamble, 2 preamble, 3 recent, 4 recent, 5 recent, 6 newest',
-  'system and developer messages before anybody speaks are the preamble, later ones are ordinary');
+  'system and developer messages before any other role are the preamble, later ones are ordinary');
 select is(fixture.view('rules', 31), '{1,2,6}', 'the preamble stays, a later system message goes');
 select is(pg_temp.reasons('rules', 30), '1 preamble, 2 preamble, 6 newest', 'the preamble comes over budget');
 select is(pg_temp.reasons('rules', 100, 2), '1 preamble, 2 preamble', 'the newest message of the preamble is preamble');
-select is(pg_temp.reasons('rules', 100, 1), '1 preamble', 'as of an earlier version the preamble is what was there');
+select is(pg_temp.reasons('rules', 100, 1), '1 preamble', 'as of an earlier version the preamble is that of the version');
 select fixture.context('only rules');
 select fixture.talk('only rules', 'system 10, system 10');
 select is(pg_temp.reasons('only rules', 5), '1 preamble, 2 preamble', 'a context of nothing but rules is all preamble');
