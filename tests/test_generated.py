@@ -80,6 +80,14 @@ def test_a_context_has_every_function_that_takes_a_context_first(
             assert parameters == [p.identifier for p in function.parameters[1:]], function.name
 
 
+def test_a_name_in_the_tables_of_the_generator_that_no_function_has_is_refused(
+    functions: list[Function],
+) -> None:
+    assert catalog.unused_names(functions) == []
+    others = [function for function in functions if function.name != "append_message"]
+    assert {"append_message", "append_message.content", "role"} <= {*catalog.unused_names(others)}
+
+
 def test_both_clients_have_the_same_methods() -> None:
     assert public(Kata) == public(AsyncKata)
     for name in public(Kata):

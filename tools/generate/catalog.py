@@ -419,7 +419,7 @@ def unused_names(functions: Iterable[Function]) -> list[str]:
     }
     columns = {(function.name, column) for function in functions for column, _ in function.columns}
     unused = {
-        *NOT_CONTEXTS - {parameter for _, parameter in parameters},
+        *(NOT_CONTEXTS - {parameter for _, parameter in parameters}),
         *(ONE_ROW | ONE_ROW_OR_NONE | MAYBE_NULL | {*ROW_NAMES, *MAKES_CONTEXT, *COUNTED, *OVERLOADS})
         - names,
         *(NEVER_NULL - {column for _, column in columns}),
