@@ -142,11 +142,13 @@ begin
   values (
     child.context_id, child.tenant, child.tokenizer, v_at, v_head.message_count, v_head.raw_tokens, v_head.view_tokens,
     v_head.content_version, v_head.view_version, v_head.preamble_end, v_head.last_at,
-    v_due.due_tokens, v_due.due_messages, v_due.due_at, coalesce((child.policy -> 'strict')::boolean, true), coalesce((child.policy -> 'notify')::boolean, false),
+    v_due.due_tokens, v_due.due_messages, v_due.due_at, coalesce((child.policy -> 'strict')::boolean, true),
+    coalesce((child.policy -> 'notify')::boolean, false),
     v_head.last_digest, v_head.open_calls, v_head.open_groups, v_head.oldest_open_group);
 end
 $$;
-comment on function kata_data.insert_fork_head(kata_data.context, kata_data.head) is 'Inserts the head of a fork: that of its parent as of the fork version.';
+comment on function kata_data.insert_fork_head(kata_data.context, kata_data.head) is
+'Inserts the head of a fork: that of its parent as of the fork version.';
 
 create or replace function kata_data.inherit_guard(context_id uuid, parent_id uuid) returns void
 language plpgsql volatile

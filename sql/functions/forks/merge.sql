@@ -151,7 +151,8 @@ begin
   end if;
 end
 $$;
-comment on function kata_data.check_versions(kata_data.head, int8multirange) is 'Refuses versions that the source of a merge does not have. KC002.';
+comment on function kata_data.check_versions(kata_data.head, int8multirange) is
+'Refuses versions that the source of a merge does not have. KC002.';
 
 create or replace function kata_data.versions_to_merge(source kata_data.head, first_version bigint, versions int8multirange) returns int8multirange
 language plpgsql stable
@@ -245,7 +246,8 @@ begin
     raise exception using
       errcode = 'KC005',
       message = format('context %s has open calls', target.context_id),
-      detail = format('Calls without a result: %s.', (select string_agg(format('"%s"', left(o.id, 100)), ', ' order by o.id) from jsonb_object_keys(target.open_calls) o(id))),
+      detail = format('Calls without a result: %s.', (
+        select string_agg(format('"%s"', left(o.id, 100)), ', ' order by o.id) from jsonb_object_keys(target.open_calls) o(id))),
       hint = 'Append their results first, or close them with kata.close_calls.';
   end if;
   if v_open is not null then

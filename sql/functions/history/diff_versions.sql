@@ -28,7 +28,8 @@ begin
   left join lateral kata_data.stub_of(m.segment_id, m.group_version, m.version, e.elisions) s on true
   union all
   select e.change, y.version, y.role, 'summary', kata_data.preview(y.content, null), y.token_count
-  from (values ('added', v_after.replacements, v_before.replacements), ('removed', v_before.replacements, v_after.replacements)) e(change, with_it, without)
+  from (values
+    ('added', v_after.replacements, v_before.replacements), ('removed', v_before.replacements, v_after.replacements)) e(change, with_it, without)
   cross join lateral unnest(e.with_it) r(version)
   cross join lateral kata_data.summary_of(diff_versions.context_id, r.version) y
   where r.version <> all (e.without)

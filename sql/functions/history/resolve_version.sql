@@ -81,4 +81,5 @@ as $$
   -- Twenty digits are beyond every version.
   select ('0' || left(ltrim(digits, '0'), 20))::numeric
 $$;
-comment on function kata_data.whole_number(text) is 'The number that digits mean, 0 for none; a very long one is cut, and still very large.';
+comment on function kata_data.whole_number(text) is
+'The number that digits mean, 0 for none; a very long one is cut, and still very large.';

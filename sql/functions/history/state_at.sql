@@ -24,7 +24,8 @@ begin
   perform kata_data.check_visibility(visibility);
   return query
   select r.*
-  from kata_data.message_rows(state_at.context_id, v_context.view_version, v_context.at, visibility, coalesce(max_rows, 9223372036854775807), after) r;
+  from kata_data.message_rows(
+    state_at.context_id, v_context.view_version, v_context.at, visibility, coalesce(max_rows, 9223372036854775807), after) r;
 end
 $$;
 comment on function kata.state_at(uuid, bigint, text, bigint, integer) is

@@ -26,7 +26,8 @@ begin
   end if;
   v_stubs := kata_data.stubs_for(context_id, kata_data.view_at(context_id, v_head.version), v_head, int8multirange(v_range), keep_tokens);
   if v_stubs = '{}' then
-    perform kata_data.refuse_no_change(format('No tool result in these versions is in the view, not pinned, and longer than %s tokens.', keep_tokens));
+    perform kata_data.refuse_no_change(
+      format('No tool result in these versions is in the view, not pinned, and longer than %s tokens.', keep_tokens));
   end if;
   return kata_data.add_change(v_head, kata_data.elision_of(v_stubs), stubs => v_stubs);
 end

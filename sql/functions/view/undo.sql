@@ -86,4 +86,5 @@ begin
   end;
 end
 $$;
-comment on function kata_data.moved_by_undo(uuid, kata_data.view_change) is 'The versions that undoing a change would bring into the view or take out of it.';
+comment on function kata_data.moved_by_undo(uuid, kata_data.view_change) is
+'The versions that undoing a change would bring into the view or take out of it.';

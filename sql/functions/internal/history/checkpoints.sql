@@ -32,7 +32,8 @@ begin
   limit 1;
 end
 $$;
-comment on function kata_data.find_checkpoint(uuid, text) is 'The nearest context with a checkpoint of a name, and its version; null where there is none.';
+comment on function kata_data.find_checkpoint(uuid, text) is
+'The nearest context with a checkpoint of a name, and its version; null where there is none.';
 
 create or replace function kata_data.visible_checkpoints(context_id uuid, low bigint, high bigint)
 returns table (name text, version bigint, note text, created_at timestamptz)
@@ -52,4 +53,5 @@ begin
   where o.owner_id = (kata_data.find_checkpoint(visible_checkpoints.context_id, k.name)).owner_id;
 end
 $$;
-comment on function kata_data.visible_checkpoints(uuid, bigint, bigint) is 'The checkpoints at the versions low to high that a context sees, in no order.';
+comment on function kata_data.visible_checkpoints(uuid, bigint, bigint) is
+'The checkpoints at the versions low to high that a context sees, in no order.';

@@ -11,4 +11,5 @@ as $$
     else 'name'
   end
 $$;
-comment on function kata_data.selector_kind(text) is 'What a selector looks like: version, head, time (ISO 8601) or, else, the name of a checkpoint.';
+comment on function kata_data.selector_kind(text) is
+'What a selector looks like: version, head, time (ISO 8601) or, else, the name of a checkpoint.';

@@ -22,12 +22,14 @@ begin
   from (
     select e.version, e.kind, e.role, e.preview, e.token_count, e.raw_tokens, e.ahead, e.created_at, count(e.ahead) over (order by e.version) as era
     from (
-      select m.version, 'message' as kind, m.role, kata_data.preview(m.content, m.tool_calls) as preview, m.token_count, m.tokens_through as raw_tokens,
+      select m.version, 'message' as kind, m.role, kata_data.preview(m.content, m.tool_calls) as preview, m.token_count,
+        m.tokens_through as raw_tokens,
         null::bigint as ahead, m.created_at
       from kata_data.path_messages(entries.context_id, int8multirange(int8range(low, high, '[]'))) m
       union all
       select c.version, c.kind, y.role,
-        left(coalesce(y.content, case when c.kind = 'undo' then format('version %s', c.undone_version) else format('versions %s', c.versions) end), 100),
+        left(coalesce(
+          y.content, case when c.kind = 'undo' then format('version %s', c.undone_version) else format('versions %s', c.versions) end), 100),
         y.token_count, c.raw_tokens, c.view_tokens - c.raw_tokens, c.created_at
       from kata_data.path_changes(entries.context_id, low, high) c
       left join lateral (

@@ -25,7 +25,8 @@ begin
     ) x);
 end
 $$;
-comment on function kata_data.group_members(uuid, bigint[], bigint) is 'The versions up to `at` of the messages of some groups. Cost: O(members + groups × depth).';
+comment on function kata_data.group_members(uuid, bigint[], bigint) is
+'The versions up to `at` of the messages of some groups. Cost: O(members + groups × depth).';
 
 create or replace function kata_data.whole_groups(context_id uuid, versions int8multirange, at bigint) returns int8multirange
 language plpgsql stable

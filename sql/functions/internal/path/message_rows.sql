@@ -39,7 +39,10 @@ begin
     v_coverings := v_view;
   end if;
   if after is not null then
-    v_scope := v_scope * case when descending then int8multirange(int8range(null, after)) else int8multirange(int8range(least(after, at) + 1, null)) end;
+    v_scope := v_scope * case
+      when descending then int8multirange(int8range(null, after))
+      else int8multirange(int8range(least(after, at) + 1, null))
+    end;
   end if;
   if v_view.version > 0 then
     -- A few more than rows where versions without one are to be expected.

@@ -20,7 +20,8 @@ as $$
     offset 0
   ) m
 $$;
-comment on function kata_data.path_messages(uuid, int8multirange) is 'The messages of a context''s path at some versions, in no order. Cost: O(messages + ranges × depth).';
+comment on function kata_data.path_messages(uuid, int8multirange) is
+'The messages of a context''s path at some versions, in no order. Cost: O(messages + ranges × depth).';
 
 create or replace function kata_data.message_of(context_id uuid, version bigint)
 returns table (group_version bigint, group_tokens bigint, tokens_through bigint)

@@ -11,4 +11,5 @@ as $$
     and l.first_version <= high
     and l.last_version >= low
 $$;
-comment on function kata_data.segments(uuid, bigint, bigint) is 'The segments that hold the versions low to high of a context''s path, clipped to these.';
+comment on function kata_data.segments(uuid, bigint, bigint) is
+'The segments that hold the versions low to high of a context''s path, clipped to these.';

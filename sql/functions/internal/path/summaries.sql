@@ -36,4 +36,5 @@ as $$
     offset 0
   ) y
 $$;
-comment on function kata_data.path_summaries(uuid, int8multirange) is 'The summaries of a context''s path that took some versions, in the view or not, in no order.';
+comment on function kata_data.path_summaries(uuid, int8multirange) is
+'The summaries of a context''s path that took some versions, in the view or not, in no order.';

@@ -23,7 +23,8 @@ begin
     hint = 'Compact with kata.compact or kata.begin_compaction, or unpin what need not stay, and try again.';
 end
 $$;
-comment on function kata_data.check_pieces(uuid, kata_data.view, kata_data.view) is 'Refuses a change that cuts the view into more than 1,000 pieces. KC017.';
+comment on function kata_data.check_pieces(uuid, kata_data.view, kata_data.view) is
+'Refuses a change that cuts the view into more than 1,000 pieces. KC017.';
 
 create or replace function kata_data.piece_count(view kata_data.view) returns bigint
 language sql immutable

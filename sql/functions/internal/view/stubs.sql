@@ -5,7 +5,8 @@ language sql immutable
 as $$
   select 100::bigint
 $$;
-comment on function kata_data.stub_tokens() is 'The tokens that a compaction leaves of a result; a result of this length is not shortened again.';
+comment on function kata_data.stub_tokens() is
+'The tokens that a compaction leaves of a result; a result of this length is not shortened again.';
 
 create or replace function kata_data.stubs_for(
   context_id uuid, view kata_data.view, head kata_data.head, versions int8multirange, keep_tokens integer
@@ -33,7 +34,8 @@ begin
     for key share
   ) m;
   return array(
-    select row(m.segment_id, m.group_version, m.version, null, m.token_count - t.token_count, t.token_count, sha256(convert_to(t.content, 'UTF8')), t.content)::kata_data.stub
+    select row(
+      m.segment_id, m.group_version, m.version, null, m.token_count - t.token_count, t.token_count, sha256(convert_to(t.content, 'UTF8')), t.content)::kata_data.stub
     from (
       select m.segment_id, m.group_version, m.version, m.content, m.token_count, coalesce(s.token_count, m.token_count) as shown
       from kata_data.path_messages(stubs_for.context_id, versions * kata_data.visible_at(view, head.version)) m

@@ -68,7 +68,8 @@ as $$
     else view.visible
   end
 $$;
-comment on function kata_data.visible_at(kata_data.view, bigint) is 'The versions in the view as of a version for which view_at returned the view.';
+comment on function kata_data.visible_at(kata_data.view, bigint) is
+'The versions in the view as of a version for which view_at returned the view.';
 
 create or replace function kata_data.pinned_groups_at(context_id uuid, view kata_data.view, at bigint) returns bigint[]
 language plpgsql stable

@@ -83,9 +83,11 @@ create or replace function kata_data.anthropic_blocks(
 language sql stable
 as $$
   select case
-    when is_orphan then jsonb_build_array(jsonb_build_object('type', 'text', 'text', kata_data.escape_system_tags(kata_data.orphan_text(tool_call_id, content))))
+    when is_orphan then jsonb_build_array(jsonb_build_object(
+      'type', 'text', 'text', kata_data.escape_system_tags(kata_data.orphan_text(tool_call_id, content))))
     when role = 'assistant'
-      then kata_data.anthropic_content(content, parts) || case when kata_data.has_elements(tool_calls) then kata_data.tool_uses(tool_calls) else '[]' end
+      then kata_data.anthropic_content(content, parts)
+        || case when kata_data.has_elements(tool_calls) then kata_data.tool_uses(tool_calls) else '[]' end
     when role = 'tool'
       then jsonb_build_array(
         coalesce(provider, '{}')

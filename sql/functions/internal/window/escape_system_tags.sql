@@ -18,7 +18,8 @@ begin
     from jsonb_array_elements(blocks) with ordinality b(block, ordinality));
 end
 $$;
-comment on function kata_data.escape_blocks(jsonb) is 'Blocks of a user''s or a tool''s message, with the system tags in their text escaped.';
+comment on function kata_data.escape_blocks(jsonb) is
+'Blocks of a user''s or a tool''s message, with the system tags in their text escaped.';
 
 create or replace function kata_data.escape_system_tags(content text) returns text
 language sql immutable

@@ -12,7 +12,8 @@ begin
       order by m.group_position, m.place, m.ordinality), '[]'),
     max(m.promised_tokens)
   into messages, promised_tokens
-  from kata_data.prompt_messages(openai_prompt.context_id, openai_prompt.budget, openai_prompt.at, openai_prompt.stable_step, openai_prompt.tokenizer) m;
+  from kata_data.prompt_messages(
+    openai_prompt.context_id, openai_prompt.budget, openai_prompt.at, openai_prompt.stable_step, openai_prompt.tokenizer) m;
 end
 $$;
 comment on function kata_data.openai_prompt(uuid, integer, bigint, integer, text) is

@@ -10,7 +10,8 @@ as $$
   with message as materialized (
     select w.version, w.role, w.content, w.name, w.tool_call_id, w.tool_calls, w.parts, w.provider, w.group_version, w.running_tokens, w.over_budget,
       w.kind, w.reason = 'preamble' as in_preamble, case w.kind when 'summary' then w."position" else w.group_version end as group_position
-    from kata."window"(prompt_messages.context_id, prompt_messages.budget, prompt_messages.at, prompt_messages.stable_step, prompt_messages.tokenizer) w
+    from kata."window"(
+      prompt_messages.context_id, prompt_messages.budget, prompt_messages.at, prompt_messages.stable_step, prompt_messages.tokenizer) w
   ),
   open_call as (
     select m.group_position, c.call ->> 'id' as id, c.ordinality
