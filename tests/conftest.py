@@ -52,7 +52,7 @@ FAST = (
     "synchronous_commit=off",
     "checkpoint_timeout=1h",
     "max_wal_size=4GB",
-    # Statistics that come at some moment change what a first read looks up in the catalogue.
+    # Statistics that come at some moment change what a first read looks up in the catalog.
     "autovacuum=off",
 )
 

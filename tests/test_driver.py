@@ -191,7 +191,7 @@ def test_a_call_that_fails_says_why_and_changes_nothing(kata: Kata) -> None:
     with pytest.raises(ContextNotFoundError):
         kata.append_message(uuid.uuid4(), "user", "x")
     with pytest.raises(KataDatabaseError):
-        context.append([{"role": "user", "content": "a"}, {"role": "nobody", "content": "b"}])  # type: ignore[typeddict-item]
+        context.append([{"role": "user", "content": "a"}, {"role": "robot", "content": "b"}])  # type: ignore[typeddict-item]
     assert context.usage().version == 1
 
 
@@ -211,7 +211,7 @@ def test_a_value_that_postgres_refuses_keeps_its_sqlstate(kata: Kata) -> None:
 
 CIRCLE: dict[str, Any] = {}
 CIRCLE["itself"] = CIRCLE
-# What a caller passes as arguments of a method of a context, and what is said of it.
+# Arguments of a method of a context, and the error of each.
 UNSENDABLE: dict[str, tuple[str, tuple[Any, ...], dict[str, Any], str]] = {
     "half a surrogate pair": ("append_message", ("user", "a\ud800"), {}, "not valid Unicode"),
     "half a pair in a batch": ("append", ([{"role": "user", "content": "\udfff"}],), {}, "not valid Unicode"),

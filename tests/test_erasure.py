@@ -31,7 +31,7 @@ SUMMARIES = "select count(*) from kata_data.summary where content like '%%secret
 
 @pytest.fixture
 def parent(observer: psycopg.Connection) -> uuid.UUID:
-    """A context of ten messages, of which a compaction covers 1 to 8; the third tells a secret."""
+    """A context of ten messages, of which a compaction covers 1 to 8; the third has a secret."""
     made: uuid.UUID = rows(observer, "select kata.create_context(policy => %s)", Jsonb(POLICY))[0][0]
     talk = [{"role": "user", "content": f"message {number}", "token_count": 1} for number in range(1, 11)]
     talk[2]["content"] = "the secret is in /etc/secret.conf"
@@ -61,12 +61,12 @@ def begin(conn: psycopg.Connection, context_id: uuid.UUID) -> uuid.UUID:
 
 
 def text_of(conn: psycopg.Connection, compaction_id: uuid.UUID) -> str:
-    """Return what a summariser that leaves nothing out would write."""
+    """Return what a summarizer that leaves nothing out would write."""
     return " ".join(content for _, content in rows(conn, SOURCE, compaction_id))
 
 
 def assert_that_nothing_is_left(observer: psycopg.Connection) -> None:
-    """Assert that no summary tells the secret, and that everything is sound."""
+    """Assert that no summary has the secret, and that everything is sound."""
     assert rows(observer, SUMMARIES) == [(0,)]
     assert rows(observer, VERIFY) == []
 

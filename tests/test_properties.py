@@ -294,7 +294,7 @@ class StoreMachine(RuleBasedStateMachine):
         pair = self._pair(which)
         few = st.lists(st.integers(1, pair.model.version + 1), max_size=5, unique=True)
         versions = data.draw(st.one_of(few, st.just(list(range(1, pair.model.version + 1)))))
-        # Far from what a conversion makes of them, so that running totals do not tell where a window starts.
+        # Far from what a conversion makes of them, so that running totals do not show where a window starts.
         counts = [data.draw(st.sampled_from([0, 1, 60]))] * len(versions)
         statement = "select kata.put_token_counts(%s, %s, %s::bigint[], %s::integer[])"
         stored, error = self._attempt(

@@ -45,7 +45,7 @@ class Entry:
 
     @property
     def is_stored(self) -> bool:
-        """Whether somebody reads it."""
+        """Whether a context reads it."""
         return any(self in context.path for context in self.writer.family)
 
     @property
@@ -200,7 +200,7 @@ class FamilyMachine(RuleBasedStateMachine):
             assert self._rows(statement, context.context_id, False) == [(0, kept)]
 
     @rule()
-    def empty_the_bin(self) -> None:
+    def purge_deleted(self) -> None:
         statement = "select * from kata.purge_deleted(interval '0', %s)"
         doomed = [context for context in self.contexts if context.state == "deleted"]
         before = len(self._stored())
@@ -261,7 +261,7 @@ class FamilyMachine(RuleBasedStateMachine):
         context.path = []
 
     def _stored(self) -> set[Entry]:
-        """Return the entries that somebody reads."""
+        """Return the entries that a context reads."""
         return {entry for context in self.contexts for entry in context.path}
 
     def _draw(self, data: st.DataObject, state: str) -> Context | None:

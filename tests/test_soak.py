@@ -25,15 +25,15 @@ STEPS = {
     "purge": "select removed from kata.purge_context(%s)",
     "erase": """
         select segment_id, version from kata.erase_message(%s, %s, 'by request') where what <> 'original'""",
-    "empty the bin": "select context_id from kata.purge_deleted(interval '1 second')",
+    "purge deleted": "select context_id from kata.purge_deleted(interval '1 second')",
 }
-WEIGHTS = dict.fromkeys(STEPS, 4) | {"append": 12, "fork": 8, "merge": 6, "empty the bin": 1}
-# No such version, deleted or purged, too deep, not deleted: somebody else was faster.
+WEIGHTS = dict.fromkeys(STEPS, 4) | {"append": 12, "fork": 8, "merge": 6, "purge deleted": 1}
+# No such version, deleted or purged, too deep, not deleted: another worker was faster.
 REFUSALS = {"KC002", "KC006", "KC008", "KC017"}
 
 
 class Soak:
-    """What the workers share: the contexts, and what they were told that was done.
+    """What the workers share: the contexts, and what the store returned.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class Soak:
             "fork": (context_id, number),
             "merge": (context_id, other if other != context_id else self.contexts[0]),
             "erase": (context_id, number),
-            "empty the bin": (),
+            "purge deleted": (),
         }.get(step, (context_id,))
         answer = rows(conn, STEPS[step], *arguments)
         if step == "append":
@@ -117,7 +117,7 @@ def test_all_that_changes_contexts_at_once_neither_locks_up_nor_loses_nor_leaves
         where c.purged_at is null
         """,
     )
-    assert stored == reached, "a message is there that nobody reads"
+    assert stored == reached, "a message is there that no context reads"
 
     observer.execute("set kata.tenant = 'default'")
     read = 0
