@@ -1,12 +1,9 @@
-"""Messages of providers, as `append` takes them.
-
-The way back is the database's: `prompt(..., format="openai")` and `prompt(..., format="anthropic")`.
+"""Messages of providers, in the form of `append`.
 
     context.append(from_openai(messages))
     context.append(from_anthropic(messages, system))
 
-What a provider's form says beyond text and calls is kept, and goes back as it came: content parts in
-`parts`, other fields in `provider`.
+The way back is `prompt`, which returns content parts and fields of the provider unchanged.
 """
 
 import json
@@ -22,7 +19,7 @@ _OPENAI_FIELDS = ("role", "content", "tool_calls", "tool_call_id", "name")
 
 
 def from_openai(messages: Iterable[Any]) -> list[Message]:
-    """Return messages of the OpenAI chat form as `append` takes them.
+    """Convert messages of the OpenAI chat form.
 
     Parameters
     ----------
@@ -30,7 +27,7 @@ def from_openai(messages: Iterable[Any]) -> list[Message]:
 
     Raises
     ------
-    KataError : a message is no object, or of the role `function`, which calls by name and not by id
+    KataError : a message is not an object, or has the role `function`, which answers a name and not an id
     """
     return cast("list[Message]", [_from_openai(*given) for given in enumerate(messages, start=1)])
 
@@ -58,10 +55,9 @@ def _from_openai(number: int, given: Any) -> Fields:
 
 
 def from_anthropic(messages: Iterable[Any], system: str | list[Any] | None = None) -> list[Message]:
-    """Return messages of the Anthropic form as `append` takes them.
+    """Convert messages of the Anthropic form.
 
-    A turn of the user's with results of tools becomes a message for each result and one for what stands
-    between them.
+    A turn of the user with results of tools becomes one message per result, and one per run of other blocks.
 
     Parameters
     ----------
@@ -70,7 +66,7 @@ def from_anthropic(messages: Iterable[Any], system: str | list[Any] | None = Non
 
     Raises
     ------
-    KataError : a turn or a block is no object, or a turn is neither the user's nor the assistant's
+    KataError : a turn or a block is not an object, or a turn has another role than user and assistant
     """
     converted = [_message("system", _blocks(system, "the system prompt"))] if system else []
     for number, given in enumerate(messages, start=1):
@@ -83,7 +79,7 @@ def from_anthropic(messages: Iterable[Any], system: str | list[Any] | None = Non
         else:
             raise KataError(
                 f"message {number} has the role {role!r}",
-                hint="turns are the user's or the assistant's; pass the system prompt apart",
+                hint="pass turns of user and assistant, and the system prompt as system",
             )
     return cast("list[Message]", converted)
 
@@ -124,9 +120,8 @@ def _from_user(blocks: list[Fields]) -> Iterator[Fields]:
         provider = {
             field: value for field, value in block.items() if field not in ("type", "tool_use_id", "content")
         }
-        yield (
-            result | {"tool_call_id": block.get("tool_use_id")} | ({"provider": provider} if provider else {})
-        )
+        result["tool_call_id"] = block.get("tool_use_id")
+        yield result | ({"provider": provider} if provider else {})
     if own or not has_results:
         yield _message("user", own)
 
@@ -152,7 +147,7 @@ def _blocks(content: Any, where: str) -> list[Fields]:
 
 
 def _mapping(value: Any, what: str) -> Fields:
-    """Return an object of JSON; models of the providers' Python packages know how to become one."""
+    """Return an object of JSON; models of the providers' Python packages convert themselves."""
     if hasattr(value, "model_dump"):
         value = value.model_dump(mode="json", exclude_none=True)
     if not isinstance(value, Mapping):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, make_dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from kata_context.driver.values import Adapter, as_context, as_version
+from kata_context.driver.values import USUAL, Adapter, as_context, as_version
 
 T = TypeVar("T")
 
@@ -57,7 +57,8 @@ class Call(Generic[T]):
         self.name = name
         self.sql = sql
         self.make = make
-        self.parameters = parameters
+        # A call of an adapter costs more than the rest of `adapted`, and most values are as usual.
+        self.parameters = [(name, adapt, USUAL.get(adapt)) for name, adapt in parameters]
         self.reads = reads
         self.count = count
         places = list(enumerate(parameters))
@@ -69,8 +70,8 @@ class Call(Generic[T]):
         """Return the values passed as psycopg sends them, or raise InvalidInputError."""
         return tuple(
             [
-                None if value is None else adapt(name, value)
-                for (name, adapt), value in zip(self.parameters, given, strict=True)
+                value if value is None or type(value) is usual else adapt(name, value)
+                for (name, adapt, usual), value in zip(self.parameters, given, strict=True)
             ]
         )
 

@@ -211,3 +211,9 @@ def as_versions(name: str, value: Any) -> str:
         number = item if isinstance(item, range) else as_integer(f"{name}[{place}]", item)
         spans.append(number if isinstance(number, range) else range(number, number + 1))
     return "{" + ",".join(f"[{span.start},{span.stop})" for span in spans if span) + "}"
+
+
+# The type whose values an adapter returns as they are.
+USUAL: dict[Adapter, type[Any]] = {
+    as_text: str, as_integer: int, as_boolean: bool, as_uuid: UUID, as_context: UUID, as_version: int,
+}  # fmt: skip
