@@ -156,6 +156,18 @@ def is_row_of(function: Function, table: str) -> bool:
     return bool(re.search(rf"\bv_\w+ {own_type};", function.body)) or function.returns == own_type
 
 
+def test_the_story_of_a_folder_names_each_of_its_files() -> None:
+    """The README.md of a folder of helpers: which tables and locks, where one enters, which file does what."""
+    folders = sorted({file.parent for file in INTERNAL_FILES if "internal" in file.parts})
+    stories = {folder: (folder / "README.md").read_text("utf-8") for folder in folders}
+    offenders = [
+        place(file)
+        for file in INTERNAL_FILES
+        if file.parent in stories and f"`{file.name}`" not in stories[file.parent]
+    ]
+    assert offenders == []
+
+
 def test_a_public_function_has_a_file_of_its_name() -> None:
     offenders = [
         place(file)
