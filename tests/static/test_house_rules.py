@@ -157,7 +157,7 @@ def is_row_of(function: Function, table: str) -> bool:
 
 
 def test_the_story_of_a_folder_names_each_of_its_files() -> None:
-    """The README.md of a folder of helpers: which tables and locks, where one enters, which file does what."""
+    """A README.md per folder of helpers: tables, locks, where one enters, which file does what."""
     folders = sorted({file.parent for file in INTERNAL_FILES if "internal" in file.parts})
     stories = {folder: (folder / "README.md").read_text("utf-8") for folder in folders}
     offenders = [
