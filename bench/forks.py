@@ -103,11 +103,11 @@ def sizes(connection: psycopg.Connection, value: Callable[..., Any], deep: objec
     root = value("select kata.create_context()")
     # The parent of the deepest fork, whose forks are as deep as its policy allows.
     parent = value("select context_id from kata.ancestry(%s) limit 1", deep)
-    bytes_a_fork = []
+    taken = []
     for context_id in (root, parent):
         before = table_bytes(connection, ours)
         value(f"select count(kata.fork(%s)) from generate_series(1, {CONTEXTS})", context_id)
-        bytes_a_fork.append((table_bytes(connection, ours) - before) / CONTEXTS)
-    shallow, below = bytes_a_fork
+        taken.append((table_bytes(connection, ours) - before) / CONTEXTS)
+    shallow, below = taken
     yield held(f"bytes per fork, mean of {CONTEXTS:,}", [shallow], 2_000, "bytes")
     yield held("bytes per fork and level more", [(below - shallow) / (DEPTH - 1)], 200, "bytes")

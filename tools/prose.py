@@ -4,7 +4,7 @@
 
 Prints one line per finding and exits with 1 if there is one. CONTRIBUTING.md states the rules, and
 docs/glossary.md the terms. Underscores count as spaces, so that names of tests and identifiers are read too,
-and a phrase may run over a line break. Files named in prose_pending.txt are read only when named.
+and a phrase may run over a line break.
 """
 
 import re
@@ -31,9 +31,6 @@ RECORDED = re.compile(r"<!-- digests: written by make generate -->.*?<!-- end of
 HEADING = re.compile(r"^#+ (.)", re.MULTILINE)
 # The mark of a comment, and the words of the line.
 MARK = re.compile(r"\s*(--+|#+:?|>)?\s*(.*?)\s*$")
-
-# Files that still offend, by name, wherever they are. The list only shrinks.
-PENDING = Path(__file__).with_name("prose_pending.txt")
 
 
 class Rule(NamedTuple):
@@ -163,12 +160,9 @@ def prose_files() -> list[Path]:
 
 
 def main(names: list[str]) -> int:
-    """Print the findings in the files named, or in all that are not pending."""
-    pending = set() if names else set(PENDING.read_text("utf-8").split())
+    """Print the findings in the files named, or in all."""
     count = 0
     for path in [Path(name).resolve() for name in names] or prose_files():
-        if path.name in pending:
-            continue
         for finding in sorted(findings(path.read_text("utf-8"), is_markdown=".md" in path.suffixes)):
             count += 1
             print(f"{path.relative_to(ROOT)}:{finding.line}: {finding.text!r}: {finding.advice}")
