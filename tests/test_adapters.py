@@ -11,6 +11,8 @@ from kata_context import Kata
 from kata_context.adapters import from_anthropic, from_openai
 from kata_context.errors import KataError
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).parent / "data" / "conversations"
 HUGE = 2147483647
 

@@ -21,6 +21,8 @@ from support.commands import kata
 from support.driver import tool_call
 from test_cli import KATA, as_user, complaint, program
 
+pytestmark = pytest.mark.slow
+
 DATA = ROOT / "tests" / "data" / "conversations"
 AIRLINE = DATA / "airline.jsonl"
 Load = Callable[..., Any]

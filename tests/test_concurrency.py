@@ -27,6 +27,8 @@ from support.interleaving import (
     wait_until_blocked,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def context_id(observer: psycopg.Connection) -> uuid.UUID:

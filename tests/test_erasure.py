@@ -10,6 +10,8 @@ from psycopg.types.json import Jsonb
 from support.driver import tool_call
 from support.interleaving import APPEND, PATIENCE, Connect, Start, append, outcome, rows, wait_until_blocked
 
+pytestmark = pytest.mark.slow
+
 POLICY = {
     "budget": 10,
     "threshold": 1,

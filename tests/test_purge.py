@@ -23,6 +23,8 @@ from support.interleaving import (
     wait_until_blocked,
 )
 
+pytestmark = pytest.mark.slow
+
 Family: TypeAlias = dict[str, uuid.UUID]
 
 # name → parent, fork version, messages of its own: forks at several versions, below and in what a fork wrote.

@@ -15,6 +15,8 @@ from psycopg.conninfo import conninfo_to_dict
 from kata_context import AsyncKata, Kata, KataError, testing
 from kata_context.testing import TemporaryDatabase, TemporaryServer
 
+pytestmark = pytest.mark.slow
+
 NOON = datetime(2030, 1, 1, 12, tzinfo=timezone.utc)
 
 
