@@ -66,7 +66,7 @@ def test_a_context_goes_by_name_by_id_and_by_the_beginning_of_its_id(read: Query
 def test_a_beginning_of_several_ids_is_refused(run: Run, talk: str) -> None:
     run("create")
     message, hint = complaint(run("usage", talk[0], code=1))
-    assert message.startswith(f'several contexts have ids that begin with "{talk[0]}" (Two of them are ')
+    assert message.startswith(f'several contexts match "{talk[0]}" (Two of them are ')
     assert hint == "Pass more of the id, or the name."
 
 

@@ -285,6 +285,16 @@ def test_restore_names_the_ids_of_several_deleted_contexts(run: Run, trunk: UUID
     run("restore", other)
 
 
+def test_restore_refuses_a_context_that_is_not_deleted(run: Run, read: Query, trunk: UUID) -> None:
+    run("delete", "trunk")
+    run("create", "trunk")
+    message, hint = complaint(run("restore", "trunk", code=1))
+    assert (message, "kata list --deleted" in hint) == ('context "trunk" is not deleted', True)
+    assert {row["context_id"] for row in read("list", "--deleted")} > {
+        row["context_id"] for row in read("list")
+    }
+
+
 def test_a_time_that_is_shown_leads_back_to_its_row(run: Run, read: Query, trunk: UUID) -> None:
     run("append", "trunk", "one more")
     lines = run("history", "trunk").stdout.splitlines()[1:]

@@ -8,6 +8,7 @@ drop schema kata;
 
 set local role kata_owner;
 alter default privileges grant execute on functions to public;
+alter default privileges grant usage on types to public;
 reset role;
 
 -- All or none: a role that owns nothing here may still have members or privileges elsewhere.

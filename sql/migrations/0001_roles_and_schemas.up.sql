@@ -57,6 +57,7 @@ set local role kata_owner;
 
 -- Postgres lets every role execute a new function; here privileges.sql names the roles.
 alter default privileges revoke execute on functions from public;
+alter default privileges revoke usage on types from public;
 
 grant usage on schema kata to kata_reader;
 -- kata_eraser owns purge_context and erase_message, which live in kata and write to kata_data.

@@ -3,8 +3,7 @@
 -- message has one row per message and is the record from which all else is derived. A context's own rows form its segment
 -- (segment_id is the context_id); a fork reads its ancestors' segments through lineage and copies nothing. Appends write
 -- here, under the lock of the head, which hands out the version and the running totals. Rows are immutable: triggers refuse
--- every change, except by kata_eraser, which redacts an erased message and deletes the rows of a purged
--- context.
+-- every change, except by kata_eraser, which redacts an erased message and deletes the rows of a purged context.
 --
 -- Invariants: versions along a path are dense, and each is a message or a view change; tokens_through is exact; digest chains
 -- each entry to the one before it. No constraint states them, for an append would pay for it: the append path keeps them, and

@@ -14,7 +14,7 @@ create table kata_data.idempotency (
   constraint idempotency_pkey primary key (scope, key)
 );
 comment on table kata_data.idempotency is 'One row per idempotency key in use; a key expires after seven days.';
-comment on column kata_data.idempotency.scope is 'The context in which the key is unique, or the tenant for create_context.';
+comment on column kata_data.idempotency.scope is 'The context in which the key is unique, or the tenant for create_context and get_or_create_context.';
 comment on column kata_data.idempotency.key is 'The key that the caller gave.';
 comment on column kata_data.idempotency.request is 'The digest of the request: another request with the same key is refused.';
 comment on column kata_data.idempotency.result is 'The result of the first request, which its repetitions get.';

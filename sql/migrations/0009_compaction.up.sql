@@ -67,7 +67,7 @@ create table kata_data.compaction_guard (
   message_count bigint not null default 0
 );
 comment on table kata_data.compaction_guard is
-'One row per context that an attempt was made on: the state that keeps a context from being compacted again and again.';
+'One row per context with an attempt, or forked from one after the attempt: what keeps it from being compacted again and again.';
 comment on column kata_data.compaction_guard.context_id is 'The context.';
 comment on column kata_data.compaction_guard.failures is 'The number of failed attempts and attempts without gain since the last success.';
 comment on column kata_data.compaction_guard.attempted_at is 'The time of the last attempt.';

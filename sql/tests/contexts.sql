@@ -1,7 +1,7 @@
 -- A context can be made, found, listed, renamed, archived, deleted and brought back, and its names and policy keep the rules.
 
 begin;
-select plan(380);
+select plan(381);
 
 -- Making one
 
@@ -407,7 +407,7 @@ select results_eq(
   format('select * from fixture.error(%L)', format('select kata.resolve_context(%L)', left(:'typed', 12))),
   format(
     $$values (
-        'KC017', 'several contexts have ids that begin with "%s"', 'Two of them are %s and %s.', 'Pass more of the id, or the name.')$$,
+        'KC017', 'several contexts match "%s"', 'Two of them are %s and %s.', 'Pass the id.')$$,
     left(:'typed', 12), :'typed', least(:'typed_too', :'typed_named')),
   'the ids that begin so are shown');
 select results_eq(
@@ -427,9 +427,14 @@ select is(kata.resolve_context('typed', true), :'typed_again', 'a live context g
 select kata.delete_context(:'typed_again');
 select results_eq(
   $$select * from fixture.error($q$select kata.resolve_context('typed', true)$q$)$$,
-  format($$values ('KC017', 'several deleted contexts have the name "typed"', 'The two newest are %s and %s.', 'Pass the id.')$$,
+  format($$values ('KC017', 'several contexts match "typed"', 'Two of them are %s and %s.', 'Pass the id.')$$,
     greatest(:'typed_again', :'typed'), least(:'typed_again', :'typed')),
   'a name that several deleted contexts had is not enough');
+select kata.create_context(left(:'typed', 8)) as typed_prefix \gset
+select kata.delete_context(:'typed_prefix');
+select throws_ok(
+  format('select kata.resolve_context(%L, true)', left(:'typed', 8)), 'KC017', null,
+  'nor one that also is the beginning of another id');
 select throws_ok($$select kata.resolve_context('typed')$$, 'KC001', null, 'it names no live context');
 set local kata.tenant = '*';
 select is(kata.resolve_context(:'typed_too'), :'typed_too', 'acting for every tenant, an id is known');

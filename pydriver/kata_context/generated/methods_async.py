@@ -247,14 +247,14 @@ class AsyncMethods(ABC):
         metadata : an object of at most 64 kB.
         tokenizer : the unit of its token counts and budgets; one that kata.tokenizers lists.
         idempotency_key : 1 to 255 characters; the same request again within seven days returns the
-            first result.
+            first result, although the context may have been deleted or renamed since.
 
         Raises
         ------
         InvalidPolicyError invalid policy, InvalidArgumentError, IdempotencyConflictError.
 
-        Locks: waits for a transaction that is about to create, restore, rename or delete a context of
-            this name.
+        Locks: waits for a transaction that is about to give this name to a context; one that a
+            transaction is just deleting or renaming is returned.
         Cost: O(log contexts).
         """
         return (
@@ -324,12 +324,12 @@ class AsyncMethods(ABC):
         selector : an id, which finds a deleted context, too; or the name of a live context; or at least
             one digit of an id, hyphens as in an id or none.
         include_deleted : also accept the name, or the beginning of the id, of a deleted context. A live
-            context of the name goes first.
+            context of that name goes first.
 
         Raises
         ------
-        ContextNotFoundError no such context, InvalidArgumentError several deleted contexts have the
-            name, or several ids the beginning.
+        ContextNotFoundError no such context, InvalidArgumentError several match: as deleted contexts of
+            that name, or by the beginning of their ids.
 
         Cost: O(log contexts).
         """
@@ -1394,11 +1394,11 @@ class AsyncMethods(ABC):
         """Reports whether a context is due for compaction, and how near it is.
 
         Returns one row: due, reason (why it is due or not, and how near), view_tokens, threshold_tokens
-        (from this many tokens of the view on it is due; null where the policy is disabled) and budget
-        of the policy, open_calls (how many tool calls have no result), in_progress, failures (failed or
-        gainless attempts in a row), next_allowed_at (not before then; null: no bar), last_compacted_at,
-        warning (the view has reached 80 % of threshold_tokens; it stays true beyond, and is false where
-        the policy is disabled).
+        (below this many tokens of the view it is not due by size; null where the policy is disabled)
+        and budget of the policy, open_calls (how many tool calls have no result), in_progress, failures
+        (failed or gainless attempts in a row), next_allowed_at (not before then; null: no bar),
+        last_compacted_at, warning (the view has reached 80 % of threshold_tokens; it stays true beyond,
+        and is false where the policy is disabled).
 
         Parameters
         ----------

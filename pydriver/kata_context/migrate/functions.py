@@ -231,7 +231,7 @@ def _find_moves(recorded: dict[str, _Record], files: Sequence[SqlFile]) -> dict[
             moved[path] = new
             del unrecorded[new]
     for path, row in sorted(recorded.items()):
-        if path in paths or path in moved or not row.names:
+        if path in unmoved or path in moved or not row.names:
             continue
         edited = (f.name for f in unrecorded.values() if f.name not in recorded and row.names <= {*f.defines})
         if new := next(edited, None):

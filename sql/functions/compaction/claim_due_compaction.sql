@@ -29,13 +29,12 @@ begin
     v_seen := v_seen || v_head.context_id;
     v_claim := kata_data.try_claim(v_head, v_now, claimed_by, lease_seconds);
     case v_claim.outcome
-      when 'claimed' then
-        return query select l.* from kata_data.lease_row(v_claim.compaction) l;
-        exit;
+      when 'claimed' then return query select l.* from kata_data.lease_row(v_claim.compaction) l;
       when 'later' then v_later := v_later || v_head.context_id;
       when 'gainless' then v_gainless := v_gainless || v_claim.compaction;
-      when 'skipped' then continue;
+      when 'skipped' then null;
     end case;
+    exit when v_claim.outcome = 'claimed';
   end loop;
 
   perform kata_data.postpone(v_later);
@@ -56,7 +55,7 @@ Errors: KC017. Locks: the family against erasures (advisory, shared), the head o
 have nothing to gain or are due later; contexts that are locked or being erased are skipped. Cost: as begin_compaction, and O(view) for
 each context that has nothing to gain.';
 
-create or replace function kata_data.next_due(now timestamptz, seen uuid[]) returns setof kata_data.head
+create or replace function kata_data.next_due(moment timestamptz, seen uuid[]) returns setof kata_data.head
 language plpgsql stable rows 1
 as $$
 declare
@@ -67,7 +66,7 @@ begin
     return query
     select h.*
     from kata_data.head h
-    where h.due_at <= now
+    where h.due_at <= moment
       and h.context_id <> all (seen)
     order by h.due_at
     limit 1;
@@ -76,7 +75,7 @@ begin
     select h.*
     from kata_data.head h
     -- Both columns at once: the index on what is due for all tenants cannot serve the condition.
-    where (h.tenant, h.due_at) between (v_tenant, '-infinity') and (v_tenant, now)
+    where (h.tenant, h.due_at) between (v_tenant, '-infinity') and (v_tenant, moment)
       and h.due_at is not null
       and h.context_id <> all (seen)
     order by h.tenant, h.due_at
@@ -89,7 +88,7 @@ comment on function kata_data.next_due(timestamptz, uuid[]) is
 tenants. Takes no lock. Cost: O(log n + seen).';
 
 create or replace function kata_data.try_claim(
-  head kata_data.head, now timestamptz, claimed_by text, lease_seconds integer, out outcome text, out compaction kata_data.compaction
+  head kata_data.head, moment timestamptz, claimed_by text, lease_seconds integer, out outcome text, out compaction kata_data.compaction
 )
 language plpgsql volatile
 as $$
@@ -103,7 +102,7 @@ begin
     return;
   end if;
   v_policy := kata_data.resolved_policy(head.context_id);
-  if ((kata_data.due_state(head, v_policy)).due_at <= now) is not true then
+  if ((kata_data.due_state(head, v_policy)).due_at <= moment) is not true then
     outcome := 'later';
     return;
   end if;
@@ -122,7 +121,7 @@ begin
     return;
   end if;
   v_policy := kata_data.resolved_policy(v_head.context_id);
-  if (kata_data.due_state(v_head, v_policy)).due_at <= now then
+  if (kata_data.due_state(v_head, v_policy)).due_at <= moment then
     perform kata_data.take_over(v_head.context_id);
     compaction := kata_data.plan_compaction(v_head, v_policy, null, claimed_by, lease_seconds, false);
     perform kata_data.start_compaction(compaction);
@@ -137,8 +136,10 @@ end
 $$;
 comment on function kata_data.try_claim(kata_data.head, timestamptz, text, integer) is
 'Tries to take the lease on a context that is due by its head, read without a lock. outcome: claimed (the lease is taken), later (it is due
-later), gainless (compaction, as planned, gains nothing), skipped (it is locked, or being erased, or has changed meanwhile). Locks the head
-only where there is something to gain. Cost: O(view).';
+later), gainless (compaction, as planned, gains nothing), skipped (it is locked, or being erased, or has changed meanwhile, or gains nothing
+under the lock, which is recorded). compaction: of claimed and gainless, the attempt.
+Locks: the family against erasures (advisory, shared), and the head only where there is something to gain. Cost: O(view); extraction
+O(new messages).';
 
 create or replace function kata_data.postpone(contexts uuid[]) returns void
 language plpgsql volatile
@@ -154,7 +155,7 @@ begin
 end
 $$;
 comment on function kata_data.postpone(uuid[]) is
-'Stores anew when contexts are due whose stored time came too early. Locks their heads, and skips locked ones.';
+'Recomputes and stores when some contexts are due. Locks their heads, and skips locked ones.';
 
 create or replace function kata_data.record_gainless(plan kata_data.compaction) returns void
 language plpgsql volatile

@@ -38,8 +38,8 @@ comment on function kata.compaction_status(uuid) is
 
 context_id: the context.
 
-Returns one row: due, reason (why it is due or not, and how near), view_tokens, threshold_tokens (from this many tokens of the view on it
-is due; null where the policy is disabled) and budget of the policy, open_calls (how many tool calls have no result), in_progress,
+Returns one row: due, reason (why it is due or not, and how near), view_tokens, threshold_tokens (below this many tokens of the view it
+is not due by size; null where the policy is disabled) and budget of the policy, open_calls (how many tool calls have no result), in_progress,
 failures (failed or gainless attempts in a row), next_allowed_at (not before then; null: no bar), last_compacted_at, warning (the view has
 reached 80 % of threshold_tokens; it stays true beyond, and is false where the policy is disabled).
 Errors: KC001, KC006. Cost: O(log n).';

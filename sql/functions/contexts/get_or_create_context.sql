@@ -66,8 +66,9 @@ name: 1 to 255 characters.
 policy: compaction policy, an object of the fields that differ from the defaults. preset: a preset that policy patches.
 metadata: an object of at most 64 kB.
 tokenizer: the unit of its token counts and budgets; one that kata.tokenizers lists.
-idempotency_key: 1 to 255 characters; the same request again within seven days returns the first result.
+idempotency_key: 1 to 255 characters; the same request again within seven days returns the first result, although the context may have
+  been deleted or renamed since.
 
 Returns one row: context_id, created (whether this call created it).
-Errors: KC013 invalid policy, KC017, KC019. Locks: waits for a transaction that is about to create, restore, rename or delete a context
-of this name. Cost: O(log contexts).';
+Errors: KC013 invalid policy, KC017, KC019. Locks: waits for a transaction that is about to give this name to a context; one that a
+transaction is just deleting or renaming is returned. Cost: O(log contexts).';

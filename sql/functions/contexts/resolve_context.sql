@@ -1,5 +1,5 @@
--- Resolves what a person types to an id. Precedence: an id, which a name may look like; the name of a live context; on request the
--- name of a deleted one; the beginning of an id. Two rows show whether a name or a beginning is unique.
+-- Resolves what a person types to an id. Precedence: an id, which a name may look like; the name of a live context; the beginning of an
+-- id and, on request, the name of a deleted context, which must not lead to two contexts. Two rows show whether each is unique.
 -- plans: lookup
 
 create or replace function kata.resolve_context(selector text, include_deleted boolean default false) returns uuid
@@ -9,6 +9,7 @@ declare
   v_tenant text;
   v_range record;
   v_context_id uuid;
+  v_deleted uuid[];
   v_found uuid[];
 begin
   v_tenant := kata_data.current_tenant();
@@ -22,25 +23,17 @@ begin
     return v_context_id;
   end if;
 
+  v_found := kata_data.contexts_between(v_tenant, v_range.first_id, v_range.last_id, include_deleted);
   if include_deleted then
-    v_found := kata_data.deleted_contexts(v_tenant, selector);
-    if cardinality(v_found) = 2 then
-      raise exception using
-        errcode = 'KC017',
-        message = format('several deleted contexts have the name "%s"', selector),
-        detail = format('The two newest are %s and %s.', v_found[1], v_found[2]),
-        hint = 'Pass the id.';
-    end if;
+    v_deleted := kata_data.deleted_contexts(v_tenant, selector);
+    v_found := v_deleted || array_remove(v_found, v_deleted[1]);
   end if;
-  if coalesce(cardinality(v_found), 0) = 0 then
-    v_found := kata_data.contexts_between(v_tenant, v_range.first_id, v_range.last_id, include_deleted);
-  end if;
-  if cardinality(v_found) = 2 then
+  if cardinality(v_found) > 1 then
     raise exception using
       errcode = 'KC017',
-      message = format('several contexts have ids that begin with "%s"', selector),
+      message = format('several contexts match "%s"', selector),
       detail = format('Two of them are %s and %s.', v_found[1], v_found[2]),
-      hint = 'Pass more of the id, or the name.';
+      hint = 'Pass the id.';
   end if;
   if cardinality(v_found) = 0 then
     raise exception using
@@ -58,10 +51,11 @@ comment on function kata.resolve_context(text, boolean) is
 
 selector: an id, which finds a deleted context, too; or the name of a live context; or at least one digit of an id, hyphens as in an
   id or none.
-include_deleted: also accept the name, or the beginning of the id, of a deleted context. A live context of the name goes first.
+include_deleted: also accept the name, or the beginning of the id, of a deleted context. A live context of that name goes first.
 
 Returns the id.
-Errors: KC001 no such context, KC017 several deleted contexts have the name, or several ids the beginning. Cost: O(log contexts).';
+Errors: KC001 no such context, KC017 several match: as deleted contexts of that name, or by the beginning of their ids.
+Cost: O(log contexts).';
 
 create or replace function kata_data.id_range(selector text, out first_id uuid, out last_id uuid)
 language plpgsql immutable

@@ -123,9 +123,8 @@ begin
     v_head.preamble_end := case
       when parent_head.preamble_end >= v_at then null
       when parent_head.view_version is null then parent_head.preamble_end
-      when exists (
-        select from kata_data.newest_first(
-          parent_head.context_id, int8multirange(int8range(parent_head.preamble_end + 1, v_at + 1)))) then parent_head.preamble_end
+      when (select m.version from kata_data.message_at(parent_head.context_id, v_at) m) > parent_head.preamble_end
+        then parent_head.preamble_end
     end;
     if v_at - v_head.oldest_open_group > parent_head.version - v_at then
       v_open := kata_data.open_calls_before(parent_head, v_at);

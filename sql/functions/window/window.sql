@@ -26,7 +26,7 @@ declare
 begin
   v_context := kata_data.open_context(context_id, at);
   if tokenizer <> v_context.tokenizer then
-    v_measure := kata_data.measure_in(tokenizer, v_context.tokenizer);
+    v_measure := kata_data.measure_in(v_context.tokenizer, tokenizer);
   end if;
   if (budget > 0 and stable_step >= 0 and stable_step < budget) is not true then
     perform kata_data.refuse_budget(budget, stable_step);

@@ -12,6 +12,7 @@ from kata_context import Kata
 from kata_context.cli.database import confirm, open_kata, resolve, version_at
 from kata_context.cli.parameters import context_argument, environment_option
 from kata_context.cli.terminal import json_option, print_json, print_rows
+from kata_context.errors import KataError
 from kata_context.generated.rows import PurgeDeletedRow
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -65,7 +66,16 @@ def delete(ctx: click.Context, context: str, as_json: bool) -> None:
 @click.pass_context
 def restore(ctx: click.Context, context: str, as_json: bool) -> None:
     """Bring back the deleted CONTEXT, by its name or id."""
-    change(ctx, context, as_json, lambda kata, context_id: kata.restore_context(context_id), deleted=True)
+
+    def bring_back(kata: Kata, context_id: UUID) -> None:
+        if kata.get_context(context_id).deleted_at is None:
+            raise KataError(
+                f'context "{context}" is not deleted',
+                "to restore a deleted context of this name, pass its id, which kata list --deleted shows",
+            )
+        kata.restore_context(context_id)
+
+    change(ctx, context, as_json, bring_back, deleted=True)
 
 
 @click.command()

@@ -1,5 +1,5 @@
--- Access check. Every public function that takes a context calls open_context, lock_context or share_context first; they check tenant,
--- existence and state. Readers open a context. Writers lock it: the lock is the head row, taken before anything is decided.
+-- Access check. Every public function that takes a context calls open_context, lock_context or share_context before it reads; they
+-- check tenant, existence and state. verify and purge_context, which span contexts, check by check_access. Readers open a context. Writers lock it: the lock is the head row, taken before anything is decided.
 
 create or replace function kata_data.open_context(
   context_id uuid,

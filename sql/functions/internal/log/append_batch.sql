@@ -1,9 +1,9 @@
 -- The write path: append, append_message and close_calls end here, except the plain messages with a token count that append_message
 -- writes itself by the same rules.
 --
--- Locks the head of the context, so versions are dense and totals exact under any number of writers. Reads nothing else of the log: the
--- head holds all that the next message depends on (totals, open calls, last digest). v_head is a copy of it that advances message by
--- message, and is written back once. The cost is that of the batch, however long the log.
+-- Locks the head of the context, so versions are dense and totals exact under any number of writers. Reads nothing else of the log,
+-- except where a message ends the preamble: the head holds all that the next message depends on (totals, open calls, last digest).
+-- v_head is a copy of it that advances message by message, and is written back once. The cost is that of the batch, however long the log.
 
 create or replace function kata_data.append_batch(
   context_id uuid,

@@ -6,11 +6,9 @@ language sql stable
 as $$
   select case
     when role not in ('system', 'developer') then coalesce((
-      select n.version
-      from kata_data.newest_first(
-        preamble_end_after.context_id, int8multirange(int8range(1, preamble_end_after.version + 1))) n
-      limit 1), 0)
+      select m.version from kata_data.message_at(preamble_end_after.context_id, preamble_end_after.version) m), 0)
   end
 $$;
 comment on function kata_data.preamble_end_after(uuid, bigint, text) is
-'Where the preamble of a context ends if a message of this role follows a version; null while it may still grow. Asked once per context.';
+'Where the preamble of a context ends if a message of this role follows a version; null while it may still grow. Until it has ended every
+message asks; only the one that ends it looks up the newest message before it. Cost: O(log n + fork depth).';

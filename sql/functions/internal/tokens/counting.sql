@@ -77,7 +77,7 @@ comment on function kata_data.converted_tokens(uuid, bigint, integer, kata_data.
 
 The stored count, or else its own count times the factor.';
 
-create or replace function kata_data.measure_in(other text, own text) returns kata_data.measure
+create or replace function kata_data.measure_in(own text, other text) returns kata_data.measure
 language plpgsql stable
 as $$
 declare

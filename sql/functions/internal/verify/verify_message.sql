@@ -6,9 +6,10 @@ create or replace function kata_data.verify_message(
 language plpgsql stable rows 1
 as $$
 declare
-  v_group bigint := kata_data.group_after(before.open_calls, case when message.role = 'tool' then message.tool_call_id end, message.version);
+  v_group bigint;
   v_group_tokens bigint;
 begin
+  v_group := kata_data.group_after(before.open_calls, case when message.role = 'tool' then message.tool_call_id end, message.version);
   if v_group < message.version then
     v_group_tokens := kata_data.group_tokens_after(before.open_groups, v_group, message.token_count);
   end if;

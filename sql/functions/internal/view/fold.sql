@@ -104,7 +104,7 @@ begin
 end
 $$;
 comment on function kata_data.fold_change(uuid, kata_data.view, kata_data.view_change) is
-'The view after a view change that is not an undo, given the view before it.
+'The view after a view change, given the view before it; of an undo, fold_undo has left out what it undoes.
 
 Cost: O(pieces of the view).';
 

@@ -35,7 +35,8 @@ begin
   ) m;
   return array(
     select row(
-      m.segment_id, m.group_version, m.version, null, m.token_count - t.token_count, t.token_count, sha256(convert_to(t.content, 'UTF8')), t.content)::kata_data.stub
+      m.segment_id, m.group_version, m.version, null, m.token_count - t.token_count, t.token_count,
+      sha256(convert_to(t.content, 'UTF8')), t.content)::kata_data.stub
     from (
       select m.segment_id, m.group_version, m.version, m.content, m.token_count, coalesce(s.token_count, m.token_count) as shown
       from kata_data.path_messages(stubs_for.context_id, versions * kata_data.visible_at(view, head.version)) m

@@ -38,7 +38,9 @@ as $$
 declare
   v_view kata_data.view;
 begin
-  select (kata_data.view_after(c)).* into v_view from kata_data.change_at(view_at.context_id, view_at.at) c;
+  select c.version, c.change_id, c.visible, c.deleted, c.pinned_groups, c.elisions, c.replacements, c.covers
+  into v_view
+  from kata_data.change_at(view_at.context_id, view_at.at) c;
   if not found then
     return kata_data.empty_view();
   end if;

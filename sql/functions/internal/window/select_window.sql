@@ -71,7 +71,7 @@ begin
     v_window.versions := v_window.versions + kata_data.group_members(context_id, v_rest.older_groups, at);
   elsif v_is_as_counted and view.version = 0 then
     v_window.numbering := row(
-      v_window.preamble_end, v_rest.start - 1 - v_window.preamble_end, v_rest.tokens_before - v_newest.preamble_tokens, null);
+      v_window.preamble_end, v_rest.start - 1 - v_window.preamble_end, v_rest.tokens_before - v_newest.preamble_tokens, null)::kata_data.numbering;
   elsif v_is_as_counted and v_visible @> int8range(v_rest.start, at + 1) then
     v_window.numbering := kata_data.view_numbering(
       context_id, v_window, v_rest.start, view.version, v_rest.tokens_before - v_newest.preamble_tokens - v_summary_tokens);
