@@ -1,7 +1,7 @@
 -- The contract for other software: names, order, types and defaults of parameters and results, and the rights of a function.
 
 begin;
-select plan(287);
+select plan(288);
 
 create function pg_temp.inputs(function oid) returns text
 language sql
@@ -345,6 +345,24 @@ select is_empty(
     from pg_class c
     where c.relnamespace = 'kata_data'::regnamespace and c.relkind in ('r', 'v') and obj_description(c.oid, 'pg_class') is null$$,
   'so has every table and view');
+
+-- Bodies return these types by `select r.*`: a column in another place would be another value under the same name.
+select is_empty(
+  $$select r.function, r.type
+    from (values
+      ('get_message', 'message_row'), ('messages', 'message_row'), ('state_at', 'message_row'), ('compaction_source', 'message_row'),
+      ('window', 'window_row'), ('begin_compaction', 'lease'), ('claim_due_compaction', 'lease')
+    ) r(function, type)
+    where (
+        select array_agg((a.attname::text, a.atttypid) order by a.attnum)
+        from pg_attribute a
+        where a.attrelid = format('kata_data.%I', r.type)::regclass and a.attnum > 0 and not a.attisdropped)
+      is distinct from (
+        select array_agg((x.name, x.type) order by x.place)
+        from pg_proc p
+        cross join lateral unnest(p.proargnames, p.proargmodes, p.proallargtypes) with ordinality x(name, mode, type, place)
+        where p.pronamespace = 'kata'::regnamespace and p.proname = r.function and x.mode in ('b', 'o', 't'))$$,
+  'a function that returns rows of an internal type has the columns of that type');
 
 select * from finish();
 rollback;
