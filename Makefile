@@ -45,7 +45,7 @@ demo: $(READY) ## Show the main job on a real conversation
 	@$(BIN)/kata demo
 
 test: $(READY) ## Run all tests: pgTAP and pytest
-	@$(PYTEST)
+	@$(PYTEST) $(COVERAGE)
 
 test-fast: $(READY) ## Run the tests that take little time
 	@$(PYTEST) -m 'not slow and not report'
@@ -54,8 +54,8 @@ test-long: $(READY) ## Explore with far more examples and steps; SEED=N repeats 
 	@echo "make test-long SEED=$(SEED)"
 	@$(PYTEST) --hypothesis-profile=long --hypothesis-seed=$(SEED) tests/test_properties.py tests/test_purge_properties.py tests/test_soak.py
 
-coverage: $(READY) ## Run all tests, and hold how much of the Python package they reach
-	@$(PYTEST) --cov --cov-report=term:skip-covered
+coverage: COVERAGE := --cov --cov-report=term:skip-covered
+coverage: test ## Run all tests, and hold how much of the Python package they reach
 
 test-pg16: $(READY) $(PG16)/ready ## Run the same tests on PostgreSQL 16
 	@KATA_PG_BIN=$(PG16)/pgserver/pginstall/bin $(PYTEST)
