@@ -183,7 +183,7 @@ def test_an_interrupted_import_reports_what_was_added(database: str, query: Load
         (line("bad", USER, {"role": "user"}), "message 2 of the batch is invalid ("),
         (line("bad", USER, RESULT), "message 2 of the batch answers no open call ("),
         (line("bad", CALL, CALL), 'call id "c1" is open already ('),
-        (line("bad", USER, metadata=[]), "metadata must be an object of at most 64 kB ("),
+        (line("bad", USER, metadata=[]), "metadata must be a dict, not list ("),
         (line("b" * 256, USER), "name is too long or empty ("),
         (line("bad", {"role": "user", "content": "\0"}), "a text holds the character NUL"),
         (line("b\0d", USER), "a text holds the character NUL"),
