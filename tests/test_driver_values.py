@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta, timezone
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -53,6 +54,33 @@ def test_an_unknown_name_is_said_to_be_one(kata: Kata) -> None:
             kata.usage(name)
         assert caught.value.hint
     assert kata.find_context("unknown") is None
+
+
+def test_a_name_is_taken_for_an_id_only_in_the_forms_of_an_id(kata: Kata) -> None:
+    context = kata.create()
+    for form in (str(context.id), str(context.id).upper(), context.id.hex):
+        assert kata.context(form).id == context.id
+    # uuid.UUID takes all of these for ids.
+    digits = str(uuid4())
+    for name in (
+        f"{{{digits}}}",
+        f"urn:uuid:{digits}",
+        "+" + "1" * 31,
+        "0x" + "1" * 30,
+        "1-" + "1" * 31,
+        "\uff11" * 32,
+    ):
+        assert kata.get_or_create(name).id == kata.context(name).id
+        assert kata.usage(name).version == 0
+
+
+def test_names_and_selectors_may_be_of_a_subclass_of_str(kata: Kata) -> None:
+    class Text(str):
+        """As NumPy's, and as an enumeration of texts."""
+
+    kata.create("trip").append_message("user", "x", 5)
+    assert kata.usage(Text("trip"), Text("head~1")).version == 0
+    assert kata.context(Text("trip")).usage(Text("head")).version == 1
 
 
 def test_the_beginning_of_an_id_is_a_name(kata: Kata) -> None:
@@ -117,6 +145,40 @@ def test_a_selector_that_means_nothing_is_refused_by_the_database(kata: Kata) ->
         context.usage(datetime(2026, 1, 31))
     with pytest.raises(InvalidInputError, match="expected_version must be an int, not str"):
         context.append([], "head")  # type: ignore[arg-type]
+
+
+class ArrayLike:
+    """Has __index__ and refuses it, as an array of NumPy."""
+
+    def __index__(self) -> int:
+        raise TypeError("only integer scalar arrays can be converted to a scalar index")
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        ArrayLike(),
+        10**5000,
+        -(10**5000),
+        datetime.min.replace(tzinfo=timezone(timedelta(hours=5))),
+        datetime.max.replace(tzinfo=timezone(timedelta(hours=-5))),
+    ],
+    ids=["array", "huge", "hugely negative", "before the year 1", "after the year 9999"],
+)
+def test_a_version_beyond_all_bounds_is_refused(kata: Kata, at: Any) -> None:
+    context = kata.create()
+    with pytest.raises(InvalidInputError):
+        context.usage(at)
+    with pytest.raises(InvalidInputError, match="content must be a str"):
+        context.append_message("user", at)
+    with pytest.raises(InvalidInputError):
+        kata.as_tenant("acme").usage(context, at)
+    assert context.usage().version == 0
+
+
+def test_numbers_with_too_many_digits_are_refused(kata: Kata) -> None:
+    with pytest.raises(InvalidInputError, match="counts"):
+        kata.put_token_counts(kata.create(), "o200k_base", [1], [10**5000])
 
 
 def test_names_and_selectors_work_in_an_event_loop(database: str) -> None:

@@ -75,10 +75,10 @@ class AsyncDatabase(AsyncMethods):
         """Return the arguments of a call as they are sent: checked, looked up, with counts of tokens."""
         arguments = call.adapted(given)
         for place in call.contexts:
-            if type(name := arguments[place]) is str:
+            if isinstance(name := arguments[place], str):
                 arguments = (*arguments[:place], await self._find(name), *arguments[place + 1 :])
         for place in call.versions:
-            if type(selector := arguments[place]) is str:
+            if isinstance(selector := arguments[place], str):
                 version = await self.resolve_version(arguments[0], selector)
                 arguments = (*arguments[:place], version, *arguments[place + 1 :])
         return arguments if call.count is None else await self._counted(call, arguments)

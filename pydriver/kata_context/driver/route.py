@@ -37,7 +37,10 @@ class PlainInt(adapt.Dumper):
 
     def dump(self, obj: Any) -> bytes:
         """Return the digits."""
-        return b"%d" % obj
+        try:
+            return b"%d" % obj
+        except ValueError as error:  # more digits than Python writes
+            raise psycopg.DataError(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ or raises InvalidInputError, which names the parameter, the type passed and the 
 
 import json
 import operator
+import re
 import reprlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from functools import partial
@@ -44,15 +45,18 @@ Versions: TypeAlias = Multirange[int] | Iterable[int | range]
 Numbers: TypeAlias = Sequence[T] | Sequence[Sequence[T]]
 
 _BRACES = str.maketrans("[]", "{}")
+# Hyphens where an id has them, or nowhere; uuid.UUID takes other texts, too.
+_ID = re.compile(r"[0-9a-fA-F]{8}(-?)(?:[0-9a-fA-F]{4}\1){3}[0-9a-fA-F]{12}")
 
 
 def refused(name: str, value: object, wanted: str) -> InvalidInputError:
     """Return the error that names a parameter, the type of what was passed, and what is wanted."""
-    return InvalidInputError(
-        f"{name} must be {wanted}, not {type(value).__name__}",
-        hint=f"pass {wanted}",
-        detail=f"{reprlib.repr(value)} was passed.",
-    )
+    try:
+        detail = f"{reprlib.repr(value)} was passed."
+    except ValueError:  # an int of more digits than Python writes
+        detail = None
+    message = f"{name} must be {wanted}, not {type(value).__name__}"
+    return InvalidInputError(message, hint=f"pass {wanted}", detail=detail)
 
 
 def _instances(kind: type[Any], wanted: str) -> Adapter:
@@ -71,7 +75,7 @@ as_boolean = _instances(bool, "True or False")
 as_interval = _instances(timedelta, "a timedelta")
 
 
-def as_integer(name: str, value: Any) -> int:
+def as_integer(name: str, value: Any, wanted: str = "an int") -> int:
     """Return an integer, of Python or of NumPy."""
     if type(value) is int:
         return value
@@ -80,7 +84,7 @@ def as_integer(name: str, value: Any) -> int:
             return operator.index(value)
         except TypeError:
             pass
-    raise refused(name, value, "an int")
+    raise refused(name, value, wanted)
 
 
 def as_number(name: str, value: Any) -> Decimal | float:
@@ -122,22 +126,20 @@ def as_context(name: str, value: Any) -> UUID | str:
     if isinstance(value, Handle):
         return value.id
     if isinstance(value, str):
-        try:
-            return UUID(value)
-        except ValueError:
-            return value
+        return UUID(value) if _ID.fullmatch(value) else value
     raise refused(name, value, "a context: a UUID, a name or a handle")
 
 
 def as_version(name: str, value: Any) -> int | str:
     """Return a version, or a selector, for a lookup."""
-    if type(value) is int or isinstance(value, str):
+    if isinstance(value, str):
         return value
     if isinstance(value, datetime):
-        return as_moment(name, value).astimezone(timezone.utc).isoformat()
-    if not isinstance(value, bool) and hasattr(value, "__index__"):
-        return operator.index(value)
-    raise refused(name, value, "a version: an int, a selector or a datetime")
+        try:
+            return as_moment(name, value).astimezone(timezone.utc).isoformat()
+        except OverflowError:
+            raise refused(name, value, "a datetime that UTC has, too") from None
+    return as_integer(name, value, "a version: an int, a selector or a datetime")
 
 
 def as_object(name: str, value: Any) -> Jsonb:
@@ -184,18 +186,11 @@ def as_numbers(name: str, value: Any) -> str:
     if isinstance(plain, (str, bytes, Mapping)) or not isinstance(plain, Iterable):
         raise refused(name, value, "a list of numbers")
     rows = [list(item) if isinstance(item, (list, tuple)) else item for item in plain]
-    for place, item in _leaves(name, rows):
-        if type(item) is not int and type(item) is not float:
-            raise refused(place, item, "a number")
-    return json.dumps(rows).translate(_BRACES)
-
-
-def _leaves(name: str, rows: list[Any]) -> Iterator[tuple[str, Any]]:
     for place, item in enumerate(rows):
-        if isinstance(item, list):
-            yield from ((f"{name}[{place}]", number) for number in item)
-        else:
-            yield f"{name}[{place}]", item
+        for number in item if isinstance(item, list) else [item]:
+            if type(number) is not int and type(number) is not float:
+                raise refused(f"{name}[{place}]", number, "a number")
+    return _dumps(name, rows).translate(_BRACES)
 
 
 def as_versions(name: str, value: Any) -> str:
