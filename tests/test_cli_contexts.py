@@ -67,7 +67,7 @@ def test_a_beginning_of_several_ids_is_refused(run: Run, talk: str) -> None:
     run("create")
     message, hint = complaint(run("usage", talk[0], code=1))
     assert message.startswith(f'several contexts match "{talk[0]}" (Two of them are ')
-    assert hint == "Pass more of the id, or the name."
+    assert hint == "Pass the id."
 
 
 @pytest.mark.parametrize("command", ["show", "usage", "verify", "window", "prompt", "append"])
