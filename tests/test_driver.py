@@ -766,6 +766,21 @@ def test_the_example_of_the_documentation_runs(database: str, capsys: pytest.Cap
     assert [message["role"] for message in names["messages"]] == ["user", "assistant", "tool"]
 
 
+def test_a_client_that_is_not_closed_ends_with_the_program(database: str) -> None:
+    # A function that was registered first is called last.
+    script = (
+        "import atexit, sys, threading\n"
+        "atexit.register(lambda: print([thread.name for thread in threading.enumerate()]))\n"
+        "from kata_context import Kata\n"
+        "kata = Kata(sys.argv[1])\n"
+        "kata.list_contexts()\n"
+        "assert threading.active_count() > 1"
+    )
+    command = [sys.executable, "-c", script, database]
+    run = subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE)
+    assert (run.stdout, run.stderr) == ("['MainThread']\n", "")
+
+
 def test_importing_the_package_loads_nothing_heavy() -> None:
     script = (
         "import sys, kata_context\n"

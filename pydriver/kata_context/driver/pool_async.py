@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import atexit
 from time import monotonic
 from typing import Any
 from weakref import WeakSet
@@ -235,3 +236,14 @@ def _forget_all() -> None:
 
 
 watch_forks(_forget_all)
+
+if True:  # ASYNC
+    pass  # tasks end with their event loop
+else:
+
+    def _close_all() -> None:
+        # From Python 3.13 on, the threads of a pool cannot end any later: the program would wait 10 s for them.
+        for pool in list(_alive):
+            pool.close()
+
+    atexit.register(_close_all)

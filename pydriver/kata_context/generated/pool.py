@@ -3,6 +3,7 @@
 Written by tools/generate; `make generate` writes it anew.
 """
 
+import atexit
 from time import monotonic
 from typing import Any
 from weakref import WeakSet
@@ -212,3 +213,12 @@ def _forget_all() -> None:
 
 
 watch_forks(_forget_all)
+
+
+def _close_all() -> None:
+    # From Python 3.13 on, the threads of a pool cannot end any later: the program would wait 10 s for them.
+    for pool in list(_alive):
+        pool.close()
+
+
+atexit.register(_close_all)
