@@ -40,14 +40,9 @@ def choose(dsn: str | None) -> Target:
     """
     if dsn is not None:
         return Target(dsn, False, _describe(dsn, "--dsn"))
-    from_environment = os.environ.get("DATABASE_URL")
-    if from_environment:
+    if from_environment := os.environ.get("DATABASE_URL"):
         return Target(from_environment, False, _describe(from_environment, "DATABASE_URL"))
-    # fcntl and pwd, which the launcher needs, are not on every system that can reach a server elsewhere.
-    from kata_context.embedded import Server, default_home
-
-    server = Server(default_home())
-    return Target(server.dsn(), True, f"embedded server ({server.home})")
+    return embedded(start=False)
 
 
 def resolve(dsn: str | None) -> Target:
@@ -65,8 +60,8 @@ def resolve(dsn: str | None) -> Target:
     return embedded() if target.embedded else target
 
 
-def embedded() -> Target:
-    """Return the database on the embedded server, which is started if need be.
+def embedded(*, start: bool = True) -> Target:
+    """Return the database on the embedded server, which is started if need be, unless told not to.
 
     Raises
     ------
@@ -76,7 +71,7 @@ def embedded() -> Target:
     from kata_context.embedded import Server, default_home
 
     server = Server(default_home())
-    return Target(server.start(), True, f"embedded server ({server.home})")
+    return Target(server.start() if start else server.dsn(), True, f"embedded server ({server.home})")
 
 
 def parse(dsn: str, source: str | None = None) -> dict[str, str]:
@@ -115,6 +110,5 @@ def _describe(dsn: str, source: str) -> str:
         return f"service {parts['service']}"
     host, port = parts.get("host", parts.get("hostaddr", "")), parts.get("port", "")
     user = f"{parts['user']}@" if "user" in parts else ""
-    socket_folder = f"?host={host}" if host.startswith("/") else ""
-    address = "" if socket_folder else host
+    address, socket_folder = ("", f"?host={host}") if host.startswith("/") else (host, "")
     return f"postgresql://{user}{address}{port and f':{port}'}/{parts.get('dbname', '')}{socket_folder}"

@@ -1,6 +1,7 @@
 """What event loops and threads do differently, in pairs of names: `make generate` takes one for the other."""
 
 import asyncio
+import atexit
 import threading
 import time
 from collections.abc import Callable
@@ -21,3 +22,10 @@ async def blocking_async(function: Callable[P, T], *args: P.args, **kwargs: P.kw
 def blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a function that blocks."""
     return function(*args, **kwargs)
+
+
+def at_exit_async(function: Callable[[], object]) -> None:
+    """Do nothing: tasks end with their event loop."""
+
+
+at_exit = atexit.register

@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import atexit
 from time import monotonic
 from typing import Any
 from weakref import WeakSet
@@ -13,7 +12,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from kata_context.database_errors import refusal
-from kata_context.driver.concurrency import AsyncLock, blocking_async, sleep_async
+from kata_context.driver.concurrency import AsyncLock, at_exit_async, blocking_async, sleep_async
 from kata_context.driver.route import (
     ASK_TENANT,
     EXAMINE,
@@ -119,11 +118,10 @@ class AsyncPool:
             return self._route.timed_out(size, None)
         arguments = self._route.connect_arguments(pooler=self.is_shared)
         try:
-            connection = await psycopg.AsyncConnection.connect(**arguments | {"connect_timeout": 2})
+            async with await psycopg.AsyncConnection.connect(**arguments | {"connect_timeout": 2}):
+                return self._route.timed_out(size, None)
         except psycopg.Error as error:
             return self._route.timed_out(size, error)
-        await connection.close()
-        return self._route.timed_out(size, None)
 
     if True:  # ASYNC
 
@@ -236,14 +234,5 @@ def _forget_all() -> None:
 
 
 watch_forks(_forget_all)
-
-if True:  # ASYNC
-    pass  # tasks end with their event loop
-else:
-
-    def _close_all() -> None:
-        # From Python 3.13 on, the threads of a pool cannot end any later: the program would wait 10 s for them.
-        for pool in list(_alive):
-            pool.close()
-
-    atexit.register(_close_all)
+# From Python 3.13 on, the end of a program would wait 10 s for the threads of an open pool.
+at_exit_async(lambda: list(map(AsyncPool.close, list(_alive))))

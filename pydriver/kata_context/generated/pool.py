@@ -3,7 +3,6 @@
 Written by tools/generate; `make generate` writes it anew.
 """
 
-import atexit
 from time import monotonic
 from typing import Any
 from weakref import WeakSet
@@ -12,7 +11,7 @@ import psycopg
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from kata_context.database_errors import refusal
-from kata_context.driver.concurrency import Lock, blocking, sleep
+from kata_context.driver.concurrency import Lock, at_exit, blocking, sleep
 from kata_context.driver.route import (
     ASK_TENANT,
     EXAMINE,
@@ -114,11 +113,10 @@ class Pool:
             return self._route.timed_out(size, None)
         arguments = self._route.connect_arguments(pooler=self.is_shared)
         try:
-            connection = psycopg.Connection.connect(**arguments | {"connect_timeout": 2})
+            with psycopg.Connection.connect(**arguments | {"connect_timeout": 2}):
+                return self._route.timed_out(size, None)
         except psycopg.Error as error:
             return self._route.timed_out(size, error)
-        connection.close()
-        return self._route.timed_out(size, None)
 
     def opened(self) -> PsycopgPool:
         """Return the pool of psycopg, opened if need be."""
@@ -213,12 +211,5 @@ def _forget_all() -> None:
 
 
 watch_forks(_forget_all)
-
-
-def _close_all() -> None:
-    # From Python 3.13 on, the threads of a pool cannot end any later: the program would wait 10 s for them.
-    for pool in list(_alive):
-        pool.close()
-
-
-atexit.register(_close_all)
+# From Python 3.13 on, the end of a program would wait 10 s for the threads of an open pool.
+at_exit(lambda: list(map(Pool.close, list(_alive))))
