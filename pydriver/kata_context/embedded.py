@@ -118,7 +118,7 @@ def find_binaries() -> Path:
         if folder.is_dir():
             return folder
     raise KataError(
-        "the embedded server is not installed",
+        "the embedded server is not installed: it is the extra kata-context[server]",
         hint="pip install 'kata-context[server]', or set DATABASE_URL to a server of your own",
     )
 
