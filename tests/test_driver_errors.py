@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from time import monotonic, sleep
+from typing import Any
 
 import psycopg
 import pytest
@@ -315,6 +316,16 @@ def test_an_interrupt_passes_and_leaves_the_pool_usable(
 
 
 # Texts of errors
+
+
+@pytest.mark.parametrize(
+    "dsn", ["nonsense", "mysql://h/db", "postgresql+psycopg://h/db", 5, b"host=h", "h\ud800"]
+)
+def test_a_dsn_that_is_none_is_refused_by_the_name_of_the_parameter(dsn: Any) -> None:
+    with pytest.raises(errors.KataError) as caught:
+        Kata(dsn).list_contexts()
+    assert str(caught.value) == "the connection string in dsn is malformed"
+    assert caught.value.hint == "write it as postgresql://user:password@host:port/database"
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="exceptions have notes from Python 3.11 on")

@@ -27,36 +27,36 @@ class Target:
     description: str
 
 
-def choose(dsn: str | None) -> Target:
+def choose(dsn: str | None, source: str = "--dsn") -> Target:
     """Return the database that is meant; starts nothing and connects to nothing.
 
     Parameters
     ----------
-    dsn : the value of --dsn, or None
+    dsn, source : a connection string or None, and the option or parameter that has it
 
     Raises
     ------
     KataError : the connection string is malformed
     """
     if dsn is not None:
-        return Target(dsn, False, _describe(dsn, "--dsn"))
+        return Target(dsn, False, _describe(dsn, source))
     if from_environment := os.environ.get("DATABASE_URL"):
         return Target(from_environment, False, _describe(from_environment, "DATABASE_URL"))
     return embedded(start=False)
 
 
-def resolve(dsn: str | None) -> Target:
+def resolve(dsn: str | None, source: str = "--dsn") -> Target:
     """Return the database that is meant, starting the embedded server where it is that one.
 
     Parameters
     ----------
-    dsn : the value of --dsn, or None
+    dsn, source : a connection string or None, and the option or parameter that has it
 
     Raises
     ------
     KataError : the connection string is malformed, or the embedded server does not start
     """
-    target = choose(dsn)
+    target = choose(dsn, source)
     return embedded() if target.embedded else target
 
 
@@ -89,7 +89,7 @@ def parse(dsn: str, source: str | None = None) -> dict[str, str]:
     # libpq quotes the offending string in its message, password and all: that text is not passed on.
     try:
         parts = {name: str(value) for name, value in conninfo_to_dict(dsn).items()}
-    except psycopg.ProgrammingError:
+    except (psycopg.ProgrammingError, AttributeError, UnicodeError):  # AttributeError: not a str
         raise KataError(f"{what} is malformed", hint=FORM) from None
     # libpq ends a password in a URL at the first @, or takes what stands before a / for host and port.
     hosts, ports = parts.get("host", "").split(","), parts.get("port", "").split(",")

@@ -133,7 +133,7 @@ def find_route(dsn: str | None, tenant: str | None, pooler: bool | None, wait: f
     ------
     KataError : the connection string is malformed, or the embedded server does not start
     """
-    target = config.resolve(dsn)
+    target = config.resolve(dsn, "dsn")
     if target.embedded:
         from kata_context import migrate
 
