@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from conftest import ROOT, TestServer
-from kata_context import Context, Kata, database_errors, errors
+from kata_context import AsyncKata, Context, Kata, database_errors, errors
 from kata_context.database_errors import (
     REFUSALS,
     AbortedTransactionError,
@@ -366,3 +366,22 @@ def test_the_documentation_lists_what_may_be_retried() -> None:
         if not issubclass(found, KataDatabaseError) and found is not KataError
     }
     assert documented() == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"min_size": 5}, "a pool cannot hold 5 to 4 connections"),
+        ({"min_size": -1}, "a pool cannot hold -1 to 4 connections"),
+        ({"min_size": 0, "max_size": 0}, "a pool cannot hold 0 to 0 connections"),
+        ({"max_size": "4"}, "max_size must be an int, not str"),
+        ({"wait": "x"}, "wait must be a number, not str"),
+        ({"wait": 0}, "wait must be above 0, and max_idle at least 0"),
+        ({"wait": float("nan")}, "wait must be above 0, and max_idle at least 0"),
+        ({"max_idle": -1}, "wait must be above 0, and max_idle at least 0"),
+    ],
+)
+def test_a_pool_that_cannot_be_is_refused_at_once(options: dict[str, Any], message: str) -> None:
+    for client in (Kata, AsyncKata):
+        with pytest.raises(KataError, match=message):
+            client(**options)

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from copy import copy
-from types import TracebackType
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -28,7 +27,7 @@ from kata_context.driver.route import (
     refuse_tenant,
 )
 from kata_context.driver.transport import checked_tenant
-from kata_context.driver.values import ContextId, as_context
+from kata_context.driver.values import ContextId, as_context, as_integer, as_number
 from kata_context.errors import KataError, MisuseError
 from kata_context.generated import statements
 from kata_context.generated.methods_async import AsyncContext, AsyncMethods
@@ -136,6 +135,11 @@ class AsyncKata(AsyncDatabase):
         max_idle: float = 10.0,
         count_tokens: bool = True,
     ) -> None:
+        least, most = as_integer("min_size", min_size), as_integer("max_size", max_size)
+        if not 0 <= least <= most > 0:
+            raise MisuseError(f"a pool cannot hold {least} to {most} connections", hint="raise max_size")
+        if not as_number("wait", wait) > 0 or not as_number("max_idle", max_idle) >= 0:
+            raise MisuseError("wait must be above 0, and max_idle at least 0", hint="pass seconds")
         self._tenant = None if tenant is None else checked_tenant(tenant)
         self._pool = AsyncPool(dsn, self._tenant, pooler, wait, (min_size, max_size), max_idle)
         self._is_view = False
@@ -163,12 +167,7 @@ class AsyncKata(AsyncDatabase):
         await self._pool.opened()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     def as_tenant(self, tenant: str) -> "AsyncKata":

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
-from types import TracebackType
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -27,7 +26,7 @@ from kata_context.driver.route import (
     refuse_tenant,
 )
 from kata_context.driver.transport import checked_tenant
-from kata_context.driver.values import ContextId, as_context
+from kata_context.driver.values import ContextId, as_context, as_integer, as_number
 from kata_context.errors import KataError, MisuseError
 from kata_context.generated import statements
 from kata_context.generated.methods import Context, Methods
@@ -133,6 +132,11 @@ class Kata(Database):
         max_idle: float = 10.0,
         count_tokens: bool = True,
     ) -> None:
+        least, most = as_integer("min_size", min_size), as_integer("max_size", max_size)
+        if not 0 <= least <= most > 0:
+            raise MisuseError(f"a pool cannot hold {least} to {most} connections", hint="raise max_size")
+        if not as_number("wait", wait) > 0 or not as_number("max_idle", max_idle) >= 0:
+            raise MisuseError("wait must be above 0, and max_idle at least 0", hint="pass seconds")
         self._tenant = None if tenant is None else checked_tenant(tenant)
         self._pool = Pool(dsn, self._tenant, pooler, wait, (min_size, max_size), max_idle)
         self._is_view = False
@@ -160,12 +164,7 @@ class Kata(Database):
         self._pool.opened()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def as_tenant(self, tenant: str) -> "Kata":
