@@ -1,8 +1,11 @@
 """One pool for many tenants: a view acts for its tenant, and leaves nothing behind on the connection."""
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
+from typing import Any
 
 import psycopg
 import pytest
@@ -89,6 +92,28 @@ def test_a_canceled_call_of_a_view_leaves_nothing_behind(database: str, connect:
                 assert await tx.current_tenant() == "acme"
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "function",
+    ["_enter_gen", "_exit_gen", "_push_savepoint", "_pop_savepoint", "_fetch_pipeline", "_sync_gen"],
+)
+def test_an_interrupt_inside_psycopg_does_not_reach_the_next_call(database: str, function: str) -> None:
+    def interrupt(frame: FrameType, *_: Any) -> None:
+        if frame.f_code.co_name == function and "/psycopg/" in frame.f_code.co_filename:
+            raise KeyboardInterrupt
+
+    with Kata(database, max_size=1, wait=2) as kata:
+        view = kata.as_tenant("acme")
+        assert view.current_tenant() == "acme"
+        before = sys.gettrace()
+        sys.settrace(interrupt)
+        try:
+            with pytest.raises((KeyboardInterrupt, psycopg.Error)):
+                view.current_tenant()
+        finally:
+            sys.settrace(before)
+        assert (kata.current_tenant(), view.current_tenant()) == ("default", "acme")
 
 
 def test_a_view_closes_nothing(kata: Kata) -> None:

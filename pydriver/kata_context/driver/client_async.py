@@ -271,6 +271,9 @@ class AsyncKata(AsyncDatabase):
                     refused = refusal(call.name, error)
                     if conflicts == CONFLICTS or not isinstance(refused, (SerializationError, DeadlockError)):
                         raise refused from error
+            except (Exception, KeyboardInterrupt, SystemExit):  # psycopg may be between any two steps
+                await connection.close()
+                raise
             else:
                 if call is statements.CREATE_CONTEXT:
                     self._remember(rows[0], arguments[3])  # type: ignore[arg-type]

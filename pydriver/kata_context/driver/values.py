@@ -111,11 +111,8 @@ def as_uuid(name: str, value: Any) -> UUID:
     """Return an id."""
     if isinstance(value, UUID):
         return value
-    if isinstance(value, str):
-        try:
-            return UUID(value)
-        except ValueError:
-            pass
+    if isinstance(value, str) and _ID.fullmatch(value):
+        return UUID(value)
     raise refused(name, value, "a UUID")
 
 

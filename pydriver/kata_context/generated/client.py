@@ -268,6 +268,9 @@ class Kata(Database):
                     refused = refusal(call.name, error)
                     if conflicts == CONFLICTS or not isinstance(refused, (SerializationError, DeadlockError)):
                         raise refused from error
+            except (Exception, KeyboardInterrupt, SystemExit):  # psycopg may be between any two steps
+                connection.close()
+                raise
             else:
                 if call is statements.CREATE_CONTEXT:
                     self._remember(rows[0], arguments[3])  # type: ignore[arg-type]
