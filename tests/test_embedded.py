@@ -164,7 +164,7 @@ def test_it_starts_when_another_process_has_the_number_of_the_killed_one(embedde
 def test_a_start_that_was_killed_leaves_nothing_in_the_way(embedded: Server) -> None:
     first = subprocess.Popen([str(KATA), "up"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 30
-    while not (embedded.home / "data.new").exists() and not embedded.data.exists():
+    while not list(embedded.home.glob("data.new.*")) and not embedded.data.exists():
         assert time.monotonic() < deadline
     first.kill()
     first.wait()

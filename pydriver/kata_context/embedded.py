@@ -321,9 +321,11 @@ class Server:
                     hint=f"set KATA_PG_BIN to programs of PostgreSQL {found}, or KATA_HOME to another folder",
                 )
             return
-        # Renamed when complete: a start that was killed leaves nothing that looks like a database.
-        fresh = self.home / "data.new"
-        shutil.rmtree(fresh, ignore_errors=True)
+        # Renamed when complete: a start that was killed leaves nothing that looks like a database. Its initdb
+        # may still be writing, so the folder has a name of its own.
+        for left in self.home.glob("data.new.*"):
+            shutil.rmtree(left, ignore_errors=True)
+        fresh = self.home / f"data.new.{time.time_ns()}"
         self._make_private(account, fresh)
         self._run(account, [str(binaries / "initdb"), "-D", str(fresh), *initdb_options(binaries)])
         fresh.rename(self.data)
