@@ -516,7 +516,8 @@ def test_a_read_after_a_thousand_compactions_costs_20_buffers_more_than_without(
 ) -> None:
     without, after = (settled(log, open_on(log), READS[name]) for log in (long, compacted))
     assert mean(after) <= mean(without) + 20, f"{without} grew to {after}"
-    assert max(after) <= max(without) + 20, f"{without} grew to {after}"
+    # Where the pages of the indexes end depends on the ids: a single read may meet a few more of them.
+    assert max(after) <= max(without) + 30, f"{without} grew to {after}"
 
 
 @pytest.mark.parametrize("name", VIEWED)
@@ -585,7 +586,8 @@ def test_appending_costs_the_same_whatever_the_policy(
                 return appending(conn, 1, made[0])
 
     without, with_policy = policed({"enabled": False}), policed(policy)
-    assert with_policy.buffers <= without.buffers + 0.5
+    # A look-up would be two buffers or more; where pages split, two averages differ by almost one.
+    assert with_policy.buffers <= without.buffers + 1.5
     assert 0.95 * without.wal_bytes <= with_policy.wal_bytes <= 1.05 * without.wal_bytes
 
 
