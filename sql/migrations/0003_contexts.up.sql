@@ -95,6 +95,9 @@ create table kata_data.head (
   open_calls jsonb not null default '{}',
   open_groups jsonb not null default '{}',
   oldest_open_group bigint,
+  turn_version bigint,
+  framed_request bigint,
+  has_older_preamble boolean not null default false,
   view_version bigint,
   due_tokens bigint,
   due_messages bigint
@@ -128,6 +131,10 @@ comment on column kata_data.head.open_calls is 'The calls without a result: a JS
 comment on column kata_data.head.open_groups is
 'The groups with an open call: a JSON object from group version to the tokens of the group so far.';
 comment on column kata_data.head.oldest_open_group is 'The oldest of open_groups; null if there is none.';
+comment on column kata_data.head.turn_version is 'The newest user message of the line; null if there is none.';
+comment on column kata_data.head.framed_request is 'The newest request that a digest covers; null if there is none.';
+comment on column kata_data.head.has_older_preamble is
+'Whether preamble_end was ever set back, so that as of an older version a view change may say where the preamble ended.';
 comment on column kata_data.head.view_version is 'The version of the newest view change of the path; null if there is none.';
 comment on column kata_data.head.due_tokens is 'The tokens of the view from which compaction is due; null: never.';
 comment on column kata_data.head.due_messages is 'The number of messages from which compaction is due; null: never.';

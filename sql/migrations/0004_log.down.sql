@@ -1,5 +1,6 @@
 -- kata: destructive
 
 drop type kata_data.message_row;
+drop table kata_data.entry_id;
 drop table kata_data.message;
 drop function kata_data.refuse_change();

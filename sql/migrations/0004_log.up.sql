@@ -5,6 +5,9 @@
 -- here, under the lock of the head, which hands out the version and the running totals. Rows are immutable: triggers refuse
 -- every change, except by kata_eraser, which redacts an erased message and deletes the rows of a purged context.
 --
+-- entry_id has one row per entry to which the caller gave an id. The append writes it after looking the id up under the same
+-- lock, segment by segment. An append without an id does not touch it.
+--
 -- Invariants: versions along a path are dense, and each is a message or a view change; tokens_through is exact; digest chains
 -- each entry to the one before it. No constraint states them, for an append would pay for it: the append path keeps them, and
 -- kata.verify recomputes them. No foreign key leads to context either: it would lock that row at every append.
@@ -16,12 +19,17 @@ create table kata_data.message (
   group_version bigint not null,
   created_at timestamptz not null,
   oldest_open_group bigint,
+  turn_version bigint,
   group_tokens bigint,
+  request_id bigint,
+  occurred_at timestamptz,
   token_count integer not null,
   pinned boolean not null,
   role text not null,
   token_source text not null,
   digest bytea not null,
+  salt bytea,
+  external_id text,
   content text,
   name text,
   tool_call_id text,
@@ -41,13 +49,19 @@ comment on column kata_data.message.tokens_through is 'The tokens of all message
 comment on column kata_data.message.group_version is 'The version of the assistant message whose call this answers; otherwise its own.';
 comment on column kata_data.message.created_at is 'The time of its batch, later than that of the batch before.';
 comment on column kata_data.message.oldest_open_group is 'The oldest group with an open call after this message; null if no call is open.';
+comment on column kata_data.message.turn_version is
+'The newest user message of the line up to and including this one; null before the first.';
 comment on column kata_data.message.group_tokens is
 'Of a tool result: the tokens of its group up to and including it. Null for other messages.';
+comment on column kata_data.message.request_id is 'The request that it answers; null for none.';
+comment on column kata_data.message.occurred_at is 'The time that the caller gave; it orders nothing.';
 comment on column kata_data.message.token_count is 'Its tokens, in the tokenizer of the context.';
 comment on column kata_data.message.pinned is 'Whether it was pinned when it was appended. Later pins are view changes.';
 comment on column kata_data.message.role is 'system, developer, user, assistant or tool.';
 comment on column kata_data.message.token_source is 'The source of token_count: exact, given or estimate.';
 comment on column kata_data.message.digest is 'SHA-256 over the digest of the entry before it and this message: kata_data.message_digest.';
+comment on column kata_data.message.salt is 'Random bytes that the digest of the content begins with; null after an erasure.';
+comment on column kata_data.message.external_id is 'The id that the caller gave; entry_id finds the message by it.';
 comment on column kata_data.message.content is 'Its text; empty after an erasure.';
 comment on column kata_data.message.name is 'The name of the author, if the caller gave one.';
 comment on column kata_data.message.tool_call_id is 'Of a tool result: the id of the call.';
@@ -64,6 +78,18 @@ create index message_tool_group on kata_data.message (segment_id, group_version,
 comment on index kata_data.message_tool_group is 'The members of a tool group, and the groups from the oldest open one on.';
 create index message_pinned on kata_data.message (segment_id, version) where pinned;
 comment on index kata_data.message_pinned is 'The messages that were pinned when they were appended.';
+
+create table kata_data.entry_id (
+  segment_id uuid,
+  external_id text,
+  version bigint,
+  constraint entry_id_pkey primary key (segment_id, external_id, version)
+);
+comment on table kata_data.entry_id is
+'One row per entry with an external id. Immutable. An id is unique on a line, not in a segment: what is rewound may come again.';
+comment on column kata_data.entry_id.segment_id is 'With version: the entry.';
+comment on column kata_data.entry_id.external_id is 'The id that the caller gave, at most 255 characters.';
+comment on column kata_data.entry_id.version is 'The version of the entry.';
 
 create function kata_data.refuse_change() returns trigger
 language plpgsql
@@ -89,8 +115,15 @@ create trigger message_is_immutable_as_a_whole before update or delete or trunca
 -- Always: session_replication_role does not switch them off.
 alter table kata_data.message enable always trigger message_is_immutable;
 alter table kata_data.message enable always trigger message_is_immutable_as_a_whole;
+create trigger entry_id_is_immutable before update or delete on kata_data.entry_id
+  for each row execute function kata_data.refuse_change();
+create trigger entry_id_is_immutable_as_a_whole before update or delete or truncate on kata_data.entry_id
+  for each statement execute function kata_data.refuse_change();
+alter table kata_data.entry_id enable always trigger entry_id_is_immutable;
+alter table kata_data.entry_id enable always trigger entry_id_is_immutable_as_a_whole;
 
-grant select, update (content, name, model, tool_calls, parts, provider, metadata), delete on kata_data.message to kata_eraser;
+grant select, update (salt, content, name, model, tool_calls, parts, provider, metadata), delete on kata_data.message to kata_eraser;
+grant select, delete on kata_data.entry_id to kata_eraser;
 
 create type kata_data.message_row as (
   version bigint,

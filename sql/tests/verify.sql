@@ -1,7 +1,7 @@
 -- Damage does not stay hidden: verify finds every kind of it, says which, and finds nothing where nothing is wrong.
 
 begin;
-select plan(204);
+select plan(205);
 
 -- Sound data of every kind
 
@@ -280,6 +280,9 @@ from (values
 select is(
   fixture.damage(format('insert into kata_data.merge_origin values (%L, 9, %L, 6, %2$L, 6)', :'merged', :'twig')) @> '{orphan row at 9}',
   true, 'an origin of no message is found');
+select is(
+  fixture.damage(format('insert into kata_data.entry_id values (%L, %L, 1)', :'merged', 'lost')) @> '{orphan row at 1}',
+  true, 'an external id of no entry is found');
 select is(
   fixture.damage(
     format('insert into kata_data.checkpoint values (%L, %L, 3, null, now())', '00000000-0000-7000-8000-000000000000', 'lost')),

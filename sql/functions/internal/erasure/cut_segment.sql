@@ -5,6 +5,7 @@ language plpgsql volatile
 as $$
 begin
   delete from kata_data.message m where m.segment_id = cut_segment.segment_id and m.version > reach;
+  delete from kata_data.entry_id i where i.segment_id = cut_segment.segment_id and i.version > reach;
   delete from kata_data.token_count t where t.segment_id = cut_segment.segment_id and t.version > reach;
   -- An origin that leads from a message to the copies of its copies stays, so that an erasure finds them.
   delete from kata_data.merge_origin o

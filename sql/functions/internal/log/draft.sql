@@ -14,12 +14,17 @@ as $$
     null,  -- group_version
     null,  -- created_at
     null,  -- oldest_open_group
+    null,  -- turn_version
     null,  -- group_tokens
+    null,  -- request_id
+    null,  -- occurred_at
     token_count,
     pinned,
     role,
     token_source,
     null,  -- digest
+    null,  -- salt
+    null,  -- external_id
     content,
     name,
     tool_call_id,

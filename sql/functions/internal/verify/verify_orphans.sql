@@ -80,6 +80,14 @@ as $$
   from kata_data.token_count t
   where not exists (select from kata_data.message m where m.segment_id = t.segment_id and m.version = t.version)
   union all
+  select i.segment_id, i.version, format('The external id "%s" belongs to no entry.', left(i.external_id, 100))
+  from kata_data.entry_id i
+  where not exists (
+    select from kata_data.message m
+    where m.segment_id = i.segment_id
+      and m.version = i.version
+      and m.external_id = i.external_id)
+  union all
   select y.segment_id, y.version, 'A summary belongs to no compaction.'
   from kata_data.summary y
   where not exists (select from kata_data.view_change v where v.segment_id = y.segment_id and v.version = y.version)
