@@ -37,7 +37,7 @@ declare
   v_rest jsonb;
 begin
   -- The look-up, one for each form: what the head gives to this message, and its place, which holds because the row is locked.
-  if token_count is not null and token_source is null and parts is null and provider is null and metadata is null
+  if token_count is not null and coalesce(token_source in ('exact', 'given'), true) and parts is null and provider is null and metadata is null
     and expected_version is null and idempotency_key is null then
     if tool_call_id is null and tool_calls is null then
       if kata_data.is_plain(role, content, token_count) then
@@ -106,8 +106,8 @@ begin
     v_rest := kata_data.digest_fields(name, tool_call_id, tool_name, model, tool_calls, null, null, null);
   end if;
   v_digest := kata_data.message_digest(
-    v_head.last_digest, context_id, v_head.version, v_created_at, role, content, token_count, 'given', coalesce(v_group, v_head.version),
-    coalesce(pinned, false), v_rest);
+    v_head.last_digest, context_id, v_head.version, v_created_at, role, content, token_count, coalesce(token_source, 'given'),
+    coalesce(v_group, v_head.version), coalesce(pinned, false), v_rest);
   if v_open_calls is null then
     update kata_data.head h
     set version = v_head.version,
@@ -138,7 +138,7 @@ begin
   values (
     append_message.context_id, v_head.version, v_head.tokens_through, coalesce(v_group, v_head.version), v_created_at,
     v_head.oldest_open_group, v_group_tokens, append_message.token_count, coalesce(append_message.pinned, false), append_message.role,
-    'given', v_digest, append_message.content, append_message.name, append_message.tool_call_id, append_message.tool_name,
+    coalesce(append_message.token_source, 'given'), v_digest, append_message.content, append_message.name, append_message.tool_call_id, append_message.tool_name,
     append_message.model, append_message.tool_calls);
   return v_head.version;
 end

@@ -51,7 +51,8 @@ begin
     -- Text, a tool's result and calls, which most messages are, need no closer look. One condition each, because the functions of a
     -- condition cost anew in every transaction, reached or not.
     v_is_sound := false;
-    if v_draft.parts is null and v_draft.provider is null and v_draft.metadata is null and v_draft.token_source is null then
+    if v_draft.parts is null and v_draft.provider is null and v_draft.metadata is null
+      and (v_draft.token_source is null or v_draft.token_source in ('exact', 'given') and v_draft.token_count is not null) then
       if v_draft.tool_call_id is null and v_draft.tool_calls is null then
         v_is_sound := kata_data.is_plain(v_draft.role, v_draft.content, v_draft.token_count);
       elsif v_draft.tool_calls is null then
