@@ -19,6 +19,8 @@ from support.commands import Query, Run, kata
 from test_cli import KATA, as_user, complaint, program
 from test_driver import RELAY, relay
 
+pytestmark = pytest.mark.slow
+
 AIRLINE = ROOT / "tests" / "data" / "conversations" / "airline.jsonl"
 CALLS = '[{"id": "c1", "type": "function", "function": {"name": "search", "arguments": "{}"}}]'
 

@@ -11,6 +11,8 @@ from kata_context.cli.main import cli
 from support.commands import Query, Run, kata
 from test_cli import complaint
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def trunk(database: str) -> UUID:
