@@ -27,6 +27,9 @@ create table kata_data.view_change (
   message_count bigint not null,
   raw_tokens bigint not null,
   view_tokens bigint not null,
+  preamble_end bigint,
+  oldest_open_group bigint,
+  turn_version bigint,
   visible int8multirange not null,
   deleted int8multirange not null,
   pinned_groups bigint[] not null,
@@ -55,6 +58,11 @@ comment on column kata_data.view_change.content_version is 'As of this change: t
 comment on column kata_data.view_change.message_count is 'As of this change: the messages of the path.';
 comment on column kata_data.view_change.raw_tokens is 'As of this change: the tokens of all messages of the path.';
 comment on column kata_data.view_change.view_tokens is 'As of this change: the tokens of the view.';
+comment on column kata_data.view_change.preamble_end is 'preamble_end of the head before this change.';
+comment on column kata_data.view_change.oldest_open_group is
+'The oldest group with an open call after this change; null if no call is open.';
+comment on column kata_data.view_change.turn_version is
+'The newest user message of the line as of this change; null before the first.';
 comment on column kata_data.view_change.visible is
 'The versions up to this one that are in the view. They include the versions of view changes, which have no message: leaving those
 out would cut the ranges.';

@@ -1,7 +1,7 @@
 -- Damage does not stay hidden: verify finds every kind of it, says which, and finds nothing where nothing is wrong.
 
 begin;
-select plan(205);
+select plan(209);
 
 -- Sound data of every kind
 
@@ -380,6 +380,10 @@ from (values
   ('message_count = message_count - 1', 15, 'running total at 15', 'a count that is off is found'),
   ('content_version = 10', 10, 'running total at 10', 'a content version that is off is found'),
   ('content_version = 9', 13, 'running total at 13', 'that an undo of a deletion is one is not forgotten'),
+  ('preamble_end = 2', 11, 'state of the log at 11', 'another preamble is found'),
+  ('oldest_open_group = 3', 11, 'state of the log at 11', 'an open call that is none is found'),
+  ('turn_version = 1', 11, 'state of the log at 11', 'another last request is found'),
+  ('preamble_end = 2', 11, 'digest at 11', 'its digest differs, too'),
   ('digest = sha256(digest)', 12, 'digest at 12', 'a digest that was changed is found'),
   ('digest = sha256(digest)', 15, 'digest at 15', 'the last one, too'),
   ('created_at = created_at - interval ''1 day''', 12, 'time at 12', 'time that runs back is found'),
@@ -406,7 +410,7 @@ select is(
     format(
       $$insert into kata_data.view_change select %L, %s, nextval('kata_data.change_id'), kind, created_at, digest, versions, undone_version,
         is_summarized, content_version, message_count, raw_tokens, view_tokens,
-    visible, deleted, pinned_groups, elisions, replacements, covers
+    preamble_end, oldest_open_group, turn_version, visible, deleted, pinned_groups, elisions, replacements, covers
     from kata_data.view_change
     where segment_id = %L and version = 12$$, v.segment_id, v.version, :'viewed'), v.context) @> array[v.problem], true, v.what)
 from (values

@@ -11,7 +11,7 @@ as $$
   -- After the last view change there are only messages.
   select coalesce(c.message_count, 0) + at - coalesce(c.version, 0), coalesce(m.tokens_through, 0),
     coalesce(m.tokens_through, 0) + coalesce(c.view_tokens - c.raw_tokens, 0), greatest(m.version, c.content_version, 0), c.version,
-    m.oldest_open_group,
+    case when c.version > coalesce(m.version, 0) then c.oldest_open_group else m.oldest_open_group end,
     case when c.version > coalesce(m.version, 0) then c.created_at else m.created_at end,
     case when c.version > coalesce(m.version, 0) then c.digest else m.digest end
   from (values (true)) o(one)

@@ -48,6 +48,12 @@ begin
       format('%s messages, %s tokens, %s in view', change.message_count, change.raw_tokens, change.view_tokens),
       format('%s messages, %s tokens, %s in view', before.message_count, before.raw_tokens, v_view_tokens));
   end if;
+  if (change.preamble_end, change.oldest_open_group, change.turn_version)
+    is distinct from (before.preamble_end, before.oldest_open_group, before.turn_version) then
+    return next kata_data.differs(change.version, 'state of the log',
+      kata_data.log_state(change.preamble_end, change.oldest_open_group, change.turn_version),
+      kata_data.log_state(before.preamble_end, before.oldest_open_group, before.turn_version));
+  end if;
   if change.created_at < before.last_at then
     return next row(
       change.version, 'time', format('It was created at %s, before the entry before it.', change.created_at))::kata_data.finding;
@@ -60,6 +66,14 @@ end
 $$;
 comment on function kata_data.verify_change(uuid, kata_data.head, kata_data.view, kata_data.view_change) is
 'Damage in a view change of a path, given the expected head and the view before it.';
+
+create or replace function kata_data.log_state(preamble_end bigint, oldest_open_group bigint, turn_version bigint) returns text
+language sql immutable
+as $$
+  select format('preamble to %s, open from %s, turn of %s',
+    coalesce(preamble_end::text, 'null'), coalesce(oldest_open_group::text, 'null'), coalesce(turn_version::text, 'null'))
+$$;
+comment on function kata_data.log_state(bigint, bigint, bigint) is 'What a view change carries of the log before it, in words.';
 
 create or replace function kata_data.stubs_agree(change kata_data.view_change) returns boolean
 language plpgsql stable

@@ -36,6 +36,9 @@ begin
   v_change.is_summarized := summary.content is not null;
   v_change.message_count := head.message_count;
   v_change.raw_tokens := head.raw_tokens;
+  v_change.preamble_end := head.preamble_end;
+  v_change.oldest_open_group := head.oldest_open_group;
+  v_change.turn_version := head.turn_version;
 
   v_before := kata_data.view_of(head.context_id, head.version, head.view_version);
   v_after := kata_data.fold(head.context_id, v_before, v_change);
@@ -98,11 +101,11 @@ as $$
 begin
   insert into kata_data.view_change (
     segment_id, version, change_id, kind, created_at, digest, versions, undone_version, is_summarized, content_version, message_count, raw_tokens,
-    view_tokens, visible, deleted, pinned_groups, elisions, replacements, covers)
+    view_tokens, preamble_end, oldest_open_group, turn_version, visible, deleted, pinned_groups, elisions, replacements, covers)
   values (
     change.segment_id, change.version, change.change_id, change.kind, change.created_at, change.digest, change.versions,
     change.undone_version, change.is_summarized, change.content_version, change.message_count, change.raw_tokens,
-    change.view_tokens, view.visible, view.deleted, view.pinned_groups, view.elisions, view.replacements, view.covers);
+    change.view_tokens, change.preamble_end, change.oldest_open_group, change.turn_version, view.visible, view.deleted, view.pinned_groups, view.elisions, view.replacements, view.covers);
   insert into kata_data.stub (segment_id, group_version, version, change_id, saved_tokens, token_count, digest, content)
   select s.segment_id, s.group_version, s.version, change.change_id, s.saved_tokens, s.token_count, s.digest, s.content
   from unnest(stubs) s;

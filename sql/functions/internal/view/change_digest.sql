@@ -1,19 +1,30 @@
--- Digests of view changes: they continue the chain of the messages' digests.
+-- Digests of view changes: they continue the chain of the messages' digests. The frame leaves out fields that are null, so a field that a
+-- later version adds changes no digest of before.
 
 create or replace function kata_data.change_digest(
   previous bytea, segment_id uuid, change kata_data.view_change, summary_digest bytea, stub_digests bytea[]
 ) returns bytea
 language sql stable
 as $$
-  select sha256(previous || convert_to(concat(
-    segment_id, '|', change.version, '|', extract(epoch from change.created_at), '|', change.kind, '|', change.versions, '|',
-    change.undone_version, '|', encode(summary_digest, 'hex'), '|',
-    (select string_agg(encode(d.digest, 'hex'), ',' order by d.ordinality) from unnest(stub_digests) with ordinality d(digest, ordinality))), 'UTF8'))
+  select sha256(previous || convert_to(jsonb_strip_nulls(jsonb_build_object(
+    'segment', segment_id,
+    'version', change.version,
+    'created_at', (extract(epoch from change.created_at) * 1000000)::bigint,
+    'kind', change.kind,
+    'versions', change.versions::text,
+    'undone_version', change.undone_version,
+    'preamble_end', change.preamble_end,
+    'oldest_open_group', change.oldest_open_group,
+    'turn_version', change.turn_version,
+    'summary', encode(summary_digest, 'hex'),
+    'stubs', (
+      select string_agg(encode(d.digest, 'hex'), ',' order by d.ordinality) from unnest(stub_digests) with ordinality d(digest, ordinality))
+  ))::text, 'UTF8'))
 $$;
 comment on function kata_data.change_digest(bytea, uuid, kata_data.view_change, bytea, bytea[]) is
-'SHA-256 over the digest of the previous entry and the framed identity of a view change.
+'SHA-256 over the digest of the previous entry and the frame of a view change: a JSON object, as Postgres prints it.
 
-The summary counts with its digest, the stubs with theirs, by version.';
+created_at is in microseconds. The summary counts with its digest, the stubs with theirs, by version.';
 
 create or replace function kata_data.summary_digest(summary kata_data.summary) returns bytea
 language sql stable
