@@ -84,6 +84,7 @@ create table kata_data.summary (
   segment_id uuid,
   version bigint,
   role text not null,
+  salt bytea,
   content text not null,
   token_count integer not null constraint summary_token_count_positive check (token_count >= 0),
   token_source text not null,
@@ -97,6 +98,7 @@ comment on table kata_data.summary is
 comment on column kata_data.summary.segment_id is 'The context that wrote it.';
 comment on column kata_data.summary.version is 'The version of its view change.';
 comment on column kata_data.summary.role is 'The role that a model sees.';
+comment on column kata_data.summary.salt is 'Random bytes that the digest of the summary begins with; null after an erasure.';
 comment on column kata_data.summary.content is 'Its text; empty after an erasure.';
 comment on column kata_data.summary.token_count is 'Its tokens, in the tokenizer of the context.';
 comment on column kata_data.summary.token_source is 'The source of token_count: exact, given or estimate.';
@@ -112,6 +114,7 @@ create table kata_data.stub (
   saved_tokens integer not null,
   token_count integer not null constraint stub_token_count_positive check (token_count >= 0),
   digest bytea not null,
+  salt bytea,
   content text,
   constraint stub_pkey primary key (segment_id, group_version, version, change_id)
 );
@@ -122,7 +125,8 @@ comment on column kata_data.stub.version is 'The version of the message.';
 comment on column kata_data.stub.change_id is 'The elision, by the change_id of its view change.';
 comment on column kata_data.stub.saved_tokens is 'The tokens of the message minus those of the stub.';
 comment on column kata_data.stub.token_count is 'The tokens of the stub.';
-comment on column kata_data.stub.digest is 'SHA-256 of the content, which the digest of the elision covers.';
+comment on column kata_data.stub.digest is 'SHA-256 over the salt and the content; the digest of the elision covers it.';
+comment on column kata_data.stub.salt is 'Random bytes that the digest begins with; null after an erasure of the message.';
 comment on column kata_data.stub.content is 'The short text; null after an erasure of the message.';
 
 create index stub_change on kata_data.stub (change_id, version);

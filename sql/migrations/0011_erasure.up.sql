@@ -38,7 +38,7 @@ create table kata_data.erasure (
   reason text not null constraint erasure_reason_not_blank check (reason ~ '\S'),
   erased_by text not null,
   erased_at timestamptz not null,
-  remainder_digest bytea not null,
+  content_digest bytea not null,
   constraint erasure_pkey primary key (segment_id, version)
 );
 comment on table kata_data.erasure is
@@ -49,7 +49,8 @@ comment on column kata_data.erasure.what is 'message: erased by its version; cop
 comment on column kata_data.erasure.reason is 'The reason that the caller gave.';
 comment on column kata_data.erasure.erased_by is 'The role that erased.';
 comment on column kata_data.erasure.erased_at is 'The time of the erasure.';
-comment on column kata_data.erasure.remainder_digest is 'SHA-256 over the rest of the message: kata_data.remainder_digest.';
+comment on column kata_data.erasure.content_digest is
+'SHA-256 over the salt and the content that the message had: its digest can still be recomputed, its content not be guessed.';
 
 create type kata_data.concerned_entry as (
   segment_id uuid,

@@ -1,7 +1,7 @@
 -- An erasure redacts a message for every reader and nothing else: versions, totals, groups and the chain hold.
 
 begin;
-select plan(93);
+select plan(94);
 
 create function pg_temp.erase(context text, version bigint, reason text default 'by request') returns text[]
 language sql volatile
@@ -248,7 +248,7 @@ select is(
   'and a summary that is blank without record');
 select is(
   fixture.damage(
-    format('update kata_data.erasure set remainder_digest = sha256(remainder_digest) where segment_id = %L and version = 9', :'long'),
+    format('update kata_data.erasure set content_digest = sha256(content_digest) where segment_id = %L and version = 9', :'long'),
     'long'),
   '{digest at 9}', 'and a record that was changed');
 
@@ -271,24 +271,26 @@ as $$
   select fixture.damage(
     format('update kata_data.message set %s where segment_id = %L and version = %s', changes, fixture.id('trunk'), version), 'trunk')
 $$;
-select is(pg_temp.damaged(d.changes, d.version) @> array['erasure at ' || d.version], true, d.description)
+select is(pg_temp.damaged(d.changes, d.version) @> array[d.problem || ' at ' || d.version], true, d.description)
 from (values
-  ('content = ''my name is Bob''', 2, 'words that are put into an erased message''s mouth are found'),
-  ('content = ''my name is Ann'', name = ''ann'', metadata = ''{"mail": "ann@example.org"}''', 2, 'so is the return of what was erased'),
-  ('content = null', 2, 'and what is blanked further'),
-  ('role = ''system''', 2, 'a role that was changed is found in an erased message'),
-  ('created_at = created_at + interval ''1 us''', 2, 'so is a time'),
-  ('pinned = false', 5, 'so is a pin'),
-  ('tool_calls = jsonb_set(tool_calls, ''{0,function,name}'', ''"forged"'')', 3, 'so is a function'),
-  ('digest = sha256(digest)', 2, 'so is a digest')
-) d(changes, version, description);
+  ('content = ''my name is Bob''', 2, 'erasure', 'words that are put into an erased message''s mouth are found'),
+  ('content = ''my name is Ann'', name = ''ann'', metadata = ''{"mail": "ann@example.org"}''',
+    2, 'erasure', 'so is the return of what was erased'),
+  ('content = null', 2, 'erasure', 'and what is blanked further'),
+  ('role = ''system''', 2, 'digest', 'a role that was changed is found in an erased message'),
+  ('created_at = created_at + interval ''1 us''', 2, 'digest', 'so is a time'),
+  ('pinned = false', 5, 'digest', 'so is a pin'),
+  ('tool_calls = jsonb_set(tool_calls, ''{0,function,name}'', ''"forged"'')', 3, 'digest', 'so is a function'),
+  ('digest = sha256(digest)', 2, 'digest', 'so is a digest'),
+  ('salt = ''\x00''', 2, 'erasure', 'and a salt that was put there')
+) d(changes, version, problem, description);
 select is(
   fixture.damage(format('delete from kata_data.erasure where segment_id = %L and version = 4', :'trunk'), 'trunk'), '{digest at 4}',
   'a message that is blank without record is found');
 select is(
   fixture.damage(
     format(
-      $$insert into kata_data.erasure select e.segment_id, 8, e.what, e.reason, e.erased_by, e.erased_at, e.remainder_digest
+      $$insert into kata_data.erasure select e.segment_id, 8, e.what, e.reason, e.erased_by, e.erased_at, e.content_digest
         from kata_data.erasure e
         where e.segment_id = %L and e.version = 2$$,
       :'trunk'),
@@ -297,7 +299,7 @@ select is(
 select is(
   fixture.damage(
     format(
-      $$insert into kata_data.erasure select e.segment_id, 99, e.what, e.reason, e.erased_by, e.erased_at, e.remainder_digest
+      $$insert into kata_data.erasure select e.segment_id, 99, e.what, e.reason, e.erased_by, e.erased_at, e.content_digest
         from kata_data.erasure e
         where e.segment_id = %L and e.version = 2$$,
       :'trunk')),

@@ -1,7 +1,7 @@
 -- Damage does not stay hidden: verify finds every kind of it, says which, and finds nothing where nothing is wrong.
 
 begin;
-select plan(209);
+select plan(212);
 
 -- Sound data of every kind
 
@@ -100,6 +100,9 @@ from (values
   ('group_tokens = 5', 2, 'group at 2', 'tokens of a group that is none are found'),
   ('oldest_open_group = null', 4, 'group at 4', 'an oldest open group that was removed is found'),
   ('oldest_open_group = 3', 8, 'group at 8', 'an oldest open group that was changed is found'),
+  ('turn_version = 2', 9, 'turn at 9', 'another user message is found'),
+  ('salt = salt || salt', 5, 'digest at 5', 'a salt that was changed is found'),
+  ('occurred_at = now()', 5, 'digest at 5', 'a time of the caller that was added is found'),
   ('digest = sha256(digest)', 5, 'digest at 5', 'a digest that was changed is found'),
   ('digest = sha256(digest)', 9, 'digest at 9', 'the last digest that was changed is found'),
   ('created_at = created_at - interval ''1 day''', 8, 'time at 8', 'time that runs back is found'),
@@ -125,14 +128,12 @@ select is(fixture.damage(format($$update kata_data.message m set content = o.con
     'sound') @> '{digest at 1,digest at 2}', true, 'contents that changed places are found');
 select is(fixture.damage(format($$
     update kata_data.message m set content = 'forged',
-    digest = kata_data.message_digest(kata_data.first_digest(%1$L), m.segment_id, m.version, m.created_at, m.role, 'forged', m.token_count,
-      m.token_source, m.group_version, m.pinned, null)
+    digest = kata_data.entry_digest(kata_data.first_digest(%1$L), kata_data.frame_of(m), kata_data.content_digest(m.salt, '|f|forged'))
     where m.segment_id = %1$L and m.version = 1$$, :'sound'),
     'sound'), '{digest at 2}', 'content that was forged with its digest breaks the chain at the next entry');
 select is(fixture.damage(format($$
     update kata_data.message m set content = 'forged',
-    digest = kata_data.message_digest(kata_data.first_digest(%1$L), m.segment_id, m.version, m.created_at, m.role, 'forged', m.token_count,
-      m.token_source, m.group_version, m.pinned, null)
+    digest = kata_data.entry_digest(kata_data.first_digest(%1$L), kata_data.frame_of(m), kata_data.content_digest(m.salt, '|f|forged'))
     where m.segment_id = %1$L and m.version = 1$$, :'gone'),
     'gone'), '{digest}', 'a last entry that was forged with its digest does not end the chain of the head');
 select is(pg_temp.damaged('content = ''x''', 'trunk', 1), '{digest at 1}', 'damage is found in the context that wrote the row');
@@ -262,9 +263,10 @@ from (values
   (
     'update kata_data.head set version = 2, message_count = 2, content_version = 2 where context_id = %L',
     '{dangling checkpoint at 3,digest,head counters,row added at 3}', 'so is one that the head went back behind'),
-  ('insert into kata_data.merge_origin values (%L, 1, %L, 99, %2$L, 6)', '{dangling origin at 1}', 'a copy of nothing is found'),
+  ('insert into kata_data.merge_origin values (%L, 1, %L, 99, %2$L, 6)',
+    '{dangling origin at 1,digest at 1}', 'a copy of nothing is found'),
   (
-    'insert into kata_data.merge_origin values (%L, 1, %L, 6, %2$L, 99)', '{dangling origin at 1}',
+    'insert into kata_data.merge_origin values (%L, 1, %L, 6, %2$L, 99)', '{dangling origin at 1,digest at 1}',
     'a copy that goes back to nothing is found'),
   (
     'delete from kata_data.message where segment_id = %2$L and version = 6', '{dangling origin at 2}',
@@ -442,7 +444,7 @@ select is(
   true, 'also in a fork');
 select is(
   fixture.damage(
-    $$insert into kata_data.summary values ('00000000-0000-7000-8000-000000000000', 3, 'user', 'x', 1, 'given', '{}', now(), null)$$),
+    $$insert into kata_data.summary values ('00000000-0000-7000-8000-000000000000', 3, 'user', null, 'x', 1, 'given', '{}', now(), null)$$),
   '{orphan row at 3}', 'a summary of no context is found');
 select is(
   fixture.damage(
@@ -471,7 +473,7 @@ select is(
   fixture.damage(
     format(
       'insert into kata_data.stub select segment_id, %s, %s, change_id, saved_tokens, token_count, digest, '
-        'content from kata_data.stub where segment_id = %L',
+        'salt, content from kata_data.stub where segment_id = %L',
       v.group_version, v.version, :'viewed'),
     v.context) @> array[v.problem],
   true, v.what)

@@ -115,9 +115,9 @@ begin
   -- At the parent's version its head is the child's; before it, what it was is looked up.
   if v_at < parent_head.version then
     select t.message_count, t.raw_tokens, t.view_tokens, t.content_version, t.view_version, t.oldest_open_group,
-      coalesce(t.last_at, '-infinity'), coalesce(t.last_digest, kata_data.first_digest(child.family_id))
+      t.turn_version, coalesce(t.last_at, '-infinity'), coalesce(t.last_digest, kata_data.first_digest(child.family_id))
     into v_head.message_count, v_head.raw_tokens, v_head.view_tokens, v_head.content_version, v_head.view_version, v_head.oldest_open_group,
-      v_head.last_at, v_head.last_digest
+      v_head.turn_version, v_head.last_at, v_head.last_digest
     from kata_data.totals_at(parent_head.context_id, v_at) t;
     -- The preamble is over at that version if a message follows it there, and not only a view change.
     v_head.preamble_end := case
@@ -137,13 +137,14 @@ begin
   v_due := kata_data.first_due(child.policy, v_head.view_tokens, v_head.message_count);
   insert into kata_data.head (
     context_id, tenant, tokenizer, version, message_count, raw_tokens, view_tokens, content_version, view_version, preamble_end,
-    last_at, due_tokens, due_messages, due_at, is_strict, notifies, last_digest, open_calls, open_groups, oldest_open_group)
+    last_at, due_tokens, due_messages, due_at, is_strict, notifies, last_digest, open_calls, open_groups, oldest_open_group,
+    turn_version)
   values (
     child.context_id, child.tenant, child.tokenizer, v_at, v_head.message_count, v_head.raw_tokens, v_head.view_tokens,
     v_head.content_version, v_head.view_version, v_head.preamble_end, v_head.last_at,
     v_due.due_tokens, v_due.due_messages, v_due.due_at, coalesce((child.policy -> 'strict')::boolean, true),
     coalesce((child.policy -> 'notify')::boolean, false),
-    v_head.last_digest, v_head.open_calls, v_head.open_groups, v_head.oldest_open_group);
+    v_head.last_digest, v_head.open_calls, v_head.open_groups, v_head.oldest_open_group, v_head.turn_version);
 end
 $$;
 comment on function kata_data.insert_fork_head(kata_data.context, kata_data.head) is

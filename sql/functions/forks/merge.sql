@@ -16,6 +16,7 @@ declare
   v_first_version bigint;
   v_last_version bigint;
   v_drafts kata_data.message[];
+  v_origins kata_data.merge_origin[];
   v_known jsonb;
 begin
   if source < target then
@@ -40,19 +41,13 @@ begin
     if v_drafts = '{}' then
       return;
     end if;
-    v_first_version := kata_data.append_batch(target, v_drafts, null, null);
+    v_origins := kata_data.origins_of(target, v_target.version, v_drafts);
+    v_first_version := kata_data.append_batch(
+      target, v_drafts, null, null, array(select kata_data.origin_mark(o) from unnest(v_origins) o order by o.version));
     v_last_version := v_first_version + cardinality(v_drafts) - 1;
     insert into kata_data.merge_origin (segment_id, version, source_segment_id, source_version, origin_segment_id, origin_version)
-    select target, v_first_version + d.ordinality - 1, d.segment_id, d.version,
-      coalesce(o.origin_segment_id, d.segment_id), coalesce(o.origin_version, d.version)
-    from unnest(v_drafts) with ordinality d
-    left join lateral (
-      select o.origin_segment_id, o.origin_version
-      from kata_data.merge_origin o
-      where o.segment_id = d.segment_id
-        and o.version = d.version
-      offset 0
-    ) o on true;
+    select o.segment_id, o.version, o.source_segment_id, o.source_version, o.origin_segment_id, o.origin_version
+    from unnest(v_origins) o;
   end if;
   return query
   select m.version, m.token_count, m.created_at
@@ -132,6 +127,29 @@ end
 $$;
 comment on function kata_data.merge_drafts(kata_data.head, kata_data.head, int8multirange) is
 'The messages that a merge appends, with token counts in the tokenizer of the target. KC002.';
+
+create or replace function kata_data.origins_of(target_id uuid, target_version bigint, drafts kata_data.message[])
+returns kata_data.merge_origin[]
+language plpgsql stable
+as $$
+begin
+  return array(
+    select row(
+      target_id, target_version + d.ordinality, d.segment_id, d.version, coalesce(o.origin_segment_id, d.segment_id),
+      coalesce(o.origin_version, d.version))::kata_data.merge_origin
+    from unnest(drafts) with ordinality d
+    left join lateral (
+      select o.origin_segment_id, o.origin_version
+      from kata_data.merge_origin o
+      where o.segment_id = d.segment_id
+        and o.version = d.version
+      offset 0
+    ) o on true
+    order by d.ordinality);
+end
+$$;
+comment on function kata_data.origins_of(uuid, bigint, kata_data.message[]) is
+'The origins of the copies that a merge appends after a version, in order.';
 
 create or replace function kata_data.check_versions(source kata_data.head, versions int8multirange) returns void
 language plpgsql stable

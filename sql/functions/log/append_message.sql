@@ -34,14 +34,16 @@ declare
   v_group_tokens bigint;
   v_open_calls jsonb;
   v_open_groups jsonb;
-  v_rest jsonb;
+  v_turn bigint;
+  v_salt bytea := kata_data.new_salt();
+  v_marks jsonb;
 begin
   -- The look-up, one for each form: what the head gives to this message, and its place, which holds because the row is locked.
   if token_count is not null and coalesce(token_source in ('exact', 'given'), true) and parts is null and provider is null and metadata is null
     and expected_version is null and idempotency_key is null then
     if tool_call_id is null and tool_calls is null then
       if kata_data.is_plain(role, content, token_count) then
-        select h.version + 1 as version, h.raw_tokens + append_message.token_count as tokens_through, h.last_at, h.last_digest,
+        select h.version + 1 as version, h.raw_tokens + append_message.token_count as tokens_through, h.last_at, h.last_digest, h.turn_version,
           h.oldest_open_group, h.ctid as place
         into v_head
         from kata_data.head h
@@ -53,7 +55,7 @@ begin
       end if;
     elsif tool_calls is null then
       if role = 'tool' and tool_call_id <> '' and kata_data.is_plain('user', content, token_count) then
-        select h.version + 1 as version, h.raw_tokens + append_message.token_count as tokens_through, h.last_at, h.last_digest,
+        select h.version + 1 as version, h.raw_tokens + append_message.token_count as tokens_through, h.last_at, h.last_digest, h.turn_version,
           null::bigint as oldest_open_group, h.ctid as place, h.oldest_open_group as group_version,
           (h.open_groups -> h.oldest_open_group::text)::bigint + append_message.token_count as group_tokens
         into v_head
@@ -74,7 +76,7 @@ begin
       end if;
     elsif tool_call_id is null and role = 'assistant' and kata_data.is_plain('assistant', coalesce(content, ''), token_count)
       and kata_data.is_single_function_call(tool_calls) then
-      select h.version + 1 as version, h.raw_tokens + append_message.token_count as tokens_through, h.last_at, h.last_digest,
+      select h.version + 1 as version, h.raw_tokens + append_message.token_count as tokens_through, h.last_at, h.last_digest, h.turn_version,
         h.version + 1 as oldest_open_group, h.ctid as place
       into v_head
       from kata_data.head h
@@ -102,12 +104,16 @@ begin
   end if;
 
   v_created_at := kata_data.batch_time(v_head.last_at);
-  if v_open_calls is not null or coalesce(name, tool_name, model) is not null then
-    v_rest := kata_data.digest_fields(name, tool_call_id, tool_name, model, tool_calls, null, null, null);
+  v_turn := case when role = 'user' then v_head.version else v_head.turn_version end;
+  if v_open_calls is not null or tool_name is not null then
+    v_marks := kata_data.message_marks(tool_call_id, tool_name, tool_calls, null, null, null);
   end if;
-  v_digest := kata_data.message_digest(
-    v_head.last_digest, context_id, v_head.version, v_created_at, role, content, token_count, coalesce(token_source, 'given'),
-    coalesce(v_group, v_head.version), coalesce(pinned, false), v_rest);
+  v_digest := kata_data.entry_digest(
+    v_head.last_digest,
+    kata_data.message_frame(
+      context_id, v_head.version, v_created_at, role, token_count, coalesce(token_source, 'given'), coalesce(v_group, v_head.version),
+      coalesce(pinned, false), v_marks),
+    kata_data.content_digest(v_salt, kata_data.message_content(content, name, model, tool_calls, null, null, null)));
   if v_open_calls is null then
     update kata_data.head h
     set version = v_head.version,
@@ -116,7 +122,8 @@ begin
         view_tokens = h.view_tokens + append_message.token_count,
         content_version = v_head.version,
         last_at = v_created_at,
-        last_digest = v_digest
+        last_digest = v_digest,
+        turn_version = v_turn
     where h.ctid = v_head.place;
   else
     update kata_data.head h
@@ -127,18 +134,19 @@ begin
         content_version = v_head.version,
         last_at = v_created_at,
         last_digest = v_digest,
+        turn_version = v_turn,
         open_calls = v_open_calls,
         open_groups = v_open_groups,
         oldest_open_group = v_head.oldest_open_group
     where h.ctid = v_head.place;
   end if;
   insert into kata_data.message (
-    segment_id, version, tokens_through, group_version, created_at, oldest_open_group, group_tokens, token_count, pinned,
-    role, token_source, digest, content, name, tool_call_id, tool_name, model, tool_calls)
+    segment_id, version, tokens_through, group_version, created_at, oldest_open_group, turn_version, group_tokens, token_count,
+    pinned, role, token_source, digest, salt, content, name, tool_call_id, tool_name, model, tool_calls)
   values (
     append_message.context_id, v_head.version, v_head.tokens_through, coalesce(v_group, v_head.version), v_created_at,
-    v_head.oldest_open_group, v_group_tokens, append_message.token_count, coalesce(append_message.pinned, false), append_message.role,
-    coalesce(append_message.token_source, 'given'), v_digest, append_message.content, append_message.name, append_message.tool_call_id, append_message.tool_name,
+    v_head.oldest_open_group, v_turn, v_group_tokens, append_message.token_count, coalesce(append_message.pinned, false),
+    append_message.role, coalesce(append_message.token_source, 'given'), v_digest, v_salt, append_message.content, append_message.name, append_message.tool_call_id, append_message.tool_name,
     append_message.model, append_message.tool_calls);
   return v_head.version;
 end

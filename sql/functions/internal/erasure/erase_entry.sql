@@ -12,10 +12,7 @@ declare
   v_copy record;
 begin
   perform kata_data.lock_families(array[erase_entry.segment_id]);
-  if not exists (
-    select from kata_data.erasure e
-    where e.segment_id = erase_entry.segment_id
-      and e.version = erase_entry.version) then
+  if not kata_data.is_erased(segment_id, version) then
     perform kata_data.end_compactions(erase_entry.segment_id, erase_entry.version);
   end if;
   -- A copy may have been purged, and copies of it may remain.
@@ -38,6 +35,20 @@ comment on function kata_data.erase_entry(uuid, bigint, text, text) is
 An earlier erasure stays as recorded.
 Returns one row per entry concerned. Runs as kata_eraser: the triggers of the log refuse every other role.';
 
+create or replace function kata_data.is_erased(segment_id uuid, version bigint) returns boolean
+language plpgsql volatile
+as $$
+begin
+  return exists (
+    select from kata_data.erasure e
+    where e.segment_id = is_erased.segment_id
+      and e.version = is_erased.version);
+end
+$$;
+comment on function kata_data.is_erased(uuid, bigint) is 'Whether an entry was erased.
+
+Volatile: it sees what was committed while the caller waited for a lock.';
+
 create or replace function kata_data.redact_message(segment_id uuid, version bigint, what text, reason text) returns boolean
 language plpgsql volatile
 as $$
@@ -52,25 +63,26 @@ begin
   if not found then
     return false;
   end if;
-  v_message := kata_data.redacted(v_message);
-  insert into kata_data.erasure (segment_id, version, what, reason, erased_by, erased_at, remainder_digest)
+  if kata_data.is_erased(segment_id, version) then
+    return true;
+  end if;
+  -- The digest of the content is kept, so that of the message can still be recomputed.
+  insert into kata_data.erasure (segment_id, version, what, reason, erased_by, erased_at, content_digest)
   values (
     redact_message.segment_id, redact_message.version, redact_message.what, redact_message.reason, kata_data.calling_role(),
-    kata_data.clock(), kata_data.remainder_digest(v_message))
-  on conflict on constraint erasure_pkey do nothing;
-  if found then
-    update kata_data.message m
-    set content = v_message.content, name = v_message.name, model = v_message.model, parts = v_message.parts,
-        provider = v_message.provider, metadata = v_message.metadata, tool_calls = v_message.tool_calls
-    where m.segment_id = redact_message.segment_id
-      and m.version = redact_message.version;
-    update kata_data.stub s
-    set content = null
-    where s.segment_id = redact_message.segment_id
-      and s.group_version = v_message.group_version
-      and s.version = redact_message.version;
-    perform kata_data.forget_artifacts(redact_message.segment_id, redact_message.version);
-  end if;
+    kata_data.clock(), kata_data.content_digest_of(v_message));
+  v_message := kata_data.redacted(v_message);
+  update kata_data.message m
+  set salt = v_message.salt, content = v_message.content, name = v_message.name, model = v_message.model, parts = v_message.parts,
+      provider = v_message.provider, metadata = v_message.metadata, tool_calls = v_message.tool_calls
+  where m.segment_id = redact_message.segment_id
+    and m.version = redact_message.version;
+  update kata_data.stub s
+  set salt = null, content = null
+  where s.segment_id = redact_message.segment_id
+    and s.group_version = v_message.group_version
+    and s.version = redact_message.version;
+  perform kata_data.forget_artifacts(redact_message.segment_id, redact_message.version);
   return true;
 end
 $$;
@@ -94,15 +106,14 @@ begin
   if not found then
     return;
   end if;
-  -- The digest of its change covers the digest of the summary, which is kept.
-  insert into kata_data.erasure (segment_id, version, what, reason, erased_by, erased_at, remainder_digest)
-  values (
-    erase_summary.segment_id, erase_summary.version, 'message', erase_summary.reason, kata_data.calling_role(), kata_data.clock(),
-    kata_data.summary_digest(v_summary))
-  on conflict on constraint erasure_pkey do nothing;
-  if found then
+  if not kata_data.is_erased(segment_id, version) then
+    -- The digest of its change covers the digest of the summary, which is kept.
+    insert into kata_data.erasure (segment_id, version, what, reason, erased_by, erased_at, content_digest)
+    values (
+      erase_summary.segment_id, erase_summary.version, 'message', erase_summary.reason, kata_data.calling_role(), kata_data.clock(),
+      kata_data.summary_digest(v_summary));
     update kata_data.summary y
-    set content = '', metadata = null
+    set salt = null, content = '', metadata = null
     where y.segment_id = erase_summary.segment_id
       and y.version = erase_summary.version;
   end if;

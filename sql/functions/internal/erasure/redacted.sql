@@ -6,7 +6,11 @@ as $$
 declare
   v_rest kata_data.message := message;
 begin
-  v_rest.content := case when message.content is not null or message.parts is not null then '' end;
+  v_rest.salt := null;
+  -- Null stays null only beside calls, so that a text cannot be blanked further.
+  v_rest.content := case
+    when message.content is not null or message.parts is not null or not kata_data.has_elements(message.tool_calls) then ''
+  end;
   v_rest.name := null;
   v_rest.model := null;
   v_rest.parts := null;
@@ -23,22 +27,6 @@ begin
 end
 $$;
 comment on function kata_data.redacted(kata_data.message) is
-'A message without its words: content, parts, arguments of calls, name, model, provider, metadata.
+'A message without its words: salt, content, parts, arguments of calls, name, model, provider, metadata.
 
 Calls keep id and function, so that results find them.';
-
-create or replace function kata_data.remainder_digest(message kata_data.message) returns bytea
-language plpgsql stable
-as $$
-begin
-  return kata_data.message_digest(
-    message.digest, message.segment_id, message.version, message.created_at, message.role, message.content, message.token_count,
-    message.token_source, message.group_version, message.pinned,
-    kata_data.digest_rest(message.name, message.tool_call_id, message.tool_name, message.model, message.tool_calls,
-      message.parts, message.provider, message.metadata));
-end
-$$;
-comment on function kata_data.remainder_digest(kata_data.message) is
-'SHA-256 over an erased message, its own digest first.
-
-That one covers the words that are gone and cannot be recomputed; this one can.';

@@ -9,7 +9,8 @@ create or replace function kata_data.append_batch(
   context_id uuid,
   drafts kata_data.message[],
   expected_version bigint,
-  idempotency_key text
+  idempotency_key text,
+  origins jsonb[] default null
 ) returns bigint
 language plpgsql volatile
 as $$
@@ -25,7 +26,7 @@ declare
   v_due_changes boolean;
 begin
   -- As kata_data.lock_context, which takes 9 µs more to return a whole head.
-  select h.version, h.raw_tokens, h.content_version, h.preamble_end, h.last_at, h.last_digest, h.open_calls, h.open_groups,
+  select h.version, h.raw_tokens, h.content_version, h.preamble_end, h.last_at, h.last_digest, h.turn_version, h.open_calls, h.open_groups,
     h.oldest_open_group, h.tokenizer, h.closed, h.is_strict, h.notifies
   into v_head
   from kata_data.head h
@@ -109,19 +110,25 @@ begin
     if v_head.preamble_end is null then
       v_head.preamble_end := kata_data.preamble_end_after(context_id, v_head.version - 1, v_draft.role);
     end if;
-    v_head.last_digest := kata_data.message_digest(
-      v_head.last_digest, context_id, v_head.version, v_head.last_at, v_draft.role, v_draft.content, v_draft.token_count,
-      coalesce(v_draft.token_source, 'given'), v_group, coalesce(v_draft.pinned, false),
-      kata_data.digest_rest(v_draft.name, v_draft.tool_call_id, v_draft.tool_name, v_draft.model, v_draft.tool_calls,
-        v_draft.parts, v_draft.provider, v_draft.metadata));
+    if v_draft.role = 'user' then
+      v_head.turn_version := v_head.version;
+    end if;
+    v_draft.salt := kata_data.new_salt();
+    v_head.last_digest := kata_data.entry_digest(
+      v_head.last_digest,
+      kata_data.message_frame(
+        context_id, v_head.version, v_head.last_at, v_draft.role, v_draft.token_count, coalesce(v_draft.token_source, 'given'), v_group,
+        coalesce(v_draft.pinned, false), kata_data.message_marks(
+          v_draft.tool_call_id, v_draft.tool_name, v_draft.tool_calls, null, null, origins[v_head.version - v_first_version + 1])),
+      kata_data.content_digest_of(v_draft));
 
     insert into kata_data.message (
-      segment_id, version, tokens_through, group_version, created_at, oldest_open_group, group_tokens, token_count, pinned,
-      role, token_source, digest, content, name, tool_call_id, tool_name, model, tool_calls, parts, provider, metadata)
+      segment_id, version, tokens_through, group_version, created_at, oldest_open_group, turn_version, group_tokens, token_count,
+      pinned, role, token_source, digest, salt, content, name, tool_call_id, tool_name, model, tool_calls, parts, provider, metadata)
     values (
       append_batch.context_id, v_head.version, v_head.raw_tokens, v_group, v_head.last_at, v_head.oldest_open_group,
-      v_group_tokens, v_draft.token_count, coalesce(v_draft.pinned, false), v_draft.role, coalesce(v_draft.token_source, 'given'),
-      v_head.last_digest, v_draft.content, v_draft.name, v_draft.tool_call_id, v_draft.tool_name, v_draft.model,
+      v_head.turn_version, v_group_tokens, v_draft.token_count, coalesce(v_draft.pinned, false), v_draft.role, coalesce(v_draft.token_source, 'given'),
+      v_head.last_digest, v_draft.salt, v_draft.content, v_draft.name, v_draft.tool_call_id, v_draft.tool_name, v_draft.model,
       v_draft.tool_calls, v_draft.parts, v_draft.provider, v_draft.metadata);
   end loop;
 
@@ -134,6 +141,7 @@ begin
       preamble_end = v_head.preamble_end,
       last_at = v_head.last_at,
       last_digest = v_head.last_digest,
+      turn_version = v_head.turn_version,
       open_calls = v_head.open_calls,
       open_groups = v_head.open_groups,
       oldest_open_group = v_head.oldest_open_group
@@ -153,6 +161,6 @@ begin
   return v_first_version;
 end
 $$;
-comment on function kata_data.append_batch(uuid, kata_data.message[], bigint, text) is
+comment on function kata_data.append_batch(uuid, kata_data.message[], bigint, text, jsonb[]) is
 'Appends a batch of at least one message to the log and returns the version of the first; the others follow it. Reads of a draft the fields
-that a caller gives. KC001, KC003 to KC006, KC017, KC019.';
+that a caller gives. origins: of merged copies, one for each draft, as kata_data.origin_mark makes them. KC001, KC003 to KC006, KC017, KC019.';

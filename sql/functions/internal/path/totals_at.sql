@@ -4,7 +4,7 @@
 create or replace function kata_data.totals_at(context_id uuid, at bigint)
 returns table (
   message_count bigint, raw_tokens bigint, view_tokens bigint, content_version bigint, view_version bigint, oldest_open_group bigint,
-  last_at timestamptz, last_digest bytea
+  turn_version bigint, last_at timestamptz, last_digest bytea
 )
 language sql stable rows 1
 as $$
@@ -12,6 +12,7 @@ as $$
   select coalesce(c.message_count, 0) + at - coalesce(c.version, 0), coalesce(m.tokens_through, 0),
     coalesce(m.tokens_through, 0) + coalesce(c.view_tokens - c.raw_tokens, 0), greatest(m.version, c.content_version, 0), c.version,
     case when c.version > coalesce(m.version, 0) then c.oldest_open_group else m.oldest_open_group end,
+    case when c.version > coalesce(m.version, 0) then c.turn_version else m.turn_version end,
     case when c.version > coalesce(m.version, 0) then c.created_at else m.created_at end,
     case when c.version > coalesce(m.version, 0) then c.digest else m.digest end
   from (values (true)) o(one)

@@ -41,6 +41,7 @@ begin
   v_head.content_version := message.version;
   v_head.last_at := message.created_at;
   v_head.last_digest := message.digest;
+  v_head.turn_version := case when message.role = 'user' then message.version else head.turn_version end;
   if head.preamble_end is null and message.role not in ('system', 'developer') then
     v_head.preamble_end := last_message;
   end if;
@@ -96,6 +97,10 @@ begin
   v_head.version := version - 1;
   v_head.message_count := head.message_count + version - 1 - head.version;
   v_head.raw_tokens := coalesce(message.tokens_through - message.token_count, change.raw_tokens);
+  v_head.turn_version := case
+    when message.role = 'user' then head.turn_version
+    else coalesce(message.turn_version, change.turn_version)
+  end;
   v_head.view_tokens := head.view_tokens + v_head.raw_tokens - head.raw_tokens;
   return v_head;
 end

@@ -22,13 +22,13 @@ begin
     return next kata_data.differs(
       change.version, 'summary', 'for ' || v_summary.covered, v_folded.covers[cardinality(v_folded.covers)]::text);
   end if;
-  select e.remainder_digest into v_summary_digest
+  select e.content_digest into v_summary_digest
   from kata_data.erasure e
   where e.segment_id = v_summary.segment_id
     and e.version = v_summary.version;
   if not found then
     v_summary_digest := kata_data.summary_digest(v_summary);
-  elsif v_summary.content <> '' or v_summary.metadata is not null then
+  elsif v_summary.content <> '' or v_summary.metadata is not null or v_summary.salt is not null then
     return next row(change.version, 'erasure', 'The summary is not as the recorded erasure left it.')::kata_data.finding;
   end if;
   if not kata_data.stubs_agree(change) then
@@ -86,7 +86,7 @@ begin
       join kata_data.message m on m.segment_id = s.segment_id and m.version = s.version
       where s.change_id = change.change_id
         and (s.saved_tokens <> m.token_count - s.token_count
-          or (s.content is not null and s.digest <> sha256(convert_to(s.content, 'UTF8')))));
+          or (s.content is not null and s.digest is distinct from kata_data.content_digest(s.salt, s.content))));
 end
 $$;
 comment on function kata_data.stubs_agree(kata_data.view_change) is

@@ -8,6 +8,7 @@ as $$
 declare
   v_group bigint;
   v_group_tokens bigint;
+  v_content_digest bytea;
 begin
   v_group := kata_data.group_after(before.open_calls, case when message.role = 'tool' then message.tool_call_id end, message.version);
   if v_group < message.version then
@@ -27,33 +28,26 @@ begin
     return next row(
       message.version, 'time', format('It was created at %s, before the entry before it.', message.created_at))::kata_data.finding;
   end if;
-  if is_erased then
-    if not kata_data.is_redacted_as_recorded(message) then
-      return next row(message.version, 'erasure', 'The entry is not as the recorded erasure left it.')::kata_data.finding;
-    end if;
-  elsif message.digest <> kata_data.message_digest(
-    before.last_digest, message.segment_id, message.version, message.created_at, message.role, message.content, message.token_count,
-    message.token_source, message.group_version, message.pinned,
-    kata_data.digest_rest(message.name, message.tool_call_id, message.tool_name, message.model, message.tool_calls,
-      message.parts, message.provider, message.metadata)) then
+  if message.turn_version is distinct from after.turn_version then
+    return next kata_data.differs(message.version, 'turn', message.turn_version::text, after.turn_version::text);
+  end if;
+  if is_erased and message is distinct from kata_data.redacted(message) then
+    return next row(message.version, 'erasure', 'The entry is not as the recorded erasure left it.')::kata_data.finding;
+    return;
+  end if;
+  -- The record of an erasure keeps the digest of the content that is gone; the frame is there still.
+  v_content_digest := case
+    when is_erased then (
+      select e.content_digest
+      from kata_data.erasure e
+      where e.segment_id = message.segment_id
+        and e.version = message.version)
+    else kata_data.content_digest_of(message)
+  end;
+  if message.digest is distinct from kata_data.entry_digest(before.last_digest, kata_data.frame_of(message), v_content_digest) then
     return next row(message.version, 'digest', 'The entry, or the digest before it, was changed.')::kata_data.finding;
   end if;
 end
 $$;
 comment on function kata_data.verify_message(kata_data.head, kata_data.head, kata_data.message, boolean) is
 'Damage in a message, given the expected head before and after it.';
-
-create or replace function kata_data.is_redacted_as_recorded(message kata_data.message) returns boolean
-language plpgsql stable
-as $$
-begin
-  -- The words cannot be digested any more: the next entry, or the head, has the digest of the message, and the record one of the rest.
-  return message is not distinct from kata_data.redacted(message) and exists (
-    select from kata_data.erasure e
-    where e.segment_id = message.segment_id
-      and e.version = message.version
-      and e.remainder_digest = kata_data.remainder_digest(message));
-end
-$$;
-comment on function kata_data.is_redacted_as_recorded(kata_data.message) is
-'Whether an erased message has lost its words, and the rest is as recorded.';

@@ -27,6 +27,7 @@ language plpgsql volatile
 as $$
 declare
   v_change kata_data.view_change := change;
+  v_summary kata_data.summary := summary;
   v_before kata_data.view;
   v_after kata_data.view;
 begin
@@ -45,7 +46,8 @@ begin
   perform kata_data.check_pieces(head.context_id, v_before, v_after);
   if v_change.is_summarized then
     -- Before the tokens of the view are counted, the summary's among them.
-    perform kata_data.insert_summary(v_change, v_after, summary);
+    v_summary.salt := kata_data.new_salt();
+    perform kata_data.insert_summary(v_change, v_after, v_summary);
   end if;
   v_change.content_version := case when v_after.deleted = v_before.deleted then head.content_version else v_change.version end;
   v_change.view_tokens := case
@@ -53,7 +55,7 @@ begin
     else kata_data.view_tokens_after(head.context_id, v_before, v_after, head.view_tokens)
   end;
   v_change.digest := kata_data.change_digest(
-    head.last_digest, head.context_id, v_change, kata_data.summary_digest(summary),
+    head.last_digest, head.context_id, v_change, kata_data.summary_digest(v_summary),
     (select array_agg(s.digest order by s.version) from unnest(stubs) s));
 
   perform kata_data.insert_change(v_change, v_after, stubs);
@@ -85,8 +87,8 @@ create or replace function kata_data.insert_summary(change kata_data.view_change
 language plpgsql volatile
 as $$
 begin
-  insert into kata_data.summary (segment_id, version, role, content, token_count, token_source, covered, created_at, metadata)
-  values (change.segment_id, change.version, summary.role, summary.content, summary.token_count, summary.token_source,
+  insert into kata_data.summary (segment_id, version, role, salt, content, token_count, token_source, covered, created_at, metadata)
+  values (change.segment_id, change.version, summary.role, summary.salt, summary.content, summary.token_count, summary.token_source,
     view.covers[cardinality(view.covers)], change.created_at, summary.metadata);
 end
 $$;
@@ -106,8 +108,8 @@ begin
     change.segment_id, change.version, change.change_id, change.kind, change.created_at, change.digest, change.versions,
     change.undone_version, change.is_summarized, change.content_version, change.message_count, change.raw_tokens,
     change.view_tokens, change.preamble_end, change.oldest_open_group, change.turn_version, view.visible, view.deleted, view.pinned_groups, view.elisions, view.replacements, view.covers);
-  insert into kata_data.stub (segment_id, group_version, version, change_id, saved_tokens, token_count, digest, content)
-  select s.segment_id, s.group_version, s.version, change.change_id, s.saved_tokens, s.token_count, s.digest, s.content
+  insert into kata_data.stub (segment_id, group_version, version, change_id, saved_tokens, token_count, digest, salt, content)
+  select s.segment_id, s.group_version, s.version, change.change_id, s.saved_tokens, s.token_count, s.digest, s.salt, s.content
   from unnest(stubs) s;
 end
 $$;

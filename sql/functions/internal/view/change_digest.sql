@@ -29,7 +29,7 @@ created_at is in microseconds. The summary counts with its digest, the stubs wit
 create or replace function kata_data.summary_digest(summary kata_data.summary) returns bytea
 language sql stable
 as $$
-  select case when summary.content is not null then sha256(convert_to(
-    jsonb_build_array(summary.role, summary.token_count, summary.token_source, summary.metadata, summary.content)::text, 'UTF8')) end
+  select case when summary.content is not null then kata_data.content_digest(summary.salt,
+    jsonb_build_array(summary.role, summary.token_count, summary.token_source, summary.metadata, summary.content)::text) end
 $$;
-comment on function kata_data.summary_digest(kata_data.summary) is 'SHA-256 of a summary; null for none.';
+comment on function kata_data.summary_digest(kata_data.summary) is 'SHA-256 over the salt of a summary and the summary; null for none.';

@@ -36,9 +36,10 @@ begin
   return array(
     select row(
       m.segment_id, m.group_version, m.version, null, m.token_count - t.token_count, t.token_count,
-      sha256(convert_to(t.content, 'UTF8')), t.content)::kata_data.stub
+      kata_data.content_digest(m.salt, t.content), m.salt, t.content)::kata_data.stub
     from (
-      select m.segment_id, m.group_version, m.version, m.content, m.token_count, coalesce(s.token_count, m.token_count) as shown
+      select m.segment_id, m.group_version, m.version, m.content, m.token_count, coalesce(s.token_count, m.token_count) as shown,
+        kata_data.new_salt() as salt
       from kata_data.path_messages(stubs_for.context_id, versions * kata_data.visible_at(view, head.version)) m
       left join lateral kata_data.stub_of(m.segment_id, m.group_version, m.version, view.elisions) s on true
       where m.role = 'tool'
