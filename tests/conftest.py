@@ -37,7 +37,7 @@ from support.interleaving import observer, start  # noqa: F401  fixtures
 
 ROOT = Path(__file__).parent.parent
 # The standard profile has the same examples in each run; `make test-long` explores, by a seed that it prints.
-settings.register_profile("standard", database=None, deadline=None, derandomize=True, max_examples=80)
+settings.register_profile("standard", database=None, deadline=None, derandomize=True, max_examples=50)
 settings.register_profile("long", database=None, deadline=None, max_examples=2000, print_blob=True)
 settings.load_profile("standard")
 
