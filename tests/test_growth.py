@@ -791,3 +791,36 @@ def test_no_plan_of_a_change_goes_through_the_log(
     few, many = costs
     # A merge and an elision look at each message, an index of a hundred times the rows has a level more.
     assert many <= few + 30
+
+
+@pytest.mark.parametrize("planner", ["as it is", "misled"])
+def test_an_old_snapshot_makes_no_call_read_the_versions_that_it_keeps(
+    create_database: CreateDatabase, template: str, planner: str
+) -> None:
+    """Twenty thousand appends, of which none of the old rows of the head can be removed."""
+    dsn = create_database(template)
+    with closing(connect(dsn)) as old, closing(connect(dsn)) as conn:
+        if planner == "misled":
+            conn.execute("set random_page_cost = 1000; set enable_nestloop = off")
+        context_id, _ = create_two(conn)
+        conn.execute(APPEND, {"context": context_id, "batch": Jsonb(MESSAGES)})
+        calls = {
+            name: CALLS[name]
+            for name in ("append_message", "append_message with a key", "usage", "the window", "a context")
+        } | {"append": APPEND}
+        values = {"context": context_id, "at": 10, "batch": Jsonb(MESSAGES[:1])}
+
+        def least_costs() -> dict[str, int]:
+            return {
+                name: min(cost(conn, statement, **values)[0] for _ in range(8))
+                for name, statement in calls.items()
+            }
+
+        before = least_costs()
+        old.execute("begin isolation level repeatable read; select count(*) from kata_data.head")
+        append = f"select count({APPEND_MESSAGE.removeprefix('select ')}) from generate_series(1, 1000)"
+        for _ in range(20):
+            conn.execute(append.encode(), {"context": context_id})
+        after = least_costs()
+    # The versions fill 490 pages. The index of the head has two levels more.
+    assert {name: after[name] for name in calls if after[name] > before[name] + 20} == {}

@@ -47,10 +47,12 @@ begin
           h.oldest_open_group, h.ctid as place
         into v_head
         from kata_data.head h
-        where h.context_id = append_message.context_id
+        where h.context_id >= append_message.context_id and h.context_id <= append_message.context_id
           and h.tenant = kata_data.current_tenant()
           and kata_data.appends_plainly(h, append_message.token_count)
           and h.preamble_end is not null
+        order by h.context_id desc
+        limit 1
         for no key update;
       end if;
     elsif tool_calls is null then
@@ -60,12 +62,14 @@ begin
           (h.open_groups -> h.oldest_open_group::text)::bigint + append_message.token_count as group_tokens
         into v_head
         from kata_data.head h
-        where h.context_id = append_message.context_id
+        where h.context_id >= append_message.context_id and h.context_id <= append_message.context_id
           and h.tenant = kata_data.current_tenant()
           and kata_data.appends_plainly(h, append_message.token_count)
           -- The call is the only open one, and does not hold back a compaction that is due.
           and h.open_calls = jsonb_build_object(append_message.tool_call_id, h.oldest_open_group)
           and (h.due_at <= h.last_at) is not false
+        order by h.context_id desc
+        limit 1
         for no key update;
         if found then
           v_group := v_head.group_version;
@@ -80,11 +84,13 @@ begin
         h.version + 1 as oldest_open_group, h.ctid as place
       into v_head
       from kata_data.head h
-      where h.context_id = append_message.context_id
+      where h.context_id >= append_message.context_id and h.context_id <= append_message.context_id
         and h.tenant = kata_data.current_tenant()
         and kata_data.appends_plainly(h, append_message.token_count)
         and h.preamble_end is not null
         and h.open_calls = '{}'
+      order by h.context_id desc
+      limit 1
       for no key update;
       if found then
         v_open_calls := jsonb_build_object(tool_calls #>> '{0,id}', v_head.version);

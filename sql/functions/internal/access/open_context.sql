@@ -1,5 +1,9 @@
 -- Access check. Every public function that takes a context calls open_context, lock_context or share_context before it reads; they
 -- check tenant, existence and state. verify and purge_context, which span contexts, check by check_access. Readers open a context. Writers lock it: the lock is the head row, taken before anything is decided.
+--
+-- The head is looked up from its newest version backwards: equal keys are in the order of their rows' places, and the range with ORDER BY
+-- has the index read from its end. Under an old snapshot no version of the row can be removed; from the front a look-up would try
+-- all of them, one page per 41 appends.
 
 create or replace function kata_data.open_context(
   context_id uuid,
@@ -20,8 +24,10 @@ begin
   select h.tokenizer, h.version, h.message_count, h.raw_tokens, h.preamble_end, h.view_version, h.closed
   into tokenizer, version, message_count, raw_tokens, preamble_end, view_version, v_closed
   from kata_data.head h
-  where h.context_id = open_context.context_id
-    and h.tenant = kata_data.current_tenant();
+  where h.context_id >= open_context.context_id and h.context_id <= open_context.context_id
+    and h.tenant = kata_data.current_tenant()
+  order by h.context_id desc
+  limit 1;
   if v_closed is distinct from false then
     perform kata_data.check_access(context_id, access);
     if v_closed is null then
@@ -51,8 +57,10 @@ declare
 begin
   select h.* into v_head
   from kata_data.head h
-  where h.context_id = lock_context.context_id
+  where h.context_id >= lock_context.context_id and h.context_id <= lock_context.context_id
     and h.tenant = kata_data.current_tenant()
+  order by h.context_id desc
+  limit 1
   for no key update;
   if v_head.closed is distinct from false then
     perform kata_data.check_access(context_id, access);
@@ -72,8 +80,10 @@ declare
 begin
   select h.* into v_head
   from kata_data.head h
-  where h.context_id = share_context.context_id
+  where h.context_id >= share_context.context_id and h.context_id <= share_context.context_id
     and h.tenant = kata_data.current_tenant()
+  order by h.context_id desc
+  limit 1
   for key share;
   -- The row may be from before a deletion that has just been committed: checked again, under the lock.
   perform kata_data.check_access(context_id, access);
