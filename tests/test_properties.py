@@ -656,6 +656,26 @@ class StoreMachine(RuleBasedStateMachine):
             expected = pair.model.change("undo", self.now, undone_version=version)
             assert (changed, error) == (expected, None)
 
+    @rule(which=WHICH, data=st.data(), length=st.integers(2, 5))
+    def undo_the_last_changes(self, which: int, data: st.DataObject, length: int) -> None:
+        for _ in range(length):
+            self.undo(which, data)
+
+    @rule(which=WHICH, data=st.data())
+    def see_the_same_in_every_way(self, which: int, data: st.DataObject) -> None:
+        pair = self._pair(which)
+        at = data.draw(st.one_of(st.none(), st.integers(0, pair.model.version)))
+        columns = "version, position, kind, token_count, content"
+        state = self._rows(f"select {columns} from kata.state_at(%s, %s)", pair.context_id, at)
+        if sum(row["token_count"] for row in state) > LARGEST:
+            return
+        call = f'select {columns} from kata."window"(%s, %s, %s)'
+        assert self._rows(call, pair.context_id, LARGEST, at) == state
+        assert self._value("select view_tokens from kata.usage(%s, %s)", pair.context_id, at) == sum(
+            row["token_count"] for row in state
+        )
+        assert {row["version"] for row in state if row["kind"] != "summary"} == pair.model.view(at).visible
+
     @rule(which=WHICH, beyond=st.sampled_from([-1, 1, 10**12]))
     def ask_for_what_is_not_there(self, which: int, beyond: int) -> None:
         pair = self._pair(which)

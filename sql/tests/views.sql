@@ -1,7 +1,7 @@
 -- A view change hides, shortens or keeps; it never edits. Every read as of a version returns the same as it did at that version.
 
 begin;
-select plan(259);
+select plan(285);
 
 create function pg_temp.act(context text, call text) returns text
 language plpgsql volatile
@@ -345,9 +345,10 @@ select fixture.talk('numbered', 'system 20, user 30, assistant 40, user 50, assi
 select is(fixture.compact('numbered'), 9::bigint, 'a preamble holds changes, and something is compacted');
 select fixture.talk('numbered', 'user 70, assistant 80');
 select is(pg_temp.act('numbered', 'pin(:id, 5)'), '12: 1 4 5* 9= 7 8 10 11', 'a pin takes a message out of its summary');
-select is(pg_temp.act('numbered', 'pin(:id, 6)'), '13: 1 4 5* 6* 7 8 9= 10 11', 'another leaves it nothing to cover');
+select is(pg_temp.act('numbered', 'pin(:id, 6)'), '13: 1 4 5* 6* 7 8 10 11', 'a summary that covers no message leaves');
+select is(pg_temp.act('numbered', 'undo(:id, 13)'), '14: 1 4 5* 9= 7 8 10 11', 'and comes back with what it covers');
+select is(pg_temp.act('numbered', 'undo(:id, 14)'), '15: 1 4 5* 6* 7 8 10 11', 'or goes');
 select kata.unpin(:'numbered', 5), kata.unpin(:'numbered', 6);
-select is(fixture.seen('numbered'), '1 4 5 6 7 8 9= 10 11', 'so that it reads at its own version, among the messages');
 select kata.pin(:'numbered', 10), kata.unpin(:'numbered', 10) from generate_series(1, 6);
 select fixture.talk('numbered', 'user 90, assistant 100');
 select is(array(select fixture.contradictions('numbered')), '{}', 'all reads of it agree');
@@ -478,12 +479,99 @@ select kata.undo(:'gone', 10);
 select fixture.talk('gone', 'user 10');
 select kata.delete_context(:'gone');
 select is((select row(removed, kept)::text from kata.purge_context(:'gone')), '(2,11)', 'a purge keeps the view changes that a fork reads');
-select is(fixture.seen('heir'), '1 10= 3* 4* 7 8', 'the fork sees what it saw');
+select is(fixture.seen('heir'), '1 10= 3* 4~* 7 8', 'the fork sees what it saw');
 select is(pg_temp.act('heir', 'undo(:id, 11)'), '12: 1 10= 7 8', 'undoes what it inherited');
 select is(pg_temp.act('heir', 'undo(:id, 10)'), '13: 1 2 3 4~ 5 6 7 8', 'all of it');
 select is(pg_temp.act('heir', 'undo(:id, 9)'), '14: 1 2 3 4 5 6 7 8', 'to the beginning');
 select is(pg_temp.act('heir', 'undo(:id, 13)'), '15: 1 10= 7 8', 'and back');
 select is(array(select fixture.contradictions('heir')), '{}', 'all reads of it agree');
+
+-- Versions without a message: they neither cut a set of versions nor make two sets meet
+
+create function pg_temp.easy(name text) returns uuid
+language sql volatile
+as $$
+  select fixture.context(name, '{"preserve_recent_count": 1, "min_gain_tokens": 0, "min_interval_seconds": 0}')
+$$;
+select pg_temp.easy('strewn') as strewn \gset
+select fixture.talk('strewn', 'user 10');
+select kata.pin(:'strewn', 1), kata.unpin(:'strewn', 1);
+select fixture.talk('strewn', 'system 10, user 10, user 10, user 10');
+select pg_temp.easy('strewn twice') as twice \gset
+select fixture.talk('strewn twice', 'user 10');
+select kata.pin(:'twice', 1), kata.unpin(:'twice', 1);
+select fixture.talk('strewn twice', 'system 10, user 10, user 10, user 10');
+select compaction_id as begun, covered from kata.begin_compaction(:'strewn', force => true) \gset
+select is(:'covered'::text, '{[1,2),[5,7)}', 'a gap with a message is not covered, nor what else took versions there');
+select kata.delete_messages(:'strewn', 3, 4);
+select is((select summary_version from kata.commit_compaction(:'begun', 'so far', 5)), 9::bigint,
+  'a deletion of other messages does not make a commit stale, although it took the version of an unpin');
+select kata.delete_messages(:'twice', 3, 4);
+select kata.undo(:'twice', 8);
+select is(fixture.compact('strewn twice'), 10::bigint, 'what a deletion left is compacted');
+select is(pg_temp.act('strewn twice', 'undo(:id, 9)'), '11: 10= 7', 'an undo is superseded by what covers its messages only');
+
+select pg_temp.easy('cut') as cut \gset
+select fixture.talk('cut', 'user 10'), kata.pin(:'cut', 1), kata.unpin(:'cut', 1);
+select fixture.talk('cut', 'user 10'), kata.pin(:'cut', 4), kata.unpin(:'cut', 4), fixture.talk('cut', 'user 10, user 10');
+select fixture.compact('cut');
+select kata.pin(:'cut', 7), kata.unpin(:'cut', 7);
+select fixture.talk('cut', 'user 10, user 10'), fixture.compact('cut');
+select kata.pin(:'cut', 12), kata.unpin(:'cut', 12), fixture.talk('cut', 'user 10, user 10'), fixture.compact('cut');
+select is((kata_data.view_at(:'cut', c.version)).visible::text, '{[18,20)}', 'compactions leave no piece of the view without a message')
+from kata.get_context(:'cut') c;
+select is((kata_data.view_at(:'cut', c.version)).covers::text, '{"{[1,18)}"}', 'and cover in one piece')
+from kata.get_context(:'cut') c;
+select is(array(select fixture.contradictions(c)), '{}', 'all reads agree: ' || c)
+from (values ('strewn'), ('strewn twice'), ('cut')) c(c);
+
+-- A pin in force is in the view, whatever is undone in between
+
+select pg_temp.easy('pinned again') as again2 \gset
+select fixture.talk('pinned again', 'user 1, user 2, user 3, user 10');
+select kata.pin(:'again2', 1), kata.unpin(:'again2', 1);
+select fixture.compact('pinned again', 'so far', 3);
+select kata.undo(:'again2', 7), kata.undo(:'again2', 6);
+select is(pg_temp.act('pinned again', 'undo(:id, 8)'), '10: 1* 7= 4', 'a compaction that comes back leaves a pin that came back before');
+select is(pg_temp.act('pinned again', 'unpin(:id, 1)'), '11: 1 7= 4', 'what it left stays when the pin goes');
+select is(array(select fixture.contradictions('pinned again')), '{}', 'all reads of it agree');
+
+-- An elision holds until it is undone, although its message was hidden in between
+
+select pg_temp.easy('stubborn') as stubborn \gset
+select fixture.talk('stubborn', 'assistant 10 calls a');
+select kata.append_message(:'stubborn', 'tool', repeat('result ', 300), 300, 'a');
+select fixture.talk('stubborn', 'assistant 10 calls b');
+select kata.append_message(:'stubborn', 'tool', repeat('result ', 300), 300, 'b');
+select fixture.talk('stubborn', 'user 10, user 10');
+select fixture.fork('stubborn', 6, 'stubborn too') as too \gset
+select kata.elide(:'stubborn', 2), kata.elide(:'too', 2, 4);
+select fixture.compact('stubborn'), fixture.compact('stubborn too');
+select kata.pin(:'stubborn', 2), kata.pin(:'too', 2);
+select is(fixture.seen('stubborn'), '1* 2~* 8= 6', 'a shortened message that was covered comes back shortened');
+select is(fixture.seen('stubborn too'), fixture.seen('stubborn'), 'whether or not its elision shortened others');
+select is(pg_temp.act('stubborn', 'undo(:id, 7)'), '10: 1* 2* 8= 6', 'the undo of its elision shows it whole');
+select is(pg_temp.act('stubborn', 'undo(:id, 9)'), '11: 8= 6', 'it is covered again');
+select is(pg_temp.act('stubborn', 'pin(:id, 2)'), '12: 1* 2* 8= 6', 'and comes back whole, for the elision is undone');
+select is(pg_temp.act('stubborn', 'undo(:id, 10)'), '13: 1* 2~* 8= 6', 'until that undo is undone');
+select is(array(select fixture.contradictions(c)), '{}', 'all reads agree: ' || c) from (values ('stubborn'), ('stubborn too')) c(c);
+
+-- Only a summary is left
+
+select pg_temp.easy('summed up') as summed \gset
+select fixture.talk('summed up', 'user 10, assistant 20, user 30, assistant 40');
+select fixture.compact('summed up', 'all of it', 25), kata.delete_messages(:'summed', 3, 4);
+select is(fixture.seen('summed up'), '5=', 'no message is in the view');
+select is(
+  array(select row(w.version, w.reason, w.over_budget)::text from kata."window"(:'summed', b.budget, stable_step => b.step) w),
+  b.rows, b.what)
+from (values
+  (25, 0, array['(5,newest,f)'], 'the summary takes the place of the newest group'),
+  (26, 5, array['(5,newest,f)'], 'whatever the step'),
+  (24, 0, array['(5,newest,t)'], 'and is over the budget if it does not fit')) b(budget, step, rows, what);
+select is(
+  (select row(e.code, e.detail)::text from fixture.error(format('select kata.prompt(%L, 24)', :'summed')) e),
+  '(KC020,"The newest group, the preamble and the pins take 25 tokens, the least sufficient budget.")', 'no prompt fits it');
 
 -- The shape of a view
 

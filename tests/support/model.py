@@ -231,7 +231,7 @@ class Context:
                 view.visible.add(entry.version)
                 view.pinned |= {entry.group_version} if entry.pinned else set()
             elif entry.version not in undone:
-                _fold(view, entry)
+                _fold(view, entry, {m.version: m.group_version for m in self.messages_at(entry.version)})
         return view
 
     def summary(self, version: int) -> Message:
@@ -424,10 +424,13 @@ class Context:
             return chosen
 
         newest = {log[-1].group_version} if log else set()
+        # Without a message the newest summary comes in any case.
+        lone = set() if log else set(sorted(view.covers)[-1:])
+        stable_step = 0 if lone else stable_step
         preamble = _preamble(self.messages_at(at)) & view.visible
         chosen = promised = preamble | view.pinned | newest
-        summaries: set[int] = set()
-        over_budget = total(promised) > budget
+        summaries = lone
+        over_budget = total(promised, lone) > budget
         if not over_budget:
             starts = [0, *sorted(_stable_starts(self.messages_at(at), stable_step) & groups.keys())]
             summaries = fitting(budget - stable_step - total(preamble | view.pinned))
@@ -452,12 +455,15 @@ class Context:
         for version in summaries:
             summary = self.summary(version)
             position = min(view.covers[version], default=version)
-            shown.append(Shown(summary, position, "summary", count(summary), "summary", over_budget))
+            reason = "newest" if version in lone else "summary"
+            shown.append(Shown(summary, position, "summary", count(summary), reason, over_budget))
         return sorted(shown, key=lambda s: s.position)
 
 
-def _fold(view: View, change: Change) -> None:
+def _fold(view: View, change: Change, groups: dict[int, int]) -> None:
     versions = set(change.versions)
+    if change.kind == "compaction":
+        versions = {version for version in versions if groups.get(version) not in view.pinned}
     if change.kind in ("compaction", "deletion"):
         view.visible -= versions
         absorbed = [view.covers.pop(version) for version in versions & view.covers.keys()]
@@ -475,6 +481,13 @@ def _fold(view: View, change: Change) -> None:
             covers -= versions
     elif change.kind == "unpin":
         view.pinned.discard(min(versions))
+    # A summary reads where the first message is that it covers, and leaves with the last one.
+    firsts = {version: min(covers & groups.keys(), default=None) for version, covers in view.covers.items()}
+    view.covers = {
+        version: {covered for covered in view.covers[version] if covered >= first}
+        for version, first in firsts.items()
+        if first is not None
+    }
 
 
 def _preamble(messages: Iterable[Message]) -> set[int]:

@@ -1110,7 +1110,8 @@ class Methods(ABC):
         """Pins a message with its tool group.
 
         The group comes in every window and is never compacted; a deleted message cannot be pinned. A
-        compacted one comes back into the view at its own position.
+        compacted one comes back into the view at its own position, and what an elision has shortened of
+        it comes back shortened.
 
         Returns the version that the pin took.
 

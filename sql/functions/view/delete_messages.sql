@@ -13,8 +13,8 @@ declare
   v_open bigint;
 begin
   v_head := kata_data.lock_context(context_id);
-  v_versions := kata_data.whole_groups(
-    context_id, int8multirange(kata_data.check_range(context_id, first_version, last_version, v_head.version)), v_head.version);
+  v_versions := kata_data.closed(context_id, kata_data.whole_groups(
+    context_id, int8multirange(kata_data.check_range(context_id, first_version, last_version, v_head.version)), v_head.version));
   v_open := (select min(g.version::bigint) from jsonb_object_keys(v_head.open_groups) g(version) where v_versions @> g.version::bigint);
   if v_open is not null then
     raise exception using

@@ -21,14 +21,14 @@ begin
   if v_view.deleted && v_versions then
     perform kata_data.refuse_no_change(format('Version %s is deleted: undo the deletion to bring it back.', version));
   end if;
-  return kata_data.add_change(v_head, kata_data.new_change('pin', v_versions));
+  return kata_data.add_change(v_head, kata_data.new_change('pin', kata_data.closed(context_id, v_versions)));
 end
 $$;
 comment on function kata.pin(uuid, bigint) is
 'Pins a message with its tool group.
 
 The group comes in every window and is never compacted; a deleted message cannot be pinned. A compacted one comes back into the view at its
-own position.
+own position, and what an elision has shortened of it comes back shortened.
 
 context_id: the context. version: that of the message.
 

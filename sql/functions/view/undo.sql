@@ -36,7 +36,8 @@ begin
   from kata_data.path_changes(undo.context_id, undo.version + 1, v_head.version) c
   where c.kind = 'compaction'
     and c.version <> all (v_undone)
-    and c.versions && v_moved;
+    and c.versions && v_moved
+    and kata_data.holds_messages(undo.context_id, c.versions * v_moved);
   if v_blocking is not null then
     raise exception using
       errcode = 'KC021',

@@ -17,7 +17,8 @@ begin
     perform kata_data.refuse_no_change(format('The group of version %s is not pinned.', version));
   end if;
   return kata_data.add_change(
-    v_head, kata_data.new_change('unpin', kata_data.group_members(context_id, array[v_group], v_head.version)));
+    v_head,
+    kata_data.new_change('unpin', kata_data.closed(context_id, kata_data.group_members(context_id, array[v_group], v_head.version))));
 end
 $$;
 comment on function kata.unpin(uuid, bigint) is

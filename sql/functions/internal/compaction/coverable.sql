@@ -51,17 +51,10 @@ begin
     merged_summaries := array(select r.version from unnest(view.replacements) r(version) order by r.version);
     source_tokens := source_tokens + kata_data.summary_tokens(v_context_id, merged_summaries);
   end if;
-  -- View changes in between have no message; left out they would cut the ranges. A summary that is undone, or that stays, is not covered.
-  covered := covered + coalesce((
-    select range_agg(int8range(c.version, c.version + 1))
-    from (
-      select s.version from unnest(merged_summaries) s(version)
-      union all
-      select c.version
-      from kata_data.path_changes(v_context_id, lower(covered), upper(covered)) c
-      where v_body @> c.version
-        and not c.is_summarized
-    ) c), '{}');
+  -- A summary that is undone, or that stays, is not covered.
+  covered := kata_data.closed(
+    v_context_id,
+    covered + coalesce((select range_agg(int8range(s.version, s.version + 1)) from unnest(merged_summaries) s(version)), '{}'));
 end
 $$;
 comment on function kata_data.coverable(kata_data.head, kata_data.view, jsonb, text) is

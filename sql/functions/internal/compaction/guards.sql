@@ -95,11 +95,12 @@ create or replace function kata_data.check_stale(head kata_data.head, view kata_
 language plpgsql stable
 as $$
 declare
+  v_gone int8multirange := compaction.covered - kata_data.visible_at(view, head.version);
   v_pinned bigint;
 begin
-  if not compaction.covered <@ kata_data.visible_at(view, head.version) or not compaction.merged_summaries <@ view.replacements then
-    perform kata_data.refuse_stale(compaction, format('Some of what it covers is no longer in the view: %s.',
-      compaction.covered - kata_data.visible_at(view, head.version)));
+  if not isempty(v_gone) and kata_data.first_message(compaction.context_id, v_gone) is not null
+    or not compaction.merged_summaries <@ view.replacements then
+    perform kata_data.refuse_stale(compaction, format('Some of what it covers is no longer in the view: %s.', v_gone));
   end if;
   select min(p.pinned) into v_pinned
   from unnest(kata_data.pinned_groups_at(compaction.context_id, view, head.version)) p(pinned)

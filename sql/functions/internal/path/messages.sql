@@ -67,3 +67,30 @@ comment on function kata_data.message_at(uuid, bigint) is
 'The newest message of a path at or before a version; no row where there is none.
 
 Cost: O(log n + fork depth).';
+
+create or replace function kata_data.first_message(context_id uuid, versions int8multirange) returns bigint
+language sql stable
+as $$
+  -- The loops nest in this order, so the first row is the lowest.
+  select m.version
+  from (select r.range from unnest(versions) r(range) order by r.range offset 0) r
+  cross join lateral (
+    select s.segment_id, s.first_version, s.last_version
+    from kata_data.segments(first_message.context_id, lower(r.range), upper(r.range) - 1) s
+    order by s.first_version
+    offset 0
+  ) s
+  cross join lateral (
+    select m.version
+    from kata_data.message m
+    where m.segment_id = s.segment_id
+      and m.version between s.first_version and s.last_version
+    order by m.version
+    limit 1
+  ) m
+  limit 1
+$$;
+comment on function kata_data.first_message(uuid, int8multirange) is
+'The lowest of some versions that a message took; null where none did.
+
+Cost: O(log n + fork depth) where the first range holds a message.';

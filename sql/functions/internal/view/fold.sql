@@ -11,7 +11,7 @@ begin
   if change.kind = 'undo' then
     return kata_data.fold_undo(context_id, change);
   end if;
-  return kata_data.fold_change(context_id, view, change);
+  return kata_data.fold_change(context_id, view, change, change.version - 1, null);
 end
 $$;
 comment on function kata_data.fold(uuid, kata_data.view, kata_data.view_change) is
@@ -48,9 +48,9 @@ begin
       and c.version <> all (v_undone)
     order by c.version
   loop
-    v_view := kata_data.fold_change(context_id, v_view, v_change);
+    v_view := kata_data.fold_change(context_id, v_view, v_change, change.version - 1, change.undone_version);
   end loop;
-  return kata_data.fold_change(context_id, v_view, change);
+  return kata_data.fold_change(context_id, v_view, change, change.version - 1, change.undone_version);
 end
 $$;
 comment on function kata_data.fold_undo(uuid, kata_data.view_change) is
@@ -58,40 +58,43 @@ comment on function kata_data.fold_undo(uuid, kata_data.view_change) is
 
 Cost: O(changes since the oldest one that it touches).';
 
-create or replace function kata_data.fold_change(context_id uuid, view kata_data.view, change kata_data.view_change) returns kata_data.view
+create or replace function kata_data.fold_change(
+  context_id uuid, view kata_data.view, change kata_data.view_change, newest bigint, undone_version bigint
+) returns kata_data.view
 language plpgsql stable
 as $$
 declare
   v_view kata_data.view := view;
+  v_visible int8multirange := kata_data.visible_at(view, change.version);
 begin
   v_view.version := change.version;
   v_view.change_id := change.change_id;
-  v_view.visible := kata_data.visible_at(view, change.version);
+  v_view.visible := v_visible;
   v_view.pinned_groups := kata_data.pinned_groups_at(context_id, view, change.version);
 
   case change.kind
     when 'compaction' then
-      v_view.visible := v_view.visible - change.versions;
-      v_view := kata_data.without_summaries(v_view, change.versions);
-      if change.is_summarized then
-        v_view.replacements := v_view.replacements || change.version;
-        v_view.covers := v_view.covers || (change.versions + kata_data.covered_by(view, change.versions));
-      end if;
+      v_view := kata_data.cover(context_id, v_view, change);
       v_view.elisions := kata_data.elisions_in_force(v_view);
     when 'deletion' then
-      v_view.visible := v_view.visible - change.versions;
+      v_view.visible := kata_data.without_empty_pieces(context_id, v_visible, v_visible - change.versions, change.version);
       v_view.deleted := v_view.deleted + change.versions;
       v_view.pinned_groups := array(select p.pinned from unnest(v_view.pinned_groups) p(pinned) where not change.versions @> p.pinned);
       v_view := kata_data.without_summaries(v_view, change.versions);
       v_view.elisions := kata_data.elisions_in_force(v_view);
     when 'elision' then
       v_view.elisions := v_view.elisions || change.change_id;
+      if newest >= change.version then
+        -- Folded again: what it shortens may be hidden by now. At first its stubs are not stored yet, and all are visible.
+        v_view.elisions := kata_data.elisions_in_force(v_view);
+      end if;
     when 'pin' then
       if not v_view.deleted && change.versions then
-        v_view.visible := v_view.visible + change.versions;
+        v_view.visible := v_visible + change.versions;
         v_view.pinned_groups := v_view.pinned_groups || lower(change.versions);
-        v_view.covers := array(
-          select c.covers - change.versions from unnest(v_view.covers) with ordinality c(covers, ordinality) order by c.ordinality);
+        v_view := kata_data.uncover(context_id, v_view, change.versions);
+        v_view.elisions := v_view.elisions || kata_data.elisions_of(
+          context_id, change.versions - v_visible, change.version, newest, undone_version);
       end if;
     when 'unpin' then
       v_view.pinned_groups := array_remove(v_view.pinned_groups, lower(change.versions));
@@ -100,13 +103,66 @@ begin
       null;
   end case;
   v_view.pinned_groups := array(select distinct p.pinned from unnest(v_view.pinned_groups) p(pinned) order by p.pinned);
+  v_view.elisions := array(select distinct e.change_id from unnest(v_view.elisions) e(change_id) order by e.change_id);
   return v_view;
 end
 $$;
-comment on function kata_data.fold_change(uuid, kata_data.view, kata_data.view_change) is
+comment on function kata_data.fold_change(uuid, kata_data.view, kata_data.view_change, bigint, bigint) is
 'The view after a view change, given the view before it; of an undo, fold_undo has left out what it undoes.
 
+newest, undone_version: the newest change that is known, and what one more undo after it undoes, or null; they say which elisions are undone.
 Cost: O(pieces of the view).';
+
+create or replace function kata_data.cover(context_id uuid, view kata_data.view, change kata_data.view_change) returns kata_data.view
+language plpgsql stable
+as $$
+declare
+  v_view kata_data.view := view;
+  v_versions int8multirange := change.versions;
+  v_covers int8multirange;
+begin
+  -- A compaction covers no pin. One that comes back by an undo may meet a pin that came back before it.
+  if exists (select from unnest(view.pinned_groups) p(pinned) where v_versions @> p.pinned) then
+    v_versions := v_versions - kata_data.closed(context_id, kata_data.group_members(context_id, view.pinned_groups, change.version));
+  end if;
+  v_view.visible := kata_data.without_empty_pieces(context_id, view.visible, view.visible - v_versions, change.version);
+  v_view := kata_data.without_summaries(v_view, v_versions);
+  if change.is_summarized then
+    v_covers := kata_data.from_first_message(
+      context_id, kata_data.closed(context_id, v_versions + kata_data.covered_by(view, v_versions)));
+    if not isempty(v_covers) then
+      v_view.replacements := v_view.replacements || change.version;
+      v_view.covers := v_view.covers || v_covers;
+    end if;
+  end if;
+  return v_view;
+end
+$$;
+comment on function kata_data.cover(uuid, kata_data.view, kata_data.view_change) is
+'A view after a compaction: what it covers, except pins, leaves, and its summary enters.';
+
+create or replace function kata_data.uncover(context_id uuid, view kata_data.view, versions int8multirange) returns kata_data.view
+language plpgsql stable
+as $$
+begin
+  if exists (select from unnest(view.covers) c(covers) where c.covers && versions) then
+    select coalesce(array_agg(r.version order by r.version), '{}'), coalesce(array_agg(r.covers order by r.version), '{}')
+    into view.replacements, view.covers
+    from (
+      select r.version,
+        case
+          when r.covers && versions then kata_data.from_first_message(uncover.context_id, r.covers - versions)
+          else r.covers
+        end as covers
+      from unnest(view.replacements, view.covers) r(version, covers)
+    ) r
+    where not isempty(r.covers);
+  end if;
+  return view;
+end
+$$;
+comment on function kata_data.uncover(uuid, kata_data.view, int8multirange) is
+'A view whose summaries no longer cover some versions; a summary that covers no message any more leaves.';
 
 create or replace function kata_data.without_summaries(view kata_data.view, versions int8multirange) returns kata_data.view
 language plpgsql immutable
@@ -153,3 +209,34 @@ begin
 end
 $$;
 comment on function kata_data.elisions_in_force(kata_data.view) is 'The elisions of a view that still shorten a message in it.';
+
+create or replace function kata_data.elisions_of(
+  context_id uuid, versions int8multirange, before bigint, newest bigint, undone_version bigint
+) returns bigint[]
+language plpgsql stable
+as $$
+declare
+  v_changes bigint[];
+  v_versions bigint[];
+  v_undone bigint[];
+begin
+  select array_agg(distinct c.change_id order by c.change_id), array_agg(distinct c.version order by c.version)
+  into v_changes, v_versions
+  from kata_data.path_messages(elisions_of.context_id, versions) m
+  join kata_data.stub s on s.segment_id = m.segment_id and s.group_version = m.group_version and s.version = m.version
+  join kata_data.view_change c on c.change_id = s.change_id
+  join kata_data.segments(elisions_of.context_id, 1, before - 1) g
+    on g.segment_id = c.segment_id and c.version between g.first_version and g.last_version;
+  if v_changes is null then
+    return '{}'::bigint[];
+  end if;
+  v_undone := kata_data.undone_versions(context_id, v_versions[1], newest, undone_version);
+  return array(
+    select e.change_id from unnest(v_changes, v_versions) e(change_id, version) where e.version <> all (v_undone) order by e.change_id);
+end
+$$;
+comment on function kata_data.elisions_of(uuid, int8multirange, bigint, bigint, bigint) is
+'The elisions that shorten messages at some versions of a path and are not undone.
+
+before: only elisions before this version. newest, undone_version: as fold_change takes them.
+Cost: O(messages + undos since the oldest of these elisions).';

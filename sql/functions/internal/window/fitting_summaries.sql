@@ -1,5 +1,18 @@
 -- Which summaries of a view a window shows, and where.
 
+create or replace function kata_data.newest_summary(context_id uuid, view kata_data.view, measure kata_data.measure)
+returns kata_data.placed_summary[]
+language plpgsql stable
+as $$
+begin
+  view.replacements := view.replacements[cardinality(view.replacements):];
+  view.covers := view.covers[cardinality(view.covers):];
+  return kata_data.fitting_summaries(context_id, view, 9223372036854775807, 0, measure);
+end
+$$;
+comment on function kata_data.newest_summary(uuid, kata_data.view, kata_data.measure) is
+'The newest summary of a view that has one; total is its tokens.';
+
 create or replace function kata_data.fitting_summaries(
   context_id uuid,
   view kata_data.view,

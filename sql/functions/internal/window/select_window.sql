@@ -35,17 +35,19 @@ begin
   v_window.versions := v_visible * v_preamble;
   v_window.pinned_groups := kata_data.pinned_groups_at(context_id, view, at);
   v_newest := kata_data.newest_message(context_id, v_visible, v_window.preamble_end);
+  if v_newest.version is null and view.replacements <> '{}' then
+    return kata_data.select_summaries(context_id, v_window, view, budget, measure);
+  end if;
   v_window.newest_group := v_newest.group_version;
   v_promised := array_remove(v_window.pinned_groups || v_newest.group_version, null);
 
+  -- Where all is shown as it was counted, running totals are the sums.
   v_is_as_counted := measure.tokenizer is null and v_window.pinned_groups = '{}' and view.elisions = '{}'
     and v_newest.version > v_window.preamble_end and v_window.versions = v_preamble;
-  if v_is_as_counted then
-    -- Running totals are the sums.
-    v_left := budget - v_newest.preamble_tokens - v_newest.group_tokens;
-  else
-    v_left := budget - kata_data.shown_tokens(context_id, v_window.versions + kata_data.group_members(context_id, v_promised, at), view.elisions, measure);
-  end if;
+  v_left := budget - case
+    when v_is_as_counted then v_newest.preamble_tokens + v_newest.group_tokens
+    else kata_data.shown_tokens(context_id, v_window.versions + kata_data.group_members(context_id, v_promised, at), view.elisions, measure)
+  end;
   v_window.over_budget := v_left < 0;
   if v_window.over_budget then
     v_window.versions := v_window.versions + kata_data.group_members(context_id, v_promised, at);
@@ -84,6 +86,25 @@ comment on function kata_data.select_window(uuid, bigint, bigint, kata_data.view
 
 preamble_end: as the head has it. view: as view_at returns it for the version. measure: null for the context''s own tokenizer.
 Cost: O(log n + window + pins + pieces of the view + fork depth).';
+
+create or replace function kata_data.select_summaries(
+  context_id uuid, selection kata_data.selection, view kata_data.view, budget integer, measure kata_data.measure
+) returns kata_data.selection
+language plpgsql stable
+as $$
+begin
+  -- The newest summary takes the place of the newest group.
+  selection.newest_group := view.replacements[cardinality(view.replacements)];
+  selection.summaries := kata_data.newest_summary(context_id, view, measure);
+  selection.over_budget := (selection.summaries[1]).total > budget;
+  if not selection.over_budget then
+    selection.summaries := kata_data.fitting_summaries(context_id, view, budget, 0, measure);
+  end if;
+  return selection;
+end
+$$;
+comment on function kata_data.select_summaries(uuid, kata_data.selection, kata_data.view, integer, kata_data.measure) is
+'A window of a view that has summaries and no message: the newest one always comes.';
 
 create or replace function kata_data.newest_message(
   context_id uuid, visible int8multirange, preamble_end bigint,

@@ -72,7 +72,7 @@ create or replace function kata_data.window_reason(
 language sql immutable
 as $$
   select case
-    when kind = 'summary' then 'summary'
+    when kind = 'summary' then case when version = newest_group then 'newest' else 'summary' end
     when version <= preamble_end then 'preamble'
     when group_version = any (pinned_groups) then 'pinned'
     when group_version = newest_group then 'newest'
