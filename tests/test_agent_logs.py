@@ -104,7 +104,7 @@ def judged(conn: psycopg.Connection, log: Log) -> tuple[set[str], set[str], Coun
             with conn.transaction():
                 conn.execute("select kata.append(%s, %s)", [row[0], Jsonb([message])])
         except psycopg.Error:
-            # A log may begin or end within a call: then its result is told by the user.
+            # A log may begin or end within a call: then the result is appended as text.
             text = {"role": "user", "content": message["content"] or "-"}
             conn.execute("select kata.append(%s, %s)", [row[0], Jsonb([text])])
     conn.execute("select kata_data.extract_artifacts(%s, %s)", [row[0], 2**63 - 1])
@@ -127,6 +127,12 @@ def told(log: Log, missing: set[str], added: set[str], found: Counter[str]) -> s
         f"{log.name}: {len(log.changed)} changed, recall {recall:.0%}, precision {precision:.0%}; {shown}"
         f"; missing {sorted(missing)}; added {sorted(added)}"
     )
+
+
+@pytest.mark.parametrize("log", list(synthetic()), ids=lambda log: log.name)
+def test_the_files_changed_are_those_that_the_tools_recorded(conn: psycopg.Connection, log: Log) -> None:
+    missing, added, found = judged(conn, log)
+    assert not missing | added, told(log, missing, added, found)
 
 
 @pytest.mark.report

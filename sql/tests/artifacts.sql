@@ -1,7 +1,7 @@
 -- Artifacts that messages name are found as of any version and on any fork: tools, files, URLs, identifiers, and those of callers.
 
 begin;
-select plan(156);
+select plan(162);
 
 create function pg_temp.say(context text, content text, role text default 'user') returns bigint
 language sql
@@ -106,7 +106,9 @@ from (values
     '{"path": "Makefile", "paths": ["LICENSE", "a b.txt"], "nested": "{\"file_path\": \"deep/er.txt\"}"}',
     '{LICENSE,Makefile,"a b.txt",deep/er.txt}'),
   ('either/or and/or 1/2, I/O, 05/27/2024, silver/gold: e.g. self.json, dt.timedelta, value.total_seconds()', '{}'),
-  ('see https://a.example/b/c.html', '{}')
+  ('see https://a.example/b/c.html', '{}'),
+  ('edit c:\work\shop\src\auth.ts, C:/work/new.tf or \\build\share\a.md', array['C:/work/new.tf', '\\build\share\a.md', 'c:\work\shop\src\auth.ts']),
+  ('at file:///home/ann/a%20b.txt and file:///C:/x/y.txt', array['/home/ann/a b.txt', 'C:/x/y.txt'])
 ) t(content, refs);
 select is(pg_temp.commands(t.command), t.files, 'files of: ' || t.command)
 from (values
@@ -121,7 +123,11 @@ from (values
   ('sed -i s/x/y/ conf/app.ini; touch new.txt', '{"conf/app.ini": "modified", "new.txt": "modified"}'),
   ('sed -n 1,5p conf/app.ini', '{"conf/app.ini": "read"}'),
   (E'cat > out/a.txt <<EOF\nx => y\nEOF\necho 1 >> log.txt 2>/dev/null', '{"out/a.txt": "modified", "log.txt": "modified"}'),
-  ('ls -la', '{}'), ('create reproduce.py', '{"reproduce.py": "modified"}')
+  ('ls -la', '{}'), ('create reproduce.py', '{"reproduce.py": "modified"}'),
+  ($c$sed -i '' 's|from "../a"|from "../b"|g' src/a.ts$c$, '{"src/a.ts": "modified", "../a": "read", "../b": "read"}'),
+  (E'cat > a.sh <<"END"\nrm -rf lib.py\nEND\nrm b.sh', '{"a.sh": "modified", "b.sh": {"deleted": true}, "lib.py": "read"}'),
+  ($c$bash -lc 'git rm "old name" && perl -pi -e "s/a/b/" x.pl'$c$, '{"old name": {"deleted": true}, "x.pl": "modified"}'),
+  ('del C:\work\new.tf', '{"C:\\work\\new.tf": {"deleted": true}}')
 ) t(command, files);
 select is(pg_temp.files(t.arguments, t.tool), t.files, format('files of %s %s', t.tool, t.arguments))
 from (values

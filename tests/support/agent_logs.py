@@ -1,8 +1,8 @@
 """Logs of coding agents: their messages, and the files that their tools recorded as changed.
 
 The truth of a log comes from what its tools wrote down: arguments of edits and their results, submitted
-patches. What a shell command changed leaves no such record, so a reader of the log has written these
-down, in SHELL. Nothing here looks at the extractor.
+patches. Shell commands leave no such record, so SHELL
+lists what a reader found. Nothing here looks at the extractor.
 """
 
 import json

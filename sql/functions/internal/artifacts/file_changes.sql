@@ -21,11 +21,23 @@ as $$
 $$;
 comment on function kata_data.tool_changes_files(text) is 'Whether a tool changes the files that it is given, by its name.';
 
+create or replace function kata_data.written_key_pattern() returns text
+language sql immutable
+as $$
+  select '"(content|contents|file_?[tT]ext|new_?([sS]tr(ing)?|[tT]ext|[sS]ource)|old_?([sS]tr(ing)?|[tT]ext)|insert_(text|line)|edits|patch|diff'
+    || '|replacement|code_?[eE]dit)": '
+$$;
+comment on function kata_data.written_key_pattern() is
+'The keys of a call''s arguments that show what is written to a file, whatever the tool is called.';
+
 create or replace function kata_data.change_of_file(tool text, key text, arguments jsonb) returns jsonb
 language sql immutable
 as $$
   select case
-    when not kata_data.tool_changes_files(tool) or arguments ->> 'command' in ('view', 'read', 'open', 'show', 'cat') then null
+    when coalesce(arguments ->> 'command', arguments ->> 'operation', arguments ->> 'action') in (
+      'view', 'read', 'open', 'show', 'cat', 'list', 'search') then null
+    when arguments::text ~ kata_data.written_key_pattern() and tool !~* '(^|[^a-z])(read|view|list|search|grep|find)' then kata_data.file_change()
+    when not kata_data.tool_changes_files(tool) then null
     when tool ~* '(delete|remove|unlink|(^|_)rm(_|$))' then kata_data.file_change(deleted => true)
     when tool !~* '(rename|move|copy|(^|_)(mv|cp)(_|$))' then kata_data.file_change()
     when key !~* '^(old|source|src|from|path|file)' then case

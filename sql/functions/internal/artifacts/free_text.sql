@@ -9,6 +9,27 @@ as $$
 $$;
 comment on function kata_data.urls_in(text) is 'The URLs in a text, the first 5,000, without the punctuation behind them.';
 
+
+create or replace function kata_data.drive_paths_in(body text) returns table (path text)
+language sql immutable
+as $$
+  -- A backslash that is escaped is one; a server has two in front.
+  select rtrim(
+    case when left(c.match[1], 1) = E'\\' then E'\\' else '' end || regexp_replace(c.match[1], E'\\\\+', E'\\\\', 'g'), '.-')
+  from regexp_matches(body, '(' || kata_data.drive_pattern() || ')', 'g') with ordinality c(match, ordinality)
+  where c.ordinality <= 5000
+$$;
+comment on function kata_data.drive_paths_in(text) is 'The paths of Windows in a text, the first 5,000.';
+
+create or replace function kata_data.file_urls_in(body text) returns table (path text)
+language sql immutable
+as $$
+  select kata_data.plain_path(rtrim(c.match[1], '.,:;!?'))
+  from regexp_matches(body, E'(file://[^\\s"<>`)\\]}|]+)', 'g') with ordinality c(match, ordinality)
+  where c.ordinality <= 5000
+$$;
+comment on function kata_data.file_urls_in(text) is 'The paths in the addresses of files in a text, the first 5,000.';
+
 create or replace function kata_data.without_urls(body text) returns text
 language sql immutable
 as $$

@@ -41,13 +41,16 @@ by_form: the value is an element of an array, and only its form decides; else th
 create or replace function kata_data.value_is_path(value text) returns boolean
 language sql immutable
 as $$
-  select length(value) <= 500 and value ~ '^[^\s:][^\n:*?"<>|]*$' and value ~ '[[:alpha:]]'
+  select length(value) <= 500 and value ~ E'^([A-Za-z]:[\\\\/]|file://)?[^\\s:][^\n:*?"<>|]*$' and value ~ '[[:alpha:]]'
 $$;
 comment on function kata_data.value_is_path(text) is 'Whether a value under a key of files is a path, not a text or a URL.';
 
 create or replace function kata_data.plain_path(path text) returns text
 language sql immutable
 as $$
-  select regexp_replace(path, '^(\./)+', '')
+  select case
+    when left(path, 7) = 'file://' then replace(regexp_replace(path, E'^file://(localhost)?(/(?=[A-Za-z]:))?', ''), '%20', ' ')
+    else regexp_replace(path, E'^(\\./)+', '')
+  end
 $$;
-comment on function kata_data.plain_path(text) is 'A path without the ./ that it may begin with.';
+comment on function kata_data.plain_path(text) is 'A path without the ./ that it may begin with, or the scheme that makes it an address.';

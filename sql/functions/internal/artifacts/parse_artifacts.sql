@@ -128,16 +128,17 @@ begin
       and jsonb_typeof(m.value) <> 'null'
   ),
   leaf as materialized (
-    select m.number, m.version, m.place, m.is_call, m.key, m.meaning, m.detail, m.value #>> '{}' as value
+    select m.number, m.version, m.place, m.is_call, m.key, m.meaning, m.detail,
+      case when jsonb_typeof(m.value) = 'array' then kata_data.joined_command(m.value) else m.value #>> '{}' end as value
     from member m
     where m.meaning in ('id', 'file', 'command')
-      and jsonb_typeof(m.value) in ('string', 'number')
+      and (jsonb_typeof(m.value) in ('string', 'number') or m.meaning = 'command' and jsonb_typeof(m.value) = 'array')
     union all
     select m.number, m.version, m.place, m.is_call, m.key, coalesce(m.meaning, 'element'), m.detail, e.value #>> '{}'
     from member m
     cross join lateral jsonb_array_elements(m.value) e(value)
     where jsonb_typeof(m.value) = 'array'
-      and (m.meaning is null or m.meaning not in ('other', 'secret'))
+      and (m.meaning is null or m.meaning not in ('other', 'secret', 'command'))
       and jsonb_typeof(e.value) in ('string', 'number')
   ),
   value as materialized (
@@ -157,7 +158,8 @@ begin
   prose as materialized (
     select p.version, p.place, p.body,
       case when position('://' in p.body) > 0 then 'url' end as url_mark,
-      case when kata_data.may_be_patch(p.body) then 'patch' end as patch_mark
+      case when kata_data.may_be_patch(p.body) then 'patch' end as patch_mark,
+      case when p.body ~ E'\\m[A-Za-z]:[\\\\/][^/]|\\\\\\\\' then 'drive' end as drive_mark
     from (
       select d.version, d.place, d.text as body
       from document d
@@ -190,9 +192,10 @@ begin
     where p.url_mark = 'url'
   ),
   plain as materialized (
-    select p.version, p.place, case when p.url_mark is null then b.body else kata_data.without_urls(b.body) end as body
+    select p.version, p.place, case when p.drive_mark is null then u.body else regexp_replace(u.body, kata_data.drive_pattern(), ' ', 'g') end as body
     from prose p
     cross join lateral (select case when p.patch_mark = 'patch' then kata_data.without_patch_heads(p.body) else p.body end) b(body)
+    cross join lateral (select case when p.url_mark is null then b.body else kata_data.without_urls(b.body) end) u(body)
   ),
   word as materialized (
     select p.version, p.place, w.word
@@ -235,6 +238,18 @@ begin
     cross join lateral kata_data.command_files(left(l.value, 100000)) f
     where l.meaning = 'command'
       and l.is_call
+      and l.value !~ '^\s*(\*\*\*|---|diff) '
+    union all
+    select p.version, p.place, 'file', f.path, null
+    from prose p
+    cross join lateral kata_data.drive_paths_in(p.body) f
+    where p.drive_mark = 'drive'
+    union all
+    select p.version, p.place, 'file', f.path, null
+    from prose p
+    cross join lateral kata_data.file_urls_in(p.body) f
+    where p.url_mark = 'url'
+      and position('file://' in p.body) > 0
     union all
     select p.version, p.place, 'file', f.path, f.detail
     from prose p

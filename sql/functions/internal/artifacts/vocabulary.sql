@@ -148,11 +148,9 @@ $$;
 comment on function kata_data.introduced_id_pattern() is
 'An identifier that only the words before it make one: order 12345, Booking code is ABCDEF.';
 
-create or replace function kata_data.command_pattern() returns text
+create or replace function kata_data.drive_pattern() returns text
 language sql immutable
 as $$
-  select '(?:^|[\n;&|(])[ \t]*(?:sudo[ \t]+)?'
-    || '(rm|mv|cp|touch|create|tee|sed|cat|less|head|tail|open|edit|vim|nano|git[ \t]+(?:rm|mv))'
-    || '[ \t]+([^\n;&|()<>]+)'
+  select E'(?:\\m[A-Za-z]:[\\\\/]+|\\\\\\\\+[\\w.$-]+\\\\+)[\\w.@+~$-]+(?:[\\\\/]+[\\w.@+~$-]+)*'
 $$;
-comment on function kata_data.command_pattern() is 'A step of a shell command that names files: its program, and what comes after it.';
+comment on function kata_data.drive_pattern() is 'A path of Windows: one that begins with a drive, or with the name of a server.';
