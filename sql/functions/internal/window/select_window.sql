@@ -40,7 +40,6 @@ begin
   end if;
   v_window.newest_group := v_newest.group_version;
   v_promised := array_remove(v_window.pinned_groups || v_newest.group_version, null);
-
   -- Where all is shown as it was counted, running totals are the sums.
   v_is_as_counted := measure.tokenizer is null and v_window.pinned_groups = '{}' and view.elisions = '{}'
     and v_newest.version > v_window.preamble_end and v_window.versions = v_preamble;
@@ -67,7 +66,6 @@ begin
     exit when v_step = 0 or v_rest.is_stable or view.replacements = '{}';
     v_step := 0;
   end loop;
-
   v_window.versions := v_window.versions + v_visible * int8multirange(int8range(v_rest.start, at + 1));
   if v_rest.older_groups <> '{}' then
     v_window.versions := v_window.versions + kata_data.group_members(context_id, v_rest.older_groups, at);
