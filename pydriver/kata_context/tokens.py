@@ -10,7 +10,7 @@ import gzip
 import hashlib
 import re
 from base64 import b64decode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -31,7 +31,8 @@ OPAQUE_PART = 1500  # tokens per part that is not text
 TEXT_PARTS = ("text", "input_text", "output_text")
 LONG = 50_000  # characters; as many are counted within milliseconds
 # The patterns backtrack through white space, and tiktoken crashes at some 500,000 characters of it in a row.
-UNCOUNTABLE = re.compile(r"[\s\x85]{100000}")
+# The search starts at the beginning of a run only, so that it reads a run once.
+UNCOUNTABLE = re.compile(r"(?<![\s\x85])[\s\x85]{100000}")
 
 # SHA-256 of the ranks of each encoding, and the pattern that splits text, as OpenAI publishes them.
 ENCODINGS = {
@@ -99,21 +100,23 @@ class MessageCounter:
 
     def takes_long(self, arguments: Arguments) -> bool:
         """Whether counting would hold up an event loop."""
-        return _take_long([{"content": arguments[self.content]}])
+        return _take_long([self._message(arguments)])
 
     def fill(self, arguments: Arguments, tokenizer: str) -> Arguments:
         """Return the arguments with the count; unchanged if the tokenizer is not one of ENCODINGS."""
         if tokenizer not in ENCODINGS:
             return arguments
+        counted = list(arguments)
+        counted[self.token_count], counted[self.token_source] = _counted(self._message(arguments), tokenizer)
+        return tuple(counted)
+
+    def _message(self, arguments: Arguments) -> Mapping[str, Any]:
         tool_calls, parts = arguments[self.tool_calls], arguments[self.parts]
-        message = {
+        return {
             "content": arguments[self.content],
             "tool_calls": tool_calls and tool_calls.obj,
             "parts": parts and parts.obj,
         }
-        counted = list(arguments)
-        counted[self.token_count], counted[self.token_source] = _counts([message], tokenizer)[0]
-        return tuple(counted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +142,9 @@ class BatchCounter:
         """Return the arguments with the counts; unchanged if the tokenizer is not one of ENCODINGS."""
         if tokenizer not in ENCODINGS:
             return arguments
-        places = self._uncounted(arguments)
         messages = list(self._listed(arguments))
-        counts = _counts([messages[place] for place in places], tokenizer)
-        for place, (count, source) in zip(places, counts, strict=True):
+        for place in self._uncounted(arguments):
+            count, source = _counted(messages[place], tokenizer)
             if count is not None:
                 messages[place] = {**messages[place], "token_count": count, "token_source": source}
         counted = list(arguments)
@@ -165,47 +167,36 @@ class BatchCounter:
 def _take_long(messages: Iterable[Any]) -> bool:
     if not _load.cache_info().currsize:
         return True
-    return sum(len(str(m.get("content"))) for m in messages if isinstance(m, Mapping)) > LONG
+    return sum(len(text) for m in messages if isinstance(m, Mapping) for text in _texts(m)) > LONG
 
 
-def _counts(
-    messages: Sequence[Mapping[str, Any]], tokenizer: str
-) -> list[tuple[int, str] | tuple[None, None]]:
-    """Return count and source of each message, or None for both if the database has to estimate.
+def _counted(message: Mapping[str, Any], tokenizer: str) -> tuple[int, str] | tuple[None, None]:
+    """Return count and source of a message, or None for both if the database has to estimate."""
+    total = FRAMING
+    for text in _texts(message):
+        length = _count(text, tokenizer)
+        if length is None:
+            return None, None
+        total += length
+    parts = _list(message.get("parts"))
+    opaque = sum(isinstance(part, Mapping) and part.get("type") not in TEXT_PARTS for part in parts)
+    return total + OPAQUE_PART * opaque, "given" if opaque else "exact"
 
-    Malformed parts count as nothing: the database refuses them.
-    """
-    texts: list[str] = []
-    ends: list[int] = []
-    fixed: list[int] = []
-    for message in messages:
-        parts = [part for part in _list(message.get("parts")) if isinstance(part, Mapping)]
-        opaque = sum(part.get("type") not in TEXT_PARTS for part in parts)
-        content = message.get("content")
-        if content is None and parts:
-            # The database composes the text of parts in the same way.
-            content = "\n".join(str(p.get("text") or "") for p in parts if p.get("type") in TEXT_PARTS)
-        texts.append(content if isinstance(content, str) else "")
-        for call in _list(message.get("tool_calls")):
-            function = call.get("function") if isinstance(call, Mapping) else None
-            if isinstance(function, Mapping):
-                texts += [
-                    part
-                    for part in (function.get("name"), function.get("arguments"))
-                    if isinstance(part, str)
-                ]
-        ends.append(len(texts))
-        fixed.append(opaque)
-    lengths = [_count(text, tokenizer) for text in texts]
-    counts: list[tuple[int, str] | tuple[None, None]] = []
-    for start, end, opaque in zip([0, *ends[:-1]], ends, fixed, strict=True):
-        known = [length for length in lengths[start:end] if length is not None]
-        if len(known) < end - start:
-            counts.append((None, None))
-        else:
-            total = FRAMING + OPAQUE_PART * opaque + sum(known)
-            counts.append((total, "given" if opaque else "exact"))
-    return counts
+
+def _texts(message: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the texts of a message that count; malformed ones count as nothing, the database refuses them."""
+    content = message.get("content")
+    if isinstance(content, str):
+        yield content
+    elif content is None and (parts := [p for p in _list(message.get("parts")) if isinstance(p, Mapping)]):
+        # The database composes the text of parts in the same way.
+        yield "\n".join(str(part.get("text") or "") for part in parts if part.get("type") in TEXT_PARTS)
+    for call in _list(message.get("tool_calls")):
+        function = call.get("function") if isinstance(call, Mapping) else None
+        if isinstance(function, Mapping):
+            for text in (function.get("name"), function.get("arguments")):
+                if isinstance(text, str):
+                    yield text
 
 
 def _list(value: Any) -> Sequence[Any]:

@@ -96,6 +96,15 @@ class AsyncDatabase(AsyncMethods):
                 return await blocking_async(counter.fill, arguments, tokenizer)
         return counter.fill(arguments, tokenizer)
 
+    def _learn(self, call: Call[Any], arguments: tuple[Any, ...], rows: list[Any]) -> None:
+        """Cache the tokenizer of a context that a call created: its first append needs no look-up."""
+        if call is statements.CREATE_CONTEXT:
+            self._remember(rows[0], arguments[3])
+        elif call is statements.GET_OR_CREATE_CONTEXT and rows[0].created:
+            self._remember(rows[0].context_id, arguments[3])
+        elif call is statements.FORK and arguments[0] in self._tokenizers:
+            self._remember(rows[0], self._tokenizers[arguments[0]])
+
     def _remember(self, context_id: UUID, tokenizer: str) -> None:
         """Cache the tokenizer of a context, which never changes."""
         if len(self._tokenizers) >= REMEMBERED:
@@ -275,8 +284,7 @@ class AsyncKata(AsyncDatabase):
                 await connection.close()
                 raise
             else:
-                if call is statements.CREATE_CONTEXT:
-                    self._remember(rows[0], arguments[3])  # type: ignore[arg-type]
+                self._learn(call, arguments, rows)
                 return rows
             finally:
                 await pool.putconn(connection)
@@ -335,7 +343,7 @@ class AsyncTransaction(AsyncDatabase):
         try:
             if self._tenant is not None and not alone:
                 await act_for(self.connection, self._tenant)
-            return await _execute(self.connection, self._tenant if alone else None, call, arguments)
+            rows = await _execute(self.connection, self._tenant if alone else None, call, arguments)
         except KataError:
             raise
         except (UnicodeEncodeError, psycopg.Error) as error:
@@ -343,6 +351,8 @@ class AsyncTransaction(AsyncDatabase):
                 raise refusal(call.name, error) from error
             lost = outcome_unknown if alone and not call.reads else connection_lost
             raise lost(call.name, error) from error
+        self._learn(call, arguments, rows)
+        return rows
 
 
 async def _execute(

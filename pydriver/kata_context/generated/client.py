@@ -93,6 +93,15 @@ class Database(Methods):
             self._remember(arguments[0], tokenizer)
         return counter.fill(arguments, tokenizer)
 
+    def _learn(self, call: Call[Any], arguments: tuple[Any, ...], rows: list[Any]) -> None:
+        """Cache the tokenizer of a context that a call created: its first append needs no look-up."""
+        if call is statements.CREATE_CONTEXT:
+            self._remember(rows[0], arguments[3])
+        elif call is statements.GET_OR_CREATE_CONTEXT and rows[0].created:
+            self._remember(rows[0].context_id, arguments[3])
+        elif call is statements.FORK and arguments[0] in self._tokenizers:
+            self._remember(rows[0], self._tokenizers[arguments[0]])
+
     def _remember(self, context_id: UUID, tokenizer: str) -> None:
         """Cache the tokenizer of a context, which never changes."""
         if len(self._tokenizers) >= REMEMBERED:
@@ -272,8 +281,7 @@ class Kata(Database):
                 connection.close()
                 raise
             else:
-                if call is statements.CREATE_CONTEXT:
-                    self._remember(rows[0], arguments[3])  # type: ignore[arg-type]
+                self._learn(call, arguments, rows)
                 return rows
             finally:
                 pool.putconn(connection)
@@ -329,7 +337,7 @@ class Transaction(Database):
         try:
             if self._tenant is not None and not alone:
                 act_for(self.connection, self._tenant)
-            return _execute(self.connection, self._tenant if alone else None, call, arguments)
+            rows = _execute(self.connection, self._tenant if alone else None, call, arguments)
         except KataError:
             raise
         except (UnicodeEncodeError, psycopg.Error) as error:
@@ -337,6 +345,8 @@ class Transaction(Database):
                 raise refusal(call.name, error) from error
             lost = outcome_unknown if alone and not call.reads else connection_lost
             raise lost(call.name, error) from error
+        self._learn(call, arguments, rows)
+        return rows
 
 
 def _execute(
