@@ -125,6 +125,19 @@ alter table kata_data.entry_id enable always trigger entry_id_is_immutable_as_a_
 grant select, update (salt, content, name, model, tool_calls, parts, provider, metadata), delete on kata_data.message to kata_eraser;
 grant select, delete on kata_data.entry_id to kata_eraser;
 
+create type kata_data.batch_groups as (
+  group_versions bigint[],
+  group_tokens bigint[],
+  oldest_open_groups bigint[],
+  token_counts integer[],
+  open_calls jsonb,
+  open_groups jsonb,
+  oldest_open_group bigint
+);
+comment on type kata_data.batch_groups is
+'The groups of the messages of a batch, one element for each message, and the open calls after the batch, as in head. The arrays are null
+where the batch has neither calls nor results.';
+
 create type kata_data.message_row as (
   version bigint,
   "position" bigint,

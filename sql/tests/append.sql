@@ -1,7 +1,7 @@
 -- A batch is appended whole or not at all, takes the next versions at one instant, and comes back exactly as it was given.
 
 begin;
-select plan(203);
+select plan(204);
 
 -- Versions, totals, times
 
@@ -401,7 +401,8 @@ select throws_ok(
   format($$select kata.append(%L, fixture.drafts('user 1'), %s)$$, :'seen', e.version), 'KC003', null,
   format('at version 4, version %s is a conflict', e.version))
 from (values (-1), (0), (1), (2), (3), (5), (9223372036854775807)) e(version);
-select is_empty(format($$select kata.append(%L, '[]', 1)$$, :'seen'), 'an empty batch does not conflict');
+select throws_ok(format($$select kata.append(%L, '[]', 1)$$, :'seen'), 'KC003', null, 'an empty batch conflicts, too');
+select is_empty(format($$select kata.append(%L, '[]', 4)$$, :'seen'), 'an empty batch appends nothing');
 select lives_ok(format($$select kata.append(%L, fixture.drafts('user 1'))$$, :'seen'), 'who expects nothing is welcome');
 select results_eq(
   format($$select * from fixture.error($q$select kata.append_message(%L, 'user', 'x', expected_version => 2)$q$)$$, :'seen'),

@@ -107,7 +107,8 @@ from (values
     '{LICENSE,Makefile,"a b.txt",deep/er.txt}'),
   ('either/or and/or 1/2, I/O, 05/27/2024, silver/gold: e.g. self.json, dt.timedelta, value.total_seconds()', '{}'),
   ('see https://a.example/b/c.html', '{}'),
-  ('edit c:\work\shop\src\auth.ts, C:/work/new.tf or \\build\share\a.md', array['C:/work/new.tf', '\\build\share\a.md', 'c:\work\shop\src\auth.ts']),
+  ('edit c:\work\shop\src\auth.ts, C:/work/new.tf or \\build\share\a.md', array['C:/work/new.tf', '\\build\share\a.md',
+  'c:\work\shop\src\auth.ts']),
   ('at file:///home/ann/a%20b.txt and file:///C:/x/y.txt', array['/home/ann/a b.txt', 'C:/x/y.txt'])
 ) t(content, refs);
 select is(pg_temp.commands(t.command), t.files, 'files of: ' || t.command)

@@ -135,7 +135,7 @@ class Context:
 
     def problems(self, drafts: list[Draft], expected_version: int | None, key: str | None) -> set[str]:
         """Return the errors that may refuse a batch; where there are none it must be accepted."""
-        if not drafts or (key in self.requests and self.requests[key][0] == drafts):
+        if key in self.requests and self.requests[key][0] == drafts:
             return set()
         problems = {"KC019"} if key in self.requests else set()
         if expected_version is not None and not self.content_version <= expected_version <= self.version:
@@ -160,10 +160,12 @@ class Context:
         now : the clock
         counts : the token counts, taken for messages that come without
         """
-        if not drafts:
-            return []
         if key in self.requests:
             return self.requests[key][1]
+        if not drafts:
+            if key is not None:
+                self.requests[key] = ([], [])
+            return []
         created_at = self.time_after(now)
         for draft, estimate in zip(drafts, counts, strict=True):
             values: Draft = deepcopy(dict.fromkeys(KEYS) | draft)

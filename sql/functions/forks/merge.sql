@@ -42,8 +42,12 @@ begin
       return;
     end if;
     v_origins := kata_data.origins_of(target, v_target.version, v_drafts);
-    v_first_version := kata_data.append_batch(
-      target, v_drafts, null, null, array(select kata_data.origin_mark(o) from unnest(v_origins) o order by o.version));
+    v_first_version := (
+      select min(b.version)
+      from kata_data.append_batch(
+        target,
+        (select jsonb_agg(kata_data.draft_of(d) order by d.version) from unnest(v_drafts) d),
+        null, null, array(select kata_data.origin_mark(o) from unnest(v_origins) o order by o.version)) b);
     v_last_version := v_first_version + cardinality(v_drafts) - 1;
     insert into kata_data.merge_origin (segment_id, version, source_segment_id, source_version, origin_segment_id, origin_version)
     select o.segment_id, o.version, o.source_segment_id, o.source_version, o.origin_segment_id, o.origin_version

@@ -1,5 +1,5 @@
 -- Appends a batch: one lock, one created_at, all or nothing. kata_data.append_batch does the work.
--- plans: lookup
+-- plans: writer
 
 create or replace function kata.append(
   context_id uuid,
@@ -7,11 +7,9 @@ create or replace function kata.append(
   expected_version bigint default null,
   idempotency_key text default null
 ) returns table (version bigint, token_count integer, created_at timestamptz)
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
-declare
-  v_problem record;
-  v_first_version bigint;
 begin
   if jsonb_typeof(messages) is distinct from 'array' or jsonb_array_length(messages) > 10000 then
     raise exception using
@@ -23,36 +21,9 @@ begin
       end,
       hint = 'Pass a JSON array of message objects; split a longer one, each call is one batch.';
   end if;
-  select d.ordinality, kata_data.draft_problem(d.draft) as problem into v_problem
-  from jsonb_array_elements(messages) with ordinality d(draft, ordinality)
-  where kata_data.draft_problem(d.draft) is not null
-  limit 1;
-  if found then
-    raise exception using
-      errcode = 'KC004',
-      message = format('message %s of the batch is invalid', v_problem.ordinality),
-      detail = v_problem.problem,
-      hint = 'Nothing was appended: correct the message and append the batch again.';
-  end if;
-
-  if messages = '[]' then
-    perform kata_data.open_context(context_id, access => 'write');
-    return;
-  end if;
-  v_first_version := kata_data.append_batch(
-    context_id,
-    array(
-      select jsonb_populate_record(null::kata_data.message, d.draft)
-      from jsonb_array_elements(messages) with ordinality d(draft, ordinality)
-      order by d.ordinality),
-    expected_version,
-    idempotency_key);
+  perform kata_data.check_drafts(messages);
   return query
-  select m.version, m.token_count, m.created_at
-  from kata_data.message m
-  where m.segment_id = append.context_id
-    and m.version between v_first_version and v_first_version + jsonb_array_length(messages) - 1
-  order by m.version;
+  select b.version, b.token_count, b.created_at from kata_data.append_batch(context_id, messages, expected_version, idempotency_key) b;
 end
 $$;
 comment on function kata.append(uuid, jsonb, bigint, text) is

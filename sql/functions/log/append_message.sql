@@ -3,7 +3,8 @@
 -- Most messages are text, a call while no other is open, or its result, each with its token count. These are written here, by the same
 -- rules and in the same order as in a batch: lock, time, digest, head, log. Text opens and closes no group; of the other two the maps of
 -- open calls are known without reading them. That saves a third of the CPU time of a call, most of it expressions, which Postgres
--- prepares anew in every transaction. A message that this way does not know goes to the batch.
+-- prepares anew in every transaction. A message that this way does not know goes to the
+-- batch.
 -- plans: lookup
 
 create or replace function kata.append_message(
@@ -37,6 +38,7 @@ declare
   v_turn bigint;
   v_salt bytea := kata_data.new_salt();
   v_marks jsonb;
+  v_messages jsonb;
 begin
   -- The look-up, one for each form: what the head gives to this message, and its place, which holds because the row is locked.
   if token_count is not null and coalesce(token_source in ('exact', 'given'), true) and parts is null and provider is null and metadata is null
@@ -99,14 +101,13 @@ begin
     end if;
   end if;
   if not found then
-    return kata_data.append_batch(
-      context_id,
-      array[kata_data.draft(
-        role => role, content => content, token_count => token_count, token_source => token_source, tool_call_id => tool_call_id,
-        tool_name => tool_name, tool_calls => tool_calls, model => model, metadata => metadata, pinned => pinned, name => name,
-        parts => parts, provider => provider)],
-      expected_version,
-      idempotency_key);
+    v_messages := jsonb_build_array(kata_data.draft(
+      role => role, content => content, token_count => token_count, token_source => token_source, tool_call_id => tool_call_id,
+      tool_name => tool_name, tool_calls => tool_calls, model => model, metadata => metadata, pinned => pinned, name => name,
+      parts => parts, provider => provider));
+    perform kata_data.lock_context(context_id);
+    perform kata_data.check_drafts(v_messages, true);
+    return (select b.version from kata_data.append_batch(context_id, v_messages, expected_version, idempotency_key) b);
   end if;
 
   v_created_at := kata_data.batch_time(v_head.last_at);

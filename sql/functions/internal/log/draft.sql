@@ -1,40 +1,32 @@
--- A message as a caller gives it, before it has a version. The one place that relies on the order of the columns: Postgres refuses to
--- create this function where the row does not fit the table. Inlined, so that a draft costs as much as a row written out.
+-- A message as append_message is given it, in the form in which append takes one: absent fields are left out, so that the two forms have
+-- one fingerprint.
 
 create or replace function kata_data.draft(
   role text, content text, token_count integer, token_source text, tool_call_id text, tool_name text, tool_calls jsonb, model text,
   metadata jsonb, pinned boolean, name text, parts jsonb, provider jsonb
-) returns kata_data.message
-language sql immutable
+) returns jsonb
+language plpgsql immutable
 as $$
-  select row(
-    null,  -- segment_id
-    null,  -- version
-    null,  -- tokens_through
-    null,  -- group_version
-    null,  -- created_at
-    null,  -- oldest_open_group
-    null,  -- turn_version
-    null,  -- group_tokens
-    null,  -- request_id
-    null,  -- occurred_at
-    token_count,
-    pinned,
-    role,
-    token_source,
-    null,  -- digest
-    null,  -- salt
-    null,  -- external_id
-    content,
-    name,
-    tool_call_id,
-    tool_name,
-    model,
-    nullif(tool_calls, 'null'),
-    nullif(parts, 'null'),
-    nullif(provider, 'null'),
-    nullif(metadata, 'null')
-  )::kata_data.message
+declare
+  v_draft jsonb := jsonb_build_object(
+    'role', role, 'content', content, 'token_count', token_count, 'token_source', token_source, 'tool_call_id', tool_call_id,
+    'tool_name', tool_name, 'tool_calls', tool_calls, 'model', model, 'metadata', metadata, 'pinned', pinned, 'name', name,
+    'parts', parts, 'provider', provider);
+begin
+  -- At the top level only: a null within tool_calls or metadata is the caller's.
+  return v_draft - array(select d.key from jsonb_each(v_draft) d where d.value = 'null');
+end
 $$;
 comment on function kata_data.draft(text, text, integer, text, text, text, jsonb, text, jsonb, boolean, text, jsonb, jsonb) is
-'The draft of a message: the fields that a caller gives; JSON null counts as absent.';
+'The JSON object of a message with the fields that a caller gives; JSON null counts as absent.';
+
+create or replace function kata_data.draft_of(message kata_data.message) returns jsonb
+language plpgsql immutable
+as $$
+begin
+  return kata_data.draft(
+    message.role, message.content, message.token_count, message.token_source, message.tool_call_id, message.tool_name, message.tool_calls,
+    message.model, message.metadata, message.pinned, message.name, message.parts, message.provider);
+end
+$$;
+comment on function kata_data.draft_of(kata_data.message) is 'The JSON object of a stored message, to append it again.';

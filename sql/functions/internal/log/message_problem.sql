@@ -29,6 +29,57 @@ $$;
 comment on function kata_data.draft_problem(jsonb) is
 'A sentence on what is wrong with the keys and types of a message as a caller gave it; null if nothing is.';
 
+create or replace function kata_data.is_plain_draft(draft jsonb) returns boolean
+language sql immutable
+as $$
+  select case when jsonb_typeof(draft) = 'object' then
+    draft - '{role,content,token_count,token_source,name,model,pinned}'::text[] = '{}'
+    and draft -> 'role' <@ '["system", "developer", "user", "assistant"]'
+    and jsonb_typeof(draft -> 'content') = 'string'
+    and octet_length(draft ->> 'content') <= 16777216
+    and draft ->> 'token_count' ~ '^[0-9]{1,9}$'
+    and jsonb_typeof(draft -> 'token_count') = 'number'
+    and coalesce(draft -> 'token_source' <@ '["exact", "given"]', true)
+    and coalesce(jsonb_typeof(draft -> 'name') = 'string', true)
+    and coalesce(jsonb_typeof(draft -> 'model') = 'string', true)
+    and coalesce(jsonb_typeof(draft -> 'pinned') = 'boolean', true)
+  end
+$$;
+comment on function kata_data.is_plain_draft(jsonb) is
+'Whether a message as a caller gave it is text with a token count, without a problem, found by a short look. A result other than true leaves it open.';
+
+create or replace function kata_data.check_drafts(messages jsonb, is_alone boolean default false) returns void
+language plpgsql stable
+as $$
+declare
+  v_problem record;
+begin
+  select d.ordinality, p.problem into v_problem
+  from jsonb_array_elements(messages) with ordinality d(draft, ordinality)
+  cross join lateral (
+    select coalesce(
+      kata_data.draft_problem(d.draft),
+      kata_data.message_problem(jsonb_populate_record(null::kata_data.message, d.draft))) as problem
+    offset 0
+  ) p
+  where kata_data.is_plain_draft(d.draft) is not true
+    and p.problem is not null
+  limit 1;
+  if found then
+    raise exception using
+      errcode = 'KC004',
+      message = case when is_alone then 'the message' else format('message %s of the batch', v_problem.ordinality) end || ' is invalid',
+      detail = v_problem.problem,
+      hint = case
+        when is_alone then 'Nothing was appended: correct the message and append it again.'
+        else 'Nothing was appended: correct the message and append the batch again.'
+      end;
+  end if;
+end
+$$;
+comment on function kata_data.check_drafts(jsonb, boolean) is
+'Refuses a batch in which a message has a problem, the first one by its number. KC004.';
+
 create or replace function kata_data.message_problem(message kata_data.message) returns text
 language plpgsql stable
 as $$
