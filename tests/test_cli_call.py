@@ -130,7 +130,7 @@ def test_what_cannot_be_undone_asks_for_the_label_of_the_database(run: Run, kata
 
 def test_the_shell_completes_functions_parameters_and_contexts(kata: Kata, database: str) -> None:
     kata.create("support")
-    assert completed("call", "append") == ["append", "append_message"]
+    assert completed("call", "append") == ["append", "append_message", "append_record"]
     assert completed("call", "usage", "") == ["context_id=", "at="]
     assert completed("call", "usage", "context_id=x", "") == ["at="]
     assert completed("--dsn", database, "call", "usage", "context_id=sup") == ["context_id=support"]

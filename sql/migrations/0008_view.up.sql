@@ -3,7 +3,8 @@
 -- view_change has one row per change of what is seen: compaction, deletion, elision, pin, unpin, undo. It takes a version of
 -- its own in the log and holds what it does and the whole view after it, so the view as of any version is the newest change
 -- up to it and the messages since. summary has one row per compaction that put a message in the place of what it covers, stub
--- one row per message that an elision shortens. kata_data.add_change writes all three, under the lock of the head. Rows are
+-- one row per message that an elision shortens. A record is stored as a change that leaves the view as it was; its data are a row of record.
+-- kata_data.add_change writes the first three, kata.append_record the last, under the lock of the head. Rows are
 -- immutable as those of the log are; kata_eraser redacts what an erased message left in them and deletes those of a purged
 -- context.
 --
@@ -17,7 +18,7 @@ create table kata_data.view_change (
   segment_id uuid,
   version bigint,
   change_id bigint not null constraint view_change_change_id_key unique,
-  kind text not null constraint view_change_kind_known check (kind in ('compaction', 'deletion', 'elision', 'pin', 'unpin', 'undo')),
+  kind text not null constraint view_change_kind_known check (kind in ('compaction', 'deletion', 'elision', 'pin', 'unpin', 'undo', 'record')),
   created_at timestamptz not null,
   digest bytea not null,
   versions int8multirange not null,
@@ -45,7 +46,7 @@ comment on table kata_data.view_change is
 comment on column kata_data.view_change.segment_id is 'The context that wrote it.';
 comment on column kata_data.view_change.version is 'Its version; the log has no message of that version.';
 comment on column kata_data.view_change.change_id is 'Its number in stub and in elisions; a later change of a path has a greater one.';
-comment on column kata_data.view_change.kind is 'compaction, deletion, elision, pin, unpin or undo.';
+comment on column kata_data.view_change.kind is 'compaction, deletion, elision, pin, unpin, undo or record.';
 comment on column kata_data.view_change.created_at is 'The time of the change.';
 comment on column kata_data.view_change.digest is
 'SHA-256 over the digest of the entry before it and this change, with its summary and stubs.';
@@ -132,6 +133,26 @@ comment on column kata_data.stub.content is 'The short text; null after an erasu
 create index stub_change on kata_data.stub (change_id, version);
 comment on index kata_data.stub_change is 'Whether an elision still shortens anything; the stubs of a purged change.';
 
+create table kata_data.record (
+  segment_id uuid,
+  version bigint,
+  kind text not null,
+  external_id text,
+  salt bytea,
+  data jsonb,
+  constraint record_pkey primary key (segment_id, version)
+);
+comment on table kata_data.record is 'One row per record: an entry of the log that no model sees. Immutable, with the version of its view change.';
+comment on column kata_data.record.segment_id is 'The context that wrote it.';
+comment on column kata_data.record.version is 'The version of its view change.';
+comment on column kata_data.record.kind is 'The kind that the caller gave.';
+comment on column kata_data.record.external_id is 'The id that the caller gave; entry_id finds the record by it.';
+comment on column kata_data.record.salt is 'Random bytes that the digest of the record begins with; null after an erasure.';
+comment on column kata_data.record.data is 'Its data; null after an erasure.';
+
+create index record_kind on kata_data.record (segment_id, kind, version);
+comment on index kata_data.record_kind is 'kata.records of one kind.';
+
 create trigger view_change_is_immutable before update or delete on kata_data.view_change
   for each row execute function kata_data.refuse_change();
 create trigger view_change_is_immutable_as_a_whole before update or delete or truncate on kata_data.view_change
@@ -144,6 +165,12 @@ create trigger stub_is_immutable before update or delete on kata_data.stub
   for each row execute function kata_data.refuse_change();
 create trigger stub_is_immutable_as_a_whole before update or delete or truncate on kata_data.stub
   for each statement execute function kata_data.refuse_change();
+create trigger record_is_immutable before update or delete on kata_data.record
+  for each row execute function kata_data.refuse_change();
+create trigger record_is_immutable_as_a_whole before update or delete or truncate on kata_data.record
+  for each statement execute function kata_data.refuse_change();
+alter table kata_data.record enable always trigger record_is_immutable;
+alter table kata_data.record enable always trigger record_is_immutable_as_a_whole;
 alter table kata_data.view_change enable always trigger view_change_is_immutable;
 alter table kata_data.view_change enable always trigger view_change_is_immutable_as_a_whole;
 alter table kata_data.summary enable always trigger summary_is_immutable;
@@ -151,7 +178,7 @@ alter table kata_data.summary enable always trigger summary_is_immutable_as_a_wh
 alter table kata_data.stub enable always trigger stub_is_immutable;
 alter table kata_data.stub enable always trigger stub_is_immutable_as_a_whole;
 
-grant select, update, delete on kata_data.view_change, kata_data.summary, kata_data.stub to kata_eraser;
+grant select, update, delete on kata_data.view_change, kata_data.summary, kata_data.stub, kata_data.record to kata_eraser;
 
 -- Functions pass a view in this shape: the columns of view_change that describe it, by the same names.
 create type kata_data.view as (

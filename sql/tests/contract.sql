@@ -1,7 +1,7 @@
 -- The contract for other software: names, order, types and defaults of parameters and results, and the rights of a function.
 
 begin;
-select plan(288);
+select plan(296);
 
 create function pg_temp.inputs(function oid) returns text
 language sql
@@ -49,6 +49,9 @@ insert into expected values
     'context_id uuid, role text, content text, token_count integer = NULL, tool_call_id text = NULL, tool_name text = NULL, '
       'tool_calls jsonb = NULL, model text = NULL, metadata jsonb = NULL, pinned boolean = false, expected_version bigint = NULL, '
       'idempotency_key text = NULL, name text = NULL, parts jsonb = NULL, provider jsonb = NULL, token_source text = NULL',
+    'bigint'),
+  ('append_record', 'volatile',
+    'context_id uuid, kind text, data jsonb, external_id text = NULL, idempotency_key text = NULL',
     'bigint'),
   ('archive_context', 'volatile',
     'context_id uuid',
@@ -207,6 +210,9 @@ insert into expected values
   ('put_token_counts', 'volatile',
     'context_id uuid, tokenizer text, versions bigint[], counts integer[]',
     'integer'),
+  ('records', 'stable',
+    'context_id uuid, kind text = NULL, after bigint = NULL, max_rows integer = 100, at bigint = NULL',
+    'rows version bigint, kind text, data jsonb, external_id text, created_at timestamp with time zone'),
   ('register_tokenizer', 'volatile',
     'name text, bytes_per_token numeric, margin numeric = 0.15',
     'void'),

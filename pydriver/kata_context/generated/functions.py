@@ -140,6 +140,16 @@ FUNCTIONS = {
             "token_source": Parameter("text", has_default=True),
         },
     ),
+    "append_record": Function(
+        "Appends a record: an entry of the log that no window, prompt or count shows.",
+        {
+            "context_id": Parameter("context"),
+            "kind": Parameter("text"),
+            "data": Parameter("jsonb"),
+            "external_id": Parameter("text", has_default=True),
+            "idempotency_key": Parameter("text", has_default=True),
+        },
+    ),
     "close_calls": Function(
         "Answers open tool calls with one tool message each.",
         {
@@ -163,6 +173,16 @@ FUNCTIONS = {
             "max_rows": Parameter("integer", has_default=True),
             "descending": Parameter("boolean", has_default=True),
             "visibility": Parameter("text", has_default=True),
+            "at": Parameter("version", has_default=True),
+        },
+    ),
+    "records": Function(
+        "Lists the records of a context, oldest first, inherited ones included.",
+        {
+            "context_id": Parameter("context"),
+            "kind": Parameter("text"),
+            "after": Parameter("bigint", has_default=True),
+            "max_rows": Parameter("integer", has_default=True),
             "at": Parameter("version", has_default=True),
         },
     ),

@@ -45,6 +45,7 @@ from kata_context.generated.rows import (
     PurgeContextRow,
     PurgeDeletedRow,
     PurgeRow,
+    RecordRow,
     TokenizerRow,
     TreeRow,
     UsageRow,
@@ -504,6 +505,44 @@ class AsyncMethods(ABC):
             )
         )[0]
 
+    async def append_record(
+        self,
+        context_id: ContextId,
+        kind: str,
+        data: Mapping[str, Any],
+        external_id: str | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> int:
+        """Appends a record: an entry of the log that no window, prompt or count shows.
+
+        A record takes a version and is part of forks, history and the chain of digests. It does not
+        conflict with expected_version, makes no compaction due, and cannot be undone;
+        kata.erase_message removes its data.
+
+        Returns the version that the record took.
+
+        Parameters
+        ----------
+        context_id : the context.
+        kind : 1 to 255 characters, by which kata.records filters.
+        data : any JSON, at most 1 MB.
+        external_id : 1 to 255 characters, unique among the entries of the path; null for none.
+        idempotency_key : 1 to 255 characters; the same request again within seven days returns the
+            first result.
+
+        Raises
+        ------
+        ContextNotFoundError, InvalidMessageError the external id is taken (DETAIL names the version),
+            ContextClosedError, InvalidArgumentError, IdempotencyConflictError.
+
+        Locks: the head of the context.
+        Cost: O(size + pieces of the view + fork depth).
+        """
+        return (
+            await self._run(statements.APPEND_RECORD, (context_id, kind, data, external_id, idempotency_key))
+        )[0]
+
     async def close_calls(
         self, context_id: ContextId, call_ids: Iterable[str] | None = None, *, reason: str = "cancelled"
     ) -> list[AppendedRow]:
@@ -581,6 +620,35 @@ class AsyncMethods(ABC):
         Cost: O(log n + rows + fork depth).
         """
         return await self._run(statements.MESSAGES, (context_id, after, max_rows, descending, visibility, at))
+
+    async def records(
+        self,
+        context_id: ContextId,
+        kind: str,
+        after: int | None = None,
+        *,
+        max_rows: int | None = None,
+        at: Version = 100,
+    ) -> list[RecordRow]:
+        """Lists the records of a context, oldest first, inherited ones included.
+
+        Returns rows: version, kind, data (null after an erasure), external_id, created_at.
+
+        Parameters
+        ----------
+        context_id : the context.
+        kind : only records of this kind; null for all.
+        after : the last version of the previous page; null for the first.
+        max_rows : 1 to 1,000.
+        at : as of this version; null for now.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
+
+        Cost: O(log n + rows + fork depth).
+        """
+        return await self._run(statements.RECORDS, (context_id, kind, after, max_rows, at))
 
     async def usage(self, context_id: ContextId, at: Version | None = None) -> UsageRow:
         """Returns the size of a context in messages and tokens.
@@ -986,9 +1054,9 @@ class AsyncMethods(ABC):
     ) -> list[HistoryRow]:
         """A page of the entries of a context, newest first, inherited ones included.
 
-        Returns rows: version, kind (message, compaction, elision, deletion, pin, unpin, undo), role,
-        preview (100 characters), token_count (of the entry), view_tokens (of what a model would see as
-        of the entry), checkpoints (the names of the version), created_at.
+        Returns rows: version, kind (message, compaction, elision, deletion, pin, unpin, undo, record),
+        role, preview (100 characters), token_count (of the entry), view_tokens (of what a model would
+        see as of the entry), checkpoints (the names of the version), created_at.
 
         Parameters
         ----------
@@ -1640,7 +1708,7 @@ class AsyncMethods(ABC):
         Parameters
         ----------
         context_id : a context that reads the message, inherited or its own.
-        version : of the message; a summary is erased by its own.
+        version : of the message; a summary or the data of a record is erased by its own.
         reason : why, kept with the record; not blank.
 
         Raises
@@ -1957,6 +2025,22 @@ class AsyncContext(Handle):
             token_source=token_source,
         )
 
+    async def append_record(
+        self,
+        kind: str,
+        data: Mapping[str, Any],
+        external_id: str | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> int:
+        """Appends a record: an entry of the log that no window, prompt or count shows.
+
+        See AsyncKata.append_record.
+        """
+        return await self.database.append_record(
+            self.id, kind, data, external_id, idempotency_key=idempotency_key
+        )
+
     async def close_calls(
         self, call_ids: Iterable[str] | None = None, *, reason: str = "cancelled"
     ) -> list[AppendedRow]:
@@ -1989,6 +2073,15 @@ class AsyncContext(Handle):
         return await self.database.messages(
             self.id, after, max_rows=max_rows, descending=descending, visibility=visibility, at=at
         )
+
+    async def records(
+        self, kind: str, after: int | None = None, *, max_rows: int | None = None, at: Version = 100
+    ) -> list[RecordRow]:
+        """Lists the records of a context, oldest first, inherited ones included.
+
+        See AsyncKata.records.
+        """
+        return await self.database.records(self.id, kind, after, max_rows=max_rows, at=at)
 
     async def usage(self, at: Version | None = None) -> UsageRow:
         """Returns the size of a context in messages and tokens.

@@ -38,6 +38,7 @@ __all__ = [
     "PurgeContextRow",
     "PurgeDeletedRow",
     "PurgeRow",
+    "RecordRow",
     "TokenizerRow",
     "TreeRow",
     "UsageRow",
@@ -119,6 +120,17 @@ class MessageRow:
     name: str | None
     parts: Json
     provider: Json
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRow:
+    """A row of records."""
+
+    version: int
+    kind: str
+    data: Json
+    external_id: str | None
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ from kata_context.generated.rows import (
     PurgeContextRow,
     PurgeDeletedRow,
     PurgeRow,
+    RecordRow,
     TokenizerRow,
     TreeRow,
     UsageRow,
@@ -197,6 +198,19 @@ APPEND_MESSAGE: Call[int] = Call(
     ),
     count=tokens.MessageCounter(content=2, token_count=3, tool_calls=6, parts=13, token_source=15),
 )
+APPEND_RECORD: Call[int] = Call(
+    "append_record",
+    b"select kata.append_record(context_id => %s::uuid, kind => %s::text, data => %s::jsonb, "
+    b"external_id => %s::text, idempotency_key => %s::text)",
+    scalar,
+    (
+        ("context_id", as_context),
+        ("kind", as_text),
+        ("data", as_object),
+        ("external_id", as_text),
+        ("idempotency_key", as_text),
+    ),
+)
 CLOSE_CALLS: Call[AppendedRow] = Call(
     "close_calls",
     b"select r.version, r.token_count, r.created_at from kata.close_calls(context_id => %s::uuid, "
@@ -228,6 +242,20 @@ MESSAGES: Call[MessageRow] = Call(
         ("max_rows", as_integer),
         ("descending", as_boolean),
         ("visibility", as_text),
+        ("at", as_version),
+    ),
+    reads=True,
+)
+RECORDS: Call[RecordRow] = Call(
+    "records",
+    b"select r.version, r.kind, r.data, r.external_id, r.created_at from kata.records(context_id => "
+    b"%s::uuid, kind => %s::text, after => %s::bigint, max_rows => %s::integer, at => %s::bigint) r",
+    record(RecordRow),
+    (
+        ("context_id", as_context),
+        ("kind", as_text),
+        ("after", as_integer),
+        ("max_rows", as_integer),
         ("at", as_version),
     ),
     reads=True,

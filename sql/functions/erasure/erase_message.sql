@@ -37,7 +37,8 @@ begin
   from kata_data.segments(erase_message.context_id, erase_message.version, erase_message.version) s
   where erase_message.version <= v_head.version;
   if not exists (select from kata_data.message m where m.segment_id = v_segment_id and m.version = erase_message.version)
-    and not exists (select from kata_data.summary y where y.segment_id = v_segment_id and y.version = erase_message.version) then
+    and not exists (select from kata_data.summary y where y.segment_id = v_segment_id and y.version = erase_message.version)
+    and not exists (select from kata_data.record r where r.segment_id = v_segment_id and r.version = erase_message.version) then
     raise exception using
       errcode = 'KC002',
       message = format('version %s not found', coalesce(version::text, 'null')),
@@ -52,6 +53,9 @@ begin
   select e.segment_id, e.version, e.what
   from kata_data.erase_summary(v_segment_id, erase_message.version, erase_message.reason) e;
   return query
+  select e.segment_id, e.version, e.what
+  from kata_data.erase_record(v_segment_id, erase_message.version, erase_message.reason) e;
+  return query
   select o.segment_id, o.version, o.what
   from kata_data.originals_of(v_segment_id, erase_message.version) o;
 end
@@ -59,7 +63,7 @@ $$;
 comment on function kata.erase_message(uuid, bigint, text) is
 'Redacts a message permanently, for its context, its forks and the copies that merges have made.
 
-context_id: a context that reads the message, inherited or its own. version: of the message; a summary is erased by its own.
+context_id: a context that reads the message, inherited or its own. version: of the message; a summary or the data of a record is erased by its own.
 reason: why, kept with the record; not blank.
 
 Content, parts, arguments of calls, name, model, provider fields and metadata are removed, with the stubs and artifacts made of them. Version,

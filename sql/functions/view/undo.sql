@@ -22,6 +22,13 @@ begin
       detail = format('Only compactions, deletions, elisions, pins, unpins and undos of context %s can be undone.', context_id),
       hint = 'Find them with kata.history. To go back before a message, fork there.';
   end if;
+  if v_change.kind = 'record' then
+    raise exception using
+      errcode = 'KC017',
+      message = format('version %s is a record, which cannot be undone', version),
+      detail = 'A record changes no view.',
+      hint = 'Append another record that corrects it, or erase it with kata.erase_message.';
+  end if;
   v_undone := kata_data.undone_versions(context_id, version + 1, v_head.version);
   if version = any (v_undone) then
     raise exception using

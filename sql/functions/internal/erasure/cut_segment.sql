@@ -27,6 +27,7 @@ begin
     and v.version > reach
     and s.change_id = v.change_id;
   delete from kata_data.summary y where y.segment_id = cut_segment.segment_id and y.version > reach;
+  delete from kata_data.record r where r.segment_id = cut_segment.segment_id and r.version > reach;
   delete from kata_data.view_change v where v.segment_id = cut_segment.segment_id and v.version > reach;
   delete from kata_data.compaction n
   where n.context_id = cut_segment.segment_id

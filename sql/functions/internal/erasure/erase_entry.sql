@@ -125,3 +125,36 @@ comment on function kata_data.erase_summary(uuid, bigint, text) is
 'Redacts a summary, and names those that have absorbed it.
 
 Returns as erase_entry; nothing where there is no summary.';
+
+create or replace function kata_data.erase_record(segment_id uuid, version bigint, reason text)
+returns setof kata_data.concerned_entry
+language plpgsql volatile rows 1
+as $$
+declare
+  v_record kata_data.record;
+begin
+  select r.* into v_record
+  from kata_data.record r
+  where r.segment_id = erase_record.segment_id
+    and r.version = erase_record.version
+  for update;
+  if not found then
+    return;
+  end if;
+  if not kata_data.is_erased(segment_id, version) then
+    insert into kata_data.erasure (segment_id, version, what, reason, erased_by, erased_at, content_digest)
+    values (
+      erase_record.segment_id, erase_record.version, 'message', erase_record.reason, kata_data.calling_role(), kata_data.clock(),
+      kata_data.record_digest(v_record.kind, v_record.external_id, v_record.salt, v_record.data));
+    update kata_data.record r
+    set salt = null, data = null
+    where r.segment_id = erase_record.segment_id
+      and r.version = erase_record.version;
+  end if;
+  return query select erase_record.segment_id, erase_record.version, 'message';
+end
+$$;
+comment on function kata_data.erase_record(uuid, bigint, text) is
+'Redacts the data of a record; nothing where there is no record.
+
+Returns as erase_entry.';

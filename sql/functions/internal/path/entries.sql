@@ -29,7 +29,7 @@ begin
       union all
       select c.version, c.kind, y.role,
         left(coalesce(
-          y.content, case when c.kind = 'undo' then format('version %s', c.undone_version) else format('versions %s', c.versions) end), 100),
+          y.content, r.preview, case when c.kind = 'undo' then format('version %s', c.undone_version) else format('versions %s', c.versions) end), 100),
         y.token_count, c.raw_tokens, c.view_tokens - c.raw_tokens, c.created_at
       from kata_data.path_changes(entries.context_id, low, high) c
       left join lateral (
@@ -39,6 +39,13 @@ begin
           and y.version = c.version
         offset 0
       ) y on true
+      left join lateral (
+        select concat_ws(' ', r.kind, left(r.data::text, 100)) as preview
+        from kata_data.record r
+        where r.segment_id = c.segment_id
+          and r.version = c.version
+        offset 0
+      ) r on c.kind = 'record'
     ) e
   ) e
   order by e.version;

@@ -59,13 +59,32 @@ begin
       change.version, 'time', format('It was created at %s, before the entry before it.', change.created_at))::kata_data.finding;
   end if;
   v_stubs := (select array_agg(s.digest order by s.version) from kata_data.stub s where s.change_id = change.change_id);
-  if change.digest <> kata_data.change_digest(before.last_digest, change.segment_id, change, v_summary_digest, v_stubs) then
+  if change.digest <> kata_data.change_digest(before.last_digest, change.segment_id, change, v_summary_digest, v_stubs, kata_data.digest_of_record(change)) then
     return next row(change.version, 'digest', 'The view change, or the digest before it, was changed.')::kata_data.finding;
   end if;
 end
 $$;
 comment on function kata_data.verify_change(uuid, kata_data.head, kata_data.view, kata_data.view_change) is
 'Damage in a view change of a path, given the expected head and the view before it.';
+
+create or replace function kata_data.digest_of_record(change kata_data.view_change) returns bytea
+language plpgsql stable
+as $$
+begin
+  return (
+    select coalesce(e.content_digest, kata_data.record_digest(r.kind, r.external_id, r.salt, r.data))
+    from kata_data.record r
+    left join kata_data.erasure e on e.segment_id = r.segment_id and e.version = r.version
+    where change.kind = 'record'
+      and r.segment_id = change.segment_id
+      and r.version = change.version
+      and (e.segment_id is null or (r.salt is null and r.data is null)));
+end
+$$;
+comment on function kata_data.digest_of_record(kata_data.view_change) is
+'The digest of the record of a view change, kept by its erasure if it was erased.
+
+Null for another kind, and for a record that is gone or not as its erasure left it.';
 
 create or replace function kata_data.log_state(preamble_end bigint, oldest_open_group bigint, turn_version bigint) returns text
 language sql immutable

@@ -87,6 +87,16 @@ as $$
     where m.segment_id = i.segment_id
       and m.version = i.version
       and m.external_id = i.external_id)
+    and not exists (
+      select from kata_data.record r
+      where r.segment_id = i.segment_id
+        and r.version = i.version
+        and r.external_id = i.external_id)
+  union all
+  select r.segment_id, r.version, 'A record belongs to no view change.'
+  from kata_data.record r
+  where not exists (
+    select from kata_data.view_change v where v.segment_id = r.segment_id and v.version = r.version and v.kind = 'record')
   union all
   select y.segment_id, y.version, 'A summary belongs to no compaction.'
   from kata_data.summary y
@@ -102,6 +112,7 @@ as $$
   from kata_data.erasure e
   where not exists (select from kata_data.message m where m.segment_id = e.segment_id and m.version = e.version)
     and not exists (select from kata_data.summary y where y.segment_id = e.segment_id and y.version = e.version)
+    and not exists (select from kata_data.record r where r.segment_id = e.segment_id and r.version = e.version)
   union all
   -- A purge leaves the origins that lead to copies.
   select o.segment_id, o.version, 'An origin belongs to no message.'

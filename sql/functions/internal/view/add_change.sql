@@ -21,7 +21,8 @@ create or replace function kata_data.add_change(
   head kata_data.head,
   change kata_data.view_change,
   summary kata_data.summary default null,
-  stubs kata_data.stub[] default '{}'
+  stubs kata_data.stub[] default '{}',
+  record_digest bytea default null
 ) returns bigint
 language plpgsql volatile
 as $$
@@ -56,7 +57,7 @@ begin
   end;
   v_change.digest := kata_data.change_digest(
     head.last_digest, head.context_id, v_change, kata_data.summary_digest(v_summary),
-    (select array_agg(s.digest order by s.version) from unnest(stubs) s));
+    (select array_agg(s.digest order by s.version) from unnest(stubs) s), record_digest);
 
   perform kata_data.insert_change(v_change, v_after, stubs);
   update kata_data.head h
@@ -67,7 +68,9 @@ begin
       last_at = v_change.created_at,
       last_digest = v_change.digest
   where h.context_id = v_change.segment_id;
-  perform kata_data.set_due(v_change.segment_id);
+  if v_change.kind <> 'record' then
+    perform kata_data.set_due(v_change.segment_id);
+  end if;
 
   if head.notifies then
     perform pg_notify('kata', json_build_object('context_id', v_change.segment_id, 'version', v_change.version)::text);
@@ -75,11 +78,12 @@ begin
   return v_change.version;
 end
 $$;
-comment on function kata_data.add_change(kata_data.head, kata_data.view_change, kata_data.summary, kata_data.stub[]) is
+comment on function kata_data.add_change(kata_data.head, kata_data.view_change, kata_data.summary, kata_data.stub[], bytea) is
 'Adds a view change to a context whose head the caller has locked, and returns its version.
 
 change: as new_change makes it. summary: of a compaction, the message that replaces what it covers: role, content, token_count,
-token_source, metadata. stubs: of an elision, without change_id; the messages that they shorten are visible. KC017 the view would fall into
+token_source, metadata. stubs: of an elision, without change_id; the messages that they shorten are visible.
+record_digest: of a record. KC017 the view would fall into
 too many pieces.
 Cost: O(messages that come, go or change their length + pieces of the view).';
 

@@ -44,7 +44,7 @@ begin
   for v_change in
     select c.*
     from kata_data.path_changes(fold_undo.context_id, v_start, change.version - 1) c
-    where c.kind <> 'undo'
+    where c.kind not in ('undo', 'record')
       and c.version <> all (v_undone)
     order by c.version
   loop
@@ -98,8 +98,8 @@ begin
       end if;
     when 'unpin' then
       v_view.pinned_groups := array_remove(v_view.pinned_groups, lower(change.versions));
-    when 'undo' then
-      -- fold_undo has left out what it undoes.
+    when 'undo', 'record' then
+      -- fold_undo has left out what an undo undoes; a record leaves the view as it was.
       null;
   end case;
   v_view.pinned_groups := array(select distinct p.pinned from unnest(v_view.pinned_groups) p(pinned) order by p.pinned);

@@ -1,0 +1,110 @@
+-- A record is an entry of the log that no model sees: an event, a decision, a state that belongs between two messages. It is stored as a
+-- view change that leaves the view as it was, so it is versioned, digested, forked and verified as the rest. Locks the head, looks at the
+-- key, then at the external id, then writes.
+-- plans: writer
+
+create or replace function kata.append_record(
+  context_id uuid,
+  kind text,
+  data jsonb,
+  external_id text default null,
+  idempotency_key text default null
+) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
+as $$
+declare
+  v_head kata_data.head;
+  v_version bigint;
+  v_salt bytea;
+begin
+  v_head := kata_data.lock_context(context_id);
+  perform kata_data.check_record(kind, data, external_id);
+  v_version := v_head.version + 1;
+  if idempotency_key is not null then
+    v_version := coalesce((kata_data.use_key(
+      'context:' || context_id, idempotency_key,
+      sha256(convert_to(jsonb_build_array('record', kind, data, external_id)::text, 'UTF8')), to_jsonb(v_version)) #>> '{}')::bigint, v_version);
+    if v_version <= v_head.version then
+      return v_version;
+    end if;
+  end if;
+  if external_id is not null then
+    perform kata_data.claim_external_id(context_id, external_id, v_head.version);
+  end if;
+  v_salt := kata_data.new_salt();
+  insert into kata_data.record (segment_id, version, kind, external_id, salt, data)
+  values (append_record.context_id, v_version, append_record.kind, append_record.external_id, v_salt, append_record.data);
+  return kata_data.add_change(
+    v_head, kata_data.new_change('record', '{}'), record_digest => kata_data.record_digest(kind, external_id, v_salt, data));
+end
+$$;
+comment on function kata.append_record(uuid, text, jsonb, text, text) is
+'Appends a record: an entry of the log that no window, prompt or count shows.
+
+A record takes a version and is part of forks, history and the chain of digests. It does not conflict with expected_version, makes no
+compaction due, and cannot be undone; kata.erase_message removes its data.
+
+context_id: the context. kind: 1 to 255 characters, by which kata.records filters. data: any JSON, at most 1 MB.
+external_id: 1 to 255 characters, unique among the entries of the path; null for none.
+idempotency_key: 1 to 255 characters; the same request again within seven days returns the first result.
+
+Returns the version that the record took.
+Errors: KC001, KC004 the external id is taken (DETAIL names the version), KC006, KC017, KC019.
+Locks: the head of the context. Cost: O(size + pieces of the view + fork depth).';
+
+create or replace function kata_data.check_record(kind text, data jsonb, external_id text) returns void
+language plpgsql immutable
+as $$
+declare
+  v_detail text := case
+    when coalesce(length(kind), 0) not between 1 and 255 then format('Its kind has %s characters, not 1 to 255.', coalesce(length(kind), 0))
+    when length(external_id) not between 1 and 255 then format('Its external id has %s characters, not 1 to 255.', length(external_id))
+    when data is null then 'Its data are null.'
+    when octet_length(data::text) > 1048576 then format('Its data are %s bytes long.', octet_length(data::text))
+    when not kata_data.json_fits(data) then 'Its data nest more than 100 deep, or hold a number beyond 1e308.'
+  end;
+begin
+  if v_detail is not null then
+    raise exception using
+      errcode = 'KC017',
+      message = 'the record is invalid',
+      detail = v_detail,
+      hint = 'Pass a kind and JSON of at most 1 MB; keep larger data elsewhere, and record where.';
+  end if;
+end
+$$;
+comment on function kata_data.check_record(text, jsonb, text) is 'Refuses a record that is not valid. KC017.';
+
+create or replace function kata_data.claim_external_id(context_id uuid, external_id text, newest bigint) returns void
+language plpgsql volatile
+as $$
+declare
+  v_taken bigint;
+begin
+  select i.version into v_taken
+  from kata_data.segments(claim_external_id.context_id, 1, newest) s
+  cross join lateral (
+    select i.version
+    from kata_data.entry_id i
+    where i.segment_id = s.segment_id
+      and i.external_id = claim_external_id.external_id
+      and i.version between s.first_version and s.last_version
+    offset 0
+  ) i
+  limit 1;
+  if found then
+    raise exception using
+      errcode = 'KC004',
+      message = format('external id "%s" is taken', left(external_id, 100)),
+      detail = format('Version %s of context %s has it.', v_taken, context_id),
+      hint = 'An external id names one entry of a path; pass another, or none.';
+  end if;
+  insert into kata_data.entry_id (segment_id, external_id, version)
+  values (claim_external_id.context_id, claim_external_id.external_id, newest + 1);
+end
+$$;
+comment on function kata_data.claim_external_id(uuid, text, bigint) is
+'Gives an external id to the next entry of a context whose head the caller has locked. KC004.
+
+newest: its version. Cost: one look-up per segment of the path.';
