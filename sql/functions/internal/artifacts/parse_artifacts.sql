@@ -122,8 +122,13 @@ begin
       end
   ),
   secret as materialized (
-    select m.version, m.value #>> '{}' as value
+    select m.version, v.value
     from member m
+    cross join lateral (
+      select m.value #>> '{}'
+      union all
+      select w.word from kata_data.words_in(m.value #>> '{}') w
+    ) v(value)
     where m.meaning = 'secret'
       and jsonb_typeof(m.value) <> 'null'
   ),
@@ -161,11 +166,11 @@ begin
       case when kata_data.may_be_patch(p.body) then 'patch' end as patch_mark,
       case when p.body ~ E'\\m[A-Za-z]:[\\\\/][^/]|\\\\\\\\' then 'drive' end as drive_mark
     from (
-      select d.version, d.place, d.text as body
+      select d.version, d.place, kata_data.without_secrets(d.text) as body
       from document d
       where d.body is null
       union all
-      select t.version, t.place, string_agg(t.body, E'\n')
+      select t.version, t.place, kata_data.without_secrets(string_agg(t.body, E'\n'))
       from (
         select j.version, j.place, j.depth,
           case
@@ -203,7 +208,7 @@ begin
     cross join lateral kata_data.words_in(p.body) w
   ),
   known_word as materialized (
-    select w.word, case when length(w.word) between 3 and 500 then kata_data.word_is_file(w.word) end as is_file
+    select w.word, case when length(w.word) between 3 and 500 then kata_data.word_is_file(w.word) and not kata_data.word_is_secret(w.word) end as is_file
     from (select distinct w.word from word w offset 0) w
   ),
   named_word as materialized (
@@ -216,10 +221,11 @@ begin
     from known_word k
     cross join lateral unnest(string_to_array(replace(k.word, '..', '/'), '/')) i(id)
     where not k.is_file
+      and not kata_data.word_is_secret(k.word)
       and kata_data.word_is_id(i.id)
   ),
   found as (
-    select d.version, d.place, 'tool_call' as kind, d.tool as ref, jsonb_build_object('arguments', left(d.text, 200)) as detail
+    select d.version, d.place, 'tool_call' as kind, d.tool as ref, jsonb_build_object('arguments', kata_data.shown_arguments(d.text)) as detail
     from document d
     where d.is_call
     union all

@@ -84,16 +84,36 @@ comment on function kata_data.other_key_pattern() is 'Keys in JSON that end as t
 create or replace function kata_data.secret_key_pattern() returns text
 language sql immutable
 as $$
-  select '(token|secret|password|api_?key|credential|authorization|signature)'
+  select '(token|secret|passw|passphrase|(^|_)pwd$|(api|access|account|private|secret)_?key|credential|authorization|signature|cookie|(^|_)cv[vc]$'
+    || '|card_?number)'
 $$;
 comment on function kata_data.secret_key_pattern() is 'Keys in JSON whose values grant access.';
 
-create or replace function kata_data.secret_prefix_pattern() returns text
+create or replace function kata_data.told_secret_pattern() returns text
 language sql immutable
 as $$
-  select '^((sk|rk|pk)[_-]|gh[opsu]_|github_pat_|glpat-|xox[a-z]-|AKIA|ASIA|AIza|eyJ|npm_|hf_)'
+  select E'((?:(?:passw(?:or)?d|passphrase|pwd|secret|token|(?:api|access|account|private|secret)[_-]?key|credential|authorization|signature|sig'
+    || E'|cookie|auth|cvv|cvc)s?[\\\\"'']{0,4} *(?::|=>?) *[\\\\"'']{0,4}(?:(?:bearer|basic|token|bot) +)?'
+    || E'|(?:--?[a-z-]*(?:password|token|secret|key)|secret_access_key|bearer|identified by) +[\\\\"'']{0,2}))'
+    || E'[^\\s"''&;,\\\\/~.$<{(*[][^\\s"''&;,\\\\]{3,}'
 $$;
-comment on function kata_data.secret_prefix_pattern() is 'How keys and tokens that grant access begin.';
+comment on function kata_data.told_secret_pattern() is 'A value that grants access, and before it, captured, the words that show so: password=, Bearer.';
+
+create or replace function kata_data.secret_form_pattern() returns text
+language sql immutable
+as $$
+  select E'\\m(?:(?:sk|rk|pk)[_-](?:live|test|proj|ant|svcacct|admin|or)[_-]|sk-|whsec_|shp(?:at|ss|ca|pa)_|gh[opsur]_|github_pat_'
+    || E'|gl(?:pat|rt|sa|dt)[-_]|xox[a-z]-|xapp-|AIza|GOCSPX-|ya29[.]|SG[.]|npm_|pypi-AgE|hf_|eyJ|do[opr]_v1_|hv[sb][.]|lin_api_|figd_|PMAK-'
+    || E'|nvapi-|gsk_|r8_|dp[.][ps]t[.]|sntry[su]_|ATATT|tskey-|rubygems_|AGE-SECRET-KEY-1|dckr_pat_)(?=[A-Za-z_.-]{0,40}[0-9])[A-Za-z0-9_.=/+-]{12,}'
+    || E'|\\m(?:AKIA|ASIA)[A-Z0-9]{12,}|\\m(?:SK|dapi|key-)[0-9a-f]{32}\\M|\\m[0-9]{8,10}:[A-Za-z0-9_-]{30,}'
+    || E'|hooks[.]slack[.]com/services/[A-Za-z0-9/]+|/api/webhooks/[0-9]+/[A-Za-z0-9_-]+'
+    || E'|-----BEGIN [A-Z ]*PRIVATE KEY[^-]*-----[^-]*'
+    || E'|\\m(?:4[0-9]{3}|5[1-5][0-9]{2}|6011)[ -]?[0-9]{4}[ -]?[0-9]{4}[ -]?[0-9]{4}\\M|\\m3[47][0-9]{2}[ -]?[0-9]{6}[ -]?[0-9]{5}\\M'
+$$;
+comment on function kata_data.secret_form_pattern() is
+'Keys, tokens and numbers of cards that grant access, as their form shows.
+
+Prefixes of services, private keys, addresses of hooks.';
 
 create or replace function kata_data.word_pattern() returns text
 language sql immutable

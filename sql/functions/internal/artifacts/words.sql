@@ -52,6 +52,34 @@ A UUID, a hash, a code of capitals and digits, a name with a number, an e-mail a
 create or replace function kata_data.word_is_secret(word text) returns boolean
 language sql immutable
 as $$
-  select word ~ kata_data.secret_prefix_pattern()
+  select word collate "C" ~ kata_data.secret_form_pattern()
+    -- A secret key of AWS has no prefix: 40 characters, of every class.
+    or length(word) = 40 and word ~ '^[A-Za-z0-9/+]*$' and word ~ '[a-z]' and word ~ '[A-Z]' and word ~ '[0-9]'
 $$;
 comment on function kata_data.word_is_secret(text) is 'Whether a word looks like a key or token that grants access. Such words are not indexed.';
+
+create or replace function kata_data.without_secrets(body text) returns text
+language sql immutable
+as $$
+  select regexp_replace(
+    regexp_replace(
+      case when position('://' in body) > 0 then regexp_replace(body, E'://[^/@\\s"'']*@', '://', 'g') else body end collate "C",
+      kata_data.told_secret_pattern(), E'\\1***', 'gi'),
+    kata_data.secret_form_pattern(), '***', 'g')
+$$;
+comment on function kata_data.without_secrets(text) is
+'A text with *** for each value that grants access, and addresses without credentials.
+
+The words before a value show that, or the form of the value.';
+
+create or replace function kata_data.shown_arguments(arguments text) returns text
+language sql immutable
+as $$
+  select left(
+    regexp_replace(
+      kata_data.without_secrets(left(arguments, 2000)),
+      E'\\m(?=[a-z0-9/+]{0,39}[A-Z])(?=[A-Z0-9/+]{0,39}[a-z])(?=[A-Za-z/+]{0,39}[0-9])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+._-])',
+      '***', 'g'),
+    200)
+$$;
+comment on function kata_data.shown_arguments(text) is 'The first 200 characters of a call''s arguments, without secrets.';
