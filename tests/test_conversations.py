@@ -155,8 +155,9 @@ def overlapping_calls() -> list[Json]:
 def test_messages_appended_one_by_one_become_the_rows_that_a_batch_writes(
     conn: psycopg.Connection, policy: Json
 ) -> None:
-    # The clock stands still: times tell the batches apart, and are the same on both sides.
+    # The clock stands still: times tell the batches apart, and are the same on both sides. So are the salts.
     conn.execute("select set_config('kata.clock', '2026-01-01', false)")
+    conn.execute("select set_config('kata.salt', repeat('5a', 16), false)")
     head = """
       select to_jsonb(h) - '{context_id,last_digest}'::text[] from kata_data.head h where h.context_id = %s"""
     log = """

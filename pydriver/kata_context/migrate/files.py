@@ -66,7 +66,7 @@ _NAME = r'"?([a-z_][a-z0-9_]*)"?'
 # At the start of a line only: an indented line belongs to a body.
 _DEFINITION = re.compile(
     rf"^create\s+(?:or\s+replace\s+)?"
-    rf"(?:(function|procedure|view)\s+(?:{_NAME}\.)?{_NAME}|policy\s+{_NAME}\s+on\s+(?:{_NAME}\.)?{_NAME})",
+    rf"(?:(function|procedure|aggregate|view)\s+(?:{_NAME}\.)?{_NAME}|policy\s+{_NAME}\s+on\s+(?:{_NAME}\.)?{_NAME})",
     re.MULTILINE | re.IGNORECASE,
 )
 

@@ -23,7 +23,7 @@ from kata_context.migrate.session import (
 
 _UNCHANGED = "no function was changed"
 
-# The kinds of object that function files define: functions, views and policies of the two schemas.
+# The kinds of object that function files define: functions, aggregates, views and policies of the two schemas.
 _OBJECTS = """
 select o.classid, o.objid, o.name, o.identity, o.owner, o.row_version, o.drop_statement,
   encode(sha256(convert_to(concat_ws(chr(10), o.owner, o.definition), 'UTF8')), 'hex') as checksum
@@ -33,11 +33,16 @@ from (
     format('%s.%s(%s)', n.nspname, p.proname, oidvectortypes(p.proargtypes)) as identity,
     pg_get_userbyid(p.proowner)::text as owner, concat_ws(' ', p.xmin, p.ctid) as row_version,
     format('drop routine %s restrict', p.oid::regprocedure) as drop_statement,
-    pg_get_functiondef(p.oid) as definition
+    case p.prokind
+      when 'a' then concat_ws(
+        ' ', pg_get_function_arguments(p.oid), a.aggtransfn, format_type(a.aggtranstype, null), a.aggfinalfn, a.agginitval)
+      else pg_get_functiondef(p.oid)
+    end as definition
   from pg_proc p
   join pg_namespace n on n.oid = p.pronamespace
+  left join pg_aggregate a on a.aggfnoid = p.oid
   where n.nspname in ('kata', 'kata_data')
-    and p.prokind in ('f', 'p')
+    and p.prokind in ('f', 'p', 'a')
     and not exists (
       select from pg_depend d
       where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
@@ -472,7 +477,7 @@ def _validate(connection: Connection, home: dict[str, SqlFile]) -> None:
         from pg_proc p
         join pg_namespace n on n.oid = p.pronamespace
         join pg_language l on l.oid = p.prolang
-        where format('%%s.%%s', n.nspname, p.proname) = any (%s) and l.lanvalidator <> 0
+        where format('%%s.%%s', n.nspname, p.proname) = any (%s) and l.lanvalidator <> 0 and p.prokind <> 'a'
         """,
         (list(home),),
     ).fetchall():

@@ -5,7 +5,7 @@ create or replace function kata_data.command_files(command text) returns table (
 language plpgsql immutable rows 10
 as $$
 declare
-  v_words text[] := '{}';
+  v_words text[] := '{}'::text[];
   v_redirect text;
   v_comment boolean := false;
   v_token text;
@@ -180,7 +180,7 @@ begin
     and not exists (select from unnest(arguments) a(word) where a.word ~ '^(-[a-zA-Z]*[ef]|--(expression|file|regexp).*)$');
   if program !~ '^(rm|unlink|del|mv|ren|move|cp|copy|install|touch|create|truncate|tee|patch|sed|perl|ruby|awk|grep|egrep|rg|cat|less|more'
     '|head|tail|open|edit|vim|nano|type|wc|nl|diff|git (rm|mv|restore|checkout))$' then
-    return '{}';
+    return '{}'::text[];
   end if;
   return array(
     select kata_data.plain_path(w.word)
