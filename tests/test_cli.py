@@ -195,7 +195,10 @@ def test_doctor_counts_moved_function_files_and_finds_nothing_wrong_with_them(
     database: str, checks: Callable[..., Any]
 ) -> None:
     with psycopg.connect(database) as conn:
-        conn.execute("update kata_data.function_file set path = 'drawer/' || path where path ~ '^log/append(_message)?[.]'")
+        conn.execute(
+            "update kata_data.function_file set path = 'drawer/' || path "
+            "where path ~ '^log/append(_message)?.sql'"
+        )
     found = checks(database)
     assert found["schema/moved function files"] == {
         "topic": "schema", "name": "moved function files", "value": 2, "level": "ok",

@@ -1165,7 +1165,10 @@ def test_the_command_migrates_and_shows_the_state_of_the_database(empty_database
 def test_the_command_says_that_function_files_are_moved(empty_database: str, query: Query) -> None:
     migrate.up(empty_database)
     functions = catalog_rows(query)
-    query("update kata_data.function_file set path = 'drawer/' || path where path ~ '^log/append(_message)?[.]'")
+    query(
+        "update kata_data.function_file set path = 'drawer/' || path "
+        "where path ~ '^log/append(_message)?.sql'"
+    )
 
     def kata(*arguments: str) -> Any:
         result = CliRunner().invoke(cli, ["--dsn", empty_database, "migrate", *arguments])

@@ -23,7 +23,7 @@ from kata_context.migrate.session import (
 
 _UNCHANGED = "no function was changed"
 
-# The kinds of object that function files define: functions, aggregates, views and policies of the two schemas.
+# What function files define: functions, aggregates, views and policies of the two schemas.
 _OBJECTS = """
 select o.classid, o.objid, o.name, o.identity, o.owner, o.row_version, o.drop_statement,
   encode(sha256(convert_to(concat_ws(chr(10), o.owner, o.definition), 'UTF8')), 'hex') as checksum
@@ -35,7 +35,8 @@ from (
     format('drop routine %s restrict', p.oid::regprocedure) as drop_statement,
     case p.prokind
       when 'a' then concat_ws(
-        ' ', pg_get_function_arguments(p.oid), a.aggtransfn, format_type(a.aggtranstype, null), a.aggfinalfn, a.agginitval)
+        ' ', pg_get_function_arguments(p.oid), a.aggtransfn, format_type(a.aggtranstype, null),
+        a.aggfinalfn, a.agginitval)
       else pg_get_functiondef(p.oid)
     end as definition
   from pg_proc p
