@@ -23,7 +23,7 @@ from kata_context.migrate.session import (
 
 _UNCHANGED = "no function was changed"
 
-# What function files define: functions, aggregates, views and policies of the two schemas.
+# Function files define functions, aggregates, views and policies of the two schemas.
 _OBJECTS = """
 select o.classid, o.objid, o.name, o.identity, o.owner, o.row_version, o.drop_statement,
   encode(sha256(convert_to(concat_ws(chr(10), o.owner, o.definition), 'UTF8')), 'hex') as checksum
