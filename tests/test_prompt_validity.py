@@ -1,0 +1,119 @@
+"""Of whatever was stored, a prompt is valid and within the budget, or an error says why there is none."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import psycopg
+import pytest
+
+from support.hostile_histories import Context, History, shortest
+from validator import Violation, judge
+from validator.published import PUBLISHED
+from validator.recount import recount
+
+FORMS = ("openai", "anthropic")
+HISTORIES = 300
+HISTORIES_LONG = 10_000
+STEPS = 14
+PROMPTS = 4
+KNOWN = {
+    *((form, rule) for form in FORMS for rule in ("P1", "P2", "P3 counted", "P3 estimated")),
+    *((form, rule) for form in FORMS for rule in ("P4", "P5", "P6", "S1", "C3", "types")),
+    *(("openai", "C1"), ("anthropic", "A3"), ("anthropic", "A4"), ("anthropic", "A5")),
+}
+"""Rules that the renderers do not keep yet; the test fails when one of them is kept, too."""
+
+
+@dataclass
+class Verdict:
+    """Counts the prompts of random histories, and keeps their violations."""
+
+    prompts: int = 0
+    refusals: Counter[str] = field(default_factory=Counter)
+    found: dict[tuple[str, str], list[tuple[int, Violation, Any]]] = field(default_factory=dict)
+
+    def add(self, number: int, form: str, violation: Violation, body: Any) -> None:
+        self.found.setdefault((form, violation.rule), []).append((number, violation, body))
+
+    def tell(self) -> str:
+        """Return how many histories break each rule, with the smallest example of each."""
+        lines = [f"{self.prompts} prompts, refused: {dict(self.refusals)}"]
+        for key, cases in sorted(self.found.items()):
+            least = shortest([body for _, _, body in cases])
+            _, violation, _ = next(case for case in cases if case[2] is least)
+            histories = sorted({number for number, _, _ in cases})
+            lines.append(
+                f"{key}: {len(histories)} histories, as {histories[0]}: {violation[1:]}: {least!s:.600}"
+            )
+        return "\n".join(lines)
+
+
+def ask(verdict: Verdict, number: int, history: History, context: Context, form: str) -> None:
+    """Ask for a prompt with a random budget at a random version, and judge it."""
+    random = history.random
+    budget = random.choice((1, 30, random.randint(1, 3000), 100_000))
+    at = random.choice((None, None, random.randint(0, context.version)))
+    step = random.choice((0, 0, random.randrange(budget)))
+    for _ in range(2):
+        try:
+            with history.conn.transaction():
+                row = history.conn.execute(
+                    "select kata.prompt(%s, %s, %s, %s, %s)", [context.context_id, budget, form, at, step]
+                ).fetchone()
+        except psycopg.Error as error:
+            verdict.refusals[str(error.sqlstate)] += 1
+            least = refusal(verdict, number, form, error)
+            if least is None:
+                return
+            budget, step = least, 0
+            continue
+        assert row
+        (body,) = row
+        verdict.prompts += 1
+        for violation in judge(form, body):
+            verdict.add(number, form, violation, body)
+        if found := PUBLISHED[form](body):
+            verdict.add(number, form, Violation("types", "$", found), body)
+        if (tokens := recount(form, body)) > budget:
+            rule = "P3 counted" if history.is_counted else "P3 estimated"
+            verdict.add(number, form, Violation(rule, "$", f"{tokens} tokens, budget {budget}"), body)
+        return
+    verdict.add(number, form, Violation("KC020", "$", "the least sufficient budget did not suffice"), None)
+
+
+def refusal(verdict: Verdict, number: int, form: str, error: psycopg.Error) -> int | None:
+    """Judge an error; return the budget that it asks for."""
+    detail = error.diag.message_detail or ""
+    if error.sqlstate == "KC020" and (named := re.search(r"(\d+) tokens", detail)):
+        return int(named[1])
+    if error.sqlstate != "KC022" or not re.search(r"version \d+.* type \"\w+\"", detail):
+        verdict.add(number, form, Violation("error", "$", f"{error.sqlstate} {error}: {detail}"), None)
+    return None
+
+
+def explore(conn: psycopg.Connection, histories: int, seed: int) -> Verdict:
+    """Judge the prompts of random histories, in each form."""
+    verdict = Verdict()
+    for number in range(histories):
+        random = Random(f"{seed}:{number}")
+        with conn.transaction(force_rollback=True):
+            history = History(conn, random, is_counted=number % 2 == 0, is_plain=number % 3 == 0)
+            history.run(random.randint(2, STEPS))
+            for _ in range(PROMPTS):
+                context = random.choice(history.contexts)
+                for form in FORMS:
+                    ask(verdict, number, history, context, form)
+    return verdict
+
+
+@pytest.mark.slow
+def test_each_prompt_of_a_random_history_is_valid_or_refused_by_name(
+    conn: psycopg.Connection, is_long: bool, seed: int
+) -> None:
+    verdict = explore(conn, HISTORIES_LONG if is_long else HISTORIES, seed)
+    print(verdict.tell())
+    assert verdict.prompts > 4 * HISTORIES, verdict.tell()
+    assert verdict.found.keys() == KNOWN, verdict.tell()
