@@ -35,7 +35,7 @@ USUAL: dict[str, dict[str, str]] = {
     "ancestry": {"context_id": "{fork}"},
     "append": {"context_id": "{context}", "messages": TALK},
     "append_message": {"context_id": "{context}", "role": "user", "content": "x"},
-    "append_record": {"context_id": "{context}", "kind": "note", "data": "{}"},
+    "append_record": {"context_id": "{context}", "kind": "note", "data": "{{}}"},
     "archive_context": {"context_id": "{context}"},
     "archive_inactive": {"idle": "0"},
     "artifacts": {"context_id": "{context}"},
