@@ -12,7 +12,7 @@ WORKERS := 2
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS)
 SEED := $(shell date +%s)
 # Migrations up to this one make a fresh database; later ones meet rows and traffic, which is what squawk checks.
-BASELINE := 0012
+BASELINE := 0013
 # The runner wraps each migration in a transaction, unless its mark says otherwise, and sets lock_timeout.
 SQUAWK := $(BIN)/squawk --exclude=require-lock-timeout,require-statement-timeout
 
@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-long test-pg16 coverage check-plpgsql lint generate size migrate bench bench-peers bench-docs sql clean
+.PHONY: help setup demo test test-fast test-long test-pg16 coverage check-plpgsql lint generate size migrate bench bench-peers bench-docs eval-recall sql clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do \
@@ -101,6 +101,9 @@ $(PEERS)/ready: bench/peers/requirements.txt | $(READY)
 	@$(PEERS)/bin/python -m pip install -qq -r $< || grep -v '^#' $< | while read -r package; do \
 	  $(PEERS)/bin/python -m pip install -qq "$$package" || echo "make: $$package cannot be installed" >&2; done
 	@touch $@
+
+eval-recall: $(READY) ## Measure how well messages are found; DATA=FOLDER has the conversations
+	@$(BIN)/python bench/eval_recall.py $(or $(DATA),../shared/data)
 
 bench-docs: $(READY) ## Write docs/benchmarks.md from the results of the benchmarks
 	@$(BIN)/python bench/report.py

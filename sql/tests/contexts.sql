@@ -1,7 +1,7 @@
 -- A context can be made, found, listed, renamed, archived, deleted and brought back, and its names and policy keep the rules.
 
 begin;
-select plan(381);
+select plan(417);
 
 -- Making one
 
@@ -261,7 +261,7 @@ select set_eq(
     ('min_gain_tokens', '500'),
     ('open_call_grace_seconds', '600'), ('summary_role', '"system"'), ('elide_over_tokens', '2000'), ('max_fork_depth', '10'),
     ('max_failures', '3'),
-    ('strict', 'true'), ('notify', 'false')$$,
+    ('strict', 'true'), ('notify', 'false'), ('search_config', '"english"')$$,
   'the fields of a policy and their defaults are those of the interface');
 select lives_ok(
   format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, null)), f.name || ' may be null, for the default')

@@ -1,7 +1,7 @@
 -- The contract for other software: names, order, types and defaults of parameters and results, and the rights of a function.
 
 begin;
-select plan(296);
+select plan(312);
 
 create function pg_temp.inputs(function oid) returns text
 language sql
@@ -174,6 +174,9 @@ insert into expected values
     'context_id uuid, before bigint = NULL, max_rows integer = 50',
     'rows version bigint, kind text, role text, preview text, token_count integer, view_tokens bigint, checkpoints text[], '
       'created_at timestamp with time zone'),
+  ('index_search', 'volatile',
+    'context_id uuid, max_messages integer = NULL',
+    'bigint'),
   ('list_contexts', 'stable',
     'after uuid = NULL, max_rows integer = 50, include_deleted boolean = false',
     'rows context_id uuid, name text, tenant text, parent_id uuid, fork_version bigint, depth integer, version bigint, '
@@ -189,6 +192,9 @@ insert into expected values
     'rows version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text, '
       'tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint, '
       'group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb'),
+  ('pending_search', 'stable',
+    'max_rows integer = 100',
+    'rows context_id uuid, messages bigint'),
   ('pin', 'volatile',
     'context_id uuid, version bigint',
     'bigint'),
@@ -210,6 +216,11 @@ insert into expected values
   ('put_token_counts', 'volatile',
     'context_id uuid, tokenizer text, versions bigint[], counts integer[]',
     'integer'),
+  ('recall', 'stable',
+    'context_id uuid, query text = NULL, embedding real[] = NULL, model text = NULL, max_rows integer = 10, at bigint = NULL, '
+      'max_tokens integer = NULL',
+    'rows version bigint, role text, content text, token_count integer, score double precision, text_rank bigint, vector_rank bigint, '
+      'compacted_into bigint, name text, created_at timestamp with time zone, group_version bigint, kind text'),
   ('records', 'stable',
     'context_id uuid, kind text = NULL, after bigint = NULL, max_rows integer = 100, at bigint = NULL',
     'rows version bigint, kind text, data jsonb, external_id text, created_at timestamp with time zone'),
@@ -228,6 +239,10 @@ insert into expected values
   ('restore_context', 'volatile',
     'context_id uuid',
     'void'),
+  ('search', 'stable',
+    'context_id uuid, query text, max_rows integer = 20, at bigint = NULL',
+    'rows version bigint, role text, rank double precision, headline text, token_count integer, compacted_into bigint, name text, '
+      'created_at timestamp with time zone'),
   ('set_environment', 'volatile',
     'label text, current_label text = NULL',
     'void'),

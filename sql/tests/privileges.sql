@@ -1,7 +1,7 @@
 -- Readers read, writers write, administrators administer, and no role has a privilege on a table.
 
 begin;
-select plan(425);
+select plan(445);
 
 create temporary table client (role text);
 insert into client values ('kata_reader'), ('kata_writer'), ('kata_admin'), ('kata_service');
@@ -22,10 +22,13 @@ insert into expected values
   ('find_context', 'rwas'),
   ('fork', '-was'), ('forks', 'rwas'), ('get_context', 'rwas'), ('get_message', 'rwas'), ('get_or_create_context', '-was'),
   ('get_policy', 'rwas'), ('history', 'rwas'),
-  ('list_contexts', 'rwas'), ('merge', '-was'), ('messages', 'rwas'), ('pin', '-was'), ('policy_presets', 'rwas'), ('prompt', 'rwas'),
-  ('purge_context', '--as'), ('purge_deleted', '--as'), ('purges', 'rwas'), ('put_token_counts', '-was'), ('register_tokenizer', '--a-'),
+  ('index_search', '-was'),
+  ('list_contexts', 'rwas'), ('merge', '-was'), ('messages', 'rwas'),
+  ('pending_search', '-was'), ('pin', '-was'), ('policy_presets', 'rwas'), ('prompt', 'rwas'),
+  ('purge_context', '--as'), ('purge_deleted', '--as'), ('purges', 'rwas'), ('put_token_counts', '-was'),
+  ('recall', 'rwas'), ('register_tokenizer', '--a-'),
   ('renew_compaction', '-was'), ('resolve_context', 'rwas'), ('resolve_version', 'rwas'), ('restore_context', '-was'),
-  ('set_environment', '--a-'),
+  ('search', 'rwas'), ('set_environment', '--a-'),
   ('set_policy', '-was'), ('state_at', 'rwas'), ('stats', 'rwas'), ('tokenizers', 'rwas'), ('tree', 'rwas'), ('unarchive_context', '-was'),
   ('undo', '-was'),
   ('unpin', '-was'), ('update_context', '-was'), ('usage', 'rwas'), ('verify', 'rwas'), ('version', 'rwas'), ('window', 'rwas');

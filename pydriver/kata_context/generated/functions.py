@@ -523,6 +523,40 @@ FUNCTIONS = {
             "context_id": Parameter("context"),
         },
     ),
+    "index_search": Function(
+        "Indexes the messages of a context, inherited ones included, for kata.search and kata.recall.",
+        {
+            "context_id": Parameter("context"),
+            "max_messages": Parameter("integer", has_default=True),
+        },
+    ),
+    "pending_search": Function(
+        "Lists the contexts with 64 or more versions that are not indexed yet, the most first.",
+        {
+            "max_rows": Parameter("integer", has_default=True),
+        },
+    ),
+    "recall": Function(
+        "Finds the messages of a context that help to answer a query, best first, their neighbors included.",
+        {
+            "context_id": Parameter("context"),
+            "query": Parameter("text", has_default=True),
+            "embedding": Parameter("real[]", has_default=True),
+            "model": Parameter("text", has_default=True),
+            "max_rows": Parameter("integer", has_default=True),
+            "at": Parameter("version", has_default=True),
+            "max_tokens": Parameter("integer", has_default=True),
+        },
+    ),
+    "search": Function(
+        "Finds the messages of a context that hold words of a query, best first: where something was said.",
+        {
+            "context_id": Parameter("context"),
+            "query": Parameter("text"),
+            "max_rows": Parameter("integer", has_default=True),
+            "at": Parameter("version", has_default=True),
+        },
+    ),
     "assign_tenant": Function(
         "Assigns a tenant to a database role, in place of the one named like the role.",
         {

@@ -41,11 +41,14 @@ from kata_context.generated.rows import (
     FoundOrCreatedRow,
     HistoryRow,
     MessageRow,
+    PendingSearchRow,
     PolicyPresetRow,
     PurgeContextRow,
     PurgeDeletedRow,
     PurgeRow,
+    RecallRow,
     RecordRow,
+    SearchRow,
     TokenizerRow,
     TreeRow,
     UsageRow,
@@ -1488,7 +1491,8 @@ class Methods(ABC):
         compaction is due); every_messages (due after so many, or null); preserve_recent_count (newest
         messages that are never covered) and preserve_roles; strategy (summarize, digest, elide, drop);
         min_interval_seconds, debounce_seconds, min_gain_tokens, open_call_grace_seconds, max_failures
-        (limits on when it is due); summary_role; elide_over_tokens; max_fork_depth; strict; notify.
+        (limits on when it is due); summary_role; elide_over_tokens; max_fork_depth; strict; notify;
+        search_config (the text search configuration of kata.search).
 
         Parameters
         ----------
@@ -1725,8 +1729,8 @@ class Methods(ABC):
         The log stays up to the highest version at which a context that is not purged, deleted or not,
         forked it; the rest is removed, with everything derived from it. Then ancestors that were purged
         before are examined again: they may be needed less. A tombstone without name, metadata and
-        policy remains, so that forks know their origin, and kata.purges lists the receipt. A purged
-        context stays as it is.
+        policy, except the search_config that forks search with, remains, so that forks know their
+        origin, and kata.purges lists the receipt. A purged context stays as it is.
 
         Returns one row: removed (log entries that are removed, of purged ancestors too), kept (entries
         that the context itself wrote and that stay).
@@ -1790,6 +1794,126 @@ class Methods(ABC):
         Cost: O(rows).
         """
         return self._run(statements.PURGES, (context_id,))
+
+    def index_search(self, context_id: ContextId, max_messages: int | None = None) -> int:
+        """Indexes the messages of a context, inherited ones included, for kata.search and kata.recall.
+
+        Both find the same without it, but parse every message that is not indexed. A message is indexed
+        once, for all forks that read it.
+
+        Returns how many versions are left: because of max_messages, or because another session is
+        indexing them.
+
+        Parameters
+        ----------
+        context_id : the context.
+        max_messages : how many versions to index at most; null for all.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, InvalidArgumentError max_messages is not positive.
+
+        Locks: the marks of the segments (rows of the index); appends and readers never wait, nor do
+            other indexers, except while a first mark is made; erasures and purges of these messages do.
+        Cost: linear in the length of the messages.
+        """
+        return self._run(statements.INDEX_SEARCH, (context_id, max_messages))[0]
+
+    def pending_search(self, max_rows: int = 100) -> list[PendingSearchRow]:
+        """Lists the contexts with 64 or more versions that are not indexed yet, the most first.
+
+        Under kata.tenant '*' those of all tenants. kata.index_search indexes one. Fewer versions are
+        parsed by each search instead.
+
+        Returns rows: context_id, messages (versions of its path that are not indexed).
+
+        Parameters
+        ----------
+        max_rows : 1 to 1,000.
+
+        Raises
+        ------
+        InvalidArgumentError.
+
+        Cost: O(contexts of the tenant).
+        """
+        return self._run(statements.PENDING_SEARCH, (max_rows,))
+
+    def recall(
+        self,
+        context_id: ContextId,
+        query: str | None = None,
+        *,
+        embedding: Numbers[float] | None = None,
+        model: str | None = None,
+        max_rows: int = 10,
+        at: Version | None = None,
+        max_tokens: int | None = None,
+    ) -> list[RecallRow]:
+        """Finds the messages of a context that help to answer a query, best first, their neighbors
+        included.
+
+        A message that holds terms of the query lends part of its score to those around it, so an answer
+        is found by the words of its question. Covered, deleted and erased messages and what is not
+        indexed yet: as kata.search.
+
+        Returns rows by score, then newest first: version, role, content, token_count, score (1 for the
+        best), text_rank (place by words), vector_rank (null without an embedding), compacted_into (the
+        summary that covers it, or null), name, created_at, group_version (the message whose call it
+        answers, else itself), kind (message).
+
+        Parameters
+        ----------
+        context_id : the context.
+        query : a question or its words; at most 65,536 characters, and of more than 64 terms the 64
+            rarest.
+        embedding, model : null; the database knows no model yet.
+        max_rows : 1 to 1,000.
+        at : as of this version; null for now.
+        max_tokens : takes rows by score as long as their groups fit together, and passes over those
+            that do not; null for no limit.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError max_rows or
+            max_tokens is out of range, query is empty or too long, or model is unknown.
+
+        Cost: O(messages that hold a term + erasures and view changes of the path), and the length of
+        what is not indexed yet.
+        """
+        return self._run(statements.RECALL, (context_id, query, embedding, model, max_rows, at, max_tokens))
+
+    def search(
+        self, context_id: ContextId, query: str, max_rows: int = 20, *, at: Version | None = None
+    ) -> list[SearchRow]:
+        """Finds the messages of a context that hold words of a query, best first: where something was
+        said.
+
+        Covered messages are found with the summary that covers them; deleted and erased ones are not,
+        nor are summaries. Every message is found from the moment it is appended: what kata.index_search
+        has not indexed yet is parsed by this call.
+
+        Returns rows by rank, then newest first: version, role, rank (BM25 over the path as of the
+        version), headline (160 characters around the rarest term), token_count, compacted_into (the
+        summary that covers it, or null), name, created_at.
+
+        Parameters
+        ----------
+        context_id : the context.
+        query : words, identifiers, paths; at most 65,536 characters, and of more than 64 terms the 64
+            rarest. "Quoted" text must occur as it is written.
+        max_rows : 1 to 1,000.
+        at : as of this version; null for now.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError max_rows is
+            out of range, or query is empty or too long.
+
+        Cost: O(messages that hold a term + erasures and view changes of the path), and the length of
+        what is not indexed yet.
+        """
+        return self._run(statements.SEARCH, (context_id, query, max_rows, at))
 
     def assign_tenant(self, role_name: str, tenant: str) -> None:
         """Assigns a tenant to a database role, in place of the one named like the role.
@@ -2356,6 +2480,40 @@ class Context(Handle):
         See Kata.purges.
         """
         return self.database.purges(self.id)
+
+    def index_search(self, max_messages: int | None = None) -> int:
+        """Indexes the messages of a context, inherited ones included, for kata.search and kata.recall.
+
+        See Kata.index_search.
+        """
+        return self.database.index_search(self.id, max_messages)
+
+    def recall(
+        self,
+        query: str | None = None,
+        *,
+        embedding: Numbers[float] | None = None,
+        model: str | None = None,
+        max_rows: int = 10,
+        at: Version | None = None,
+        max_tokens: int | None = None,
+    ) -> list[RecallRow]:
+        """Finds the messages of a context that help to answer a query, best first, their neighbors
+        included.
+
+        See Kata.recall.
+        """
+        return self.database.recall(
+            self.id, query, embedding=embedding, model=model, max_rows=max_rows, at=at, max_tokens=max_tokens
+        )
+
+    def search(self, query: str, max_rows: int = 20, *, at: Version | None = None) -> list[SearchRow]:
+        """Finds the messages of a context that hold words of a query, best first: where something was
+        said.
+
+        See Kata.search.
+        """
+        return self.database.search(self.id, query, max_rows, at=at)
 
     def verify(self) -> list[VerifyRow]:
         """Verifies the integrity of the log: one row per problem found, none if it is sound.

@@ -34,11 +34,14 @@ __all__ = [
     "FoundOrCreatedRow",
     "HistoryRow",
     "MessageRow",
+    "PendingSearchRow",
     "PolicyPresetRow",
     "PurgeContextRow",
     "PurgeDeletedRow",
     "PurgeRow",
+    "RecallRow",
     "RecordRow",
+    "SearchRow",
     "TokenizerRow",
     "TreeRow",
     "UsageRow",
@@ -406,6 +409,46 @@ class PurgeRow:
     cause_id: UUID
     removed: int
     kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class PendingSearchRow:
+    """A row of pending_search."""
+
+    context_id: UUID
+    messages: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecallRow:
+    """A row of recall."""
+
+    version: int
+    role: str
+    content: str | None
+    token_count: int
+    score: float | None
+    text_rank: int | None
+    vector_rank: int | None
+    compacted_into: int | None
+    name: str | None
+    created_at: datetime
+    group_version: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRow:
+    """A row of search."""
+
+    version: int
+    role: str
+    rank: float | None
+    headline: str | None
+    token_count: int
+    compacted_into: int | None
+    name: str | None
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

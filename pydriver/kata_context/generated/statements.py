@@ -44,11 +44,14 @@ from kata_context.generated.rows import (
     FoundOrCreatedRow,
     HistoryRow,
     MessageRow,
+    PendingSearchRow,
     PolicyPresetRow,
     PurgeContextRow,
     PurgeDeletedRow,
     PurgeRow,
+    RecallRow,
     RecordRow,
+    SearchRow,
     TokenizerRow,
     TreeRow,
     UsageRow,
@@ -640,6 +643,46 @@ PURGES: Call[PurgeRow] = Call(
     b"%s::uuid) r",
     record(PurgeRow),
     (("context_id", as_context),),
+    reads=True,
+)
+INDEX_SEARCH: Call[int] = Call(
+    "index_search",
+    b"select kata.index_search(context_id => %s::uuid, max_messages => %s::integer)",
+    scalar,
+    (("context_id", as_context), ("max_messages", as_integer)),
+)
+PENDING_SEARCH: Call[PendingSearchRow] = Call(
+    "pending_search",
+    b"select r.context_id, r.messages from kata.pending_search(max_rows => %s::integer) r",
+    record(PendingSearchRow),
+    (("max_rows", as_integer),),
+    reads=True,
+)
+RECALL: Call[RecallRow] = Call(
+    "recall",
+    b"select r.version, r.role, r.content, r.token_count, r.score, r.text_rank, r.vector_rank, "
+    b"r.compacted_into, r.name, r.created_at, r.group_version, r.kind from kata.recall(context_id => "
+    b"%s::uuid, query => %s::text, embedding => %s::real[], model => %s::text, max_rows => "
+    b"%s::integer, at => %s::bigint, max_tokens => %s::integer) r",
+    record(RecallRow),
+    (
+        ("context_id", as_context),
+        ("query", as_text),
+        ("embedding", as_numbers),
+        ("model", as_text),
+        ("max_rows", as_integer),
+        ("at", as_version),
+        ("max_tokens", as_integer),
+    ),
+    reads=True,
+)
+SEARCH: Call[SearchRow] = Call(
+    "search",
+    b"select r.version, r.role, r.rank, r.headline, r.token_count, r.compacted_into, r.name, "
+    b"r.created_at from kata.search(context_id => %s::uuid, query => %s::text, max_rows => "
+    b"%s::integer, at => %s::bigint) r",
+    record(SearchRow),
+    (("context_id", as_context), ("query", as_text), ("max_rows", as_integer), ("at", as_version)),
     reads=True,
 )
 ASSIGN_TENANT: Call[None] = Call(

@@ -64,7 +64,7 @@ begin
     delete from kata_data.compaction_guard g where g.context_id = purge_context.context_id;
     delete from kata_data.policy_change y where y.context_id = purge_context.context_id;
     update kata_data.context c
-    set name = null, metadata = '{}', policy = '{}', purged_at = v_now, updated_at = v_now
+    set name = null, metadata = '{}', policy = kata_data.search_policy(c.policy), purged_at = v_now, updated_at = v_now
     where c.context_id = purge_context.context_id;
     update kata_data.head h
     set is_strict = true, notifies = false, due_at = null, due_tokens = null, due_messages = null,
@@ -81,7 +81,8 @@ context_id: a deleted context; under kata.tenant ''*'' of any tenant. dry_run: o
 
 The log stays up to the highest version at which a context that is not purged, deleted or not, forked it; the rest is removed, with
 everything derived from it. Then ancestors that were purged before are examined again: they may be needed less. A tombstone without name,
-metadata and policy remains, so that forks know their origin, and kata.purges lists the receipt. A purged context stays as it is.
+metadata and policy, except the search_config that forks search with, remains, so that forks know their origin, and kata.purges lists the
+receipt. A purged context stays as it is.
 
 Returns one row: removed (log entries that are removed, of purged ancestors too), kept (entries that the context itself wrote and that stay).
 Errors: KC001, KC017 not deleted, or the transaction is not at isolation level read committed.

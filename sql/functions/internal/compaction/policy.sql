@@ -21,7 +21,11 @@ as $$
     ('max_fork_depth', 'integer', '10', 0, 1000, null),
     ('max_failures', 'integer', '3', 1, 1000, null),
     ('strict', 'boolean', 'true', null, null, null),
-    ('notify', 'boolean', 'false', null, null, null)
+    ('notify', 'boolean', 'false', null, null, null),
+    -- The configurations that every PostgreSQL from 14 on has.
+    ('search_config', 'choice', '"english"', null, null,
+      '{arabic,armenian,basque,catalan,danish,dutch,english,finnish,french,german,greek,hindi,hungarian,indonesian,irish,italian,lithuanian,'
+        'nepali,norwegian,portuguese,romanian,russian,serbian,simple,spanish,swedish,tamil,turkish,yiddish}')
 $$;
 comment on function kata_data.policy_fields() is 'The fields of a policy: type, default and range or choices.';
 

@@ -83,6 +83,7 @@ begin
     and s.group_version = v_message.group_version
     and s.version = redact_message.version;
   perform kata_data.forget_artifacts(redact_message.segment_id, redact_message.version);
+  perform kata_data.forget_postings(redact_message.segment_id, redact_message.version);
   return true;
 end
 $$;

@@ -16,9 +16,13 @@ begin
     cross join lateral kata_data.ancestors(c.context_id) a
     order by segment_id
   ) s;
+  perform kata_data.lock_marks(array(
+    select c.context_id from unnest(contexts) c(context_id)
+    union all
+    select a.ancestor_id from unnest(contexts) c(context_id) cross join lateral kata_data.ancestors(c.context_id) a));
 end
 $$;
 comment on function kata_data.lock_artifacts(uuid[]) is
-'Keeps other removals out, and the segments of some contexts and their ancestors from being parsed.
+'Keeps other removals out, and the segments of some contexts and their ancestors from being parsed and indexed.
 
 Both until the end of the transaction. Call it before a head is locked.';

@@ -1,0 +1,124 @@
+"""`make eval-recall DATA=FOLDER`: how well messages are found, on conversations with known answers.
+
+locomo-dev.jsonl has questions with the turns that answer them: the share of these turns that kata.recall
+brings among its first rows. The other files have tool calls: how often kata.search finds an identifier that
+few messages hold, at its first row and among ten. Quality does not depend on the load of the machine.
+Ends with 1 where a figure is below its floor.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from harness import own_server
+
+QUESTIONS = "locomo-dev.jsonl"
+LOGS = ("airline.jsonl", "swe-agent-marshmallow-1867.jsonl")
+FLOORS = {"R@10": 0.775, "R@25": 0.85, "MRR": 0.55, "needles R@10": 0.99, "needles first": 0.93}
+NEEDLE = re.compile(r"[A-Za-z0-9]+(?:[-_./][A-Za-z0-9]+)+|\b(?=[A-Z]*[0-9])[A-Z0-9]{6}\b")
+
+
+def conversations(file: Path) -> list[dict[str, Any]]:
+    """Return the conversations of a file, one from each line."""
+    return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+
+
+def stored(connection: psycopg.Connection, messages: list[dict[str, Any]]) -> Any:
+    """Append messages to a new, indexed context and return its id; their versions count from 1."""
+    row = connection.execute("""select kata.create_context(policy => '{"strict": false}')""").fetchone()
+    assert row
+    connection.execute("select count(*) from kata.append(%s, %s)", (row[0], json.dumps(messages)))
+    connection.execute("select kata.index_search(%s)", (row[0],))
+    return row[0]
+
+
+def found(connection: psycopg.Connection, function: str, context: Any, query: str, rows: int) -> list[int]:
+    """Return the versions that a function finds, best first."""
+    statement = f"select f.version from kata.{function}(%s, %s, max_rows => %s) f"
+    return [row[0] for row in connection.execute(statement.encode(), (context, query, rows))]
+
+
+def questions(connection: psycopg.Connection, file: Path) -> dict[str, float]:
+    """Print recall and mean reciprocal rank by category, and return those of all questions."""
+    figures: dict[str, list[tuple[float, float, float, float]]] = defaultdict(list)
+    for conversation in conversations(file):
+        context = stored(connection, conversation["messages"])
+        for question in conversation["questions"]:
+            evidence = {place + 1 for place in question["evidence"]}
+            rows = found(connection, "recall", context, question["question"], 25)
+            shares = [len(evidence & set(rows[:count])) / len(evidence) for count in (5, 10, 25)]
+            first = next((1 / rank for rank, version in enumerate(rows, 1) if version in evidence), 0.0)
+            for category in ("all", question["category"]):
+                figures[category].append((shares[0], shares[1], shares[2], first))
+    names = ("R@5", "R@10", "R@25", "MRR")
+    means = {
+        category: dict(
+            zip(names, (sum(column) / len(rows) for column in zip(*rows, strict=True)), strict=True)
+        )
+        for category, rows in figures.items()
+    }
+    for category, values in means.items():
+        line = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
+        print(f"{category:<12} {len(figures[category]):>5} questions  {line}")
+    return means["all"]
+
+
+def said(message: dict[str, Any]) -> str:
+    """Return what a message says, calls included."""
+    calls = [call["function"] for call in message.get("tool_calls") or []]
+    return " ".join([message["content"] or "", *(f"{call['name']} {call['arguments']}" for call in calls)])
+
+
+def needles(connection: psycopg.Connection, files: list[Path]) -> dict[str, float]:
+    """Print and return how often the identifiers that one to three messages hold are found whole."""
+    ranks: list[list[bool]] = []
+    for conversation in [each for file in files for each in conversations(file)]:
+        holders: dict[str, set[int]] = defaultdict(set)
+        for version, message in enumerate(conversation["messages"], 1):
+            for needle in NEEDLE.findall(said(message)):
+                holders[needle].add(version)
+        rare = sorted(needle for needle, versions in holders.items() if len(versions) <= 3)
+        if rare:
+            context = stored(connection, conversation["messages"])
+            for needle in rare[:8]:
+                rows = found(connection, "search", context, needle, 10)
+                ranks.append([version in holders[needle] for version in rows] or [False])
+    figures = {
+        "needles R@10": sum(map(any, ranks)) / len(ranks),
+        "needles first": sum(rank[0] for rank in ranks) / len(ranks),
+    }
+    line = "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
+    print(f"{'identifiers':<12} {len(ranks):>5} needles    {line}")
+    return figures
+
+
+def main() -> None:
+    """Measure on a server of its own, as far as the folder has the files."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="folder with the conversations")
+    folder = parser.parse_args().folder
+    logs = [folder / name for name in LOGS if (folder / name).is_file()]
+    figures: dict[str, float] = {}
+    with own_server() as (_, dsn), psycopg.connect(dsn, autocommit=True) as connection:
+        if (folder / QUESTIONS).is_file():
+            figures |= questions(connection, folder / QUESTIONS)
+        else:
+            print(f"SKIPPED: {folder} has no {QUESTIONS}")
+        if logs:
+            figures |= needles(connection, logs)
+        else:
+            print(f"SKIPPED: {folder} has none of {', '.join(LOGS)}")
+    low = [name for name, floor in FLOORS.items() if figures.get(name, 1) < floor]
+    for name in low:
+        print(f"BELOW THE FLOOR: {name} is {figures[name]:.3f}, not {FLOORS[name]}")
+    sys.exit(bool(low))
+
+
+if __name__ == "__main__":
+    main()

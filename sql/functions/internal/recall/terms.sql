@@ -1,0 +1,179 @@
+-- The analyzer: the terms that a message is indexed under, and a query is looked up by. One function for both, so that they cannot drift
+-- apart. Three kinds of terms:
+--
+--   words        stems of the configuration. Markup and joints become spaces first: the parser would drop a <tag>, and take src/a_b.py
+--                for one word. camelCase is parted.
+--   identifiers  whole, in lower case: paths, dotted names, ids with joints, camelCase
+--   pairs        of characters, in scripts that put no space between words, and in Korean, where particles hang on the word
+--
+-- A change here needs a new number in kata_data.search_analyzer: postings of another one are made again.
+
+create or replace function kata_data.search_analyzer(config text) returns text
+language sql immutable
+as $$
+  select '1 ' || config
+$$;
+comment on function kata_data.search_analyzer(text) is 'The name under which search_mark knows this analyzer with a configuration.';
+
+create or replace function kata_data.search_config(context_id uuid) returns text
+language plpgsql stable
+as $$
+begin
+  return (
+    select kata_data.policy_value(r.policy, 'search_config') #>> '{}'
+    from kata_data.context c
+    join kata_data.context r on r.context_id = c.family_id
+    where c.context_id = search_config.context_id);
+end
+$$;
+comment on function kata_data.search_config(uuid) is
+'The text search configuration of a family: that of its root, because forks share postings.';
+
+create or replace function kata_data.search_policy(policy jsonb) returns jsonb
+language sql immutable
+as $$
+  select jsonb_strip_nulls(jsonb_build_object('search_config', policy -> 'search_config'))
+$$;
+comment on function kata_data.search_policy(jsonb) is 'The part of a policy that outlives a purge: forks of the context search with it.';
+
+create or replace function kata_data.search_form(body text) returns text
+language sql immutable
+as $$
+  -- Wide and narrow, composed and decomposed characters become one form. Plain ASCII has only one.
+  select case
+    when octet_length(left(body, 65536)) = length(left(body, 65536)) then left(body, 65536)
+    else left(normalize(left(body, 65536), nfkc), 65536)
+  end
+$$;
+comment on function kata_data.search_form(text) is
+'The part of a text that is searched, its first 65,536 characters, in one form of Unicode.';
+
+create or replace function kata_data.search_words(body text) returns text
+language sql immutable
+as $$
+  select case
+    -- A word of more than 2,047 bytes is a notice to the client; of more than 254 characters, not a word.
+    when octet_length(w.words) > 2047 then regexp_replace(w.words, '\S{255,}', ' ', 'g')
+    else w.words
+  end
+  from (
+    select regexp_replace(
+      translate(
+        case when octet_length(body) = length(body) then body else regexp_replace(body, kata_data.unspaced_scripts() || '+', ' ', 'g') end,
+        '<>/\_.:=-#@|{}[]()"'',;*`', '                        '),
+      '([a-z0-9])([A-Z])', E'\\1 \\2', 'g') as words
+    offset 0
+  ) w
+$$;
+comment on function kata_data.search_words(text) is 'A text as the words that a text search configuration takes from it.';
+
+create or replace function kata_data.unspaced_scripts() returns text
+language sql immutable
+as $$
+  -- Thai and Lao, Myanmar, Khmer, Kana, Han and its extensions, Hangul.
+  select E'[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff]'
+$$;
+comment on function kata_data.unspaced_scripts() is 'A pattern of the characters that are found by pairs.';
+
+create or replace function kata_data.terms(config text, body text) returns table (term text, occurrences integer)
+language sql stable rows 30
+as $$
+  with form as materialized (
+    select f.form, f.form !~ kata_data.unspaced_scripts() as is_spaced
+    from (select kata_data.search_form(body) as form offset 0) f
+  ),
+  word as (
+    select l.lexeme as term, cardinality(l.positions) as occurrences
+    from form f
+    cross join lateral unnest(to_tsvector(config::regconfig, kata_data.search_words(f.form))) l
+  ),
+  identifier as (
+    select lower(m.match[1]) as term, 1 as occurrences
+    from form f
+    cross join lateral regexp_matches(
+      f.form, '([[:alnum:]]+(?:[-_./:@#][[:alnum:]]+)+|[a-z]+[A-Z][[:alnum:]]*)', 'g') m(match)
+    where length(m.match[1]) <= 200
+  ),
+  pair as (
+    select case
+      when p.next is not null then p.character || p.next
+      -- A run of one character is a term of its own.
+      when p.ordinality = 1 then p.character
+    end as term
+    from (
+      select c.character, c.ordinality, lead(c.character) over (partition by r.ordinality order by c.ordinality) as next
+      from form f
+      cross join lateral regexp_matches(f.form, '(' || kata_data.unspaced_scripts() || '+)', 'g') with ordinality r(run, ordinality)
+      cross join lateral string_to_table(r.run[1], null) with ordinality c(character, ordinality)
+      where not f.is_spaced
+    ) p
+  )
+  select t.term, sum(t.occurrences)::integer
+  from (
+    select w.term, w.occurrences from word w
+    union all
+    select i.term, i.occurrences from identifier i
+    union all
+    select p.term, 1 from pair p
+  ) t
+  where t.term <> ''
+  group by t.term
+$$;
+comment on function kata_data.terms(text, text) is
+'The terms of a text, and how often each occurs.
+
+config: a text search configuration. body: the text; of the first 65,536 characters.
+Cost: linear in the length of the text.';
+
+create or replace function kata_data.call_texts(tool_calls jsonb) returns text
+language sql immutable
+as $$
+  -- Arguments are JSON in a string: line breaks in it are written \n, and characters may be written \u6771.
+  select string_agg(
+    concat_ws(' ', c.call #>> '{function,name}', replace(replace(replace(
+      case
+        when position('\u' in c.call #>> '{function,arguments}') > 0
+          then coalesce(kata_data.as_json(c.call #>> '{function,arguments}')::text, c.call #>> '{function,arguments}')
+        else c.call #>> '{function,arguments}'
+      end, '\\', '/'), '\n', ' '), '\t', ' ')), ' ' order by c.ordinality)
+  from jsonb_array_elements(tool_calls) with ordinality c(call, ordinality)
+$$;
+comment on function kata_data.call_texts(jsonb) is 'The names and arguments of tool calls as text; null for none.';
+
+create or replace function kata_data.search_text(message kata_data.message) returns text
+language sql stable
+as $$
+  select concat_ws(' ', message.content, message.tool_name, case when message.tool_calls is not null then kata_data.call_texts(message.tool_calls) end)
+$$;
+comment on function kata_data.search_text(kata_data.message) is
+'What a message says, as it is searched: its text, the name of its tool, its calls. Call ids are left out: each would be a term of its own.';
+
+create or replace function kata_data.message_terms(segment_id uuid, low bigint, high bigint, config text)
+returns table (term text, version bigint, weight integer)
+language sql stable rows 1000
+as $$
+  -- The weight is the saturation of BM25 with k1 = 0.6 and b = 0.3, against a fixed length of 20 terms instead of the average one: so it
+  -- depends on the message alone.
+  select d.term, m.version,
+    greatest(1, least(255, round(255.0::float8 * d.occurrences / (d.occurrences + 0.6::float8 * (0.7::float8 + 0.3::float8 * d.length / 20))))::integer)
+  from (
+    select m as message, m.version
+    from kata_data.message m
+    where m.segment_id = message_terms.segment_id
+      and m.version between low and high
+      and not exists (
+        select from kata_data.erasure e
+        where e.segment_id = m.segment_id
+          and e.version = m.version)
+    offset 0
+  ) m
+  cross join lateral (
+    select t.term, t.occurrences, sum(t.occurrences) over () as length
+    from kata_data.terms(message_terms.config, concat_ws(' ', (m.message).name, kata_data.search_text(m.message))) t
+  ) d
+$$;
+comment on function kata_data.message_terms(uuid, bigint, bigint, text) is
+'The terms of some messages of a segment with their weights, 1 to 255. Erased messages have none.
+
+config: a text search configuration.
+Cost: linear in the length of the messages.';

@@ -1,0 +1,4 @@
+-- kata: destructive
+
+drop table kata_data.posting;
+drop table kata_data.search_mark;
