@@ -1,0 +1,187 @@
+"""The index for searches: against everything that may happen at the same moment, and what it costs others."""
+
+import uuid
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from support.interleaving import APPEND, Connect, Start, outcome, rows, wait_until_blocked
+
+INDEX = "select kata.index_search(%s)"
+ERASE = "select what from kata.erase_message(%s, %s, 'by request')"
+DELETE = "select kata.delete_context(%s)"
+PURGE = "select removed from kata.purge_context(%s)"
+FORK = "select kata.fork(%s)"
+FOUND = "select version from kata.search(%s, 'swordfish')"
+POSTINGS = "select term, first_version, items from kata_data.posting order by 1, segment_id, 2"
+VERIFY = "select * from kata.verify()"
+SECRET = [{"role": "user", "content": "the password is swordfish", "token_count": 1}]
+REPEATABLE = psycopg.IsolationLevel.REPEATABLE_READ
+
+
+def talk(conn: psycopg.Connection, size: int = 100) -> uuid.UUID:
+    """Create a context whose second message holds a word that no other has."""
+    ((context_id,),) = rows(conn, "select kata.create_context()")
+    messages = [{"role": "user", "content": f"message {number}", "token_count": 1} for number in range(size)]
+    rows(conn, APPEND, context_id, Jsonb([messages[0], *SECRET, *messages[1:]]))
+    return uuid.UUID(str(context_id))
+
+
+def test_of_two_indexers_the_second_passes_over_what_the_first_holds(
+    connect: Connect, observer: psycopg.Connection
+) -> None:
+    context_id = talk(observer)
+    rows(observer, "select kata.index_search(%s, 10)", context_id)
+    first, second = connect(), connect()
+    assert rows(first, INDEX, context_id) == [(0,)]
+    assert rows(second, INDEX, context_id) == [(91,)]
+    second.commit()
+    first.commit()
+    assert rows(second, INDEX, context_id) == [(0,)]
+    assert rows(observer, VERIFY) == []
+
+
+def test_of_two_that_index_a_segment_for_the_first_time_one_writes(
+    connect: Connect, start: Start, observer: psycopg.Connection
+) -> None:
+    context_id = talk(observer)
+    first, second = connect(), connect()
+    assert rows(first, INDEX, context_id) == [(0,)]
+    waiting = start(second, INDEX, context_id)
+    wait_until_blocked(observer, second)
+    first.commit()
+    assert waiting.result() == [(0,)]
+    second.commit()
+    assert rows(observer, VERIFY) == []
+
+
+def test_an_indexer_that_is_killed_leaves_nothing_half(
+    connect: Connect, observer: psycopg.Connection
+) -> None:
+    context_id = talk(observer)
+    rows(observer, "select kata.index_search(%s, 10)", context_id)
+    before = rows(observer, POSTINGS)
+    indexer = connect()
+    rows(indexer, INDEX, context_id)
+    rows(observer, "select pg_terminate_backend(%s, 60000)", indexer.info.backend_pid)
+    assert rows(observer, POSTINGS) == before
+    assert rows(observer, INDEX, context_id) == [(0,)]
+    assert rows(observer, VERIFY) == []
+
+
+def test_an_erasure_waits_for_an_indexer_and_removes_what_it_wrote(
+    connect: Connect, start: Start, observer: psycopg.Connection
+) -> None:
+    context_id = talk(observer)
+    indexer, eraser = connect(), connect()
+    rows(indexer, INDEX, context_id)
+    erasing = start(eraser, ERASE, context_id, 2)
+    wait_until_blocked(observer, eraser)
+    indexer.commit()
+    assert erasing.result() == [("message",)]
+    eraser.commit()
+    assert rows(observer, FOUND, context_id) == []
+    assert "swordfish" not in str(rows(observer, POSTINGS))
+    assert rows(observer, VERIFY) == []
+
+
+def test_an_indexer_passes_over_a_segment_of_which_a_message_is_being_erased(
+    connect: Connect, observer: psycopg.Connection
+) -> None:
+    context_id = talk(observer)
+    rows(observer, "select kata.index_search(%s, 1)", context_id)
+    indexer, eraser = connect(), connect()
+    rows(eraser, ERASE, context_id, 2)
+    assert rows(indexer, INDEX, context_id) == [(100,)]
+    indexer.commit()
+    eraser.commit()
+    assert rows(indexer, INDEX, context_id) == [(0,)]
+    indexer.commit()
+    assert "swordfish" not in str(rows(observer, POSTINGS))
+    assert rows(observer, VERIFY) == []
+
+
+def test_an_indexer_with_an_old_snapshot_does_not_bring_an_erased_text_back(
+    connect: Connect, observer: psycopg.Connection
+) -> None:
+    for indexed in (0, 1):
+        context_id = talk(observer)
+        if indexed:
+            rows(observer, "select kata.index_search(%s, 1)", context_id)
+        indexer = connect()
+        indexer.isolation_level = REPEATABLE
+        rows(indexer, FOUND, context_id)
+        rows(observer, ERASE, context_id, 2)
+        assert outcome(indexer, INDEX, context_id) == "40001"
+        indexer.rollback()
+        assert "swordfish" not in str(rows(observer, POSTINGS))
+
+
+def test_a_purge_waits_for_an_indexer_and_leaves_nothing(
+    connect: Connect, start: Start, observer: psycopg.Connection
+) -> None:
+    context_id = talk(observer)
+    indexer, purger = connect(), connect()
+    rows(indexer, INDEX, context_id)
+    rows(observer, DELETE, context_id)
+    purging = start(purger, PURGE, context_id)
+    wait_until_blocked(observer, purger)
+    indexer.commit()
+    assert purging.result() == [(101,)]
+    purger.commit()
+    assert rows(observer, POSTINGS) == []
+    assert rows(observer, VERIFY) == []
+
+
+def test_a_fork_and_an_append_do_not_wait_for_an_indexer(
+    connect: Connect, observer: psycopg.Connection
+) -> None:
+    context_id = talk(observer)
+    rows(connect(), INDEX, context_id)
+    observer.execute("set lock_timeout = '1s'")
+    ((fork_id,),) = rows(observer, FORK, context_id)
+    rows(observer, APPEND, context_id, Jsonb(SECRET))
+    assert rows(observer, FOUND, fork_id) == [(2,)]
+    assert rows(observer, FOUND, context_id) == [(102,), (2,)]
+
+
+def cost(conn: psycopg.Connection, statement: str, *arguments: Any) -> tuple[int, int]:
+    """Run a statement and return the buffers that it touched and the bytes of WAL that it wrote."""
+    explain = f"explain (analyze, buffers, wal, format json) {statement}"
+    ((plan,),) = rows(conn, explain, *arguments)
+    part = plan[0]["Plan"]
+    return part["Shared Hit Blocks"] + part["Shared Read Blocks"], part["WAL Bytes"]
+
+
+def test_appending_costs_the_same_whether_a_context_is_indexed(observer: psycopg.Connection) -> None:
+    contexts = [talk(observer), talk(observer)]
+    rows(observer, INDEX, contexts[0])
+    costs: dict[uuid.UUID, set[tuple[int, int]]] = {context_id: set() for context_id in contexts}
+    for _ in range(12):
+        for context_id in contexts:
+            costs[context_id].add(
+                cost(observer, f"select count(*) from ({APPEND}) a", context_id, Jsonb(SECRET))
+            )
+    indexed, plain = (costs[context_id] for context_id in contexts)
+    assert min(indexed) == min(plain)
+
+
+def test_a_search_touches_no_rows_of_other_tenants(observer: psycopg.Connection) -> None:
+    context_id = talk(observer, 500)
+    rows(observer, INDEX, context_id)
+
+    def cost_of_search() -> int:
+        observer.execute("vacuum analyze kata_data.posting")
+        return min(
+            cost(observer, "select * from kata.recall(%s, 'swordfish password')", context_id)[0]
+            for _ in range(4)
+        )
+
+    few = cost_of_search()
+    observer.execute("set kata.tenant = 'other'")
+    for _ in range(20):
+        rows(observer, INDEX, talk(observer, 500))
+    observer.execute("reset kata.tenant")
+    # The index of a larger table is one level higher; no more.
+    assert cost_of_search() <= few + 10
