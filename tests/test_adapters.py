@@ -10,6 +10,7 @@ import pytest
 from kata_context import Kata
 from kata_context.adapters import from_anthropic, from_openai
 from kata_context.errors import KataError
+from support.as_sent import as_sent
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +53,7 @@ def test_recorded_conversations_go_round_in_the_openai_form(kata: Kata) -> None:
     conversations = recorded()
     assert len(conversations) >= 100
     for name, messages in conversations:
-        assert openai_round_trip(kata, messages) == messages, name
+        assert as_sent(openai_round_trip(kata, messages)) == as_sent(messages), name
 
 
 def test_recorded_conversations_go_round_in_the_anthropic_form(kata: Kata) -> None:
@@ -60,7 +61,8 @@ def test_recorded_conversations_go_round_in_the_anthropic_form(kata: Kata) -> No
         context = kata.create()
         context.append(from_openai(messages))
         prompt = context.prompt(HUGE, "anthropic")
-        assert anthropic_round_trip(kata, prompt["messages"], prompt["system"]) == prompt, name
+        returned = anthropic_round_trip(kata, prompt["messages"], prompt["system"])
+        assert as_sent(returned) == as_sent(prompt), name
 
 
 def test_what_the_openai_form_says_beyond_text_comes_back(kata: Kata) -> None:
@@ -75,15 +77,14 @@ def test_what_the_openai_form_says_beyond_text_comes_back(kata: Kata) -> None:
             ],
         },
         {
-            "role": "assistant", "content": None, "refusal": None, "reasoning_content": "I look it up.",
+            "role": "assistant", "content": None, "refusal": "no", "reasoning_content": "I look it up.",
             "tool_calls": [
-                {"id": name, "type": "function", "index": place,
-                 "function": {"name": "find", "arguments": "{not json"}}
-                for place, name in enumerate("ab")
+                {"id": name, "type": "function", "function": {"name": "find", "arguments": "{not json"}}
+                for name in "ab"
             ],
         },
         {"role": "tool", "tool_call_id": "a", "content": [{"type": "text", "text": "A flight."}]},
-        {"role": "tool", "tool_call_id": "b", "name": "find", "content": ""},
+        {"role": "tool", "tool_call_id": "b", "name": "find", "content": "none"},
         {"role": "assistant", "content": "It is a flight.", "annotations": [{"type": "url_citation"}]},
     ]  # fmt: skip
     assert openai_round_trip(kata, messages) == messages
@@ -105,9 +106,11 @@ def test_what_the_anthropic_form_says_beyond_text_comes_back(kata: Kata) -> None
             {"type": "tool_result", "tool_use_id": "a", "is_error": True,
              "content": [{"type": "text", "text": "gone"}]},
             {"type": "tool_result", "tool_use_id": "b", "content": []},
-            {"type": "text", "text": "And now?"},
         ]},
-        {"role": "assistant", "content": [{"type": "redacted_thinking", "data": "eA=="}]},
+        {"role": "assistant", "content": [
+            {"type": "redacted_thinking", "data": "eA=="},
+            {"type": "tool_use", "id": "c", "name": "find", "input": {}},
+        ]},
     ]  # fmt: skip
     system = [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}]
     assert anthropic_round_trip(kata, messages, system) == {"system": system, "messages": messages}
@@ -129,7 +132,6 @@ def test_plain_text_of_the_anthropic_form_is_plain_text(kata: Kata) -> None:
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Hello"},
         {"role": "assistant", "content": "Hi"},
-        {"role": "user", "content": ""},
     ]
 
 

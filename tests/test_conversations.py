@@ -18,6 +18,8 @@ import tiktoken
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from support.as_sent import as_sent
+
 pytestmark = pytest.mark.slow
 
 DATA = Path(__file__).parent / "data" / "conversations"
@@ -125,7 +127,7 @@ def test_the_prompt_of_a_whole_conversation_is_what_was_imported(
 ) -> None:
     for conversation in imported:
         prompt = value(conn, "select kata.prompt(%s, %s)", conversation.context_id, HUGE)
-        assert prompt == conversation.messages, conversation.name
+        assert as_sent(prompt) == as_sent(conversation.messages), conversation.name
 
 
 def test_every_imported_conversation_is_sound(conn: psycopg.Connection, imported: list[Imported]) -> None:

@@ -16,7 +16,7 @@ class KataDatabaseError(KataError, psycopg.DatabaseError):
 
     Attributes
     ----------
-    sqlstate : KC001 to KC021
+    sqlstate : KC001 to KC022
     message : the fault, one line
     detail : the values found, a sentence
     hint : the next step for the reader
@@ -211,7 +211,6 @@ class CheckpointError(KataDatabaseError, code="KC014", title="checkpoint exists 
 class ImmutableHistoryError(KataDatabaseError, code="KC015", title="history is immutable", status=403):
     """History cannot be changed."""
 
-
 class InvalidArgumentError(KataDatabaseError, code="KC017", title="invalid argument", status=422):
     """An argument is missing, malformed or out of range."""
 
@@ -226,8 +225,9 @@ class BudgetTooSmallError(KataDatabaseError, code="KC020", title="budget too sma
 
 class SupersededError(KataDatabaseError, code="KC021", title="superseded", status=409):
     """A later change of the view rests on the one that would be undone."""
+
+class UntranslatableError(KataDatabaseError, code="KC022", title="content cannot be translated", status=422):
+    """The form that a prompt is asked for has no place for a part; `detail` names its version and type."""
 # fmt: on
 
-CATALOG: dict[str, type[KataDatabaseError]] = {
-    str(error.sqlstate): error for error in KataDatabaseError.__subclasses__()
-}
+CATALOG: dict[str, type[KataDatabaseError]] = {str(e.sqlstate): e for e in KataDatabaseError.__subclasses__()}

@@ -106,11 +106,11 @@ select is((select count(*) from kata.verify(:'trunk')), 0::bigint, 'and goes on'
 
 select is(
   kata.prompt(:'branch', 1000),
-  '[{"role": "system", "content": "be brief"}, {"role": "user", "content": ""},
-    {"role": "assistant", "content": "", "tool_calls": [
+  '[{"role": "system", "content": "be brief"},
+    {"role": "assistant", "content": null, "tool_calls": [
       {"id": "a", "type": "function", "function": {"name": "find", "arguments": "{}"}},
       {"id": "b", "type": "function", "function": {"name": "look", "arguments": "{}"}}]},
-    {"role": "tool", "content": "", "tool_call_id": "a"}, {"role": "tool", "content": "", "tool_call_id": "b"},
+    {"role": "tool", "content": "[empty]", "tool_call_id": "a"}, {"role": "tool", "content": "[empty]", "tool_call_id": "b"},
     {"role": "user", "content": "thanks"}, {"role": "user", "content": "user 1"}, {"role": "assistant", "content": "assistant 2"}]'::jsonb,
   'a prompt still answers every call');
 select is(

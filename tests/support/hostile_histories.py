@@ -90,6 +90,8 @@ ASSISTANT_PARTS = (
     {"type": "refusal", "refusal": "I can't"},
     {"type": "output_text", "text": "well", "annotations": []},
     SEARCH,
+    SEARCH[0],
+    SEARCH[1],
     {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]},
 )
 RESULT_PARTS = (

@@ -20,6 +20,7 @@ from validator.findings import (
 
 IDENTIFIER = re.compile(r"[a-zA-Z0-9_-]+")
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+SERVER_IDENTIFIER = re.compile(r"srvtoolu_[a-zA-Z0-9_]+")
 
 _CACHE = {"cache_control": or_null(is_object)}
 _CITED = _CACHE | {"citations": or_null(is_object)}
@@ -154,7 +155,8 @@ def _check_block(findings: Findings, block: Any, shapes: Mapping[str, Shape], pa
         if "content" in block:
             _check_content(findings, block["content"], IN_RESULT, f"{path}.content")
     elif kind in ("tool_use", "server_tool_use"):
-        for field, pattern in (("id", IDENTIFIER), ("name", NAME)):
+        identifier = IDENTIFIER if kind == "tool_use" else SERVER_IDENTIFIER
+        for field, pattern in (("id", identifier), ("name", NAME)):
             if not pattern.fullmatch(block[field]):
                 findings.add("A3", f"{path}.{field}", f"{block[field]!r:.80} is not what the API takes")
     elif kind == "thinking" and not block["signature"]:

@@ -481,6 +481,15 @@ BROKEN: list[tuple[str, str, str, Body]] = [
     (
         "anthropic",
         "A3",
+        "an id of a server's tool under another name",
+        _anthropic(
+            _turn("user", _text()),
+            _turn("assistant", SEARCH | {"id": "a"}, SEARCHED | {"tool_use_id": "a"}),
+        ),
+    ),
+    (
+        "anthropic",
+        "A3",
         "a name with a dot",
         _anthropic(_turn("user", _text()), _turn("assistant", _use("a", name="fs.look"))),
     ),

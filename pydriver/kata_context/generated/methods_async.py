@@ -738,7 +738,8 @@ class AsyncMethods(ABC):
         ------
         ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError,
             BudgetTooSmallError the budget is too small for the messages that always come (DETAIL has
-            the least sufficient one).
+            the least sufficient one), UntranslatableError a part cannot be translated into the form
+            (DETAIL names its version and type).
 
         Cost: as window.
         """

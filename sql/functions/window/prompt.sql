@@ -53,5 +53,6 @@ Results follow their call directly. A call without result, outside the newest gr
 is not in the log (policy strict false) becomes a message of the user.
 
 Returns jsonb.
-Errors: KC001, KC002, KC006, KC017, KC020 the budget is too small for the messages that always come (DETAIL has the least sufficient one).
+Errors: KC001, KC002, KC006, KC017, KC020 the budget is too small for the messages that always come (DETAIL has the least sufficient one),
+  KC022 a part cannot be translated into the form (DETAIL names its version and type).
 Cost: as window.';

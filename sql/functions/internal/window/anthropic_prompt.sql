@@ -6,19 +6,25 @@ create or replace function kata_data.anthropic_prompt(
 )
 language plpgsql stable
 as $$
+declare
+  v_system jsonb;
 begin
-  with message as materialized (
-    select m.role, m.content, m.tool_call_id, m.tool_calls, m.parts, m.provider, m.in_preamble, m.is_orphan, m.promised_tokens,
-      row_number() over (order by m.group_position, m.place, m.ordinality) as ordinality
-    from kata_data.prompt_messages(
-      anthropic_prompt.context_id, anthropic_prompt.budget, anthropic_prompt.at, anthropic_prompt.stable_step, anthropic_prompt.tokenizer) m
+  with written as materialized (
+    select w.role, w.block, w.block ->> 'type' as type, w.ordinality, w.place, w.has_parts, w.promised_tokens
+    from kata_data.anthropic_written(
+      anthropic_prompt.context_id, anthropic_prompt.budget, anthropic_prompt.at, anthropic_prompt.stable_step, anthropic_prompt.tokenizer) w
   ),
   block as (
-    select b.block, m.ordinality, b.ordinality as place, case m.role when 'assistant' then 'assistant' else 'user' end as role
-    from message m
-    cross join lateral jsonb_array_elements(
-      kata_data.anthropic_blocks(m.role, m.content, m.tool_call_id, m.tool_calls, m.parts, m.provider, m.is_orphan)) with ordinality b(block, ordinality)
-    where not m.in_preamble
+    select w.block, w.ordinality, w.place, w.role
+    from written w
+    where w.role <> 'system'
+      and w.block is not null
+      -- Asked only where there is thinking: whether its turn is open, because its last calls wait for results, or just got them.
+      and (w.type not in ('thinking', 'redacted_thinking') or w.ordinality > (
+        select case when max(s.ordinality) filter (where s.role = 'assistant') = max(s.ordinality) filter (where s.type = 'tool_use')
+          then coalesce(max(s.ordinality) filter (where s.role = 'user' and s.type <> 'tool_result'), 0) end
+        from written s
+        where s.block is not null))
   ),
   -- The first turn must be the user's.
   opened as (
@@ -34,71 +40,44 @@ begin
     select o.*, o.role is distinct from lag(o.role) over (order by o.ordinality, o.place) as opens_turn
     from opened o
   ),
-  turn as (
+  placed as (
     select n.*, count(*) filter (where n.opens_turn) over (order by n.ordinality, n.place) as turn
     from numbered n
+  ),
+  turn as (
+    select p.turn, jsonb_build_object('role', p.role, 'content', jsonb_agg(p.block order by p.ordinality, p.place)) as message
+    from placed p
+    group by p.turn, p.role
   )
-  select
-    jsonb_build_object(
-      'system', coalesce((
-        select case
-          when bool_or(kata_data.has_elements(m.parts)) then (
-            select jsonb_agg(b.block order by p.ordinality, b.ordinality)
-            from message p
-            cross join lateral jsonb_array_elements(kata_data.anthropic_content(p.content, p.parts)) with ordinality b(block, ordinality)
-            where p.in_preamble)
-          else to_jsonb(string_agg(m.content, E'\n\n' order by m.ordinality))
-        end
-        from message m
-        where m.in_preamble), '""'),
-      'messages', coalesce((
-        select jsonb_agg(jsonb_build_object('role', t.role, 'content', t.content) order by t.turn)
-        from (
-          select t.turn, t.role, jsonb_agg(t.block order by t.ordinality, t.place) as content
-          from turn t
-          group by t.turn, t.role
-        ) t), '[]')),
-    (select max(m.promised_tokens) from message m)
-  into messages, promised_tokens;
+  select (select coalesce(jsonb_agg(t.message order by t.turn), '[]') from turn t), max(w.promised_tokens),
+    case when bool_or(w.has_parts) filter (where w.role = 'system')
+      then jsonb_agg(w.block order by w.ordinality, w.place) filter (where w.role = 'system' and w.block is not null)
+      else to_jsonb(string_agg(w.block ->> 'text', E'\n\n' order by w.ordinality) filter (where w.role = 'system')) end
+  into messages, promised_tokens, v_system
+  from written w;
+  messages := kata_data.limit_system_marks(coalesce(v_system, '""'), kata_data.pair_server_calls(messages));
 end
 $$;
 comment on function kata_data.anthropic_prompt(uuid, integer, bigint, integer, text) is
 'A prompt in the Anthropic Messages form; promised_tokens: as prompt_messages has it.';
 
-create or replace function kata_data.anthropic_content(content text, parts jsonb) returns jsonb
-language sql stable
+create or replace function kata_data.anthropic_written(context_id uuid, budget integer, at bigint, stable_step integer, tokenizer text)
+returns table (role text, block jsonb, ordinality bigint, place bigint, has_parts boolean, promised_tokens bigint)
+language sql stable rows 100
 as $$
-  select case
-    when kata_data.has_elements(parts) then parts
-    -- The API refuses empty text blocks.
-    when coalesce(content, '') = '' then '[]'
-    else jsonb_build_array(jsonb_build_object('type', 'text', 'text', content))
-  end
+  select case when m.in_preamble then 'system' when m.role = 'assistant' then 'assistant' else 'user' end, b.block, m.ordinality, b.ordinality,
+    kata_data.has_elements(m.parts), m.promised_tokens
+  from (
+    select m.role, m.content, m.tool_call_id, m.tool_calls, m.parts, m.provider, m.in_preamble, m.is_orphan, m.promised_tokens, m.version,
+      row_number() over (order by m.group_position, m.place, m.ordinality) as ordinality
+    from kata_data.prompt_messages(
+      anthropic_written.context_id, anthropic_written.budget, anthropic_written.at, anthropic_written.stable_step, anthropic_written.tokenizer,
+      'anthropic') m
+  ) m
+  left join lateral jsonb_array_elements(case
+    when m.in_preamble then kata_data.anthropic_content('system', m.content, m.parts, m.version)
+    else kata_data.anthropic_blocks(m.role, m.content, m.tool_call_id, m.tool_calls, m.parts, m.provider, m.is_orphan, m.version)
+  end) with ordinality b(block, ordinality) on true
 $$;
-comment on function kata_data.anthropic_content(text, jsonb) is 'The content of a message as blocks.';
-
-create or replace function kata_data.anthropic_blocks(
-  role text, content text, tool_call_id text, tool_calls jsonb, parts jsonb, provider jsonb, is_orphan boolean
-) returns jsonb
-language sql stable
-as $$
-  select case
-    when is_orphan then jsonb_build_array(jsonb_build_object(
-      'type', 'text', 'text', kata_data.escape_system_tags(kata_data.orphan_text(tool_call_id, content))))
-    when role = 'assistant'
-      then kata_data.anthropic_content(content, parts)
-        || case when kata_data.has_elements(tool_calls) then kata_data.tool_uses(tool_calls) else '[]' end
-    when role = 'tool'
-      then jsonb_build_array(
-        coalesce(provider, '{}')
-        || jsonb_build_object('type', 'tool_result', 'tool_use_id', tool_call_id,
-          'content', kata_data.escape_blocks(kata_data.anthropic_content(content, parts))))
-    when role in ('system', 'developer')
-      -- Closing tags in the text are escaped, so that it cannot leave its wrapper.
-      then jsonb_build_array(jsonb_build_object('type', 'text', 'text',
-        E'<system_message>\n' || regexp_replace(coalesce(content, ''), '<(\s*/\s*system_message)', '<\\\1', 'gi') || E'\n</system_message>'))
-    -- Only the system opens such tags: those in the words of a user or a tool are escaped.
-    else kata_data.escape_blocks(kata_data.anthropic_content(content, parts))
-  end
-$$;
-comment on function kata_data.anthropic_blocks(text, text, text, jsonb, jsonb, jsonb, boolean) is 'A message as the blocks of a turn.';
+comment on function kata_data.anthropic_written(uuid, integer, bigint, integer, text) is
+'The messages of a prompt as blocks, in reading order: role is system for the preamble. block: null for a message of which nothing is left.';

@@ -24,7 +24,7 @@ comment on function kata_data.escape_blocks(jsonb) is
 create or replace function kata_data.escape_system_tags(content text) returns text
 language sql immutable
 as $$
-  select regexp_replace(content, '<(\s*/?\s*system_message(?:[\s/>]|$))', '<\\\1', 'gi')
+  select regexp_replace(content, E'<(\\s*/?\\s*system_message(?:[\\s/>]|$))', E'<\\\\\\1', 'gi')
 $$;
 comment on function kata_data.escape_system_tags(text) is
 'A text with a backslash in its system_message tags, opening and closing.

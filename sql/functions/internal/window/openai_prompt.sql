@@ -1,4 +1,4 @@
--- The OpenAI chat form. Messages leave as they came: content or parts, calls, ids, names, and the provider's own fields.
+-- The OpenAI chat form. Messages leave as they came, less what the form does not know and what is blank.
 
 create or replace function kata_data.openai_prompt(
   context_id uuid, budget integer, at bigint, stable_step integer, tokenizer text, out messages jsonb, out promised_tokens bigint
@@ -7,44 +7,106 @@ language plpgsql stable
 as $$
 begin
   select
-    coalesce(jsonb_agg(
-      kata_data.openai_message(m.role, m.content, m.name, m.tool_call_id, m.tool_calls, m.parts, m.provider, m.is_orphan)
-      order by m.group_position, m.place, m.ordinality), '[]'),
+    kata_data.limit_marks(coalesce(
+      jsonb_agg(m.sent order by m.group_position, m.place, m.ordinality, m.version) filter (where m.sent is not null), '[]'),
+      'prompt_cache_breakpoint'),
     max(m.promised_tokens)
   into messages, promised_tokens
-  from kata_data.prompt_messages(
-    openai_prompt.context_id, openai_prompt.budget, openai_prompt.at, openai_prompt.stable_step, openai_prompt.tokenizer) m;
+  from (
+    select m.group_position, m.place, m.ordinality, m.version, m.promised_tokens,
+      kata_data.openai_message(m.role, m.content, m.name, m.tool_call_id, m.tool_calls, m.parts, m.provider, m.is_orphan, m.version) as sent
+    from kata_data.prompt_messages(
+      openai_prompt.context_id, openai_prompt.budget, openai_prompt.at, openai_prompt.stable_step, openai_prompt.tokenizer, 'openai') m
+    offset 0
+  ) m;
 end
 $$;
 comment on function kata_data.openai_prompt(uuid, integer, bigint, integer, text) is
 'A prompt in the OpenAI chat form; promised_tokens: as prompt_messages has it.';
 
 create or replace function kata_data.openai_message(
-  role text, content text, name text, tool_call_id text, tool_calls jsonb, parts jsonb, provider jsonb, is_orphan boolean
+  role text, content text, name text, tool_call_id text, tool_calls jsonb, parts jsonb, provider jsonb, is_orphan boolean, version bigint
 ) returns jsonb
 language sql stable
 as $$
   select case
-    when is_orphan then coalesce(provider, '{}') || jsonb_build_object('role', 'user', 'content', kata_data.orphan_text(tool_call_id, content))
     -- Most messages: one object, without another to add to it.
-    when provider is null and name is null and parts is null and not kata_data.has_elements(tool_calls) then case
-      when tool_call_id is null then jsonb_build_object('role', role, 'content', content)
-      else jsonb_build_object('role', role, 'content', content, 'tool_call_id', tool_call_id)
+    when provider is null and name is null and parts is null and not is_orphan then case
+      when kata_data.has_elements(tool_calls) then jsonb_build_object(
+        'role', role, 'content', case when not kata_data.is_blank(content) then content end, 'tool_calls', tool_calls)
+      when tool_call_id is not null then jsonb_build_object(
+        'role', role, 'content', case when kata_data.is_blank(content) then '[empty]' else content end, 'tool_call_id', tool_call_id)
+      when not kata_data.is_blank(content) then jsonb_build_object('role', role, 'content', content)
     end
-    when provider is null and name is null and parts is null and tool_call_id is null
-      then jsonb_build_object('role', role, 'content', content, 'tool_calls', tool_calls)
-    else coalesce(provider, '{}')
-      || jsonb_build_object('role', role, 'content', case when kata_data.has_elements(parts) then parts else to_jsonb(content) end)
-      || case when name is not null then jsonb_build_object('name', name) else '{}' end
-      || case when kata_data.has_elements(tool_calls) then jsonb_build_object('tool_calls', tool_calls) else '{}' end
-      || case when tool_call_id is not null then jsonb_build_object('tool_call_id', tool_call_id) else '{}' end
+    when is_orphan then jsonb_build_object('role', 'user', 'content', kata_data.openai_orphan(tool_call_id, content, parts, version))
+    else kata_data.openai_rich_message(role, content, name, tool_call_id, tool_calls, parts, provider, version)
   end
 $$;
-comment on function kata_data.openai_message(text, text, text, text, jsonb, jsonb, jsonb, boolean) is 'A message in the OpenAI chat form.';
+comment on function kata_data.openai_message(text, text, text, text, jsonb, jsonb, jsonb, boolean, bigint) is
+'A message in the OpenAI chat form; null if nothing of it is left.';
+
+create or replace function kata_data.openai_rich_message(
+  role text, content text, name text, tool_call_id text, tool_calls jsonb, parts jsonb, provider jsonb, version bigint
+) returns jsonb
+language plpgsql stable
+as $$
+declare
+  v_content jsonb;
+  v_fields jsonb := case when role = 'assistant' and provider is not null then kata_data.openai_fields(provider) else '{}' end;
+begin
+  v_content := kata_data.openai_content(role, content, parts, version);
+  if role = 'tool' then
+    v_content := coalesce(v_content, to_jsonb(case when kata_data.media_parts(parts) is null then '[empty]'::text else '[in the next message]' end));
+  elsif v_content is null and not kata_data.has_elements(tool_calls) and not v_fields ?| '{refusal,audio,function_call}' then
+    return null;
+  end if;
+  return v_fields || jsonb_build_object('role', role, 'content', v_content)
+    || case when name <> '' then jsonb_build_object('name', left(regexp_replace(name, E'[\\s<|\\\\/>]' collate "C", '_', 'g'), 64)) else '{}' end
+    || case when kata_data.has_elements(tool_calls) then jsonb_build_object('tool_calls', tool_calls) else '{}' end
+    || case when tool_call_id is not null then jsonb_build_object('tool_call_id', tool_call_id) else '{}' end;
+end
+$$;
+comment on function kata_data.openai_rich_message(text, text, text, text, jsonb, jsonb, jsonb, bigint) is
+'A message with a name, parts or fields of the provider in the OpenAI chat form; null if nothing of it is left.';
+
+create or replace function kata_data.openai_fields(provider jsonb) returns jsonb
+language sql immutable
+as $$
+  select coalesce(jsonb_object_agg(f.key, case f.key
+      when 'audio' then jsonb_build_object('id', f.value -> 'id')
+      when 'function_call' then jsonb_build_object('name', f.value -> 'name', 'arguments', f.value -> 'arguments')
+      else f.value
+    end), '{}')
+  from jsonb_each(provider) f
+  where case f.key
+    when 'audio' then jsonb_typeof(f.value -> 'id') = 'string'
+    when 'function_call' then jsonb_typeof(f.value -> 'name') = 'string' and jsonb_typeof(f.value -> 'arguments') = 'string'
+    when 'annotations' then jsonb_typeof(f.value) = 'array'
+    when 'reasoning_details' then jsonb_typeof(f.value) = 'array'
+    else f.key in ('refusal', 'reasoning_content', 'reasoning') and jsonb_typeof(f.value) = 'string' and not kata_data.is_blank(f.value #>> '{}')
+  end
+$$;
+comment on function kata_data.openai_fields(jsonb) is
+'The fields of a provider that an assistant''s message in the OpenAI chat form may have. Those that only compatible servers know are among them.';
+
+create or replace function kata_data.openai_orphan(tool_call_id text, content text, parts jsonb, version bigint) returns jsonb
+language plpgsql immutable
+as $$
+declare
+  v_content jsonb;
+begin
+  v_content := kata_data.openai_content('user', content, parts, version);
+  if jsonb_typeof(v_content) = 'array' then
+    return jsonb_build_array(jsonb_build_object('type', 'text', 'text', kata_data.orphan_text(tool_call_id, ''))) || v_content;
+  end if;
+  return to_jsonb(kata_data.orphan_text(tool_call_id, content));
+end
+$$;
+comment on function kata_data.openai_orphan(text, text, jsonb, bigint) is 'The content of a tool result whose call is not known, as a message of the user.';
 
 create or replace function kata_data.orphan_text(tool_call_id text, content text) returns text
-language sql stable
+language sql immutable
 as $$
-  select format('[result of call %s] %s', tool_call_id, content)
+  select case when kata_data.is_blank(content) then format('[result of call %s]', tool_call_id) else format('[result of call %s] %s', tool_call_id, content) end
 $$;
 comment on function kata_data.orphan_text(text, text) is 'A tool result whose call is not known, as text.';

@@ -1,37 +1,75 @@
--- The messages of a prompt, before they take the form of a provider.
+-- The messages of a prompt, before they take the form of a provider: results follow their call, nothing dangles, ids are unique.
 
-create or replace function kata_data.prompt_messages(context_id uuid, budget integer, at bigint, stable_step integer, tokenizer text)
+create or replace function kata_data.prompt_messages(
+  context_id uuid, budget integer, at bigint, stable_step integer, tokenizer text, format text
+)
 returns table (
   group_position bigint, place bigint, ordinality bigint, role text, content text, name text, tool_call_id text, tool_calls jsonb, parts jsonb,
-  provider jsonb, in_preamble boolean, is_orphan boolean, promised_tokens bigint
+  provider jsonb, in_preamble boolean, is_orphan boolean, promised_tokens bigint, version bigint
 )
 language sql stable rows 100
 as $$
   with message as materialized (
     select w.version, w.role, w.content, w.name, w.tool_call_id, w.tool_calls, w.parts, w.provider, w.group_version, w.running_tokens, w.over_budget,
-      w.kind, w.reason = 'preamble' as in_preamble, case w.kind when 'summary' then w."position" else w.group_version end as group_position
+      w.reason = 'preamble' as in_preamble, case w.kind when 'summary' then w."position" else w.group_version end as group_position,
+      w.role = 'tool' and w.group_version = w.version as is_orphan
     from kata."window"(
       prompt_messages.context_id, prompt_messages.budget, prompt_messages.at, prompt_messages.stable_step, prompt_messages.tokenizer) w
   ),
-  open_call as (
-    select m.group_position, c.call ->> 'id' as id, c.ordinality
-    from message m
-    cross join lateral jsonb_array_elements(m.tool_calls) with ordinality c(call, ordinality)
-    where m.group_version <> (select n.group_version from message n order by n.kind = 'summary', n.version desc limit 1)
-      and not exists (
-        select from message r
-        where r.group_version = m.group_version
-          and r.tool_call_id = c.call ->> 'id')
+  call as materialized (
+    select c.version, c.group_version, c.group_position, c.ordinality, c.call, c.id,
+      kata_data.sent_call_id(c.id, c.use, c.version, c.ordinality, prompt_messages.format) as sent_id
+    from (
+      select m.version, m.group_version, m.group_position, e.ordinality, e.call, e.call ->> 'id' as id,
+        row_number() over (partition by e.call ->> 'id' collate "C" order by m.group_position, e.ordinality) as use
+      from message m
+      cross join lateral jsonb_array_elements(m.tool_calls) with ordinality e(call, ordinality)
+    ) c
+  ),
+  open_call as materialized (
+    select c.group_position, c.sent_id, c.ordinality, c.group_position = (select max(m.group_position) from message m) as is_last
+    from call c
+    where not exists (
+      select from message r
+      where r.group_version = c.group_version
+        and r.tool_call_id = c.id)
+  ),
+  renamed as (
+    select c.group_version, c.id, c.sent_id
+    from call c
+    where c.sent_id <> c.id
+  ),
+  recast as (
+    select c.version, jsonb_agg(kata_data.sent_call(c.call, c.sent_id, prompt_messages.format) order by c.ordinality) as tool_calls
+    from call c
+    group by c.version
+    having not bool_and(coalesce(kata_data.is_sent_as_stored(c.call, c.sent_id, prompt_messages.format), false))
   )
-  select m.group_position, m.version, 0::bigint, m.role, m.content, m.name, m.tool_call_id, m.tool_calls, m.parts, m.provider, m.in_preamble,
-    m.role = 'tool' and m.group_version = m.version, case when m.over_budget then m.running_tokens end
+  select m.group_position, m.version, 0::bigint, m.role, m.content, m.name, coalesce(n.sent_id, m.tool_call_id), coalesce(c.tool_calls, m.tool_calls),
+    m.parts, m.provider, m.in_preamble, m.is_orphan, case when m.over_budget then m.running_tokens end, m.version
   from message m
+  left join renamed n on n.group_version = m.group_version and n.id = m.tool_call_id
+  left join recast c on c.version = m.version
   union all
-  select o.group_position, 9223372036854775807, o.ordinality, 'tool', '[no result]', null, o.id, null, null, null, false, false, null
+  select o.group_position, 9223372036854775807, o.ordinality, 'tool', '[no result]', null, o.sent_id, null, null, null, false, false, null, null
   from open_call o
+  where not o.is_last
+  union all
+  -- A form whose results are text has their media in a message of the user behind them, once no result is missing.
+  select m.group_position, 9223372036854775807, 9223372036854775807, 'user', null, null, null, null, kata_data.media_parts(m.parts), null, false,
+    false, null, m.version
+  from message m
+  where prompt_messages.format = 'openai'
+    and m.role = 'tool'
+    and not m.is_orphan
+    and kata_data.has_elements(kata_data.media_parts(m.parts))
+    and not exists (
+      select from open_call o
+      where o.is_last
+        and o.group_position = m.group_position)
 $$;
-comment on function kata_data.prompt_messages(uuid, integer, bigint, integer, text) is
-'The rows of a window, and a result for each call outside the newest group that has none.
+comment on function kata_data.prompt_messages(uuid, integer, bigint, integer, text, text) is
+'The rows of a window with the calls of a format, and a result for each call that has none, except those of the last group.
 
-group_position, place, ordinality: the order in which results follow their call. is_orphan: a result whose call is not known. promised_tokens: where
-the window is over budget, its running total.';
+group_position, place, ordinality, version: the order, in which results follow their call. is_orphan: a result whose call is not known. promised_tokens:
+where the window is over budget, its running total. version: null for a result that is not in the log.';

@@ -1,0 +1,67 @@
+-- Providers take at most four marks of a cache in a request. The newest stay: each covers all that comes before it.
+
+create or replace function kata_data.limit_marks(messages jsonb, mark text) returns jsonb
+language plpgsql immutable
+as $$
+declare
+  v_path jsonpath := format('$[*].content[*] ? (exists(@.%s) || exists(@.content[*].%s))', mark, mark)::jsonpath;
+begin
+  if jsonb_array_length(jsonb_path_query_array(messages, v_path)) = 0 then
+    return messages;
+  end if;
+  return (
+    with block as (
+      select m.ordinality as turn, b.ordinality as place, b.block, kata_data.count_marks(b.block, mark) as marks
+      from jsonb_array_elements(messages) with ordinality m(message, ordinality)
+      cross join lateral jsonb_array_elements(
+        case jsonb_typeof(m.message -> 'content') when 'array' then m.message -> 'content' end) with ordinality b(block, ordinality)
+    ),
+    counted as (
+      select b.turn, b.place, b.block, sum(b.marks) over (order by b.turn desc, b.place desc) as marks
+      from block b
+    ),
+    turn as (
+      select c.turn, jsonb_agg(case when c.marks > 4 then kata_data.without_marks(c.block, mark) else c.block end order by c.place) as content
+      from counted c
+      group by c.turn
+    )
+    select jsonb_agg(m.message || case when t.content is null then '{}' else jsonb_build_object('content', t.content) end order by m.ordinality)
+    from jsonb_array_elements(messages) with ordinality m(message, ordinality)
+    left join turn t on t.turn = m.ordinality);
+end
+$$;
+comment on function kata_data.limit_marks(jsonb, text) is 'Messages with the newest four marks of a cache. mark: the field that is one.';
+
+create or replace function kata_data.count_marks(block jsonb, mark text) returns integer
+language sql immutable
+as $$
+  select (block ? mark)::integer + case jsonb_typeof(block -> 'content') when 'array' then (
+    select count(*)::integer
+    from jsonb_array_elements(block -> 'content') e(element)
+    where e.element ? mark) else 0 end
+$$;
+comment on function kata_data.count_marks(jsonb, text) is 'How many marks of a cache a block has, those in its content included.';
+
+create or replace function kata_data.without_marks(block jsonb, mark text) returns jsonb
+language sql immutable
+as $$
+  select block - mark || case when jsonb_typeof(block -> 'content') = 'array' then jsonb_build_object('content', coalesce((
+    select jsonb_agg(e.element - mark order by e.ordinality)
+    from jsonb_array_elements(block -> 'content') with ordinality e(element, ordinality)), '[]')) else '{}' end
+$$;
+comment on function kata_data.without_marks(jsonb, text) is 'A block without marks of a cache.';
+
+create or replace function kata_data.limit_system_marks(system jsonb, messages jsonb) returns jsonb
+language plpgsql immutable
+as $$
+declare
+  v_limited jsonb;
+begin
+  if jsonb_typeof(system) <> 'array' then
+    return jsonb_build_object('system', system, 'messages', kata_data.limit_marks(messages, 'cache_control'));
+  end if;
+  v_limited := kata_data.limit_marks(jsonb_build_array(jsonb_build_object('content', system)) || messages, 'cache_control');
+  return jsonb_build_object('system', v_limited #> '{0,content}', 'messages', v_limited - 0);
+end
+$$;
+comment on function kata_data.limit_system_marks(jsonb, jsonb) is 'A prompt in the Anthropic form with the newest four marks of a cache.';
