@@ -24,6 +24,7 @@ as $$
         row_number() over (partition by e.call ->> 'id' collate "C" order by m.group_position, e.ordinality) as use
       from message m
       cross join lateral jsonb_array_elements(m.tool_calls) with ordinality e(call, ordinality)
+      where m.tool_calls is not null
     ) c
   ),
   open_call as materialized (
@@ -34,22 +35,30 @@ as $$
       where r.group_version = c.group_version
         and r.tool_call_id = c.id)
   ),
+  -- One object each, looked up by key, because hardly a prompt has any: joins would cost every row.
   renamed as (
-    select c.group_version, c.id, c.sent_id
+    select jsonb_object_agg(c.group_version || ' ' || c.id, c.sent_id) as ids
     from call c
     where c.sent_id <> c.id
   ),
   recast as (
-    select c.version, jsonb_agg(kata_data.sent_call(c.call, c.sent_id, prompt_messages.format) order by c.ordinality) as tool_calls
-    from call c
-    group by c.version
-    having not bool_and(coalesce(kata_data.is_sent_as_stored(c.call, c.sent_id, prompt_messages.format), false))
+    select jsonb_object_agg(c.version, c.tool_calls) as calls
+    from (
+      select c.version, jsonb_agg(kata_data.sent_call(c.call, c.sent_id, prompt_messages.format) order by c.ordinality) as tool_calls
+      from call c
+      where c.version in (
+        select o.version
+        from call o
+        where kata_data.is_sent_as_stored(o.call, o.sent_id, prompt_messages.format) is not true)
+      group by c.version
+    ) c
   )
-  select m.group_position, m.version, 0::bigint, m.role, m.content, m.name, coalesce(n.sent_id, m.tool_call_id), coalesce(c.tool_calls, m.tool_calls),
+  select m.group_position, m.version, 0::bigint, m.role, m.content, m.name,
+    case when m.tool_call_id is not null
+      then coalesce((select r.ids from renamed r) ->> (m.group_version || ' ' || m.tool_call_id), m.tool_call_id) end,
+    case when m.tool_calls is not null then coalesce((select r.calls from recast r) -> m.version::text, m.tool_calls) end,
     m.parts, m.provider, m.in_preamble, m.is_orphan, case when m.over_budget then m.running_tokens end, m.version
   from message m
-  left join renamed n on n.group_version = m.group_version and n.id = m.tool_call_id
-  left join recast c on c.version = m.version
   union all
   select o.group_position, 9223372036854775807, o.ordinality, 'tool', '[no result]', null, o.sent_id, null, null, null, false, false, null, null
   from open_call o
@@ -60,6 +69,7 @@ as $$
     false, null, m.version
   from message m
   where prompt_messages.format = 'openai'
+    and m.parts is not null
     and m.role = 'tool'
     and not m.is_orphan
     and kata_data.has_elements(kata_data.media_parts(m.parts))

@@ -31,7 +31,8 @@ as $$
     and call ->> 'id' = sent_id
     and call - '{id,type,function}'::text[] = '{}'
     and (call -> 'function') - '{name,arguments}'::text[] = '{}'
-    and call #>> '{function,name}' = kata_data.sent_call_name(call #>> '{function,name}', format)
+    and call #>> '{function,name}' !~ ('[^a-zA-Z0-9_-]' collate "C")
+    and length(call #>> '{function,name}') <= case format when 'openai' then 64 else 128 end
 $$;
 comment on function kata_data.is_sent_as_stored(jsonb, text, text) is 'Whether a prompt of this format has a call just as it is stored; null counts as false.';
 
