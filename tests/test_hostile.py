@@ -71,9 +71,11 @@ USUAL: dict[str, dict[str, str]] = {
     "get_or_create_context": {"name": "plan"},
     "get_policy": {"context_id": "{context}"},
     "history": {"context_id": "{context}"},
+    "index_search": {"context_id": "{context}"},
     "list_contexts": {},
     "merge": {"target": "{context}", "source": "{fork}"},
     "messages": {"context_id": "{context}"},
+    "pending_search": {},
     "pin": {"context_id": "{context}", "version": "2"},
     "policy_presets": {},
     "prompt": {"context_id": "{context}", "budget": "100000"},
@@ -86,12 +88,14 @@ USUAL: dict[str, dict[str, str]] = {
         "versions": "{{1,2}}",
         "counts": "{{1,2}}",
     },
+    "recall": {"context_id": "{context}", "query": "x"},
     "records": {"context_id": "{context}"},
     "register_tokenizer": {"name": "x", "bytes_per_token": "4"},
     "renew_compaction": {"compaction_id": "{compaction}"},
     "resolve_context": {"selector": "plan"},
     "resolve_version": {"context_id": "{context}", "selector": "head~1"},
     "restore_context": {"context_id": "{deleted}"},
+    "search": {"context_id": "{context}", "query": "x"},
     "set_environment": {"label": "x"},
     "set_policy": {"context_id": "{context}", "policy": "{{}}"},
     "state_at": {"context_id": "{context}"},
@@ -176,6 +180,7 @@ ODD: dict[str, list[str | None]] = {
         "[5:6]={1,2}",
     ],
     "integer[]": [None, "{}", "{NULL}", "{1,1}", "{-1}", "{2147483647,0}", "{{1,2},{3,4}}"],
+    "real[]": [None, "{}", "{NULL}", "{1,-1}", "{NaN}", "{Infinity}", "{{1,2},{3,4}}"],
     "int8multirange": [
         None,
         "{}",
@@ -253,7 +258,7 @@ def call(
 
 
 def _spelled(name: str) -> str:
-    short = {"bigint": "int8", "integer": "int4", "boolean": "bool"}
+    short = {"bigint": "int8", "integer": "int4", "boolean": "bool", "real": "float4"}
     base = name.removesuffix("[]")
     return short.get(base, base) + name.removeprefix(base)
 

@@ -69,6 +69,7 @@ LONG: dict[str, str] = {
     "append_message": "its plain messages in a helper: 3.5 % more instructions for text",
     "estimate_tokens": "its sums in a second function, of sixteen bit strings: 1 to 4 % more time",
     "parse_artifacts": "one query: two that share its CTEs parse every document twice, 9 % more time each",
+    "prompt_messages": "one query: its three parts read the window and the calls that its first CTEs hold",
 }
 
 

@@ -43,6 +43,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "interval": lambda text: Age().convert(text, None, None),
     "jsonb": parse_json,
     "numeric": Decimal,
+    "real[]": parse_numbers,
     "text": str,
     "text[]": parse_list,
     "uuid": UUID,

@@ -42,7 +42,7 @@ language plpgsql stable rows 10
 as $$
 declare
   v_left bigint := max_tokens;
-  v_taken int8multirange := '{}';
+  v_taken int8multirange := '{}'::int8multirange;
   v_group int8multirange;
   v_tokens bigint;
 begin

@@ -169,7 +169,7 @@ begin
   if v_type is null or v_source is null then
     return null;
   elsif v_source ->> 'type' = 'text' and kata_data.is_blank(v_source ->> 'data') then
-    return '{}';
+    return '{}'::jsonb;
   end if;
   return jsonb_build_object('type', v_type, 'source', v_source)
     || case when jsonb_typeof(part -> 'cache_control') = 'object' then jsonb_build_object('cache_control', part -> 'cache_control') else '{}' end
@@ -192,9 +192,9 @@ begin
   elsif not kata_data.is_blank(provider ->> 'refusal') then
     return jsonb_build_array(jsonb_build_object('type', 'text', 'text', provider ->> 'refusal'));
   elsif jsonb_typeof(provider -> 'audio') = 'object' then
-    return '[{"type": "text", "text": "[audio]"}]';
+    return '[{"type": "text", "text": "[audio]"}]'::jsonb;
   end if;
-  return '[]';
+  return '[]'::jsonb;
 end
 $$;
 comment on function kata_data.anthropic_answer(text, jsonb, jsonb, bigint) is
@@ -237,7 +237,7 @@ begin
     from jsonb_array_elements(kata_data.anthropic_content('system', content, parts, version)) with ordinality b(block, ordinality);
   end if;
   if kata_data.is_blank(v_text) then
-    return '[]';
+    return '[]'::jsonb;
   end if;
   -- Closing tags in the text are escaped, so that it cannot leave its wrapper.
   return jsonb_build_array(jsonb_build_object('type', 'text', 'text',
