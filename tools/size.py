@@ -30,11 +30,13 @@ PARTS = {
     # The modules that a program loads to call functions.
     "driver": Part(
         (
-            "__init__.py", "adapters.py", "config.py", "database_errors.py", "errors.py", "tokens.py",
+            "__init__.py", "config.py", "database_errors.py", "errors.py", "tokens.py",
             "types.py", "driver/*.py",
         ),
         2200,
     ),
+    # Messages of providers, in the form of append.
+    "adapters": Part(("adapters/*.py",), 900),
     "command line": Part(("cli/**/*.py",), 3600),
     "compaction by a model": Part(("compaction/*.py",), 1200),
     "migrations": Part(("migrate/*.py",), 1900),

@@ -1,0 +1,25 @@
+"""Messages of providers, in the form of `append`.
+
+    context.append(from_openai(messages))
+    context.append(from_anthropic(messages, system))
+
+The way back is `prompt`, which returns content parts and fields of the provider unchanged. Each provider has a
+module, which is loaded when its adapter is first used and needs no package of the provider.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kata_context.adapters.anthropic import from_anthropic
+    from kata_context.adapters.openai import from_openai
+
+__all__ = ["from_anthropic", "from_openai"]
+
+if not TYPE_CHECKING:  # else type checkers would take every name for known
+
+    def __getattr__(name: str) -> Any:
+        from importlib import import_module
+
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{name.removeprefix('from_')}"), name)
