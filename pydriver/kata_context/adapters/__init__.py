@@ -3,8 +3,8 @@
     context.append(from_openai(messages))
     context.append(from_anthropic(messages, system))
 
-The way back is `prompt`, which returns content parts and fields of the provider unchanged. Each provider has a
-module, which is loaded when its adapter is first used and needs no package of the provider.
+The way back is `prompt`, which returns content parts and fields of the provider unchanged. A module is loaded
+when its adapter is first used, and none of them needs a package of a provider.
 """
 
 from typing import TYPE_CHECKING, Any
