@@ -1,7 +1,7 @@
 -- A prompt is the window in a provider's form: results follow their calls, nothing dangles, roles alternate where they must.
 
 begin;
-select plan(145);
+select plan(155);
 
 create function pg_temp.told(prompt jsonb) returns text
 language sql
@@ -375,8 +375,40 @@ select is(
 select fixture.context('cut') as cut \gset
 select fixture.talk('cut', 'user 50, assistant 10, user 10');
 select is(
-  pg_temp.turns(kata.prompt(:'cut', 20, 'anthropic')), 'user text | assistant text | user text',
+  pg_temp.turns(kata.prompt(:'cut', 32, 'anthropic')), 'user text | assistant text | user text',
   'a window that starts with an assistant begins with a turn of the user');
+select is(pg_temp.turns(kata.prompt(:'cut', 31, 'anthropic')), 'user text', 'that turn has to fit the budget, too');
+select is(pg_temp.told(kata.prompt(:'cut', 20)), 'assistant assistant 10 | user user 10', 'which the OpenAI form leaves to messages');
+
+-- What the form adds
+
+select fixture.context('added', '{"strict": false}') as added \gset
+select fixture.talk('added', 'user 10, assistant 10 calls a, user 10, assistant 10');
+select is(pg_temp.told(kata.prompt(:'added', 48)),
+  'user user 10 | assistant assistant 10 calls a | tool [no result] | user user 10 | assistant assistant 10',
+  'the result that closes a call takes tokens');
+select is(pg_temp.told(kata.prompt(:'added', 47)),
+  'assistant assistant 10 calls a | tool [no result] | user user 10 | assistant assistant 10',
+  'where they do not fit, the window gets less');
+select is(
+  pg_temp.told(kata.prompt(:'added', 47, stable_step => 40)), pg_temp.told(kata.prompt(:'added', 47)),
+  'a step that is larger than what is left counts as none');
+select fixture.context('added orphan', '{"strict": false}') as added_orphan \gset
+select kata.append(:'added_orphan', '[{"role": "tool", "tool_call_id": "lost", "content": "hi", "token_count": 5}]');
+select is(
+  (select detail from fixture.error(format('select kata.prompt(%L, 16)', :'added_orphan'))),
+  'The newest group, the preamble and the pins take 17 tokens, the least sufficient budget.',
+  'the least sufficient budget counts what the form adds');
+select is(
+  pg_temp.told(kata.prompt(:'added_orphan', 17)), 'user [result of call lost] hi', 'and suffices');
+select kata.append(:'added_orphan', '[{"role": "tool", "tool_call_id": "lost 2", "content": "hi", "token_count": 5}]');
+select is(
+  pg_temp.told(kata.prompt(:'added_orphan', 19)), 'user [result of call lost 2] hi', 'also where the window alone has room for more');
+select throws_ok(format('select kata.prompt(%L, 18)', :'added_orphan'), 'KC020', null, 'one token less does not');
+select cmp_ok(
+  (regexp_match((select detail from fixture.error(
+    format($$select kata.prompt(%L, 1, tokenizer => 'cl100k_base')$$, :'added_orphan'))), '(\d+) tokens'))[1]::integer, '>', 19,
+  'what the form adds is converted to the tokenizer that is asked for');
 
 select fixture.context('rules') as rules \gset
 select kata.append(:'rules', $$[

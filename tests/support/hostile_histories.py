@@ -302,7 +302,7 @@ class History:
         if random.random() < 0.05:
             draft["pinned"] = True
         if self.is_counted:
-            said = {"content": draft.get("parts") or draft.get("content"), "name": draft.get("name")}
+            said = {"content": draft.get("content"), "parts": draft.get("parts"), "name": draft.get("name")}
             said |= {"tool_calls": draft.get("tool_calls")} | draft.get("provider", {})
             draft["token_count"] = recount("openai", [said])
 

@@ -710,15 +710,19 @@ class Methods(ABC):
     ) -> list[OpenAIMessage] | AnthropicPrompt:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
-        Results follow their call directly. A call without result, outside the newest group, is closed
+        Results follow their call directly. A call without result, outside the last group, is closed
         with "[no result]". A result whose call is not in the log (policy strict false) becomes a
-        message of the user.
+        message of the user. A call id that comes twice, and an id or a name that the form does not
+        take, is rewritten. Blank text is left out; fields that the form does not know are, too. Parts
+        of another form are translated, or dropped if they are thinking; the Anthropic form has the
+        thinking of an open tool turn only.
 
         Returns jsonb.
 
         Parameters
         ----------
-        context_id, budget (tokens), at, stable_step, tokenizer : as for window.
+        context_id, budget (tokens), at, stable_step, tokenizer : as for window. The budget holds the
+            additions of the form, too, so a prompt may have fewer messages than the window.
         format : openai (an array of messages) or anthropic (an object with system and messages, roles
             alternating from user on; system and developer messages after the preamble are text of the
             user's turn, in <system_message> tags; such tags in the text of a user or a tool are escaped

@@ -2,15 +2,18 @@
 -- merge into one turn; the results of calls open the turn after them, because prompt_messages puts results behind their call.
 
 create or replace function kata_data.anthropic_prompt(
-  context_id uuid, budget integer, at bigint, stable_step integer, tokenizer text, out messages jsonb, out promised_tokens bigint
+  context_id uuid, budget integer, at bigint, stable_step integer, tokenizer text,
+  out prompt jsonb, out tokens bigint, out added_tokens bigint, out over_budget boolean
 )
 language plpgsql stable
 as $$
 declare
   v_system jsonb;
+  v_messages jsonb;
 begin
   with written as materialized (
-    select w.role, w.block, w.block ->> 'type' as type, w.ordinality, w.place, w.has_parts, w.promised_tokens
+    select w.role, w.block, w.block ->> 'type' as type, w.ordinality, w.place, w.has_parts, w.tokens, w.added_tokens,
+      w.over_budget
     from kata_data.anthropic_written(
       anthropic_prompt.context_id, anthropic_prompt.budget, anthropic_prompt.at, anthropic_prompt.stable_step, anthropic_prompt.tokenizer) w
   ),
@@ -49,27 +52,32 @@ begin
     from placed p
     group by p.turn, p.role
   )
-  select (select coalesce(jsonb_agg(t.message order by t.turn), '[]') from turn t), max(w.promised_tokens),
+  select (select coalesce(jsonb_agg(t.message order by t.turn), '[]') from turn t),
     case when bool_or(w.has_parts) filter (where w.role = 'system')
       then jsonb_agg(w.block order by w.ordinality, w.place) filter (where w.role = 'system' and w.block is not null)
-      else to_jsonb(string_agg(w.block ->> 'text', E'\n\n' order by w.ordinality) filter (where w.role = 'system')) end
-  into messages, promised_tokens, v_system
+      else to_jsonb(string_agg(w.block ->> 'text', E'\n\n' order by w.ordinality) filter (where w.role = 'system')) end,
+    max(w.tokens), sum(w.added_tokens) + case when (select o.ordinality from opened o order by o.ordinality limit 1) = 0 then 12 else 0 end,
+    bool_or(w.over_budget)
+  into v_messages, v_system, tokens, added_tokens, over_budget
   from written w;
-  messages := kata_data.limit_system_marks(coalesce(v_system, '""'), kata_data.pair_server_calls(messages));
+  prompt := kata_data.limit_system_marks(coalesce(v_system, '""'), kata_data.pair_server_calls(v_messages));
 end
 $$;
 comment on function kata_data.anthropic_prompt(uuid, integer, bigint, integer, text) is
-'A prompt in the Anthropic Messages form; promised_tokens: as prompt_messages has it.';
+'A prompt in the Anthropic Messages form. tokens, over_budget: of its window. added_tokens: at most so many that the form adds.';
 
 create or replace function kata_data.anthropic_written(context_id uuid, budget integer, at bigint, stable_step integer, tokenizer text)
-returns table (role text, block jsonb, ordinality bigint, place bigint, has_parts boolean, promised_tokens bigint)
+returns table (
+  role text, block jsonb, ordinality bigint, place bigint, has_parts boolean, tokens bigint, added_tokens integer, over_budget boolean
+)
 language sql stable rows 100
 as $$
   select case when m.in_preamble then 'system' when m.role = 'assistant' then 'assistant' else 'user' end, b.block, m.ordinality, b.ordinality,
-    kata_data.has_elements(m.parts), m.promised_tokens
+    kata_data.has_elements(m.parts), m.running_tokens,
+    case when b.ordinality > 1 then 0 else m.added_tokens end + coalesce(kata_data.added_block_tokens(b.block, m.role = 'assistant'), 0), m.over_budget
   from (
-    select m.role, m.content, m.tool_call_id, m.tool_calls, m.parts, m.provider, m.in_preamble, m.is_orphan, m.promised_tokens, m.version,
-      row_number() over (order by m.group_position, m.place, m.ordinality) as ordinality
+    select m.role, m.content, m.tool_call_id, m.tool_calls, m.parts, m.provider, m.in_preamble, m.is_orphan, m.version, m.running_tokens,
+      m.added_tokens, m.over_budget, row_number() over (order by m.group_position, m.place, m.ordinality) as ordinality
     from kata_data.prompt_messages(
       anthropic_written.context_id, anthropic_written.budget, anthropic_written.at, anthropic_written.stable_step, anthropic_written.tokenizer,
       'anthropic') m
@@ -80,4 +88,6 @@ as $$
   end) with ordinality b(block, ordinality) on true
 $$;
 comment on function kata_data.anthropic_written(uuid, integer, bigint, integer, text) is
-'The messages of a prompt as blocks, in reading order: role is system for the preamble. block: null for a message of which nothing is left.';
+'The messages of a prompt as blocks, in reading order: role is system for the preamble.
+
+block: null for a message of which nothing is left. tokens, over_budget: of the window up to here. added_tokens: at most so many that the form adds.';

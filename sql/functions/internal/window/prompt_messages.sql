@@ -5,7 +5,7 @@ create or replace function kata_data.prompt_messages(
 )
 returns table (
   group_position bigint, place bigint, ordinality bigint, role text, content text, name text, tool_call_id text, tool_calls jsonb, parts jsonb,
-  provider jsonb, in_preamble boolean, is_orphan boolean, promised_tokens bigint, version bigint
+  provider jsonb, in_preamble boolean, is_orphan boolean, version bigint, running_tokens bigint, over_budget boolean, added_tokens integer
 )
 language sql stable rows 100
 as $$
@@ -42,9 +42,10 @@ as $$
     where c.sent_id <> c.id
   ),
   recast as (
-    select jsonb_object_agg(c.version, c.tool_calls) as calls
+    select jsonb_object_agg(c.version, c.tool_calls) as calls, jsonb_object_agg(c.version, c.added_tokens) as added_tokens
     from (
-      select c.version, jsonb_agg(kata_data.sent_call(c.call, c.sent_id, prompt_messages.format) order by c.ordinality) as tool_calls
+      select c.version, jsonb_agg(kata_data.sent_call(c.call, c.sent_id, prompt_messages.format) order by c.ordinality) as tool_calls,
+        sum(kata_data.added_name_tokens(c.call, prompt_messages.format)) as added_tokens
       from call c
       where c.version in (
         select o.version
@@ -57,16 +58,18 @@ as $$
     case when m.tool_call_id is not null
       then coalesce((select r.ids from renamed r) ->> (m.group_version || ' ' || m.tool_call_id), m.tool_call_id) end,
     case when m.tool_calls is not null then coalesce((select r.calls from recast r) -> m.version::text, m.tool_calls) end,
-    m.parts, m.provider, m.in_preamble, m.is_orphan, case when m.over_budget then m.running_tokens end, m.version
+    m.parts, m.provider, m.in_preamble, m.is_orphan, m.version, m.running_tokens, m.over_budget,
+    kata_data.added_tokens(m.role, m.content, m.name, m.tool_call_id, m.parts, m.in_preamble, m.is_orphan, prompt_messages.format)
+      + case when m.tool_calls is null then 0 else coalesce(((select r.added_tokens from recast r) ->> m.version::text)::integer, 0) end
   from message m
   union all
-  select o.group_position, 9223372036854775807, o.ordinality, 'tool', '[no result]', null, o.sent_id, null, null, null, false, false, null, null
+  select o.group_position, 9223372036854775807, o.ordinality, 'tool', '[no result]', null, o.sent_id, null, null, null, false, false, null, null, null, 8
   from open_call o
   where not o.is_last
   union all
   -- A form whose results are text has their media in a message of the user behind them, once no result is missing.
   select m.group_position, 9223372036854775807, 9223372036854775807, 'user', null, null, null, null, kata_data.media_parts(m.parts), null, false,
-    false, null, m.version
+    false, m.version, null, null, 12
   from message m
   where prompt_messages.format = 'openai'
     and m.parts is not null
@@ -81,5 +84,6 @@ $$;
 comment on function kata_data.prompt_messages(uuid, integer, bigint, integer, text, text) is
 'The rows of a window with the calls of a format, and a result for each call that has none, except those of the last group.
 
-group_position, place, ordinality, version: the order, in which results follow their call. is_orphan: a result whose call is not known. promised_tokens:
-where the window is over budget, its running total. version: null for a result that is not in the log.';
+group_position, place, ordinality, version: the order, in which results follow their call. is_orphan: a result whose call is not known.
+running_tokens, over_budget: as window has them. added_tokens: at most so many tokens that the form adds to those that the window counts.
+running_tokens and version are null for rows that the log has not.';

@@ -1,0 +1,71 @@
+-- The tokens that a form adds to those that a window counts: prefixes, wrappers, placeholders, names. The length of a text bounds them, so
+-- that they are never too few.
+
+create or replace function kata_data.added_tokens(
+  role text, content text, name text, tool_call_id text, parts jsonb, in_preamble boolean, is_orphan boolean, format text
+) returns integer
+language sql stable
+as $$
+  select case
+    when is_orphan then octet_length(tool_call_id) + 8
+    when format = 'openai' then
+      case
+        when name is null then 0
+        when octet_length(name) = length(name) then length(name) / 2 + 2
+        else octet_length(name)
+      end
+      + case when role = 'tool' and parts is null and kata_data.is_blank(content) then 3 else 0 end
+    when role in ('system', 'developer') and not in_preamble then 12
+    else 0
+  end
+  + case when parts is null then 0 else kata_data.added_part_tokens(parts) end
+$$;
+comment on function kata_data.added_tokens(text, text, text, text, jsonb, boolean, boolean, text) is
+'At most so many tokens that a form adds to a message: the prefix of an orphan, a name, a placeholder, the tags of a system message.';
+
+create or replace function kata_data.added_name_tokens(call jsonb, format text) returns integer
+language sql immutable
+as $$
+  select case when kata_data.sent_call_name(call #>> '{function,name}', format) = call #>> '{function,name}' then 0
+    else octet_length(kata_data.sent_call_name(call #>> '{function,name}', format)) / 2 + 2 end
+$$;
+comment on function kata_data.added_name_tokens(jsonb, text) is 'At most so many tokens that the name of a call gains where it is rewritten.';
+
+create or replace function kata_data.added_part_tokens(parts jsonb) returns integer
+language sql immutable
+as $$
+  select coalesce(sum(2 + coalesce(octet_length(p.part ->> 'source'), 0) + coalesce(octet_length(p.part ->> 'title'), 0)
+      + coalesce(octet_length(coalesce(p.part #>> '{file,filename}', p.part ->> 'filename')), 0)), 0)::integer
+  from jsonb_array_elements(parts) p(part)
+  where p.part ->> 'type' not in ('text', 'input_text', 'output_text', 'image')
+$$;
+comment on function kata_data.added_part_tokens(jsonb) is
+'At most so many tokens that parts gain where they are translated: a title, the source of a search result.';
+
+create or replace function kata_data.added_block_tokens(block jsonb, is_answer boolean) returns integer
+language sql immutable
+as $$
+  select case
+    when is_answer then case
+      when not block ? 'input' then 0
+      when block -> 'input' = '{}' then 1
+      when jsonb_typeof(block #> '{input,arguments}') = 'string'
+        then 6 + octet_length((block #> '{input,arguments}')::text) - octet_length(block #>> '{input,arguments}')
+      else 0
+    end
+    when block ? 'text' then kata_data.escape_tokens(block ->> 'text')
+    when jsonb_array_length(block -> 'content') = 1 then kata_data.escape_tokens(block #>> '{content,0,text}')
+    else kata_data.escape_tokens(block ->> 'content')
+  end
+$$;
+comment on function kata_data.added_block_tokens(jsonb, boolean) is
+'At most so many tokens that a block of the Anthropic form adds to its text: arguments that are not an object, escaped tags.
+
+is_answer: of an assistant, whose text is not escaped.';
+
+create or replace function kata_data.escape_tokens(content text) returns integer
+language sql immutable
+as $$
+  select case when content ~~ E'%<\\\\%system_message%' then 2 * (length(content) - length(replace(content, E'<\\', '<'))) else 0 end
+$$;
+comment on function kata_data.escape_tokens(text) is 'At most so many tokens that escaped tags add to a text.';
