@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from copy import deepcopy
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from support.hostile_histories import Context, History, shortest
 from validator import Violation, judge
+from validator.mutations import MUTATIONS
 from validator.published import PUBLISHED
 from validator.recount import recount
 
@@ -19,6 +21,8 @@ HISTORIES = 300
 HISTORIES_LONG = 10_000
 STEPS = 14
 PROMPTS = 4
+BROKEN = 20
+"""Bodies that each mutation breaks."""
 KNOWN = {(form, "P3 estimated") for form in FORMS}
 """Rules that are not kept yet; the test fails when one of them is, too.
 
@@ -33,9 +37,21 @@ class Verdict:
     prompts: int = 0
     refusals: Counter[str] = field(default_factory=Counter)
     found: dict[tuple[str, str], list[tuple[int, Violation, Any]]] = field(default_factory=dict)
+    broken: Counter[tuple[str, int]] = field(default_factory=Counter)
+    missed: list[tuple[str, str, Any]] = field(default_factory=list)
 
     def add(self, number: int, form: str, violation: Violation, body: Any) -> None:
         self.found.setdefault((form, violation.rule), []).append((number, violation, body))
+
+    def mutate(self, form: str, body: Any) -> None:
+        """Break a valid body in each way that is not tried often enough, and judge it."""
+        for number, (rule, mutation) in enumerate(MUTATIONS[form]):
+            if self.broken[form, number] < BROKEN:
+                copy = deepcopy(body)
+                if mutation(copy):
+                    self.broken[form, number] += 1
+                    if rule not in {violation.rule for violation in judge(form, copy)}:
+                        self.missed.append((form, rule, copy))
 
     def tell(self) -> str:
         """Return how many histories break each rule, with the smallest example of each."""
@@ -72,8 +88,11 @@ def ask(verdict: Verdict, number: int, history: History, context: Context, form:
         assert row
         (body,) = row
         verdict.prompts += 1
-        for violation in judge(form, body):
+        violations = judge(form, body)
+        for violation in violations:
             verdict.add(number, form, violation, body)
+        if not violations:
+            verdict.mutate(form, body)
         if found := PUBLISHED[form](body):
             verdict.add(number, form, Violation("types", "$", found), body)
         if (tokens := recount(form, body)) > budget:
@@ -109,10 +128,14 @@ def explore(conn: psycopg.Connection, histories: int, seed: int) -> Verdict:
 
 
 @pytest.mark.slow
-def test_each_prompt_of_a_random_history_is_valid_or_refused_by_name(
+def test_each_prompt_of_a_random_history_is_valid_or_refused_by_name_and_no_broken_one_passes(
     conn: psycopg.Connection, is_long: bool, seed: int
 ) -> None:
     verdict = explore(conn, HISTORIES_LONG if is_long else HISTORIES, seed)
     print(verdict.tell())
     assert verdict.prompts > 4 * HISTORIES, verdict.tell()
     assert verdict.found.keys() == KNOWN, verdict.tell()
+    assert verdict.missed == [], "a broken prompt was accepted"
+    assert verdict.broken == {
+        (form, number): BROKEN for form in FORMS for number in range(len(MUTATIONS[form]))
+    }, "some mutations found too little to break"
