@@ -1,7 +1,7 @@
 -- Providers take at most four marks of a cache in a request. The newest stay: each covers all that comes before it.
 
 create or replace function kata_data.limit_marks(messages jsonb, mark text) returns jsonb
-language plpgsql immutable
+language plpgsql stable
 as $$
 declare
   v_path jsonpath := format('$[*].content[*] ? (exists(@.%s) || exists(@.content[*].%s))', mark, mark)::jsonpath;
@@ -52,7 +52,7 @@ $$;
 comment on function kata_data.without_marks(jsonb, text) is 'A block without marks of a cache.';
 
 create or replace function kata_data.limit_system_marks(system jsonb, messages jsonb) returns jsonb
-language plpgsql immutable
+language plpgsql stable
 as $$
 declare
   v_limited jsonb;

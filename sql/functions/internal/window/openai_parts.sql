@@ -1,7 +1,7 @@
 -- Content parts in the OpenAI chat form.
 
 create or replace function kata_data.openai_content(role text, content text, parts jsonb, version bigint) returns jsonb
-language plpgsql immutable
+language plpgsql stable
 as $$
 begin
   return coalesce(
@@ -21,7 +21,7 @@ comment on function kata_data.openai_content(text, text, jsonb, bigint) is
 'The content of a message: its parts, or else its text; null where it is blank.';
 
 create or replace function kata_data.openai_part(role text, part jsonb, version bigint) returns jsonb
-language plpgsql immutable
+language plpgsql stable
 as $$
 declare
   v_type text := part ->> 'type';
@@ -63,7 +63,7 @@ $$;
 comment on function kata_data.openai_text(text, jsonb) is 'A text in place of a part; null if it is blank.';
 
 create or replace function kata_data.openai_media(part jsonb) returns jsonb
-language plpgsql immutable
+language plpgsql stable
 as $$
 declare
   v_source jsonb := kata_data.part_source(part);

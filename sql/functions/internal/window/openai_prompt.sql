@@ -91,7 +91,7 @@ comment on function kata_data.openai_fields(jsonb) is
 'The fields of a provider that an assistant''s message in the OpenAI chat form may have. Those that only compatible servers know are among them.';
 
 create or replace function kata_data.openai_orphan(tool_call_id text, content text, parts jsonb, version bigint) returns jsonb
-language plpgsql immutable
+language plpgsql stable
 as $$
 declare
   v_content jsonb;
@@ -106,7 +106,7 @@ $$;
 comment on function kata_data.openai_orphan(text, text, jsonb, bigint) is 'The content of a tool result whose call is not known, as a message of the user.';
 
 create or replace function kata_data.orphan_text(tool_call_id text, content text) returns text
-language sql immutable
+language sql stable
 as $$
   select case when kata_data.is_blank(content) then format('[result of call %s]', tool_call_id) else format('[result of call %s] %s', tool_call_id, content) end
 $$;

@@ -45,7 +45,7 @@ comment on function kata_data.pair_server_calls(jsonb) is
 'Turns in which each call of a provider''s own tool has its result in the same turn, and an id of its own.';
 
 create or replace function kata_data.with_server_id(block jsonb, id text, use bigint) returns jsonb
-language sql immutable
+language sql stable
 as $$
   select case
     when use = 1 and id !~ ('_u[0-9]+$' collate "C") then block

@@ -44,14 +44,14 @@ comment on function kata_data.part_source(jsonb) is
 'Where an image or a document comes from: media_type with base64 or text, or url. Null for anything else, a file that a provider keeps for example.';
 
 create or replace function kata_data.search_result_text(part jsonb) returns text
-language sql immutable
+language sql stable
 as $$
   select concat_ws(E'\n', part ->> 'title', part ->> 'source', kata_data.parts_text(part -> 'content'))
 $$;
 comment on function kata_data.search_result_text(jsonb) is 'A search result as text.';
 
 create or replace function kata_data.refuse_part(part jsonb, version bigint, format text) returns jsonb
-language plpgsql immutable
+language plpgsql stable
 as $$
 begin
   raise exception using
