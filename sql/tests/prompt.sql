@@ -1,7 +1,7 @@
 -- A prompt is the window in a provider's form: results follow their calls, nothing dangles, roles alternate where they must.
 
 begin;
-select plan(155);
+select plan(158);
 
 create function pg_temp.told(prompt jsonb) returns text
 language sql
@@ -405,6 +405,18 @@ select kata.append(:'added_orphan', '[{"role": "tool", "tool_call_id": "lost 2",
 select is(
   pg_temp.told(kata.prompt(:'added_orphan', 19)), 'user [result of call lost 2] hi', 'also where the window alone has room for more');
 select throws_ok(format('select kata.prompt(%L, 18)', :'added_orphan'), 'KC020', null, 'one token less does not');
+select fixture.context('added placeholders') as added_placeholders \gset
+select kata.append(:'added_placeholders', $$[
+  {"role": "assistant", "content": "a", "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+    "token_count": 6},
+  {"role": "tool", "tool_call_id": "a", "parts": [{"type": "text", "text": " "}], "token_count": 5},
+  {"role": "assistant", "content": "", "provider": {"audio": {"id": "b"}}, "token_count": 4}]$$);
+select is(
+  (select detail from fixture.error(format('select kata.prompt(%L, 1, at => 2)', :'added_placeholders'))),
+  'The newest group, the preamble and the pins take 14 tokens, the least sufficient budget.', 'a placeholder counts');
+select is(
+  pg_temp.turns(kata.prompt(:'added_placeholders', 20, 'anthropic')), 'user text | assistant text', 'and so does the mark of a sound');
+select throws_ok(format($$select kata.prompt(%L, 19, 'anthropic')$$, :'added_placeholders'), 'KC020', null, 'without room for it');
 select cmp_ok(
   (regexp_match((select detail from fixture.error(
     format($$select kata.prompt(%L, 1, tokenizer => 'cl100k_base')$$, :'added_orphan'))), '(\d+) tokens'))[1]::integer, '>', 19,

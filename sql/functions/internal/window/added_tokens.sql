@@ -2,7 +2,7 @@
 -- that they are never too few.
 
 create or replace function kata_data.added_tokens(
-  role text, content text, name text, tool_call_id text, parts jsonb, in_preamble boolean, is_orphan boolean, format text
+  role text, content text, name text, tool_call_id text, parts jsonb, provider jsonb, in_preamble boolean, is_orphan boolean, format text
 ) returns integer
 language sql stable
 as $$
@@ -14,13 +14,14 @@ as $$
         when octet_length(name) = length(name) then length(name) / 2 + 2
         else octet_length(name)
       end
-      + case when role = 'tool' and parts is null and kata_data.is_blank(content) then 3 else 0 end
+      + case when role = 'tool' and kata_data.is_blank(content) then 3 else 0 end
     when role in ('system', 'developer') and not in_preamble then 12
+    when provider ? 'audio' then 4
     else 0
   end
   + case when parts is null then 0 else kata_data.added_part_tokens(parts) end
 $$;
-comment on function kata_data.added_tokens(text, text, text, text, jsonb, boolean, boolean, text) is
+comment on function kata_data.added_tokens(text, text, text, text, jsonb, jsonb, boolean, boolean, text) is
 'At most so many tokens that a form adds to a message: the prefix of an orphan, a name, a placeholder, the tags of a system message.';
 
 create or replace function kata_data.added_name_tokens(call jsonb, format text) returns integer

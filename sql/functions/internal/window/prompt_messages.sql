@@ -59,7 +59,7 @@ as $$
       then coalesce((select r.ids from renamed r) ->> (m.group_version || ' ' || m.tool_call_id), m.tool_call_id) end,
     case when m.tool_calls is not null then coalesce((select r.calls from recast r) -> m.version::text, m.tool_calls) end,
     m.parts, m.provider, m.in_preamble, m.is_orphan, m.version, m.running_tokens, m.over_budget,
-    kata_data.added_tokens(m.role, m.content, m.name, m.tool_call_id, m.parts, m.in_preamble, m.is_orphan, prompt_messages.format)
+    kata_data.added_tokens(m.role, m.content, m.name, m.tool_call_id, m.parts, m.provider, m.in_preamble, m.is_orphan, prompt_messages.format)
       + case when m.tool_calls is null then 0 else coalesce(((select r.added_tokens from recast r) ->> m.version::text)::integer, 0) end
   from message m
   union all
