@@ -1,7 +1,7 @@
 -- A prompt is the window in a provider's form: results follow their calls, nothing dangles, roles alternate where they must.
 
 begin;
-select plan(158);
+select plan(159);
 
 create function pg_temp.told(prompt jsonb) returns text
 language sql
@@ -417,6 +417,14 @@ select is(
 select is(
   pg_temp.turns(kata.prompt(:'added_placeholders', 20, 'anthropic')), 'user text | assistant text', 'and so does the mark of a sound');
 select throws_ok(format($$select kata.prompt(%L, 19, 'anthropic')$$, :'added_placeholders'), 'KC020', null, 'without room for it');
+select fixture.context('added tags') as added_tags \gset
+select kata.append(:'added_tags', $$[
+  {"role": "user", "content": "hi", "token_count": 5},
+  {"role": "system", "parts": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "token_count": 6}]$$);
+select is(
+  (select detail from fixture.error(format($$select kata.prompt(%L, 1, 'anthropic')$$, :'added_tags'))),
+  'The newest group, the preamble and the pins take 20 tokens, the least sufficient budget.',
+  'tags of a system message count, and the line breaks between its parts');
 select cmp_ok(
   (regexp_match((select detail from fixture.error(
     format($$select kata.prompt(%L, 1, tokenizer => 'cl100k_base')$$, :'added_orphan'))), '(\d+) tokens'))[1]::integer, '>', 19,

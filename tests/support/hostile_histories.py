@@ -32,7 +32,7 @@ TEXTS = (
 LONG = "The quick brown fox jumps over 13 lazy dogs. " * 120
 NAMES = ("ann", "Ann Lee", "jörg", "a<b>|\\/c", "x" * 70)
 IDS = ("call_0", "call_1", "call_2", "functions.look:0", "c/1", "查", "call_0_2", "y" * 60)
-FUNCTIONS = ("look", "look", "fs.look", "look up", "查", "mcp__files__" + "z" * 140)
+FUNCTIONS = ("look", "look", "fs.look", "look up", "查", "mcp__files__" + "read_file_" * 14)
 ARGUMENTS = (
     "{}",
     "{}",

@@ -15,7 +15,8 @@ as $$
         else octet_length(name)
       end
       + case when role = 'tool' and kata_data.is_blank(content) then 3 else 0 end
-    when role in ('system', 'developer') and not in_preamble then 12
+    -- The tags, and a line break behind each part.
+    when role in ('system', 'developer') and not in_preamble then 12 + case when parts is null then 0 else jsonb_array_length(parts) end
     when provider ? 'audio' then 4
     else 0
   end
