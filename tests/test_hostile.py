@@ -362,7 +362,7 @@ def test_json_that_a_client_could_not_read_back_is_refused_by_every_function(
     let_in = []
     wrapped = {
         "messages": f'[{{"role": "user", "content": "x", "metadata": {{"x": {value}}}}}]',
-        "parts": f'[{{"type": "text", "x": {value}}}]',
+        "parts": f'[{{"type": "image", "x": {value}}}]',
         "tool_calls": f"""[{{"id": "a", "function": {{"name": "f", "arguments": ""}}, "x": {value}}}]""",
     }
     tried = set()

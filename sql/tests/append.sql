@@ -1,7 +1,7 @@
 -- A batch is appended whole or not at all, takes the next versions at one instant, and comes back exactly as it was given.
 
 begin;
-select plan(204);
+select plan(210);
 
 -- Versions, totals, times
 
@@ -255,6 +255,9 @@ insert into refused values
   ('{"role": "user", "content": "x", "parts": [{"type": 5}]}', 'the type of a part is a string'),
   ('{"role": "user", "content": "x", "parts": [{"type": "text", "text": "x"}, {}]}', 'every part has a type'),
   ('{"role": "user", "content": "x", "parts": [[{"type": "text", "text": "x"}]]}', 'parts are not nested'),
+  ('{"role": "user", "content": "x", "parts": [{"type": "text"}]}', 'a part of text has a text'),
+  ('{"role": "user", "content": "x", "parts": [{"type": "input_text", "text": null}]}', 'the text of a part is not null'),
+  ('{"role": "user", "parts": [{"type": "text", "text": "x"}, {"type": "output_text", "text": 5}]}', 'the text of a part is a string'),
   ('{"role": "assistant", "tool_calls": {"id": "a"}}', 'calls are an array, not an object'),
   ('{"role": "assistant", "tool_calls": "x"}', 'calls are an array, not a string'),
   ('{"role": "assistant", "tool_calls": ["x"]}', 'a call is an object, not a string'),
@@ -334,6 +337,17 @@ select results_eq(
   $$values ('KC004', 'message 2 of the batch is invalid', 'Its role is "robot"; roles are system, developer, user, assistant and tool.',
     'Nothing was appended: correct the message and append the batch again.')$$,
   'the invalid message of a batch is named by its place');
+select is(
+  (select e.detail from fixture.error(format('select kata.append(%L, %L)', :'strict', b.messages)) e), b.detail, b.description)
+from (values
+  (
+    '[{"role": "user", "parts": [{"type": "image"}, {"type": "text", "text": 5}]}]',
+    'Its part 2 is of type text, and its text is number, not a string.',
+    'a part without a text is named by its place'),
+  (
+    '[{"role": "user", "parts": [{"type": "text"}]}]', 'Its part 1 is of type text, and its text is missing.',
+    'so is one whose text is missing')
+) b(messages, detail, description);
 select results_eq(
   format($$select * from fixture.error($q$select kata.append(%L, '{"role": "user"}')$q$)$$, :'strict'),
   $$values (
@@ -349,6 +363,7 @@ from (values
   ($$'user', 'x', metadata => '[]'$$, 'the metadata of a single message are an object'),
   ($$'user', 'x', provider => '"x"'$$, 'the provider fields of a single message are an object'),
   ($$'user', 'x', parts => '{}'$$, 'the parts of a single message are an array'),
+  ($$'user', 'x', 1, parts => '[{"type": "text"}]'$$, 'a part of text of a single message has a text'),
   ($$'assistant', 'x', tool_calls => '{}'$$, 'the calls of a single message are an array'),
   ($$'user', 'x', 5, token_source => 'estimate'$$, 'the source of a single message is exact or given')
 ) a(arguments, description);

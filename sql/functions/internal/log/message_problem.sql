@@ -97,6 +97,8 @@ begin
       then format('Its role is %s, and only an assistant calls tools.', message.role)
     when not kata_data.parts_fit(message.parts)
       then 'Its parts are not an array of objects with a type.'
+    when kata_data.has_elements(message.parts) and kata_data.text_problem(message.parts) is not null
+      then kata_data.text_problem(message.parts)
     when message.content is null and not kata_data.has_elements(message.tool_calls) and not kata_data.has_elements(message.parts)
       then 'It has no content, and neither tool_calls nor parts.'
     when message.role = 'tool' and coalesce(message.tool_call_id, '') = ''
