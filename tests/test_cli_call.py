@@ -71,6 +71,17 @@ def test_values_have_the_types_of_the_parameters(run: Run, kata: Kata) -> None:
     assert called(run, "find_context", "name=null") is None
 
 
+def test_an_external_id_and_a_moment_are_given_by_name(run: Run, kata: Kata) -> None:
+    kata.create("c")
+    message = ["context_id=c", "role=user", "content=x", "external_id=m-1"]
+    assert called(run, "append_message", *message, "occurred_at=2026-01-31T12:00:00Z") == 1
+    assert called(run, "find_message", "context_id=c", "external_id=m-1") == 1
+    assert called(run, "find_message", "context_id=c", "external_id=m-2") is None
+    batch = json.dumps([{"role": "user", "content": "x", "external_id": id_} for id_ in ("m-1", "m-2")])
+    rows = called(run, "append", "context_id=c", f"messages={batch}", "on_duplicate=skip")
+    assert [(row["version"], row["is_new"]) for row in rows] == [(1, False), (2, True)]
+
+
 def test_content_that_may_be_null_may_be_left_out(run: Run, kata: Kata) -> None:
     context = kata.create("c")
     arguments = ["context_id=c", "role=assistant", f"tool_calls={json.dumps(CALLS)}"]
@@ -95,6 +106,10 @@ def test_a_deleted_context_is_found_by_its_name(run: Run, kata: Kata) -> None:
         (["usage", "context=c"], "usage has no parameter context; its parameters: context_id, at"),
         (["usage", "context_id=c", "context_id=d"], "context_id is given twice"),
         (["messages", "context_id=c", "max_rows=many"], 'max_rows: "many" is not of type integer'),
+        (
+            ["append_message", "occurred_at=noon"],
+            'occurred_at: "noon" is not of type timestamp with time zone',
+        ),
         (["append", "context_id=c", "messages={"], 'messages: "{" is not of type jsonb'),
         (["archive_inactive", "idle=long"], 'idle: "long" is not a duration; write 30d or 12h for example'),
     ],

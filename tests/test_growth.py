@@ -48,6 +48,7 @@ READS = {
     "a page of the past": "select * from kata.messages(%(context)s, %(at)s - 60, 50, at => %(at)s)",
     "usage": "select * from kata.usage(%(context)s)",
     "usage of the past": "select * from kata.usage(%(context)s, %(at)s)",
+    "a message by its external id": "select kata.find_message(%(context)s, 'none')",
     "a message": "select * from kata.get_message(%(context)s, %(at)s)",
     "a context": "select * from kata.get_context(%(context)s)",
     "a page of a state": "select * from kata.state_at(%(context)s, %(at)s, 'raw', %(at)s - 60, 50)",
@@ -64,6 +65,7 @@ READS = {
 APPEND_MESSAGE = "select kata.append_message(%(context)s, 'user', repeat('word ', 40), 60)"
 CALLS = READS | {
     "append_message": APPEND_MESSAGE,
+    "append_message with an external id": f"{APPEND_MESSAGE[:-1]}, external_id => random()::text)",
     "append_message with a key": f"{APPEND_MESSAGE[:-1]}, idempotency_key => random()::text)",
     "close_calls": "select * from kata.close_calls(%(context)s)",
     "create_context": "select kata.create_context('new ' || random())",
@@ -321,6 +323,32 @@ def test_appending_costs_the_same_however_long_the_log(
         assert found.buffers <= new_in_small.buffers + noise + levels
         for new in (new_in_large, new_in_small):
             assert 0.9 * new.wal_bytes <= found.wal_bytes <= 1.1 * new.wal_bytes
+
+
+@pytest.mark.parametrize("size", [1, 100])
+def test_an_append_without_an_external_id_does_not_touch_the_table_of_ids(database: str, size: int) -> None:
+    """However many ids there are, it costs the same; the table and its index count no access."""
+    touched = """
+        select coalesce(sum(pg_stat_get_xact_blocks_fetched(oid)), 0)::bigint
+        from unnest(array['kata_data.entry_id'::regclass::oid, 'kata_data.entry_id_pkey'::regclass]) oid"""
+    with connect(database) as conn:
+        context_id, _ = create_two(conn)
+        values = {"context": context_id, "batch": Jsonb(MESSAGES * (size // len(MESSAGES)))}
+        statement = APPEND_MESSAGE if size == 1 else APPEND
+        named = [message | {"external_id": str(number)} for number, message in enumerate(MESSAGES * 100)]
+        costs = []
+        for batch in (MESSAGES, named):
+            conn.execute(APPEND, {"context": context_id, "batch": Jsonb(batch)})
+            costs.append([cost(conn, statement, **values) for _ in range(20)][10:])
+        with conn.transaction():
+            before = conn.execute(touched).fetchall()
+            conn.execute(statement, values)
+            assert conn.execute(touched).fetchall() == before
+            conn.execute(APPEND, values | {"batch": Jsonb([MESSAGES[0] | {"external_id": "one more"}])})
+            assert conn.execute(touched).fetchall() != before, "the count sees an access"
+    without, beside = ([mean(column) for column in zip(*found, strict=True)] for found in costs)
+    assert abs(beside[0] - without[0]) <= 3 + size / 10
+    assert 0.9 * without[1] <= beside[1] <= 1.1 * without[1]
 
 
 FORKS = {

@@ -64,6 +64,7 @@ USUAL: dict[str, dict[str, str]] = {
     "erase_message": {"context_id": "{context}", "version": "2", "reason": "x"},
     "erasures": {"context_id": "{context}"},
     "find_context": {"name": "x"},
+    "find_message": {"context_id": "{context}", "external_id": "x"},
     "fork": {"context_id": "{context}"},
     "forks": {"context_id": "{context}"},
     "get_context": {"context_id": "{context}"},
@@ -166,6 +167,7 @@ ODD: dict[str, list[str | None]] = {
         '{"digest": {"requests": "x"}}',
     ],
     "numeric": [None, "NaN", "Infinity", "-Infinity", "-1", "0", "1e-1000", "1e1000", "4.4"],
+    "timestamp with time zone": [None, "infinity", "4714-11-24 00:00+00 BC", "294276-12-31 23:59Z"],
     "interval": [None, "-1 day", "0", "1 microsecond", "178000000 years", "-178000000 years", "1000 years"],
     "text[]": [None, "{}", "{NULL}", '{"",x}', "{x,x}", "{{x,y},{z,u}}"],
     "bigint[]": [
@@ -258,7 +260,13 @@ def call(
 
 
 def _spelled(name: str) -> str:
-    short = {"bigint": "int8", "integer": "int4", "boolean": "bool", "real": "float4"}
+    short = {
+        "bigint": "int8",
+        "integer": "int4",
+        "boolean": "bool",
+        "real": "float4",
+        "timestamp with time zone": "timestamptz",
+    }
     base = name.removesuffix("[]")
     return short.get(base, base) + name.removeprefix(base)
 

@@ -28,6 +28,8 @@ class Message(_HasRole, total=False):
     name: str | None
     parts: Sequence[Mapping[str, Any]] | None
     provider: Mapping[str, Any] | None
+    external_id: str | None
+    occurred_at: str | None
 
 
 class _HasContent(_HasRole):

@@ -14,6 +14,7 @@ grant execute on function
   kata.environment,
   kata.erasures,
   kata.find_context,
+  kata.find_message,
   kata.forks,
   kata.get_context,
   kata.get_message,

@@ -138,6 +138,16 @@ comment on type kata_data.batch_groups is
 'The groups of the messages of a batch, one element for each message, and the open calls after the batch, as in head. The arrays are null
 where the batch has neither calls nor results.';
 
+create type kata_data.batch_ids as (
+  versions bigint[],
+  is_new boolean[],
+  external_ids text[],
+  places bigint[]
+);
+comment on type kata_data.batch_ids is
+'The messages of a batch of which one has an external id, one element for each: the version that it takes or that has its id already,
+whether it is new, the id. places are those of the new ones. A key of a batch remembers versions and is_new.';
+
 create type kata_data.message_row as (
   version bigint,
   "position" bigint,

@@ -1,7 +1,7 @@
 -- The contract for other software: names, order, types and defaults of parameters and results, and the rights of a function.
 
 begin;
-select plan(312);
+select plan(316);
 
 create function pg_temp.inputs(function oid) returns text
 language sql
@@ -43,12 +43,13 @@ insert into expected values
     'rows context_id uuid, name text, fork_version bigint, depth integer, deleted_at timestamp with time zone, '
       'purged_at timestamp with time zone'),
   ('append', 'volatile',
-    'context_id uuid, messages jsonb, expected_version bigint = NULL, idempotency_key text = NULL',
-    'rows version bigint, token_count integer, created_at timestamp with time zone'),
+    'context_id uuid, messages jsonb, expected_version bigint = NULL, idempotency_key text = NULL, on_duplicate text = ''error''',
+    'rows version bigint, token_count integer, created_at timestamp with time zone, is_new boolean'),
   ('append_message', 'volatile',
     'context_id uuid, role text, content text, token_count integer = NULL, tool_call_id text = NULL, tool_name text = NULL, '
       'tool_calls jsonb = NULL, model text = NULL, metadata jsonb = NULL, pinned boolean = false, expected_version bigint = NULL, '
-      'idempotency_key text = NULL, name text = NULL, parts jsonb = NULL, provider jsonb = NULL, token_source text = NULL',
+      'idempotency_key text = NULL, name text = NULL, parts jsonb = NULL, provider jsonb = NULL, token_source text = NULL, '
+      'external_id text = NULL, occurred_at timestamp with time zone = NULL',
     'bigint'),
   ('append_record', 'volatile',
     'context_id uuid, kind text, data jsonb, external_id text = NULL, idempotency_key text = NULL',
@@ -81,7 +82,7 @@ insert into expected values
       'lease_expires_at timestamp with time zone, needs_summary boolean, tokenizer text, summary_budget integer'),
   ('close_calls', 'volatile',
     'context_id uuid, call_ids text[] = NULL, reason text = ''cancelled''',
-    'rows version bigint, token_count integer, created_at timestamp with time zone'),
+    'rows version bigint, token_count integer, created_at timestamp with time zone, is_new boolean'),
   ('commit_compaction', 'volatile',
     'compaction_id uuid, summary text, token_count integer = NULL, metadata jsonb = NULL',
     'rows summary_version bigint, covered int8multirange, message_count bigint, source_tokens bigint, result_tokens bigint'),
@@ -145,6 +146,9 @@ insert into expected values
   ('find_context', 'stable',
     'name text',
     'uuid'),
+  ('find_message', 'stable',
+    'context_id uuid, external_id text, at bigint = NULL',
+    'bigint'),
   ('fork', 'volatile',
     'context_id uuid, at bigint = NULL, name text = NULL, policy jsonb = NULL, metadata jsonb = NULL, idempotency_key text = NULL',
     'uuid'),
@@ -185,7 +189,7 @@ insert into expected values
       'deleted_at timestamp with time zone'),
   ('merge', 'volatile',
     'target uuid, source uuid, versions int8multirange = NULL, idempotency_key text = NULL',
-    'rows version bigint, token_count integer, created_at timestamp with time zone'),
+    'rows version bigint, token_count integer, created_at timestamp with time zone, is_new boolean'),
   ('messages', 'stable',
     'context_id uuid, after bigint = NULL, max_rows integer = 100, descending boolean = false, visibility text = ''effective'', '
       'at bigint = NULL',

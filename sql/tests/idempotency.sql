@@ -13,7 +13,7 @@ $$;
 
 select fixture.context('log') as log \gset
 select $$[{"role": "user", "content": "one", "token_count": 1}, {"role": "assistant", "content": "two", "token_count": 2}]$$ as batch \gset
-create temporary table receipt (attempt integer, version bigint, token_count integer, created_at timestamptz);
+create temporary table receipt (attempt integer, version bigint, token_count integer, created_at timestamptz, is_new boolean);
 insert into receipt select 1, a.* from kata.append(:'log', :'batch', idempotency_key => 'k') a;
 insert into receipt select 2, a.* from kata.append(:'log', :'batch', idempotency_key => 'k') a;
 select results_eq(

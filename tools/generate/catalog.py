@@ -32,14 +32,14 @@ ONE_ROW = {
 }  # fmt: skip
 ONE_ROW_OR_NONE = {"claim_due_compaction"}
 # Functions that return a value which may be null.
-MAYBE_NULL = {"environment", "find_context"}
+MAYBE_NULL = {"environment", "find_context", "find_message"}
 # Parameters without a default that may be null.
 NULLABLE_PARAMETERS = {("append_message", "content"), ("commit_compaction", "summary")}
 # Columns that are never null, whichever function returns them, and the exceptions.
 NEVER_NULL = {
     "budget", "bytes_per_token", "cause_id", "change", "checkpoints", "claimed_by", "compaction_id",
     "context_id", "covered", "created", "created_at", "depth", "description", "due", "erased_at",
-    "erased_by", "failures", "first_version", "group_version", "in_progress", "kept", "kind",
+    "erased_by", "failures", "first_version", "group_version", "in_progress", "is_new", "kept", "kind",
     "last_version", "lease_expires_at", "margin", "mentions", "merged_summaries", "message_count",
     "needs_summary", "open_calls", "ordinal", "over_budget", "pinned", "policy", "position", "problem",
     "purged_by", "raw_tokens", "reason", "ref", "removed", "result_tokens", "role", "running_tokens",

@@ -117,6 +117,7 @@ FUNCTIONS = {
             "messages": Parameter("jsonb"),
             "expected_version": Parameter("version", has_default=True),
             "idempotency_key": Parameter("text", has_default=True),
+            "on_duplicate": Parameter("text", has_default=True),
         },
     ),
     "append_message": Function(
@@ -138,6 +139,8 @@ FUNCTIONS = {
             "parts": Parameter("jsonb", has_default=True),
             "provider": Parameter("jsonb", has_default=True),
             "token_source": Parameter("text", has_default=True),
+            "external_id": Parameter("text", has_default=True),
+            "occurred_at": Parameter("timestamp with time zone", has_default=True),
         },
     ),
     "append_record": Function(
@@ -156,6 +159,14 @@ FUNCTIONS = {
             "context_id": Parameter("context"),
             "call_ids": Parameter("text[]", has_default=True),
             "reason": Parameter("text", has_default=True),
+        },
+    ),
+    "find_message": Function(
+        "Returns the version of the message or record that has an external id; null when there is none.",
+        {
+            "context_id": Parameter("context"),
+            "external_id": Parameter("text"),
+            "at": Parameter("version", has_default=True),
         },
     ),
     "get_message": Function(

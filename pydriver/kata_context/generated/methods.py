@@ -397,11 +397,13 @@ class Methods(ABC):
         expected_version: int | None = None,
         *,
         idempotency_key: str | None = None,
+        on_duplicate: str = "error",
     ) -> list[AppendedRow]:
         """Appends a batch of messages: all of them or none.
 
-        Returns one row per message, in order: version, token_count, created_at (the same for the whole
-        batch).
+        Returns one row per given message, in order: version, token_count, created_at (the same for all
+        that are appended), is_new (false: skipped; the row is about the entry that has the external id,
+        and a record counts 0 tokens).
 
         Parameters
         ----------
@@ -410,22 +412,29 @@ class Methods(ABC):
             assistant, tool), content (text, at most 16 MB; null only beside tool_calls or parts),
             token_count (tokens of all that is sent; estimated when missing), tool_call_id, tool_name,
             tool_calls (OpenAI chat form), model, metadata, pinned, name, parts (provider content
-            parts), provider (opaque fields), token_source ('exact' or 'given', of a token_count). An
-            empty array appends nothing.
+            parts), provider (opaque fields), token_source ('exact' or 'given', of a token_count),
+            external_id (1 to 255 characters, unique among the messages and records of the path),
+            occurred_at (when it happened, ISO 8601 with an offset; it orders nothing). An erasure
+            leaves both: put no personal data into an external id. An empty array appends nothing.
         expected_version : a version since which no message may have been appended or deleted.
         idempotency_key : 1 to 255 characters; the same request again within seven days returns the
             first result.
+        on_duplicate : of a message whose external id is taken: 'error' refuses the batch; 'skip' leaves
+            the message out. Contents are not compared. Of two messages in the batch the first has the
+            id.
 
         Raises
         ------
-        ContextNotFoundError, VersionConflictError version conflict, InvalidMessageError invalid
-            message, OrphanToolResultError a tool result whose call is not open, ContextClosedError,
-            InvalidArgumentError, IdempotencyConflictError.
+        ContextNotFoundError, VersionConflictError version conflict, InvalidMessageError invalid message
+            or a taken external id (DETAIL names the version), OrphanToolResultError a tool result whose
+            call is not open, ContextClosedError, InvalidArgumentError, IdempotencyConflictError.
 
         Locks: the head of the context, until the end of the transaction.
-        Cost: O(batch), whatever the length of the log.
+        Cost: O(batch), whatever the length of the log; of external ids O(ids × fork depth).
         """
-        return self._run(statements.APPEND, (context_id, messages, expected_version, idempotency_key))
+        return self._run(
+            statements.APPEND, (context_id, messages, expected_version, idempotency_key, on_duplicate)
+        )
 
     def append_message(
         self,
@@ -446,6 +455,8 @@ class Methods(ABC):
         parts: Sequence[Mapping[str, Any]] | None = None,
         provider: Mapping[str, Any] | None = None,
         token_source: TokenSource | None = None,
+        external_id: str | None = None,
+        occurred_at: datetime | None = None,
     ) -> int:
         """Appends one message and returns its version.
 
@@ -468,12 +479,15 @@ class Methods(ABC):
         idempotency_key : 1 to 255 characters; the same request again within seven days returns the
             first result.
         token_source : 'exact' (counted with the context's tokenizer) or 'given', of a token_count.
+        external_id : 1 to 255 characters, unique among the messages and records of the path;
+            kata.find_message finds the version. An erasure leaves it: put no personal data into it.
+        occurred_at : when it happened, as the caller knows it; it orders nothing.
 
         Raises
         ------
-        ContextNotFoundError, VersionConflictError version conflict, InvalidMessageError invalid
-            message, OrphanToolResultError a tool result whose call is not open, ContextClosedError,
-            InvalidArgumentError, IdempotencyConflictError.
+        ContextNotFoundError, VersionConflictError version conflict, InvalidMessageError invalid message
+            or a taken external id (DETAIL names the version), OrphanToolResultError a tool result whose
+            call is not open, ContextClosedError, InvalidArgumentError, IdempotencyConflictError.
 
         Locks: the head of the context, until the end of the transaction.
         Cost: O(1), whatever the length of the log.
@@ -497,6 +511,8 @@ class Methods(ABC):
                 parts,
                 provider,
                 token_source,
+                external_id,
+                occurred_at,
             ),
         )[0]
 
@@ -557,6 +573,25 @@ class Methods(ABC):
         Cost: O(calls closed).
         """
         return self._run(statements.CLOSE_CALLS, (context_id, call_ids, reason))
+
+    def find_message(self, context_id: ContextId, external_id: str, at: Version | None = None) -> int | None:
+        """Returns the version of the message or record that has an external id; null when there is none.
+
+        An entry keeps its id when it is deleted from the view, covered by a compaction or erased.
+
+        Parameters
+        ----------
+        context_id : the context; entries that it inherits are found, too.
+        external_id : the exact id.
+        at : as of this version; null for now.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError.
+
+        Cost: one look-up per segment of the path.
+        """
+        return next(iter(self._run(statements.FIND_MESSAGE, (context_id, external_id, at))), None)
 
     def get_message(self, context_id: ContextId, version: Version) -> MessageRow:
         """Returns one message, by its version, whatever compaction has done since.
@@ -910,8 +945,9 @@ class Methods(ABC):
         from its history or an earlier merge. Results of calls that were made before the common ancestor
         are left out, too: the target has answered these calls itself.
 
-        Token counts are kept if both contexts count in one tokenizer; else stored counts are used, or
-        new estimates.
+        A copy keeps its external id where no entry of the target's path has it, else it has none. Token
+        counts are kept if both contexts count in one tokenizer; else stored counts are used, or new
+        estimates.
 
         Returns one row per message, as append; none if there is nothing to merge.
 
@@ -1682,10 +1718,11 @@ class Methods(ABC):
         """Redacts a message permanently, for its context, its forks and the copies that merges have made.
 
         Content, parts, arguments of calls, name, model, provider fields and metadata are removed, with
-        the stubs and artifacts made of them. Version, role, token counts, time, pin, ids and digest
-        stay, so no total, group or window changes, and kata.verify still verifies the chain. A second
-        erasure changes nothing and keeps the first record. A running compaction that may repeat the
-        message is ended: its commit is refused as stale, and the next one reads the redacted message.
+        the stubs and artifacts made of them. Version, role, token counts, times, pin, ids of calls, the
+        external id, the kind of a record and the digest stay, so no total, group or window changes, and
+        kata.verify still verifies the chain. A second erasure changes nothing and keeps the first
+        record. A running compaction that may repeat the message is ended: its commit is refused as
+        stale, and the next one reads the redacted message.
 
         Returns one row per entry concerned: segment_id (the context that wrote it), version, what:
         message or copy (redacted), original (the message that this one is a copy of: named, not
@@ -2079,12 +2116,15 @@ class Context(Handle):
         expected_version: int | None = None,
         *,
         idempotency_key: str | None = None,
+        on_duplicate: str = "error",
     ) -> list[AppendedRow]:
         """Appends a batch of messages: all of them or none.
 
         See Kata.append.
         """
-        return self.database.append(self.id, messages, expected_version, idempotency_key=idempotency_key)
+        return self.database.append(
+            self.id, messages, expected_version, idempotency_key=idempotency_key, on_duplicate=on_duplicate
+        )
 
     def append_message(
         self,
@@ -2104,6 +2144,8 @@ class Context(Handle):
         parts: Sequence[Mapping[str, Any]] | None = None,
         provider: Mapping[str, Any] | None = None,
         token_source: TokenSource | None = None,
+        external_id: str | None = None,
+        occurred_at: datetime | None = None,
     ) -> int:
         """Appends one message and returns its version.
 
@@ -2126,6 +2168,8 @@ class Context(Handle):
             parts=parts,
             provider=provider,
             token_source=token_source,
+            external_id=external_id,
+            occurred_at=occurred_at,
         )
 
     def append_record(
@@ -2150,6 +2194,13 @@ class Context(Handle):
         See Kata.close_calls.
         """
         return self.database.close_calls(self.id, call_ids, reason=reason)
+
+    def find_message(self, external_id: str, at: Version | None = None) -> int | None:
+        """Returns the version of the message or record that has an external id; null when there is none.
+
+        See Kata.find_message.
+        """
+        return self.database.find_message(self.id, external_id, at)
 
     def get_message(self, version: Version) -> MessageRow:
         """Returns one message, by its version, whatever compaction has done since.

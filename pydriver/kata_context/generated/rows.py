@@ -97,6 +97,7 @@ class AppendedRow:
     version: int
     token_count: int
     created_at: datetime
+    is_new: bool
 
 
 @dataclass(frozen=True, slots=True)

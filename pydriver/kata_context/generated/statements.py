@@ -14,6 +14,7 @@ from kata_context.driver.values import (
     as_context,
     as_integer,
     as_interval,
+    as_moment,
     as_number,
     as_numbers,
     as_object,
@@ -162,14 +163,16 @@ UPDATE_CONTEXT: Call[None] = Call(
 )
 APPEND: Call[AppendedRow] = Call(
     "append",
-    b"select r.version, r.token_count, r.created_at from kata.append(context_id => %s::uuid, messages "
-    b"=> %s::jsonb, expected_version => %s::bigint, idempotency_key => %s::text) r",
+    b"select r.version, r.token_count, r.created_at, r.is_new from kata.append(context_id => %s::uuid, "
+    b"messages => %s::jsonb, expected_version => %s::bigint, idempotency_key => %s::text, on_duplicate "
+    b"=> %s::text) r",
     record(AppendedRow),
     (
         ("context_id", as_context),
         ("messages", as_objects),
         ("expected_version", as_integer),
         ("idempotency_key", as_text),
+        ("on_duplicate", as_text),
     ),
     count=tokens.BatchCounter(messages=1),
 )
@@ -179,7 +182,8 @@ APPEND_MESSAGE: Call[int] = Call(
     b"token_count => %s::integer, tool_call_id => %s::text, tool_name => %s::text, tool_calls => "
     b"%s::jsonb, model => %s::text, metadata => %s::jsonb, pinned => %s::boolean, expected_version => "
     b"%s::bigint, idempotency_key => %s::text, name => %s::text, parts => %s::jsonb, provider => "
-    b"%s::jsonb, token_source => %s::text)",
+    b"%s::jsonb, token_source => %s::text, external_id => %s::text, occurred_at => %s::timestamp with "
+    b"time zone)",
     scalar,
     (
         ("context_id", as_context),
@@ -198,6 +202,8 @@ APPEND_MESSAGE: Call[int] = Call(
         ("parts", as_objects),
         ("provider", as_object),
         ("token_source", as_text),
+        ("external_id", as_text),
+        ("occurred_at", as_moment),
     ),
     count=tokens.MessageCounter(content=2, token_count=3, tool_calls=6, parts=13, token_source=15),
 )
@@ -216,10 +222,17 @@ APPEND_RECORD: Call[int] = Call(
 )
 CLOSE_CALLS: Call[AppendedRow] = Call(
     "close_calls",
-    b"select r.version, r.token_count, r.created_at from kata.close_calls(context_id => %s::uuid, "
-    b"call_ids => %s::text[], reason => %s::text) r",
+    b"select r.version, r.token_count, r.created_at, r.is_new from kata.close_calls(context_id => "
+    b"%s::uuid, call_ids => %s::text[], reason => %s::text) r",
     record(AppendedRow),
     (("context_id", as_context), ("call_ids", as_texts), ("reason", as_text)),
+)
+FIND_MESSAGE: Call[int] = Call(
+    "find_message",
+    b"select kata.find_message(context_id => %s::uuid, external_id => %s::text, at => %s::bigint)",
+    scalar,
+    (("context_id", as_context), ("external_id", as_text), ("at", as_version)),
+    reads=True,
 )
 GET_MESSAGE: Call[MessageRow] = Call(
     "get_message",
@@ -351,8 +364,8 @@ FORKS: Call[ForkRow] = Call(
 )
 MERGE: Call[AppendedRow] = Call(
     "merge",
-    b"select r.version, r.token_count, r.created_at from kata.merge(target => %s::uuid, source => "
-    b"%s::uuid, versions => %s::int8multirange, idempotency_key => %s::text) r",
+    b"select r.version, r.token_count, r.created_at, r.is_new from kata.merge(target => %s::uuid, "
+    b"source => %s::uuid, versions => %s::int8multirange, idempotency_key => %s::text) r",
     record(AppendedRow),
     (("target", as_context), ("source", as_context), ("versions", as_versions), ("idempotency_key", as_text)),
 )

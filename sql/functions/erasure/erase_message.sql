@@ -67,7 +67,7 @@ context_id: a context that reads the message, inherited or its own. version: of 
 reason: why, kept with the record; not blank.
 
 Content, parts, arguments of calls, name, model, provider fields and metadata are removed, with the stubs and artifacts made of them. Version,
-role, token counts, time, pin, ids and digest stay, so no total, group or window changes, and kata.verify still verifies the chain. A second
+role, token counts, times, pin, ids of calls, the external id, the kind of a record and the digest stay, so no total, group or window changes, and kata.verify still verifies the chain. A second
 erasure changes nothing and keeps the first record. A running compaction that may repeat the message is ended: its commit is refused as
 stale, and the next one reads the redacted message.
 

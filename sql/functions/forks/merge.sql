@@ -6,7 +6,7 @@
 -- plans: writer
 
 create or replace function kata.merge(target uuid, source uuid, versions int8multirange default null, idempotency_key text default null)
-returns table (version bigint, token_count integer, created_at timestamptz)
+returns table (version bigint, token_count integer, created_at timestamptz, is_new boolean)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
@@ -41,6 +41,7 @@ begin
     if v_drafts = '{}' then
       return;
     end if;
+    v_drafts := kata_data.with_free_ids(v_target, v_drafts);
     v_origins := kata_data.origins_of(target, v_target.version, v_drafts);
     v_first_version := (
       select min(b.version)
@@ -54,7 +55,7 @@ begin
     from unnest(v_origins) o;
   end if;
   return query
-  select m.version, m.token_count, m.created_at
+  select m.version, m.token_count, m.created_at, true
   from kata_data.message m
   where m.segment_id = target
     and m.version between v_first_version and v_last_version
@@ -73,6 +74,7 @@ versions: the messages of the source to copy, widened to whole groups; a range t
   ends at the newest; null for all after the common ancestor.
 idempotency_key: 1 to 255 characters; the same request again within seven days returns the first result.
 
+A copy keeps its external id where no entry of the target''s path has it, else it has none.
 Token counts are kept if both contexts count in one tokenizer; else stored counts are used, or new estimates.
 
 Returns one row per message, as append; none if there is nothing to merge.
@@ -131,6 +133,27 @@ end
 $$;
 comment on function kata_data.merge_drafts(kata_data.head, kata_data.head, int8multirange) is
 'The messages that a merge appends, with token counts in the tokenizer of the target. KC002.';
+
+create or replace function kata_data.with_free_ids(target kata_data.head, drafts kata_data.message[]) returns kata_data.message[]
+language plpgsql stable
+as $$
+declare
+  v_drafts kata_data.message[] := drafts;
+  v_place bigint;
+begin
+  for v_place in
+    select d.ordinality
+    from unnest(drafts) with ordinality d
+    join kata_data.entries_with_ids(target.context_id, array(select d.external_id from unnest(drafts) d where d.external_id is not null), target.version) i
+      on i.external_id = d.external_id
+  loop
+    v_drafts[v_place].external_id := null;
+  end loop;
+  return v_drafts;
+end
+$$;
+comment on function kata_data.with_free_ids(kata_data.head, kata_data.message[]) is
+'The messages that a merge appends, without the external ids that entries of the target have.';
 
 create or replace function kata_data.origins_of(target_id uuid, target_version bigint, drafts kata_data.message[])
 returns kata_data.merge_origin[]

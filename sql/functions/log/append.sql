@@ -5,12 +5,20 @@ create or replace function kata.append(
   context_id uuid,
   messages jsonb,
   expected_version bigint default null,
-  idempotency_key text default null
-) returns table (version bigint, token_count integer, created_at timestamptz)
+  idempotency_key text default null,
+  on_duplicate text default 'error'
+) returns table (version bigint, token_count integer, created_at timestamptz, is_new boolean)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 begin
+  if coalesce(on_duplicate not in ('error', 'skip'), true) then
+    raise exception using
+      errcode = 'KC017',
+      message = format('on_duplicate "%s" is unknown', coalesce(left(on_duplicate, 100), 'null')),
+      detail = 'It decides what becomes of a message whose external id is taken.',
+      hint = 'Pass error or skip.';
+  end if;
   if jsonb_typeof(messages) is distinct from 'array' or jsonb_array_length(messages) > 10000 then
     raise exception using
       errcode = 'KC004',
@@ -23,20 +31,28 @@ begin
   end if;
   perform kata_data.check_drafts(messages);
   return query
-  select b.version, b.token_count, b.created_at from kata_data.append_batch(context_id, messages, expected_version, idempotency_key) b;
+  select b.version, b.token_count, b.created_at, b.is_new
+  from kata_data.append_batch(context_id, messages, expected_version, idempotency_key, on_duplicate => on_duplicate) b;
 end
 $$;
-comment on function kata.append(uuid, jsonb, bigint, text) is
+comment on function kata.append(uuid, jsonb, bigint, text, text) is
 'Appends a batch of messages: all of them or none.
 
 context_id: the context.
 messages: an array of at most 10,000 objects with the keys role (system, developer, user, assistant, tool), content (text, at most
   16 MB; null only beside tool_calls or parts), token_count (tokens of all that is sent; estimated when missing), tool_call_id,
   tool_name, tool_calls (OpenAI chat form), model, metadata, pinned, name, parts (provider content parts), provider (opaque fields),
-  token_source (''exact'' or ''given'', of a token_count). An empty array appends nothing.
+  token_source (''exact'' or ''given'', of a token_count), external_id (1 to 255 characters, unique among the messages and records of
+  the path), occurred_at (when it happened, ISO 8601 with an offset; it orders nothing). An erasure leaves both: put no personal data
+  into an external id. An empty array appends nothing.
 expected_version: a version since which no message may have been appended or deleted.
 idempotency_key: 1 to 255 characters; the same request again within seven days returns the first result.
+on_duplicate: of a message whose external id is taken: ''error'' refuses the batch; ''skip'' leaves the message out. Contents are not
+  compared. Of two messages in the batch the first has the id.
 
-Returns one row per message, in order: version, token_count, created_at (the same for the whole batch).
-Errors: KC001, KC003 version conflict, KC004 invalid message, KC005 a tool result whose call is not open, KC006, KC017, KC019.
-Locks: the head of the context, until the end of the transaction. Cost: O(batch), whatever the length of the log.';
+Returns one row per given message, in order: version, token_count, created_at (the same for all that are appended), is_new (false:
+skipped; the row is about the entry that has the external id, and a record counts 0 tokens).
+Errors: KC001, KC003 version conflict, KC004 invalid message or a taken external id (DETAIL names the version), KC005 a tool result
+whose call is not open, KC006, KC017, KC019.
+Locks: the head of the context, until the end of the transaction. Cost: O(batch), whatever the length of the log; of external ids
+O(ids × fork depth).';

@@ -23,7 +23,9 @@ create or replace function kata.append_message(
   name text default null,
   parts jsonb default null,
   provider jsonb default null,
-  token_source text default null
+  token_source text default null,
+  external_id text default null,
+  occurred_at timestamptz default null
 ) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
@@ -42,7 +44,7 @@ declare
 begin
   -- The look-up, one for each form: what the head gives to this message, and its place, which holds because the row is locked.
   if token_count is not null and coalesce(token_source in ('exact', 'given'), true) and parts is null and provider is null and metadata is null
-    and expected_version is null and idempotency_key is null then
+    and expected_version is null and idempotency_key is null and external_id is null and occurred_at is null then
     if tool_call_id is null and tool_calls is null then
       if kata_data.is_plain(role, content, token_count) then
         select h.version + 1 as version, h.raw_tokens + append_message.token_count as tokens_through, h.last_at, h.last_digest, h.turn_version,
@@ -104,7 +106,7 @@ begin
     v_messages := jsonb_build_array(kata_data.draft(
       role => role, content => content, token_count => token_count, token_source => token_source, tool_call_id => tool_call_id,
       tool_name => tool_name, tool_calls => tool_calls, model => model, metadata => metadata, pinned => pinned, name => name,
-      parts => parts, provider => provider));
+      parts => parts, provider => provider, external_id => external_id, occurred_at => occurred_at));
     perform kata_data.lock_context(context_id);
     perform kata_data.check_drafts(v_messages, true);
     return (select b.version from kata_data.append_batch(context_id, v_messages, expected_version, idempotency_key) b);
@@ -158,7 +160,7 @@ begin
   return v_head.version;
 end
 $$;
-comment on function kata.append_message(uuid, text, text, integer, text, text, jsonb, text, jsonb, boolean, bigint, text, text, jsonb, jsonb, text) is
+comment on function kata.append_message(uuid, text, text, integer, text, text, jsonb, text, jsonb, boolean, bigint, text, text, jsonb, jsonb, text, text, timestamptz) is
 'Appends one message and returns its version.
 
 context_id: the context.
@@ -170,7 +172,11 @@ parts: provider content parts, verbatim. provider: opaque fields that go back to
 expected_version: a version since which no message may have been appended or deleted.
 idempotency_key: 1 to 255 characters; the same request again within seven days returns the first result.
 token_source: ''exact'' (counted with the context''s tokenizer) or ''given'', of a token_count.
+external_id: 1 to 255 characters, unique among the messages and records of the path; kata.find_message finds the version. An erasure
+  leaves it: put no personal data into it.
+occurred_at: when it happened, as the caller knows it; it orders nothing.
 
 Returns the version that the message took.
-Errors: KC001, KC003 version conflict, KC004 invalid message, KC005 a tool result whose call is not open, KC006, KC017, KC019.
+Errors: KC001, KC003 version conflict, KC004 invalid message or a taken external id (DETAIL names the version), KC005 a tool result
+whose call is not open, KC006, KC017, KC019.
 Locks: the head of the context, until the end of the transaction. Cost: O(1), whatever the length of the log.';

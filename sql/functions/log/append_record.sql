@@ -30,7 +30,10 @@ begin
     end if;
   end if;
   if external_id is not null then
-    perform kata_data.claim_external_id(context_id, external_id, v_head.version);
+    perform kata_data.refuse_taken_id(context_id, i.external_id, i.version)
+    from kata_data.entries_with_ids(context_id, array[append_record.external_id], v_head.version) i;
+    insert into kata_data.entry_id (segment_id, external_id, version)
+    values (append_record.context_id, append_record.external_id, v_version);
   end if;
   v_salt := kata_data.new_salt();
   insert into kata_data.record (segment_id, version, kind, external_id, salt, data)
@@ -75,36 +78,3 @@ begin
 end
 $$;
 comment on function kata_data.check_record(text, jsonb, text) is 'Refuses a record that is not valid. KC017.';
-
-create or replace function kata_data.claim_external_id(context_id uuid, external_id text, newest bigint) returns void
-language plpgsql volatile
-as $$
-declare
-  v_taken bigint;
-begin
-  select i.version into v_taken
-  from kata_data.segments(claim_external_id.context_id, 1, newest) s
-  cross join lateral (
-    select i.version
-    from kata_data.entry_id i
-    where i.segment_id = s.segment_id
-      and i.external_id = claim_external_id.external_id
-      and i.version between s.first_version and s.last_version
-    offset 0
-  ) i
-  limit 1;
-  if found then
-    raise exception using
-      errcode = 'KC004',
-      message = format('external id "%s" is taken', left(external_id, 100)),
-      detail = format('Version %s of context %s has it.', v_taken, context_id),
-      hint = 'An external id names one entry of a path; pass another, or none.';
-  end if;
-  insert into kata_data.entry_id (segment_id, external_id, version)
-  values (claim_external_id.context_id, claim_external_id.external_id, newest + 1);
-end
-$$;
-comment on function kata_data.claim_external_id(uuid, text, bigint) is
-'Gives an external id to the next entry of a context whose head the caller has locked. KC004.
-
-newest: its version. Cost: one look-up per segment of the path.';

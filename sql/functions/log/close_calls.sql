@@ -5,7 +5,7 @@ create or replace function kata.close_calls(
   context_id uuid,
   call_ids text[] default null,
   reason text default 'cancelled'
-) returns table (version bigint, token_count integer, created_at timestamptz)
+) returns table (version bigint, token_count integer, created_at timestamptz, is_new boolean)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
@@ -22,7 +22,7 @@ begin
       hint = 'kata.get_context lists the open calls; pass null to close them all.';
   end if;
   return query
-  select a.version, a.token_count, a.created_at
+  select a.version, a.token_count, a.created_at, a.is_new
   from kata.append(context_id, (
     select coalesce(jsonb_agg(
       jsonb_build_object('role', 'tool', 'tool_call_id', o.key, 'content', coalesce(reason, 'cancelled'))

@@ -1,6 +1,7 @@
 """`kata call`: any function of schema kata."""
 
 from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from operator import itemgetter
 from typing import Any
@@ -32,6 +33,11 @@ def parse_numbers(text: str) -> Any:
     return parse_json(text if text.startswith("[") else f"[{text}]")
 
 
+def parse_moment(text: str) -> datetime:
+    """Parse a moment; one without an offset is of the local time zone."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone()
+
+
 PARSERS: dict[str, Callable[[str], Any]] = {
     "bigint": int,
     "context": str,
@@ -46,6 +52,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "real[]": parse_numbers,
     "text": str,
     "text[]": parse_list,
+    "timestamp with time zone": parse_moment,
     "uuid": UUID,
     "version": lambda text: int(text) if text.isdecimal() else text,
 }

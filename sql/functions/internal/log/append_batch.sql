@@ -5,60 +5,72 @@
 -- except where a message ends the preamble: the head holds all that the next message depends on (totals, open calls, last digest).
 -- All messages are inserted by one statement, with running totals and digests as window functions; only what calls and results need is
 -- found message by message. The cost is that of the batch, however long the log.
+-- External ids come before calls: a message that on_duplicate skips makes no call and answers none.
 
 create or replace function kata_data.append_batch(
   context_id uuid,
   messages jsonb,
   expected_version bigint,
   idempotency_key text,
-  origins jsonb[] default null
-) returns table (version bigint, token_count integer, created_at timestamptz)
+  origins jsonb[] default null,
+  on_duplicate text default 'error'
+) returns table (version bigint, token_count integer, created_at timestamptz, is_new boolean)
 language plpgsql volatile
 as $$
 declare
   v_head kata_data.head;
-  v_known jsonb;
+  v_ids kata_data.batch_ids;
+  v_known kata_data.batch_ids;
+  v_new jsonb := messages;
   v_groups kata_data.batch_groups;
 begin
   v_head := kata_data.lock_context(context_id);
+  if jsonb_path_exists(messages, '$[*].external_id') then
+    v_ids := kata_data.batch_ids(v_head, messages);
+  end if;
   if idempotency_key is not null or expected_version is not null then
-    v_known := kata_data.check_request(v_head, messages, expected_version, idempotency_key);
-    if v_known is not null then
-      return query
-      select m.version, m.token_count, m.created_at
-      from kata_data.message m
-      where m.segment_id = append_batch.context_id
-        and m.version between (v_known -> 'first_version')::bigint and (v_known -> 'last_version')::bigint
-      order by m.version;
+    v_known := kata_data.check_request(v_head, messages, v_ids, expected_version, idempotency_key);
+    if v_known.versions is not null then
+      return query select r.* from kata_data.rows_of_batch(context_id, v_known) r;
       return;
     end if;
   end if;
-  if messages = '[]' then
-    return;
+  if false = any (v_ids.is_new) then
+    v_new := kata_data.new_messages(v_head, messages, v_ids, on_duplicate);
   end if;
-  if jsonb_path_exists(messages, 'strict $[*] ? (@.tool_calls != null || @.tool_call_id != null)') then
-    v_groups := kata_data.batch_groups(v_head, messages);
-  else
-    v_groups.open_calls := v_head.open_calls;
-    v_groups.open_groups := v_head.open_groups;
-    v_groups.oldest_open_group := v_head.oldest_open_group;
+  if v_new <> '[]' then
+    if jsonb_path_exists(v_new, 'strict $[*] ? (@.tool_calls != null || @.tool_call_id != null)') then
+      v_groups := kata_data.batch_groups(v_head, v_new, v_ids);
+    else
+      v_groups.open_calls := v_head.open_calls;
+      v_groups.open_groups := v_head.open_groups;
+      v_groups.oldest_open_group := v_head.oldest_open_group;
+    end if;
+    if v_ids.versions is null then
+      return query
+      select i.version, i.token_count, i.created_at, true from kata_data.insert_messages(v_head, v_new, v_groups, origins) i;
+    else
+      perform kata_data.insert_messages(v_head, v_new, v_groups, origins);
+      perform kata_data.insert_ids(v_head, v_ids);
+    end if;
+    perform kata_data.advance_head(v_head, v_new, v_groups, (
+      -- By its place, backwards, as kata_data.lock_context looks it up: under an old snapshot the key has many dead versions.
+      select h.ctid
+      from kata_data.head h
+      where h.context_id >= append_batch.context_id and h.context_id <= append_batch.context_id
+      order by h.context_id desc
+      limit 1));
   end if;
-  return query
-  select i.version, i.token_count, i.created_at from kata_data.insert_messages(v_head, messages, v_groups, origins) i;
-  perform kata_data.advance_head(v_head, messages, v_groups, (
-    -- By its place, backwards, as kata_data.lock_context looks it up: under an old snapshot the key has many dead versions.
-    select h.ctid
-    from kata_data.head h
-    where h.context_id >= append_batch.context_id and h.context_id <= append_batch.context_id
-    order by h.context_id desc
-    limit 1));
+  if v_ids.versions is not null then
+    return query select r.* from kata_data.rows_of_batch(context_id, v_ids) r;
+  end if;
 end
 $$;
-comment on function kata_data.append_batch(uuid, jsonb, bigint, text, jsonb[]) is
+comment on function kata_data.append_batch(uuid, jsonb, bigint, text, jsonb[], text) is
 'Appends a batch of messages to the log and returns one row for each, in order.
 
 messages: an array of objects as kata.append takes it, in which kata_data.check_drafts has found no problem. origins: of merged copies, one
-for each message, as kata_data.origin_mark makes them. KC001, KC003 to KC006, KC017, KC019.';
+for each message, as kata_data.origin_mark makes them. on_duplicate: as kata.append takes it. KC001, KC003 to KC006, KC017, KC019.';
 
 create or replace function kata_data.insert_messages(head kata_data.head, messages jsonb, groups kata_data.batch_groups, origins jsonb[])
 returns table (version bigint, token_count integer, created_at timestamptz)

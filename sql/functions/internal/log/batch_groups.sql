@@ -1,6 +1,6 @@
 -- Calls and results of a batch, message by message: which group each belongs to, and which calls are open after it.
 
-create or replace function kata_data.batch_groups(head kata_data.head, messages jsonb) returns kata_data.batch_groups
+create or replace function kata_data.batch_groups(head kata_data.head, messages jsonb, ids kata_data.batch_ids) returns kata_data.batch_groups
 language plpgsql stable
 as $$
 declare
@@ -33,7 +33,9 @@ begin
           v_all.oldest_open_group := kata_data.oldest_group(v_all.open_groups);
         end if;
       elsif head.is_strict then
-        perform kata_data.refuse_result(v_draft.ordinality, v_draft.tool_call_id, jsonb_array_length(messages) = 1);
+        perform kata_data.refuse_result(
+          coalesce(ids.places[v_draft.ordinality], v_draft.ordinality), v_draft.tool_call_id,
+          coalesce(cardinality(ids.versions), jsonb_array_length(messages)) = 1);
       end if;
     elsif v_draft.tool_calls <> '[]' then
       v_token_count := coalesce(
@@ -50,9 +52,11 @@ begin
   return v_all;
 end
 $$;
-comment on function kata_data.batch_groups(kata_data.head, jsonb) is
+comment on function kata_data.batch_groups(kata_data.head, jsonb, kata_data.batch_ids) is
 'The groups of the messages of a batch, and the calls that are open after it. KC004 a call id is open already, KC005 a result answers no
-open call.';
+open call.
+
+ids: of the batch as it was given, which errors number; null where no message has an external id.';
 
 create or replace function kata_data.refuse_result(place bigint, tool_call_id text, is_alone boolean) returns void
 language plpgsql stable

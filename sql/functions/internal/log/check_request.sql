@@ -1,8 +1,8 @@
 -- The two promises about a request, checked under the lock of the head: the key comes before the expected version, so that a retry gets its
 -- first result although the version has moved.
 
-create or replace function kata_data.check_request(head kata_data.head, messages jsonb, expected_version bigint, idempotency_key text)
-returns jsonb
+create or replace function kata_data.check_request(head kata_data.head, messages jsonb, ids kata_data.batch_ids, expected_version bigint, idempotency_key text)
+returns kata_data.batch_ids
 language plpgsql volatile
 as $$
 declare
@@ -12,7 +12,9 @@ begin
     -- The fingerprint is of the caller's JSON, not of rows: a column that is added later does not change it.
     v_known := kata_data.use_key(
       'context:' || head.context_id, idempotency_key, sha256(convert_to(messages::text, 'UTF8')),
-      jsonb_build_object('first_version', head.version + 1, 'last_version', head.version + jsonb_array_length(messages)));
+      jsonb_build_object(
+        'versions', coalesce(ids.versions, array(select head.version + i from generate_series(1, jsonb_array_length(messages)) i)),
+        'is_new', coalesce(ids.is_new, array_fill(true, array[jsonb_array_length(messages)]))));
   end if;
   if v_known is null and expected_version not between head.content_version and head.version then
     raise exception using
@@ -22,9 +24,10 @@ begin
         expected_version, head.version, head.content_version),
       hint = 'Read what came in between, then append again with the new version.';
   end if;
-  return v_known;
+  return jsonb_populate_record(null::kata_data.batch_ids, v_known);
 end
 $$;
-comment on function kata_data.check_request(kata_data.head, jsonb, bigint, text) is
-'The result that a request had the first time, if its idempotency key was used before; else null, after checking expected_version. KC003,
-KC017, KC019.';
+comment on function kata_data.check_request(kata_data.head, jsonb, kata_data.batch_ids, bigint, text) is
+'The result that a request had the first time, if its idempotency key was used before; else null, after checking expected_version.
+
+ids: null where no message has an external id. KC003, KC017, KC019.';

@@ -1,22 +1,28 @@
 -- The problems of a message, in two steps: draft_problem checks the keys and types of JSON, message_problem whether the values make
 -- sense together. The checks come in the order in which a person would look. JSON paths are strict: lax ones look through arrays.
 
-create or replace function kata_data.draft_problem(draft jsonb) returns text
+create or replace function kata_data.draft_keys() returns text[]
 language sql immutable
+as $$
+  select '{role,content,token_count,token_source,tool_call_id,tool_name,tool_calls,model,metadata,pinned,name,parts,provider,external_id,occurred_at}'::text[]
+$$;
+comment on function kata_data.draft_keys() is 'The keys that a message may have.';
+
+create or replace function kata_data.draft_problem(draft jsonb) returns text
+language sql stable
 as $$
   select case
     when jsonb_typeof(draft) <> 'object'
       then format('It is %s, not an object.', jsonb_typeof(draft))
-    when draft - '{role,content,token_count,token_source,tool_call_id,tool_name,tool_calls,model,metadata,pinned,name,parts,provider}'::text[] <> '{}'
-      then format('Its key %s is unknown.', left(jsonb_path_query_first(
-        draft - '{role,content,token_count,token_source,tool_call_id,tool_name,tool_calls,model,metadata,pinned,name,parts,provider}'::text[],
-        '$.keyvalue().key')::text, 100))
+    when draft - kata_data.draft_keys() <> '{}'
+      then format('Its key %s is unknown.', left(jsonb_path_query_first(draft - kata_data.draft_keys(), '$.keyvalue().key')::text, 100))
     when jsonb_typeof(draft -> 'content') not in ('string', 'null')
       then format('Its content is %s; content is a string, and parts hold other media.', jsonb_typeof(draft -> 'content'))
     when jsonb_path_exists(draft, 'strict $.keyvalue() ? (
         @.key == "role" || @.key == "tool_call_id" || @.key == "tool_name" || @.key == "model" || @.key == "name" || @.key == "token_source"
+        || @.key == "external_id" || @.key == "occurred_at"
       ).value ? (@.type() != "string" && @.type() != "null")')
-      then 'Its role, tool_call_id, tool_name, model, name and token_source must be strings.'
+      then 'Its role, tool_call_id, tool_name, model, name, token_source, external_id and occurred_at must be strings.'
     when jsonb_typeof(draft -> 'pinned') not in ('boolean', 'null')
       then 'Its pinned must be true or false.'
     when not case jsonb_typeof(draft -> 'token_count')
@@ -24,10 +30,25 @@ as $$
         else draft ->> 'token_count' is null
       end
       then format('Its token_count is %s, not an integer from 0 to 2147483647.', left(draft ->> 'token_count', 100))
+    when length(draft ->> 'external_id') not between 1 and 255
+      then format('Its external_id has %s characters, not 1 to 255.', length(draft ->> 'external_id'))
+    when not kata_data.is_moment(draft ->> 'occurred_at')
+      then format('Its occurred_at is "%s", not a moment with an offset, for example "2026-01-31T12:00:00Z".',
+        left(draft ->> 'occurred_at', 100))
   end
 $$;
 comment on function kata_data.draft_problem(jsonb) is
 'A sentence on what is wrong with the keys and types of a message as a caller gave it; null if nothing is.';
+
+create or replace function kata_data.is_moment(moment text) returns boolean
+language sql stable
+as $$
+  -- The form first: 'now', 'infinity' and texts that DateStyle or TimeZone would decide are valid input, too.
+  select moment ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$' collate "C"
+    and pg_input_is_valid(moment, 'timestamptz')
+$$;
+comment on function kata_data.is_moment(text) is
+'Whether a text is a moment of the years 1 to 9999 in the form of ISO 8601, with an offset: it means the same in every session. Null of null.';
 
 create or replace function kata_data.is_plain_draft(draft jsonb) returns boolean
 language sql immutable
