@@ -127,6 +127,7 @@ grant execute on function
   kata_data.own_tenant,
   kata_data.plan_purge,
   kata_data.record_digest,
+  kata_data.record_erasure,
   kata_data.redact_message,
   kata_data.redacted,
   kata_data.refold_artifacts,

@@ -85,7 +85,7 @@ create table kata_data.summary (
   segment_id uuid,
   version bigint,
   role text not null,
-  salt bytea,
+  salt bytea constraint summary_salt_has_16_bytes check (octet_length(salt) = 16),
   content text not null,
   token_count integer not null constraint summary_token_count_positive check (token_count >= 0),
   token_source text not null,
@@ -115,7 +115,7 @@ create table kata_data.stub (
   saved_tokens integer not null,
   token_count integer not null constraint stub_token_count_positive check (token_count >= 0),
   digest bytea not null,
-  salt bytea,
+  salt bytea constraint stub_salt_has_16_bytes check (octet_length(salt) = 16),
   content text,
   constraint stub_pkey primary key (segment_id, group_version, version, change_id)
 );
@@ -138,7 +138,7 @@ create table kata_data.record (
   version bigint,
   kind text not null,
   external_id text,
-  salt bytea,
+  salt bytea constraint record_salt_has_16_bytes check (octet_length(salt) = 16),
   data jsonb,
   constraint record_pkey primary key (segment_id, version)
 );

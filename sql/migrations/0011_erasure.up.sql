@@ -38,7 +38,7 @@ create table kata_data.erasure (
   reason text not null constraint erasure_reason_not_blank check (reason ~ '\S'),
   erased_by text not null,
   erased_at timestamptz not null,
-  content_digest bytea not null,
+  content_digest bytea not null constraint erasure_content_digest_has_32_bytes check (octet_length(content_digest) = 32),
   constraint erasure_pkey primary key (segment_id, version)
 );
 comment on table kata_data.erasure is

@@ -1,7 +1,7 @@
 -- An erasure redacts a message for every reader and nothing else: versions, totals, groups and the chain hold.
 
 begin;
-select plan(94);
+select plan(102);
 
 create function pg_temp.erase(context text, version bigint, reason text default 'by request') returns text[]
 language sql volatile
@@ -251,6 +251,15 @@ select is(
     format('update kata_data.erasure set content_digest = sha256(content_digest) where segment_id = %L and version = 9', :'long'),
     'long'),
   '{digest at 9}', 'and a record that was changed');
+select is(
+  fixture.damage(format('update kata_data.summary set %s where segment_id = %L', d.changes, :'long'), 'long') @> array[d.problem], true,
+  d.description)
+from (values
+  ('role = ''developer''', 'digest at 9', 'another role of an erased summary is found'),
+  ('token_count = token_count + 1', 'digest at 9', 'so is another count'),
+  ('token_source = ''exact''', 'digest at 9', 'so is another source of the count'),
+  ('salt = decode(repeat(''00'', 16), ''hex'')', 'erasure at 9', 'so is a salt that was put there')
+) d(changes, problem, description);
 
 select fixture.context('tools') as tools \gset
 select kata.append(:'tools', jsonb_build_array(
@@ -258,10 +267,17 @@ select kata.append(:'tools', jsonb_build_array(
   jsonb_build_object('role', 'tool', 'tool_call_id', 'a', 'content', repeat('Ann lives here. ', 200)),
   jsonb_build_object('role', 'user', 'content', 'thanks')));
 select is(kata.elide(:'tools', 2, keep_tokens => 50), 4::bigint, 'a result is shortened');
-select is((select s.content like '%Ann%' from kata_data.stub s where s.segment_id = :'tools'), true, 'and still says it');
+select s.content as short, s.salt as short_salt, s.content like '%Ann%' as says from kata_data.stub s where s.segment_id = :'tools' \gset
+select ok(:'says', 'and still says it');
 select is(pg_temp.erase('tools', 2), '{"tools 2: message"}', 'when it is erased');
 select is((select count(*) from kata.messages(:'tools') m where m::text like '%Ann%'), 0::bigint, 'its short form is, too');
 select is((select count(*) from kata.verify(:'tools')), 0::bigint, 'and it is sound');
+select is(
+  fixture.damage(
+    format('update kata_data.stub set salt = %L, content = %L where segment_id = %L', :'short_salt', :'short', :'tools'), 'tools'),
+  '{stub at 4}', 'the return of the short form is found');
+select is(kata.elide(:'tools', 2, keep_tokens => 20), 5::bigint, 'what is erased can be shortened further');
+select is((select count(*) from kata.verify(:'tools')), 0::bigint, 'and is sound, too');
 
 -- Tampering
 
@@ -284,6 +300,16 @@ from (values
   ('digest = sha256(digest)', 2, 'digest', 'so is a digest'),
   ('salt = ''\x00''', 2, 'erasure', 'and a salt that was put there')
 ) d(changes, version, problem, description);
+select is(
+  fixture.damage(
+    format(
+      $$alter table kata_data.erasure drop constraint if exists erasure_content_digest_has_32_bytes;
+        update kata_data.message set tool_call_id = null, tool_name = null where segment_id = %1$L and version = 4;
+        update kata_data.erasure set content_digest = convert_to('{"tool_name": "find", "tool_call_id": "a"}', 'UTF8') || content_digest
+        where segment_id = %1$L and version = 4$$,
+      :'trunk'),
+    'trunk') @> '{digest at 4}',
+  true, 'a field that was moved from the message into the record is found');
 select is(
   fixture.damage(format('delete from kata_data.erasure where segment_id = %L and version = 4', :'trunk'), 'trunk'), '{digest at 4}',
   'a message that is blank without record is found');

@@ -1,7 +1,7 @@
 -- A record is an entry that no model sees: it takes a version and a place in the chain of digests, and moves nothing else.
 
 begin;
-select plan(36);
+select plan(39);
 
 select fixture.context('kept', '{"preserve_recent_count": 1, "min_gain_tokens": 0}') as kept \gset
 select fixture.talk('kept', 'system 10, user 20');
@@ -68,6 +68,14 @@ select is((select row(e.segment_id, e.version, e.what)::text from kata.erase_mes
   format('(%s,3,message)', :'kept'), 'a record is erased by its version');
 select is((select r.data from kata.records(:'kept', 'note') r), null, 'its data are gone');
 select is(array(select f.problem from kata.verify(:'kept') f), '{}', 'and the chain is sound');
+select is(
+  fixture.damage(format('update kata_data.record set %s where segment_id = %L and version = 3', d.changes, :'kept'), 'kept'),
+  array[d.problem], d.description)
+from (values
+  ('kind = ''state''', 'digest at 3', 'another kind of an erased record is found'),
+  ('external_id = ''second''', 'digest at 3', 'so is another external id'),
+  ('data = ''{"a": 1}''', 'erasure at 3', 'and the return of its data')
+) d(changes, problem, description);
 
 select * from finish();
 rollback;

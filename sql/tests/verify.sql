@@ -1,7 +1,7 @@
 -- Damage does not stay hidden: verify finds every kind of it, says which, and finds nothing where nothing is wrong.
 
 begin;
-select plan(212);
+select plan(222);
 
 -- Sound data of every kind
 
@@ -480,6 +480,48 @@ select is(
 from (
   values (6, 6, 'viewed', 'stub at 10', 'a stub that was added is found'), (99, 99, null, 'orphan row at 99', 'one of no message is found'),
   (4, 4, null, 'orphan row at 4', 'one of another group is found')) v(group_version, version, context, problem, what);
+
+-- Salts: their length is fixed, else bytes could move between salt and text, and no digest would show it.
+
+select fixture.context('salted', '{"preserve_recent_count": 1, "min_gain_tokens": 0}') as salted \gset
+select fixture.talk('salted', 'system 1, user 2, assistant 3 calls a');
+select kata.append_message(:'salted', 'tool', repeat('result ', 400), 400, 'a');
+select kata.append_message(:'salted', 'user', 'delete it|f|keep it', 5);
+select kata.append_record(:'salted', 'answer', '42');
+select kata.elide(:'salted', 4);
+select fixture.talk('salted', 'user 8');
+select fixture.compact('salted', 'all is well|f|all is lost');
+select is(array(select v::text from kata.verify(:'salted') v), '{}', 'texts that look like frames are sound');
+select is(
+  fixture.damage(
+    format(
+      'alter table kata_data.%1$I drop constraint if exists %1$s_salt_has_16_bytes; '
+        'update kata_data.%1$I set %2$s where segment_id = %3$L and version = %4$s',
+      d.what, d.changes, :'salted', d.version),
+    'salted'),
+  array[d.problem], d.description)
+from (values
+  (
+    'message', 5, $$salt = salt || convert_to('|f|delete it', 'UTF8'), content = 'keep it'$$, 'salt at 5',
+    'words of a message that were moved into the salt are found'),
+  ('record', 6, $$salt = salt || convert_to('4', 'UTF8'), data = '2'$$, 'salt at 6', 'so is a digit of a record'),
+  (
+    'stub', 4, $$salt = salt || convert_to(left(content, 9), 'UTF8'), content = substr(content, 10)$$, 'stub at 7',
+    'so is the beginning of a stub'),
+  (
+    'summary', 9, $$salt = salt || convert_to('|f|all is well', 'UTF8'), content = 'all is lost'$$, 'salt at 9',
+    'so are the words of a summary'),
+  ('stub', 4, 'salt = null, content = null', 'stub at 7', 'a stub that was blanked without an erasure is found')
+) d(what, version, changes, problem, description);
+select throws_matching(
+  format(
+    'insert into kata_data.%I select (jsonb_populate_record(t, %L)).* from kata_data.%1$I t where segment_id = %3$L', t,
+    '{"version": -1, "salt": "\\x00"}', :'salted'),
+  t || '_salt_has_16_bytes', 'no other length is stored: ' || t)
+from unnest('{record,stub,summary}'::text[]) t;
+select is(
+  fixture.damage(format('delete from kata_data.record where segment_id = %L', :'salted'), 'salted'), '{digest at 6,record at 6}',
+  'a record whose data are gone is found');
 
 -- Compactions
 

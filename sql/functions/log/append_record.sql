@@ -16,7 +16,7 @@ as $$
 declare
   v_head kata_data.head;
   v_version bigint;
-  v_salt bytea;
+  v_record kata_data.record;
 begin
   v_head := kata_data.lock_context(context_id);
   perform kata_data.check_record(kind, data, external_id);
@@ -35,11 +35,11 @@ begin
     insert into kata_data.entry_id (segment_id, external_id, version)
     values (append_record.context_id, append_record.external_id, v_version);
   end if;
-  v_salt := kata_data.new_salt();
-  insert into kata_data.record (segment_id, version, kind, external_id, salt, data)
-  values (append_record.context_id, v_version, append_record.kind, append_record.external_id, v_salt, append_record.data);
-  return kata_data.add_change(
-    v_head, kata_data.new_change('record', '{}'), record_digest => kata_data.record_digest(kind, external_id, v_salt, data));
+  insert into kata_data.record as r (segment_id, version, kind, external_id, salt, data)
+  values (
+    append_record.context_id, v_version, append_record.kind, append_record.external_id, kata_data.new_salt(), append_record.data)
+  returning r.segment_id, r.version, r.kind, r.external_id, r.salt, r.data into v_record;
+  return kata_data.add_change(v_head, kata_data.new_change('record', '{}'), record => v_record);
 end
 $$;
 comment on function kata.append_record(uuid, text, jsonb, text, text) is

@@ -49,6 +49,18 @@ comment on function kata_data.is_erased(uuid, bigint) is 'Whether an entry was e
 
 Volatile: it sees what was committed while the caller waited for a lock.';
 
+create or replace function kata_data.record_erasure(segment_id uuid, version bigint, what text, reason text, content_digest bytea)
+returns void
+language sql volatile
+as $$
+  insert into kata_data.erasure (segment_id, version, what, reason, erased_by, erased_at, content_digest)
+  values (segment_id, version, what, reason, kata_data.calling_role(), kata_data.clock(), content_digest)
+$$;
+comment on function kata_data.record_erasure(uuid, bigint, text, text, bytea) is
+'Writes the receipt of an erasure.
+
+content_digest: of the text, before it goes: with it the digest of the entry can still be recomputed.';
+
 create or replace function kata_data.redact_message(segment_id uuid, version bigint, what text, reason text) returns boolean
 language plpgsql volatile
 as $$
@@ -66,11 +78,7 @@ begin
   if kata_data.is_erased(segment_id, version) then
     return true;
   end if;
-  -- The digest of the content is kept, so that of the message can still be recomputed.
-  insert into kata_data.erasure (segment_id, version, what, reason, erased_by, erased_at, content_digest)
-  values (
-    redact_message.segment_id, redact_message.version, redact_message.what, redact_message.reason, kata_data.calling_role(),
-    kata_data.clock(), kata_data.content_digest_of(v_message));
+  perform kata_data.record_erasure(segment_id, version, what, reason, kata_data.content_digest_of(v_message));
   v_message := kata_data.redacted(v_message);
   update kata_data.message m
   set salt = v_message.salt, content = v_message.content, name = v_message.name, model = v_message.model, parts = v_message.parts,
@@ -108,11 +116,7 @@ begin
     return;
   end if;
   if not kata_data.is_erased(segment_id, version) then
-    -- The digest of its change covers the digest of the summary, which is kept.
-    insert into kata_data.erasure (segment_id, version, what, reason, erased_by, erased_at, content_digest)
-    values (
-      erase_summary.segment_id, erase_summary.version, 'message', erase_summary.reason, kata_data.calling_role(), kata_data.clock(),
-      kata_data.summary_digest(v_summary));
+    perform kata_data.record_erasure(segment_id, version, 'message', reason, kata_data.summary_digest(v_summary));
     update kata_data.summary y
     set salt = null, content = '', metadata = null
     where y.segment_id = erase_summary.segment_id
@@ -143,10 +147,7 @@ begin
     return;
   end if;
   if not kata_data.is_erased(segment_id, version) then
-    insert into kata_data.erasure (segment_id, version, what, reason, erased_by, erased_at, content_digest)
-    values (
-      erase_record.segment_id, erase_record.version, 'message', erase_record.reason, kata_data.calling_role(), kata_data.clock(),
-      kata_data.record_digest(v_record.kind, v_record.external_id, v_record.salt, v_record.data));
+    perform kata_data.record_erasure(segment_id, version, 'message', reason, kata_data.record_digest(v_record));
     update kata_data.record r
     set salt = null, data = null
     where r.segment_id = erase_record.segment_id

@@ -8,8 +8,6 @@ as $$
 declare
   v_folded kata_data.view;
   v_summary kata_data.summary;
-  v_summary_digest bytea;
-  v_stubs bytea[];
   v_content_version bigint;
   v_view_tokens bigint;
 begin
@@ -21,15 +19,6 @@ begin
     and (v_summary.covered, v_summary.created_at) is distinct from (v_folded.covers[cardinality(v_folded.covers)], change.created_at) then
     return next kata_data.differs(
       change.version, 'summary', 'for ' || v_summary.covered, v_folded.covers[cardinality(v_folded.covers)]::text);
-  end if;
-  select e.content_digest into v_summary_digest
-  from kata_data.erasure e
-  where e.segment_id = v_summary.segment_id
-    and e.version = v_summary.version;
-  if not found then
-    v_summary_digest := kata_data.summary_digest(v_summary);
-  elsif v_summary.content <> '' or v_summary.metadata is not null or v_summary.salt is not null then
-    return next row(change.version, 'erasure', 'The summary is not as the recorded erasure left it.')::kata_data.finding;
   end if;
   if not kata_data.stubs_agree(change) then
     return next row(change.version, 'stub', 'The stubs of an elision do not agree with it or with their messages.')::kata_data.finding;
@@ -58,33 +47,48 @@ begin
     return next row(
       change.version, 'time', format('It was created at %s, before the entry before it.', change.created_at))::kata_data.finding;
   end if;
-  v_stubs := (select array_agg(s.digest order by s.version) from kata_data.stub s where s.change_id = change.change_id);
-  if change.digest <> kata_data.change_digest(before.last_digest, change.segment_id, change, v_summary_digest, v_stubs, kata_data.digest_of_record(change)) then
-    return next row(change.version, 'digest', 'The view change, or the digest before it, was changed.')::kata_data.finding;
-  end if;
+  return query
+  select t.version, t.problem, t.detail from kata_data.verify_change_digest(before.last_digest, change, v_summary) t;
 end
 $$;
 comment on function kata_data.verify_change(uuid, kata_data.head, kata_data.view, kata_data.view_change) is
 'Damage in a view change of a path, given the expected head and the view before it.';
 
-create or replace function kata_data.digest_of_record(change kata_data.view_change) returns bytea
-language plpgsql stable
+create or replace function kata_data.verify_change_digest(previous bytea, change kata_data.view_change, summary kata_data.summary)
+returns setof kata_data.finding
+language plpgsql stable rows 1
 as $$
+declare
+  v_record kata_data.record;
+  v_content_digest bytea;
 begin
-  return (
-    select coalesce(e.content_digest, kata_data.record_digest(r.kind, r.external_id, r.salt, r.data))
-    from kata_data.record r
-    left join kata_data.erasure e on e.segment_id = r.segment_id and e.version = r.version
-    where change.kind = 'record'
-      and r.segment_id = change.segment_id
-      and r.version = change.version
-      and (e.segment_id is null or (r.salt is null and r.data is null)));
+  select r.* into v_record from kata_data.record r where r.segment_id = change.segment_id and r.version = change.version;
+  if (v_record.version is not null) <> (change.kind = 'record') then
+    return next row(change.version, 'record', 'A record and its data are not both there.')::kata_data.finding;
+  end if;
+  select e.content_digest into v_content_digest
+  from kata_data.erasure e
+  where e.segment_id = change.segment_id
+    and e.version = change.version;
+  if not found then
+    v_content_digest := kata_data.change_content_digest(change, summary, v_record);
+    return query select f.version, f.problem, f.detail from kata_data.verify_salt(change.version, coalesce(summary.salt, v_record.salt)) f;
+  elsif octet_length(v_content_digest) <> 32 or summary.content <> ''
+    or num_nonnulls(summary.salt, summary.metadata, v_record.salt, v_record.data) > 0 then
+    return next row(change.version, 'erasure', 'The entry is not as the recorded erasure left it.')::kata_data.finding;
+  end if;
+  if change.digest is distinct from kata_data.entry_digest(
+    previous,
+    kata_data.change_frame(change, summary, v_record, array(select s from kata_data.stub s where s.change_id = change.change_id)),
+    v_content_digest) then
+    return next row(change.version, 'digest', 'The view change, or the digest before it, was changed.')::kata_data.finding;
+  end if;
 end
 $$;
-comment on function kata_data.digest_of_record(kata_data.view_change) is
-'The digest of the record of a view change, kept by its erasure if it was erased.
+comment on function kata_data.verify_change_digest(bytea, kata_data.view_change, kata_data.summary) is
+'Damage in the digest of a view change, and in what it covers: summary or record, erasure, stubs.
 
-Null for another kind, and for a record that is gone or not as its erasure left it.';
+previous: the digest of the entry before.';
 
 create or replace function kata_data.log_state(preamble_end bigint, oldest_open_group bigint, turn_version bigint) returns text
 language sql immutable
@@ -103,12 +107,18 @@ begin
     and not exists (
       select from kata_data.stub s
       join kata_data.message m on m.segment_id = s.segment_id and m.version = s.version
+      left join kata_data.erasure e on e.segment_id = s.segment_id and e.version = s.version
       where s.change_id = change.change_id
         and (s.saved_tokens <> m.token_count - s.token_count
-          or (s.content is not null and s.digest is distinct from kata_data.content_digest(s.salt, s.content))));
+          or case
+            when s.content is null then e.version is null or s.salt is not null
+            -- A stub that is made after the erasure is one line: there is no text to quote.
+            when e.version is not null and strpos(s.content, E'\n') > 0 then true
+            else octet_length(s.salt) is distinct from 16 or s.digest is distinct from kata_data.content_digest(s.salt, s.content)
+          end));
 end
 $$;
 comment on function kata_data.stubs_agree(kata_data.view_change) is
 'Whether the stubs of a view change agree with it and with their messages.
 
-An elision has one for each of its versions, any other change none.';
+An elision has one for each of its versions, any other change none. Only that of an erased message is without text and salt.';

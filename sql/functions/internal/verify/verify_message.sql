@@ -36,14 +36,17 @@ begin
     return;
   end if;
   -- The record of an erasure keeps the digest of the content that is gone; the frame is there still.
-  v_content_digest := case
-    when is_erased then (
+  if is_erased then
+    v_content_digest := (
       select e.content_digest
       from kata_data.erasure e
       where e.segment_id = message.segment_id
-        and e.version = message.version)
-    else kata_data.content_digest_of(message)
-  end;
+        and e.version = message.version
+        and octet_length(e.content_digest) = 32);
+  else
+    v_content_digest := kata_data.content_digest_of(message);
+    return query select f.version, f.problem, f.detail from kata_data.verify_salt(message.version, message.salt) f;
+  end if;
   if message.digest is distinct from kata_data.entry_digest(before.last_digest, kata_data.frame_of(message), v_content_digest) then
     return next row(message.version, 'digest', 'The entry, or the digest before it, was changed.')::kata_data.finding;
   end if;

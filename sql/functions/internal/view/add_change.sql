@@ -22,7 +22,7 @@ create or replace function kata_data.add_change(
   change kata_data.view_change,
   summary kata_data.summary default null,
   stubs kata_data.stub[] default '{}',
-  record_digest bytea default null
+  record kata_data.record default null
 ) returns bigint
 language plpgsql volatile
 as $$
@@ -55,9 +55,9 @@ begin
     when v_change.kind = 'elision' then head.view_tokens - kata_data.stub_gain(head.context_id, v_before, stubs)
     else kata_data.view_tokens_after(head.context_id, v_before, v_after, head.view_tokens)
   end;
-  v_change.digest := kata_data.change_digest(
-    head.last_digest, head.context_id, v_change, kata_data.summary_digest(v_summary),
-    (select array_agg(s.digest order by s.version) from unnest(stubs) s), record_digest);
+  v_change.digest := kata_data.entry_digest(
+    head.last_digest, kata_data.change_frame(v_change, v_summary, record, stubs),
+    kata_data.change_content_digest(v_change, v_summary, record));
 
   perform kata_data.insert_change(v_change, v_after, stubs);
   update kata_data.head h
@@ -78,13 +78,12 @@ begin
   return v_change.version;
 end
 $$;
-comment on function kata_data.add_change(kata_data.head, kata_data.view_change, kata_data.summary, kata_data.stub[], bytea) is
+comment on function kata_data.add_change(kata_data.head, kata_data.view_change, kata_data.summary, kata_data.stub[], kata_data.record) is
 'Adds a view change to a context whose head the caller has locked, and returns its version.
 
 change: as new_change makes it. summary: of a compaction, the message that replaces what it covers: role, content, token_count,
 token_source, metadata. stubs: of an elision, without change_id; the messages that they shorten are visible.
-record_digest: of a record. KC017 the view would fall into
-too many pieces.
+record: of a record, its row, which the caller inserts. KC017 the view would fall into too many pieces.
 Cost: O(messages that come, go or change their length + pieces of the view).';
 
 create or replace function kata_data.insert_summary(change kata_data.view_change, view kata_data.view, summary kata_data.summary) returns void

@@ -1,43 +1,56 @@
--- Digests of view changes: they continue the chain of the messages' digests. The frame leaves out fields that are null, so a field that a
--- later version adds changes no digest of before.
+-- Digests of view changes. They continue the chain of the messages' digests, in the same form: see internal/log/message_digest.sql. The frame is
+-- what an erasure leaves, the content its text: that of a summary or the data of a record. The digest of a stub is part of the frame.
 
-create or replace function kata_data.change_digest(
-  previous bytea, segment_id uuid, change kata_data.view_change, summary_digest bytea, stub_digests bytea[], record_digest bytea
+create or replace function kata_data.change_frame(
+  change kata_data.view_change, summary kata_data.summary, record kata_data.record, stubs kata_data.stub[]
+) returns text
+language sql stable
+as $$
+  select format('1|%s|%s|%s|%s|%s',
+    change.kind, change.segment_id, change.version, (extract(epoch from change.created_at) * 1000000)::bigint,
+    jsonb_strip_nulls(jsonb_build_object(
+      'versions', change.versions::text,
+      'undone_version', change.undone_version,
+      'preamble_end', change.preamble_end,
+      'oldest_open_group', change.oldest_open_group,
+      'turn_version', change.turn_version,
+      'summary', case when summary.role is not null then jsonb_build_object(
+        'role', summary.role, 'token_count', summary.token_count, 'token_source', summary.token_source) end,
+      'record', case when record.kind is not null then jsonb_build_object('kind', record.kind, 'external_id', record.external_id) end,
+      'stubs', (
+        select jsonb_agg(jsonb_build_array(s.version, s.token_count, encode(s.digest, 'hex')) order by s.version) from unnest(stubs) s))))
+$$;
+comment on function kata_data.change_frame(kata_data.view_change, kata_data.summary, kata_data.record, kata_data.stub[]) is
+'What the digest of a view change covers beside its content. created_at counts in microseconds.
+
+A field without a value is left out, so a field that comes later changes no old digest.';
+
+create or replace function kata_data.change_content_digest(
+  change kata_data.view_change, summary kata_data.summary, record kata_data.record
 ) returns bytea
 language sql stable
 as $$
-  select sha256(previous || convert_to(jsonb_strip_nulls(jsonb_build_object(
-    'segment', segment_id,
-    'version', change.version,
-    'created_at', (extract(epoch from change.created_at) * 1000000)::bigint,
-    'kind', change.kind,
-    'versions', change.versions::text,
-    'undone_version', change.undone_version,
-    'preamble_end', change.preamble_end,
-    'oldest_open_group', change.oldest_open_group,
-    'turn_version', change.turn_version,
-    'summary', encode(summary_digest, 'hex'),
-    'record', encode(record_digest, 'hex'),
-    'stubs', (
-      select string_agg(encode(d.digest, 'hex'), ',' order by d.ordinality) from unnest(stub_digests) with ordinality d(digest, ordinality))
-  ))::text, 'UTF8'))
+  select case
+    when change.kind = 'record' then kata_data.record_digest(record)
+    when change.is_summarized then kata_data.summary_digest(summary)
+    else ''
+  end
 $$;
-comment on function kata_data.change_digest(bytea, uuid, kata_data.view_change, bytea, bytea[], bytea) is
-'SHA-256 over the digest of the previous entry and the frame of a view change: a JSON object, as Postgres prints it.
-
-created_at is in microseconds. The summary counts and a record count with their digests, the stubs with theirs, by version.';
+comment on function kata_data.change_content_digest(kata_data.view_change, kata_data.summary, kata_data.record) is
+'The content digest of a view change; empty where it has no text of its own, null where the text was erased.';
 
 create or replace function kata_data.summary_digest(summary kata_data.summary) returns bytea
 language sql stable
 as $$
-  select case when summary.content is not null then kata_data.content_digest(summary.salt,
-    jsonb_build_array(summary.role, summary.token_count, summary.token_source, summary.metadata, summary.content)::text) end
+  select kata_data.content_digest(summary.salt, kata_data.message_content(
+    summary.content, null, null, null, null, null, summary.metadata))
 $$;
-comment on function kata_data.summary_digest(kata_data.summary) is 'SHA-256 over the salt of a summary and the summary; null for none.';
+comment on function kata_data.summary_digest(kata_data.summary) is
+'The content digest of a summary, made as that of a message; null of an erased one.';
 
-create or replace function kata_data.record_digest(kind text, external_id text, salt bytea, data jsonb) returns bytea
+create or replace function kata_data.record_digest(record kata_data.record) returns bytea
 language sql stable
 as $$
-  select kata_data.content_digest(salt, jsonb_build_array(kind, external_id, data)::text)
+  select kata_data.content_digest(record.salt, record.data::text)
 $$;
-comment on function kata_data.record_digest(text, text, bytea, jsonb) is 'SHA-256 over the salt of a record and the record.';
+comment on function kata_data.record_digest(kata_data.record) is 'The content digest of a record; null of an erased one.';
