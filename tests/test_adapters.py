@@ -163,9 +163,9 @@ class Model:
     def __init__(self, **fields: Any) -> None:
         self.fields = fields
 
-    def model_dump(self, *, mode: str, exclude_none: bool) -> Json:
+    def model_dump(self, *, mode: str, exclude_none: bool, by_alias: bool) -> Json:
         """Return the object as JSON."""
-        assert mode == "json"
+        assert (mode, by_alias) == ("json", True)
         return {name: value for name, value in self.fields.items() if value is not None or not exclude_none}
 
 
@@ -182,10 +182,17 @@ def test_models_of_the_providers_packages_are_taken() -> None:
     "convert",
     [
         lambda: from_openai(["text"]),
-        lambda: from_openai([{"role": "function", "name": "f", "content": "x"}]),
-        lambda: from_anthropic([{"role": "system", "content": "x"}]),
+        lambda: from_openai([{"role": "user", "content": 5}]),
+        lambda: from_openai([{"role": "user", "content": [{"text": "x"}]}]),
+        lambda: from_openai([{"role": "user", "content": b"x"}]),
+        lambda: from_openai([{"role": "user", "content": float("nan")}]),
+        lambda: from_openai([{"role": "assistant", "tool_calls": ["x"]}]),
+        lambda: from_openai([{"choices": [], "id": "x"}]),
+        lambda: from_anthropic([{"role": "tool", "content": "x"}]),
+        lambda: from_anthropic([{"role": "user", "content": [{"type": "tool_use", "id": "a"}]}]),
+        lambda: from_anthropic([{"role": "assistant", "content": [{"type": "tool_result"}]}]),
         lambda: from_anthropic([{"role": "user", "content": 5}]),
-        lambda: from_anthropic([{"role": "user", "content": ["x"]}]),
+        lambda: from_anthropic([{"role": "user", "content": [5]}]),
         lambda: from_anthropic([None]),
     ],
 )

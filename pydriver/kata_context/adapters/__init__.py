@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kata_context.adapters.anthropic import from_anthropic
     from kata_context.adapters.openai import from_openai
+    from kata_context.adapters.texts import unescape
 
-__all__ = ["from_anthropic", "from_openai"]
+__all__ = ["from_anthropic", "from_openai", "unescape"]
+
+_HOMES = {"from_anthropic": "anthropic", "from_openai": "openai", "unescape": "texts"}
 
 if not TYPE_CHECKING:  # else type checkers would take every name for known
 
     def __getattr__(name: str) -> Any:
         from importlib import import_module
 
-        if name not in __all__:
+        if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"{__name__}.{name.removeprefix('from_')}"), name)
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
