@@ -178,7 +178,7 @@ def test_an_interrupted_import_reports_what_was_added(database: str, query: Load
         (b'{"name": "bad", "messages": {}}\n', "no messages"),
         (line("bad", USER, extra=1), 'unknown key "extra"'),
         (line("bad", USER, "text"), "message 2 is str, not an object"),
-        (line("bad", USER, {"role": "function", "name": "f"}), "message 2 has the role function"),
+        (line("bad", USER, {"role": "function", "name": "f"}), "message 2 of the batch answers no open call"),
         (line("bad", USER, {"role": "narrator", "content": "x"}), "message 2 of the batch is invalid ("),
         (line("bad", USER, {"role": "user"}), "message 2 of the batch is invalid ("),
         (line("bad", USER, RESULT), "message 2 of the batch answers no open call ("),

@@ -51,7 +51,7 @@ def from_anthropic(
         if any(block["type"] == misplaced for block in blocks):
             raise KataError(
                 f"{where} has the role {role} and a block of type {misplaced}",
-                hint="calls are the assistant's, and results stand in the user's turn after them",
+                hint="the assistant calls, and the next turn of the user has the results",
             )
         if role == "user":
             turns = [*_user_messages(blocks, ids)]

@@ -77,7 +77,9 @@ def _converted(where: str, given: Fields, is_answered: bool, ids: CallIds) -> Fi
     if isinstance(content, list) and content:
         message["parts"] = parts_of(content, where)
     elif content is None or isinstance(content, (str, list)):
-        message["content"] = content or ""
+        message["content"] = content or (
+            "" if content == [] or message["role"] in ("assistant", "tool") else content
+        )
     else:
         raise KataError(f"the content of {where} is neither text nor a list")
     if given.get("name"):
