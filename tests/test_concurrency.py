@@ -147,6 +147,38 @@ def test_eight_with_one_key_create_one_context(connect: Connect, observer: psyco
     assert rows(observer, "select * from kata.verify()") == []
 
 
+def test_an_append_waits_for_the_first_with_its_external_id(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID, start: Start
+) -> None:
+    skip = "select version, is_new from kata.append(%s, %s, on_duplicate => 'skip')"
+    message = {"role": "user", "content": "x", "token_count": 1, "external_id": "m-1"}
+    first, second, third = connect(), connect(autocommit=True), connect(autocommit=True)
+    assert rows(first, skip, context_id, Jsonb([message])) == [(3, True)]
+    later = start(second, skip, context_id, Jsonb([message]))
+    latest = start(third, "select kata.append_record(%s, 'note', '1', 'm-1')", context_id)
+    wait_until_blocked(observer, second, third)
+    first.commit()
+    assert later.result(PATIENCE) == [(3, False)]
+    with pytest.raises(psycopg.Error, match='external id "m-1" is taken'):
+        latest.result(PATIENCE)
+    assert_sound(observer, context_id, 3)
+
+
+def test_eight_that_skip_what_is_there_append_each_external_id_once(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID
+) -> None:
+    statement = "select version, is_new from kata.append(%s, %s, on_duplicate => 'skip')"
+    message = {"role": "user", "content": "x", "token_count": 1}
+
+    def write(conn: psycopg.Connection, _: int) -> list[Any]:
+        batches = ([message | {"external_id": f"m-{n}"} for n in range(n, n + 6)] for n in range(0, 36, 3))
+        return [row for messages in batches for row in rows(conn, statement, context_id, Jsonb(messages))]
+
+    answers = at_once(connect, write)
+    assert sorted(version for answer in answers for version, is_new in answer if is_new) == list(range(3, 42))
+    assert_sound(observer, context_id, 41)
+
+
 @pytest.mark.parametrize("ending", ["commit", "rollback"])
 def test_a_request_waits_for_the_first_with_its_key(
     connect: Connect, observer: psycopg.Connection, start: Start, ending: str

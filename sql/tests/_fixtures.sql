@@ -147,6 +147,7 @@ begin
     alter table kata_data.summary disable trigger all;
     alter table kata_data.stub disable trigger all;
     alter table kata_data.record disable trigger all;
+    alter table kata_data.entry_id disable trigger all;
     set constraints all immediate;
     perform set_config('session_replication_role', 'replica', true);
     execute statement;

@@ -52,7 +52,7 @@ insert into expected values
       'external_id text = NULL, occurred_at timestamp with time zone = NULL',
     'bigint'),
   ('append_record', 'volatile',
-    'context_id uuid, kind text, data jsonb, external_id text = NULL, idempotency_key text = NULL',
+    'context_id uuid, kind text, data jsonb, external_id text = NULL, idempotency_key text = NULL, on_duplicate text = ''error''',
     'bigint'),
   ('archive_context', 'volatile',
     'context_id uuid',

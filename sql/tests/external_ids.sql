@@ -1,7 +1,7 @@
 -- Callers may give messages ids of their own, which are unique among the messages and records of a path.
 
 begin;
-select plan(51);
+select plan(61);
 
 create function pg_temp.given(ids text) returns jsonb
 language sql
@@ -68,7 +68,14 @@ select throws_ok(format('select pg_temp.appended(%L, %L, %L)', :'ids', 'r', 'err
 select throws_ok(format('select pg_temp.appended(%L, %L, %L)', :'ids', 'd d', 'error'), 'KC004', null, 'or with one id twice');
 select throws_ok(format('select kata.append_record(%L, %L, %L, %L)', :'ids', 'note', '1', 'b'), 'KC004', null,
   'a record with the id of a message, too');
+select throws_ok(format('select kata.append_record(%L, %L, %L, %L, %L)', :'ids', 'note', '1', 'b', 'key'), 'KC004', null,
+  'whether it has a key or not');
+select is(kata.append_record(:'ids', 'note', '1', 'b', on_duplicate => 'skip'), 3::bigint, 'unless it is to be skipped');
+select is(kata.append_record(:'ids', 'note', '1', 'r', 'rk', 'skip'), 5::bigint, 'as one with the id of a record');
+select is(kata.append_record(:'ids', 'note', '1', 'r', 'rk'), 5::bigint, 'whose key remembers that');
 select throws_ok(format('select pg_temp.appended(%L, %L, %L)', :'ids', 'd', 'replace'), 'KC017', null, 'on_duplicate is error or skip');
+select throws_ok(format('select kata.append_record(%L, %L, %L, on_duplicate => null)', :'ids', 'note', '1'), 'KC017', null,
+  'of a record, too');
 select is((select c.version from kata.get_context(:'ids') c), 7::bigint, 'what is refused takes no version');
 select is(pg_temp.appended(:'ids', '- b d r - d e'), '8 3= 9 5= 10 9= 11', 'skip leaves out what is there, and the second of a batch');
 select is(pg_temp.appended(:'ids', 'a b c'), '1= 3= 4=', 'also all of a batch');
@@ -121,6 +128,17 @@ select is(
   fixture.damage(format('update kata_data.message set external_id = %L where segment_id = %L and version = 3', 'z', :'ids'),
   'ids') @> '{digest at 3}', true,
   'an id that was changed is found');
+select is(
+  fixture.damage(format('delete from kata_data.entry_id where segment_id = %L and version = %s', :'ids', d.version), 'ids'),
+  array['external id at ' || d.version], d.what)
+from (values (1, 'an erased message that its id does not find is reported'), (4, 'a message, too'), (5, 'a record, too')) d(version, what);
+select is(
+  fixture.damage(format('delete from kata_data.entry_id where segment_id = %L and version = 1', :'ids'), 'twig'),
+  array['external id at 1'], 'also by a fork that inherits it');
+select is(
+  fixture.damage(format('insert into kata_data.entry_id values (%L, %L, 2); update kata_data.message set external_id = %2$L
+    where segment_id = %1$L and version = 2', :'ids', 'b'), 'ids'),
+  '{digest at 2,external id at 3}', 'as is an id that two entries have');
 select kata.delete_context(:'twig');
 select count(*) from kata.purge_context(:'twig');
 select is((select count(*) from kata_data.entry_id i where i.segment_id = :'twig'), 0::bigint, 'a purge removes ids');

@@ -151,6 +151,7 @@ FUNCTIONS = {
             "data": Parameter("jsonb"),
             "external_id": Parameter("text", has_default=True),
             "idempotency_key": Parameter("text", has_default=True),
+            "on_duplicate": Parameter("text", has_default=True),
         },
     ),
     "close_calls": Function(

@@ -524,6 +524,7 @@ class Methods(ABC):
         external_id: str | None = None,
         *,
         idempotency_key: str | None = None,
+        on_duplicate: str = "error",
     ) -> int:
         """Appends a record: an entry of the log that no window, prompt or count shows.
 
@@ -531,16 +532,19 @@ class Methods(ABC):
         conflict with expected_version, makes no compaction due, and cannot be undone;
         kata.erase_message removes its data.
 
-        Returns the version that the record took.
+        Returns the version that the record took, or that of the entry which has the external id.
 
         Parameters
         ----------
         context_id : the context.
         kind : 1 to 255 characters, by which kata.records filters.
         data : any JSON, at most 1 MB.
-        external_id : 1 to 255 characters, unique among the entries of the path; null for none.
+        external_id : 1 to 255 characters, unique among the messages and records of the path; null for
+            none. An erasure leaves kind and external id: put no personal data into them.
         idempotency_key : 1 to 255 characters; the same request again within seven days returns the
             first result.
+        on_duplicate : where the external id is taken, 'error' refuses the record, 'skip' appends
+            nothing.
 
         Raises
         ------
@@ -550,7 +554,9 @@ class Methods(ABC):
         Locks: the head of the context.
         Cost: O(size + pieces of the view + fork depth).
         """
-        return self._run(statements.APPEND_RECORD, (context_id, kind, data, external_id, idempotency_key))[0]
+        return self._run(
+            statements.APPEND_RECORD, (context_id, kind, data, external_id, idempotency_key, on_duplicate)
+        )[0]
 
     def close_calls(
         self, context_id: ContextId, call_ids: Iterable[str] | None = None, *, reason: str = "cancelled"
@@ -2179,12 +2185,15 @@ class Context(Handle):
         external_id: str | None = None,
         *,
         idempotency_key: str | None = None,
+        on_duplicate: str = "error",
     ) -> int:
         """Appends a record: an entry of the log that no window, prompt or count shows.
 
         See Kata.append_record.
         """
-        return self.database.append_record(self.id, kind, data, external_id, idempotency_key=idempotency_key)
+        return self.database.append_record(
+            self.id, kind, data, external_id, idempotency_key=idempotency_key, on_duplicate=on_duplicate
+        )
 
     def close_calls(
         self, call_ids: Iterable[str] | None = None, *, reason: str = "cancelled"

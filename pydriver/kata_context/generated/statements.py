@@ -210,7 +210,7 @@ APPEND_MESSAGE: Call[int] = Call(
 APPEND_RECORD: Call[int] = Call(
     "append_record",
     b"select kata.append_record(context_id => %s::uuid, kind => %s::text, data => %s::jsonb, "
-    b"external_id => %s::text, idempotency_key => %s::text)",
+    b"external_id => %s::text, idempotency_key => %s::text, on_duplicate => %s::text)",
     scalar,
     (
         ("context_id", as_context),
@@ -218,6 +218,7 @@ APPEND_RECORD: Call[int] = Call(
         ("data", as_object),
         ("external_id", as_text),
         ("idempotency_key", as_text),
+        ("on_duplicate", as_text),
     ),
 )
 CLOSE_CALLS: Call[AppendedRow] = Call(

@@ -12,13 +12,7 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 begin
-  if coalesce(on_duplicate not in ('error', 'skip'), true) then
-    raise exception using
-      errcode = 'KC017',
-      message = format('on_duplicate "%s" is unknown', coalesce(left(on_duplicate, 100), 'null')),
-      detail = 'It decides what becomes of a message whose external id is taken.',
-      hint = 'Pass error or skip.';
-  end if;
+  perform kata_data.check_on_duplicate(on_duplicate);
   if jsonb_typeof(messages) is distinct from 'array' or jsonb_array_length(messages) > 10000 then
     raise exception using
       errcode = 'KC004',

@@ -2,6 +2,21 @@
 -- may both give it, each after the fork. So no unique index can state it; it is looked up under the lock of the head, segment by segment,
 -- and the rows of ancestors up to a fork are fixed.
 
+create or replace function kata_data.check_on_duplicate(on_duplicate text) returns void
+language plpgsql immutable
+as $$
+begin
+  if coalesce(on_duplicate not in ('error', 'skip'), true) then
+    raise exception using
+      errcode = 'KC017',
+      message = format('on_duplicate "%s" is unknown', coalesce(left(on_duplicate, 100), 'null')),
+      detail = 'It decides what becomes of an entry whose external id is taken.',
+      hint = 'Pass error or skip.';
+  end if;
+end
+$$;
+comment on function kata_data.check_on_duplicate(text) is 'Refuses an on_duplicate that is neither error nor skip. KC017.';
+
 create or replace function kata_data.entries_with_ids(context_id uuid, external_ids text[], at bigint)
 returns table (external_id text, version bigint)
 language plpgsql stable rows 1

@@ -10,6 +10,7 @@ begin
     return query select f.version, f.problem, f.detail from kata_data.verify_purged(context_id) f;
   else
     return query select f.version, f.problem, f.detail from kata_data.verify_log(context_id) f;
+    return query select f.version, f.problem, f.detail from kata_data.verify_ids(context_id) f;
     return query select f.version, f.problem, f.detail from kata_data.verify_due(context_id) f;
     return query select f.version, f.problem, f.detail from kata_data.verify_marks(context_id) f;
     return query select f.version, f.problem, f.detail from kata_data.verify_artifacts(context_id) f;
