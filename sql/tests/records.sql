@@ -70,12 +70,12 @@ select is((select r.data from kata.records(:'kept', 'note') r), null, 'its data 
 select is(array(select f.problem from kata.verify(:'kept') f), '{}', 'and the chain is sound');
 select is(
   fixture.damage(format('update kata_data.record set %s where segment_id = %L and version = 3', d.changes, :'kept'), 'kept'),
-  array[d.problem], d.description)
+  d.problems::text[], d.description)
 from (values
-  ('kind = ''state''', 'digest at 3', 'another kind of an erased record is found'),
-  ('external_id = ''second''', 'digest at 3', 'so is another external id'),
-  ('data = ''{"a": 1}''', 'erasure at 3', 'and the return of its data')
-) d(changes, problem, description);
+  ('kind = ''state''', '{digest at 3}', 'another kind of an erased record is found'),
+  ('external_id = ''second''', '{digest at 3,external id at 3}', 'so is another external id'),
+  ('data = ''{"a": 1}''', '{erasure at 3}', 'and the return of its data')
+) d(changes, problems, description);
 
 select * from finish();
 rollback;
