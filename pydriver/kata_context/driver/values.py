@@ -158,10 +158,11 @@ def as_objects(name: str, value: Any) -> Jsonb:
 
 def as_json(name: str, value: Json) -> Jsonb:
     """Return a value as JSON; it is written when psycopg sends it."""
-    return Jsonb(value, partial(_dumps, name))
+    return Jsonb(value, partial(json_text, name))
 
 
-def _dumps(name: str, value: Json) -> str:
+def json_text(name: str, value: Json) -> str:
+    """Return a value as the text of JSON, on one line."""
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
@@ -187,7 +188,7 @@ def as_numbers(name: str, value: Any) -> str:
         for number in item if isinstance(item, list) else [item]:
             if type(number) is not int and type(number) is not float:
                 raise refused(f"{name}[{place}]", number, "a number")
-    return _dumps(name, rows).translate(_BRACES)
+    return json_text(name, rows).translate(_BRACES)
 
 
 def as_versions(name: str, value: Any) -> str:

@@ -205,7 +205,9 @@ APPEND_MESSAGE: Call[int] = Call(
         ("external_id", as_text),
         ("occurred_at", as_moment),
     ),
-    count=tokens.MessageCounter(content=2, token_count=3, tool_calls=6, parts=13, token_source=15),
+    count=tokens.MessageCounter(
+        content=2, token_count=3, tool_calls=6, name=12, parts=13, provider=14, token_source=15
+    ),
 )
 APPEND_RECORD: Call[int] = Call(
     "append_record",

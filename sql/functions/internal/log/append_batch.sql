@@ -105,7 +105,7 @@ begin
       groups.group_tokens[d.ordinality] as group_tokens,
       coalesce(
         d.token_count, groups.token_counts[d.ordinality],
-        kata_data.message_tokens(d.content, d.tool_calls, d.parts, head.tokenizer)) as token_count,
+        kata_data.message_tokens(d.content, d.tool_calls, d.parts, head.tokenizer, d.name, d.provider)) as token_count,
       case when d.token_count is null then 'estimate' else coalesce(d.token_source, 'given') end as token_source,
       coalesce(d.pinned, false) as pinned, kata_data.new_salt() as salt, d.role, d.content, d.name, d.model, d.tool_call_id, d.tool_name,
       d.tool_calls, d.parts, d.provider, d.metadata, d.external_id, d.occurred_at

@@ -14,7 +14,8 @@ begin
   v_all.open_groups := head.open_groups;
   v_all.oldest_open_group := head.oldest_open_group;
   for v_draft in
-    select d.ordinality, head.version + d.ordinality as version, d.content, d.token_count, d.tool_call_id, d.tool_calls, d.parts
+    select d.ordinality, head.version + d.ordinality as version, d.content, d.token_count, d.tool_call_id, d.tool_calls, d.parts,
+      d.name, d.provider
     from kata_data.batch_drafts(messages) d
     order by d.ordinality
   loop
@@ -25,7 +26,8 @@ begin
       v_group := kata_data.group_after(v_all.open_calls, v_draft.tool_call_id, v_draft.version);
       if v_group < v_draft.version then
         v_token_count := coalesce(
-          v_token_count, kata_data.message_tokens(v_draft.content, v_draft.tool_calls, v_draft.parts, head.tokenizer));
+          v_token_count, kata_data.message_tokens(
+            v_draft.content, v_draft.tool_calls, v_draft.parts, head.tokenizer, v_draft.name, v_draft.provider));
         v_group_tokens := kata_data.group_tokens_after(v_all.open_groups, v_group, v_token_count);
         v_all.open_calls := v_all.open_calls - v_draft.tool_call_id;
         v_all.open_groups := kata_data.open_groups_after(v_all.open_groups, v_all.open_calls, v_group, v_group_tokens);
@@ -39,7 +41,8 @@ begin
       end if;
     elsif v_draft.tool_calls <> '[]' then
       v_token_count := coalesce(
-        v_token_count, kata_data.message_tokens(v_draft.content, v_draft.tool_calls, v_draft.parts, head.tokenizer));
+        v_token_count, kata_data.message_tokens(
+          v_draft.content, v_draft.tool_calls, v_draft.parts, head.tokenizer, v_draft.name, v_draft.provider));
       v_all.open_calls := kata_data.open_calls_with(v_all.open_calls, v_draft.tool_calls, v_draft.version);
       v_all.open_groups := v_all.open_groups || jsonb_build_object(v_draft.version, v_token_count);
       v_all.oldest_open_group := coalesce(v_all.oldest_open_group, v_draft.version);
