@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kata_context.adapters.anthropic import from_anthropic
+    from kata_context.adapters.gemini import from_gemini
     from kata_context.adapters.openai import from_openai
+    from kata_context.adapters.responses import from_responses
     from kata_context.adapters.texts import unescape
 
-__all__ = ["from_anthropic", "from_openai", "unescape"]
+__all__ = ["from_anthropic", "from_gemini", "from_openai", "from_responses", "unescape"]
 
-_HOMES = {"from_anthropic": "anthropic", "from_openai": "openai", "unescape": "texts"}
+_HOMES = {name: name.removeprefix("from_") for name in __all__} | {"unescape": "texts"}
 
 if not TYPE_CHECKING:  # else type checkers would take every name for known
 

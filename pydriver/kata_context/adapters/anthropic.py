@@ -10,11 +10,11 @@ from kata_context.adapters.reading import (
     OnBadText,
     Reader,
     add_fields,
+    assistant_message,
     call_of,
     message_of,
     parts_of,
     rest,
-    set_calls,
 )
 from kata_context.errors import KataError
 from kata_context.types import Message
@@ -92,9 +92,7 @@ def _assistant_message(blocks: list[Fields], ids: CallIds) -> Fields:
         other = rest(block, ("type", "id", "name", "input"))
         call |= {"anthropic": other} if other else {}
         calls.append(Call(block.get("id") or "", "call", call, len(parts)))
-    message = message_of("assistant", parts)
-    set_calls(message, calls, ids)
-    return message
+    return assistant_message(parts, calls, ids)
 
 
 def _user_messages(blocks: list[Fields], ids: CallIds) -> Iterator[Fields]:

@@ -138,17 +138,29 @@ class Call(NamedTuple):
     """How many parts of the message stand before the call; None for all."""
 
 
+def assistant_message(parts: list[Fields], calls: list[Call], ids: CallIds, plain: str = "text") -> Fields:
+    """Return a message of the assistant; plain: the type of a part that is text."""
+    calls = [call._replace(place=None) if call.place == len(parts) else call for call in calls]
+    is_apart = any(call.place is not None for call in calls)
+    message = {"role": "assistant", "parts": parts} if is_apart else message_of("assistant", parts, plain)
+    set_calls(message, calls, ids)
+    return message
+
+
 def set_calls(message: Fields, calls: list[Call], ids: CallIds) -> None:
     """Add calls to the message of an assistant."""
     if not calls:
         return
-    total = len(message.get("parts", [])) or bool(message.get("content"))
     names = ids.name_calls([(call.given_id, call.prefix) for call in calls])
     message["tool_calls"] = [
-        {"id": name} | call.call | ({} if call.place in (None, total) else {"parts_before": call.place})
+        {"id": name} | call.call | ({} if call.place is None else {"parts_before": call.place})
         for name, call in zip(names, calls, strict=True)
     ]
-    renamed = {name: call.given_id for name, call in zip(names, calls, strict=True) if name != call.given_id}
+    renamed = {
+        name: call.given_id
+        for name, call in zip(names, calls, strict=True)
+        if name != call.given_id and "gemini" not in call.call
+    }
     if renamed:
         message["metadata"] = message.get("metadata", {}) | {"call_ids": renamed}
     if message.get("content") == "":
