@@ -102,6 +102,7 @@ grant execute on function
   kata_data.clock_setting,
   kata_data.content_digest,
   kata_data.content_digest_of,
+  kata_data.content_with_fields,
   kata_data.contexts_reading,
   kata_data.copies_of,
   kata_data.copy_segments,

@@ -4,55 +4,61 @@ create or replace function kata_data.batch_groups(head kata_data.head, messages 
 language plpgsql stable
 as $$
 declare
-  v_all kata_data.batch_groups;
   v_draft record;
+  v_version bigint;
   v_group bigint;
   v_group_tokens bigint;
   v_token_count integer;
+  v_calls jsonb := head.open_calls;
+  v_groups jsonb := head.open_groups;
+  v_oldest bigint := head.oldest_open_group;
+  -- Variables of their own: an element of an array within a composite value is set by copying the array.
+  v_group_versions bigint[];
+  v_all_group_tokens bigint[];
+  v_oldest_groups bigint[];
+  v_token_counts integer[];
 begin
-  v_all.open_calls := head.open_calls;
-  v_all.open_groups := head.open_groups;
-  v_all.oldest_open_group := head.oldest_open_group;
   for v_draft in
-    select d.ordinality, head.version + d.ordinality as version, d.content, d.token_count, d.tool_call_id, d.tool_calls, d.parts,
-      d.name, d.provider
-    from kata_data.batch_drafts(messages) d
-    order by d.ordinality
+    select d.ordinality, d.content, d.token_count, d.tool_call_id, nullif(d.tool_calls, '[]') as tool_calls, d.parts, d.name, d.provider
+    from rows from (
+      jsonb_to_recordset(messages) as (
+        content text, token_count integer, tool_call_id text, tool_calls jsonb, parts jsonb, name text, provider jsonb)
+    ) with ordinality d
   loop
-    v_group := v_draft.version;
+    v_version := head.version + v_draft.ordinality;
+    v_group := v_version;
     v_group_tokens := null;
     v_token_count := v_draft.token_count;
+    if v_token_count is null and (v_draft.tool_call_id is not null or v_draft.tool_calls is not null) then
+      v_token_count := kata_data.message_tokens(
+        coalesce(v_draft.content, kata_data.parts_text(v_draft.parts)), v_draft.tool_calls, v_draft.parts, head.tokenizer, v_draft.name,
+        v_draft.provider);
+    end if;
     if v_draft.tool_call_id is not null then
-      v_group := kata_data.group_after(v_all.open_calls, v_draft.tool_call_id, v_draft.version);
-      if v_group < v_draft.version then
-        v_token_count := coalesce(
-          v_token_count, kata_data.message_tokens(
-            v_draft.content, v_draft.tool_calls, v_draft.parts, head.tokenizer, v_draft.name, v_draft.provider));
-        v_group_tokens := kata_data.group_tokens_after(v_all.open_groups, v_group, v_token_count);
-        v_all.open_calls := v_all.open_calls - v_draft.tool_call_id;
-        v_all.open_groups := kata_data.open_groups_after(v_all.open_groups, v_all.open_calls, v_group, v_group_tokens);
-        if v_group = v_all.oldest_open_group and not v_all.open_groups ? v_group::text then
-          v_all.oldest_open_group := kata_data.oldest_group(v_all.open_groups);
+      v_group := kata_data.group_after(v_calls, v_draft.tool_call_id, v_version);
+      if v_group < v_version then
+        v_group_tokens := kata_data.group_tokens_after(v_groups, v_group, v_token_count);
+        v_calls := v_calls - v_draft.tool_call_id;
+        v_groups := kata_data.open_groups_after(v_groups, v_calls, v_group, v_group_tokens);
+        if v_group = v_oldest and not v_groups ? v_group::text then
+          v_oldest := kata_data.oldest_group(v_groups);
         end if;
       elsif head.is_strict then
         perform kata_data.refuse_result(
           coalesce(ids.places[v_draft.ordinality], v_draft.ordinality), v_draft.tool_call_id,
           coalesce(cardinality(ids.versions), jsonb_array_length(messages)) = 1);
       end if;
-    elsif v_draft.tool_calls <> '[]' then
-      v_token_count := coalesce(
-        v_token_count, kata_data.message_tokens(
-          v_draft.content, v_draft.tool_calls, v_draft.parts, head.tokenizer, v_draft.name, v_draft.provider));
-      v_all.open_calls := kata_data.open_calls_with(v_all.open_calls, v_draft.tool_calls, v_draft.version);
-      v_all.open_groups := v_all.open_groups || jsonb_build_object(v_draft.version, v_token_count);
-      v_all.oldest_open_group := coalesce(v_all.oldest_open_group, v_draft.version);
+    elsif v_draft.tool_calls is not null then
+      v_calls := kata_data.open_calls_with(v_calls, v_draft.tool_calls, v_version);
+      v_groups := v_groups || jsonb_build_object(v_version, v_token_count);
+      v_oldest := coalesce(v_oldest, v_version);
     end if;
-    v_all.group_versions[v_draft.ordinality] := v_group;
-    v_all.group_tokens[v_draft.ordinality] := v_group_tokens;
-    v_all.oldest_open_groups[v_draft.ordinality] := v_all.oldest_open_group;
-    v_all.token_counts[v_draft.ordinality] := v_token_count;
+    v_group_versions[v_draft.ordinality] := v_group;
+    v_all_group_tokens[v_draft.ordinality] := v_group_tokens;
+    v_oldest_groups[v_draft.ordinality] := v_oldest;
+    v_token_counts[v_draft.ordinality] := v_token_count;
   end loop;
-  return v_all;
+  return row(v_group_versions, v_all_group_tokens, v_oldest_groups, v_token_counts, v_calls, v_groups, v_oldest);
 end
 $$;
 comment on function kata_data.batch_groups(kata_data.head, jsonb, kata_data.batch_ids) is

@@ -24,22 +24,14 @@ create or replace function kata_data.message_marks(
 language sql stable
 as $$
   select case
-    when num_nonnulls(tool_call_id, tool_name, tool_calls, external_id, occurred_at, origin) > 0 then jsonb_build_object(
-        'tool_call_id', tool_call_id,
-        'tool_name', tool_name,
-        'call_ids', jsonb_path_query_array(tool_calls, 'strict $[*].id', silent => true),
-        'call_names', jsonb_path_query_array(tool_calls, 'strict $[*].function.name', silent => true),
-        'external_id', external_id,
-        'occurred_at', (extract(epoch from occurred_at) * 1000000)::bigint,
-        'origin', origin)
-      - array[
-        case when tool_call_id is null then 'tool_call_id' end,
-        case when tool_name is null then 'tool_name' end,
-        case when tool_calls is null then 'call_ids' end,
-        case when tool_calls is null then 'call_names' end,
-        case when external_id is null then 'external_id' end,
-        case when occurred_at is null then 'occurred_at' end,
-        case when origin is null then 'origin' end]
+    when num_nonnulls(tool_call_id, tool_name, tool_calls, external_id, occurred_at, origin) > 0 then jsonb_strip_nulls(jsonb_build_object(
+      'tool_call_id', tool_call_id,
+      'tool_name', tool_name,
+      'call_ids', jsonb_path_query_array(tool_calls, 'strict $[*].id', silent => true),
+      'call_names', jsonb_path_query_array(tool_calls, 'strict $[*].function.name', silent => true),
+      'external_id', external_id,
+      'occurred_at', (extract(epoch from occurred_at) * 1000000)::bigint,
+      'origin', origin))
   end
 $$;
 comment on function kata_data.message_marks(text, text, jsonb, text, timestamptz, jsonb) is
@@ -52,23 +44,38 @@ create or replace function kata_data.message_content(
 ) returns text
 language sql stable
 as $$
-  select format('%s|%s|%s',
-    case
-      when num_nonnulls(name, model, tool_calls, parts, provider, metadata) > 0 then jsonb_build_object(
-          'name', name, 'model', model, 'tool_calls', tool_calls, 'parts', parts, 'provider', provider, 'metadata', metadata)
-        - array[
-          case when name is null then 'name' end,
-          case when model is null then 'model' end,
-          case when tool_calls is null then 'tool_calls' end,
-          case when parts is null then 'parts' end,
-          case when provider is null then 'provider' end,
-          case when metadata is null then 'metadata' end]
-    end,
-    content is null, content)
+  -- Apart, because an expression prepares all of its branches, and most messages need only this one.
+  select case
+    when content is not null and name is null and model is null and tool_calls is null and parts is null and provider is null
+      and metadata is null then '|f|' || content
+    else kata_data.content_with_fields(content, name, model, tool_calls, parts, provider, metadata)
+  end
 $$;
 comment on function kata_data.message_content(text, text, text, jsonb, jsonb, jsonb, jsonb) is
 'What an erasure removes from a message, as its content digest covers it: the other fields as one JSON object, whether the content is
 null, the content.';
+
+create or replace function kata_data.content_with_fields(
+  content text, name text, model text, tool_calls jsonb, parts jsonb, provider jsonb, metadata jsonb
+) returns text
+language plpgsql stable
+as $$
+begin
+  return format('%s|%s|%s',
+    nullif(jsonb_build_object(
+        'name', name, 'model', model, 'tool_calls', tool_calls, 'parts', parts, 'provider', provider, 'metadata', metadata)
+      - array[
+        case when name is null then 'name' end,
+        case when model is null then 'model' end,
+        case when tool_calls is null then 'tool_calls' end,
+        case when parts is null then 'parts' end,
+        case when provider is null then 'provider' end,
+        case when metadata is null then 'metadata' end], '{}'),
+    content is null, content);
+end
+$$;
+comment on function kata_data.content_with_fields(text, text, text, jsonb, jsonb, jsonb, jsonb) is
+'message_content of a message with fields beside its content, or without content.';
 
 create or replace function kata_data.content_digest(salt bytea, content text) returns bytea
 language sql stable

@@ -50,24 +50,32 @@ $$;
 comment on function kata_data.is_moment(text) is
 'Whether a text is a moment of the years 1 to 9999 in the form of ISO 8601, with an offset: it means the same in every session. Null of null.';
 
-create or replace function kata_data.is_plain_draft(draft jsonb) returns boolean
-language sql immutable
+create or replace function kata_data.is_usual_draft(draft jsonb) returns boolean
+language sql stable
 as $$
   select case when jsonb_typeof(draft) = 'object' then
-    draft - '{role,content,token_count,token_source,name,model,pinned}'::text[] = '{}'
-    and draft -> 'role' <@ '["system", "developer", "user", "assistant"]'
-    and jsonb_typeof(draft -> 'content') = 'string'
-    and octet_length(draft ->> 'content') <= 16777216
-    and draft ->> 'token_count' ~ '^[0-9]{1,9}$'
-    and jsonb_typeof(draft -> 'token_count') = 'number'
+    draft - '{role,content,token_count,token_source,tool_call_id,tool_calls,tool_name,name,model,pinned}'::text[] = '{}'
+    -- Numbers sort between strings and booleans.
+    and draft -> 'token_count' >= '0' and draft -> 'token_count' <= '2147483647' and scale((draft -> 'token_count')::numeric) = 0
     and coalesce(draft -> 'token_source' <@ '["exact", "given"]', true)
     and coalesce(jsonb_typeof(draft -> 'name') = 'string', true)
     and coalesce(jsonb_typeof(draft -> 'model') = 'string', true)
     and coalesce(jsonb_typeof(draft -> 'pinned') = 'boolean', true)
+    and coalesce(jsonb_typeof(draft -> 'tool_name') = 'string', true)
+    and octet_length(draft ->> 'content') <= 16777216 is not false
+    and case
+      when draft ? 'tool_calls' then draft -> 'role' = '"assistant"' and not draft ? 'tool_call_id'
+        and coalesce(jsonb_typeof(draft -> 'content') in ('string', 'null'), true)
+        and kata_data.is_single_function_call(draft -> 'tool_calls')
+      when draft ? 'tool_call_id' then draft -> 'role' = '"tool"' and jsonb_typeof(draft -> 'content') = 'string'
+        and jsonb_typeof(draft -> 'tool_call_id') = 'string' and draft -> 'tool_call_id' <> '""'
+      else jsonb_typeof(draft -> 'content') = 'string' and draft -> 'role' <@ '["system", "developer", "user", "assistant"]'
+    end
   end
 $$;
-comment on function kata_data.is_plain_draft(jsonb) is
-'Whether a message as a caller gave it is text with a token count, without a problem, found by a short look. A result other than true leaves it open.';
+comment on function kata_data.is_usual_draft(jsonb) is
+'Whether a message as a caller gave it is text, a single call or a result, with a token count and without a problem, found by a short look.
+A result other than true leaves it open.';
 
 create or replace function kata_data.check_drafts(messages jsonb, is_alone boolean default false) returns void
 language plpgsql stable
@@ -83,7 +91,7 @@ begin
       kata_data.message_problem(jsonb_populate_record(null::kata_data.message, d.draft))) as problem
     offset 0
   ) p
-  where kata_data.is_plain_draft(d.draft) is not true
+  where kata_data.is_usual_draft(d.draft) is not true
     and p.problem is not null
   limit 1;
   if found then

@@ -43,6 +43,7 @@ create or replace function kata_data.open_groups_after(open_groups jsonb, open_c
 language sql immutable
 as $$
   select case
+    when open_calls = '{}' then '{}'
     when jsonb_path_exists(open_calls, '$.* ? (@ == $group)', jsonb_build_object('group', group_version))
       then open_groups || jsonb_build_object(group_version, group_tokens)
     else open_groups - group_version::text
