@@ -1,7 +1,7 @@
 -- A batch is appended whole or not at all, takes the next versions at one instant, and comes back exactly as it was given.
 
 begin;
-select plan(210);
+select plan(226);
 
 -- Versions, totals, times
 
@@ -271,7 +271,10 @@ insert into refused values
   ),
   (
     '{"role": "assistant", "tool_calls": [{"id": "a", "type": "custom", "function": {"name": "f", "arguments": "{}"}}]}',
-    'a call is a call of a function'),
+    'a call is of a function or custom'),
+  ('{"role": "assistant", "tool_calls": [{"id": "a", "type": "custom", "custom": {"name": "f"}}]}', 'a custom call has an input'),
+  ('{"role": "assistant", "tool_calls": [{"id": "a", "type": "custom", "custom": {"name": "", "input": ""}}]}', 'and a name'),
+  ('{"role": "assistant", "tool_calls": [{"id": "a", "custom": {"name": "f", "input": ""}}]}', 'and a type'),
   ('{"role": "assistant", "tool_calls": [{"id": "a"}]}', 'a call says what is called'),
   ('{"role": "assistant", "tool_calls": [{"id": "a", "function": "f"}]}', 'what is called is an object'),
   ('{"role": "assistant", "tool_calls": [{"id": "a", "function": {"arguments": "{}"}}]}', 'a called function has a name'),
@@ -367,6 +370,57 @@ from (values
   ($$'assistant', 'x', tool_calls => '{}'$$, 'the calls of a single message are an array'),
   ($$'user', 'x', 5, token_source => 'estimate'$$, 'the source of a single message is exact or given')
 ) a(arguments, description);
+-- Objects of providers
+
+select results_eq(
+  format($$
+    select e.detail, coalesce((regexp_match(e.hint, 'adapters[.](from_[a-z]+)'))[1], e.hint)
+    from fixture.error(format('select kata.append(%%L, %%L)', %L, %L)) e
+  $$, :'strict', jsonb_build_array(p.draft)),
+  format('values (%L, %L)', p.detail, p.adapter), format('an object for %s is refused: %s', p.adapter, p.detail))
+from (values
+  (
+    '{"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "f", "input": {}}]}'::jsonb,
+    'Its content is array; content is a string, and parts hold other media.', 'from_anthropic'
+  ),
+  (
+    '{"role": "user", "parts": [{"type": "text", "text": "x"}, {"type": "tool_result", "tool_use_id": "a"}]}',
+    'It has a part of type tool_result; calls are tool_calls, and a result is a message of the role tool.', 'from_anthropic'
+  ),
+  (
+    '{"role": "user", "content": [{"type": "image", "source": {}}]}',
+    'Its content is array; content is a string, and parts hold other media.', 'from_anthropic'
+  ),
+  (
+    '{"role": "assistant", "parts": [{"type": "function_call", "call_id": "a"}]}',
+    'It has a part of type function_call; calls are tool_calls, and a result is a message of the role tool.', 'from_responses'
+  ),
+  ('{"type": "function_call_output", "call_id": "a", "output": "x"}', 'Its key "type" is unknown.', 'from_responses'),
+  (
+    '{"role": "user", "content": [{"type": "text", "text": "x"}]}',
+    'Its content is array; content is a string, and parts hold other media.', 'from_openai'
+  ),
+  ('{"role": "assistant", "content": null, "refusal": "no"}', 'Its key "refusal" is unknown.', 'from_openai'),
+  (
+    '{"role": "model", "parts": [{"text": "x"}]}',
+    'Its role is "model"; roles are system, developer, user, assistant and tool.', 'from_gemini'
+  ),
+  ('{"role": "user", "parts": [{"functionResponse": {}}]}', 'Its parts are not an array of objects with a type.', 'from_gemini'),
+  (
+    '{"role": "user", "parts": [5]}', 'Its parts are not an array of objects with a type.',
+    'Nothing was appended: correct the message and append the batch again.'
+  )
+) p(draft, detail, adapter);
+select fixture.context('custom') as custom \gset
+select is(
+  kata.append_message(
+    :'custom', 'assistant', null, tool_calls => '[{"id": "a", "type": "custom", "custom": {"name": "run", "input": "ls"}}]'),
+  1::bigint, 'a custom call is taken');
+select is(
+  (select m.tool_calls from kata.get_message(:'custom', 1) m),
+  '[{"id": "a", "type": "custom", "custom": {"name": "run", "input": "ls"}}]', 'and kept as it is');
+select is((select g.open_calls from kata.get_context(:'custom') g), '{a}', 'a custom call is open until its result comes');
+
 select throws_ok(
   format($$select kata.append(%L, '[{"role": "user", "content": "nul \u0000"}]')$$, :'strict'), '22P05', null,
   'a NUL is refused by Postgres');

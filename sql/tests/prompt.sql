@@ -657,13 +657,13 @@ from (values
   ('user', '{"type": "image", "source": {"type": "file", "file_id": "f"}}'),
   ('user', '{"type": "image_url", "image_url": {"url": "file:///a"}}'),
   ('user', '{"type": "document", "source": {"type": "url", "url": "https://example.com"}}'),
-  ('assistant', '{"type": "image_url", "image_url": {"url": "https://example.com"}}'), ('user', '{"type": "tool_use"}')) p(role, part);
+  ('assistant', '{"type": "image_url", "image_url": {"url": "https://example.com"}}'), ('user', '{"type": "hologram"}')) p(role, part);
 select throws_ok(
   format($$select kata_data.anthropic_block(%L, %L, 1)$$, p.role, p.part), 'KC022', null, 'not in the Anthropic form: ' || p.part)
 from (values
   ('user', '{"type": "image_url", "image_url": {"url": "data:image/bmp;base64,Qk0="}}'),
   ('user', '{"type": "file", "file": {"file_id": "f"}}'),
-  ('assistant', '{"type": "image", "source": {"type": "url", "url": "https://example.com"}}'), ('user', '{"type": "tool_result"}'),
+  ('assistant', '{"type": "image", "source": {"type": "url", "url": "https://example.com"}}'), ('user', '{"type": "hologram"}'),
   ('assistant', '{"type": "server_tool_use", "id": "a", "name": "b", "input": {}}')) p(role, part);
 
 select fixture.context('hosted', '{"strict": false}') as hosted \gset

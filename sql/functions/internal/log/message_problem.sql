@@ -83,7 +83,7 @@ as $$
 declare
   v_problem record;
 begin
-  select d.ordinality, p.problem into v_problem
+  select d.ordinality, p.problem, kata_data.adapter_of(d.draft) as adapter into v_problem
   from jsonb_array_elements(messages) with ordinality d(draft, ordinality)
   cross join lateral (
     select coalesce(
@@ -100,6 +100,8 @@ begin
       message = case when is_alone then 'the message' else format('message %s of the batch', v_problem.ordinality) end || ' is invalid',
       detail = v_problem.problem,
       hint = case
+        when v_problem.adapter is not null
+          then format('Nothing was appended: convert what a provider gives first, in Python with kata_context.adapters.%s.', v_problem.adapter)
         when is_alone then 'Nothing was appended: correct the message and append it again.'
         else 'Nothing was appended: correct the message and append the batch again.'
       end;
@@ -120,14 +122,16 @@ begin
     when octet_length(message.content) > 16777216
       then format('Its content is %s bytes long; at most 16 MB fit.', octet_length(message.content))
     when not kata_data.tool_calls_fit(message.tool_calls)
-      then 'Its tool_calls are not in the form [{"id": …, "type": "function", "function": {"name": …, "arguments": "…"}}] with arguments as a '
-        'string, or have an id or a name over 64 kB, or nest more than 100 deep, or hold a number beyond 1e308.'
+      then 'Its tool_calls are not in the form [{"id": …, "type": "function", "function": {"name": …, "arguments": "…"}}], or with custom for '
+        'function and input for arguments, which are strings, or have an id or a name over 64 kB, or nest more than 100 deep, or hold a number beyond 1e308.'
     when kata_data.has_elements(message.tool_calls) and message.role <> 'assistant'
       then format('Its role is %s, and only an assistant calls tools.', message.role)
     when not kata_data.parts_fit(message.parts)
       then 'Its parts are not an array of objects with a type.'
     when kata_data.has_elements(message.parts) and kata_data.text_problem(message.parts) is not null
       then kata_data.text_problem(message.parts)
+    when kata_data.has_elements(message.parts) and kata_data.call_part(message.parts) is not null
+      then format('It has a part of type %s; calls are tool_calls, and a result is a message of the role tool.', kata_data.call_part(message.parts))
     when message.content is null and not kata_data.has_elements(message.tool_calls) and not kata_data.has_elements(message.parts)
       then 'It has no content, and neither tool_calls nor parts.'
     when message.role = 'tool' and coalesce(message.tool_call_id, '') = ''

@@ -6,8 +6,11 @@ language sql stable
 as $$
   select case jsonb_typeof(tool_calls)
     when 'array' then jsonb_array_length(tool_calls) = jsonb_array_length(jsonb_path_query_array(tool_calls,
-      'strict $[*] ? (@.type() == "object" && @.id.type() == "string" && @.id != "" && (!(@.keyvalue().key == "type") || @.type == "function")
-        && @.function.type() == "object" && @.function.name.type() == "string" && @.function.name != "" && @.function.arguments.type() == "string")'))
+      'strict $[*] ? (@.type() == "object" && @.id.type() == "string" && @.id != "" && (
+        (!(@.keyvalue().key == "type") || @.type == "function") && @.function.type() == "object"
+          && @.function.name.type() == "string" && @.function.name != "" && @.function.arguments.type() == "string"
+        || @.type == "custom" && @.custom.type() == "object"
+          && @.custom.name.type() == "string" && @.custom.name != "" && @.custom.input.type() == "string"))'))
       -- As json_fits, without writing the value out: arguments are long.
       and not jsonb_path_exists(tool_calls, 'strict $.**{101}')
       and not jsonb_path_exists(tool_calls, 'strict $.** ? (@.type() == "number" && (@ > 1e308 || @ < -1e308))')
@@ -17,7 +20,7 @@ as $$
   end
 $$;
 comment on function kata_data.tool_calls_fit(jsonb) is
-'Whether tool calls are in the OpenAI chat form, with ids and names of at most 64 kB, or absent.';
+'Whether tool calls, of functions or custom ones, are in the OpenAI chat form, with ids and names of at most 64 kB, or absent.';
 
 create or replace function kata_data.is_single_function_call(tool_calls jsonb) returns boolean
 language sql stable
@@ -38,7 +41,7 @@ begin
   return not exists (
     select
     from jsonb_array_elements(tool_calls) c(call)
-    where greatest(octet_length(c.call ->> 'id'), octet_length(c.call #>> '{function,name}')) > 65536);
+    where greatest(octet_length(c.call ->> 'id'), octet_length(c.call #>> '{function,name}'), octet_length(c.call #>> '{custom,name}')) > 65536);
 end
 $$;
 comment on function kata_data.call_ids_fit(jsonb) is
