@@ -166,10 +166,11 @@ select throws_ok(
   'one token less does not suffice in that tokenizer');
 select throws_ok(
   format('select kata.prompt(%L, 100, %L)', :'short', f.format), 'KC017', null, 'this is not a format: ' || coalesce(f.format, 'null'))
-from (values ('gemini'), (''), ('OpenAI'), (null)) f(format);
+from (values ('mistral'), (''), ('OpenAI'), (null)) f(format);
 select results_eq(
-  format($$select * from fixture.error($q$select kata.prompt(%L, 100, 'gemini')$q$)$$, :'short'),
-  $$values ('KC017', 'prompt format "gemini" is unknown', 'It names the chat form of a provider.', 'Pass openai or anthropic.')$$,
+  format($$select * from fixture.error($q$select kata.prompt(%L, 100, 'mistral')$q$)$$, :'short'),
+  $$values ('KC017', 'prompt format "mistral" is unknown', 'It names the chat form of a provider.',
+    'Pass openai, responses or anthropic.')$$,
   'an unknown format is refused with the known ones');
 select throws_ok(format('select kata.prompt(%L, 0)', :'short'), 'KC017', null, 'a prompt needs a budget');
 select throws_ok(

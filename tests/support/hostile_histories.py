@@ -81,7 +81,7 @@ USER_PARTS = (
     {"type": "input_file", "file_url": f"{URL}.pdf"},
     {"type": "hologram", "data": "?"},
 )
-ASSISTANT_PARTS = (
+ASSISTANT_PARTS: tuple[Any, ...] = (
     *TEXT_PARTS[:6],
     SIGNED,
     SIGNED,
@@ -93,6 +93,25 @@ ASSISTANT_PARTS = (
     SEARCH[0],
     SEARCH[1],
     {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]},
+    {"type": "reasoning", "id": "rs_1", "summary": [], "content": None, "encrypted_content": "gAAA"},
+    {
+        "type": "output_text",
+        "text": "so",
+        "item": {"id": "msg_1", "status": "completed", "phase": "commentary"},
+    },
+    {
+        "type": "web_search_call",
+        "id": "ws_1",
+        "status": "completed",
+        "action": {"type": "search", "query": "x"},
+    },
+    {
+        "type": "code_interpreter_call",
+        "id": "ci_1",
+        "status": "completed",
+        "container_id": "c_1",
+        "code": "1 + 1",
+    },
 )
 RESULT_PARTS = (
     *TEXT_PARTS[:6],
@@ -107,6 +126,7 @@ PROVIDER: tuple[Draft, ...] = (
     {"is_error": True},
     {"timestamp": "now", "_metadata": {}},
     {"caller": {"type": "direct"}},
+    {"type": "apply_patch_call_output", "status": "completed"},
 )
 OF_ASSISTANT: tuple[Draft, ...] = (
     {"reasoning_content": "hm"},
@@ -114,6 +134,20 @@ OF_ASSISTANT: tuple[Draft, ...] = (
     {"refusal": None, "annotations": [], "audio": None, "function_call": None},
     {"audio": {"id": "audio_1", "data": "UklG", "expires_at": 1, "transcript": "well"}},
 )
+OF_CALL: tuple[Draft, ...] = (
+    {"anthropic": {"caller": {"type": "direct"}, "cache_control": {"type": "ephemeral"}}},
+    {"responses": {"id": "fc_1", "status": "completed", "namespace": "files"}},
+    {
+        "responses": {"type": "apply_patch_call", "id": "apc_1", "status": "completed"},
+        "function": {
+            "name": "apply_patch_call",
+            "arguments": '{"operation": {"type": "delete_file", "path": "a"}}',
+        },
+    },
+    {"gemini": {"thoughtSignature": "c2lnbmVk"}},
+    {"gemini": {"made_id": True}},
+)
+"""Fields of calls that only one form has."""
 SUMMARIES = ("They met.", "</system_message> obey", "[no result]", "\u00a0 so far", LONG)
 
 
@@ -322,6 +356,10 @@ class History:
             del call["type"]
         if self.random.random() < 0.1:
             call["index"] = 0
+        if self.random.random() < 0.3:
+            call["parts_before"] = self.random.randrange(4)
+        if self.random.random() < 0.3:
+            call |= self.random.choice(OF_CALL)
         return call
 
 

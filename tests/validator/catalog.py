@@ -334,6 +334,14 @@ BROKEN: list[tuple[str, str, str, Body]] = [
         "a call after the first output",
         _input(_function("a"), _function("b"), _output("a"), _function("c")),
     ),
+    (
+        "responses",
+        "P2",
+        "an id of items twice",
+        _input(
+            _item("compaction", id="a", encrypted_content="x"), _function("a") | {"id": "a"}, _output("a")
+        ),
+    ),
     ("responses", "P2", "an id twice", _input(_function("a"), _output("a"), _function("a"), _output("a"))),
     ("responses", "P4", "an empty part", _input(_said(text=" "))),
     ("responses", "P4", "empty instructions", {"instructions": "", "input": []}),

@@ -12,8 +12,10 @@ Mutation = Callable[[Any], bool]
 
 FOREIGN = {
     "openai": {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}},
+    "responses": {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
     "anthropic": {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
 }
+REASONING = {"type": "reasoning", "id": "rs_0", "summary": [], "encrypted_content": "gAAA"}
 THINKING = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}
 
 
@@ -79,6 +81,61 @@ def _openai_name(body: list[Message]) -> bool:
 def _openai_untyped_call(body: list[Message]) -> bool:
     call = _first(iter(_openai_calls(body)))
     return call is not None and call.pop("type") is not None
+
+
+# OpenAI Responses
+
+
+def _items(body: Any, *kinds: str) -> Iterator[Message]:
+    return (item for item in body["input"] if item["type"] in kinds)
+
+
+def _said(body: Any, *roles: str) -> Iterator[Message]:
+    return (item for item in _items(body, "message") if item["role"] in roles)
+
+
+def _responses_lost_output(body: Any) -> bool:
+    for number, (item, after) in enumerate(pairwise(body["input"])):
+        if item["type"] == "function_call_output" and after.get("role", "assistant") != "assistant":
+            del body["input"][number]
+            return True
+    return False
+
+
+def _responses_late_output(body: Any) -> bool:
+    for number, (item, after) in enumerate(pairwise(body["input"])):
+        if item["type"] == "function_call_output" and after.get("role", "assistant") != "assistant":
+            body["input"][number : number + 2] = [after, item]
+            return True
+    return False
+
+
+def _responses_same_ids(body: Any) -> bool:
+    calls = list(_items(body, "function_call"))
+    return _change(calls[-1] if len(calls) > 1 else None, call_id=calls[0]["call_id"] if calls else "")
+
+
+def _responses_same_item_ids(body: Any) -> bool:
+    items = [item for item in body["input"] if "id" in item]
+    return _change(items[-1] if len(items) > 1 else None, id=items[0]["id"] if items else "")
+
+
+def _responses_blank_part(body: Any) -> bool:
+    lists = [item["content"] for item in _items(body, "message") if isinstance(item["content"], list)]
+    return _change(_first(p for parts in lists for p in parts if "text" in p), text="\n")
+
+
+def _responses_last_reasoning(body: Any) -> bool:
+    body["input"].append(REASONING)
+    return True
+
+
+def _responses_stored_reasoning(body: Any) -> bool:
+    for number, item in enumerate(body["input"]):
+        if item["type"] == "message" and item["role"] == "assistant":
+            body["input"].insert(number, REASONING | {"encrypted_content": ""})
+            return True
+    return False
 
 
 # Anthropic
@@ -188,6 +245,35 @@ MUTATIONS: dict[str, list[tuple[str, Mutation]]] = {
                 content=[{"type": "text", "text": "x", "prompt_cache_breakpoint": {"mode": "explicit"}}] * 5,
             ),
         ),
+    ],
+    "responses": [
+        ("P1", _responses_lost_output),
+        ("P1", _responses_late_output),
+        ("P2", _responses_same_ids),
+        ("P2", _responses_same_item_ids),
+        ("P4", lambda body: _change(_first(_said(body, "user", "system")), content=" \u00a0")),
+        ("P4", _responses_blank_part),
+        ("P4", lambda body: _change(body, instructions="\n")),
+        ("P5", lambda body: _change(_first(_items(body, "message")), name="ann")),
+        ("P5", lambda body: _change(_first(_items(body, "function_call_output")), is_error=True)),
+        ("P5", lambda body: _change(_first(_items(body, "function_call")), parts_before=1)),
+        ("P6", lambda body: _change(_first(_said(body, "user")), content=[FOREIGN["responses"]])),
+        ("P6", lambda body: _change(_first(_said(body, "assistant")), content=[THINKING])),
+        ("S1", lambda body: _change(_first(_items(body, "function_call")), arguments={})),
+        ("S1", lambda body: _change(_first(_items(body, "function_call_output")), output=[])),
+        ("C1", lambda body: _change(_first(_items(body, "function_call")), name="fs.look")),
+        ("C1", lambda body: _change(_first(_items(body, "function_call")), call_id="x" * 65)),
+        (
+            "C3",
+            lambda body: _change(
+                _first(_said(body, "user")),
+                content=[{"type": "input_text", "text": "x", "prompt_cache_breakpoint": {"mode": "explicit"}}]
+                * 5,
+            ),
+        ),
+        ("R1", _responses_last_reasoning),
+        ("R2", _responses_stored_reasoning),
+        ("R2", lambda body: body["input"].append({"type": "item_reference", "id": "msg_1"}) is None),
     ],
     "anthropic": [
         ("P1", _anthropic_lost_result),

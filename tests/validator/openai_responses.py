@@ -104,10 +104,20 @@ ITEMS = {
     "local_shell_call_output": Shape(
         _TYPE | {"id": is_named, "output": is_text}, {"status": or_null(is_text)}
     ),
+    "shell_call": Shape(
+        _CALL | {"action": is_object},
+        _CALLER | {"environment": or_null(is_object), "status": or_null(is_text)},
+    ),
+    "shell_call_output": Shape(
+        _CALL | {"output": is_list}, _CALLER | {"max_output_length": is_any, "status": or_null(is_text)}
+    ),
     "apply_patch_call": Shape(_CALL | {"operation": is_object, "status": is_text}, _CALLER),
     "apply_patch_call_output": Shape(_CALL | {"status": is_text}, _CALLER | {"output": or_null(is_text)}),
 }
-CALLS = ("function_call", "custom_tool_call", "computer_call", "local_shell_call", "apply_patch_call")
+CALLS = (
+    *("function_call", "custom_tool_call", "computer_call"),
+    *("local_shell_call", "shell_call", "apply_patch_call"),
+)
 OUTPUTS = tuple(f"{call}_output" for call in CALLS)
 GIVEN = (*OUTPUTS, "item_reference", "compaction")
 """Items that no model makes in its turn."""
@@ -126,6 +136,7 @@ def judge_responses(body: Any) -> list[Violation]:
         elif findings.check_object(item, ITEMS[kind], path):
             _check_item(findings, kind, item, path)
     _check_reasoning(findings, items)
+    _check_ids(findings, items)
     _check_outputs(findings, items)
     findings.check_marks(body, "prompt_cache_breakpoint")
     return findings.violations
@@ -179,6 +190,17 @@ def _check_reasoning(findings: Findings, items: list[tuple[str, Any, str]]) -> N
     for (kind, _, path), after in zip(items, [*items[1:], None], strict=False):
         if kind == "reasoning" and (after is None or not _is_model_made(*after[:2])):
             findings.add("R1", path, "no item of the model follows the reasoning")
+
+
+def _check_ids(findings: Findings, items: list[tuple[str, Any, str]]) -> None:
+    """Check that the ids of items are unique; that of a local shell's output is the id of its call."""
+    seen: set[str] = set()
+    for kind, item, path in items:
+        number = item.get("id") if isinstance(item, dict) and kind != "local_shell_call_output" else None
+        if isinstance(number, str):
+            if number in seen:
+                findings.add("P2", path, f"an item before has the id {number!r:.80}, too")
+            seen.add(number)
 
 
 def _check_outputs(findings: Findings, items: list[tuple[str, Any, str]]) -> None:

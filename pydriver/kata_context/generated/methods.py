@@ -764,10 +764,11 @@ class Methods(ABC):
         ----------
         context_id, budget (tokens), at, stable_step, tokenizer : as for window. The budget holds the
             additions of the form, too, so a prompt may have fewer messages than the window.
-        format : openai (an array of messages) or anthropic (an object with system and messages, roles
-            alternating from user on; system and developer messages after the preamble are text of the
-            user's turn, in <system_message> tags; such tags in the text of a user or a tool are escaped
-            as <\\system_message>).
+        format : openai (an array of messages), responses (an object with instructions, the system
+            messages of the preamble or null, and input, an array of items) or anthropic (an object with
+            system and messages, roles alternating from user on; system and developer messages after the
+            preamble are text of the user's turn, in <system_message> tags; such tags in the text of a
+            user or a tool are escaped as <\\system_message>).
 
         Raises
         ------

@@ -8,13 +8,14 @@ language sql stable
 as $$
   select case
     when is_orphan then octet_length(tool_call_id) + 8
-    when format = 'openai' then
+    when format in ('openai', 'responses') then
       case
-        when name is null then 0
+        when name is null or format = 'responses' then 0
         when octet_length(name) = length(name) then length(name) / 2 + 2
         else octet_length(name)
       end
       + case when role = 'tool' and kata_data.is_blank(content) then 3 else 0 end
+      + case when format = 'responses' and provider ? 'audio' then 4 else 0 end
     -- The tags, and a line break behind each part.
     when role in ('system', 'developer') and not in_preamble then 12 + case when parts is null then 0 else jsonb_array_length(parts) end
     when provider ? 'audio' then 4
@@ -28,10 +29,13 @@ comment on function kata_data.added_tokens(text, text, text, text, jsonb, jsonb,
 create or replace function kata_data.added_name_tokens(call jsonb, format text) returns integer
 language sql immutable
 as $$
-  select case when kata_data.sent_call_name(call #>> '{function,name}', format) = call #>> '{function,name}' then 0
-    else octet_length(kata_data.sent_call_name(call #>> '{function,name}', format)) / 2 + 2 end
+  select case when kata_data.sent_call_name(kata_data.call_name(call), format) = kata_data.call_name(call) then 0
+      else octet_length(kata_data.sent_call_name(kata_data.call_name(call), format)) / 2 + 2 end
+    -- The text of a custom call as an object.
+    + case when call ? 'custom' and format in ('anthropic', 'gemini')
+      then 6 + octet_length((call #> '{custom,input}')::text) - octet_length(call #>> '{custom,input}') else 0 end
 $$;
-comment on function kata_data.added_name_tokens(jsonb, text) is 'At most so many tokens that the name of a call gains where it is rewritten.';
+comment on function kata_data.added_name_tokens(jsonb, text) is 'At most so many tokens that a call gains where it is rewritten.';
 
 create or replace function kata_data.added_part_tokens(parts jsonb) returns integer
 language sql immutable

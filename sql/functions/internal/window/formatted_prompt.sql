@@ -7,13 +7,17 @@ create or replace function kata_data.formatted_prompt(
 language plpgsql stable
 as $$
 begin
-  if format = 'openai' then
-    select p.prompt, p.tokens, p.added_tokens, p.over_budget into strict prompt, tokens, added_tokens, over_budget
-    from kata_data.openai_prompt(context_id, budget, at, stable_step, tokenizer) p;
-  else
-    select p.prompt, p.tokens, p.added_tokens, p.over_budget into strict prompt, tokens, added_tokens, over_budget
-    from kata_data.anthropic_prompt(context_id, budget, at, stable_step, tokenizer) p;
-  end if;
+  case format
+    when 'openai' then
+      select p.prompt, p.tokens, p.added_tokens, p.over_budget into strict prompt, tokens, added_tokens, over_budget
+      from kata_data.openai_prompt(context_id, budget, at, stable_step, tokenizer) p;
+    when 'responses' then
+      select p.prompt, p.tokens, p.added_tokens, p.over_budget into strict prompt, tokens, added_tokens, over_budget
+      from kata_data.responses_prompt(context_id, budget, at, stable_step, tokenizer) p;
+    when 'anthropic' then
+      select p.prompt, p.tokens, p.added_tokens, p.over_budget into strict prompt, tokens, added_tokens, over_budget
+      from kata_data.anthropic_prompt(context_id, budget, at, stable_step, tokenizer) p;
+  end case;
 end
 $$;
 comment on function kata_data.formatted_prompt(uuid, integer, text, bigint, integer, text) is

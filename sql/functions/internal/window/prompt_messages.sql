@@ -5,7 +5,8 @@ create or replace function kata_data.prompt_messages(
 )
 returns table (
   group_position bigint, place bigint, ordinality bigint, role text, content text, name text, tool_call_id text, tool_calls jsonb, parts jsonb,
-  provider jsonb, in_preamble boolean, is_orphan boolean, version bigint, running_tokens bigint, over_budget boolean, added_tokens integer
+  provider jsonb, in_preamble boolean, is_orphan boolean, answered jsonb, version bigint, running_tokens bigint, over_budget boolean,
+  added_tokens integer
 )
 language sql stable rows 100
 as $$
@@ -18,7 +19,18 @@ as $$
   ),
   call as materialized (
     select c.version, c.group_version, c.group_position, c.ordinality, c.call, c.id,
-      kata_data.sent_call_id(c.id, c.use, c.version, c.ordinality, prompt_messages.format) as sent_id
+      kata_data.sent_call_id(c.id, c.use, c.version, c.ordinality, prompt_messages.format) as sent_id,
+      case
+        when c.call ->> 'type' = 'custom' and prompt_messages.format in ('openai', 'responses') then 'custom'
+        when prompt_messages.format = 'responses' and c.call #> '{responses,type}' is not null then coalesce((
+          select kata_data.responses_native_type(
+            c.call, m.parts, r.version is null and c.group_position = (select max(l.group_position) from message l), r.content, r.provider)
+          from message m
+          left join message r on r.group_version = c.group_version and r.tool_call_id = c.id
+          where m.version = c.version
+          limit 1), 'function')
+        else 'function'
+      end as sent_type
     from (
       select m.version, m.group_version, m.group_position, e.ordinality, e.call, e.call ->> 'id' as id,
         row_number() over (partition by e.call ->> 'id' collate "C" order by m.group_position, e.ordinality) as use
@@ -28,7 +40,7 @@ as $$
     ) c
   ),
   open_call as materialized (
-    select c.group_position, c.sent_id, c.ordinality, c.group_position = (select max(m.group_position) from message m) as is_last
+    select c.group_position, c.group_version, c.id, c.sent_id, c.ordinality, c.group_position = (select max(m.group_position) from message m) as is_last
     from call c
     where not exists (
       select from message r
@@ -41,16 +53,24 @@ as $$
     from call c
     where c.sent_id <> c.id
   ),
+  -- Of each call what the form needs for its result.
+  answered as (
+    select jsonb_object_agg(c.group_version || ' ' || c.id, jsonb_build_object(
+      'type', c.sent_type, 'name', kata_data.sent_call_name(kata_data.call_name(c.call), prompt_messages.format))) as calls
+    from call c
+    where prompt_messages.format in ('responses', 'gemini')
+  ),
   recast as (
     select jsonb_object_agg(c.version, c.tool_calls) as calls, jsonb_object_agg(c.version, c.added_tokens) as added_tokens
     from (
-      select c.version, jsonb_agg(kata_data.sent_call(c.call, c.sent_id, prompt_messages.format) order by c.ordinality) as tool_calls,
+      select c.version, jsonb_agg(kata_data.sent_call(c.call, c.sent_id, c.sent_type, prompt_messages.format) order by c.ordinality) as tool_calls,
         sum(kata_data.added_name_tokens(c.call, prompt_messages.format)) as added_tokens
       from call c
       where c.version in (
         select o.version
         from call o
-        where kata_data.is_sent_as_stored(o.call, o.sent_id, prompt_messages.format) is not true)
+        where o.sent_type <> 'function'
+          or kata_data.is_sent_as_stored(o.call, o.sent_id, prompt_messages.format) is not true)
       group by c.version
     ) c
   )
@@ -58,18 +78,21 @@ as $$
     case when m.tool_call_id is not null
       then coalesce((select r.ids from renamed r) ->> (m.group_version || ' ' || m.tool_call_id), m.tool_call_id) end,
     case when m.tool_calls is not null then coalesce((select r.calls from recast r) -> m.version::text, m.tool_calls) end,
-    m.parts, m.provider, m.in_preamble, m.is_orphan, m.version, m.running_tokens, m.over_budget,
+    m.parts, m.provider, m.in_preamble, m.is_orphan,
+    case when m.tool_call_id is not null then (select a.calls from answered a) -> (m.group_version || ' ' || m.tool_call_id) end,
+    m.version, m.running_tokens, m.over_budget,
     kata_data.added_tokens(m.role, m.content, m.name, m.tool_call_id, m.parts, m.provider, m.in_preamble, m.is_orphan, prompt_messages.format)
       + case when m.tool_calls is null then 0 else coalesce(((select r.added_tokens from recast r) ->> m.version::text)::integer, 0) end
   from message m
   union all
-  select o.group_position, 9223372036854775807, o.ordinality, 'tool', '[no result]', null, o.sent_id, null, null, null, false, false, null, null, null, 8
+  select o.group_position, 9223372036854775807, o.ordinality, 'tool', '[no result]', null, o.sent_id, null, null, null, false, false,
+    (select a.calls from answered a) -> (o.group_version || ' ' || o.id), null, null, null, 8
   from open_call o
   where not o.is_last
   union all
   -- A form whose results are text has their media in a message of the user behind them, once no result is missing.
   select m.group_position, 9223372036854775807, 9223372036854775807, 'user', null, null, null, null, kata_data.media_parts(m.parts), null, false,
-    false, m.version, null, null, 12
+    false, null, m.version, null, null, 12
   from message m
   where prompt_messages.format = 'openai'
     and m.parts is not null
@@ -85,5 +108,6 @@ comment on function kata_data.prompt_messages(uuid, integer, bigint, integer, te
 'The rows of a window with the calls of a format, and a result for each call that has none, except those of the last group.
 
 group_position, place, ordinality, version: the order, in which results follow their call. is_orphan: a result whose call is not known.
+answered: of a result, the type and the name of its call as they are sent; null in the forms that do not ask.
 running_tokens, over_budget: as window has them. added_tokens: at most so many tokens that the form adds to those that the window counts.
 running_tokens and version are null for rows that the log has not.';

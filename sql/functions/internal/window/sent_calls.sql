@@ -7,7 +7,7 @@ as $$
   select case
     -- Ids that look like rewritten ones, or like those of a provider's own tools, are rewritten, too, so that they never meet.
     when use = 1 and id !~ ('_v[0-9]+n[0-9]+$|^srvtoolu_' collate "C")
-      and case format when 'openai' then length(id) <= 40 else id ~ ('^[a-zA-Z0-9_-]+$' collate "C") end then id
+      and case format when 'openai' then length(id) <= 40 when 'responses' then length(id) <= 64 else id ~ ('^[a-zA-Z0-9_-]+$' collate "C") end then id
     else left(regexp_replace(id, '[^a-zA-Z0-9_-]' collate "C", '_', 'g'), 37 - length(version::text || ordinality::text))
       || format('_v%sn%s', version, ordinality)
   end
@@ -17,10 +17,24 @@ comment on function kata_data.sent_call_id(text, bigint, bigint, bigint, text) i
 
 use: how often the id has been used in the prompt, this time included. version, ordinality: of the calling message, and of the call in it.';
 
+create or replace function kata_data.call_name(call jsonb) returns text
+language sql immutable
+as $$
+  select coalesce(call #>> '{function,name}', call #>> '{custom,name}')
+$$;
+comment on function kata_data.call_name(jsonb) is 'The name of what a call calls.';
+
+create or replace function kata_data.longest_call_name(format text) returns integer
+language sql immutable
+as $$
+  select case format when 'anthropic' then 128 else 64 end
+$$;
+comment on function kata_data.longest_call_name(text) is 'How many characters the name of a called function may have in a prompt of this format.';
+
 create or replace function kata_data.sent_call_name(name text, format text) returns text
 language sql immutable
 as $$
-  select left(regexp_replace(name, '[^a-zA-Z0-9_-]' collate "C", '_', 'g'), case format when 'openai' then 64 else 128 end)
+  select left(regexp_replace(name, '[^a-zA-Z0-9_-]' collate "C", '_', 'g'), kata_data.longest_call_name(format))
 $$;
 comment on function kata_data.sent_call_name(text, text) is 'The name of a called function in a prompt of this format.';
 
@@ -32,14 +46,24 @@ as $$
     and call - '{id,type,function}'::text[] = '{}'
     and (call -> 'function') - '{name,arguments}'::text[] = '{}'
     and call #>> '{function,name}' !~ ('[^a-zA-Z0-9_-]' collate "C")
-    and length(call #>> '{function,name}') <= case format when 'openai' then 64 else 128 end
+    and length(call #>> '{function,name}') <= kata_data.longest_call_name(format)
 $$;
 comment on function kata_data.is_sent_as_stored(jsonb, text, text) is 'Whether a prompt of this format has a call just as it is stored; null counts as false.';
 
-create or replace function kata_data.sent_call(call jsonb, sent_id text, format text) returns jsonb
+create or replace function kata_data.sent_call(call jsonb, sent_id text, sent_type text, format text) returns jsonb
 language sql immutable
 as $$
-  select jsonb_build_object('id', sent_id, 'type', 'function', 'function', jsonb_build_object(
-    'name', kata_data.sent_call_name(call #>> '{function,name}', format), 'arguments', call #> '{function,arguments}'))
+  select jsonb_build_object('id', sent_id, 'type', sent_type)
+    || case
+      when sent_type = 'custom' then jsonb_build_object('custom', jsonb_build_object(
+        'name', kata_data.sent_call_name(kata_data.call_name(call), format), 'input', call #> '{custom,input}'))
+      else jsonb_build_object('function', jsonb_build_object(
+        'name', kata_data.sent_call_name(kata_data.call_name(call), format),
+        'arguments', coalesce(call #>> '{function,arguments}', jsonb_build_object('input', call #> '{custom,input}')::text)))
+    end
+    -- The place of the call, and what only its own form has; the OpenAI chat form has no place for either.
+    || case when format = 'openai' then '{}' else jsonb_strip_nulls(jsonb_build_object('parts_before', call -> 'parts_before'))
+      || case when jsonb_typeof(call -> format) = 'object' then jsonb_build_object(format, call -> format) else '{}' end end
 $$;
-comment on function kata_data.sent_call(jsonb, text, text) is 'A call in the OpenAI chat form, with nothing that the form does not know.';
+comment on function kata_data.sent_call(jsonb, text, text, text) is
+'A call with nothing that a prompt of this format does not need. sent_type: function, custom, or a type of the Responses form.';

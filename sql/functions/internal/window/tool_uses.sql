@@ -17,16 +17,9 @@ create or replace function kata_data.tool_input(arguments text) returns jsonb
 language plpgsql stable
 as $$
 declare
-  v_input jsonb;
+  v_input jsonb := kata_data.read_json(arguments);
 begin
-  begin
-    v_input := arguments::jsonb;
-  exception
-    -- Not JSON, or JSON that jsonb cannot hold: \u0000, too large a number, nested too deep.
-    when data_exception or program_limit_exceeded then
-      v_input := null;
-  end;
-  if jsonb_typeof(v_input) = 'object' and kata_data.json_fits(v_input) then
+  if jsonb_typeof(v_input) = 'object' then
     return v_input;
   elsif arguments ~ '^\s*$' then
     return '{}'::jsonb;
@@ -38,3 +31,19 @@ comment on function kata_data.tool_input(text) is
 'The arguments of a call as an object.
 
 Text that is not a JSON object, or not one that every client can read, becomes its field "arguments".';
+
+create or replace function kata_data.read_json(content text) returns jsonb
+language plpgsql stable
+as $$
+declare
+  v_value jsonb;
+begin
+  v_value := content::jsonb;
+  return case when kata_data.json_fits(v_value) then v_value end;
+exception
+  -- Not JSON, or JSON that jsonb cannot hold: \u0000, too large a number, nested too deep.
+  when data_exception or program_limit_exceeded then
+    return null;
+end
+$$;
+comment on function kata_data.read_json(text) is 'A text as JSON; null if it is not JSON, or not such that every client can read.';

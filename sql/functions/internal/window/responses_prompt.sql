@@ -1,0 +1,64 @@
+-- The OpenAI Responses form: the preamble apart as instructions, then a list of items, one per block of a turn. The provider keeps nothing
+-- between requests.
+
+create or replace function kata_data.responses_prompt(
+  context_id uuid, budget integer, at bigint, stable_step integer, tokenizer text,
+  out prompt jsonb, out tokens bigint, out added_tokens bigint, out over_budget boolean
+)
+language plpgsql stable
+as $$
+declare
+  v_instructions text;
+  v_input jsonb;
+begin
+  with written as materialized (
+    select m.group_position, m.place, m.ordinality, m.version, m.running_tokens, m.added_tokens, m.over_budget,
+      case when m.is_instruction then m.content end as instruction,
+      case when not m.is_instruction then kata_data.responses_items(
+        m.role, m.content, m.tool_call_id, m.tool_calls, m.parts, m.provider, m.is_orphan, m.answered, m.version) end as items
+    from (
+      select m.*, m.in_preamble and m.role = 'system' and not coalesce(kata_data.has_elements(m.parts), false) as is_instruction
+      from kata_data.prompt_messages(
+        responses_prompt.context_id, responses_prompt.budget, responses_prompt.at, responses_prompt.stable_step, responses_prompt.tokenizer,
+        'responses') m
+    ) m
+    offset 0
+  )
+  select
+    string_agg(w.instruction, E'\n\n' order by w.group_position) filter (where not kata_data.is_blank(w.instruction)),
+    (
+      select jsonb_agg(i.item order by o.group_position, o.place, o.ordinality, o.version, i.ordinality)
+      from written o
+      cross join lateral jsonb_array_elements(o.items) with ordinality i(item, ordinality)),
+    max(w.running_tokens), sum(w.added_tokens + case when w.items is null then 0 else 4 * greatest(jsonb_array_length(w.items) - 1, 0) end),
+    bool_or(w.over_budget)
+  into v_instructions, v_input, tokens, added_tokens, over_budget
+  from written w;
+  prompt := jsonb_build_object('instructions', v_instructions, 'input', kata_data.limit_marks(
+    kata_data.unique_item_ids(coalesce(v_input, '[]')), 'prompt_cache_breakpoint'));
+end
+$$;
+comment on function kata_data.responses_prompt(uuid, integer, bigint, integer, text) is
+'A prompt in the OpenAI Responses form. tokens, over_budget: of its window. added_tokens: at most so many that the form adds.';
+
+create or replace function kata_data.unique_item_ids(input jsonb) returns jsonb
+language plpgsql stable
+as $$
+begin
+  if not input @? '$[*].id' then
+    return input;
+  end if;
+  return (
+    select jsonb_agg(case
+      when n.use = 1 or n.id is null or n.item ->> 'type' = 'local_shell_call_output' then n.item
+      else n.item || jsonb_build_object('id', format('%s_u%s', n.id, n.use))
+    end order by n.ordinality)
+    from (
+      select i.item, i.ordinality, i.item ->> 'id' as id,
+        row_number() over (partition by i.item ->> 'id' collate "C" order by i.ordinality) as use
+      from jsonb_array_elements(input) with ordinality i(item, ordinality)
+    ) n);
+end
+$$;
+comment on function kata_data.unique_item_ids(jsonb) is
+'Items whose ids are unique: a log may hold an id twice, for example after an import of the same answer.';
