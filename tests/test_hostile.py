@@ -41,6 +41,7 @@ USUAL: dict[str, dict[str, str]] = {
     "artifacts": {"context_id": "{context}"},
     "assign_tenant": {"role_name": "kata_reader", "tenant": "acme"},
     "begin_compaction": {"context_id": "{context}", "force": "true"},
+    "build_embedding_index": {"model": "known", "dry_run": "true"},
     "checkpoint": {"context_id": "{context}", "name": "x"},
     "checkpoints": {"context_id": "{context}"},
     "claim_due_compaction": {"claimed_by": "x"},
@@ -59,7 +60,9 @@ USUAL: dict[str, dict[str, str]] = {
     "diff": {"context_a": "{context}", "context_b": "{fork}"},
     "diff_versions": {"context_id": "{context}", "from_version": "1", "to_version": "9"},
     "drop_checkpoint": {"context_id": "{context}", "name": "known"},
+    "drop_embedding_index": {"model": "known"},
     "elide": {"context_id": "{context}", "first_version": "1", "last_version": "9", "keep_tokens": "5"},
+    "embedding_models": {},
     "environment": {},
     "erase_message": {"context_id": "{context}", "version": "2", "reason": "x"},
     "erasures": {"context_id": "{context}"},
@@ -76,13 +79,21 @@ USUAL: dict[str, dict[str, str]] = {
     "list_contexts": {},
     "merge": {"target": "{context}", "source": "{fork}"},
     "messages": {"context_id": "{context}"},
+    "pending_embeddings": {"model": "known"},
     "pending_search": {},
     "pin": {"context_id": "{context}", "version": "2"},
     "policy_presets": {},
+    "prewarm": {},
     "prompt": {"context_id": "{context}", "budget": "100000"},
     "purge_context": {"context_id": "{deleted}"},
     "purge_deleted": {"older_than": "0"},
     "purges": {"context_id": "{context}"},
+    "put_embeddings": {
+        "context_id": "{context}",
+        "model": "known",
+        "versions": "{{1}}",
+        "embeddings": "{{{{1,2}}}}",
+    },
     "put_token_counts": {
         "context_id": "{context}",
         "tokenizer": "cl100k_base",
@@ -208,6 +219,7 @@ WORLD = """
     'system 10, user 20, assistant 20 calls a b, tool 300 answers a, tool 30 answers b, user 4 pinned, '
     'assistant 20, user 10'));
   select kata.checkpoint(pg_temp.id('context'), 'known', 3);
+  select kata.put_embeddings(pg_temp.id('context'), 'known', '{2}', '{{1,2}}');
   insert into world select 'fork', kata.fork(pg_temp.id('context'));
   select count(*)
   from kata.append(pg_temp.id('fork'), fixture.drafts('user 10, assistant 20 calls a, tool 2 answers a'));

@@ -11,6 +11,7 @@ grant execute on function
   kata.current_tenant,
   kata.diff,
   kata.diff_versions,
+  kata.embedding_models,
   kata.environment,
   kata.erasures,
   kata.find_context,
@@ -23,6 +24,7 @@ grant execute on function
   kata.list_contexts,
   kata.messages,
   kata.policy_presets,
+  kata.prewarm,
   kata.prompt,
   kata.purges,
   kata.recall,
@@ -65,8 +67,10 @@ grant execute on function
   kata.get_or_create_context,
   kata.index_search,
   kata.merge,
+  kata.pending_embeddings,
   kata.pending_search,
   kata.pin,
+  kata.put_embeddings,
   kata.put_token_counts,
   kata.renew_compaction,
   kata.restore_context,
@@ -79,6 +83,8 @@ to kata_writer;
 
 grant execute on function
   kata.assign_tenant,
+  kata.build_embedding_index,
+  kata.drop_embedding_index,
   kata.register_tokenizer,
   kata.set_environment
 to kata_admin;
@@ -115,6 +121,7 @@ grant execute on function
   kata_data.erase_summary,
   kata_data.family_lock,
   kata_data.forget_artifacts,
+  kata_data.forget_embeddings,
   kata_data.forget_postings,
   kata_data.has_elements,
   kata_data.is_erased,
@@ -124,6 +131,7 @@ grant execute on function
   kata_data.lock_families,
   kata_data.lock_marks,
   kata_data.message_content,
+  kata_data.messages_after,
   kata_data.originals_of,
   kata_data.own_tenant,
   kata_data.plan_purge,
@@ -139,6 +147,7 @@ grant execute on function
   kata_data.summaries_of,
   kata_data.summary_digest,
   kata_data.trim_artifacts,
+  kata_data.trim_embeddings,
   kata_data.trim_postings,
   kata_data.update_artifacts
 to kata_eraser;

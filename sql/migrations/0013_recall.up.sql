@@ -1,4 +1,5 @@
--- Recall: the terms of messages, by segment, so that a search reads only what its terms lead to.
+-- Recall: the terms of messages, by segment, so that a search reads only what its terms lead to; and their embeddings, where a model makes
+-- some.
 --
 -- posting has one row per term and chunk of a segment: the messages that hold the term, with its weight in each. search_mark has
 -- one row per segment that was indexed, or from which a message was removed. Both are derived from the log by kata.index_search,
@@ -9,6 +10,12 @@
 -- Invariants: the items of a posting ascend and lie above first_version and at or below the mark; a message at or below the mark
 -- that was not erased has an item for each of its terms, in one posting. A posting depends on its message alone, not on the rest of
 -- the log: it reads the same from every fork and as of every version.
+--
+-- embedding_model has one row per model of a tenant, embedding one per message and model that kata.put_embeddings was given. embedding_mark
+-- has one row per segment and model: up to where every message with a text has its embedding, so that kata.pending_embeddings does not
+-- look again at what is done. Embeddings have length 1. They are made from a message and the beginning of the one before it, so an erasure
+-- removes those of both. kata.put_embeddings shares the rows of these messages, which an erasure and a purge lock, and takes the row of the
+-- mark last, without waiting. Without the extension vector an embedding is an array; the next migration makes it a halfvec.
 
 create table kata_data.search_mark (
   segment_id uuid constraint search_mark_pkey primary key,
@@ -40,6 +47,59 @@ comment on column kata_data.posting.items is
 alter table kata_data.posting alter column term set statistics 0;
 alter table kata_data.posting alter column items set statistics 0;
 
+create table kata_data.embedding_model (
+  model_id integer generated always as identity constraint embedding_model_pkey primary key,
+  tenant text not null,
+  name text not null,
+  dimensions integer not null,
+  created_at timestamptz not null,
+  constraint embedding_model_name_unique unique (tenant, name)
+);
+comment on table kata_data.embedding_model is 'One row per embedding model of a tenant; the first embeddings make it.';
+comment on column kata_data.embedding_model.model_id is 'The model, in the tables of embeddings.';
+comment on column kata_data.embedding_model.tenant is 'The tenant. Another one may have a model of the same name with other dimensions.';
+comment on column kata_data.embedding_model.name is 'The name that callers give it.';
+comment on column kata_data.embedding_model.dimensions is 'The numbers of each of its embeddings.';
+comment on column kata_data.embedding_model.created_at is 'The time of its first embeddings.';
+comment on constraint embedding_model_name_unique on kata_data.embedding_model is 'A name is one model of a tenant.';
+
+create table kata_data.embedding (
+  segment_id uuid,
+  model_id integer constraint embedding_model_exists references kata_data.embedding_model,
+  version bigint,
+  embedding real[] not null,
+  constraint embedding_pkey primary key (segment_id, model_id, version)
+);
+comment on table kata_data.embedding is 'One row per message and model. No foreign key to the message: kata.verify looks for orphans.';
+comment on column kata_data.embedding.segment_id is 'The context that wrote the message.';
+comment on column kata_data.embedding.model_id is 'The model.';
+comment on column kata_data.embedding.version is 'The version of the message.';
+comment on column kata_data.embedding.embedding is 'The embedding, of length 1: a halfvec, or an array where the extension vector is missing.';
+comment on constraint embedding_model_exists on kata_data.embedding is 'An embedding has a model.';
+-- Never compressed, and in the row wherever a row fits into a page: the scores of two hundred messages are two hundred rows.
+alter table kata_data.embedding alter column embedding set storage main;
+alter table kata_data.embedding alter column embedding set statistics 0;
+
+create table kata_data.embedding_mark (
+  segment_id uuid,
+  model_id integer constraint embedding_mark_model_exists references kata_data.embedding_model,
+  complete_through bigint not null,
+  constraint embedding_mark_pkey primary key (segment_id, model_id)
+);
+comment on table kata_data.embedding_mark is 'One row per segment and model with embeddings.';
+comment on column kata_data.embedding_mark.segment_id is 'The segment.';
+comment on column kata_data.embedding_mark.model_id is 'The model.';
+comment on column kata_data.embedding_mark.complete_through is 'The version up to which every message with a text has its embedding.';
+comment on constraint embedding_mark_model_exists on kata_data.embedding_mark is 'A mark has a model.';
+
+create type kata_data.recalled as (version bigint, score double precision, text_rank bigint, vector_rank bigint);
+comment on type kata_data.recalled is 'A message that a query finds: its score, and its places by words and by embedding, null for none.';
+create type kata_data.text_to_embed as (segment_id uuid, version bigint, content text, digest text);
+comment on type kata_data.text_to_embed is 'A message and the text that an embedding is made of, with the SHA-256 of the text.';
+
 -- An erasure and a purge remove the terms of their messages; insert: the mark of a segment that was not indexed yet.
 grant select, insert, update on kata_data.search_mark to kata_eraser;
 grant select, update, delete on kata_data.posting to kata_eraser;
+grant select on kata_data.embedding_model to kata_eraser;
+grant select, delete on kata_data.embedding to kata_eraser;
+grant select, insert, update, delete on kata_data.embedding_mark to kata_eraser;

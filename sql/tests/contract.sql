@@ -1,7 +1,7 @@
 -- The contract for other software: names, order, types and defaults of parameters and results, and the rights of a function.
 
 begin;
-select plan(316);
+select plan(340);
 
 create function pg_temp.inputs(function oid) returns text
 language sql
@@ -70,6 +70,9 @@ insert into expected values
     'context_id uuid, strategy text = NULL, claimed_by text = NULL, lease_seconds integer = 300, force boolean = false',
     'rows context_id uuid, compaction_id uuid, covered int8multirange, message_count bigint, source_tokens bigint, previous_summary text, '
       'lease_expires_at timestamp with time zone, needs_summary boolean, tokenizer text, summary_budget integer'),
+  ('build_embedding_index', 'volatile',
+    'model text, m integer = 16, ef_construction integer = 64, dry_run boolean = false, method text = ''hnsw''',
+    'rows index text, bytes bigint, seconds double precision, recall_at_10 double precision, statement text'),
   ('checkpoint', 'volatile',
     'context_id uuid, name text, at bigint = NULL, note text = NULL',
     'bigint'),
@@ -131,9 +134,15 @@ insert into expected values
   ('drop_checkpoint', 'volatile',
     'context_id uuid, name text',
     'void'),
+  ('drop_embedding_index', 'volatile',
+    'model text',
+    'boolean'),
   ('elide', 'volatile',
     'context_id uuid, first_version bigint, last_version bigint = NULL, keep_tokens integer = 100',
     'bigint'),
+  ('embedding_models', 'stable',
+    '',
+    'rows name text, dimensions integer, embeddings bigint, bytes bigint, index_state text, tenant text'),
   ('environment', 'stable',
     '',
     'text'),
@@ -196,6 +205,9 @@ insert into expected values
     'rows version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text, '
       'tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint, '
       'group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb'),
+  ('pending_embeddings', 'stable',
+    'model text, max_rows integer = 100',
+    'rows context_id uuid, version bigint, content text, digest text'),
   ('pending_search', 'stable',
     'max_rows integer = 100',
     'rows context_id uuid, messages bigint'),
@@ -205,6 +217,9 @@ insert into expected values
   ('policy_presets', 'stable',
     '',
     'rows name text, description text, policy jsonb'),
+  ('prewarm', 'stable',
+    'context_id uuid = NULL',
+    'rows relation text, bytes bigint'),
   ('prompt', 'stable',
     'context_id uuid, budget integer, format text = ''openai'', at bigint = NULL, stable_step integer = 0, tokenizer text = NULL',
     'jsonb'),
@@ -217,6 +232,9 @@ insert into expected values
   ('purges', 'stable',
     'context_id uuid',
     'rows purged_at timestamp with time zone, purged_by text, cause_id uuid, removed bigint, kept bigint'),
+  ('put_embeddings', 'volatile',
+    'context_id uuid, model text, versions bigint[], embeddings real[], digests text[] = NULL',
+    'integer'),
   ('put_token_counts', 'volatile',
     'context_id uuid, tokenizer text, versions bigint[], counts integer[]',
     'integer'),

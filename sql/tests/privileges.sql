@@ -1,7 +1,7 @@
 -- Readers read, writers write, administrators administer, and no role has a privilege on a table.
 
 begin;
-select plan(450);
+select plan(480);
 
 create temporary table client (role text);
 insert into client values ('kata_reader'), ('kata_writer'), ('kata_admin'), ('kata_service');
@@ -11,7 +11,10 @@ create temporary table expected (function text, roles text);
 insert into expected values
   ('abort_compaction', '-was'), ('add_artifact', '-was'), ('ancestry', 'rwas'), ('append', '-was'), ('append_message', '-was'),
   ('append_record', '-was'), ('archive_context', '-was'), ('records', 'rwas'),
-  ('archive_inactive', '-was'), ('artifacts', 'rwas'), ('assign_tenant', '--a-'), ('begin_compaction', '-was'), ('checkpoint', '-was'),
+  ('archive_inactive', '-was'), ('artifacts', 'rwas'), ('assign_tenant', '--a-'), ('begin_compaction', '-was'),
+  ('build_embedding_index', '--a-'),
+  ('drop_embedding_index', '--a-'), ('embedding_models', 'rwas'), ('pending_embeddings', '-was'), ('prewarm', 'rwas'),
+  ('put_embeddings', '-was'), ('checkpoint', '-was'),
   ('checkpoints', 'rwas'), ('claim_due_compaction', '-was'), ('close_calls', '-was'), ('commit_compaction', '-was'),
   ('common_ancestor', 'rwas'),
   ('compact', '-was'), ('compaction_artifacts', '-was'), ('compaction_source', '-was'), ('compaction_status', 'rwas'),

@@ -279,7 +279,7 @@ select is_empty(
       and not exists (
         select from pg_proc p
         where p.pronamespace = 'kata_data'::regnamespace
-          and p.proname in ('cut_segment', 'trim_artifacts', 'trim_postings')
+          and p.proname in ('cut_segment', 'trim_artifacts', 'trim_postings', 'trim_embeddings')
           and p.prosrc ~ format('kata_data\.%s\M', r.relname))$$,
   'a purge cuts every table that has rows of segments');
 

@@ -123,13 +123,21 @@ def test_a_function_raises_nothing_but_exceptions() -> None:
     assert offenders == []
 
 
+# The names in these statements are not known before: an extension that may be missing, in a schema of the
+# user's choice, and an index per model.
+BUILDS_STATEMENTS = {
+    "build_embedding_index",
+    "drop_embedding_index",
+    "embedding_index_recall",
+    "near_by_index",
+    "similarities",
+}
+
+
 def test_a_function_builds_no_statements_and_catches_what_it_names() -> None:
-    offenders = [
-        str(function)
-        for function in all_functions()
-        if "execute" in (found := tokens(function.body)) or ("when", "others") in pairwise(found)
-    ]
-    assert offenders == []
+    builders = {function.name for function in all_functions() if "execute" in tokens(function.body)}
+    assert builders == BUILDS_STATEMENTS
+    assert [str(f) for f in all_functions() if ("when", "others") in pairwise(tokens(f.body))] == []
 
 
 def test_a_function_names_the_columns_that_it_reads() -> None:

@@ -27,8 +27,8 @@ FAMILIES = (
 )  # fmt: skip
 # Set-returning functions that return exactly one row, and those that return one or none.
 ONE_ROW = {
-    "begin_compaction", "commit_compaction", "common_ancestor", "compact", "compaction_status", "get_context",
-    "get_message", "get_or_create_context", "purge_context", "usage",
+    "begin_compaction", "build_embedding_index", "commit_compaction", "common_ancestor", "compact",
+    "compaction_status", "get_context", "get_message", "get_or_create_context", "purge_context", "usage",
 }  # fmt: skip
 ONE_ROW_OR_NONE = {"claim_due_compaction"}
 # Functions that return a value which may be null.
@@ -37,15 +37,15 @@ MAYBE_NULL = {"environment", "find_context", "find_message"}
 NULLABLE_PARAMETERS = {("append_message", "content"), ("commit_compaction", "summary")}
 # Columns that are never null, whichever function returns them, and the exceptions.
 NEVER_NULL = {
-    "budget", "bytes_per_token", "cause_id", "change", "checkpoints", "claimed_by", "compaction_id",
-    "context_id", "covered", "created", "created_at", "depth", "description", "due", "erased_at",
-    "erased_by", "failures", "first_version", "group_version", "in_progress", "is_new", "kept", "kind",
-    "last_version", "lease_expires_at", "margin", "mentions", "merged_summaries", "message_count",
-    "needs_summary", "open_calls", "ordinal", "over_budget", "pinned", "policy", "position", "problem",
-    "purged_by", "raw_tokens", "reason", "ref", "removed", "result_tokens", "role", "running_tokens",
-    "segment_id", "side", "source_tokens", "started_at", "status", "strategy", "summary_budget", "tenant",
-    "token_count", "token_source", "tokenizer", "updated_at", "version",
-    "view_tokens", "warning", "what",
+    "budget", "bytes", "bytes_per_token", "cause_id", "change", "checkpoints", "claimed_by",
+    "compaction_id", "context_id", "covered", "created", "created_at", "depth", "description", "digest",
+    "dimensions", "due", "embeddings", "erased_at", "erased_by", "failures", "first_version",
+    "group_version", "in_progress", "index", "is_new", "kept", "kind", "last_version", "lease_expires_at",
+    "margin", "mentions", "merged_summaries", "message_count", "needs_summary", "open_calls", "ordinal",
+    "over_budget", "pinned", "policy", "position", "problem", "purged_by", "raw_tokens", "reason", "ref",
+    "relation", "removed", "result_tokens", "role", "running_tokens", "segment_id", "side", "source_tokens",
+    "started_at", "statement", "status", "strategy", "summary_budget", "tenant", "token_count",
+    "token_source", "tokenizer", "updated_at", "version", "view_tokens", "warning", "what",
 }  # fmt: skip
 BUT_NULL = {
     ("common_ancestor", "segment_id"), ("compactions", "result_tokens"), ("history", "role"),
@@ -53,7 +53,8 @@ BUT_NULL = {
 }  # fmt: skip
 # Columns that are null elsewhere, but not here.
 NOT_NULL = {
-    ("checkpoints", "name"), ("forks", "fork_version"), ("policy_presets", "name"), ("purges", "purged_at"),
+    ("checkpoints", "name"), ("embedding_models", "name"), ("forks", "fork_version"),
+    ("pending_embeddings", "content"), ("policy_presets", "name"), ("purges", "purged_at"),
     ("tokenizers", "name"), ("verify", "detail"),
 }  # fmt: skip
 # Names of row classes that do not follow from the function.

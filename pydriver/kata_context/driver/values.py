@@ -41,7 +41,7 @@ ContextId: TypeAlias = UUID | str | Handle
 Version: TypeAlias = int | str | datetime
 # A set of versions: single ones, ranges of Python (which end before their stop), or a multirange of psycopg.
 Versions: TypeAlias = Multirange[int] | Iterable[int | range]
-# An array of one dimension or two; arrays of NumPy are sequences, too.
+# An array of one dimension or two; arrays of NumPy and the vectors of pgvector are taken, too.
 Numbers: TypeAlias = Sequence[T] | Sequence[Sequence[T]]
 
 _BRACES = str.maketrans("[]", "{}")
@@ -178,12 +178,18 @@ def as_texts(name: str, value: Any) -> list[str]:
     return [as_text(f"{name}[{place}]", item) for place, item in enumerate(value)]
 
 
+def _listed(value: Any) -> Any:
+    """Return an array of NumPy, or a vector of pgvector, as a list, and any other value as it is."""
+    method = getattr(value, "tolist", None) or getattr(value, "to_list", None)
+    return method() if method else value
+
+
 def as_numbers(name: str, value: Any) -> str:
     """Return numbers as an array of SQL, in its text form."""
-    plain = value.tolist() if hasattr(value, "tolist") else value
+    plain = _listed(value)
     if isinstance(plain, (str, bytes, Mapping)) or not isinstance(plain, Iterable):
         raise refused(name, value, "a list of numbers")
-    rows = [list(item) if isinstance(item, (list, tuple)) else item for item in plain]
+    rows = [list(item) if isinstance(item := _listed(each), tuple) else item for each in plain]
     for place, item in enumerate(rows):
         for number in item if isinstance(item, list) else [item]:
             if type(number) is not int and type(number) is not float:

@@ -535,6 +535,26 @@ FUNCTIONS = {
             "context_id": Parameter("context"),
         },
     ),
+    "build_embedding_index": Function(
+        "Builds an HNSW index on the embeddings of a model, or measures the one that is there.",
+        {
+            "model": Parameter("text"),
+            "m": Parameter("integer", has_default=True),
+            "ef_construction": Parameter("integer", has_default=True),
+            "dry_run": Parameter("boolean", has_default=True),
+            "method": Parameter("text", has_default=True),
+        },
+    ),
+    "drop_embedding_index": Function(
+        "Drops the index on the embeddings of a model; the embeddings stay.",
+        {
+            "model": Parameter("text"),
+        },
+    ),
+    "embedding_models": Function(
+        "Lists the embedding models that the tenant has embeddings of.",
+        {},
+    ),
     "index_search": Function(
         "Indexes the messages of a context, inherited ones included, for kata.search and kata.recall.",
         {
@@ -542,10 +562,33 @@ FUNCTIONS = {
             "max_messages": Parameter("integer", has_default=True),
         },
     ),
+    "pending_embeddings": Function(
+        "Lists the texts of messages that have no embedding of a model yet, for kata.put_embeddings.",
+        {
+            "model": Parameter("text"),
+            "max_rows": Parameter("integer", has_default=True),
+        },
+    ),
     "pending_search": Function(
         "Lists the contexts with 64 or more versions that are not indexed yet, the most first.",
         {
             "max_rows": Parameter("integer", has_default=True),
+        },
+    ),
+    "prewarm": Function(
+        "Reads the rows into memory that the first window and the first search of a context need.",
+        {
+            "context_id": Parameter("context", has_default=True),
+        },
+    ),
+    "put_embeddings": Function(
+        "Stores the embeddings of messages, for kata.recall.",
+        {
+            "context_id": Parameter("context"),
+            "model": Parameter("text"),
+            "versions": Parameter("bigint[]"),
+            "embeddings": Parameter("real[]"),
+            "digests": Parameter("text[]", has_default=True),
         },
     ),
     "recall": Function(

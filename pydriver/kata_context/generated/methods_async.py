@@ -26,6 +26,7 @@ from kata_context.generated.rows import (
     AppendedRow,
     ArchiveInactiveRow,
     ArtifactRow,
+    BuildEmbeddingIndexRow,
     CheckpointRow,
     CommonAncestorRow,
     CompactedRow,
@@ -35,14 +36,17 @@ from kata_context.generated.rows import (
     ContextRow,
     DiffRow,
     DiffVersionRow,
+    EmbeddingModelRow,
     EraseMessageRow,
     ErasureRow,
     ForkRow,
     FoundOrCreatedRow,
     HistoryRow,
     MessageRow,
+    PendingEmbeddingRow,
     PendingSearchRow,
     PolicyPresetRow,
+    PrewarmRow,
     PurgeContextRow,
     PurgeDeletedRow,
     PurgeRow,
@@ -1868,6 +1872,77 @@ class AsyncMethods(ABC):
         """
         return await self._run(statements.PURGES, (context_id,))
 
+    async def build_embedding_index(
+        self,
+        model: str,
+        m: int = 16,
+        *,
+        ef_construction: int = 64,
+        dry_run: bool = False,
+        method: str = "hnsw",
+    ) -> BuildEmbeddingIndexRow:
+        """Builds an HNSW index on the embeddings of a model, or measures the one that is there.
+
+        Recall does not need one: it re-scores what the words find, and looks at every embedding of a
+        path otherwise. The index serves queries without a word in common on paths of more than 20,000
+        versions.
+
+        Returns one row: index (its name), bytes (of the index; in a dry run the memory that the build
+        takes), seconds (of the build; null where there was none), recall_at_10 (the share of the exact
+        ten nearest that it finds), statement (which builds it; `kata index --vectors` runs it
+        concurrently).
+
+        Parameters
+        ----------
+        model : a model of the tenant.
+        m : links per embedding, 2 to 100.
+        ef_construction : candidates per link, 2 m to 1,000.
+        dry_run : only estimate and return the statement.
+        method : hnsw.
+
+        Raises
+        ------
+        InvalidArgumentError model is unknown, its graph does not fit into maintenance_work_mem, the
+            extension vector is missing, another method.
+
+        Locks: put_embeddings, erasures and purges wait for a build.
+        Cost: O(embeddings).
+        """
+        return (
+            await self._run(statements.BUILD_EMBEDDING_INDEX, (model, m, ef_construction, dry_run, method))
+        )[0]
+
+    async def drop_embedding_index(self, model: str) -> bool:
+        """Drops the index on the embeddings of a model; the embeddings stay.
+
+        Returns whether there was one.
+
+        Parameters
+        ----------
+        model : a model of the tenant.
+
+        Raises
+        ------
+        InvalidArgumentError model is unknown.
+
+        Locks: the table of embeddings, for a moment.
+        Cost: O(1).
+        """
+        return (await self._run(statements.DROP_EMBEDDING_INDEX, (model,)))[0]
+
+    async def embedding_models(self) -> list[EmbeddingModelRow]:
+        """Lists the embedding models that the tenant has embeddings of.
+
+        Under kata.tenant '*' those of all tenants.
+
+        Returns rows by name: name, dimensions, embeddings (how many), bytes (of the embeddings),
+        index_state (null without an index; valid; invalid while it is being built, or if its build was
+        interrupted), tenant.
+
+        Cost: O(embeddings).
+        """
+        return await self._run(statements.EMBEDDING_MODELS, ())
+
     async def index_search(self, context_id: ContextId, max_messages: int | None = None) -> int:
         """Indexes the messages of a context, inherited ones included, for kata.search and kata.recall.
 
@@ -1892,6 +1967,29 @@ class AsyncMethods(ABC):
         """
         return (await self._run(statements.INDEX_SEARCH, (context_id, max_messages)))[0]
 
+    async def pending_embeddings(self, model: str, max_rows: int = 100) -> list[PendingEmbeddingRow]:
+        """Lists the texts of messages that have no embedding of a model yet, for kata.put_embeddings.
+
+        Each message is listed once, for all forks that read it; messages without a text and erased ones
+        are not. Under kata.tenant '*' those of all tenants.
+
+        Returns rows: context_id, version, content (the speaker, the message, and the beginning of the
+        message before it, which helps to find an answer by its question), digest (of content, to hand
+        to kata.put_embeddings).
+
+        Parameters
+        ----------
+        model : the name of the embedding model; one that is not known yet has no embeddings.
+        max_rows : 1 to 1,000.
+
+        Raises
+        ------
+        InvalidArgumentError.
+
+        Cost: O(contexts of the tenant + rows).
+        """
+        return await self._run(statements.PENDING_EMBEDDINGS, (model, max_rows))
+
     async def pending_search(self, max_rows: int = 100) -> list[PendingSearchRow]:
         """Lists the contexts with 64 or more versions that are not indexed yet, the most first.
 
@@ -1912,6 +2010,67 @@ class AsyncMethods(ABC):
         """
         return await self._run(statements.PENDING_SEARCH, (max_rows,))
 
+    async def prewarm(self, context_id: ContextId | None = None) -> list[PrewarmRow]:
+        """Reads the rows into memory that the first window and the first search of a context need.
+
+        For use after a restart or a long pause.
+
+        Its head, newest view change and newest thousand versions, and the index for searches and the
+        embeddings of its path. Returns rows by relation: relation, bytes (of the rows that were read).
+
+        Parameters
+        ----------
+        context_id : the context; null for the hundred newest of the tenant.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError.
+
+        Cost: O(bytes).
+        """
+        return await self._run(statements.PREWARM, (context_id,))
+
+    async def put_embeddings(
+        self,
+        context_id: ContextId,
+        model: str,
+        versions: Numbers[int],
+        embeddings: Numbers[float],
+        digests: Iterable[str] | None = None,
+    ) -> int:
+        """Stores the embeddings of messages, for kata.recall.
+
+        Embeddings of inherited messages are shared with the context that wrote them. They are stored
+        with length 1, so only their direction counts. Their first use makes the model, which belongs to
+        the tenant.
+
+        Returns how many embeddings were stored.
+
+        Parameters
+        ----------
+        context_id : the context.
+        model : a name of the embedding model, 1 to 255 characters. All of its embeddings have the
+            dimensions of the first.
+        versions, embeddings : one embedding for every version, an array of arrays; a later one for the
+            same version wins. It replaces an earlier embedding.
+        digests : what kata.pending_embeddings returned with the texts; null to store in any case. Where
+            the text is another one now, because it or the message before was erased, the embedding is
+            passed over.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError no message with a text has this version,
+            ContextClosedError, InvalidArgumentError arrays do not match, other dimensions, a zero
+            vector, NaN.
+
+        Locks: the messages and those before them (FOR KEY SHARE); a model while another session makes
+            it.
+        Cost: O(numbers).
+        """
+        return (
+            await self._run(statements.PUT_EMBEDDINGS, (context_id, model, versions, embeddings, digests))
+        )[0]
+
     async def recall(
         self,
         context_id: ContextId,
@@ -1931,16 +2090,18 @@ class AsyncMethods(ABC):
         indexed yet: as kata.search.
 
         Returns rows by score, then newest first: version, role, content, token_count, score (1 for the
-        best), text_rank (place by words), vector_rank (null without an embedding), compacted_into (the
-        summary that covers it, or null), name, created_at, group_version (the message whose call it
-        answers, else itself), kind (message).
+        best), text_rank and vector_rank (place by words and by embedding, null for none),
+        compacted_into (the summary that covers it, or null), name, created_at, group_version (the
+        message whose call it answers, else itself), kind (message).
 
         Parameters
         ----------
         context_id : the context.
         query : a question or its words; at most 65,536 characters, and of more than 64 terms the 64
-            rarest.
-        embedding, model : null; the database knows no model yet.
+            rarest. Null where there is an embedding.
+        embedding, model : of the query, by a model whose embeddings kata.put_embeddings has stored;
+            null for words alone. The embedding re-scores the best 200 by words, with weight 0.4, and
+            brings other messages where there are fewer.
         max_rows : 1 to 1,000.
         at : as of this version; null for now.
         max_tokens : takes rows by score as long as their groups fit together, and passes over those
@@ -1949,10 +2110,11 @@ class AsyncMethods(ABC):
         Raises
         ------
         ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError max_rows or
-            max_tokens is out of range, query is empty or too long, or model is unknown.
+            max_tokens is out of range, query is empty or too long, model is unknown, or embedding has
+            other dimensions or no direction.
 
         Cost: O(messages that hold a term + erasures and view changes of the path), and the length of
-        what is not indexed yet.
+        what is not indexed yet; with an embedding and few words that hit, O(embeddings of the path).
         """
         return await self._run(
             statements.RECALL, (context_id, query, embedding, model, max_rows, at, max_tokens)
@@ -2583,6 +2745,26 @@ class AsyncContext(Handle):
         See AsyncKata.index_search.
         """
         return await self.database.index_search(self.id, max_messages)
+
+    async def prewarm(self) -> list[PrewarmRow]:
+        """Reads the rows into memory that the first window and the first search of a context need.
+
+        See AsyncKata.prewarm.
+        """
+        return await self.database.prewarm(self.id)
+
+    async def put_embeddings(
+        self,
+        model: str,
+        versions: Numbers[int],
+        embeddings: Numbers[float],
+        digests: Iterable[str] | None = None,
+    ) -> int:
+        """Stores the embeddings of messages, for kata.recall.
+
+        See AsyncKata.put_embeddings.
+        """
+        return await self.database.put_embeddings(self.id, model, versions, embeddings, digests)
 
     async def recall(
         self,

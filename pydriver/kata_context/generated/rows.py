@@ -19,6 +19,7 @@ __all__ = [
     "AppendedRow",
     "ArchiveInactiveRow",
     "ArtifactRow",
+    "BuildEmbeddingIndexRow",
     "CheckpointRow",
     "CommonAncestorRow",
     "CompactedRow",
@@ -28,14 +29,17 @@ __all__ = [
     "ContextRow",
     "DiffRow",
     "DiffVersionRow",
+    "EmbeddingModelRow",
     "EraseMessageRow",
     "ErasureRow",
     "ForkRow",
     "FoundOrCreatedRow",
     "HistoryRow",
     "MessageRow",
+    "PendingEmbeddingRow",
     "PendingSearchRow",
     "PolicyPresetRow",
+    "PrewarmRow",
     "PurgeContextRow",
     "PurgeDeletedRow",
     "PurgeRow",
@@ -413,11 +417,52 @@ class PurgeRow:
 
 
 @dataclass(frozen=True, slots=True)
+class BuildEmbeddingIndexRow:
+    """A row of build_embedding_index."""
+
+    index: str
+    bytes: int
+    seconds: float | None
+    recall_at_10: float | None
+    statement: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingModelRow:
+    """A row of embedding_models."""
+
+    name: str
+    dimensions: int
+    embeddings: int
+    bytes: int
+    index_state: str | None
+    tenant: str
+
+
+@dataclass(frozen=True, slots=True)
+class PendingEmbeddingRow:
+    """A row of pending_embeddings."""
+
+    context_id: UUID
+    version: int
+    content: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class PendingSearchRow:
     """A row of pending_search."""
 
     context_id: UUID
     messages: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PrewarmRow:
+    """A row of prewarm."""
+
+    relation: str
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True)

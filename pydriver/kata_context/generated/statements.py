@@ -30,6 +30,7 @@ from kata_context.generated.rows import (
     AppendedRow,
     ArchiveInactiveRow,
     ArtifactRow,
+    BuildEmbeddingIndexRow,
     CheckpointRow,
     CommonAncestorRow,
     CompactedRow,
@@ -39,14 +40,17 @@ from kata_context.generated.rows import (
     ContextRow,
     DiffRow,
     DiffVersionRow,
+    EmbeddingModelRow,
     EraseMessageRow,
     ErasureRow,
     ForkRow,
     FoundOrCreatedRow,
     HistoryRow,
     MessageRow,
+    PendingEmbeddingRow,
     PendingSearchRow,
     PolicyPresetRow,
+    PrewarmRow,
     PurgeContextRow,
     PurgeDeletedRow,
     PurgeRow,
@@ -661,11 +665,47 @@ PURGES: Call[PurgeRow] = Call(
     (("context_id", as_context),),
     reads=True,
 )
+BUILD_EMBEDDING_INDEX: Call[BuildEmbeddingIndexRow] = Call(
+    "build_embedding_index",
+    b"select r.index, r.bytes, r.seconds, r.recall_at_10, r.statement from "
+    b"kata.build_embedding_index(model => %s::text, m => %s::integer, ef_construction => %s::integer, "
+    b"dry_run => %s::boolean, method => %s::text) r",
+    record(BuildEmbeddingIndexRow),
+    (
+        ("model", as_text),
+        ("m", as_integer),
+        ("ef_construction", as_integer),
+        ("dry_run", as_boolean),
+        ("method", as_text),
+    ),
+)
+DROP_EMBEDDING_INDEX: Call[bool] = Call(
+    "drop_embedding_index",
+    b"select kata.drop_embedding_index(model => %s::text)",
+    scalar,
+    (("model", as_text),),
+)
+EMBEDDING_MODELS: Call[EmbeddingModelRow] = Call(
+    "embedding_models",
+    b"select r.name, r.dimensions, r.embeddings, r.bytes, r.index_state, r.tenant from "
+    b"kata.embedding_models() r",
+    record(EmbeddingModelRow),
+    (),
+    reads=True,
+)
 INDEX_SEARCH: Call[int] = Call(
     "index_search",
     b"select kata.index_search(context_id => %s::uuid, max_messages => %s::integer)",
     scalar,
     (("context_id", as_context), ("max_messages", as_integer)),
+)
+PENDING_EMBEDDINGS: Call[PendingEmbeddingRow] = Call(
+    "pending_embeddings",
+    b"select r.context_id, r.version, r.content, r.digest from kata.pending_embeddings(model => "
+    b"%s::text, max_rows => %s::integer) r",
+    record(PendingEmbeddingRow),
+    (("model", as_text), ("max_rows", as_integer)),
+    reads=True,
 )
 PENDING_SEARCH: Call[PendingSearchRow] = Call(
     "pending_search",
@@ -673,6 +713,26 @@ PENDING_SEARCH: Call[PendingSearchRow] = Call(
     record(PendingSearchRow),
     (("max_rows", as_integer),),
     reads=True,
+)
+PREWARM: Call[PrewarmRow] = Call(
+    "prewarm",
+    b"select r.relation, r.bytes from kata.prewarm(context_id => %s::uuid) r",
+    record(PrewarmRow),
+    (("context_id", as_context),),
+    reads=True,
+)
+PUT_EMBEDDINGS: Call[int] = Call(
+    "put_embeddings",
+    b"select kata.put_embeddings(context_id => %s::uuid, model => %s::text, versions => %s::bigint[], "
+    b"embeddings => %s::real[], digests => %s::text[])",
+    scalar,
+    (
+        ("context_id", as_context),
+        ("model", as_text),
+        ("versions", as_numbers),
+        ("embeddings", as_numbers),
+        ("digests", as_texts),
+    ),
 )
 RECALL: Call[RecallRow] = Call(
     "recall",

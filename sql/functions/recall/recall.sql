@@ -21,23 +21,25 @@ as $$
 declare
   v_context record;
   v_view kata_data.view;
+  v_model_id integer;
+  v_found kata_data.recalled[];
   v_versions bigint[];
-  v_scores double precision[];
 begin
   v_context := kata_data.open_context(context_id, at);
   perform kata_data.check_max_rows(max_rows);
-  perform kata_data.check_query(query);
-  perform kata_data.check_embedding(embedding, model);
+  v_model_id := kata_data.model_of_query(context_id, query, embedding, model);
   perform kata_data.check_max_tokens(max_tokens);
   v_view := kata_data.view_of(context_id, v_context.at, v_context.view_version);
-  select array_agg(b.version order by b.score desc, b.version desc), array_agg(b.score order by b.score desc, b.version desc)
-  into v_versions, v_scores
-  from kata_data.best_messages(
-    recall.context_id, v_context.at, v_context.view_version, v_view.deleted, query, case when max_tokens is null then max_rows else 1000 end) b;
+  v_found := array(
+    select f::kata_data.recalled
+    from kata_data.hybrid_messages(
+      recall.context_id, v_context.at, v_context.view_version, v_view.deleted, query, v_model_id, embedding,
+      case when max_tokens is null then max_rows else 1000 end) f);
+  v_versions := array(select r.version from unnest(v_found) with ordinality r order by r.ordinality);
   return query
-  select m.version, m.role, m.content, m.token_count, r.score, r.ordinality, null::bigint, kata_data.covering_summary(v_view, r.version),
+  select m.version, m.role, m.content, m.token_count, r.score, r.text_rank, r.vector_rank, kata_data.covering_summary(v_view, r.version),
     m.name, m.created_at, m.group_version, 'message'
-  from unnest(v_versions, v_scores) with ordinality r(version, score, ordinality)
+  from unnest(v_found) with ordinality r
   join kata_data.rows_that_fit(recall.context_id, v_versions, v_context.at, max_tokens) f on f.version = r.version
   cross join lateral kata_data.segments(recall.context_id, r.version, r.version) s
   cross join lateral (
@@ -58,13 +60,16 @@ A message that holds terms of the query lends part of its score to those around 
 Covered, deleted and erased messages and what is not indexed yet: as kata.search.
 
 context_id: the context.
-query: a question or its words; at most 65,536 characters, and of more than 64 terms the 64 rarest.
-embedding, model: null; the database knows no model yet.
+query: a question or its words; at most 65,536 characters, and of more than 64 terms the 64 rarest. Null where there is an embedding.
+embedding, model: of the query, by a model whose embeddings kata.put_embeddings has stored; null for words alone. The embedding re-scores
+  the best 200 by words, with weight 0.4, and brings other messages where there are fewer.
 max_rows: 1 to 1,000. at: as of this version; null for now.
 max_tokens: takes rows by score as long as their groups fit together, and passes over those that do not; null for no limit.
 
-Returns rows by score, then newest first: version, role, content, token_count, score (1 for the best), text_rank (place by words), vector_rank
-(null without an embedding), compacted_into (the summary that covers it, or null), name, created_at, group_version (the message whose call
+Returns rows by score, then newest first: version, role, content, token_count, score (1 for the best), text_rank and vector_rank (place by words and
+by embedding, null for none), compacted_into (the summary that covers it, or null), name, created_at, group_version (the message whose call
 it answers, else itself), kind (message).
-Errors: KC001, KC002, KC006, KC017 max_rows or max_tokens is out of range, query is empty or too long, or model is unknown.
-Cost: O(messages that hold a term + erasures and view changes of the path), and the length of what is not indexed yet.';
+Errors: KC001, KC002, KC006, KC017 max_rows or max_tokens is out of range, query is empty or too long, model is unknown, or
+embedding has other dimensions or no direction.
+Cost: O(messages that hold a term + erasures and view changes of the path), and the length of what is not indexed yet; with an embedding
+and few words that hit, O(embeddings of the path).';

@@ -34,6 +34,7 @@ begin
     and (n.summary_version <= reach) is not true;
   perform kata_data.trim_artifacts(cut_segment.segment_id, reach);
   perform kata_data.trim_postings(cut_segment.segment_id, reach);
+  perform kata_data.trim_embeddings(cut_segment.segment_id, reach);
   delete from kata_data.erasure e where e.segment_id = cut_segment.segment_id and e.version > reach;
   delete from kata_data.checkpoint p where p.context_id = cut_segment.segment_id and p.version > reach;
 end

@@ -92,6 +92,7 @@ begin
     and s.version = redact_message.version;
   perform kata_data.forget_artifacts(redact_message.segment_id, redact_message.version);
   perform kata_data.forget_postings(redact_message.segment_id, redact_message.version);
+  perform kata_data.forget_embeddings(redact_message.segment_id, redact_message.version);
   return true;
 end
 $$;

@@ -95,25 +95,6 @@ as $$
 $$;
 comment on function kata_data.covering_summary(kata_data.view, bigint) is 'The summary that covers a message in a view; null for none.';
 
-create or replace function kata_data.check_embedding(embedding real[], model text) returns void
-language plpgsql immutable
-as $$
-begin
-  if embedding is null and model is null then
-    return;
-  end if;
-  raise exception using
-    errcode = 'KC017',
-    message = case
-      when model is null then 'an embedding needs the name of its model'
-      else format('model "%s" is unknown', left(model, 100))
-    end,
-    detail = 'The database holds no embeddings.',
-    hint = 'Pass a query alone.';
-end
-$$;
-comment on function kata_data.check_embedding(real[], text) is 'Refuses an embedding of a model without embeddings in the database. KC017.';
-
 create or replace function kata_data.check_max_tokens(max_tokens integer) returns void
 language plpgsql immutable
 as $$

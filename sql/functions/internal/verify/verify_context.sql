@@ -16,6 +16,7 @@ begin
     return query select f.version, f.problem, f.detail from kata_data.verify_artifacts(context_id) f;
   end if;
   return query select f.version, f.problem, f.detail from kata_data.verify_search(context_id) f;
+  return query select f.version, f.problem, f.detail from kata_data.verify_embeddings(context_id) f;
 end
 $$;
 comment on function kata_data.verify_context(uuid, boolean) is 'Damage in a context and in what points at its versions.';

@@ -13,6 +13,7 @@ begin
   return query select o.segment_id, o.version, 'orphan row', o.detail from kata_data.rows_without_entry() o;
   return query select o.segment_id, o.version, 'orphan row', o.detail from kata_data.artifacts_without_context() o;
   return query select o.segment_id, o.version, 'orphan row', o.detail from kata_data.search_rows_without_context() o;
+  return query select o.segment_id, o.version, 'orphan row', o.detail from kata_data.embeddings_without_context() o;
   perform set_config('kata.tenant', v_setting, true);
 end
 $$;

@@ -1,0 +1,94 @@
+-- Models of a tenant. Another tenant may have a model of the same name with other dimensions, so none can spoil a name for the others.
+
+create or replace function kata_data.find_model(tenant text, model text) returns kata_data.embedding_model
+language plpgsql stable
+as $$
+declare
+  v_model kata_data.embedding_model;
+begin
+  select d.* into v_model
+  from kata_data.embedding_model d
+  where d.tenant = find_model.tenant
+    and d.name = find_model.model;
+  if not found then
+    raise exception using
+      errcode = 'KC017',
+      message = format('embedding model "%s" is unknown', coalesce(left(model, 100), 'null')),
+      detail = format('Tenant "%s" has no embeddings of it.', tenant),
+      hint = 'Store some with kata.put_embeddings; kata.embedding_models lists the models.';
+  end if;
+  return v_model;
+end
+$$;
+comment on function kata_data.find_model(text, text) is 'A model of a tenant. KC017 unknown.';
+
+create or replace function kata_data.check_dimensions(model kata_data.embedding_model, dimensions integer) returns void
+language plpgsql immutable
+as $$
+begin
+  if dimensions = model.dimensions then
+    return;
+  end if;
+  raise exception using
+    errcode = 'KC017',
+    message = format('embedding has %s dimensions', coalesce(dimensions::text, 'no')),
+    detail = format('Those of model "%s" have %s.', left(model.name, 100), model.dimensions),
+    hint = 'Pass embeddings of this model, or give another model another name.';
+end
+$$;
+comment on function kata_data.check_dimensions(kata_data.embedding_model, integer) is
+'Refuses embeddings with other dimensions than the first ones of their model. KC017.';
+
+create or replace function kata_data.make_model(tenant text, model text, dimensions integer) returns kata_data.embedding_model
+language plpgsql volatile
+as $$
+declare
+  v_model kata_data.embedding_model;
+begin
+  if model is null or length(model) not between 1 and 255 then
+    raise exception using
+      errcode = 'KC017',
+      message = 'model is too long or empty',
+      detail = format('It has %s characters.', coalesce(length(model), 0)),
+      hint = 'Pass the name of the embedding model, 1 to 255 characters.';
+  end if;
+  insert into kata_data.embedding_model (tenant, name, dimensions, created_at)
+  values (make_model.tenant, model, make_model.dimensions, kata_data.clock())
+  on conflict on constraint embedding_model_name_unique do nothing;
+  v_model := kata_data.find_model(tenant, model);
+  perform kata_data.check_dimensions(v_model, dimensions);
+  return v_model;
+end
+$$;
+comment on function kata_data.make_model(text, text, integer) is
+'A model of a tenant, made by its first embeddings. Waits for a session that is making it. KC017.';
+
+create or replace function kata_data.model_of_query(context_id uuid, query text, embedding real[], model text) returns integer
+language plpgsql stable
+as $$
+declare
+  v_model kata_data.embedding_model;
+begin
+  if query is not null or embedding is null then
+    perform kata_data.check_query(query);
+  end if;
+  if embedding is null and model is null then
+    return null;
+  end if;
+  perform kata_data.check_embedding(embedding, 'the embedding of the query');
+  v_model := kata_data.find_model(kata_data.tenant_of(context_id), model);
+  perform kata_data.check_dimensions(v_model, cardinality(embedding));
+  return v_model.model_id;
+end
+$$;
+comment on function kata_data.model_of_query(uuid, text, real[], text) is
+'The model of the embedding of a query; null for words alone. Refuses what is neither. KC017.';
+
+create or replace function kata_data.tenant_of(context_id uuid) returns text
+language plpgsql stable
+as $$
+begin
+  return (select c.tenant from kata_data.context c where c.context_id = tenant_of.context_id);
+end
+$$;
+comment on function kata_data.tenant_of(uuid) is 'The tenant of a context.';
