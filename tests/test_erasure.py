@@ -362,15 +362,18 @@ def test_a_digest_quotes_nothing_from_after_the_end_of_what_it_covers(observer: 
 def test_an_erasure_names_a_digest_that_quotes_a_message_which_it_does_not_cover(
     observer: psycopg.Connection, parent: uuid.UUID
 ) -> None:
-    rows(observer, "select kata.pin(%s, 1)", parent)
-    rows(
-        observer,
-        "select version from kata.append_message(%s, 'assistant', repeat('long ', 600)) as version",
-        parent,
-    )
-    append(observer, parent, 2)
-    ((version,),) = rows(observer, "select summary_version from kata.compact(%s, force => true)", parent)
-    assert (
-        "message 1\n" in rows(observer, "select content from kata.get_message(%s, %s)", parent, version)[0][0]
-    )
-    assert rows(observer, ERASE, parent, 1) == [(1, "message"), (version, "summary")]
+    made = []
+    for _ in range(2):
+        long = "select version from kata.append_message(%s, 'assistant', repeat('long ', 600)) as version"
+        rows(observer, long, parent)
+        append(observer, parent, 2)
+        made += rows(
+            observer,
+            "select summary_version, covered @> 1::bigint from kata.compact(%s, force => true)",
+            parent,
+        )
+    (first, covers), (second, covers_again) = made
+    assert (covers, covers_again) == (True, False)
+    quoted = rows(observer, "select content from kata.get_message(%s, %s)", parent, second)[0][0]
+    assert "message 1\n" in quoted
+    assert rows(observer, ERASE, parent, 1) == [(1, "message"), (first, "summary"), (second, "summary")]

@@ -195,7 +195,7 @@ select kata.append(:'shown', jsonb_build_array(
 select is((select h.preview from kata.history(:'shown', p.version + 1, 1) h), p.preview, p.what)
 from (
   values (1, repeat('界🚀', 50), 'a preview is 100 characters, cut between characters'),
-  (2, 'look({"at": 1}), go()', 'calls without text are named'), (3, '', 'what has no text has an empty preview'),
+  (2, 'look({"at": 1}), go()', 'calls without text are named'), (3, '[image]', 'an image leaves a mark'),
   (4, repeat('x', 100), 'what fits is not cut'))
   p(version, preview, what);
 

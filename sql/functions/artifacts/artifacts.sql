@@ -24,7 +24,7 @@ begin
   select p.kind, p.ref, p.detail, p.first_version, p.last_version, p.mentions
   from kata_data.path_artifacts(artifacts.context_id, v_at, 1000) p
   where p.kind = coalesce(artifacts.kind, p.kind)
-  order by p.kind, p.last_version desc, p.ref;
+  order by p.kind collate "C", p.last_version desc, p.ref collate "C";
 end
 $$;
 comment on function kata.artifacts(uuid, text, bigint) is

@@ -22,7 +22,7 @@ begin
   v_sees := kata_data.visible_at(v_after, v_to);
   return query
   select e.change, m.version, m.role, case when s.token_count is null then 'message' else 'stub' end,
-    kata_data.preview(coalesce(s.content, m.content), m.tool_calls), coalesce(s.token_count, m.token_count)
+    kata_data.preview(coalesce(s.content, m.content), m.tool_calls, m.parts), coalesce(s.token_count, m.token_count)
   from (values ('added', v_sees - v_seen, v_after.elisions), ('removed', v_seen - v_sees, v_before.elisions)) e(change, versions, elisions)
   cross join lateral kata_data.path_messages(diff_versions.context_id, e.versions) m
   left join lateral kata_data.stub_of(m.segment_id, m.group_version, m.version, e.elisions) s on true
@@ -36,7 +36,7 @@ begin
   union all
   select case when coalesce(a.token_count, m.token_count) < coalesce(b.token_count, m.token_count) then 'shortened' else 'restored' end,
     m.version, m.role, case when a.token_count is null then 'message' else 'stub' end,
-    kata_data.preview(coalesce(a.content, m.content), m.tool_calls), coalesce(a.token_count, m.token_count)
+    kata_data.preview(coalesce(a.content, m.content), m.tool_calls, m.parts), coalesce(a.token_count, m.token_count)
   from kata_data.path_messages(diff_versions.context_id, kata_data.restubbed(v_before, v_after) * v_seen * v_sees) m
   left join lateral kata_data.stub_of(m.segment_id, m.group_version, m.version, v_before.elisions) b on true
   left join lateral kata_data.stub_of(m.segment_id, m.group_version, m.version, v_after.elisions) a on true

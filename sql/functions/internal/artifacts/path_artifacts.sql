@@ -2,7 +2,9 @@
 -- on the fly.
 
 create or replace function kata_data.path_artifacts(context_id uuid, at bigint, max_unparsed bigint)
-returns table (kind text, ref text, detail jsonb, first_version bigint, last_version bigint, mentions bigint)
+returns table (
+  kind text, ref text, detail jsonb, first_version bigint, last_version bigint, mentions bigint, changed_version bigint
+)
 language plpgsql stable rows 100
 as $$
 begin
@@ -46,7 +48,8 @@ begin
       (array_agg(p.detail order by p.detail_version desc) filter (where p.detail is not null and not p.is_added))[1],
       (array_agg(p.detail order by p.detail_version desc) filter (where p.detail is not null and p.is_added))[1],
       bool_or(p.detail ->> 'access' = 'modified')),
-    min(p.first_version), max(p.last_version), sum(p.mentions)::bigint
+    min(p.first_version), max(p.last_version), sum(p.mentions)::bigint,
+    max(p.detail_version) filter (where p.detail ->> 'access' = 'modified')
   from part p
   group by p.kind, p.ref;
 end
@@ -55,6 +58,8 @@ comment on function kata_data.path_artifacts(uuid, bigint, bigint) is
 'The artifacts of a context''s path as of a version, in no order.
 
 context_id: the context. at: the version. max_unparsed: how many of the newest versions that are not parsed yet may be parsed on the fly.
+
+changed_version: the last version that changed a file; null for other artifacts.
 
 Cost: O(log n) per artifact and segment, and the length of what is parsed on the fly.';
 

@@ -1,4 +1,4 @@
--- The facts of a digest: counted, and kept in its metadata, where the next digest finds them.
+-- The facts of a digest: numbers, and the versions of what it quotes. They are kept in its metadata, where the next digest finds them.
 
 create or replace function kata_data.digest_facts(compaction kata_data.compaction) returns jsonb
 language plpgsql stable
@@ -7,7 +7,9 @@ declare
   v_facts jsonb;
 begin
   with message as materialized (
-    select m.version, m.role, m.token_count
+    select m.version, m.role, m.token_count, kata_data.media_of(m.parts) as media,
+      m.role = 'assistant' and not kata_data.is_blank(m.content) as has_words,
+      m.role = 'assistant' and kata_data.plan_in(m.tool_calls) is not null as has_plan
     from kata_data.path_messages(compaction.context_id, compaction.covered) m
   ),
   absorbed as materialized (
@@ -29,6 +31,12 @@ begin
         order by r.version desc
         limit 5
       ) r), '[]'),
+    'failures', kata_data.last_failures(compaction, (
+      select range_agg(int8range(v.version::bigint, v.version::bigint, '[]'))
+      from absorbed a
+      cross join lateral jsonb_array_elements_text(a.facts -> 'failures') v(version))),
+    'words', greatest((select max(m.version) from message m where m.has_words), (select max((a.facts -> 'words')::bigint) from absorbed a)),
+    'plan', greatest((select max(m.version) from message m where m.has_plan), (select max((a.facts -> 'plan')::bigint) from absorbed a)),
     'roles', coalesce((
       select jsonb_object_agg(r.role, r.messages)
       from (
@@ -40,19 +48,22 @@ begin
         ) r
         group by r.role
       ) r), '{}'),
+    'media', (
+      select coalesce((select sum(cardinality(m.media)) from message m), 0) + coalesce(sum((a.facts -> 'media')::bigint), 0) from absorbed a),
     'tokens', (
       select coalesce((select sum(m.token_count) from message m), 0) + coalesce(sum((a.facts -> 'tokens')::bigint), 0) from absorbed a),
     'first_version', (select least((select min(m.version) from message m), min((a.facts -> 'first_version')::bigint)) from absorbed a),
     'last_version', (select max(m.version) from message m))
   into v_facts;
-  return v_facts;
+  return jsonb_strip_nulls(v_facts);
 end
 $$;
 comment on function kata_data.digest_facts(kata_data.compaction) is
-'The numbers of a digest, absorbed digests included.
+'The facts of a digest, absorbed digests included.
 
-Returns an object: requests (the versions of the last five messages of the user), roles (messages of each), tokens, first_version,
-last_version.';
+Returns an object. Numbers: roles (messages of each), media (images, files and sounds), tokens, first_version, last_version. Versions:
+requests (the last five messages of the user), words (the last message in which the assistant wrote), plan (its last plan), failures
+(the results of commands that failed, at most three).';
 
 create or replace function kata_data.facts_in(metadata jsonb) returns jsonb
 language plpgsql immutable
@@ -60,8 +71,10 @@ as $$
 begin
   -- Metadata are the caller's: a summary that only looks like a digest is a summary like any other.
   if jsonb_path_match(metadata -> 'digest', '
-    $.requests.type() == "array" && $.roles.type() == "object" && $.tokens.type() == "number" && $.first_version.type() == "number"
-    && !exists($.requests[*] ? (@.type() != "number")) && !exists($.roles.* ? (@.type() != "number"))
+    $.requests.type() == "array" && $.failures.type() == "array" && $.roles.type() == "object" && $.tokens.type() == "number"
+    && $.media.type() == "number" && $.first_version.type() == "number" && !exists($.words ? (@.type() != "number"))
+    && !exists($.plan ? (@.type() != "number")) && !exists($.requests[*] ? (@.type() != "number"))
+    && !exists($.failures[*] ? (@.type() != "number")) && !exists($.roles.* ? (@.type() != "number"))
     && !exists($.** ? (@.type() == "number" && (@ < 0 || @ > 1000000000000 || @ != @.floor())))', silent => true) then
     return metadata -> 'digest';
   end if;

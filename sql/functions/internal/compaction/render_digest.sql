@@ -1,102 +1,89 @@
--- The text of a digest, part by part; a part without content is left out. It says nothing of messages after the last version that the
--- compaction covers: an erasure finds the summaries that may repeat a message by that.
+-- The text of a digest, part by part; a part without content is left out.
 
-create or replace function kata_data.render_digest(compaction kata_data.compaction, facts jsonb, requests integer, artifacts integer) returns text
-language plpgsql stable
+create or replace function kata_data.render_digest(facts jsonb, material jsonb, scale numeric) returns text
+language plpgsql immutable
 as $$
+declare
+  v_requests jsonb := coalesce(nullif(material -> 'requests', 'null'::jsonb), '[]');
+  v_words integer := greatest(200, 2000 * scale);
+  v_request integer := greatest(200, 8000 * scale);
+  v_lasts integer := greatest(1, least(5, round(20 * scale)));
 begin
   return concat_ws(E'\n\n',
-    format('Versions %s to %s are left out here: %s messages (%s), %s tokens. Each can be read by its version.',
-      facts -> 'first_version', facts -> 'last_version',
-      (select sum(r.value::bigint) from jsonb_each_text(facts -> 'roles') r),
-      (select string_agg(format('%s %s', r.value, r.key), ', ' order by r.key) from jsonb_each_text(facts -> 'roles') r),
-      facts -> 'tokens'),
-    E'Last messages of the user:\n' || kata_data.last_requests(compaction, facts, requests),
-    E'First message of the user:\n' || kata_data.first_request_unless_last(compaction, facts),
-    E'Artifacts, last touched first:\n' || kata_data.newest_artifacts(compaction, artifacts),
-    E'Summary before:\n' || kata_data.summaries_of_models(compaction));
+    kata_data.digest_head(facts),
+    E'The plan, as it was last written:\n' || kata_data.joined_lines(material -> 'plan', ceil(40 * scale)::integer),
+    E'Last words of the assistant:\n' || kata_data.quoted(nullif(material -> 'words', 'null'::jsonb), v_words),
+    E'Questions in them:\n' || kata_data.questions_in(material #>> '{words,text}', v_words),
+    E'Last messages of the user:\n' || kata_data.quoted_requests(v_requests, false, v_lasts, v_request),
+    E'First message of the user:\n' || kata_data.quoted_requests(v_requests, true, v_lasts, v_request),
+    E'Files changed, last first:\n' || kata_data.joined_lines(material -> 'changes', ceil(50 * scale)::integer),
+    E'Commands that failed, last first:\n' || kata_data.quoted_failures(material -> 'failures', ceil(3 * scale)::integer),
+    E'Artifacts, last touched first:\n' || kata_data.joined_lines(material -> 'artifacts', ceil(200 * scale)::integer),
+    E'Summary before:\n' || kata_data.cut_middle(material ->> 'summaries', greatest(1000, 64000 * scale)::integer));
 end
 $$;
-comment on function kata_data.render_digest(kata_data.compaction, jsonb, integer, integer) is
-'A digest with at most so many of the last requests and of the artifacts.';
+comment on function kata_data.render_digest(jsonb, jsonb, numeric) is
+'A digest of some size.
 
-create or replace function kata_data.last_requests(compaction kata_data.compaction, facts jsonb, requests integer) returns text
-language plpgsql stable
+facts, material: as digest_facts and digest_material return them. scale: 1 for the whole of it, less for less of each part.';
+
+create or replace function kata_data.digest_head(facts jsonb) returns text
+language sql immutable
 as $$
-declare
-  v_deleted int8multirange;
-begin
-  v_deleted := (kata_data.view_at(compaction.context_id, compaction.base_version)).deleted;
-  return (
-    select string_agg(kata_data.quoted_request(m.version, m.content), E'\n' order by m.version)
-    from (
-      select r.version::bigint from jsonb_array_elements_text(facts -> 'requests') r(version) order by r.version::bigint desc limit requests
-    ) r
-    cross join lateral kata_data.path_messages(compaction.context_id, int8multirange(int8range(r.version, r.version, '[]')) - v_deleted) m);
-end
+  select format('Versions %s to %s are left out here: %s messages (%s), %s tokens%s. Each can be read by its version.',
+    facts -> 'first_version', facts -> 'last_version', sum(r.value::bigint), string_agg(format('%s %s', r.value, r.key), ', ' order by r.key),
+    facts -> 'tokens', ', ' || nullif(facts ->> 'media', '0') || ' images and files')
+  from jsonb_each_text(facts -> 'roles') r
 $$;
-comment on function kata_data.last_requests(kata_data.compaction, jsonb, integer) is
-'The last of the user''s messages that a digest counts, word for word; null where there is none.
+comment on function kata_data.digest_head(jsonb) is 'What a digest leaves out, in one line.';
 
-Messages deleted since are left out.';
-
-create or replace function kata_data.first_request_unless_last(compaction kata_data.compaction, facts jsonb) returns text
-language plpgsql stable
+create or replace function kata_data.joined_lines(lines jsonb, at_most integer) returns text
+language sql immutable
 as $$
-declare
-  v_request kata_data.message;
-begin
-  v_request := kata_data.first_request(compaction.context_id, compaction.base_version);
-  return case
-    when v_request.version < upper(compaction.covered) and not coalesce(facts -> 'requests' @> to_jsonb(v_request.version), false)
-      then kata_data.quoted_request(v_request.version, v_request.content)
-  end;
-end
+  select string_agg(l.line, E'\n' order by l.place)
+  from jsonb_array_elements_text(nullif(lines, 'null'::jsonb)) with ordinality l(line, place)
+  where l.place <= at_most
 $$;
-comment on function kata_data.first_request_unless_last(kata_data.compaction, jsonb) is
-'The first message of the user, word for word, if a digest covers it and does not show it already.
+comment on function kata_data.joined_lines(jsonb, integer) is 'The first lines of an array; null where there is none.';
 
-Null otherwise.';
-
-create or replace function kata_data.quoted_request(version bigint, content text) returns text
-language sql stable
+create or replace function kata_data.quoted_requests(requests jsonb, first boolean, lasts integer, characters integer) returns text
+language sql immutable
 as $$
-  select format(E'[version %s]\n%s', version, kata_data.code_fenced(coalesce(content, '')))
+  select string_agg(kata_data.quoted(r.request, characters), E'\n' order by r.place)
+  from (
+    select r.request, r.place, r.place <= jsonb_array_length(requests) - lasts or not r.request ? 'is_last' as is_earlier
+    from jsonb_array_elements(requests) with ordinality r(request, place)
+  ) r
+  where r.is_earlier = first
+    and (not first or r.request ? 'is_first')
 $$;
-comment on function kata_data.quoted_request(bigint, text) is 'A message of the user as a digest shows it.';
+comment on function kata_data.quoted_requests(jsonb, boolean, integer, integer) is
+'Requests of the user as a digest shows them; null where there is none.
 
-create or replace function kata_data.newest_artifacts(compaction kata_data.compaction, artifacts integer) returns text
-language plpgsql stable
+first: the first request, unless it is among the last; else the last ones. lasts: how many are last ones. characters: how much of each is
+shown.';
+
+create or replace function kata_data.quoted_failures(failures jsonb, at_most integer) returns text
+language sql immutable
 as $$
-begin
-  return (
-    select string_agg(format('%s %s (last in version %s)', kata_data.indented(a.kind), kata_data.indented(a.ref), a.last_version),
-      E'\n' order by a.last_version desc, a.kind, a.ref)
-    from (
-      select a.kind, a.ref, a.last_version
-      from kata_data.path_artifacts(compaction.context_id, upper(compaction.covered) - 1, 1000) a
-      order by a.last_version desc, a.kind, a.ref
-      limit artifacts
-    ) a);
-end
+  select string_agg(
+    concat(kata_data.one_line(f.failure ->> 'command', 300), E'\n', kata_data.quoted(f.failure, 400)), E'\n' order by f.place)
+  from jsonb_array_elements(nullif(failures, 'null'::jsonb)) with ordinality f(failure, place)
+  where f.place <= at_most
 $$;
-comment on function kata_data.newest_artifacts(kata_data.compaction, integer) is
-'The artifacts that a digest lists, a line each, those named last first; null where there is none.
+comment on function kata_data.quoted_failures(jsonb, integer) is 'Commands that failed, each with the end of its result; null where there is none.';
 
-As of the last version that the compaction covers.';
-
-create or replace function kata_data.summaries_of_models(compaction kata_data.compaction) returns text
-language plpgsql stable
+create or replace function kata_data.questions_in(content text, shown integer) returns text
+language sql immutable
 as $$
-begin
-  return (
-    select string_agg(y.content, E'\n\n' order by lower(y.covered))
-    from unnest(compaction.merged_summaries) s(version)
-    cross join lateral kata_data.summary_of(compaction.context_id, s.version) y
-    where kata_data.facts_in(y.metadata) is null);
-end
+  select string_agg(q.question, E'\n' order by q.place)
+  from (
+    select kata_data.one_line(btrim(m.match[1]), 300) as question, m.place
+    from regexp_matches(right(content, 20000), E'([^.!?\n]+[?\uff1f\u061f])', 'g') with ordinality m(match, place)
+    where length(content) > shown
+    order by m.place desc
+    limit 5
+  ) q
 $$;
-comment on function kata_data.summaries_of_models(kata_data.compaction) is
-'The texts of absorbed summaries that are not digests; null where there is none.
-
-The words of a model are kept.';
+comment on function kata_data.questions_in(text, integer) is
+'The last five questions in a text of which only so many characters are shown, a line each; else null.';

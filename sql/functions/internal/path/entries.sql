@@ -22,7 +22,7 @@ begin
   from (
     select e.version, e.kind, e.role, e.preview, e.token_count, e.raw_tokens, e.ahead, e.created_at, count(e.ahead) over (order by e.version) as era
     from (
-      select m.version, 'message' as kind, m.role, kata_data.preview(m.content, m.tool_calls) as preview, m.token_count,
+      select m.version, 'message' as kind, m.role, kata_data.preview(m.content, m.tool_calls, m.parts) as preview, m.token_count,
         m.tokens_through as raw_tokens,
         null::bigint as ahead, m.created_at
       from kata_data.path_messages(entries.context_id, int8multirange(int8range(low, high, '[]'))) m

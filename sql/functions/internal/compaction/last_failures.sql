@@ -1,0 +1,76 @@
+-- Commands whose last run failed. A result shows it by its text alone, because logs of most tools keep no exit code.
+
+create or replace function kata_data.last_failures(compaction kata_data.compaction, earlier int8multirange) returns jsonb
+language plpgsql stable
+as $$
+begin
+  return (
+    with result as materialized (
+      select m.version, m.group_version, m.tool_call_id,
+        coalesce(m.provider -> 'is_error' = 'true', false) or kata_data.result_shows_failure(m.content) as has_failed
+      from kata_data.path_messages(compaction.context_id, compaction.covered + coalesce(earlier, '{}')) m
+      where m.role = 'tool'
+    ),
+    run as (
+      select r.version, r.has_failed, row_number() over (partition by kata_data.command_of(c.call) order by r.version desc) as rank
+      from (
+        select range_agg(int8range(r.group_version, r.group_version, '[]')) as groups
+        from (select distinct r.group_version from result r where r.version <> r.group_version) r
+      ) g
+      cross join lateral kata_data.path_messages(compaction.context_id, g.groups) m
+      cross join lateral jsonb_array_elements(m.tool_calls) c(call)
+      join result r on r.group_version = m.version and r.tool_call_id = c.call ->> 'id'
+      where kata_data.command_of(c.call) is not null
+    )
+    select coalesce(jsonb_agg(f.version order by f.version), '[]')
+    from (
+      select r.version
+      from run r
+      where r.rank = 1
+        and r.has_failed
+      order by r.version desc
+      limit 3
+    ) f);
+end
+$$;
+comment on function kata_data.last_failures(kata_data.compaction, int8multirange) is
+'The versions of the results of commands that failed, and did not succeed later; at most three, the newest.
+
+earlier: those that absorbed digests name.';
+
+create or replace function kata_data.result_shows_failure(content text) returns boolean
+language sql immutable
+as $$
+  select concat(left(content, 2000), E'\n', right(content, 2000))
+    ~ (E'(^|\n)(Traceback \\(most recent call last\\)|npm ERR!|fatal: |[A-Za-z_.]*(Error|Exception): |error(\\[\\w+\\])?: |make: \\*\\*\\* '
+    || E'|[^\n:]*: command not found|FAILED |FAIL\\M|[^\n]*: No such file or directory$)'
+    || E'|[Ee]xit(ed)?( with)?( code| status)?:? ?[1-9]|(exit_?[cC]ode|return_?code)"?>?:? ?[1-9]|\\m[1-9][0-9]* (failed|failing|errors?)\\M')
+$$;
+comment on function kata_data.result_shows_failure(text) is
+'Whether the result of a command shows that it failed, in its first or last 2,000 characters.
+
+Exit codes, tracebacks, and the words of compilers, test runners and shells.';
+
+create or replace function kata_data.command_of(call jsonb) returns text
+language plpgsql immutable
+as $$
+declare
+  v_arguments jsonb := kata_data.as_json(call #>> '{function,arguments}');
+begin
+  -- Editors have commands, too: they name a path beside.
+  if jsonb_typeof(v_arguments) is distinct from 'object' or v_arguments ?| array['path', 'file_path', 'filename'] then
+    return null;
+  end if;
+  return (
+    select kata_data.without_secrets(case jsonb_typeof(a.value)
+      when 'array' then (select string_agg(w.word, ' ' order by w.place) from jsonb_array_elements_text(a.value) with ordinality w(word, place))
+      else a.value #>> '{}'
+    end)
+    from jsonb_each(v_arguments) a
+    where lower(a.key) = any (kata_data.command_keys())
+      and jsonb_typeof(a.value) in ('string', 'array')
+    order by a.key collate "C"
+    limit 1);
+end
+$$;
+comment on function kata_data.command_of(jsonb) is 'The shell command that a call runs, without secrets; null where it runs none.';
