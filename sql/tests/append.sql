@@ -1,7 +1,7 @@
 -- A batch is appended whole or not at all, takes the next versions at one instant, and comes back exactly as it was given.
 
 begin;
-select plan(226);
+select plan(231);
 
 -- Versions, totals, times
 
@@ -420,6 +420,16 @@ select is(
   (select m.tool_calls from kata.get_message(:'custom', 1) m),
   '[{"id": "a", "type": "custom", "custom": {"name": "run", "input": "ls"}}]', 'and kept as it is');
 select is((select g.open_calls from kata.get_context(:'custom') g), '{a}', 'a custom call is open until its result comes');
+select is((select h.preview from kata.history(:'custom') h), 'run(ls)', 'its preview says what is called');
+select kata.append_message(:'custom', 'tool', 'ok', tool_call_id => 'a');
+select isnt_empty(
+  format($$select from kata.artifacts(%L, 'tool_call') a where a.ref = 'run'$$, :'custom'), 'its tool is an artifact');
+select isnt_empty(format($$select from kata.search(%L, 'run') s where s.version = 1$$, :'custom'), 'a search finds it');
+select kata.erase_message(:'custom', 1, 'test');
+select is(
+  (select m.tool_calls from kata.get_message(:'custom', 1) m),
+  '[{"id": "a", "type": "custom", "custom": {"name": "run", "input": ""}}]', 'erasure takes its input and keeps its name');
+select is_empty(format('select * from kata.verify(%L)', :'custom'), 'and the log stays sound');
 
 select throws_ok(
   format($$select kata.append(%L, '[{"role": "user", "content": "nul \u0000"}]')$$, :'strict'), '22P05', null,

@@ -124,8 +124,8 @@ def moment(value: datetime) -> str:
 
 def preview(content: str | None, calls: Sequence[dict[str, Any]] | None = None) -> str:
     """Return the start of a message on one line, its tool calls after it."""
-    functions = [call["function"] for call in calls or []]
-    called = " ".join(f"→ {function['name']}({cut(function['arguments'], 60)})" for function in functions)
+    made = [call.get("function") or call["custom"] for call in calls or []]
+    called = " ".join(f"→ {it['name']}({cut(it.get('arguments') or it.get('input', ''), 60)})" for it in made)
     return " ".join(filter(None, [one_line((content or "")[:500]), one_line(called)]))
 
 

@@ -286,7 +286,7 @@ def text_of(row: Row) -> str:
 
 def _recall(covered: Sequence[Row]) -> Iterator[Question]:
     """What tools returned, and the particulars of what users said."""
-    calls = {call["id"]: call["function"] for message in covered for call in message.get("tool_calls") or []}
+    calls = {call["id"]: call for message in covered for call in message.get("tool_calls") or []}
     for message in covered:
         version = message["version"]
         if message["role"] == "tool":
@@ -299,7 +299,8 @@ def _recall(covered: Sequence[Row]) -> Iterator[Question]:
             ]
             if call and facts:
                 key, fact = facts[version % len(facts)]
-                asked = f"What did {call['name']}({call['arguments']}) return as {key}?"
+                name, arguments = _called(call)
+                asked = f"What did {name}({arguments}) return as {key}?"
                 alike = tuple(dict.fromkeys(leaf for name, leaf in facts if name == key))
                 yield Question(
                     "recall", asked, alike[:_MOST_TERMS] if len(alike) > 1 else (fact,), (version,)
@@ -377,10 +378,14 @@ def _decision(covered: Sequence[Row]) -> Iterator[Question]:
 
 def _calls(message: Row) -> list[tuple[str, Any]]:
     """Return the tools that a message calls with their arguments, as JSON where they are."""
-    return [
-        (call["function"]["name"], _json(call["function"]["arguments"]))
-        for call in message.get("tool_calls") or []
-    ]
+    calls = map(_called, message.get("tool_calls") or [])
+    return [(name, _json(arguments)) for name, arguments in calls]
+
+
+def _called(call: Row) -> tuple[str, str]:
+    """Return the tool that a call names, and its arguments or input."""
+    made = call.get("function") or call["custom"]
+    return made["name"], made.get("arguments") or made.get("input", "")
 
 
 def _documents(message: Row) -> Iterator[Any]:

@@ -3,7 +3,7 @@
 create or replace function kata_data.called_tool(segment_id uuid, group_version bigint, tool_call_id text) returns text
 language sql stable
 as $$
-  select c.call #>> '{function,name}'
+  select coalesce(c.call #>> '{function,name}', c.call #>> '{custom,name}')
   from kata_data.segments(called_tool.segment_id, called_tool.group_version, called_tool.group_version) s
   cross join lateral (
     select m.tool_calls

@@ -49,7 +49,8 @@ begin
       and m.version between low and high
       and m.content <> ''
     union all
-    select m.version, c.ordinality, true, c.call #>> '{function,arguments}', c.call #>> '{function,name}'
+    select m.version, c.ordinality, true, coalesce(c.call #>> '{function,arguments}', c.call #>> '{custom,input}'),
+      coalesce(c.call #>> '{function,name}', c.call #>> '{custom,name}')
     from kata_data.message m
     cross join lateral jsonb_array_elements(m.tool_calls) with ordinality c(call, ordinality)
     where m.segment_id = parse_artifacts.segment_id

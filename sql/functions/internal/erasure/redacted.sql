@@ -18,9 +18,12 @@ begin
   v_rest.metadata := null;
   if kata_data.has_elements(message.tool_calls) then
     v_rest.tool_calls := (
-      select jsonb_agg(jsonb_build_object(
-        'id', c.call -> 'id', 'type', 'function',
-        'function', jsonb_build_object('name', c.call #> '{function,name}', 'arguments', '{}')) order by c.ordinality)
+      select jsonb_agg(jsonb_build_object('id', c.call -> 'id') || case
+          when c.call ->> 'type' = 'custom' then jsonb_build_object(
+            'type', 'custom', 'custom', jsonb_build_object('name', c.call #> '{custom,name}', 'input', ''))
+          else jsonb_build_object(
+            'type', 'function', 'function', jsonb_build_object('name', c.call #> '{function,name}', 'arguments', '{}'))
+        end order by c.ordinality)
       from jsonb_array_elements(message.tool_calls) with ordinality c(call, ordinality));
   end if;
   return v_rest;

@@ -5,7 +5,9 @@ language sql immutable
 as $$
   select left(case
     when coalesce(content, '') = '' and kata_data.has_elements(tool_calls) then (
-      select string_agg(format('%s(%s)', c.call #>> '{function,name}', c.call #>> '{function,arguments}'), ', ' order by c.ordinality)
+      select string_agg(
+        format('%s(%s)', coalesce(c.call #>> '{function,name}', c.call #>> '{custom,name}'),
+          coalesce(c.call #>> '{function,arguments}', c.call #>> '{custom,input}')), ', ' order by c.ordinality)
       from jsonb_array_elements(tool_calls) with ordinality c(call, ordinality))
     when parts is not null then concat_ws(' ', nullif(array_to_string(kata_data.media_of(parts), ' '), ''), nullif(content, ''))
     else coalesce(content, '')

@@ -130,7 +130,7 @@ language sql immutable
 as $$
   -- Arguments are JSON in a string: line breaks in it are written \n, and characters may be written \u6771.
   select string_agg(
-    concat_ws(' ', c.call #>> '{function,name}', replace(replace(replace(
+    concat_ws(' ', c.call #>> '{custom,name}', c.call #>> '{custom,input}', c.call #>> '{function,name}', replace(replace(replace(
       case
         when position('\u' in c.call #>> '{function,arguments}') > 0
           then coalesce(kata_data.as_json(c.call #>> '{function,arguments}')::text, c.call #>> '{function,arguments}')
