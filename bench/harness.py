@@ -19,18 +19,37 @@ from kata_context.embedded import Server
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "tests" / "data" / "conversations" / "airline.jsonl"
-# The limit: the same rows in a table with nothing but its key.
+# The limit: the same columns, indexes and durability, sent in the same form, and nothing promised: versions
+# are given, totals and digests are constants.
 INSERT = """insert into bare.message (
   segment_id, version, role, content, token_count, tool_call_id, tool_calls,
-  tokens_through, group_version, created_at, pinned, token_source, digest)"""
-VALUES = "(%s, %s, %s, %s, %s, %s, %s, 1, 1, clock_timestamp(), false, 'given', sha256(''))"
+  tokens_through, group_version, created_at, pinned, token_source, digest, salt)"""
+VALUES = """(%s, %s, %s, %s, %s, %s, %s,
+  1, 1, clock_timestamp(), false, 'given', sha256(''), uuid_send(gen_random_uuid()))"""
+# A batch goes in and its rows come out as those of kata.append do.
+INSERT_BATCH = """
+insert into bare.message as m (
+  segment_id, version, tokens_through, group_version, created_at, occurred_at, token_count, pinned, role,
+  token_source, digest, salt, external_id, content, name, tool_call_id, tool_name, model, tool_calls, parts,
+  provider, metadata)
+select %s, %s + d.ordinality, 1, 1, clock_timestamp(), d.occurred_at, d.token_count,
+  coalesce(d.pinned, false), d.role, coalesce(d.token_source, 'given'), sha256(''),
+  uuid_send(gen_random_uuid()), d.external_id, d.content, d.name, d.tool_call_id, d.tool_name, d.model,
+  d.tool_calls, d.parts, d.provider, d.metadata
+from rows from (
+  jsonb_to_recordset(%s) as (
+    role text, content text, token_count integer, token_source text, tool_call_id text, tool_name text,
+    tool_calls jsonb, model text, metadata jsonb, pinned boolean, name text, parts jsonb, provider jsonb,
+    external_id text, occurred_at timestamptz)
+) with ordinality d
+returning m.version, m.token_count, m.created_at, true"""
 # The same payload in a table that promises nothing more than to keep it.
 PAYLOAD = """insert into bare.payload (
   conversation_id, id, role, content, token_count, tool_call_id, tool_calls)
   values (%s, %s, %s, %s, %s, %s, %s)"""
 BARE = f"""
 create schema bare;
-create table bare.message (like kata_data.message, primary key (segment_id, version));
+create table bare.message (like kata_data.message including indexes);
 create table bare.payload (
   conversation_id uuid, id bigint, role text not null, content text, token_count integer not null,
   tool_call_id text, tool_calls jsonb, created_at timestamptz not null default clock_timestamp(),
@@ -49,11 +68,13 @@ begin
   {INSERT}
   values (
     append.context_id, v_version, append.role, append.content, append.token_count, append.tool_call_id,
-    append.tool_calls, v_version, v_version, clock_timestamp(), false, 'given', sha256(''));
+    append.tool_calls, v_version, v_version, clock_timestamp(), false, 'given', sha256(''),
+    uuid_send(gen_random_uuid()));
   return v_version;
 end $$;
 """
 APPEND = "select kata.append_message(%s, %s, %s, %s, tool_call_id => %s, tool_calls => %s)"
+APPEND_BATCH = "select * from kata.append(%s, %s)"
 WINDOW = "select * from kata.window(%s, 8000)"
 
 Message = dict[str, Any]
@@ -116,6 +137,31 @@ def real_messages() -> list[Message]:
 def plain(messages: list[Message]) -> list[Message]:
     """Return the messages that may stand anywhere: no calls, no results."""
     return [m for m in messages if m["role"] in ("user", "assistant") and "tool_calls" not in m]
+
+
+def plain_batches(messages: list[Message], count: int) -> list[list[Message]]:
+    """Return batches of 100 texts."""
+    texts = itertools.cycle(plain(messages))
+    return [list(itertools.islice(texts, 100)) for _ in range(count)]
+
+
+def tool_batches(messages: list[Message], count: int) -> list[list[Message]]:
+    """Return batches of 100 messages: 40 calls, each followed by its result, and 20 texts."""
+    calls = itertools.cycle(m for m in messages if "tool_calls" in m)
+    results = itertools.cycle(m for m in messages if m["role"] == "tool")
+    texts = itertools.cycle(plain(messages))
+    batches: list[list[Message]] = []
+    for _ in range(count):
+        batch: list[Message] = []
+        for number in range(40):
+            call = next(calls)
+            batch += [
+                {**call, "tool_calls": [{**call["tool_calls"][0], "id": f"call_{number}"}]},
+                {**next(results), "tool_call_id": f"call_{number}"},
+                *([next(texts)] if number % 2 else []),
+            ]
+        batches.append(batch)
+    return batches
 
 
 def as_row(message: Message) -> Row:

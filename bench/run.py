@@ -10,7 +10,13 @@ from pathlib import Path
 
 import psycopg
 
-from appends import append_hundred, append_one, append_under_policy
+from appends import (
+    append_behind_a_snapshot,
+    append_hundred,
+    append_one,
+    append_ten_thousand,
+    append_under_policy,
+)
 from clients import concurrency
 from cold import cold
 from command_line import command_line
@@ -23,13 +29,16 @@ from measure import Result, as_json, machine
 from probe import retention
 from sizes import sizes
 from through_driver import driver
-from windows import windows
+from windows import windows, windows_with_records
 
 SECTIONS: dict[str, Callable[[Bench], Iterator[Result]]] = {
     "append": append_one,
     "policy": append_under_policy,
     "batch": append_hundred,
+    "snapshot": append_behind_a_snapshot,
+    "memory": append_ten_thousand,
     "window": windows,
+    "records": windows_with_records,
     "driver": driver,
     "concurrency": concurrency,
     "sizes": sizes,

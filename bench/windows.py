@@ -4,11 +4,12 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from harness import WINDOW, Bench, connect, fill, scalar
+from harness import APPEND, WINDOW, Bench, as_row, connect, fill, plain, scalar
 from measure import Result, compare
 
 COLUMNS = """version, role, content, token_count, tool_call_id, tool_name, tool_calls, model, metadata,
   created_at, name, parts, provider"""
+RECORD = '{"step": "retrieve", "documents": [3, 14, 15]}'
 
 
 def windows(bench: Bench) -> Iterator[Result]:
@@ -38,3 +39,24 @@ def windows(bench: Bench) -> Iterator[Result]:
                 f"window(8000), n = {length:,}", ours, f"ORDER BY version DESC LIMIT {count}", bare,
                 pairs=bench.pairs, calls=60, target=1 / 2,
             )  # fmt: skip
+
+
+def windows_with_records(bench: Bench) -> Iterator[Result]:
+    """window(8000) of a context with one record per message against the same context without."""
+    with connect(bench.dsn, durable=False) as connection:
+        with_records, without = (scalar(connection, "select kata.create_context()") for _ in range(2))
+        texts = list(itertools.islice(itertools.cycle(plain(bench.messages)), 1_000))
+        for message in texts:
+            connection.execute(APPEND, (with_records, *as_row(message)))
+            connection.execute("select kata.append_record(%s, 'event', %s)", (with_records, RECORD))
+        fill(connection, without, iter(texts), len(texts))
+        connection.execute("vacuum analyze kata_data.message, kata_data.view_change", prepare=False)
+
+        def window(context_id: Any) -> None:
+            connection.execute(WINDOW, (context_id,)).fetchall()
+
+        yield compare(
+            "window(8000), one record per message", lambda _: window(with_records),
+            "window(8000), none", lambda _: window(without),
+            pairs=bench.pairs, calls=60, target=1 / 1.3,
+        )  # fmt: skip
