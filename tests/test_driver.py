@@ -81,7 +81,7 @@ def test_a_conversation_goes_in_and_comes_out(kata: Kata) -> None:
     assert [row.version for row in appended] == [2, 3]
     window = context.window(8000)
     assert [(row.version, row.role, row.reason) for row in window] == [
-        (1, "user", "recent"), (2, "assistant", "newest"), (3, "tool", "newest"),
+        (1, "user", "request"), (2, "assistant", "newest"), (3, "tool", "newest"),
     ]  # fmt: skip
     assert window[1].tool_calls == [CALL]
     assert window[2].content == "HAT083 – 漢字"
@@ -761,7 +761,7 @@ def test_the_example_of_the_documentation_runs(database: str, capsys: pytest.Cap
     example = text.split("```python\n")[1].split("```")[0]
     names: dict[str, Any] = {}
     exec(example.replace("postgresql://agent@db.example.com/app", database), names)
-    assert capsys.readouterr().out.splitlines()[0].startswith("1 user recent")
+    assert capsys.readouterr().out.splitlines()[0].startswith("1 user request")
     assert names["again"].id == names["context"].id
     assert [message["role"] for message in names["messages"]] == ["user", "assistant", "tool"]
 

@@ -676,6 +676,26 @@ def test_a_window_does_not_look_up_every_elision_for_every_message(database: str
     assert (many - few) / 400 < 4
 
 
+def test_a_window_finds_the_last_request_without_reading_what_came_after(database: str) -> None:
+    """Ten thousand messages of a tool loop behind the request, and a deleted one between."""
+    with closing(connect(database)) as conn:
+
+        def cost_of_window(turns: int) -> int:
+            context_id, _ = create_two(conn)
+            asked = [{"role": "user", "token_count": 20, "content": f"request {n}"} for n in range(3)]
+            for batch in (asked, TOOL_TURN * turns):
+                conn.execute(APPEND, {"context": context_id, "batch": Jsonb(batch)})
+            conn.execute("select kata.delete_messages(%s, 3)", [context_id])
+            conn.execute("vacuum analyze")
+            window = READS["the window"]
+            shown = conn.execute(window.encode(), {"context": context_id}).fetchall()
+            assert [(row[1], row[7]) for row in shown[:2]] == [(2, "request"), (2 * turns - 30, "recent")]
+            return min(cost(conn, window, context=context_id)[0] for _ in range(3))
+
+        few, many = cost_of_window(100), cost_of_window(5000)
+    assert many <= few + 10
+
+
 def test_a_page_after_a_thousand_changes_costs_what_it_costs_after_ten(database: str) -> None:
     with closing(connect(database)) as conn:
 

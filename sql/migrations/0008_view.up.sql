@@ -206,14 +206,19 @@ comment on column kata_data.placed_summary.total is 'The tokens of the window up
 
 create type kata_data.numbering as (
   preamble_end bigint,
+  rest_start bigint,
   hidden_versions bigint,
   hidden_tokens bigint,
+  request_total bigint,
   changes bigint[]
 );
 comment on type kata_data.numbering is
 'The terms that turn versions and running totals of the log into those of a window, so that its rows need not be counted.';
-comment on column kata_data.numbering.hidden_versions is 'The number to subtract from versions behind the preamble.';
-comment on column kata_data.numbering.hidden_tokens is 'The tokens to subtract from running totals behind the preamble.';
+comment on column kata_data.numbering.rest_start is
+'The version from which on everything is in the window; of the messages between it and the preamble the request alone is.';
+comment on column kata_data.numbering.hidden_versions is 'The number to subtract from versions of the rest.';
+comment on column kata_data.numbering.hidden_tokens is 'The tokens to subtract from running totals of the rest.';
+comment on column kata_data.numbering.request_total is 'The tokens of the window up to and including a request below the rest.';
 comment on column kata_data.numbering.changes is 'The versions of view changes in the window; null for none.';
 
 create type kata_data.selection as (
@@ -221,12 +226,14 @@ create type kata_data.selection as (
   preamble_end bigint,
   pinned_groups bigint[],
   newest_group bigint,
+  request bigint,
   summaries kata_data.placed_summary[],
   over_budget boolean,
   numbering kata_data.numbering
 );
 comment on type kata_data.selection is
 'The content of a window: messages by version, summaries in reading order, and the facts from which the reasons follow.';
+comment on column kata_data.selection.request is 'The newest visible message of the user; null if there is none, or if it does not fit.';
 comment on column kata_data.selection.numbering is 'Null if the rows must be counted.';
 
 create type kata_data.window_row as (

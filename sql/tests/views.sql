@@ -1,7 +1,7 @@
 -- A view change hides, shortens or keeps; it never edits. Every read as of a version returns the same as it did at that version.
 
 begin;
-select plan(285);
+select plan(286);
 
 create function pg_temp.act(context text, call text) returns text
 language plpgsql volatile
@@ -327,7 +327,7 @@ select is(pg_temp.act('several', 'undo(:id, 12)'), '21: 1 11= 20= 18 19', 'a red
 select is(
   array(select w.version from kata."window"(:'several', b.budget) w where w.kind = 'summary'), b.shown,
   format('a budget of %s shows the summaries %s', b.budget, b.shown))
-from (values (30, '{11,20}'::bigint[]), (29, '{20}'), (25, '{20}'), (24, '{}')) b(budget, shown);
+from (values (40, '{11,20}'::bigint[]), (39, '{20}'), (30, '{}'), (29, '{20}'), (24, '{}')) b(budget, shown);
 select fixture.talk('several', 'user 10, assistant 10, user 10');
 select b.compaction_id as begun, b.previous_summary as summaries from kata.begin_compaction(:'several', 'summarize', force => true) b \gset
 select is(:'summaries'::text, E'one\n\ntwo', 'the next one is given both');

@@ -1,7 +1,7 @@
 -- A window is what the model should see within a budget: the promises always, then whole groups, newest first, until one does not fit.
 
 begin;
-select plan(139);
+select plan(160);
 
 create function pg_temp.reasons(context text, budget integer, at bigint default null) returns text
 language sql
@@ -92,12 +92,12 @@ select is(fixture.view('tools', 39), '{2,4,5}', 'a group is kept whole while mes
 select is(fixture.view('tools', 33), '{2,4,5}', 'a budget of exactly the group holds it');
 select is(fixture.view('tools', 32), '{5}', 'a group that does not fit goes whole, and all before its newest message');
 select is(fixture.view('tools', 40, 4), '{2,3,4}', 'as of its result a group is the newest');
-select is(pg_temp.reasons('tools', 37, 4), '2 newest, 3 recent, 4 newest', 'the newest group is an assistant''s message with its results');
+select is(pg_temp.reasons('tools', 37, 4), '2 newest, 3 request, 4 newest', 'the newest group is an assistant''s message with its results');
 select is(fixture.view('tools', 29, 4), '{2,4}', 'the newest group comes whole over budget');
 select is(fixture.view('tools', 17, 3), '{2,3}', 'a call that is not answered yet is a group without result');
 
 select fixture.context('batch') as batch \gset
-select fixture.talk('batch', 'user 1, assistant 10 calls a b c, tool 20 answers b, tool 30 answers a, tool 40 answers c, assistant 5');
+select fixture.talk('batch', 'assistant 1, assistant 10 calls a b c, tool 20 answers b, tool 30 answers a, tool 40 answers c, assistant 5');
 select is(fixture.view('batch', 106), '{1,2,3,4,5,6}', 'parallel calls come with all their results');
 select is(fixture.view('batch', 105), '{2,3,4,5,6}', 'parallel calls with results are one unit');
 select is(fixture.view('batch', 104), '{6}', 'parallel calls are not cut apart');
@@ -143,7 +143,7 @@ select is(
 select fixture.context('rules') as rules \gset
 select fixture.talk('rules', 'system 10, developer 20, user 5, system 7, developer 3, assistant 1');
 select is(
-  pg_temp.reasons('rules', 46), '1 preamble, 2 preamble, 3 recent, 4 recent, 5 recent, 6 newest',
+  pg_temp.reasons('rules', 46), '1 preamble, 2 preamble, 3 request, 4 recent, 5 recent, 6 newest',
   'system and developer messages before any other role are the preamble, later ones are ordinary');
 select is(fixture.view('rules', 31), '{1,2,6}', 'the preamble stays, a later system message goes');
 select is(pg_temp.reasons('rules', 30), '1 preamble, 2 preamble, 6 newest', 'the preamble comes over budget');
@@ -181,6 +181,40 @@ select fixture.talk('pinned pending', 'user 1, assistant 5 calls a b pinned, use
 select is(fixture.view('pinned pending', 6), '{2,4}', 'a pinned call may be open');
 select fixture.talk('pinned pending', 'tool 9 answers b, user 1');
 select is(fixture.view('pinned pending', 15), '{2,5,6}', 'a result comes into the pinned group of its call');
+
+-- The last request
+
+select fixture.context('request', '{"min_gain_tokens": 0, "preserve_recent_count": 1}') as request \gset
+select fixture.talk(
+  'request', 'system 10, user 5, assistant 20, user 7, assistant 30 calls a, tool 40 answers a, assistant 30 calls b, tool 40 answers b');
+select is(
+  pg_temp.reasons('request', 157), '1 preamble, 4 request, 5 recent, 6 recent, 7 newest, 8 newest', 'it says so in the rest, too');
+select is(
+  pg_temp.reasons('request', 156), '1 preamble, 4 request, 7 newest, 8 newest', 'the last request comes where the rest does not reach it');
+select is(pg_temp.reasons('request', 87), '1 preamble, 4 request, 7 newest, 8 newest', 'a budget of exactly these holds the request');
+select is(pg_temp.reasons('request', 86), '1 preamble, 7 newest, 8 newest', 'a request that does not fit is left out');
+select is(pg_temp.over('request', 80), '{f}', 'without being over budget');
+select results_eq(
+  format('select ordinal, version, running_tokens from kata."window"(%L, 100)', :'request'),
+  'values (1, 1::bigint, 10::bigint), (2, 4, 17), (3, 7, 47), (4, 8, 87)', 'a request below the rest is numbered and adds up');
+select is(
+  (select array_agg(w.running_tokens order by w.ordinal) from kata."window"(:'request', 188, tokenizer => 'cl100k_base') w),
+  '{12,21,57,105}', 'so it does in another tokenizer');
+select is(pg_temp.reasons('request', 80, 6), '1 preamble, 5 newest, 6 newest', 'as of a version the request counts as the rest does');
+select is(fixture.view('request', 156, null, 40), '{1,4,7,8}', 'a stable step keeps the request');
+select is(kata.pin(:'request', 4), 9::bigint, 'a request is pinned');
+select is(pg_temp.reasons('request', 87), '1 preamble, 4 pinned, 7 newest, 8 newest', 'a pinned request counts as pinned');
+select is(kata.delete_messages(:'request', 4), 10::bigint, 'a request is deleted');
+select is(
+  pg_temp.reasons('request', 85), '1 preamble, 2 request, 7 newest, 8 newest', 'a request that is not visible yields to the one before it');
+select is(kata.delete_messages(:'request', 2), 11::bigint, 'every request is deleted');
+select is(pg_temp.reasons('request', 149), '1 preamble, 7 newest, 8 newest', 'where no request is visible none comes');
+select is(pg_temp.broken_windows('request'), null, 'at no budget and no version does a request lie about its sum');
+select is(kata.undo(:'request', 11), 12::bigint, 'a request comes back');
+select is(fixture.compact('request', 'so far', 5), 13::bigint, 'what is not the last request is compacted');
+select is(fixture.seen('request'), '1 2 13= 7 8', 'the last request stays in the view');
+select is(pg_temp.reasons('request', 90), '1 preamble, 2 request, 13 summary, 7 newest, 8 newest', 'a request reads before a summary');
+select is(pg_temp.reasons('request', 89), '1 preamble, 2 request, 7 newest, 8 newest', 'and comes before it');
 
 -- Past versions
 

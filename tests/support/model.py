@@ -431,9 +431,14 @@ class Context:
         stable_step = 0 if lone else stable_step
         preamble = _preamble(self.messages_at(at)) & view.visible
         chosen = promised = preamble | view.pinned | newest
+        request: set[int] = set()
         summaries = lone
         over_budget = total(promised, lone) > budget
         if not over_budget:
+            asked = {m.version for m in [m for m in log if m.role == "user"][-1:]}
+            if total(promised | asked) <= budget:
+                request = asked
+            chosen = promised = promised | request
             starts = [0, *sorted(_stable_starts(self.messages_at(at), stable_step) & groups.keys())]
             summaries = fitting(budget - stable_step - total(preamble | view.pinned))
             whole = next((s for s in starts if total(promised | met_from(s), summaries) <= budget), None)
@@ -445,7 +450,8 @@ class Context:
                     if total(chosen | {group}, summaries) > budget:
                         break
                     chosen = chosen | {group}
-        sets = {"preamble": preamble, "pinned": view.pinned, "newest": newest, "recent": chosen}
+        sets = {"preamble": preamble, "pinned": view.pinned, "newest": newest}
+        sets |= {"request": request, "recent": chosen}
         shown = [
             Shown(
                 m, m.version, "stub" if m.version in view.stubs else "message", cost(m), reason, over_budget

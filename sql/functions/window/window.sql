@@ -49,15 +49,15 @@ begin
     return query
     select m.*
     from kata_data.numbered_messages(
-      $1, v_window.versions, v_window.newest_group, v_numbering.preamble_end, v_numbering.hidden_versions, v_numbering.hidden_tokens,
-      v_numbering.changes) m
+      $1, v_window.versions, v_window.newest_group, v_window.request, v_numbering.preamble_end, v_numbering.rest_start,
+      v_numbering.hidden_versions, v_numbering.hidden_tokens, v_numbering.request_total, v_numbering.changes) m
     order by m."position";
   else
     return query
     select m.*
     from kata_data.numbered_messages(
-      $1, v_window.versions, v_window.newest_group, v_numbering.preamble_end, v_numbering.hidden_versions, v_numbering.hidden_tokens,
-      v_numbering.changes) m
+      $1, v_window.versions, v_window.newest_group, v_window.request, v_numbering.preamble_end, v_numbering.rest_start,
+      v_numbering.hidden_versions, v_numbering.hidden_tokens, v_numbering.request_total, v_numbering.changes) m
     union all
     select y.*
     from kata_data.numbered_summaries(v_window.summaries, v_numbering) y
@@ -77,10 +77,10 @@ tokenizer: count in this one instead of the context''s, with stored counts, or e
 
 The newest group (an assistant message with tool calls and their results; any other message alone), the preamble (system and developer
 messages before the first of another role) and the pins always come; if they alone exceed the budget, nothing else comes, and every row is
-over_budget. Then summaries, newest first, those that fit, each at its position. Then whole groups, newest first, until one does not fit. An
-elided message comes as its stub.
+over_budget. Then the user''s last request (the newest visible message of role user), if it fits. Then summaries, newest first, those that
+fit, each at its position. Then whole groups, newest first, until one does not fit. An elided message comes as its stub.
 
-Returns: ordinal from 1, version, position, role, content, token_count, running_tokens, reason (newest, preamble, pinned, summary,
-recent), over_budget, tool_call_id, tool_name, tool_calls, model, metadata, created_at, kind (message, summary, stub), name,
-parts, provider, group_version (the message whose call it answers, else itself).
+Returns: ordinal from 1, version, position, role, content, token_count, running_tokens, reason (preamble, pinned, newest, request,
+summary, recent; the first that holds), over_budget, tool_call_id, tool_name, tool_calls, model, metadata, created_at, kind (message,
+summary, stub), name, parts, provider, group_version (the message whose call it answers, else itself).
 Errors: KC001, KC002, KC006, KC017. Cost: O(log n + rows + pieces of the view + fork depth), whatever the length of the log and `at`.';

@@ -24,13 +24,13 @@ comment on function kata_data.path_messages(uuid, int8multirange) is
 'The messages of a context''s path at some versions, in no order. Cost: O(messages + ranges × depth).';
 
 create or replace function kata_data.message_of(context_id uuid, version bigint)
-returns table (group_version bigint, group_tokens bigint, tokens_through bigint)
+returns table (group_version bigint, group_tokens bigint, tokens_through bigint, turn_version bigint)
 language sql stable rows 1
 as $$
-  select m.group_version, m.group_tokens, m.tokens_through
+  select m.group_version, m.group_tokens, m.tokens_through, m.turn_version
   from kata_data.segments(message_of.context_id, message_of.version, message_of.version) s
   cross join lateral (
-    select m.group_version, coalesce(m.group_tokens, m.token_count) as group_tokens, m.tokens_through
+    select m.group_version, coalesce(m.group_tokens, m.token_count) as group_tokens, m.tokens_through, m.turn_version
     from kata_data.message m
     where m.segment_id = s.segment_id
       and m.version = s.first_version

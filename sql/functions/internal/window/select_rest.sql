@@ -117,10 +117,10 @@ comment on function kata_data.groups_before(uuid, int8multirange, bigint, bigint
 'The groups, promised ones or those of messages from a start on, that begin before the start.';
 
 create or replace function kata_data.newest_first(context_id uuid, versions int8multirange)
-returns table (version bigint, group_version bigint, group_tokens bigint, tokens_through bigint, role text)
+returns table (version bigint, group_version bigint, group_tokens bigint, tokens_through bigint, role text, turn_version bigint)
 language sql stable rows 100
 as $$
-  select m.version, m.group_version, m.group_tokens, m.tokens_through, m.role
+  select m.version, m.group_version, m.group_tokens, m.tokens_through, m.role, m.turn_version
   from (select r.range from unnest(versions) r(range) order by r.range desc offset 0) r
   cross join lateral (
     select s.segment_id, s.first_version, s.last_version
@@ -129,7 +129,7 @@ as $$
     offset 0
   ) s
   cross join lateral (
-    select m.version, m.group_version, coalesce(m.group_tokens, m.token_count) as group_tokens, m.tokens_through, m.role
+    select m.version, m.group_version, coalesce(m.group_tokens, m.token_count) as group_tokens, m.tokens_through, m.role, m.turn_version
     from kata_data.message m
     where m.segment_id = s.segment_id
       and m.version between s.first_version and s.last_version

@@ -1,11 +1,12 @@
 -- Which messages the model sees.
 --
--- First what is promised: the newest group, the preamble and the pins. Then summaries, newest first, those that fit. The rest is the
--- longest run of whole groups, newest first, that fits what is left: everything visible from some start on, and the older messages of
--- groups met there. One scan from the newest message back finds the start, and ends there.
+-- First what is promised: the newest group, the preamble and the pins, and the user's last request where it fits beside them. Then
+-- summaries, newest first, those that fit. The rest is the longest run of whole groups, newest first, that fits what is left:
+-- everything visible from some start on, and the older messages of groups met there. One scan from the newest message back finds the
+-- start, and ends there.
 --
--- With a stable step, summaries are chosen as if the newest group took a whole step, so that they stay, too. Where no start holds for
--- the step, all is chosen as without one.
+-- With a stable step, summaries are chosen as if the newest group and the request took a whole step, so that they stay, too. Where no
+-- start holds for the step, all is chosen as without one.
 
 create or replace function kata_data.select_window(
   context_id uuid,
@@ -26,9 +27,6 @@ declare
   v_promised bigint[];
   v_is_as_counted boolean;
   v_left bigint;
-  v_step integer := stable_step;
-  v_summary_tokens bigint := 0;
-  v_rest record;
 begin
   v_window.preamble_end := least(coalesce(preamble_end, at), at);
   v_preamble := int8multirange(int8range(1, v_window.preamble_end + 1));
@@ -39,6 +37,10 @@ begin
     return kata_data.select_summaries(context_id, v_window, view, budget, measure);
   end if;
   v_window.newest_group := v_newest.group_version;
+  v_window.request := v_newest.turn_version;
+  if not v_visible @> v_window.request then
+    v_window.request := kata_data.request_before(context_id, v_visible, v_window.request);
+  end if;
   v_promised := array_remove(v_window.pinned_groups || v_newest.group_version, null);
   -- Where all is shown as it was counted, running totals are the sums.
   v_is_as_counted := measure.tokenizer is null and v_window.pinned_groups = '{}' and view.elisions = '{}'
@@ -52,31 +54,8 @@ begin
     v_window.versions := v_window.versions + kata_data.group_members(context_id, v_promised, at);
     return v_window;
   end if;
-
-  loop
-    if view.replacements <> '{}' then
-      v_window.summaries := kata_data.fitting_summaries(
-        context_id, view,
-        case when v_step = 0 then v_left else budget - v_step - kata_data.shown_tokens(
-          context_id, v_window.versions + kata_data.group_members(context_id, v_window.pinned_groups, at), view.elisions, measure) end,
-        v_newest.preamble_tokens, measure);
-      v_summary_tokens := coalesce((v_window.summaries[cardinality(v_window.summaries)]).total - v_newest.preamble_tokens, 0);
-    end if;
-    v_rest := kata_data.select_rest(context_id, v_visible - v_preamble, at, view.elisions, v_promised, v_left - v_summary_tokens, v_step, measure);
-    exit when v_step = 0 or v_rest.is_stable or view.replacements = '{}';
-    v_step := 0;
-  end loop;
-  v_window.versions := v_window.versions + v_visible * int8multirange(int8range(v_rest.start, at + 1));
-  if v_rest.older_groups <> '{}' then
-    v_window.versions := v_window.versions + kata_data.group_members(context_id, v_rest.older_groups, at);
-  elsif v_is_as_counted and view.version = 0 then
-    v_window.numbering := row(
-      v_window.preamble_end, v_rest.start - 1 - v_window.preamble_end, v_rest.tokens_before - v_newest.preamble_tokens, null)::kata_data.numbering;
-  elsif v_is_as_counted and v_visible @> int8range(v_rest.start, at + 1) then
-    v_window.numbering := kata_data.view_numbering(
-      context_id, v_window, v_rest.start, view.version, v_rest.tokens_before - v_newest.preamble_tokens - v_summary_tokens);
-  end if;
-  return v_window;
+  return kata_data.select_more(
+    context_id, at, v_window, view, v_visible, v_promised, v_left, budget, stable_step, v_newest.preamble_tokens, v_is_as_counted, measure);
 end
 $$;
 comment on function kata_data.select_window(uuid, bigint, bigint, kata_data.view, integer, integer, kata_data.measure) is
@@ -84,6 +63,88 @@ comment on function kata_data.select_window(uuid, bigint, bigint, kata_data.view
 
 preamble_end: as the head has it. view: as view_at returns it for the version. measure: null for the context''s own tokenizer.
 Cost: O(log n + window + pins + pieces of the view + fork depth).';
+
+create or replace function kata_data.select_more(
+  context_id uuid,
+  at bigint,
+  selection kata_data.selection,
+  view kata_data.view,
+  visible int8multirange,
+  promised bigint[],
+  room bigint,
+  budget integer,
+  stable_step integer,
+  preamble_tokens bigint,
+  is_as_counted boolean,
+  measure kata_data.measure
+) returns kata_data.selection
+language plpgsql stable
+as $$
+declare
+  v_window kata_data.selection := selection;
+  v_body int8multirange := visible - int8multirange(int8range(1, selection.preamble_end + 1));
+  v_promised bigint[] := promised;
+  v_left bigint := room;
+  v_step integer := stable_step;
+  v_request_tokens bigint := 0;
+  v_summary_tokens bigint := 0;
+  v_rest record;
+  v_start bigint;
+  v_is_below boolean;
+begin
+  loop
+    -- A request that is near comes with the rest, and is looked up only where it does not, or where summaries depend on it.
+    if v_window.request is not null and v_window.request <> all (v_promised)
+      and (view.replacements <> '{}' or v_window.request < greatest(v_start, at - 50)) then
+      v_request_tokens := case
+        when measure.tokenizer is null then (select m.group_tokens from kata_data.message_of(select_more.context_id, v_window.request) m)
+        else kata_data.shown_tokens(context_id, int8multirange(int8range(v_window.request, v_window.request, '[]')), '{}', measure)
+      end;
+      if v_request_tokens <= v_left then
+        v_promised := v_promised || v_window.request;
+        v_left := v_left - v_request_tokens;
+      else
+        v_window.request := null;
+      end if;
+    end if;
+    if view.replacements <> '{}' then
+      v_window.summaries := kata_data.fitting_summaries(
+        context_id, view,
+        case when v_step = 0 then v_left else budget - v_step - kata_data.shown_tokens(
+          context_id, v_window.versions + kata_data.group_members(context_id, v_window.pinned_groups, at), view.elisions, measure) end,
+        preamble_tokens, measure);
+      v_summary_tokens := coalesce((v_window.summaries[cardinality(v_window.summaries)]).total - preamble_tokens, 0);
+    end if;
+    v_rest := kata_data.select_rest(context_id, v_body, at, view.elisions, v_promised, v_left - v_summary_tokens, v_step, measure);
+    v_start := v_rest.start;
+    continue when v_window.request < v_start and v_window.request <> all (v_promised);
+    exit when v_step = 0 or v_rest.is_stable or view.replacements = '{}';
+    v_step := 0;
+  end loop;
+
+  v_window.versions := v_window.versions + v_body * int8multirange(int8range(v_start, at + 1));
+  if array_remove(v_rest.older_groups, v_window.request) <> '{}' then
+    v_window.versions := v_window.versions + kata_data.group_members(context_id, v_rest.older_groups, at);
+    return v_window;
+  end if;
+  v_is_below := coalesce(v_window.request < v_start, false);
+  if is_as_counted and (view.version = 0 or visible @> int8range(v_start, at + 1) and not (v_is_below and v_window.summaries is not null)) then
+    v_window.numbering := kata_data.window_numbering(
+      context_id, v_window, view.version, v_start, v_is_below, preamble_tokens + v_request_tokens,
+      v_rest.tokens_before - preamble_tokens - v_summary_tokens - case when v_is_below then v_request_tokens else 0 end);
+  end if;
+  if v_is_below then
+    v_window.versions := v_window.versions + int8multirange(int8range(v_window.request, v_window.request, '[]'));
+  end if;
+  return v_window;
+end
+$$;
+comment on function kata_data.select_more(
+  uuid, bigint, kata_data.selection, kata_data.view, int8multirange, bigint[], bigint, integer, integer, bigint, boolean, kata_data.measure) is
+'A window that has what is promised, with all else that fits: the request, summaries, the rest.
+
+promised: the groups that are paid for. room: what they leave of the budget. preamble_tokens: the running total at the preamble''s end.
+is_as_counted: whether all that is promised is shown as it was counted.';
 
 create or replace function kata_data.select_summaries(
   context_id uuid, selection kata_data.selection, view kata_data.view, budget integer, measure kata_data.measure
@@ -106,18 +167,20 @@ comment on function kata_data.select_summaries(uuid, kata_data.selection, kata_d
 
 create or replace function kata_data.newest_message(
   context_id uuid, visible int8multirange, preamble_end bigint,
-  out version bigint, out group_version bigint, out group_tokens bigint, out preamble_tokens bigint
+  out version bigint, out group_version bigint, out group_tokens bigint, out turn_version bigint, out preamble_tokens bigint
 )
 language plpgsql stable
 as $$
 begin
   version := upper(visible) - 1;
-  select n.group_version, n.group_tokens, coalesce(p.tokens_through, 0) into group_version, group_tokens, preamble_tokens
+  select n.group_version, n.group_tokens, n.turn_version, coalesce(p.tokens_through, 0)
+  into group_version, group_tokens, turn_version, preamble_tokens
   from kata_data.message_of(newest_message.context_id, newest_message.version) n
   left join kata_data.message_of(newest_message.context_id, newest_message.preamble_end) p on true;
   if not found then
     -- A view change took that version.
-    select n.version, n.group_version, n.group_tokens, coalesce(p.tokens_through, 0) into version, group_version, group_tokens, preamble_tokens
+    select n.version, n.group_version, n.group_tokens, n.turn_version, coalesce(p.tokens_through, 0)
+    into version, group_version, group_tokens, turn_version, preamble_tokens
     from kata_data.newest_first(newest_message.context_id, visible) n
     left join kata_data.message_of(newest_message.context_id, newest_message.preamble_end) p on true
     limit 1;
@@ -130,8 +193,28 @@ comment on function kata_data.newest_message(uuid, int8multirange, bigint) is
 
 The message is null where there is none.';
 
-create or replace function kata_data.view_numbering(
-  context_id uuid, selection kata_data.selection, rest_start bigint, view_version bigint, hidden_tokens bigint
+create or replace function kata_data.request_before(context_id uuid, visible int8multirange, version bigint) returns bigint
+language plpgsql stable
+as $$
+declare
+  v_request bigint := version;
+  v_below bigint;
+begin
+  while v_request is not null and not visible @> v_request loop
+    v_below := upper(visible * int8multirange(int8range(null, v_request))) - 1;
+    v_request := (select m.turn_version from kata_data.message_at(request_before.context_id, v_below) m);
+  end loop;
+  return v_request;
+end
+$$;
+comment on function kata_data.request_before(uuid, int8multirange, bigint) is
+'The newest visible message of the user up to a version that one took; null where there is none.
+
+Cost: O(log n) for each gap in what is visible.';
+
+create or replace function kata_data.window_numbering(
+  context_id uuid, selection kata_data.selection, view_version bigint, rest_start bigint, has_request_below boolean,
+  request_total bigint, hidden_tokens bigint
 ) returns kata_data.numbering
 language plpgsql stable
 as $$
@@ -140,10 +223,10 @@ declare
   v_numbering kata_data.numbering;
 begin
   -- The preamble begins and ends with a message. Of many changes, which take no row, the list would cost more than it saves.
-  if view_version >= rest_start or selection.preamble_end > 2 then
+  if view_version > 0 and (view_version >= rest_start or selection.preamble_end > 2) then
     v_numbering.changes := array(
       select c.version
-      from (select c.version from kata_data.changes_among(view_numbering.context_id, selection.versions) c limit 10) c
+      from (select c.version from kata_data.changes_among(window_numbering.context_id, selection.versions) c limit 10) c
       order by c.version);
     if cardinality(v_numbering.changes) = 10 then
       return null;
@@ -154,12 +237,15 @@ begin
     return null;
   end if;
   v_numbering.preamble_end := selection.preamble_end;
-  v_numbering.hidden_versions := rest_start - 1 - selection.preamble_end - coalesce(cardinality(v_summaries), 0);
+  v_numbering.rest_start := rest_start;
+  v_numbering.hidden_versions := rest_start - 1 - selection.preamble_end - coalesce(cardinality(v_summaries), 0) - has_request_below::integer;
   v_numbering.hidden_tokens := hidden_tokens;
+  v_numbering.request_total := request_total;
   return v_numbering;
 end
 $$;
-comment on function kata_data.view_numbering(uuid, kata_data.selection, bigint, bigint, bigint) is
-'How to number a window of the preamble, summaries and everything from a start on.
+comment on function kata_data.window_numbering(uuid, kata_data.selection, bigint, bigint, boolean, bigint, bigint) is
+'How to number a window of the preamble, the request, summaries and everything from a start on.
 
-All of it is shown as it was counted. Null where its rows must be counted nevertheless.';
+All of it is shown as it was counted. has_request_below: whether the request is below the start. Null where its rows must be counted
+nevertheless.';

@@ -2,24 +2,33 @@
 -- totals add them up, off by constants (numbered_messages): half the cost of counting. Else the rows are counted (counted_rows).
 
 create or replace function kata_data.numbered_messages(
-  context_id uuid, versions int8multirange, newest_group bigint,
-  preamble_end bigint, hidden_versions bigint, hidden_tokens bigint, changes bigint[]
+  context_id uuid, versions int8multirange, newest_group bigint, request bigint,
+  preamble_end bigint, rest_start bigint, hidden_versions bigint, hidden_tokens bigint, request_total bigint, changes bigint[]
 ) returns setof kata_data.window_row
 language sql stable rows 100
 as $$
   select
-    (m.version - case when m.version > preamble_end then hidden_versions else 0 end
-      - coalesce(width_bucket(m.version, changes), 0))::integer,
+    (case
+       when m.version >= rest_start then m.version - hidden_versions
+       when m.version > preamble_end then preamble_end + 1
+       else m.version
+     end - coalesce(width_bucket(m.version, changes), 0))::integer,
     m.version, m.version, m.role, m.content, m.token_count,
-    m.tokens_through - case when m.version > preamble_end then hidden_tokens else 0 end,
-    kata_data.window_reason('message', m.version, m.group_version, preamble_end, '{}', newest_group), false,
+    case
+      when m.version >= rest_start then m.tokens_through - hidden_tokens
+      when m.version > preamble_end then request_total
+      else m.tokens_through
+    end,
+    kata_data.window_reason('message', m.version, m.group_version, preamble_end, '{}', newest_group, request), false,
     m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at, 'message', m.name, m.parts, m.provider, m.group_version
   from kata_data.path_messages(numbered_messages.context_id, versions) m
 $$;
-comment on function kata_data.numbered_messages(uuid, int8multirange, bigint, bigint, bigint, bigint, bigint[]) is
+comment on function kata_data.numbered_messages(
+  uuid, int8multirange, bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint[]) is
 'The messages of a window whose rows need not be counted, in no order.
 
-preamble_end, hidden_versions, hidden_tokens, changes: the numbering, field by field; a field of a row would be taken out of it for every message.';
+preamble_end to changes: the numbering, field by field; a field of a row would be taken out of it for every message. Between preamble and
+rest stands the request alone.';
 
 create or replace function kata_data.numbered_summaries(summaries kata_data.placed_summary[], numbering kata_data.numbering)
 returns setof kata_data.window_row
@@ -40,7 +49,8 @@ create or replace function kata_data.counted_rows(
 language sql stable rows 100
 as $$
   select (row_number() over w)::integer, m.version, m."position", m.role, m.content, m.token_count, sum(m.token_count) over w,
-    kata_data.window_reason(m.kind, m.version, m.group_version, selection.preamble_end, selection.pinned_groups, selection.newest_group),
+    kata_data.window_reason(m.kind, m.version, m.group_version, selection.preamble_end, selection.pinned_groups, selection.newest_group,
+      selection.request),
     selection.over_budget, m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at, m.kind, m.name, m.parts,
     m.provider, m.group_version
   from (
@@ -67,7 +77,7 @@ comment on function kata_data.counted_rows(uuid, kata_data.selection, bigint[], 
 'The rows of a window, counted one by one in reading order.';
 
 create or replace function kata_data.window_reason(
-  kind text, version bigint, group_version bigint, preamble_end bigint, pinned_groups bigint[], newest_group bigint
+  kind text, version bigint, group_version bigint, preamble_end bigint, pinned_groups bigint[], newest_group bigint, request bigint
 ) returns text
 language sql immutable
 as $$
@@ -76,7 +86,8 @@ as $$
     when version <= preamble_end then 'preamble'
     when group_version = any (pinned_groups) then 'pinned'
     when group_version = newest_group then 'newest'
+    when version = request then 'request'
     else 'recent'
   end
 $$;
-comment on function kata_data.window_reason(text, bigint, bigint, bigint, bigint[], bigint) is 'Why a message is in a window.';
+comment on function kata_data.window_reason(text, bigint, bigint, bigint, bigint[], bigint, bigint) is 'Why a message is in a window.';
