@@ -82,6 +82,14 @@ def test_an_external_id_and_a_moment_are_given_by_name(run: Run, kata: Kata) -> 
     assert [(row["version"], row["is_new"]) for row in rows] == [(1, False), (2, True)]
 
 
+def test_what_a_key_has_done_is_shown(run: Run, kata: Kata) -> None:
+    kata.create("c")
+    assert called(run, "key_result", "context_id=c", "idempotency_key=k") is None
+    assert called(run, "append_message", "context_id=c", "role=user", "content=x", "idempotency_key=k") == 1
+    done = called(run, "key_result", "context_id=c", "idempotency_key=k")
+    assert (done["function_name"], done["result"]) == ("append", {"versions": [1], "is_new": [True]})
+
+
 def test_content_that_may_be_null_may_be_left_out(run: Run, kata: Kata) -> None:
     context = kata.create("c")
     arguments = ["context_id=c", "role=assistant", f"tool_calls={json.dumps(CALLS)}"]

@@ -48,6 +48,7 @@ READS = {
     "a page of the past": "select * from kata.messages(%(context)s, %(at)s - 60, 50, at => %(at)s)",
     "usage": "select * from kata.usage(%(context)s)",
     "usage of the past": "select * from kata.usage(%(context)s, %(at)s)",
+    "the result of a key": "select * from kata.key_result(%(context)s, 'none')",
     "a message by its external id": "select kata.find_message(%(context)s, 'none')",
     "a message": "select * from kata.get_message(%(context)s, %(at)s)",
     "a context": "select * from kata.get_context(%(context)s)",

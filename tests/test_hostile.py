@@ -76,6 +76,7 @@ USUAL: dict[str, dict[str, str]] = {
     "get_policy": {"context_id": "{context}"},
     "history": {"context_id": "{context}"},
     "index_search": {"context_id": "{context}"},
+    "key_result": {"context_id": "{context}", "idempotency_key": "x"},
     "list_contexts": {},
     "merge": {"target": "{context}", "source": "{fork}"},
     "messages": {"context_id": "{context}"},

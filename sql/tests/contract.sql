@@ -1,7 +1,7 @@
 -- The contract for other software: names, order, types and defaults of parameters and results, and the rights of a function.
 
 begin;
-select plan(340);
+select plan(344);
 
 create function pg_temp.inputs(function oid) returns text
 language sql
@@ -190,6 +190,9 @@ insert into expected values
   ('index_search', 'volatile',
     'context_id uuid, max_messages integer = NULL',
     'bigint'),
+  ('key_result', 'stable',
+    'context_id uuid, idempotency_key text',
+    'rows function_name text, result jsonb, created_at timestamp with time zone'),
   ('list_contexts', 'stable',
     'after uuid = NULL, max_rows integer = 50, include_deleted boolean = false',
     'rows context_id uuid, name text, tenant text, parent_id uuid, fork_version bigint, depth integer, version bigint, '

@@ -1,7 +1,7 @@
 -- A request that is sent twice under one key is carried out once; a key never names two requests.
 
 begin;
-select plan(65);
+select plan(83);
 
 create function pg_temp.log(context text) returns text
 language sql
@@ -130,6 +130,71 @@ select fixture.fork('single', 2, 'fork') as fork \gset
 select is(kata.append_message(:'fork', 'user', 'one', 1, idempotency_key => 'm'), 3::bigint, 'a fork inherits no keys');
 select is(kata.append_message(:'fork', 'user', 'one', 1, idempotency_key => 'm'), 3::bigint, 'a fork remembers its own');
 select is(kata.append_message(:'single', 'user', 'one', 1, idempotency_key => 'm'), 1::bigint, 'the parent remembers its own');
+
+-- What a key has done
+
+select results_eq(
+  format('select k.function_name, k.result from kata.key_result(%L, %L) k', :'log', 'k'),
+  $$values ('append', '{"versions": [1, 2], "is_new": [true, true]}'::jsonb)$$, 'a key says what it has done');
+select is_empty(format('select * from kata.key_result(%L, %L)', :'log', 'none'), 'and nothing where it is free');
+select is_empty(format('select * from kata.key_result(%L, %L)', :'other', 'k'), 'or has done something to another context');
+select is(
+  (select k.result from kata.key_result(:'single', 'm2') k), '{"versions": [2], "is_new": [true]}', 'a single message is a batch of one');
+select kata.append_record(:'single', 'note', '"x"', idempotency_key => 'r') as record \gset
+select is((select k.function_name || k.result from kata.key_result(:'single', 'r') k), 'append_record' || :record,
+  'a record has a version');
+select kata.fork(:'single', idempotency_key => 'f') as forked \gset
+select is((select k.result #>> '{}' from kata.key_result(:'single', 'f') k), :'forked', 'a fork has an id');
+select throws_ok(
+  format('select kata.append_record(%L, %L, %L, idempotency_key => %L)', :'single', 'note', '"x"', 'm2'), 'KC019', null,
+  'a key is of one function');
+
+-- Erasure
+
+select fixture.context('told') as told \gset
+select jsonb_build_array(fixture.drafts('user 1') -> 0 || '{"content": "PIN 1234", "external_id": "a"}'::jsonb) as pin \gset
+create function pg_temp.guessed(key text) returns bigint
+language sql
+as $$
+  select count(*)
+  from kata_data.idempotency i
+  where i.key = guessed.key
+    and sha256(coalesce(i.salt, '') || convert_to(current_setting('test.request')::jsonb::text, 'UTF8')) = i.request
+$$;
+select set_config('test.request', :'pin', true);
+select kata.append(:'told', :'pin', idempotency_key => 'pin');
+select is(pg_temp.guessed('pin'), 1::bigint, 'the digest of a request is over its salt and its text');
+select is(
+  (select count(distinct i.request) from kata_data.idempotency i where i.key in ('k', 'k2') and i.scope = 'context:' || :'log'), 2::bigint,
+  'two requests of one text have two digests');
+select fixture.fork('told', 1, 'retold') as retold \gset
+select kata.append(:'retold', :'pin', idempotency_key => 'skip', on_duplicate => 'skip');
+select kata.append(:'retold', fixture.drafts('user 1'), idempotency_key => 'pin');
+select kata.merge(:'log', :'told', idempotency_key => 'copy');
+select kata.append_record(:'told', 'note', '"PIN 1234"', 'b', 'note');
+select count(*)
+from (values (1), (2)) v(version)
+cross join kata.erase_message(:'told', v.version, 'asked to');
+select is(
+  array(select row(i.key, i.request is null, i.salt is null)::text from kata_data.idempotency i
+    where i.key in ('pin', 'skip', 'copy', 'note') and not (i.key = 'pin' and i.scope = 'context:' || :'retold') order by i.key),
+  '{"(copy,t,t)","(note,t,t)","(pin,t,t)","(skip,t,t)"}', 'an erasure removes the digests of all requests that name the entry');
+select is(
+  (select i.request is null from kata_data.idempotency i where i.key = 'pin' and i.scope = 'context:' || :'retold'), false,
+  'and no others');
+select is((select sum(pg_temp.guessed(i.key)) from kata_data.idempotency i), 0::numeric, 'nothing is left to guess from');
+select is(
+  array(select a.version from kata.append(:'told', r.request, idempotency_key => 'pin') a), '{1}',
+  'the key answers its first result to ' || r.what)
+from (values (:'pin'::jsonb, 'the request'), (fixture.drafts('user 2'), 'any other')) r(request, what);
+select is(kata.append_record(:'told', 'x', '0', idempotency_key => 'note'), 2::bigint, 'that of a record, too');
+select throws_ok(format('select kata.fork(%L, idempotency_key => %L)', :'told', 'pin'), 'KC019', null, 'but not to another function');
+select kata.append(:'retold', :'pin', idempotency_key => 'late', on_duplicate => 'skip');
+select kata.append_record(:'told', 'note', '"PIN 1234"', 'b', 'late', 'skip');
+select is(
+  (select count(*) from kata_data.idempotency i where i.key = 'late' and i.request is null), 2::bigint,
+  'a later request that names it leaves no digest');
+select is((select c.version from kata.get_context(:'told') c), 2::bigint, 'no repetition brought the text back');
 
 -- Seven days
 

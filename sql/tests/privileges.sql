@@ -1,7 +1,7 @@
 -- Readers read, writers write, administrators administer, and no role has a privilege on a table.
 
 begin;
-select plan(480);
+select plan(485);
 
 create temporary table client (role text);
 insert into client values ('kata_reader'), ('kata_writer'), ('kata_admin'), ('kata_service');
@@ -26,6 +26,7 @@ insert into expected values
   ('fork', '-was'), ('forks', 'rwas'), ('get_context', 'rwas'), ('get_message', 'rwas'), ('get_or_create_context', '-was'),
   ('get_policy', 'rwas'), ('history', 'rwas'),
   ('index_search', '-was'),
+  ('key_result', 'rwas'),
   ('list_contexts', 'rwas'), ('merge', '-was'), ('messages', 'rwas'),
   ('pending_search', '-was'), ('pin', '-was'), ('policy_presets', 'rwas'), ('prompt', 'rwas'),
   ('purge_context', '--as'), ('purge_deleted', '--as'), ('purges', 'rwas'), ('put_token_counts', '-was'),

@@ -30,7 +30,7 @@ ONE_ROW = {
     "begin_compaction", "build_embedding_index", "commit_compaction", "common_ancestor", "compact",
     "compaction_status", "get_context", "get_message", "get_or_create_context", "purge_context", "usage",
 }  # fmt: skip
-ONE_ROW_OR_NONE = {"claim_due_compaction"}
+ONE_ROW_OR_NONE = {"claim_due_compaction", "key_result"}
 # Functions that return a value which may be null.
 MAYBE_NULL = {"environment", "find_context", "find_message"}
 # Parameters without a default that may be null.

@@ -177,6 +177,13 @@ FUNCTIONS = {
             "version": Parameter("version"),
         },
     ),
+    "key_result": Function(
+        "Returns what an idempotency key of a context has done, without doing it.",
+        {
+            "context_id": Parameter("context"),
+            "idempotency_key": Parameter("text"),
+        },
+    ),
     "messages": Function(
         "Lists the messages of a context, in pages.",
         {

@@ -42,6 +42,7 @@ from kata_context.generated.rows import (
     ForkRow,
     FoundOrCreatedRow,
     HistoryRow,
+    KeyResultRow,
     MessageRow,
     PendingEmbeddingRow,
     PendingSearchRow,
@@ -636,6 +637,31 @@ class AsyncMethods(ABC):
         Cost: O(log n).
         """
         return (await self._run(statements.GET_MESSAGE, (context_id, version)))[0]
+
+    async def key_result(self, context_id: ContextId, idempotency_key: str) -> KeyResultRow | None:
+        """Returns what an idempotency key of a context has done, without doing it.
+
+        A caller whose attempt was cut off asks before it pays a model again. A call that is not
+        committed yet has done nothing.
+
+        Returns one row, or none where the key is free: function_name (append, for append_message, too;
+        append_record, merge, fork), result, created_at. The result of append and merge is an object
+        with the arrays versions and is_new, that of append_record a version, that of fork the id of the
+        new context.
+
+        Parameters
+        ----------
+        context_id : the context that the call was about; of kata.fork the parent, of kata.merge the
+            target.
+        idempotency_key : of a call of the last seven days.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError deleted.
+
+        Cost: O(1).
+        """
+        return next(iter(await self._run(statements.KEY_RESULT, (context_id, idempotency_key))), None)
 
     async def messages(
         self,
@@ -1757,8 +1783,9 @@ class AsyncMethods(ABC):
         the stubs and artifacts made of them. Version, role, token counts, times, pin, ids of calls, the
         external id, the kind of a record and the digest stay, so no total, group or window changes, and
         kata.verify still verifies the chain. A second erasure changes nothing and keeps the first
-        record. A running compaction that may repeat the message is ended: its commit is refused as
-        stale, and the next one reads the redacted message.
+        record. An idempotency key whose result names the message answers it to any request from then
+        on, for nothing is kept to compare a request with. A running compaction that may repeat the
+        message is ended: its commit is refused as stale, and the next one reads the redacted message.
 
         Returns one row per entry concerned: segment_id (the context that wrote it), version, what:
         message or copy (redacted), original (the message that this one is a copy of: named, not
@@ -1778,9 +1805,10 @@ class AsyncMethods(ABC):
             no reason, or the transaction is not at isolation level read committed.
 
         Locks: other purges and erasures, and new compactions of the family, wait (advisory); then the
-            head of the context, the compactions that it ends, the message and its copies.
-        Cost: O(copies + family). The bytes leave the disk with the next vacuum; backups keep them until
-            they expire.
+            head of the context, the compactions that it ends, the message and its copies, keys that
+            name them.
+        Cost: O(copies + family + keys of the last seven days). The bytes leave the disk with the next
+            vacuum; backups keep them until they expire.
         """
         return await self._run(statements.ERASE_MESSAGE, (context_id, version, reason))
 
@@ -2409,6 +2437,13 @@ class AsyncContext(Handle):
         See AsyncKata.get_message.
         """
         return await self.database.get_message(self.id, version)
+
+    async def key_result(self, idempotency_key: str) -> KeyResultRow | None:
+        """Returns what an idempotency key of a context has done, without doing it.
+
+        See AsyncKata.key_result.
+        """
+        return await self.database.key_result(self.id, idempotency_key)
 
     async def messages(
         self,

@@ -35,6 +35,7 @@ __all__ = [
     "ForkRow",
     "FoundOrCreatedRow",
     "HistoryRow",
+    "KeyResultRow",
     "MessageRow",
     "PendingEmbeddingRow",
     "PendingSearchRow",
@@ -128,6 +129,15 @@ class MessageRow:
     name: str | None
     parts: Json
     provider: Json
+
+
+@dataclass(frozen=True, slots=True)
+class KeyResultRow:
+    """A row of key_result."""
+
+    function_name: str | None
+    result: Json
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

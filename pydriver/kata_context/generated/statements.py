@@ -46,6 +46,7 @@ from kata_context.generated.rows import (
     ForkRow,
     FoundOrCreatedRow,
     HistoryRow,
+    KeyResultRow,
     MessageRow,
     PendingEmbeddingRow,
     PendingSearchRow,
@@ -249,6 +250,14 @@ GET_MESSAGE: Call[MessageRow] = Call(
     b"kata.get_message(context_id => %s::uuid, version => %s::bigint) r",
     record(MessageRow),
     (("context_id", as_context), ("version", as_version)),
+    reads=True,
+)
+KEY_RESULT: Call[KeyResultRow] = Call(
+    "key_result",
+    b"select r.function_name, r.result, r.created_at from kata.key_result(context_id => %s::uuid, "
+    b"idempotency_key => %s::text) r",
+    record(KeyResultRow),
+    (("context_id", as_context), ("idempotency_key", as_text)),
     reads=True,
 )
 MESSAGES: Call[MessageRow] = Call(

@@ -18,9 +18,8 @@ begin
   v_context := kata_data.new_root(name, policy, metadata, tokenizer, preset);
   if idempotency_key is not null then
     v_known := kata_data.use_key(
-      'tenant:' || v_context.tenant, idempotency_key,
-      sha256(convert_to(jsonb_build_array('create_context', name, policy, metadata, tokenizer, preset)::text, 'UTF8')),
-      to_jsonb(v_context.context_id));
+      'tenant:' || v_context.tenant, idempotency_key, 'create_context',
+      jsonb_build_array(name, policy, metadata, tokenizer, preset), to_jsonb(v_context.context_id));
     if v_known is not null then
       return (v_known #>> '{}')::uuid;
     end if;

@@ -31,8 +31,7 @@ begin
   if idempotency_key is not null then
     v_scope := 'tenant:' || v_context.tenant;
     v_known := kata_data.use_key(
-      v_scope, idempotency_key,
-      sha256(convert_to(jsonb_build_array('get_or_create_context', name, policy, metadata, tokenizer, preset)::text, 'UTF8')), '{}');
+      v_scope, idempotency_key, 'get_or_create_context', jsonb_build_array(name, policy, metadata, tokenizer, preset), '{}');
     if v_known is not null then
       context_id := (v_known ->> 'context_id')::uuid;
       created := (v_known -> 'created')::boolean;

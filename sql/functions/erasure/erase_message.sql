@@ -3,7 +3,7 @@
 --
 -- Locks, in this order: the artifacts of the path and of every context that has a copy (advisory, which extraction takes before any head);
 -- their families (advisory, which a compaction that starts shares); the head, as every change of a context does; the compactions that it
--- ends, where one whose commit came first is waited for, and named; the message and its copies (FOR UPDATE). A merge or an elision shares
+-- ends, where one whose commit came first is waited for, and named; the message and its copies (FOR UPDATE); keys that name them. A merge or an elision shares
 -- the rows that it reads, so either its copy is seen, or it copies the redacted message.
 -- plans: lookup
 
@@ -20,6 +20,7 @@ declare
   v_concerned uuid[];
   v_head kata_data.head;
   v_segment_id uuid;
+  v_entries kata_data.concerned_entry[];
 begin
   perform kata_data.check_isolation();
   v_concerned := context_id || kata_data.copy_segments(context_id, version);
@@ -46,15 +47,17 @@ begin
       hint = 'List what there is with kata.messages.';
   end if;
 
-  return query
-  select e.segment_id, e.version, e.what
-  from kata_data.erase_entry(v_segment_id, erase_message.version, 'message', erase_message.reason) e;
-  return query
-  select e.segment_id, e.version, e.what
-  from kata_data.erase_summary(v_segment_id, erase_message.version, erase_message.reason) e;
-  return query
-  select e.segment_id, e.version, e.what
-  from kata_data.erase_record(v_segment_id, erase_message.version, erase_message.reason) e;
+  v_entries := array(
+    select e from kata_data.erase_entry(v_segment_id, erase_message.version, 'message', erase_message.reason) e
+    union all
+    select e from kata_data.erase_summary(v_segment_id, erase_message.version, erase_message.reason) e
+    union all
+    select e from kata_data.erase_record(v_segment_id, erase_message.version, erase_message.reason) e);
+  -- After all rows of messages, as a request locks them.
+  perform kata_data.forget_requests(e.segment_id, e.version)
+  from unnest(v_entries) e
+  where e.what in ('message', 'copy');
+  return query select e.segment_id, e.version, e.what from unnest(v_entries) e;
   return query
   select o.segment_id, o.version, o.what
   from kata_data.originals_of(v_segment_id, erase_message.version) o;
@@ -66,9 +69,10 @@ comment on function kata.erase_message(uuid, bigint, text) is
 context_id: a context that reads the message, inherited or its own. version: of the message; a summary or the data of a record is erased by its own.
 reason: why, kept with the record; not blank.
 
-Content, parts, arguments of calls, name, model, provider fields and metadata are removed, with the stubs and artifacts made of them. Version,
-role, token counts, times, pin, ids of calls, the external id, the kind of a record and the digest stay, so no total, group or window changes, and kata.verify still verifies the chain. A second
-erasure changes nothing and keeps the first record. A running compaction that may repeat the message is ended: its commit is refused as
+Content, parts, arguments of calls, name, model, provider fields and metadata are removed, with the stubs and artifacts made of them.
+Version, role, token counts, times, pin, ids of calls, the external id, the kind of a record and the digest stay, so no total, group or
+window changes, and kata.verify still verifies the chain. A second erasure changes nothing and keeps the first record. An idempotency key
+whose result names the message answers it to any request from then on, for nothing is kept to compare a request with. A running compaction that may repeat the message is ended: its commit is refused as
 stale, and the next one reads the redacted message.
 
 Returns one row per entry concerned: segment_id (the context that wrote it), version, what: message or copy (redacted), original (the
@@ -77,7 +81,7 @@ later ones: named, not rewritten).
 Errors: KC001, KC002 no message has this version, KC006 (restore a deleted context first, erase through a fork, or purge it), KC017 no
 reason, or the transaction is not at isolation level read committed.
 Locks: other purges and erasures, and new compactions of the family, wait (advisory); then the head of the context, the compactions that it
-ends, the message and its copies. Cost: O(copies + family). The bytes leave the disk with the next vacuum; backups keep them until
+ends, the message and its copies, keys that name them. Cost: O(copies + family + keys of the last seven days). The bytes leave the disk with the next vacuum; backups keep them until
 they expire.';
 
 revoke execute on function kata.erase_message from public;

@@ -30,9 +30,7 @@ begin
   v_child.context_id := kata_data.new_context_id(kata_data.bucket(context_id));
   if idempotency_key is not null then
     v_known := kata_data.use_key(
-      'context:' || context_id, idempotency_key,
-      sha256(convert_to(jsonb_build_array('fork', at, name, policy, metadata)::text, 'UTF8')),
-      to_jsonb(v_child.context_id));
+      'context:' || context_id, idempotency_key, 'fork', jsonb_build_array(at, name, policy, metadata), to_jsonb(v_child.context_id));
     if v_known is not null then
       return (v_known #>> '{}')::uuid;
     end if;

@@ -29,13 +29,14 @@ begin
   v_drafts := kata_data.merge_drafts(v_target, v_source, versions);
   if idempotency_key is not null then
     v_known := kata_data.use_key(
-      'context:' || target, idempotency_key,
-      sha256(convert_to(jsonb_build_array('merge', source, versions)::text, 'UTF8')),
-      jsonb_build_object('first_version', v_target.version + 1, 'last_version', v_target.version + cardinality(v_drafts)));
+      'context:' || target, idempotency_key, 'merge', jsonb_build_array(source, versions),
+      jsonb_build_object(
+        'versions', kata_data.versions_after(v_target.version, cardinality(v_drafts)),
+        'is_new', array_fill(true, array[cardinality(v_drafts)])));
   end if;
   if v_known is not null then
-    v_first_version := (v_known -> 'first_version')::bigint;
-    v_last_version := (v_known -> 'last_version')::bigint;
+    v_first_version := (v_known #> '{versions,0}')::bigint;
+    v_last_version := (v_known #> '{versions,-1}')::bigint;
   else
     perform kata_data.check_merge(v_target, v_source, v_drafts);
     if v_drafts = '{}' then

@@ -30,8 +30,8 @@ begin
   v_version := coalesce(v_taken, v_head.version + 1);
   if idempotency_key is not null then
     v_known := kata_data.use_key(
-      'context:' || context_id, idempotency_key,
-      sha256(convert_to(jsonb_build_array('record', kind, data, external_id)::text, 'UTF8')), to_jsonb(v_version));
+      'context:' || context_id, idempotency_key, 'append_record', jsonb_build_array(kind, data, external_id), to_jsonb(v_version),
+      v_taken is not null and kata_data.names_erased(context_id, array[v_taken]));
     if v_known is not null then
       return v_known;
     end if;

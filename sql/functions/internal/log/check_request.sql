@@ -1,8 +1,9 @@
 -- The two promises about a request, checked under the lock of the head: the key comes before the expected version, so that a retry gets its
 -- first result although the version has moved.
 
-create or replace function kata_data.check_request(head kata_data.head, messages jsonb, ids kata_data.batch_ids, expected_version bigint, idempotency_key text)
-returns kata_data.batch_ids
+create or replace function kata_data.check_request(
+  head kata_data.head, messages jsonb, ids kata_data.batch_ids, expected_version bigint, idempotency_key text
+) returns kata_data.batch_ids
 language plpgsql volatile
 as $$
 declare
@@ -11,10 +12,11 @@ begin
   if idempotency_key is not null then
     -- The fingerprint is of the caller's JSON, not of rows: a column that is added later does not change it.
     v_known := kata_data.use_key(
-      'context:' || head.context_id, idempotency_key, sha256(convert_to(messages::text, 'UTF8')),
+      'context:' || head.context_id, idempotency_key, 'append', messages,
       jsonb_build_object(
-        'versions', coalesce(ids.versions, array(select head.version + i from generate_series(1, jsonb_array_length(messages)) i)),
-        'is_new', coalesce(ids.is_new, array_fill(true, array[jsonb_array_length(messages)]))));
+        'versions', coalesce(ids.versions, kata_data.versions_after(head.version, jsonb_array_length(messages))),
+        'is_new', coalesce(ids.is_new, array_fill(true, array[jsonb_array_length(messages)]))),
+      false = any (ids.is_new) and kata_data.names_erased(head.context_id, ids.versions));
   end if;
   if v_known is null and expected_version not between head.content_version and head.version then
     raise exception using
@@ -31,3 +33,10 @@ comment on function kata_data.check_request(kata_data.head, jsonb, kata_data.bat
 'The result that a request had the first time, if its idempotency key was used before; else null, after checking expected_version.
 
 ids: null where no message has an external id. KC003, KC017, KC019.';
+
+create or replace function kata_data.versions_after(version bigint, length integer) returns bigint[]
+language sql immutable
+as $$
+  select array(select versions_after.version + i from generate_series(1, length) i)
+$$;
+comment on function kata_data.versions_after(bigint, integer) is 'So many versions after one.';
