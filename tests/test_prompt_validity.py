@@ -16,7 +16,7 @@ from validator.mutations import MUTATIONS
 from validator.published import PUBLISHED
 from validator.recount import recount
 
-FORMS = ("openai", "responses", "anthropic")
+FORMS = ("openai", "responses", "anthropic", "gemini")
 HISTORIES = 300
 HISTORIES_LONG = 10_000
 STEPS = 14

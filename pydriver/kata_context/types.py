@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypedDict
 
 Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
-Format: TypeAlias = Literal["openai", "anthropic"]
+Format: TypeAlias = Literal["openai", "responses", "anthropic", "gemini"]
 Visibility: TypeAlias = Literal["effective", "raw", "all"]
 TokenSource: TypeAlias = Literal["exact", "given"]
 
@@ -56,3 +56,20 @@ class AnthropicPrompt(TypedDict):
 
     system: str | list[dict[str, Any]]
     messages: list[AnthropicTurn]
+
+
+class ResponsesPrompt(TypedDict):
+    """A prompt in the OpenAI Responses form: the preamble, None without one, and items."""
+
+    instructions: str | None
+    input: list[dict[str, Any]]
+
+
+class _HasContents(TypedDict):
+    contents: list[dict[str, Any]]
+
+
+class GeminiPrompt(_HasContents, total=False):
+    """A prompt in the Gemini form: the preamble, if there is one, and contents from the user's on."""
+
+    systemInstruction: dict[str, Any]

@@ -170,7 +170,7 @@ from (values ('mistral'), (''), ('OpenAI'), (null)) f(format);
 select results_eq(
   format($$select * from fixture.error($q$select kata.prompt(%L, 100, 'mistral')$q$)$$, :'short'),
   $$values ('KC017', 'prompt format "mistral" is unknown', 'It names the chat form of a provider.',
-    'Pass openai, responses or anthropic.')$$,
+    'Pass openai, responses, anthropic or gemini.')$$,
   'an unknown format is refused with the known ones');
 select throws_ok(format('select kata.prompt(%L, 0)', :'short'), 'KC017', null, 'a prompt needs a budget');
 select throws_ok(

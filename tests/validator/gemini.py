@@ -1,6 +1,7 @@
 """Gemini: systemInstruction and contents."""
 
 import re
+from collections import Counter
 from typing import Any
 
 from validator.findings import (
@@ -24,6 +25,8 @@ DATA = {
     "fileData": Shape({"fileUri": is_named}, {"mimeType": is_named, "displayName": is_text}),
     "executableCode": Shape({"code": is_text, "language": is_text}),
     "codeExecutionResult": Shape({"outcome": is_text}, {"output": is_text}),
+    "toolCall": Shape({"toolType": is_named}, {"id": is_named, "args": is_object}),
+    "toolResponse": Shape({"toolType": is_named}, {"id": is_named, "response": is_object}),
 }
 PART = Shape(
     {},
@@ -39,7 +42,8 @@ PART = Shape(
 )
 PLACES = {
     "user": {"text", "inlineData", "fileData", "functionResponse"},
-    "model": {"text", "inlineData", "fileData", "functionCall", "executableCode", "codeExecutionResult"},
+    "model": {"text", "inlineData", "fileData", "functionCall", "toolCall", "toolResponse"}
+    | {"executableCode", "codeExecutionResult"},
     "system": {"text"},
 }
 
@@ -109,9 +113,7 @@ def _check_responses(findings: Findings, contents: list[Any]) -> None:
             findings.add("P1", path, f"{len(calls)} calls are followed by {len(responses)} responses")
         elif {r["id"] for r in responses if "id" in r} - {c["id"] for c in calls if "id" in c}:
             findings.add("P1", path, "a response has the id of no call before it")
-        elif len(responses) == len(calls) and sorted(str(r.get("name")) for r in responses) != sorted(
-            str(c.get("name")) for c in calls
-        ):
+        elif Counter(str(r.get("name")) for r in responses) - Counter(str(c.get("name")) for c in calls):
             findings.add("G2", path, "the names of responses are not those of the calls")
         calls = _held(content, "functionCall")
         for call in calls:

@@ -14,6 +14,7 @@ FOREIGN = {
     "openai": {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}},
     "responses": {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
     "anthropic": {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
+    "gemini": {"type": "text", "text": "hello"},
 }
 REASONING = {"type": "reasoning", "id": "rs_0", "summary": [], "encrypted_content": "gAAA"}
 THINKING = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}
@@ -223,6 +224,61 @@ def _anthropic_marks(body: Any) -> bool:
     return True
 
 
+# Gemini
+
+
+def _contents(body: Any, role: str) -> Iterator[Message]:
+    return (content for content in body["contents"] if content["role"] == role)
+
+
+def _held(body: Any, name: str) -> list[Message]:
+    return [part[name] for content in body["contents"] for part in content["parts"] if name in part]
+
+
+def _gemini_texts(body: Any) -> Iterator[Message]:
+    return (part for content in body["contents"] for part in content["parts"] if "text" in part)
+
+
+def _gemini_lost_response(body: Any) -> bool:
+    for content in _contents(body, "user"):
+        kinds = ["functionResponse" in part for part in content["parts"]]
+        if any(kinds) and not all(kinds):
+            del content["parts"][0]
+            return True
+    return False
+
+
+def _gemini_foreign_response(body: Any) -> bool:
+    responses = [response for response in _held(body, "functionResponse") if "id" in response]
+    return _change(_first(iter(responses)), id="of another")
+
+
+def _gemini_same_ids(body: Any) -> bool:
+    calls = [call for call in _held(body, "functionCall") if "id" in call]
+    if len(calls) < 2:
+        return False
+    old, new = calls[-1]["id"], calls[0]["id"]
+    for response in _held(body, "functionResponse"):
+        response["id"] = new if response.get("id") == old else response.get("id", "made")
+    return _change(calls[-1], id=new)
+
+
+def _gemini_no_opening(body: Any) -> bool:
+    if len(body["contents"]) < 2:
+        return False
+    del body["contents"][0]
+    return True
+
+
+def _gemini_second_call(body: Any) -> bool:
+    for content, after in pairwise(body["contents"]):
+        kinds = {kind for part in after["parts"] for kind in part}
+        if content["role"] == "model" and {"functionResponse", "text"} <= kinds:
+            content["parts"].append({"functionCall": {"name": "look", "args": {}}})
+            return True
+    return False
+
+
 MUTATIONS: dict[str, list[tuple[str, Mutation]]] = {
     "openai": [
         ("P1", _openai_lost_result),
@@ -295,5 +351,30 @@ MUTATIONS: dict[str, list[tuple[str, Mutation]]] = {
         ("A4", _anthropic_unsigned_thinking),
         ("A4", _anthropic_last_thinking),
         ("A5", _anthropic_finished_thinking),
+    ],
+    "gemini": [
+        ("P1", _gemini_lost_response),
+        ("P1", _gemini_foreign_response),
+        ("P1", _gemini_second_call),
+        ("P2", _gemini_same_ids),
+        ("P4", lambda body: _change(_first(_gemini_texts(body)), text="\t")),
+        ("P4", lambda body: _change(body, systemInstruction={"parts": [{"text": ""}]})),
+        ("P5", lambda body: _change(_first(iter(body["contents"])), id="msg_1")),
+        ("P5", lambda body: _change(_first(_gemini_texts(body)), cache_control={})),
+        ("P5", lambda body: _change(_first(iter(_held(body, "functionResponse"))), is_error=True)),
+        ("P5", lambda body: _change(_first(iter(body["contents"])), parts=[FOREIGN["gemini"]])),
+        (
+            "P6",
+            lambda body: _change(
+                _first(_contents(body, "user")),
+                parts=[{"executableCode": {"code": "1", "language": "PYTHON"}}],
+            ),
+        ),
+        ("S1", lambda body: _change(_first(iter(_held(body, "functionCall"))), args="{}")),
+        ("S1", lambda body: _change(_first(iter(_held(body, "functionResponse"))), response="found")),
+        ("S1", lambda body: _change(_first(iter(body["contents"])), parts=[])),
+        ("G1", _gemini_no_opening),
+        ("G2", lambda body: _change(_first(iter(_held(body, "functionCall"))), name="look up")),
+        ("G2", lambda body: _change(_first(iter(_held(body, "functionResponse"))), name="other")),
     ],
 }

@@ -130,7 +130,17 @@ NAMED_PARAMETERS = {
     "visibility": ("Visibility", "as_text"),
 }
 # Functions whose result depends on the value of a parameter: the parameter, and the result of each value.
-OVERLOADS = {"prompt": ("format", {"openai": "list[OpenAIMessage]", "anthropic": "AnthropicPrompt"})}
+OVERLOADS = {
+    "prompt": (
+        "format",
+        {
+            "openai": "list[OpenAIMessage]",
+            "responses": "ResponsesPrompt",
+            "anthropic": "AnthropicPrompt",
+            "gemini": "GeminiPrompt",
+        },
+    )
+}
 
 DESCRIBE = """
 select p.proname::text, p.provolatile in ('i', 's'), p.proretset,

@@ -63,8 +63,10 @@ from kata_context.generated.rows import (
 from kata_context.types import (
     AnthropicPrompt,
     Format,
+    GeminiPrompt,
     Message,
     OpenAIMessage,
+    ResponsesPrompt,
     Role,
     TokenSource,
     Visibility,
@@ -750,6 +752,18 @@ class Methods(ABC):
         self,
         context_id: ContextId,
         budget: int,
+        format: Literal["responses"],
+        *,
+        at: Version | None = None,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+    ) -> ResponsesPrompt: ...
+
+    @overload
+    def prompt(
+        self,
+        context_id: ContextId,
+        budget: int,
         format: Literal["anthropic"],
         *,
         at: Version | None = None,
@@ -762,12 +776,24 @@ class Methods(ABC):
         self,
         context_id: ContextId,
         budget: int,
+        format: Literal["gemini"],
+        *,
+        at: Version | None = None,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+    ) -> GeminiPrompt: ...
+
+    @overload
+    def prompt(
+        self,
+        context_id: ContextId,
+        budget: int,
         format: Format = "openai",
         *,
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
-    ) -> list[OpenAIMessage] | AnthropicPrompt: ...
+    ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt: ...
 
     def prompt(
         self,
@@ -778,7 +804,7 @@ class Methods(ABC):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
-    ) -> list[OpenAIMessage] | AnthropicPrompt:
+    ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
         Results follow their call directly. A call without result, outside the last group, is closed
@@ -795,10 +821,11 @@ class Methods(ABC):
         context_id, budget (tokens), at, stable_step, tokenizer : as for window. The budget holds the
             additions of the form, too, so a prompt may have fewer messages than the window.
         format : openai (an array of messages), responses (an object with instructions, the system
-            messages of the preamble or null, and input, an array of items) or anthropic (an object with
-            system and messages, roles alternating from user on; system and developer messages after the
-            preamble are text of the user's turn, in <system_message> tags; such tags in the text of a
-            user or a tool are escaped as <\\system_message>).
+            messages of the preamble or null, and input, an array of items), anthropic (an object with
+            system and messages) or gemini (an object with contents, and with systemInstruction where
+            there is a preamble). In the last two, roles alternate from user on, and system and
+            developer messages after the preamble are text of the user's turn, in <system_message> tags;
+            such tags in the text of a user or a tool are escaped as <\\system_message>.
 
         Raises
         ------
@@ -2461,6 +2488,17 @@ class Context(Handle):
     def prompt(
         self,
         budget: int,
+        format: Literal["responses"],
+        *,
+        at: Version | None = None,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+    ) -> ResponsesPrompt: ...
+
+    @overload
+    def prompt(
+        self,
+        budget: int,
         format: Literal["anthropic"],
         *,
         at: Version | None = None,
@@ -2472,12 +2510,23 @@ class Context(Handle):
     def prompt(
         self,
         budget: int,
+        format: Literal["gemini"],
+        *,
+        at: Version | None = None,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+    ) -> GeminiPrompt: ...
+
+    @overload
+    def prompt(
+        self,
+        budget: int,
         format: Format = "openai",
         *,
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
-    ) -> list[OpenAIMessage] | AnthropicPrompt: ...
+    ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt: ...
 
     def prompt(
         self,
@@ -2487,7 +2536,7 @@ class Context(Handle):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
-    ) -> list[OpenAIMessage] | AnthropicPrompt:
+    ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
         See Kata.prompt.

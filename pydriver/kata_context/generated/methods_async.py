@@ -63,8 +63,10 @@ from kata_context.generated.rows import (
 from kata_context.types import (
     AnthropicPrompt,
     Format,
+    GeminiPrompt,
     Message,
     OpenAIMessage,
+    ResponsesPrompt,
     Role,
     TokenSource,
     Visibility,
@@ -762,6 +764,18 @@ class AsyncMethods(ABC):
         self,
         context_id: ContextId,
         budget: int,
+        format: Literal["responses"],
+        *,
+        at: Version | None = None,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+    ) -> ResponsesPrompt: ...
+
+    @overload
+    async def prompt(
+        self,
+        context_id: ContextId,
+        budget: int,
         format: Literal["anthropic"],
         *,
         at: Version | None = None,
@@ -774,12 +788,24 @@ class AsyncMethods(ABC):
         self,
         context_id: ContextId,
         budget: int,
+        format: Literal["gemini"],
+        *,
+        at: Version | None = None,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+    ) -> GeminiPrompt: ...
+
+    @overload
+    async def prompt(
+        self,
+        context_id: ContextId,
+        budget: int,
         format: Format = "openai",
         *,
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
-    ) -> list[OpenAIMessage] | AnthropicPrompt: ...
+    ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt: ...
 
     async def prompt(
         self,
@@ -790,7 +816,7 @@ class AsyncMethods(ABC):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
-    ) -> list[OpenAIMessage] | AnthropicPrompt:
+    ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
         Results follow their call directly. A call without result, outside the last group, is closed
@@ -807,10 +833,11 @@ class AsyncMethods(ABC):
         context_id, budget (tokens), at, stable_step, tokenizer : as for window. The budget holds the
             additions of the form, too, so a prompt may have fewer messages than the window.
         format : openai (an array of messages), responses (an object with instructions, the system
-            messages of the preamble or null, and input, an array of items) or anthropic (an object with
-            system and messages, roles alternating from user on; system and developer messages after the
-            preamble are text of the user's turn, in <system_message> tags; such tags in the text of a
-            user or a tool are escaped as <\\system_message>).
+            messages of the preamble or null, and input, an array of items), anthropic (an object with
+            system and messages) or gemini (an object with contents, and with systemInstruction where
+            there is a preamble). In the last two, roles alternate from user on, and system and
+            developer messages after the preamble are text of the user's turn, in <system_message> tags;
+            such tags in the text of a user or a tool are escaped as <\\system_message>.
 
         Raises
         ------
@@ -2493,6 +2520,17 @@ class AsyncContext(Handle):
     async def prompt(
         self,
         budget: int,
+        format: Literal["responses"],
+        *,
+        at: Version | None = None,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+    ) -> ResponsesPrompt: ...
+
+    @overload
+    async def prompt(
+        self,
+        budget: int,
         format: Literal["anthropic"],
         *,
         at: Version | None = None,
@@ -2504,12 +2542,23 @@ class AsyncContext(Handle):
     async def prompt(
         self,
         budget: int,
+        format: Literal["gemini"],
+        *,
+        at: Version | None = None,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+    ) -> GeminiPrompt: ...
+
+    @overload
+    async def prompt(
+        self,
+        budget: int,
         format: Format = "openai",
         *,
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
-    ) -> list[OpenAIMessage] | AnthropicPrompt: ...
+    ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt: ...
 
     async def prompt(
         self,
@@ -2519,7 +2568,7 @@ class AsyncContext(Handle):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
-    ) -> list[OpenAIMessage] | AnthropicPrompt:
+    ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
         See AsyncKata.prompt.

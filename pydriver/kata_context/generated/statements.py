@@ -66,7 +66,9 @@ from kata_context.generated.rows import (
 )
 from kata_context.types import (
     AnthropicPrompt,
+    GeminiPrompt,
     OpenAIMessage,
+    ResponsesPrompt,
 )
 
 ARCHIVE_CONTEXT: Call[None] = Call(
@@ -300,7 +302,7 @@ USAGE: Call[UsageRow] = Call(
     (("context_id", as_context), ("at", as_version)),
     reads=True,
 )
-PROMPT: Call[list[OpenAIMessage] | AnthropicPrompt] = Call(
+PROMPT: Call[list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt] = Call(
     "prompt",
     b"select kata.prompt(context_id => %s::uuid, budget => %s::integer, format => %s::text, at => "
     b"%s::bigint, stable_step => %s::integer, tokenizer => %s::text)",

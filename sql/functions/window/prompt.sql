@@ -18,12 +18,12 @@ declare
   v_budget integer := budget;
   v_factor double precision;
 begin
-  if coalesce(format, '') not in ('openai', 'responses', 'anthropic') then
+  if coalesce(format, '') not in ('openai', 'responses', 'anthropic', 'gemini') then
     raise exception using
       errcode = 'KC017',
       message = pg_catalog.format('prompt format "%s" is unknown', coalesce(left(format, 100), 'null')),
       detail = 'It names the chat form of a provider.',
-      hint = 'Pass openai, responses or anthropic.';
+      hint = 'Pass openai, responses, anthropic or gemini.';
   end if;
 
   -- The form adds tokens to those of the window: prefixes, placeholders, names. Where they do not fit, the window gets that much less.
@@ -54,9 +54,9 @@ comment on function kata.prompt(uuid, integer, text, bigint, integer, text) is
 context_id, budget (tokens), at, stable_step, tokenizer: as for window. The budget holds the additions of the form, too, so a
   prompt may have fewer messages than the window.
 format: openai (an array of messages), responses (an object with instructions, the system messages of the preamble or null, and input, an
-  array of items) or anthropic (an object with system and messages, roles alternating from user on; system and developer messages after
-  the preamble are text of the user''s turn, in <system_message> tags; such tags in the text of a user or a tool are escaped as
-  <\system_message>).
+  array of items), anthropic (an object with system and messages) or gemini (an object with contents, and with systemInstruction where there
+  is a preamble). In the last two, roles alternate from user on, and system and developer messages after the preamble are text of the
+  user''s turn, in <system_message> tags; such tags in the text of a user or a tool are escaped as <\system_message>.
 
 Results follow their call directly. A call without result, outside the last group, is closed with "[no result]". A result whose call
 is not in the log (policy strict false) becomes a message of the user. A call id that comes twice, and an id or a name that the form

@@ -64,8 +64,8 @@ def window(
 @context_argument
 @budget_argument
 @click.option(
-    "--format", "form", type=click.Choice(["openai", "anthropic"]), default="openai", show_default=True,
-    help="Form of the provider.",
+    "--format", "form", type=click.Choice(["openai", "responses", "anthropic", "gemini"]), default="openai",
+    show_default=True, help="Form of the provider.",
 )  # fmt: skip
 @at_option
 @stable_step_option

@@ -69,6 +69,24 @@ comment on function kata_data.added_block_tokens(jsonb, boolean) is
 
 is_answer: of an assistant, whose text is not escaped.';
 
+create or replace function kata_data.added_gemini_tokens(part jsonb) returns integer
+language sql immutable
+as $$
+  select case
+    when part ? 'text' then kata_data.escape_tokens(part ->> 'text')
+    when part ? 'functionCall' then kata_data.added_block_tokens(jsonb_build_object('input', part #> '{functionCall,args}'), true)
+    -- Its name, and its text as JSON under a key.
+    when part ? 'functionResponse' then octet_length(part #>> '{functionResponse,name}') / 2 + 10
+      + kata_data.escape_tokens(part #>> '{functionResponse,response}')
+      + coalesce((
+        select max(octet_length(r.value::text) - octet_length(r.value #>> '{}'))
+        from jsonb_each(part #> '{functionResponse,response}') r
+        where jsonb_typeof(r.value) = 'string'), 0)
+  end
+$$;
+comment on function kata_data.added_gemini_tokens(jsonb) is
+'At most so many tokens that a part of the Gemini form adds to its text: the name and the JSON of a result, escaped tags.';
+
 create or replace function kata_data.escape_tokens(content text) returns integer
 language sql immutable
 as $$

@@ -8,7 +8,7 @@ as $$
   select case
     when is_orphan then kata_data.escape_blocks(kata_data.anthropic_orphan(tool_call_id, content, parts, version))
     when role = 'assistant' then case
-      when kata_data.has_elements(tool_calls) then kata_data.anthropic_content(role, content, parts, version) || kata_data.tool_uses(tool_calls)
+      when kata_data.has_elements(tool_calls) then kata_data.anthropic_calls(content, parts, tool_calls, version)
       when provider is null then kata_data.anthropic_content(role, content, parts, version)
       else kata_data.anthropic_answer(content, parts, provider, version)
     end
@@ -17,7 +17,7 @@ as $$
         case when provider is null then '{}' else kata_data.anthropic_result_fields(provider) end
         || jsonb_build_object('type', 'tool_result', 'tool_use_id', tool_call_id,
           'content', kata_data.escape_blocks(kata_data.anthropic_content(role, content, parts, version))))
-    when role in ('system', 'developer') then kata_data.wrapped_system(content, parts, version)
+    when role in ('system', 'developer') then kata_data.text_blocks(kata_data.wrapped_system(content, parts, version, 'anthropic'))
     -- Only the system opens such tags: those in the words of a user or a tool are escaped.
     else kata_data.escape_blocks(kata_data.anthropic_content(role, content, parts, version))
   end
@@ -30,8 +30,7 @@ language sql stable
 as $$
   select case
     when kata_data.has_elements(parts) then kata_data.anthropic_parts(role, content, parts, version)
-    when kata_data.is_blank(content) then '[]'
-    else jsonb_build_array(jsonb_build_object('type', 'text', 'text', content))
+    else kata_data.text_blocks(content)
   end
 $$;
 comment on function kata_data.anthropic_content(text, text, jsonb, bigint) is 'The content of a message as blocks: its parts, or else its text.';
@@ -58,25 +57,23 @@ create or replace function kata_data.anthropic_block(role text, part jsonb, vers
 language plpgsql stable
 as $$
 declare
-  v_type text := part ->> 'type';
+  v_read record := kata_data.read_part(part);
   v_block jsonb;
 begin
-  if kata_data.is_text_part(part) then
-    return kata_data.anthropic_text(part ->> 'text', part);
-  elsif v_type = 'refusal' then
-    return kata_data.anthropic_text(part ->> 'refusal', part);
-  elsif v_type = 'input_audio' then
-    return jsonb_build_object('type', 'text', 'text', '[audio]');
-  elsif v_type in ('thinking', 'redacted_thinking', 'reasoning') then
+  if v_read.kind in ('text', 'refusal') then
+    return kata_data.anthropic_text(v_read.words, part);
+  elsif v_read.kind = 'audio' then
+    return kata_data.text_block('[audio]');
+  elsif v_read.kind = 'thinking' then
     return case when role = 'assistant' then kata_data.anthropic_thinking(part) end;
   elsif role = 'assistant' then
     v_block := kata_data.anthropic_server_block(part);
   elsif role in ('user', 'tool') then
-    v_block := case v_type
+    v_block := case part ->> 'type'
       when 'search_result' then kata_data.anthropic_search_result(part)
       when 'container_upload' then case when role = 'user' then kata_data.with_fields(part, '{file_id}', '{cache_control}') end
       when 'tool_reference' then case when role = 'tool' then kata_data.with_fields(part, '{tool_name}', '{cache_control}') end
-      else kata_data.anthropic_media(part)
+      else kata_data.anthropic_media(part, v_read.kind, v_read.words, v_read.url, v_read.media_type, v_read.data, v_read.title)
     end;
   end if;
   if v_block is null then
@@ -88,23 +85,25 @@ $$;
 comment on function kata_data.anthropic_block(text, jsonb, bigint) is
 'A part of any form as a block; null for one that is left out: blank text, thinking that is not signed. KC022.';
 
-create or replace function kata_data.with_fields(part jsonb, required text[], optional text[]) returns jsonb
+create or replace function kata_data.text_block(content text) returns jsonb
 language sql immutable
 as $$
-  select case when part ?& required then (
-    select jsonb_object_agg(f.key, f.value)
-    from jsonb_each(part) f
-    where f.key = 'type' or f.key = any (required) or (f.key = any (optional) and f.value <> 'null'))
-  end
+  select jsonb_build_object('type', 'text', 'text', content)
 $$;
-comment on function kata_data.with_fields(jsonb, text[], text[]) is 'A part with these fields only; null where a required one is missing.';
+comment on function kata_data.text_block(text) is 'A text as a block.';
+
+create or replace function kata_data.text_blocks(content text) returns jsonb
+language sql immutable
+as $$
+  select case when kata_data.is_blank(content) then '[]' else jsonb_build_array(kata_data.text_block(content)) end
+$$;
+comment on function kata_data.text_blocks(text) is 'A text as blocks: one, or none if it is blank.';
 
 create or replace function kata_data.anthropic_text(content text, part jsonb) returns jsonb
 language sql immutable
 as $$
   select case when not kata_data.is_blank(content) then
-    jsonb_build_object('type', 'text', 'text', content)
-      || case when jsonb_typeof(part -> 'cache_control') = 'object' then jsonb_build_object('cache_control', part -> 'cache_control') else '{}' end
+    kata_data.text_block(content) || kata_data.object_field(part, 'cache_control')
       || case when jsonb_typeof(part -> 'citations') = 'array' then jsonb_build_object('citations', part -> 'citations') else '{}' end
   end
 $$;
@@ -145,40 +144,62 @@ as $$
 $$;
 comment on function kata_data.anthropic_search_result(jsonb) is 'A search result as a block.';
 
-create or replace function kata_data.anthropic_media(part jsonb) returns jsonb
-language plpgsql immutable
+create or replace function kata_data.anthropic_media(
+  part jsonb, kind text, words text, url text, media_type text, data text, title text
+) returns jsonb
+language plpgsql stable
 as $$
 declare
-  v_type text := case when part ->> 'type' in ('image', 'image_url', 'input_image') then 'image'
-    when part ->> 'type' in ('document', 'file', 'input_file') then 'document' end;
-  v_given jsonb := kata_data.part_source(part);
   v_source jsonb;
-  v_title text := coalesce(part ->> 'title', part #>> '{file,filename}', part ->> 'filename');
 begin
+  if kind = 'document' and kata_data.is_blank(words) and words is not null then
+    return '{}';
+  end if;
   v_source := case
     when part #>> '{source,type}' = 'file' and part #>> '{source,file_id}' <> ''
       then jsonb_build_object('type', 'file', 'file_id', part #> '{source,file_id}')
-    when v_given ? 'url' then jsonb_build_object('type', 'url', 'url', v_given -> 'url')
-    when v_given ->> 'base64' <> ''
-      and v_given ->> 'media_type' = any (
-        case v_type when 'image' then '{image/jpeg,image/png,image/gif,image/webp}'::text[] else '{application/pdf}' end)
-      then jsonb_build_object('type', 'base64', 'media_type', v_given -> 'media_type', 'data', v_given -> 'base64')
-    when v_type = 'document' and v_given ? 'text'
-      then jsonb_build_object('type', 'text', 'media_type', 'text/plain', 'data', v_given -> 'text')
+    when url is not null then jsonb_build_object('type', 'url', 'url', url)
+    when data <> '' and media_type = any (
+        case kind when 'image' then '{image/jpeg,image/png,image/gif,image/webp}'::text[] else '{application/pdf}' end)
+      then jsonb_build_object('type', 'base64', 'media_type', media_type, 'data', data)
+    when jsonb_typeof(part #> '{source,content}') = 'array'
+      then jsonb_build_object('type', 'content', 'content', kata_data.anthropic_content('user', null, part #> '{source,content}', null))
+    when words is not null then jsonb_build_object('type', 'text', 'media_type', 'text/plain', 'data', words)
   end;
-  if v_type is null or v_source is null then
+  if v_source is null or kind not in ('image', 'document') or kind is null then
     return null;
-  elsif v_source ->> 'type' = 'text' and kata_data.is_blank(v_source ->> 'data') then
-    return '{}'::jsonb;
   end if;
-  return jsonb_build_object('type', v_type, 'source', v_source)
-    || case when jsonb_typeof(part -> 'cache_control') = 'object' then jsonb_build_object('cache_control', part -> 'cache_control') else '{}' end
-    || case when v_type = 'document' and v_title <> '' then jsonb_build_object('title', v_title) else '{}' end
-    || case when v_type = 'document' then jsonb_strip_nulls(jsonb_build_object('context', part -> 'context', 'citations', part -> 'citations')) else '{}' end;
+  return jsonb_build_object('type', kind, 'source', v_source) || kata_data.object_field(part, 'cache_control')
+    || case when kind = 'document' and title <> '' then jsonb_build_object('title', title) else '{}' end
+    || case when kind = 'document' then kata_data.object_field(part, 'citations') else '{}' end
+    || case when kind = 'document' and part ->> 'context' <> '' then jsonb_build_object('context', part -> 'context') else '{}' end;
 end
 $$;
-comment on function kata_data.anthropic_media(jsonb) is
-'An image or a document of any form as a block; an empty object for a blank document, null where the form has no place for it.';
+comment on function kata_data.anthropic_media(jsonb, text, text, text, text, text, text) is
+'An image or a document of any form as a block; an empty object for a blank document, null where the form has no place for it. kind and what
+follows: as read_part returns them.';
+
+create or replace function kata_data.anthropic_calls(content text, parts jsonb, tool_calls jsonb, version bigint) returns jsonb
+language plpgsql stable
+as $$
+declare
+  v_blocks jsonb;
+begin
+  select jsonb_agg(e.block order by e.ordinality) into v_blocks
+  from (
+    select t.ordinality, case when t.part is null then kata_data.tool_use(t.call) else kata_data.anthropic_block('assistant', t.part, version) end as block
+    from kata_data.turn_entries(content, parts, tool_calls) with ordinality t(part, call, ordinality)
+    offset 0
+  ) e
+  where e.block is not null;
+  -- A turn does not end with thinking.
+  while v_blocks #>> '{-1,type}' in ('thinking', 'redacted_thinking') loop
+    v_blocks := v_blocks - -1;
+  end loop;
+  return v_blocks;
+end
+$$;
+comment on function kata_data.anthropic_calls(text, jsonb, jsonb, bigint) is 'An assistant''s message that calls tools as blocks, in the order in which they came.';
 
 create or replace function kata_data.anthropic_answer(content text, parts jsonb, provider jsonb, version bigint) returns jsonb
 language plpgsql stable
@@ -189,12 +210,8 @@ begin
   v_blocks := kata_data.anthropic_content('assistant', content, parts, version);
   if v_blocks <> '[]' then
     return v_blocks;
-  elsif not kata_data.is_blank(provider ->> 'refusal') then
-    return jsonb_build_array(jsonb_build_object('type', 'text', 'text', provider ->> 'refusal'));
-  elsif jsonb_typeof(provider -> 'audio') = 'object' then
-    return '[{"type": "text", "text": "[audio]"}]'::jsonb;
   end if;
-  return '[]'::jsonb;
+  return kata_data.text_blocks(kata_data.words_beside(provider));
 end
 $$;
 comment on function kata_data.anthropic_answer(text, jsonb, jsonb, bigint) is
@@ -214,35 +231,12 @@ $$;
 comment on function kata_data.anthropic_result_fields(jsonb) is 'The fields of the provider that a tool result may have.';
 
 create or replace function kata_data.anthropic_orphan(tool_call_id text, content text, parts jsonb, version bigint) returns jsonb
-language plpgsql stable
+language sql stable
 as $$
-begin
-  if kata_data.has_elements(parts) then
-    return jsonb_build_array(jsonb_build_object('type', 'text', 'text', kata_data.orphan_text(tool_call_id, null)))
-      || kata_data.anthropic_content('user', content, parts, version);
-  end if;
-  return jsonb_build_array(jsonb_build_object('type', 'text', 'text', kata_data.orphan_text(tool_call_id, content)));
-end
+  select case
+    when kata_data.has_elements(parts) then jsonb_build_array(kata_data.text_block(kata_data.orphan_text(tool_call_id, null)))
+      || kata_data.anthropic_content('user', content, parts, version)
+    else jsonb_build_array(kata_data.text_block(kata_data.orphan_text(tool_call_id, content)))
+  end
 $$;
 comment on function kata_data.anthropic_orphan(text, text, jsonb, bigint) is 'A tool result whose call is not known as blocks of the user.';
-
-create or replace function kata_data.wrapped_system(content text, parts jsonb, version bigint) returns jsonb
-language plpgsql stable
-as $$
-declare
-  v_text text := content;
-begin
-  if kata_data.has_elements(parts) then
-    select string_agg(b.block ->> 'text', E'\n' order by b.ordinality) into v_text
-    from jsonb_array_elements(kata_data.anthropic_content('system', content, parts, version)) with ordinality b(block, ordinality);
-  end if;
-  if kata_data.is_blank(v_text) then
-    return '[]'::jsonb;
-  end if;
-  -- Closing tags in the text are escaped, so that it cannot leave its wrapper.
-  return jsonb_build_array(jsonb_build_object('type', 'text', 'text',
-    E'<system_message>\n' || regexp_replace(v_text, E'<(\\s*/\\s*system_message)', E'<\\\\\\1', 'gi') || E'\n</system_message>'));
-end
-$$;
-comment on function kata_data.wrapped_system(text, jsonb, bigint) is
-'A system message after the preamble as text of the user''s turn, in <system_message> tags; no block if it is blank.';

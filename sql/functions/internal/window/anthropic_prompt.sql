@@ -1,5 +1,4 @@
--- The Anthropic Messages form: the preamble apart as system, then turns that alternate and start with the user. Neighbors of one role
--- merge into one turn; the results of calls open the turn after them, because prompt_messages puts results behind their call.
+-- The Anthropic Messages form: the preamble apart as system, a text unless it came in parts, then turns.
 
 create or replace function kata_data.anthropic_prompt(
   context_id uuid, budget integer, at bigint, stable_step integer, tokenizer text,
@@ -8,86 +7,27 @@ create or replace function kata_data.anthropic_prompt(
 language plpgsql stable
 as $$
 declare
-  v_system jsonb;
-  v_messages jsonb;
+  v_turns record;
 begin
-  with written as materialized (
-    select w.role, w.block, w.block ->> 'type' as type, w.ordinality, w.place, w.has_parts, w.tokens, w.added_tokens,
-      w.over_budget
-    from kata_data.anthropic_written(
-      anthropic_prompt.context_id, anthropic_prompt.budget, anthropic_prompt.at, anthropic_prompt.stable_step, anthropic_prompt.tokenizer) w
-  ),
-  block as (
-    select w.block, w.ordinality, w.place, w.role
-    from written w
-    where w.role <> 'system'
-      and w.block is not null
-      -- Asked only where there is thinking: whether its turn is open, because its last calls wait for results, or just got them.
-      and (w.type not in ('thinking', 'redacted_thinking') or w.ordinality > (
-        select case when max(s.ordinality) filter (where s.role = 'assistant') = max(s.ordinality) filter (where s.type = 'tool_use')
-          then coalesce(max(s.ordinality) filter (where s.role = 'user' and s.type <> 'tool_result'), 0) end
-        from written s
-        where s.block is not null))
-  ),
-  -- The first turn must be the user's.
-  opened as (
-    select b.block, b.ordinality, b.place, b.role
-    from block b
-    union all
-    select jsonb_build_object('type', 'text', 'text', '[beginning of the messages]'), 0, 1, 'user'
-    from (select b.role from block b order by b.ordinality, b.place limit 1) f
-    where f.role = 'assistant'
-  ),
-  -- A turn ends where the role changes.
-  numbered as (
-    select o.*, o.role is distinct from lag(o.role) over (order by o.ordinality, o.place) as opens_turn
-    from opened o
-  ),
-  placed as (
-    select n.*, count(*) filter (where n.opens_turn) over (order by n.ordinality, n.place) as turn
-    from numbered n
-  ),
-  turn as (
-    select p.turn, jsonb_build_object('role', p.role, 'content', jsonb_agg(p.block order by p.ordinality, p.place)) as message
-    from placed p
-    group by p.turn, p.role
-  )
-  select (select coalesce(jsonb_agg(t.message order by t.turn), '[]') from turn t),
-    case when bool_or(w.has_parts) filter (where w.role = 'system')
-      then jsonb_agg(w.block order by w.ordinality, w.place) filter (where w.role = 'system' and w.block is not null)
-      else to_jsonb(string_agg(w.block ->> 'text', E'\n\n' order by w.ordinality) filter (where w.role = 'system')) end,
-    max(w.tokens), sum(w.added_tokens) + case when (select o.ordinality from opened o order by o.ordinality limit 1) = 0 then 12 else 0 end,
-    bool_or(w.over_budget)
-  into v_messages, v_system, tokens, added_tokens, over_budget
-  from written w;
-  prompt := kata_data.limit_system_marks(coalesce(v_system, '""'), kata_data.pair_server_calls(v_messages));
+  v_turns := kata_data.turns(context_id, budget, at, stable_step, tokenizer, 'anthropic');
+  tokens := v_turns.tokens;
+  added_tokens := v_turns.added_tokens;
+  over_budget := v_turns.over_budget;
+  prompt := kata_data.limit_system_marks(
+    case
+      when v_turns.has_parts then coalesce(v_turns.system, '""')
+      else to_jsonb(kata_data.joined_texts(v_turns.system))
+    end,
+    kata_data.pair_server_calls(v_turns.turns));
 end
 $$;
 comment on function kata_data.anthropic_prompt(uuid, integer, bigint, integer, text) is
 'A prompt in the Anthropic Messages form. tokens, over_budget: of its window. added_tokens: at most so many that the form adds.';
 
-create or replace function kata_data.anthropic_written(context_id uuid, budget integer, at bigint, stable_step integer, tokenizer text)
-returns table (
-  role text, block jsonb, ordinality bigint, place bigint, has_parts boolean, tokens bigint, added_tokens integer, over_budget boolean
-)
-language sql stable rows 100
+create or replace function kata_data.joined_texts(blocks jsonb) returns text
+language sql immutable
 as $$
-  select case when m.in_preamble then 'system' when m.role = 'assistant' then 'assistant' else 'user' end, b.block, m.ordinality, b.ordinality,
-    kata_data.has_elements(m.parts), m.running_tokens,
-    case when b.ordinality > 1 then 0 else m.added_tokens end + coalesce(kata_data.added_block_tokens(b.block, m.role = 'assistant'), 0), m.over_budget
-  from (
-    select m.role, m.content, m.tool_call_id, m.tool_calls, m.parts, m.provider, m.in_preamble, m.is_orphan, m.version, m.running_tokens,
-      m.added_tokens, m.over_budget, row_number() over (order by m.group_position, m.place, m.ordinality) as ordinality
-    from kata_data.prompt_messages(
-      anthropic_written.context_id, anthropic_written.budget, anthropic_written.at, anthropic_written.stable_step, anthropic_written.tokenizer,
-      'anthropic') m
-  ) m
-  left join lateral jsonb_array_elements(case
-    when m.in_preamble then kata_data.anthropic_content('system', m.content, m.parts, m.version)
-    else kata_data.anthropic_blocks(m.role, m.content, m.tool_call_id, m.tool_calls, m.parts, m.provider, m.is_orphan, m.version)
-  end) with ordinality b(block, ordinality) on true
+  select coalesce(string_agg(b.block ->> 'text', E'\n\n' order by b.ordinality), '')
+  from jsonb_array_elements(blocks) with ordinality b(block, ordinality)
 $$;
-comment on function kata_data.anthropic_written(uuid, integer, bigint, integer, text) is
-'The messages of a prompt as blocks, in reading order: role is system for the preamble.
-
-block: null for a message of which nothing is left. tokens, over_budget: of the window up to here. added_tokens: at most so many that the form adds.';
+comment on function kata_data.joined_texts(jsonb) is 'The texts of blocks as one, a blank line between two; empty for none.';

@@ -30,3 +30,22 @@ comment on function kata_data.escape_system_tags(text) is
 'A text with a backslash in its system_message tags, opening and closing.
 
 So they do not pass for the tags of a prompt.';
+
+create or replace function kata_data.wrapped_system(content text, parts jsonb, version bigint, format text) returns text
+language plpgsql stable
+as $$
+declare
+  v_text text := content;
+begin
+  if kata_data.has_elements(parts) then
+    v_text := coalesce(kata_data.words_of(parts, version, format), content);
+  end if;
+  if kata_data.is_blank(v_text) then
+    return null;
+  end if;
+  -- Closing tags in the text are escaped, so that it cannot leave its wrapper.
+  return E'<system_message>\n' || regexp_replace(v_text, E'<(\\s*/\\s*system_message)', E'<\\\\\\1', 'gi') || E'\n</system_message>';
+end
+$$;
+comment on function kata_data.wrapped_system(text, jsonb, bigint, text) is
+'A system message after the preamble as text of the user''s turn, in <system_message> tags; null if it is blank. KC022.';

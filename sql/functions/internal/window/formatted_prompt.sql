@@ -17,6 +17,9 @@ begin
     when 'anthropic' then
       select p.prompt, p.tokens, p.added_tokens, p.over_budget into strict prompt, tokens, added_tokens, over_budget
       from kata_data.anthropic_prompt(context_id, budget, at, stable_step, tokenizer) p;
+    when 'gemini' then
+      select p.prompt, p.tokens, p.added_tokens, p.over_budget into strict prompt, tokens, added_tokens, over_budget
+      from kata_data.gemini_prompt(context_id, budget, at, stable_step, tokenizer) p;
   end case;
 end
 $$;

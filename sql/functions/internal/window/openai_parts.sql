@@ -24,25 +24,20 @@ create or replace function kata_data.openai_part(role text, part jsonb, version 
 language plpgsql stable
 as $$
 declare
-  v_type text := part ->> 'type';
+  v_read record := kata_data.read_part(part);
   v_sent jsonb;
 begin
-  if kata_data.is_text_part(part) then
-    return kata_data.openai_text(part ->> 'text', part);
-  elsif v_type = 'refusal' then
-    return case
-      when role <> 'assistant' then kata_data.openai_text(part ->> 'refusal', part)
-      when not kata_data.is_blank(part ->> 'refusal') then jsonb_build_object('type', 'refusal', 'refusal', part ->> 'refusal')
-    end;
-  elsif v_type in ('thinking', 'redacted_thinking', 'reasoning') then
+  if v_read.kind = 'thinking' then
     return null;
-  elsif v_type = 'search_result' then
-    return kata_data.openai_text(kata_data.search_result_text(part), part);
-  elsif role = 'tool' and kata_data.media_parts(jsonb_build_array(part)) is not null then
+  elsif v_read.kind = 'refusal' and role = 'assistant' then
+    return case when not kata_data.is_blank(v_read.words) then jsonb_build_object('type', 'refusal', 'refusal', v_read.words) end;
+  elsif v_read.words is not null then
+    return kata_data.openai_text(v_read.words, part);
+  elsif role = 'tool' and v_read.kind is not null then
     -- A message of the user behind the results has it.
     return null;
   elsif role = 'user' then
-    v_sent := kata_data.openai_media(part);
+    v_sent := kata_data.openai_media(part, v_read.kind, v_read.url, v_read.media_type, v_read.data, v_read.file_id, v_read.title);
   end if;
   return coalesce(v_sent, kata_data.refuse_part(part, version, 'openai'));
 end
@@ -54,40 +49,31 @@ create or replace function kata_data.openai_text(content text, part jsonb) retur
 language sql immutable
 as $$
   select case when not kata_data.is_blank(content) then
-    jsonb_build_object('type', 'text', 'text', content)
-      || case when jsonb_typeof(part -> 'prompt_cache_breakpoint') = 'object'
-        then jsonb_build_object('prompt_cache_breakpoint', part -> 'prompt_cache_breakpoint')
-        else '{}' end
+    jsonb_build_object('type', 'text', 'text', content) || kata_data.object_field(part, 'prompt_cache_breakpoint')
   end
 $$;
 comment on function kata_data.openai_text(text, jsonb) is 'A text in place of a part; null if it is blank.';
 
-create or replace function kata_data.openai_media(part jsonb) returns jsonb
-language plpgsql stable
+create or replace function kata_data.openai_media(
+  part jsonb, kind text, url text, media_type text, data text, file_id text, title text
+) returns jsonb
+language sql immutable
 as $$
-declare
-  v_source jsonb := kata_data.part_source(part);
-  v_url text := coalesce(v_source ->> 'url', format('data:%s;base64,%s', v_source ->> 'media_type', v_source ->> 'base64'));
-  v_detail text := coalesce(part ->> 'detail', part #>> '{image_url,detail}');
-begin
-  case
-    when part ->> 'type' in ('image_url', 'image', 'input_image') and v_source is not null and not v_source ? 'text' then
-      return jsonb_build_object('type', 'image_url', 'image_url', jsonb_build_object('url', v_url)
-        || case when v_detail in ('auto', 'low', 'high', 'original') then jsonb_build_object('detail', v_detail) else '{}' end);
-    when part ->> 'type' = 'input_audio' and part #>> '{input_audio,format}' in ('wav', 'mp3') and part #>> '{input_audio,data}' <> '' then
-      return jsonb_build_object('type', 'input_audio', 'input_audio', jsonb_build_object(
-        'data', part #>> '{input_audio,data}', 'format', part #>> '{input_audio,format}'));
-    when part ->> 'type' = 'document' and v_source ? 'text' then
-      return kata_data.openai_text(v_source ->> 'text', part);
-    when part ->> 'type' in ('file', 'document', 'input_file') and v_source ? 'base64' then
-      return jsonb_build_object('type', 'file', 'file', jsonb_build_object(
-        'file_data', v_url, 'filename', coalesce(part #>> '{file,filename}', part ->> 'filename', nullif(part ->> 'title', ''), 'document')));
-    when part #>> '{file,file_id}' <> '' then
-      return jsonb_build_object('type', 'file', 'file', jsonb_build_object('file_id', part #>> '{file,file_id}'));
-    else
-      return null;
-  end case;
-end
+  select case
+    when kind = 'image' and coalesce(url, kata_data.data_url(media_type, data)) is not null then
+      jsonb_build_object('type', 'image_url', 'image_url', jsonb_build_object('url', coalesce(url, kata_data.data_url(media_type, data)))
+        || case when coalesce(part ->> 'detail', part #>> '{image_url,detail}') in ('auto', 'low', 'high', 'original')
+          then jsonb_build_object('detail', coalesce(part ->> 'detail', part #>> '{image_url,detail}')) else '{}' end)
+    when kind = 'audio' and data <> '' and media_type in ('audio/wav', 'audio/mp3', 'audio/mpeg') then
+      jsonb_build_object('type', 'input_audio', 'input_audio', jsonb_build_object(
+        'data', data, 'format', case media_type when 'audio/wav' then 'wav' else 'mp3' end))
+    when kind = 'document' and kata_data.data_url(media_type, data) is not null then
+      jsonb_build_object('type', 'file', 'file', jsonb_build_object(
+        'file_data', kata_data.data_url(media_type, data), 'filename', coalesce(nullif(title, ''), 'document')))
+    when kind = 'document' and file_id <> '' then
+      jsonb_build_object('type', 'file', 'file', jsonb_build_object('file_id', file_id))
+  end
 $$;
-comment on function kata_data.openai_media(jsonb) is
-'An image, a document or a sound of any form as a part of the user; null where the form has no place for it.';
+comment on function kata_data.openai_media(jsonb, text, text, text, text, text, text) is
+'An image, a document or a sound of any form as a part of the user; null where the form has no place for it. kind and what follows: as
+read_part returns them.';

@@ -57,7 +57,7 @@ declare
 begin
   v_content := kata_data.openai_content(role, content, parts, version);
   if role = 'tool' then
-    v_content := coalesce(v_content, to_jsonb(case when kata_data.media_parts(parts) is null then '[empty]'::text else '[in the next message]' end));
+    v_content := coalesce(v_content, to_jsonb(case when kata_data.media_parts(parts, 'openai') is null then '[empty]'::text else '[in the next message]' end));
   elsif v_content is null and not kata_data.has_elements(tool_calls) and not v_fields ?| '{refusal,audio,function_call}' then
     return null;
   end if;

@@ -1,47 +1,30 @@
--- Content parts of any provider, read: their text, their image or document. The forms write them anew, field by field, so that nothing
--- that a form does not know passes through.
+-- Content parts that some forms have to move, to put into words, or to refuse.
 
-create or replace function kata_data.is_text_part(part jsonb) returns boolean
-language sql immutable
-as $$
-  select part ->> 'type' in ('text', 'input_text', 'output_text')
-$$;
-comment on function kata_data.is_text_part(jsonb) is 'Whether a part is text, in any form.';
-
-create or replace function kata_data.media_parts(parts jsonb) returns jsonb
+create or replace function kata_data.media_parts(parts jsonb, format text) returns jsonb
 language sql immutable
 as $$
   select case when parts is not null then (
     select jsonb_agg(p.part order by p.ordinality)
     from jsonb_array_elements(parts) with ordinality p(part, ordinality)
-    where p.part ->> 'type' in ('image_url', 'image', 'input_image', 'file', 'document', 'input_file', 'input_audio'))
+    cross join lateral kata_data.read_medium(p.part) r
+    where r.kind is not null
+      and r.words is null
+      and not (format = 'gemini' and p.part ->> 'type' in ('inline_data', 'file_data')))
   end
 $$;
-comment on function kata_data.media_parts(jsonb) is 'The images, documents and sounds among some parts; null where there are none.';
+comment on function kata_data.media_parts(jsonb, text) is
+'The media among the parts of a result that the form has no place for there; null where there are none.';
 
-create or replace function kata_data.part_source(part jsonb) returns jsonb
-language plpgsql immutable
+create or replace function kata_data.without_media(parts jsonb) returns jsonb
+language sql immutable
 as $$
-declare
-  v_url text := coalesce(part #>> '{image_url,url}', part ->> 'image_url', part #>> '{file,file_data}', part ->> 'file_data', part ->> 'file_url',
-    case part #>> '{source,type}' when 'url' then part #>> '{source,url}' end);
-  v_media_type text;
-begin
-  if part #>> '{source,type}' in ('base64', 'text') then
-    return jsonb_build_object('media_type', part #> '{source,media_type}', part #>> '{source,type}', part #> '{source,data}');
-  elsif v_url ~~ 'data:%' then
-    v_media_type := split_part(substr(left(v_url, 200), 6), ';base64,', 1);
-    if length(v_media_type) < least(length(v_url), 200) - 13 then
-      return jsonb_build_object('media_type', v_media_type, 'base64', substr(v_url, length(v_media_type) + 14));
-    end if;
-  elsif v_url ~~ 'https://%' or v_url ~~ 'http://%' then
-    return jsonb_build_object('url', v_url);
-  end if;
-  return null;
-end
+  select coalesce(jsonb_agg(p.part order by p.ordinality), '[]')
+  from jsonb_array_elements(parts) with ordinality p(part, ordinality)
+  cross join lateral kata_data.read_medium(p.part) r
+  where r.words is not null
+    or (r.kind is null and p.part ->> 'type' not in ('inline_data', 'file_data'))
 $$;
-comment on function kata_data.part_source(jsonb) is
-'Where an image or a document comes from: media_type with base64 or text, or url. Null for anything else, a file that a provider keeps for example.';
+comment on function kata_data.without_media(jsonb) is 'Parts less the media among them; documents that are text stay.';
 
 create or replace function kata_data.search_result_text(part jsonb) returns text
 language sql stable
@@ -62,3 +45,36 @@ begin
 end
 $$;
 comment on function kata_data.refuse_part(jsonb, bigint, text) is 'Refuses a part that a form has no place for. KC022.';
+
+create or replace function kata_data.with_fields(part jsonb, required text[], optional text[]) returns jsonb
+language sql immutable
+as $$
+  select case when part ?& required then (
+    select jsonb_object_agg(f.key, f.value)
+    from jsonb_each(part) f
+    where f.key = 'type' or f.key = any (required) or (f.key = any (optional) and f.value <> 'null'))
+  end
+$$;
+comment on function kata_data.with_fields(jsonb, text[], text[]) is 'A part with these fields only; null where a required one is missing.';
+
+create or replace function kata_data.object_field(part jsonb, name text) returns jsonb
+language sql immutable
+as $$
+  select case when jsonb_typeof(part -> name) = 'object' then jsonb_build_object(name, part -> name) else '{}' end
+$$;
+comment on function kata_data.object_field(jsonb, text) is 'A field of a part whose value is an object, as an object; an empty one without it.';
+
+create or replace function kata_data.data_url(media_type text, data text) returns text
+language sql immutable
+as $$
+  select 'data:' || nullif(media_type, '') || ';base64,' || nullif(data, '')
+$$;
+comment on function kata_data.data_url(text, text) is 'Data in base64 as a URL; null where there is none.';
+
+create or replace function kata_data.words_beside(provider jsonb) returns text
+language sql immutable
+as $$
+  select case when not kata_data.is_blank(provider ->> 'refusal') then provider ->> 'refusal' when jsonb_typeof(provider -> 'audio') = 'object' then '[audio]' end
+$$;
+comment on function kata_data.words_beside(jsonb) is
+'The refusal beside an answer that is empty, or a mark of its sound, in forms that have no place for them; null for none.';

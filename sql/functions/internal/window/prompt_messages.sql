@@ -56,7 +56,8 @@ as $$
   -- Of each call what the form needs for its result.
   answered as (
     select jsonb_object_agg(c.group_version || ' ' || c.id, jsonb_build_object(
-      'type', c.sent_type, 'name', kata_data.sent_call_name(kata_data.call_name(c.call), prompt_messages.format))) as calls
+      'type', c.sent_type, 'name', kata_data.sent_call_name(kata_data.call_name(c.call), prompt_messages.format),
+      'made_id', c.call #> '{gemini,made_id}')) as calls
     from call c
     where prompt_messages.format in ('responses', 'gemini')
   ),
@@ -91,14 +92,14 @@ as $$
   where not o.is_last
   union all
   -- A form whose results are text has their media in a message of the user behind them, once no result is missing.
-  select m.group_position, 9223372036854775807, 9223372036854775807, 'user', null, null, null, null, kata_data.media_parts(m.parts), null, false,
+  select m.group_position, 9223372036854775807, 9223372036854775807, 'user', null, null, null, null, kata_data.media_parts(m.parts, prompt_messages.format), null, false,
     false, null, m.version, null, null, 12
   from message m
-  where prompt_messages.format = 'openai'
+  where prompt_messages.format in ('openai', 'gemini')
     and m.parts is not null
     and m.role = 'tool'
     and not m.is_orphan
-    and kata_data.has_elements(kata_data.media_parts(m.parts))
+    and kata_data.has_elements(kata_data.media_parts(m.parts, prompt_messages.format))
     and not exists (
       select from open_call o
       where o.is_last
@@ -108,6 +109,6 @@ comment on function kata_data.prompt_messages(uuid, integer, bigint, integer, te
 'The rows of a window with the calls of a format, and a result for each call that has none, except those of the last group.
 
 group_position, place, ordinality, version: the order, in which results follow their call. is_orphan: a result whose call is not known.
-answered: of a result, the type and the name of its call as they are sent; null in the forms that do not ask.
+answered: of a result, the type and the name of its call as they are sent, and whether its id was made; null in the forms that do not ask.
 running_tokens, over_budget: as window has them. added_tokens: at most so many tokens that the form adds to those that the window counts.
 running_tokens and version are null for rows that the log has not.';

@@ -92,3 +92,28 @@ begin
 end
 $$;
 comment on function kata_data.read_medium(jsonb) is 'What an image, a document or a sound of any provider holds; kind is null for other parts.';
+
+create or replace function kata_data.words_of(parts jsonb, version bigint, format text) returns text
+language plpgsql stable
+as $$
+declare
+  v_part record;
+  v_words text;
+begin
+  for v_part in
+    select e.part, r.kind, r.words
+    from jsonb_array_elements(parts) with ordinality e(part, ordinality)
+    cross join lateral kata_data.read_part(e.part) r
+    order by e.ordinality
+  loop
+    if v_part.words is null and v_part.kind is distinct from 'thinking' then
+      perform kata_data.refuse_part(v_part.part, version, format);
+    elsif not kata_data.is_blank(v_part.words) then
+      v_words := concat_ws(E'\n', v_words, v_part.words);
+    end if;
+  end loop;
+  return v_words;
+end
+$$;
+comment on function kata_data.words_of(jsonb, bigint, text) is
+'The text of parts in a place that has room for text only, a line break between two; null where there is none. KC022.';

@@ -7,7 +7,7 @@ as $$
   select case
     -- Ids that look like rewritten ones, or like those of a provider's own tools, are rewritten, too, so that they never meet.
     when use = 1 and id !~ ('_v[0-9]+n[0-9]+$|^srvtoolu_' collate "C")
-      and case format when 'openai' then length(id) <= 40 when 'responses' then length(id) <= 64 else id ~ ('^[a-zA-Z0-9_-]+$' collate "C") end then id
+      and case when format = 'openai' then length(id) <= 40 when format in ('responses', 'gemini') then length(id) <= 64 else id ~ ('^[a-zA-Z0-9_-]+$' collate "C") end then id
     else left(regexp_replace(id, '[^a-zA-Z0-9_-]' collate "C", '_', 'g'), 37 - length(version::text || ordinality::text))
       || format('_v%sn%s', version, ordinality)
   end
@@ -34,7 +34,10 @@ comment on function kata_data.longest_call_name(text) is 'How many characters th
 create or replace function kata_data.sent_call_name(name text, format text) returns text
 language sql immutable
 as $$
-  select left(regexp_replace(name, '[^a-zA-Z0-9_-]' collate "C", '_', 'g'), kata_data.longest_call_name(format))
+  select left(case format
+      when 'gemini' then regexp_replace(regexp_replace(name, '[^a-zA-Z0-9_.:-]' collate "C", '_', 'g'), '^([^a-zA-Z_])' collate "C", E'_\\1')
+      else regexp_replace(name, '[^a-zA-Z0-9_-]' collate "C", '_', 'g')
+    end, kata_data.longest_call_name(format))
 $$;
 comment on function kata_data.sent_call_name(text, text) is 'The name of a called function in a prompt of this format.';
 
@@ -45,7 +48,7 @@ as $$
     and call ->> 'id' = sent_id
     and call - '{id,type,function}'::text[] = '{}'
     and (call -> 'function') - '{name,arguments}'::text[] = '{}'
-    and call #>> '{function,name}' !~ ('[^a-zA-Z0-9_-]' collate "C")
+    and call #>> '{function,name}' ~ (case format when 'gemini' then '^[a-zA-Z_][a-zA-Z0-9_-]*$' else '^[a-zA-Z0-9_-]*$' end collate "C")
     and length(call #>> '{function,name}') <= kata_data.longest_call_name(format)
 $$;
 comment on function kata_data.is_sent_as_stored(jsonb, text, text) is 'Whether a prompt of this format has a call just as it is stored; null counts as false.';

@@ -1,17 +1,16 @@
 -- Tool calls in the Anthropic form, which takes their arguments as an object.
 
-create or replace function kata_data.tool_uses(tool_calls jsonb) returns jsonb
-language plpgsql stable
+create or replace function kata_data.tool_use(call jsonb) returns jsonb
+language sql stable
 as $$
-begin
-  return (
-    select jsonb_agg(jsonb_build_object(
-      'type', 'tool_use', 'id', c.call -> 'id', 'name', c.call #> '{function,name}',
-      'input', kata_data.tool_input(c.call #>> '{function,arguments}')) order by c.ordinality)
-    from jsonb_array_elements(tool_calls) with ordinality c(call, ordinality));
-end
+  select jsonb_build_object(
+      'type', 'tool_use', 'id', call -> 'id', 'name', call #> '{function,name}', 'input', kata_data.tool_input(call #>> '{function,arguments}'))
+    || case when call ? 'anthropic' then kata_data.object_field(call -> 'anthropic', 'caller')
+      || kata_data.object_field(call -> 'anthropic', 'cache_control')
+      || case when call #>> '{anthropic,toolset_name}' <> '' then jsonb_build_object('toolset_name', call #> '{anthropic,toolset_name}') else '{}' end
+    else '{}' end
 $$;
-comment on function kata_data.tool_uses(jsonb) is 'Tool calls as blocks of the Anthropic form.';
+comment on function kata_data.tool_use(jsonb) is 'A call as a block of the Anthropic form.';
 
 create or replace function kata_data.tool_input(arguments text) returns jsonb
 language plpgsql stable
