@@ -53,6 +53,7 @@ READS = {
     "a message": "select * from kata.get_message(%(context)s, %(at)s)",
     "a context": "select * from kata.get_context(%(context)s)",
     "a page of a state": "select * from kata.state_at(%(context)s, %(at)s, 'raw', %(at)s - 60, 50)",
+    "a page of digests": "select * from kata.entry_digests(%(context)s, %(at)s - 60, 50, %(at)s)",
     "history": "select * from kata.history(%(context)s, %(at)s)",
     "changes of the past": "select * from kata.diff_versions(%(context)s, %(at)s, %(at)s - 10)",
     "a version counted back": "select kata.resolve_version(%(context)s, 'head~5')",

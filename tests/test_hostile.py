@@ -63,6 +63,7 @@ USUAL: dict[str, dict[str, str]] = {
     "drop_embedding_index": {"model": "known"},
     "elide": {"context_id": "{context}", "first_version": "1", "last_version": "9", "keep_tokens": "5"},
     "embedding_models": {},
+    "entry_digests": {"context_id": "{context}"},
     "environment": {},
     "erase_message": {"context_id": "{context}", "version": "2", "reason": "x"},
     "erasures": {"context_id": "{context}"},

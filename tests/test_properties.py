@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from support import model
+from support import digests, model
 from support.model import Draft, Message, Receipt
 
 pytestmark = pytest.mark.slow
@@ -214,6 +214,7 @@ class StoreMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         for pair in getattr(self, "pairs", []):
             assert self._rows("select * from kata.verify(%s)", pair.context_id) == []
+            assert digests.damage(self.connection, pair.context_id) == []
             for arguments, answer in pair.kept:
                 assert self._bytes(*arguments) == answer, f"later appends changed window {arguments}"
         self.connection.rollback()

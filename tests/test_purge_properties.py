@@ -24,6 +24,8 @@ from hypothesis.stateful import (
 )
 from psycopg.types.json import Jsonb
 
+from support import digests
+
 pytestmark = pytest.mark.slow
 
 
@@ -115,6 +117,8 @@ class FamilyMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         for context in self.contexts:
             self._check(context)
+            if context.state == "live":
+                assert digests.damage(self.connection, context.context_id) == []
         assert self._rows("select * from kata.verify()") == []
         self.connection.rollback()
 

@@ -12,6 +12,7 @@ grant execute on function
   kata.diff,
   kata.diff_versions,
   kata.embedding_models,
+  kata.entry_digests,
   kata.environment,
   kata.erasures,
   kata.find_context,

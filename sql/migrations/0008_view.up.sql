@@ -99,7 +99,7 @@ comment on table kata_data.summary is
 comment on column kata_data.summary.segment_id is 'The context that wrote it.';
 comment on column kata_data.summary.version is 'The version of its view change.';
 comment on column kata_data.summary.role is 'The role that a model sees.';
-comment on column kata_data.summary.salt is 'Random bytes that the digest of the summary begins with; null after an erasure.';
+comment on column kata_data.summary.salt is '16 random bytes that the digest of the summary begins with; null after an erasure.';
 comment on column kata_data.summary.content is 'Its text; empty after an erasure.';
 comment on column kata_data.summary.token_count is 'Its tokens, in the tokenizer of the context.';
 comment on column kata_data.summary.token_source is 'The source of token_count: exact, given or estimate.';
@@ -127,7 +127,7 @@ comment on column kata_data.stub.change_id is 'The elision, by the change_id of 
 comment on column kata_data.stub.saved_tokens is 'The tokens of the message minus those of the stub.';
 comment on column kata_data.stub.token_count is 'The tokens of the stub.';
 comment on column kata_data.stub.digest is 'SHA-256 over the salt and the content; the digest of the elision covers it.';
-comment on column kata_data.stub.salt is 'Random bytes that the digest begins with; null after an erasure of the message.';
+comment on column kata_data.stub.salt is '16 random bytes that the digest begins with; null after an erasure of the message.';
 comment on column kata_data.stub.content is 'The short text; null after an erasure of the message.';
 
 create index stub_change on kata_data.stub (change_id, version);
@@ -147,7 +147,7 @@ comment on column kata_data.record.segment_id is 'The context that wrote it.';
 comment on column kata_data.record.version is 'The version of its view change.';
 comment on column kata_data.record.kind is 'The kind that the caller gave.';
 comment on column kata_data.record.external_id is 'The id that the caller gave; entry_id finds the record by it.';
-comment on column kata_data.record.salt is 'Random bytes that the digest of the record begins with; null after an erasure.';
+comment on column kata_data.record.salt is '16 random bytes that the digest of the record begins with; null after an erasure.';
 comment on column kata_data.record.data is 'Its data; null after an erasure.';
 
 create index record_kind on kata_data.record (segment_id, kind, version);

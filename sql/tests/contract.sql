@@ -1,7 +1,7 @@
 -- The contract for other software: names, order, types and defaults of parameters and results, and the rights of a function.
 
 begin;
-select plan(344);
+select plan(348);
 
 create function pg_temp.inputs(function oid) returns text
 language sql
@@ -143,6 +143,9 @@ insert into expected values
   ('embedding_models', 'stable',
     '',
     'rows name text, dimensions integer, embeddings bigint, bytes bigint, index_state text, tenant text'),
+  ('entry_digests', 'stable',
+    'context_id uuid, after bigint = NULL, max_rows integer = 100, at bigint = NULL',
+    'rows version bigint, kind text, digest bytea, frame text, content_digest bytea, salt bytea, stub_salts bytea[]'),
   ('environment', 'stable',
     '',
     'text'),

@@ -1,7 +1,7 @@
 -- Readers read, writers write, administrators administer, and no role has a privilege on a table.
 
 begin;
-select plan(485);
+select plan(490);
 
 create temporary table client (role text);
 insert into client values ('kata_reader'), ('kata_writer'), ('kata_admin'), ('kata_service');
@@ -21,7 +21,8 @@ insert into expected values
   ('compactions', 'rwas'),
   ('create_context', '-was'), ('current_tenant', 'rwas'), ('delete_context', '-was'), ('delete_messages', '-was'), ('diff', 'rwas'),
   ('diff_versions', 'rwas'),
-  ('drop_checkpoint', '-was'), ('elide', '-was'), ('environment', 'rwas'), ('erase_message', '--as'), ('erasures', 'rwas'),
+  ('drop_checkpoint', '-was'), ('elide', '-was'), ('entry_digests', 'rwas'), ('environment', 'rwas'),
+  ('erase_message', '--as'), ('erasures', 'rwas'),
   ('find_context', 'rwas'), ('find_message', 'rwas'),
   ('fork', '-was'), ('forks', 'rwas'), ('get_context', 'rwas'), ('get_message', 'rwas'), ('get_or_create_context', '-was'),
   ('get_policy', 'rwas'), ('history', 'rwas'),

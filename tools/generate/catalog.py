@@ -81,6 +81,8 @@ RESERVED = {
 RESULT_TYPES = {
     "bigint": "int",
     "boolean": "bool",
+    "bytea": "bytes",
+    "bytea[]": "list[bytes | None]",
     "double precision": "float",
     "int8multirange": "Multirange[int]",
     "integer": "int",

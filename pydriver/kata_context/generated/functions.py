@@ -315,6 +315,15 @@ FUNCTIONS = {
             "name": Parameter("text"),
         },
     ),
+    "entry_digests": Function(
+        "Lists what the digests of a context are made of, oldest entry first, inherited entries included.",
+        {
+            "context_id": Parameter("context"),
+            "after": Parameter("bigint", has_default=True),
+            "max_rows": Parameter("integer", has_default=True),
+            "at": Parameter("version", has_default=True),
+        },
+    ),
     "history": Function(
         "A page of the entries of a context, newest first, inherited ones included.",
         {

@@ -37,6 +37,7 @@ from kata_context.generated.rows import (
     DiffRow,
     DiffVersionRow,
     EmbeddingModelRow,
+    EntryDigestRow,
     EraseMessageRow,
     ErasureRow,
     ForkRow,
@@ -1143,6 +1144,39 @@ class Methods(ABC):
         Cost: O(log checkpoints).
         """
         self._run(statements.DROP_CHECKPOINT, (context_id, name))
+
+    def entry_digests(
+        self,
+        context_id: ContextId,
+        after: int | None = None,
+        *,
+        max_rows: int = 100,
+        at: Version | None = None,
+    ) -> list[EntryDigestRow]:
+        """Lists what the digests of a context are made of, oldest entry first, inherited entries included.
+
+        With the texts that kata.messages, kata.get_message and kata.records return, a program with
+        SHA-256 recomputes every digest. docs/concepts.md describes the form.
+
+        Returns rows: version, kind (message, or that of the view change), digest, frame (what the
+        digest covers beside the content), content_digest (null where the entry has no text of its own),
+        salt (of the text; null after an erasure), stub_salts (of an elision: for each stub in the frame
+        its salt, null after an erasure; else null).
+
+        Parameters
+        ----------
+        context_id : the context.
+        after : the last version of the previous page; null for the first.
+        max_rows : 1 to 1,000.
+        at : as of this version; null for now.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
+
+        Cost: O(log n + bytes of the entries + fork depth).
+        """
+        return self._run(statements.ENTRY_DIGESTS, (context_id, after, max_rows, at))
 
     def history(
         self, context_id: ContextId, before: int | None = None, *, max_rows: int = 50
@@ -2622,6 +2656,15 @@ class Context(Handle):
         See Kata.drop_checkpoint.
         """
         self.database.drop_checkpoint(self.id, name)
+
+    def entry_digests(
+        self, after: int | None = None, *, max_rows: int = 100, at: Version | None = None
+    ) -> list[EntryDigestRow]:
+        """Lists what the digests of a context are made of, oldest entry first, inherited entries included.
+
+        See Kata.entry_digests.
+        """
+        return self.database.entry_digests(self.id, after, max_rows=max_rows, at=at)
 
     def history(self, before: int | None = None, *, max_rows: int = 50) -> list[HistoryRow]:
         """A page of the entries of a context, newest first, inherited ones included.

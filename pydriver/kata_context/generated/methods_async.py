@@ -37,6 +37,7 @@ from kata_context.generated.rows import (
     DiffRow,
     DiffVersionRow,
     EmbeddingModelRow,
+    EntryDigestRow,
     EraseMessageRow,
     ErasureRow,
     ForkRow,
@@ -1159,6 +1160,39 @@ class AsyncMethods(ABC):
         Cost: O(log checkpoints).
         """
         await self._run(statements.DROP_CHECKPOINT, (context_id, name))
+
+    async def entry_digests(
+        self,
+        context_id: ContextId,
+        after: int | None = None,
+        *,
+        max_rows: int = 100,
+        at: Version | None = None,
+    ) -> list[EntryDigestRow]:
+        """Lists what the digests of a context are made of, oldest entry first, inherited entries included.
+
+        With the texts that kata.messages, kata.get_message and kata.records return, a program with
+        SHA-256 recomputes every digest. docs/concepts.md describes the form.
+
+        Returns rows: version, kind (message, or that of the view change), digest, frame (what the
+        digest covers beside the content), content_digest (null where the entry has no text of its own),
+        salt (of the text; null after an erasure), stub_salts (of an elision: for each stub in the frame
+        its salt, null after an erasure; else null).
+
+        Parameters
+        ----------
+        context_id : the context.
+        after : the last version of the previous page; null for the first.
+        max_rows : 1 to 1,000.
+        at : as of this version; null for now.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
+
+        Cost: O(log n + bytes of the entries + fork depth).
+        """
+        return await self._run(statements.ENTRY_DIGESTS, (context_id, after, max_rows, at))
 
     async def history(
         self, context_id: ContextId, before: int | None = None, *, max_rows: int = 50
@@ -2654,6 +2688,15 @@ class AsyncContext(Handle):
         See AsyncKata.drop_checkpoint.
         """
         await self.database.drop_checkpoint(self.id, name)
+
+    async def entry_digests(
+        self, after: int | None = None, *, max_rows: int = 100, at: Version | None = None
+    ) -> list[EntryDigestRow]:
+        """Lists what the digests of a context are made of, oldest entry first, inherited entries included.
+
+        See AsyncKata.entry_digests.
+        """
+        return await self.database.entry_digests(self.id, after, max_rows=max_rows, at=at)
 
     async def history(self, before: int | None = None, *, max_rows: int = 50) -> list[HistoryRow]:
         """A page of the entries of a context, newest first, inherited ones included.

@@ -30,6 +30,7 @@ __all__ = [
     "DiffRow",
     "DiffVersionRow",
     "EmbeddingModelRow",
+    "EntryDigestRow",
     "EraseMessageRow",
     "ErasureRow",
     "ForkRow",
@@ -269,6 +270,19 @@ class DiffVersionRow:
     kind: str
     preview: str | None
     token_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class EntryDigestRow:
+    """A row of entry_digests."""
+
+    version: int
+    kind: str
+    digest: bytes
+    frame: str | None
+    content_digest: bytes | None
+    salt: bytes | None
+    stub_salts: list[bytes] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ from kata_context.generated.rows import (
     DiffRow,
     DiffVersionRow,
     EmbeddingModelRow,
+    EntryDigestRow,
     EraseMessageRow,
     ErasureRow,
     ForkRow,
@@ -422,6 +423,15 @@ DROP_CHECKPOINT: Call[None] = Call(
     b"select kata.drop_checkpoint(context_id => %s::uuid, name => %s::text)",
     scalar,
     (("context_id", as_context), ("name", as_text)),
+)
+ENTRY_DIGESTS: Call[EntryDigestRow] = Call(
+    "entry_digests",
+    b"select r.version, r.kind, r.digest, r.frame, r.content_digest, r.salt, r.stub_salts from "
+    b"kata.entry_digests(context_id => %s::uuid, after => %s::bigint, max_rows => %s::integer, at => "
+    b"%s::bigint) r",
+    record(EntryDigestRow),
+    (("context_id", as_context), ("after", as_integer), ("max_rows", as_integer), ("at", as_version)),
+    reads=True,
 )
 HISTORY: Call[HistoryRow] = Call(
     "history",

@@ -1,4 +1,4 @@
--- The only place that makes salts. As with kata.clock, a superuser's session may set kata.salt, in hexadecimal, and every salt is then
+-- The only place that makes salts. As with kata.clock, a superuser's session may set kata.salt, 16 bytes in hexadecimal, and every salt is then
 -- the same, so that tests compare digests. The setting of any other session is ignored.
 
 create or replace function kata_data.new_salt() returns bytea
