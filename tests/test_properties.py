@@ -496,7 +496,8 @@ class StoreMachine(RuleBasedStateMachine):
             assert row["view_tokens"] == pair.model.usage(entry.version)[3]
             said = entry if isinstance(entry, Message) else entry.summary
             assert row["kind"] == ("message" if isinstance(entry, Message) else entry.kind)
-            assert not said or not said.content or row["preview"] == said.content[:100]
+            preview = row["preview"].removeprefix("[image] ").removeprefix("[image] ")
+            assert not said or not said.content or preview == said.content[:100]
             assert (row["version"], row["created_at"]) == (entry.version, entry.created_at)
             for column in ("role", "token_count"):
                 assert row[column] == (getattr(said, column) if said else None)
@@ -765,6 +766,15 @@ class StoreMachine(RuleBasedStateMachine):
         total = sum(row["token_count"] for row in rows)
         assert all(row["over_budget"] == (total > budget) for row in rows)
         assert all(row["reason"] in ALWAYS for row in rows if row["over_budget"])
+        view = pair.model.view(at)
+        shown = {row["version"] for row in rows if row["kind"] == "summary"}
+        out = [covers for summary, covers in view.covers.items() if summary not in shown]
+        assert shown <= view.covers.keys()
+        for row in rows:
+            if row["kind"] != "summary":
+                seen = row["version"] in view.visible
+                assert seen != (row["reason"] == "covered")
+                assert seen or any(row["version"] in covers for covers in out)
         messages = [row for row in rows if row["kind"] != "summary"]
         groups = {row["group_version"] for row in messages}
         whole = [m.version for m in pair.model.messages_at(at) if m.group_version in groups]

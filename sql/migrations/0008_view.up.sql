@@ -227,6 +227,8 @@ create type kata_data.selection as (
   pinned_groups bigint[],
   newest_group bigint,
   request bigint,
+  elisions bigint[],
+  covered int8multirange,
   summaries kata_data.placed_summary[],
   over_budget boolean,
   numbering kata_data.numbering
@@ -234,6 +236,8 @@ create type kata_data.selection as (
 comment on type kata_data.selection is
 'The content of a window: messages by version, summaries in reading order, and the facts from which the reasons follow.';
 comment on column kata_data.selection.request is 'The newest visible message of the user; null if there is none, or if it does not fit.';
+comment on column kata_data.selection.elisions is 'Those of the view, and of covered messages that are shown.';
+comment on column kata_data.selection.covered is 'The versions that left-out summaries cover; null for none.';
 comment on column kata_data.selection.numbering is 'Null if the rows must be counted.';
 
 create type kata_data.window_row as (

@@ -1,7 +1,7 @@
 -- A window is what the model should see within a budget: the promises always, then whole groups, newest first, until one does not fit.
 
 begin;
-select plan(160);
+select plan(178);
 
 create function pg_temp.reasons(context text, budget integer, at bigint default null) returns text
 language sql
@@ -215,6 +215,32 @@ select is(fixture.compact('request', 'so far', 5), 13::bigint, 'what is not the 
 select is(fixture.seen('request'), '1 2 13= 7 8', 'the last request stays in the view');
 select is(pg_temp.reasons('request', 90), '1 preamble, 2 request, 13 summary, 7 newest, 8 newest', 'a request reads before a summary');
 select is(pg_temp.reasons('request', 89), '1 preamble, 2 request, 7 newest, 8 newest', 'and comes before it');
+
+-- What a summary covers that does not fit
+
+select fixture.context('covered', '{"min_gain_tokens": 0, "preserve_recent_count": 1}') as covered \gset
+select fixture.talk('covered', 'system 10, user 300, assistant 30 calls a, tool 400 answers a, user 40, assistant 50, user 1, assistant 1');
+select is(kata.delete_messages(:'covered', 7, 8), 9::bigint, 'some of it is deleted');
+select is(kata.elide(:'covered', 4), 10::bigint, 'a result is shortened');
+select is(fixture.compact('covered', 'so far', 200), 11::bigint, 'and compacted');
+select is(pg_temp.reasons('covered', 300), '1 preamble, 11 summary, 5 request, 6 newest', 'a summary that fits is what comes');
+select is(
+  pg_temp.reasons('covered', 299), '1 preamble, 3 covered, 4 covered, 5 request, 6 newest',
+  'of a summary that does not fit what it covers comes');
+select is((select w.kind from kata."window"(:'covered', 299) w where w.version = 4), 'stub', 'an elided result as its stub');
+select is(fixture.view('covered', 158), '{1,5,6}', 'in whole groups');
+select is(
+  (select max(w.running_tokens) = sum(w.token_count) and max(w.ordinal) = 5 from kata."window"(:'covered', 299) w), true, 'it adds up');
+select is(fixture.view('covered', 159), '{1,3,4,5,6}', 'it keeps the budget');
+select is(fixture.view('covered', 250, null, 20), '{1,3,4,5,6}', 'with a stable step, too');
+select is(pg_temp.broken_windows('covered'), null, 'at no budget and no version does such a window split a group or lie about its sum');
+select is(kata.pin(:'covered', 4), 12::bigint, 'a covered group comes back by a pin');
+select is(pg_temp.reasons('covered', 358), '1 preamble, 3 pinned, 4 pinned, 5 request, 6 newest', 'it is not covered any more');
+select is(kata.pin(:'covered', 2), 13::bigint, 'all that it covers is pinned');
+select is(fixture.seen('covered'), '1 2* 3* 4~* 5 6', 'a summary that covers nothing leaves');
+select is(fixture.seen('covered', 12), '1 11= 3* 4~* 5 6', 'as long as it covers a message it stays');
+select is(kata.undo(:'covered', 13), 14::bigint, 'the pin is undone');
+select is(fixture.seen('covered'), '1 11= 3* 4~* 5 6', 'and the summary comes back');
 
 -- Past versions
 

@@ -403,9 +403,11 @@ class Context:
         """
         view = self.view(at)
         log = [m for m in self.messages_at(at) if m.version in view.visible]
+        covered = set().union(*view.covers.values()) - view.deleted
         groups: dict[int, list[Message]] = {}
-        for message in log:
-            groups.setdefault(message.group_version, []).append(message)
+        for message in self.messages_at(at):
+            if message.version in view.visible | covered:
+                groups.setdefault(message.group_version, []).append(message)
 
         def cost(message: Message) -> int:
             stub = view.stubs.get(message.version)
@@ -415,8 +417,13 @@ class Context:
             tokens = sum(cost(m) for group in chosen for m in groups[group])
             return tokens + sum(count(self.summary(version)) for version in summaries)
 
-        def met_from(start: int) -> set[int]:
-            return {group for group, members in groups.items() if members[-1].version >= start}
+        def rest(summaries: set[int]) -> set[int]:
+            """Return the groups that are visible, or that a summary covers which is left out."""
+            out = set().union(*(view.covers[version] for version in view.covers.keys() - summaries))
+            return groups.keys() & (view.visible | out)
+
+        def met_from(start: int, summaries: set[int]) -> set[int]:
+            return {group for group in rest(summaries) if groups[group][-1].version >= start}
 
         def fitting(room: int) -> set[int]:
             chosen: set[int] = set()
@@ -439,24 +446,26 @@ class Context:
             if total(promised | asked) <= budget:
                 request = asked
             chosen = promised = promised | request
-            starts = [0, *sorted(_stable_starts(self.messages_at(at), stable_step) & groups.keys())]
             summaries = fitting(budget - stable_step - total(preamble | view.pinned))
-            whole = next((s for s in starts if total(promised | met_from(s), summaries) <= budget), None)
-            if whole is not None and stable_step:
-                chosen = promised | met_from(whole)
+            starts = _stable_starts(self.messages_at(at), stable_step) & rest(summaries)
+            whole = (promised | met_from(start, summaries) for start in [0, *sorted(starts)])
+            fits = next((groups for groups in whole if total(groups, summaries) <= budget), None)
+            if fits is not None and stable_step:
+                chosen = fits
             else:
                 summaries = fitting(budget - total(promised))
-                for group in sorted(groups, key=lambda group: groups[group][-1].version, reverse=True):
+                by_end = sorted(rest(summaries), key=lambda group: groups[group][-1].version)
+                for group in reversed(by_end):
                     if total(chosen | {group}, summaries) > budget:
                         break
                     chosen = chosen | {group}
         sets = {"preamble": preamble, "pinned": view.pinned, "newest": newest}
-        sets |= {"request": request, "recent": chosen}
+        sets |= {"request": request, "covered": groups.keys() - view.visible, "recent": chosen}
         shown = [
             Shown(
                 m, m.version, "stub" if m.version in view.stubs else "message", cost(m), reason, over_budget
             )
-            for m in log
+            for m in self.messages_at(at)
             if m.group_version in chosen
             for reason in [next(name for name in sets if m.group_version in sets[name])]
         ]

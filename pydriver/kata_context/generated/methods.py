@@ -855,12 +855,14 @@ class Methods(ABC):
         pins always come; if they alone exceed the budget, nothing else comes, and every row is
         over_budget. Then the user's last request (the newest visible message of role user), if it fits.
         Then summaries, newest first, those that fit, each at its position. Then whole groups, newest
-        first, until one does not fit. An elided message comes as its stub.
+        first, until one does not fit; the messages that a left-out summary covers are among them. An
+        elided message comes as its stub.
 
         Returns: ordinal from 1, version, position, role, content, token_count, running_tokens, reason
-        (preamble, pinned, newest, request, summary, recent; the first that holds), over_budget,
-        tool_call_id, tool_name, tool_calls, model, metadata, created_at, kind (message, summary, stub),
-        name, parts, provider, group_version (the message whose call it answers, else itself).
+        (preamble, pinned, newest, request, summary, covered, recent; the first that holds),
+        over_budget, tool_call_id, tool_name, tool_calls, model, metadata, created_at, kind (message,
+        summary, stub), name, parts, provider, group_version (the message whose call it answers, else
+        itself).
 
         Parameters
         ----------

@@ -23,6 +23,7 @@ declare
   v_window kata_data.selection;
   v_numbering kata_data.numbering;
   v_elisions bigint[];
+  v_covered int8multirange;
 begin
   v_context := kata_data.open_context(context_id, at);
   if tokenizer <> v_context.tokenizer then
@@ -39,11 +40,11 @@ begin
   v_window := kata_data.select_window(context_id, v_context.at, v_context.preamble_end, v_view, budget, stable_step, v_measure);
   v_numbering := v_window.numbering;
   if v_numbering.hidden_tokens is null then
-    -- Taken out of the view once, not for every message.
-    v_elisions := v_view.elisions;
+    v_elisions := v_window.elisions;
+    v_covered := v_window.covered;
     return query
     select m.*
-    from kata_data.counted_rows($1, v_window, v_elisions, v_measure) m
+    from kata_data.counted_rows($1, v_window, v_elisions, v_covered, v_measure) m
     order by m."position";
   elsif v_window.summaries is null then
     return query
@@ -78,9 +79,10 @@ tokenizer: count in this one instead of the context''s, with stored counts, or e
 The newest group (an assistant message with tool calls and their results; any other message alone), the preamble (system and developer
 messages before the first of another role) and the pins always come; if they alone exceed the budget, nothing else comes, and every row is
 over_budget. Then the user''s last request (the newest visible message of role user), if it fits. Then summaries, newest first, those that
-fit, each at its position. Then whole groups, newest first, until one does not fit. An elided message comes as its stub.
+fit, each at its position. Then whole groups, newest first, until one does not fit; the messages that a left-out summary covers are among
+them. An elided message comes as its stub.
 
 Returns: ordinal from 1, version, position, role, content, token_count, running_tokens, reason (preamble, pinned, newest, request,
-summary, recent; the first that holds), over_budget, tool_call_id, tool_name, tool_calls, model, metadata, created_at, kind (message,
+summary, covered, recent; the first that holds), over_budget, tool_call_id, tool_name, tool_calls, model, metadata, created_at, kind (message,
 summary, stub), name, parts, provider, group_version (the message whose call it answers, else itself).
 Errors: KC001, KC002, KC006, KC017. Cost: O(log n + rows + pieces of the view + fork depth), whatever the length of the log and `at`.';

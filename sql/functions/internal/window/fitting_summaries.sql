@@ -1,4 +1,4 @@
--- Which summaries of a view a window shows, and where.
+-- Which summaries of a view a window shows, and where; what the others cover.
 
 create or replace function kata_data.newest_summary(context_id uuid, view kata_data.view, measure kata_data.measure)
 returns kata_data.placed_summary[]
@@ -51,3 +51,19 @@ comment on function kata_data.fitting_summaries(uuid, kata_data.view, bigint, bi
 'The summaries of a view that fit a budget, in reading order; null where none fits.
 
 The newest are taken first; one that does not fit is left out, and the next is tried. tokens_before: of the messages that read before them.';
+
+create or replace function kata_data.covered_by_others(view kata_data.view, summaries kata_data.placed_summary[]) returns int8multirange
+language plpgsql immutable
+as $$
+begin
+  if cardinality(summaries) = cardinality(view.replacements) then
+    return null;
+  end if;
+  return (
+    select range_agg(r.covers) - view.deleted
+    from unnest(view.replacements, view.covers) r(version, covers)
+    where r.version <> all (array(select (y.summary).version from unnest(summaries) y)));
+end
+$$;
+comment on function kata_data.covered_by_others(kata_data.view, kata_data.placed_summary[]) is
+'What the summaries of a view cover that are not among some, less what is deleted; null where all are.';

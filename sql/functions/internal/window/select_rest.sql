@@ -7,8 +7,9 @@
 create or replace function kata_data.select_rest(
   context_id uuid,
   versions int8multirange,
+  covered int8multirange,
   at bigint,
-  elisions bigint[],
+  inout elisions bigint[],
   promised bigint[],
   budget bigint,
   stable_step integer,
@@ -22,6 +23,7 @@ language plpgsql stable
 as $$
 declare
   v_is_as_counted boolean := measure.tokenizer is null and elisions = '{}';
+  v_versions int8multirange := versions + coalesce(covered, '{}');
   v_message record;
   v_left bigint := budget;
   v_candidate bigint;
@@ -31,21 +33,23 @@ begin
   is_stable := budget >= 0;
   for v_message in
     select n.version, n.group_version, n.group_tokens, n.tokens_through, n.role
-    from kata_data.newest_first(select_rest.context_id, select_rest.versions) n
+    from kata_data.newest_first(select_rest.context_id, v_versions) n
   loop
     -- A group is paid for at its newest message, whose row carries the tokens of the whole group.
     if v_message.group_version <> all (older_groups) then
-      if v_is_as_counted then
-        v_left := v_left - v_message.group_tokens;
-      elsif measure.tokenizer is not null then
-        v_left := v_left - kata_data.shown_tokens(
-          context_id, kata_data.group_members(context_id, array[v_message.group_version], at), elisions, measure);
-      else
-        v_left := v_left - v_message.group_tokens + case
-          when v_message.role = 'tool' then kata_data.saved_tokens(context_id, v_message.group_version, at, elisions)
-          else 0
-        end;
+      if covered @> v_message.version and v_message.role = 'tool' then
+        -- Its elisions may shorten nothing else in the view, which then does not list them.
+        elisions := elisions || kata_data.elisions_of(
+          context_id, kata_data.group_members(context_id, array[v_message.group_version], at), at + 1, at, null);
+        v_is_as_counted := v_is_as_counted and elisions = '{}';
       end if;
+      v_left := v_left - case
+        when v_is_as_counted then v_message.group_tokens
+        when measure.tokenizer is not null then kata_data.shown_tokens(
+          context_id, kata_data.group_members(context_id, array[v_message.group_version], at), elisions, measure)
+        when v_message.role = 'tool' then v_message.group_tokens - kata_data.saved_tokens(context_id, v_message.group_version, at, elisions)
+        else v_message.group_tokens
+      end;
       if v_left < 0 then
         start := v_message.version + 1;
         tokens_before := v_message.tokens_through;
@@ -68,20 +72,21 @@ begin
   end if;
 
   if not is_stable and budget >= 0 and stable_step > 0 then
-    v_candidate := kata_data.stable_start(context_id, versions, start, stable_step);
+    v_candidate := kata_data.stable_start(context_id, v_versions, start, stable_step);
     if v_candidate is not null then
       start := v_candidate;
       tokens_before := (select m.tokens_through - m.group_tokens from kata_data.message_of(select_rest.context_id, start) m);
-      older_groups := kata_data.groups_before(context_id, versions, start, promised);
+      older_groups := kata_data.groups_before(context_id, v_versions, start, promised);
       is_stable := true;
     end if;
   end if;
 end
 $$;
-comment on function kata_data.select_rest(uuid, int8multirange, bigint, bigint[], bigint[], bigint, integer, kata_data.measure) is
+comment on function kata_data.select_rest(
+  uuid, int8multirange, int8multirange, bigint, bigint[], bigint[], bigint, integer, kata_data.measure) is
 'Where the rest of a window starts among some versions, and what is below.
 
-promised: groups that are paid for. budget: what is left for the rest; it may be negative. Returns start, right after the newest message
+covered: versions that are not in the view and join it; null for none. elisions: of the view; with those of what is covered. promised: groups that are paid for. budget: what is left for the rest; it may be negative. Returns start, right after the newest message
 whose group does not fit any more, or where everything fits the oldest; tokens_before, the running total below it (null where there is no
 message); older_groups, groups promised or met there that may have messages below; is_stable: everything fits, or a candidate of the step
 was found.

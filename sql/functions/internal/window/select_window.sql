@@ -7,6 +7,8 @@
 --
 -- With a stable step, summaries are chosen as if the newest group and the request took a whole step, so that they stay, too. Where no
 -- start holds for the step, all is chosen as without one.
+--
+-- A summary that does not fit does not take its history with it: the messages that it covers are part of the rest.
 
 create or replace function kata_data.select_window(
   context_id uuid,
@@ -31,10 +33,11 @@ begin
   v_window.preamble_end := least(coalesce(preamble_end, at), at);
   v_preamble := int8multirange(int8range(1, v_window.preamble_end + 1));
   v_window.versions := v_visible * v_preamble;
+  v_window.elisions := view.elisions;
   v_window.pinned_groups := kata_data.pinned_groups_at(context_id, view, at);
   v_newest := kata_data.newest_message(context_id, v_visible, v_window.preamble_end);
   if v_newest.version is null and view.replacements <> '{}' then
-    return kata_data.select_summaries(context_id, v_window, view, budget, measure);
+    return kata_data.select_summaries(context_id, at, v_window, view, v_visible, budget, measure);
   end if;
   v_window.newest_group := v_newest.group_version;
   v_window.request := v_newest.turn_version;
@@ -114,27 +117,28 @@ begin
           context_id, v_window.versions + kata_data.group_members(context_id, v_window.pinned_groups, at), view.elisions, measure) end,
         preamble_tokens, measure);
       v_summary_tokens := coalesce((v_window.summaries[cardinality(v_window.summaries)]).total - preamble_tokens, 0);
+      v_window.covered := kata_data.covered_by_others(view, v_window.summaries);
     end if;
-    v_rest := kata_data.select_rest(context_id, v_body, at, view.elisions, v_promised, v_left - v_summary_tokens, v_step, measure);
+    v_rest := kata_data.select_rest(
+      context_id, v_body, v_window.covered, at, view.elisions, v_promised, v_left - v_summary_tokens, v_step, measure);
     v_start := v_rest.start;
     continue when v_window.request < v_start and v_window.request <> all (v_promised);
     exit when v_step = 0 or v_rest.is_stable or view.replacements = '{}';
     v_step := 0;
   end loop;
 
-  v_window.versions := v_window.versions + v_body * int8multirange(int8range(v_start, at + 1));
+  v_is_below := coalesce(v_window.request < v_start, false);
+  v_window.elisions := v_rest.elisions;
+  v_window.versions := v_window.versions + (v_body + coalesce(v_window.covered, '{}')) * int8multirange(int8range(v_start, at + 1));
+  if v_is_below then
+    v_window.versions := v_window.versions + int8multirange(int8range(v_window.request, v_window.request, '[]'));
+  end if;
   if array_remove(v_rest.older_groups, v_window.request) <> '{}' then
     v_window.versions := v_window.versions + kata_data.group_members(context_id, v_rest.older_groups, at);
-    return v_window;
-  end if;
-  v_is_below := coalesce(v_window.request < v_start, false);
-  if is_as_counted and (view.version = 0 or visible @> int8range(v_start, at + 1) and not (v_is_below and v_window.summaries is not null)) then
+  elsif is_as_counted and (view.version = 0 or visible @> int8range(v_start, at + 1) and not (v_is_below and v_window.summaries is not null)) then
     v_window.numbering := kata_data.window_numbering(
       context_id, v_window, view.version, v_start, v_is_below, preamble_tokens + v_request_tokens,
       v_rest.tokens_before - preamble_tokens - v_summary_tokens - case when v_is_below then v_request_tokens else 0 end);
-  end if;
-  if v_is_below then
-    v_window.versions := v_window.versions + int8multirange(int8range(v_window.request, v_window.request, '[]'));
   end if;
   return v_window;
 end
@@ -147,7 +151,8 @@ promised: the groups that are paid for. room: what they leave of the budget. pre
 is_as_counted: whether all that is promised is shown as it was counted.';
 
 create or replace function kata_data.select_summaries(
-  context_id uuid, selection kata_data.selection, view kata_data.view, budget integer, measure kata_data.measure
+  context_id uuid, at bigint, selection kata_data.selection, view kata_data.view, visible int8multirange, budget integer,
+  measure kata_data.measure
 ) returns kata_data.selection
 language plpgsql stable
 as $$
@@ -156,13 +161,14 @@ begin
   selection.newest_group := view.replacements[cardinality(view.replacements)];
   selection.summaries := kata_data.newest_summary(context_id, view, measure);
   selection.over_budget := (selection.summaries[1]).total > budget;
-  if not selection.over_budget then
-    selection.summaries := kata_data.fitting_summaries(context_id, view, budget, 0, measure);
+  if selection.over_budget then
+    return selection;
   end if;
-  return selection;
+  return kata_data.select_more(context_id, at, selection, view, visible, '{}', budget, budget, 0, 0, false, measure);
 end
 $$;
-comment on function kata_data.select_summaries(uuid, kata_data.selection, kata_data.view, integer, kata_data.measure) is
+comment on function kata_data.select_summaries(
+  uuid, bigint, kata_data.selection, kata_data.view, int8multirange, integer, kata_data.measure) is
 'A window of a view that has summaries and no message: the newest one always comes.';
 
 create or replace function kata_data.newest_message(

@@ -19,7 +19,7 @@ as $$
       when m.version > preamble_end then request_total
       else m.tokens_through
     end,
-    kata_data.window_reason('message', m.version, m.group_version, preamble_end, '{}', newest_group, request), false,
+    kata_data.window_reason('message', m.version, m.group_version, preamble_end, '{}', newest_group, request, null), false,
     m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at, 'message', m.name, m.parts, m.provider, m.group_version
   from kata_data.path_messages(numbered_messages.context_id, versions) m
 $$;
@@ -44,13 +44,13 @@ comment on function kata_data.numbered_summaries(kata_data.placed_summary[], kat
 'The summaries of a window that need not be counted; they follow the preamble.';
 
 create or replace function kata_data.counted_rows(
-  context_id uuid, selection kata_data.selection, elisions bigint[], measure kata_data.measure
+  context_id uuid, selection kata_data.selection, elisions bigint[], covered int8multirange, measure kata_data.measure
 ) returns setof kata_data.window_row
 language sql stable rows 100
 as $$
   select (row_number() over w)::integer, m.version, m."position", m.role, m.content, m.token_count, sum(m.token_count) over w,
     kata_data.window_reason(m.kind, m.version, m.group_version, selection.preamble_end, selection.pinned_groups, selection.newest_group,
-      selection.request),
+      selection.request, covered),
     selection.over_budget, m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at, m.kind, m.name, m.parts,
     m.provider, m.group_version
   from (
@@ -73,11 +73,14 @@ as $$
   ) m
   window w as (order by m."position" rows unbounded preceding)
 $$;
-comment on function kata_data.counted_rows(uuid, kata_data.selection, bigint[], kata_data.measure) is
-'The rows of a window, counted one by one in reading order.';
+comment on function kata_data.counted_rows(uuid, kata_data.selection, bigint[], int8multirange, kata_data.measure) is
+'The rows of a window, counted one by one in reading order.
+
+elisions, covered: of the selection, taken out once and not for every message.';
 
 create or replace function kata_data.window_reason(
-  kind text, version bigint, group_version bigint, preamble_end bigint, pinned_groups bigint[], newest_group bigint, request bigint
+  kind text, version bigint, group_version bigint, preamble_end bigint, pinned_groups bigint[], newest_group bigint, request bigint,
+  covered int8multirange
 ) returns text
 language sql immutable
 as $$
@@ -87,7 +90,8 @@ as $$
     when group_version = any (pinned_groups) then 'pinned'
     when group_version = newest_group then 'newest'
     when version = request then 'request'
+    when covered @> version then 'covered'
     else 'recent'
   end
 $$;
-comment on function kata_data.window_reason(text, bigint, bigint, bigint, bigint[], bigint, bigint) is 'Why a message is in a window.';
+comment on function kata_data.window_reason(text, bigint, bigint, bigint, bigint[], bigint, bigint, int8multirange) is 'Why a message is in a window.';
