@@ -136,8 +136,8 @@ create type kata_data.batch_groups as (
   oldest_open_group bigint
 );
 comment on type kata_data.batch_groups is
-'The groups of the messages of a batch, one element for each message, and the open calls after the batch, as in head. The arrays are null
-where the batch has neither calls nor results.';
+'The groups of the messages of a batch, one element for each message, and the open calls after the batch, as in head. group_versions,
+group_tokens: of results. token_counts: of calls and results without a count. oldest_open_groups is null where the batch has neither.';
 
 create type kata_data.batch_ids as (
   versions bigint[],

@@ -3,8 +3,7 @@
 -- Most messages are text, a call while no other is open, or its result, each with its token count. These are written here, by the same
 -- rules and in the same order as in a batch: lock, time, digest, head, log. Text opens and closes no group; of the other two the maps of
 -- open calls are known without reading them. That saves a third of the CPU time of a call, most of it expressions, which Postgres
--- prepares anew in every transaction. A message that this way does not know goes to the
--- batch.
+-- prepares anew in every transaction. A message that this way does not know goes to the batch.
 -- plans: lookup
 
 create or replace function kata.append_message(
@@ -30,63 +29,63 @@ create or replace function kata.append_message(
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
-  v_head record;
-  v_created_at timestamptz;
-  v_digest bytea;
+  v_version bigint;
+  v_tokens_through bigint;
+  v_at timestamptz;
+  v_last_digest bytea;
+  v_turn bigint;
+  v_oldest_open_group bigint;
+  v_place tid;
+  v_salt bytea;
   v_group bigint;
   v_group_tokens bigint;
   v_open_calls jsonb;
   v_open_groups jsonb;
-  v_turn bigint;
-  v_salt bytea := kata_data.new_salt();
   v_marks jsonb;
   v_messages jsonb;
 begin
   -- The look-up, one for each form: what the head gives to this message, and its place, which holds because the row is locked.
-  if token_count is not null and coalesce(token_source in ('exact', 'given'), true) and parts is null and provider is null and metadata is null
-    and expected_version is null and idempotency_key is null and external_id is null and occurred_at is null then
-    if tool_call_id is null and tool_calls is null then
-      if kata_data.is_plain(role, content, token_count) then
-        select h.version + 1 as version, h.raw_tokens + append_message.token_count as tokens_through, h.last_at, h.last_digest, h.turn_version,
-          h.oldest_open_group, h.ctid as place
-        into v_head
-        from kata_data.head h
-        where h.context_id >= append_message.context_id and h.context_id <= append_message.context_id
-          and h.tenant = kata_data.current_tenant()
-          and kata_data.appends_plainly(h, append_message.token_count)
-          and h.preamble_end is not null
-        order by h.context_id desc
-        limit 1
-        for no key update;
+  if num_nonnulls(
+    tool_call_id, tool_name, tool_calls, metadata, expected_version, idempotency_key, parts, provider, external_id, occurred_at) = 0
+    and coalesce(token_source in ('exact', 'given'), true) and kata_data.is_plain(role, content, token_count) and token_count is not null
+  then
+    select h.version + 1, h.raw_tokens + append_message.token_count, h.last_at, h.last_digest,
+      case when append_message.role = 'user' then h.version + 1 else h.turn_version end, h.oldest_open_group, h.ctid
+    into v_version, v_tokens_through, v_at, v_last_digest, v_turn, v_oldest_open_group, v_place
+    from kata_data.head h
+    where h.context_id >= append_message.context_id and h.context_id <= append_message.context_id
+      and h.tenant = kata_data.current_tenant()
+      and kata_data.appends_plainly(h, append_message.token_count)
+      and h.preamble_end is not null
+    order by h.context_id desc
+    limit 1
+    for no key update;
+  elsif num_nonnulls(metadata, expected_version, idempotency_key, parts, provider, external_id, occurred_at) = 0
+    and coalesce(token_source in ('exact', 'given'), true) and token_count is not null
+  then
+    if role = 'tool' and tool_calls is null and tool_call_id <> '' and kata_data.is_plain('user', content, token_count) then
+      select h.version + 1, h.raw_tokens + append_message.token_count, h.last_at, h.last_digest, h.turn_version, h.oldest_open_group,
+        (h.open_groups -> h.oldest_open_group::text)::bigint + append_message.token_count, h.ctid
+      into v_version, v_tokens_through, v_at, v_last_digest, v_turn, v_group, v_group_tokens, v_place
+      from kata_data.head h
+      where h.context_id >= append_message.context_id and h.context_id <= append_message.context_id
+        and h.tenant = kata_data.current_tenant()
+        and kata_data.appends_plainly(h, append_message.token_count)
+        -- The call is the only open one, and does not hold back a compaction that is due.
+        and h.open_calls = jsonb_build_object(append_message.tool_call_id, h.oldest_open_group)
+        and (h.due_at <= h.last_at) is not false
+      order by h.context_id desc
+      limit 1
+      for no key update;
+      if found then
+        v_open_calls := '{}';
+        v_open_groups := '{}';
       end if;
-    elsif tool_calls is null then
-      if role = 'tool' and tool_call_id <> '' and kata_data.is_plain('user', content, token_count) then
-        select h.version + 1 as version, h.raw_tokens + append_message.token_count as tokens_through, h.last_at, h.last_digest, h.turn_version,
-          null::bigint as oldest_open_group, h.ctid as place, h.oldest_open_group as group_version,
-          (h.open_groups -> h.oldest_open_group::text)::bigint + append_message.token_count as group_tokens
-        into v_head
-        from kata_data.head h
-        where h.context_id >= append_message.context_id and h.context_id <= append_message.context_id
-          and h.tenant = kata_data.current_tenant()
-          and kata_data.appends_plainly(h, append_message.token_count)
-          -- The call is the only open one, and does not hold back a compaction that is due.
-          and h.open_calls = jsonb_build_object(append_message.tool_call_id, h.oldest_open_group)
-          and (h.due_at <= h.last_at) is not false
-        order by h.context_id desc
-        limit 1
-        for no key update;
-        if found then
-          v_group := v_head.group_version;
-          v_group_tokens := v_head.group_tokens;
-          v_open_calls := '{}';
-          v_open_groups := '{}';
-        end if;
-      end if;
-    elsif tool_call_id is null and role = 'assistant' and kata_data.is_plain('assistant', coalesce(content, ''), token_count)
-      and kata_data.is_single_function_call(tool_calls) then
-      select h.version + 1 as version, h.raw_tokens + append_message.token_count as tokens_through, h.last_at, h.last_digest, h.turn_version,
-        h.version + 1 as oldest_open_group, h.ctid as place
-      into v_head
+    elsif role = 'assistant' and tool_call_id is null and kata_data.is_plain('assistant', coalesce(content, ''), token_count)
+      and kata_data.is_single_function_call(tool_calls)
+    then
+      select h.version + 1, h.raw_tokens + append_message.token_count, h.last_at, h.last_digest, h.turn_version, h.version + 1, h.ctid
+      into v_version, v_tokens_through, v_at, v_last_digest, v_turn, v_oldest_open_group, v_place
       from kata_data.head h
       where h.context_id >= append_message.context_id and h.context_id <= append_message.context_id
         and h.tenant = kata_data.current_tenant()
@@ -97,12 +96,13 @@ begin
       limit 1
       for no key update;
       if found then
-        v_open_calls := jsonb_build_object(tool_calls #>> '{0,id}', v_head.version);
-        v_open_groups := jsonb_build_object(v_head.version, token_count);
+        v_open_calls := jsonb_build_object(tool_calls #>> '{0,id}', v_version);
+        v_open_groups := jsonb_build_object(v_version, token_count);
       end if;
     end if;
+    v_marks := kata_data.message_marks(tool_call_id, tool_name, tool_calls, null, null, null);
   end if;
-  if not found then
+  if v_version is null then
     v_messages := jsonb_build_array(kata_data.draft(
       role => role, content => content, token_count => token_count, token_source => token_source, tool_call_id => tool_call_id,
       tool_name => tool_name, tool_calls => tool_calls, model => model, metadata => metadata, pinned => pinned, name => name,
@@ -112,52 +112,49 @@ begin
     return (select b.version from kata_data.append_batch(context_id, v_messages, expected_version, idempotency_key) b);
   end if;
 
-  v_created_at := kata_data.batch_time(v_head.last_at);
-  v_turn := case when role = 'user' then v_head.version else v_head.turn_version end;
-  if v_open_calls is not null or tool_name is not null then
-    v_marks := kata_data.message_marks(tool_call_id, tool_name, tool_calls, null, null, null);
-  end if;
-  v_digest := kata_data.entry_digest(
-    v_head.last_digest,
+  v_at := kata_data.batch_time(v_at);
+  v_salt := kata_data.new_salt();
+  v_last_digest := kata_data.entry_digest(
+    v_last_digest,
     kata_data.message_frame(
-      context_id, v_head.version, v_created_at, role, token_count, coalesce(token_source, 'given'), coalesce(v_group, v_head.version),
+      context_id, v_version, v_at, role, token_count, coalesce(token_source, 'given'), coalesce(v_group, v_version),
       coalesce(pinned, false), v_marks),
     kata_data.content_digest(v_salt, kata_data.message_content(content, name, model, tool_calls, null, null, null)));
   if v_open_calls is null then
     update kata_data.head h
-    set version = v_head.version,
+    set version = v_version,
         message_count = h.message_count + 1,
-        raw_tokens = v_head.tokens_through,
+        raw_tokens = v_tokens_through,
         view_tokens = h.view_tokens + append_message.token_count,
-        content_version = v_head.version,
-        last_at = v_created_at,
-        last_digest = v_digest,
+        content_version = v_version,
+        last_at = v_at,
+        last_digest = v_last_digest,
         turn_version = v_turn
-    where h.ctid = v_head.place;
+    where h.ctid = v_place;
   else
     update kata_data.head h
-    set version = v_head.version,
+    set version = v_version,
         message_count = h.message_count + 1,
-        raw_tokens = v_head.tokens_through,
+        raw_tokens = v_tokens_through,
         view_tokens = h.view_tokens + append_message.token_count,
-        content_version = v_head.version,
-        last_at = v_created_at,
-        last_digest = v_digest,
+        content_version = v_version,
+        last_at = v_at,
+        last_digest = v_last_digest,
         turn_version = v_turn,
         open_calls = v_open_calls,
         open_groups = v_open_groups,
-        oldest_open_group = v_head.oldest_open_group
-    where h.ctid = v_head.place;
+        oldest_open_group = v_oldest_open_group
+    where h.ctid = v_place;
   end if;
   insert into kata_data.message (
     segment_id, version, tokens_through, group_version, created_at, oldest_open_group, turn_version, group_tokens, token_count,
     pinned, role, token_source, digest, salt, content, name, tool_call_id, tool_name, model, tool_calls)
   values (
-    append_message.context_id, v_head.version, v_head.tokens_through, coalesce(v_group, v_head.version), v_created_at,
-    v_head.oldest_open_group, v_turn, v_group_tokens, append_message.token_count, coalesce(append_message.pinned, false),
-    append_message.role, coalesce(append_message.token_source, 'given'), v_digest, v_salt, append_message.content, append_message.name, append_message.tool_call_id, append_message.tool_name,
-    append_message.model, append_message.tool_calls);
-  return v_head.version;
+    append_message.context_id, v_version, v_tokens_through, coalesce(v_group, v_version), v_at, v_oldest_open_group, v_turn, v_group_tokens,
+    append_message.token_count, coalesce(append_message.pinned, false), append_message.role,
+    coalesce(append_message.token_source, 'given'), v_last_digest, v_salt, append_message.content, append_message.name,
+    append_message.tool_call_id, append_message.tool_name, append_message.model, append_message.tool_calls);
+  return v_version;
 end
 $$;
 comment on function kata.append_message(uuid, text, text, integer, text, text, jsonb, text, jsonb, boolean, bigint, text, text, jsonb, jsonb, text, text, timestamptz) is

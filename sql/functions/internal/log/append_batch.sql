@@ -100,7 +100,7 @@ begin
     -- OFFSET 0: each salt and count is made once, and not wherever it is mentioned.
     select d.ordinality, head.version + d.ordinality as version,
       coalesce(groups.group_versions[d.ordinality], head.version + d.ordinality) as group_version,
-      case when groups.group_versions is null then head.oldest_open_group else groups.oldest_open_groups[d.ordinality] end
+      case when groups.oldest_open_groups is null then head.oldest_open_group else groups.oldest_open_groups[d.ordinality] end
         as oldest_open_group,
       groups.group_tokens[d.ordinality] as group_tokens,
       coalesce(

@@ -26,18 +26,21 @@ begin
     ) with ordinality d
   loop
     v_version := head.version + v_draft.ordinality;
-    v_group := v_version;
-    v_group_tokens := null;
-    v_token_count := v_draft.token_count;
-    if v_token_count is null and (v_draft.tool_call_id is not null or v_draft.tool_calls is not null) then
-      v_token_count := kata_data.message_tokens(
-        coalesce(v_draft.content, kata_data.parts_text(v_draft.parts)), v_draft.tool_calls, v_draft.parts, head.tokenizer, v_draft.name,
-        v_draft.provider);
+    if v_draft.tool_call_id is not null or v_draft.tool_calls is not null then
+      v_token_count := v_draft.token_count;
+      if v_token_count is null then
+        v_token_count := kata_data.message_tokens(
+          coalesce(v_draft.content, kata_data.parts_text(v_draft.parts)), v_draft.tool_calls, v_draft.parts, head.tokenizer, v_draft.name,
+          v_draft.provider);
+        v_token_counts[v_draft.ordinality] := v_token_count;
+      end if;
     end if;
     if v_draft.tool_call_id is not null then
       v_group := kata_data.group_after(v_calls, v_draft.tool_call_id, v_version);
       if v_group < v_version then
         v_group_tokens := kata_data.group_tokens_after(v_groups, v_group, v_token_count);
+        v_group_versions[v_draft.ordinality] := v_group;
+        v_all_group_tokens[v_draft.ordinality] := v_group_tokens;
         v_calls := v_calls - v_draft.tool_call_id;
         v_groups := kata_data.open_groups_after(v_groups, v_calls, v_group, v_group_tokens);
         if v_group = v_oldest and not v_groups ? v_group::text then
@@ -53,10 +56,7 @@ begin
       v_groups := v_groups || jsonb_build_object(v_version, v_token_count);
       v_oldest := coalesce(v_oldest, v_version);
     end if;
-    v_group_versions[v_draft.ordinality] := v_group;
-    v_all_group_tokens[v_draft.ordinality] := v_group_tokens;
     v_oldest_groups[v_draft.ordinality] := v_oldest;
-    v_token_counts[v_draft.ordinality] := v_token_count;
   end loop;
   return row(v_group_versions, v_all_group_tokens, v_oldest_groups, v_token_counts, v_calls, v_groups, v_oldest);
 end
