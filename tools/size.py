@@ -41,6 +41,7 @@ PARTS = {
     "content parts": Part(("parts.py",), 150),
     "command line": Part(("cli/**/*.py",), 3600),
     "compaction by a model": Part(("compaction/*.py",), 1200),
+    "recall": Part(("recall/*.py",), 350),
     "migrations": Part(("migrate/*.py",), 1900),
     "embedded server": Part(("embedded.py",), 500),
     "testing": Part(("testing.py",), 200),

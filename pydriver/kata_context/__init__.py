@@ -22,22 +22,26 @@ if TYPE_CHECKING:
     from kata_context.errors import KataError
     from kata_context.generated.client import Kata, Transaction
     from kata_context.generated.compactor import Compactor
+    from kata_context.generated.indexer import Indexer
     from kata_context.generated.methods import Context
     from kata_context.generated.methods_async import AsyncContext
     from kata_context.generated.rows import *  # noqa: F403
+    from kata_context.recall.indexer_async import AsyncIndexer
 
 __all__ = [
-    "AsyncCompactor", "AsyncContext", "AsyncKata", "AsyncTransaction", "Compactor", "Context", "Kata",
-    "KataError", "Source", "Transaction",
+    "AsyncCompactor", "AsyncContext", "AsyncIndexer", "AsyncKata", "AsyncTransaction", "Compactor", "Context",
+    "Indexer", "Kata", "KataError", "Source", "Transaction",
 ]  # fmt: skip
 
 _HOMES = {
     "AsyncCompactor": "compaction.compactor_async",
     "AsyncContext": "generated.methods_async",
+    "AsyncIndexer": "recall.indexer_async",
     "AsyncKata": "driver.client_async",
     "AsyncTransaction": "driver.client_async",
     "Compactor": "generated.compactor",
     "Context": "generated.methods",
+    "Indexer": "generated.indexer",
     "Kata": "generated.client",
     "KataError": "errors",
     "Source": "compaction.source",

@@ -1,7 +1,7 @@
 -- Embeddings find messages by meaning, beside their words, and go with the texts that they are made of.
 
 begin;
-select plan(90);
+select plan(91);
 
 create function pg_temp.say(context text, content text, role text default 'user', name text default null) returns bigint
 language sql
@@ -169,6 +169,8 @@ select throws_ok(format('select kata.%s', format(t.call, :'copy')), 'KC001', nul
 from (values ('put_embeddings(%L, ''toy'', ''{1}'', ''{{1,0}}'')'), ('recall(%L, null, ''{1,0}'', ''toy'')'), ('prewarm(%L)')) t(call);
 set local kata.tenant = '*';
 select is((select count(*) from kata.embedding_models() m where m.name = 'toy'), 2::bigint, 'a service sees those of all');
+select set_eq('select p.tenant from kata.pending_embeddings(''new'') p', '{default,other}'::text[],
+  'and the texts of all, with their tenants');
 reset kata.tenant;
 
 -- Bad input

@@ -21,6 +21,7 @@ TEMPLATES = ("rows", "statements", "methods_async", "functions")
 TWINS = {
     "client": PACKAGE / "driver" / "client_async.py",
     "compactor": PACKAGE / "compaction" / "compactor_async.py",
+    "indexer": PACKAGE / "recall" / "indexer_async.py",
     "pool": PACKAGE / "driver" / "pool_async.py",
 }
 

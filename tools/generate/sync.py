@@ -26,6 +26,7 @@ NAMES = {
 }
 MODULES = {
     "kata_context.compaction.compactor_async": "kata_context.generated.compactor",
+    "kata_context.recall.indexer_async": "kata_context.generated.indexer",
     "kata_context.driver.client_async": "kata_context.generated.client",
     "kata_context.driver.pool_async": "kata_context.generated.pool",
 }

@@ -44,6 +44,12 @@ SECTIONS = {
         "prompt": ("window:prompt", "Print the window as JSON, ready to send to a model."),
         "demo": ("demo:demo", "Run a guided tour on a real conversation."),
     },
+    "Recall": {
+        "search": ("recall:search", "Find the messages of a context that hold words."),
+        "recall": ("recall:recall", "Find the messages of a context that help to answer a question."),
+        "index": ("recall:index", "Index new messages for search and recall."),
+        "embed": ("recall:embed", "Have a program embed new messages, to find them by meaning."),
+    },
     "Forks and history": {
         "fork": ("forks:fork", "Fork a context at any version."),
         "forks": ("forks:forks", "List the forks of a context."),

@@ -33,6 +33,7 @@ from kata_context.driver.client_async import AsyncKata
 from kata_context.driver.concurrency import blocking_async
 from kata_context.errors import KataError
 from kata_context.generated.rows import CompactedRow, CompactionLeaseRow
+from kata_context.recall.batches import EmbedderError
 
 T = TypeVar("T")
 
@@ -54,6 +55,7 @@ class AsyncCompactor:
     lease_seconds : time after which another worker may take over from one that has died
     poll_seconds : interval at which to look for contexts that do not notify (`notify` of the policy)
     listen_dsn : a direct connection string, if that of `kata` leads through a transaction pooler
+    index : called after the compactions that were due, such as `AsyncIndexer(…).drain`
     report : called with the result of each compaction
     report_error : called with each error that `run` waits out, such as an unreachable database
     """
@@ -67,6 +69,7 @@ class AsyncCompactor:
         lease_seconds: int = LEASE,
         poll_seconds: float = POLL,
         listen_dsn: str | None = None,
+        index: Callable[[], Awaitable[object]] | None = None,
         report: Callable[[Outcome], object] | None = None,
         report_error: Callable[[Exception], object] | None = None,
     ) -> None:
@@ -76,6 +79,7 @@ class AsyncCompactor:
         self._lease = lease_seconds
         self._poll = poll_seconds
         self._listen_dsn = listen_dsn
+        self._index = index
         self._report = report
         self._report_error = report_error
         self._bell = AsyncBell()
@@ -92,6 +96,7 @@ class AsyncCompactor:
                     done = await self.step()
                     has_failed = done is not None and done.status == "failed"
                     if done is None:
+                        await self._indexed()
                         await self._bell.pause(self._poll, listener)
                 except (KataError, psycopg.Error) as error:
                     if not is_passing(error):
@@ -112,6 +117,7 @@ class AsyncCompactor:
         found = []
         while not self._bell.is_rung and (done := await self.step()):
             found.append(done)
+        await self._indexed()
         return found
 
     async def step(self) -> Outcome | None:
@@ -145,6 +151,16 @@ class AsyncCompactor:
             self._bell.ring()
             if stop := getattr(self._summarize, "stop", None):
                 stop()
+
+    async def _indexed(self) -> None:
+        """Index; an embedder that fails is reported and tried again later."""
+        try:
+            if self._index and not self._bell.is_rung:
+                await self._index()
+        except EmbedderError as error:
+            if not self._report_error:
+                raise
+            self._report_error(error)
 
     async def _compacted(self, lease: CompactionLeaseRow) -> Outcome:
         """Carry out a compaction that has been claimed, and report its result."""

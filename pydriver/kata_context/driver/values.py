@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -33,6 +33,13 @@ class Handle:
     id: UUID
 
 
+class Listable(Protocol):
+    """An array of NumPy, or of the standard library."""
+
+    def tolist(self) -> Any:
+        """Return its numbers."""
+
+
 # The values of json.loads and json.dumps.
 Json: TypeAlias = Any
 # A context: its id, its name, or a handle of it.
@@ -42,7 +49,7 @@ Version: TypeAlias = int | str | datetime
 # A set of versions: single ones, ranges of Python (which end before their stop), or a multirange of psycopg.
 Versions: TypeAlias = Multirange[int] | Iterable[int | range]
 # An array of one dimension or two; arrays of NumPy and the vectors of pgvector are taken, too.
-Numbers: TypeAlias = Sequence[T] | Sequence[Sequence[T]]
+Numbers: TypeAlias = Sequence[T] | Sequence[Sequence[T]] | Listable | Sequence[Listable]
 
 _BRACES = str.maketrans("[]", "{}")
 # Hyphens where an id has them, or nowhere; uuid.UUID takes other texts, too.

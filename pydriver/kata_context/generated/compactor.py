@@ -32,6 +32,7 @@ from kata_context.driver.concurrency import blocking
 from kata_context.errors import KataError
 from kata_context.generated.client import Kata
 from kata_context.generated.rows import CompactedRow, CompactionLeaseRow
+from kata_context.recall.batches import EmbedderError
 
 T = TypeVar("T")
 
@@ -53,6 +54,7 @@ class Compactor:
     lease_seconds : time after which another worker may take over from one that has died
     poll_seconds : interval at which to look for contexts that do not notify (`notify` of the policy)
     listen_dsn : a direct connection string, if that of `kata` leads through a transaction pooler
+    index : called after the compactions that were due, such as `Indexer(…).drain`
     report : called with the result of each compaction
     report_error : called with each error that `run` waits out, such as an unreachable database
     """
@@ -66,6 +68,7 @@ class Compactor:
         lease_seconds: int = LEASE,
         poll_seconds: float = POLL,
         listen_dsn: str | None = None,
+        index: Callable[[], object] | None = None,
         report: Callable[[Outcome], object] | None = None,
         report_error: Callable[[Exception], object] | None = None,
     ) -> None:
@@ -75,6 +78,7 @@ class Compactor:
         self._lease = lease_seconds
         self._poll = poll_seconds
         self._listen_dsn = listen_dsn
+        self._index = index
         self._report = report
         self._report_error = report_error
         self._bell = Bell()
@@ -91,6 +95,7 @@ class Compactor:
                     done = self.step()
                     has_failed = done is not None and done.status == "failed"
                     if done is None:
+                        self._indexed()
                         self._bell.pause(self._poll, listener)
                 except (KataError, psycopg.Error) as error:
                     if not is_passing(error):
@@ -111,6 +116,7 @@ class Compactor:
         found = []
         while not self._bell.is_rung and (done := self.step()):
             found.append(done)
+        self._indexed()
         return found
 
     def step(self) -> Outcome | None:
@@ -141,6 +147,16 @@ class Compactor:
         self._bell.ring()
         if stop := getattr(self._summarize, "stop", None):
             stop()
+
+    def _indexed(self) -> None:
+        """Index; an embedder that fails is reported and tried again later."""
+        try:
+            if self._index and not self._bell.is_rung:
+                self._index()
+        except EmbedderError as error:
+            if not self._report_error:
+                raise
+            self._report_error(error)
 
     def _compacted(self, lease: CompactionLeaseRow) -> Outcome:
         """Carry out a compaction that has been claimed, and report its result."""

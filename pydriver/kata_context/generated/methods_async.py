@@ -2067,7 +2067,7 @@ class AsyncMethods(ABC):
 
         Returns rows: context_id, version, content (the speaker, the message, and the beginning of the
         message before it, which helps to find an answer by its question), digest (of content, to hand
-        to kata.put_embeddings).
+        to kata.put_embeddings), tenant.
 
         Parameters
         ----------
@@ -2088,7 +2088,7 @@ class AsyncMethods(ABC):
         Under kata.tenant '*' those of all tenants. kata.index_search indexes one. Fewer versions are
         parsed by each search instead.
 
-        Returns rows: context_id, messages (versions of its path that are not indexed).
+        Returns rows: context_id, messages (versions of its path that are not indexed), tenant.
 
         Parameters
         ----------

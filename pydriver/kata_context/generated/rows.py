@@ -471,6 +471,7 @@ class PendingEmbeddingRow:
     version: int
     content: str
     digest: str
+    tenant: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -479,6 +480,7 @@ class PendingSearchRow:
 
     context_id: UUID
     messages: int | None
+    tenant: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -722,15 +722,15 @@ INDEX_SEARCH: Call[int] = Call(
 )
 PENDING_EMBEDDINGS: Call[PendingEmbeddingRow] = Call(
     "pending_embeddings",
-    b"select r.context_id, r.version, r.content, r.digest from kata.pending_embeddings(model => "
-    b"%s::text, max_rows => %s::integer) r",
+    b"select r.context_id, r.version, r.content, r.digest, r.tenant from kata.pending_embeddings(model "
+    b"=> %s::text, max_rows => %s::integer) r",
     record(PendingEmbeddingRow),
     (("model", as_text), ("max_rows", as_integer)),
     reads=True,
 )
 PENDING_SEARCH: Call[PendingSearchRow] = Call(
     "pending_search",
-    b"select r.context_id, r.messages from kata.pending_search(max_rows => %s::integer) r",
+    b"select r.context_id, r.messages, r.tenant from kata.pending_search(max_rows => %s::integer) r",
     record(PendingSearchRow),
     (("max_rows", as_integer),),
     reads=True,

@@ -2,7 +2,7 @@
 -- plans: recall
 
 create or replace function kata.pending_search(max_rows integer default 100)
-returns table (context_id uuid, messages bigint)
+returns table (context_id uuid, messages bigint, tenant text)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off set jit = off
 as $$
@@ -12,7 +12,7 @@ begin
   v_tenant := kata_data.current_tenant();
   perform kata_data.check_max_rows(max_rows);
   return query
-  select c.context_id, p.messages
+  select c.context_id, p.messages, c.tenant
   from kata_data.context c
   cross join lateral (
     select h.version
@@ -38,5 +38,5 @@ Under kata.tenant ''*'' those of all tenants. kata.index_search indexes one. Few
 
 max_rows: 1 to 1,000.
 
-Returns rows: context_id, messages (versions of its path that are not indexed).
+Returns rows: context_id, messages (versions of its path that are not indexed), tenant.
 Errors: KC017. Cost: O(contexts of the tenant).';

@@ -58,13 +58,13 @@ $$;
 comment on function kata_data.first_without_embedding(uuid, integer, bigint) is
 'The first message of a segment after a version that has a text and no embedding; null for none. Cost: O(messages before it).';
 
-create or replace function kata_data.pieces_to_embed(tenant text, model text)
-returns table (context_id uuid, segment_id uuid, model_id integer, done bigint, last_version bigint)
+create or replace function kata_data.pieces_to_embed(for_tenant text, model text)
+returns table (context_id uuid, tenant text, segment_id uuid, model_id integer, done bigint, last_version bigint)
 language plpgsql stable rows 100
 as $$
 begin
   return query
-  select distinct on (s.segment_id) c.context_id, s.segment_id, d.model_id, greatest(k.complete_through, s.first_version - 1), s.last_version
+  select distinct on (s.segment_id) c.context_id, c.tenant, s.segment_id, d.model_id, greatest(k.complete_through, s.first_version - 1), s.last_version
   from kata_data.context c
   cross join lateral (
     select h.version
@@ -76,7 +76,7 @@ begin
   cross join lateral kata_data.segments(c.context_id, 1, h.version) s
   left join kata_data.embedding_model d on d.tenant = c.tenant and d.name = model
   left join kata_data.embedding_mark k on k.segment_id = s.segment_id and k.model_id = d.model_id
-  where pieces_to_embed.tenant in (c.tenant, '*')
+  where for_tenant in (c.tenant, '*')
     and (k.complete_through < s.last_version) is not false
   order by s.segment_id, s.last_version desc, c.context_id;
 end

@@ -1,0 +1,95 @@
+"""`kata search`, `recall`, `index`, `embed`."""
+
+import click
+
+from kata_context import Indexer
+from kata_context.cli.database import announce, open_kata, resolve, version_at
+from kata_context.cli.parameters import at_option, context_argument, refuse_surrogates
+from kata_context.cli.settings import settings
+from kata_context.cli.terminal import json_option, print_json, print_rows
+from kata_context.recall.program import indexing
+
+embedder_option = click.option(
+    "--embedder", metavar="CMD",
+    help="Program that reads one text per line as JSON, and writes one JSON array of numbers per line.",
+)  # fmt: skip
+rows_option = click.option("-n", "--rows", type=click.IntRange(1, 1000), default=10, help="Most messages.")
+
+
+@click.command()
+@context_argument
+@click.argument("query")
+@rows_option
+@at_option
+@json_option
+@click.pass_context
+def search(ctx: click.Context, context: str, query: str, rows: int, at: str | None, as_json: bool) -> None:
+    """Find the messages of CONTEXT that hold words of QUERY, best first; "quoted" text as it is written."""
+    with open_kata(ctx) as kata:
+        context_id = resolve(kata, context)
+        found = kata.search(context_id, refuse_surrogates(query), rows, at=version_at(kata, context_id, at))
+    columns = ["version", "role", "name", "compacted_into", "headline"]
+    print_rows(found, as_json, columns, empty="nothing found")
+
+
+@click.command()
+@context_argument
+@click.argument("query")
+@rows_option
+@at_option
+@embedder_option
+@click.option("--model", metavar="NAME", help="Name of the model of --embedder.")
+@json_option
+@click.pass_context
+def recall(
+    ctx: click.Context, context: str, query: str, rows: int, at: str | None, embedder: str | None,
+    model: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Find the messages of CONTEXT that help to answer QUERY, by words, with --embedder by meaning too."""
+    refuse_surrogates(query)
+    with open_kata(ctx) as kata, indexing(kata, embedder, model) as indexer:
+        context_id = resolve(kata, context)
+        embedding = indexer.embedded(query)
+        version = version_at(kata, context_id, at)
+        found = kata.recall(context_id, query, embedding=embedding, model=model, max_rows=rows, at=version)
+    columns = ["version", "role", "name", "compacted_into", "content"]
+    print_rows(found, as_json, columns, empty="nothing found")
+
+
+@click.command()
+@click.option("--vectors", metavar="MODEL", help="Build the HNSW index on the embeddings of MODEL instead.")
+@click.option("--memory", metavar="SIZE", help="maintenance_work_mem for --vectors, such as 2GB.")
+@json_option
+@click.pass_context
+def index(ctx: click.Context, vectors: str | None, memory: str | None, as_json: bool) -> None:
+    """Index new messages of all contexts, so that `kata search` and `kata recall` need not parse them."""
+    if vectors is not None:
+        from kata_context.recall.vector_index import build
+
+        row = build(announce(ctx).dsn, settings(ctx).tenant, vectors, memory)
+        print_json(row) if as_json else click.echo(
+            f"{row.index}: {row.bytes:,} bytes, finds {row.recall_at_10 or 0:.1%} of the nearest ten"
+        )
+        return
+    with open_kata(ctx) as kata:
+        report(Indexer(kata), as_json)
+
+
+@click.command()
+@click.option("--embedder", metavar="CMD", required=True, help="See `kata worker --help`.")
+@click.option("--model", metavar="NAME", required=True, help="Name of the model of --embedder.")
+@json_option
+@click.pass_context
+def embed(ctx: click.Context, embedder: str, model: str, as_json: bool) -> None:
+    """Have a program embed the new messages of all contexts, so that `kata recall` finds them by meaning."""
+    with open_kata(ctx) as kata, indexing(kata, embedder, model) as indexer:
+        report(indexer, as_json)
+
+
+def report(indexer: Indexer, as_json: bool) -> None:
+    """Index what there is, and print how much."""
+    done = indexer.drain()
+    if as_json:
+        print_json(done)
+    else:
+        click.echo(f"indexed {done.versions:,} versions, embedded {done.embeddings:,} messages")

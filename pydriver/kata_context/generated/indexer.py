@@ -1,0 +1,113 @@
+"""Indexing for recall, for threads: the words of new messages, and their embeddings where there is a model.
+
+Written by tools/generate; `make generate` writes it anew.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from kata_context.database_errors import ContextClosedError
+from kata_context.errors import KataError
+from kata_context.generated.client import Kata
+from kata_context.recall.batches import EmbedderError, Indexed, by_context
+
+BATCH = 64  # texts for one call of the embedder
+PIECE = 1000  # versions that one call indexes, so that erasures wait for a short time only
+ROWS = 1000  # of a list
+
+
+class Indexer:
+    """Fills the indexes of recall. Several may run at once.
+
+    Parameters
+    ----------
+    kata : the database; under the tenant '*' the contexts of all tenants
+    embed : takes texts and returns an embedding for each: a list, an array of NumPy, a vector of pgvector, or
+        None for a text that it cannot embed, which is asked for again by the next indexer. None: only words.
+    model : the name of the model of `embed`
+    batch : the most texts for one call of `embed`
+    """
+
+    def __init__(
+        self,
+        kata: Kata,
+        embed: Callable[[list[str]], Sequence[Any]] | None = None,
+        *,
+        model: str | None = None,
+        batch: int = BATCH,
+    ) -> None:
+        if (embed is None) != (model is None):
+            raise TypeError("an embedder needs the name of its model, and a model an embedder")
+        self._kata = kata
+        self._embed = embed
+        self._model = model
+        self._batch = batch
+        self._passed_over: set[tuple[object, int]] = set()
+
+    def drain(self) -> Indexed:
+        """Index what there is now, and return how much.
+
+        Raises
+        ------
+        EmbedderError : the embedder failed; what was stored before stays
+        """
+        done = Indexed(versions=self._index_words())
+        while (stored := self._embed_batch()) is not None:
+            done.embeddings += stored
+        return done
+
+    def embedded(self, query: str) -> Any:
+        """Return the embedding of a query, for `recall`; None without an embedder.
+
+        Raises
+        ------
+        EmbedderError : the embedder failed
+        """
+        return None if self._embed is None else self._made([query])[0]
+
+    def _made(self, texts: list[str]) -> list[Any]:
+        assert self._embed
+        try:
+            made = list(self._embed(texts))
+        except KataError:
+            raise
+        except Exception as error:
+            raise EmbedderError(f"the embedder failed: {type(error).__name__}: {error}") from error
+        if len(made) != len(texts):
+            raise EmbedderError(f"the embedder returned {len(made)} embeddings for {len(texts)} texts")
+        return made
+
+    def _index_words(self) -> int:
+        """Index the contexts that have enough new versions, and return how many versions were."""
+        done = 0
+        for row in self._kata.pending_search(ROWS):
+            kata, left = self._kata.as_tenant(row.tenant), row.messages
+            with suppress(ContextClosedError):  # since it was listed
+                while left and (now := kata.index_search(row.context_id, PIECE)) < left:
+                    done, left = done + left - now, now
+        return done
+
+    def _embed_batch(self) -> int | None:
+        """Embed some texts, and return how many embeddings were stored; None where no text is left."""
+        if self._embed is None or self._model is None:
+            return None
+        rows = self._kata.pending_embeddings(self._model, min(self._batch + len(self._passed_over), ROWS))
+        rows = [row for row in rows if (row.context_id, row.version) not in self._passed_over]
+        if not rows:
+            return None
+        made = self._made([row.content for row in rows])
+        stored = 0
+        for (tenant, context_id), found in by_context(rows, made):
+            given = [(row, embedding) for row, embedding in found if embedding is not None]
+            if given:
+                with suppress(ContextClosedError):
+                    stored += self._kata.as_tenant(tenant).put_embeddings(
+                        context_id,
+                        self._model,
+                        [row.version for row, _ in given],
+                        [embedding for _, embedding in given],
+                        [row.digest for row, _ in given],
+                    )
+            self._passed_over |= {(context_id, row.version) for row, embedding in found if embedding is None}
+        return stored
