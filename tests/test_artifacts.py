@@ -213,7 +213,7 @@ def test_a_file_is_modified_from_its_first_change_on(conn: psycopg.Connection) -
     access = [
         shown(conn, context_id, at).get(("file", edited), [None])[0] for at in range(1, len(messages) + 1)
     ]
-    assert access == [None] * 17 + [{"access": "read"}] * 4 + [{"access": "modified"}] * 7
+    assert access == [None] * 17 + [{"access": "listed"}] * 4 + [{"access": "modified"}] * 7
     assert shown(conn, context_id, 24)["file", "reproduce.py"][0] == {"access": "modified"}
     assert shown(conn, context_id)["file", "reproduce.py"][0] == {"access": "modified", "deleted": True}
 

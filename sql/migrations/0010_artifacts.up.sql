@@ -39,7 +39,7 @@ comment on column kata_data.artifact.ref is 'The name of the tool, the path, the
 comment on column kata_data.artifact.first_version is 'The first version that mentions it.';
 comment on column kata_data.artifact.last_version is 'The last version that mentions it.';
 comment on column kata_data.artifact.mentions is 'The number of calls of a tool; otherwise of messages that name the artifact.';
-comment on column kata_data.artifact.detail_version is 'The newest version with a detail; null if there is none.';
+comment on column kata_data.artifact.detail_version is 'The version whose detail counts: of a file its last change, else the last that read it; null if there is none.';
 comment on column kata_data.artifact.detail is 'A JSON object: what that version adds to the ref.';
 
 create table kata_data.artifact_mention (
@@ -58,7 +58,7 @@ comment on column kata_data.artifact_mention.artifact_id is 'The artifact.';
 comment on column kata_data.artifact_mention.version is 'The version of the message.';
 comment on column kata_data.artifact_mention.mentions is 'The mentions in this message.';
 comment on column kata_data.artifact_mention.mentions_through is 'The mentions in the segment up to and including this version.';
-comment on column kata_data.artifact_mention.detail_version is 'The newest version up to this one with a detail; null if there is none.';
+comment on column kata_data.artifact_mention.detail_version is 'The version up to this one whose detail counts, as in artifact; null if there is none.';
 comment on column kata_data.artifact_mention.detail is 'The detail of this message; null if it only names the artifact.';
 
 create table kata_data.added_artifact (

@@ -1,7 +1,7 @@
 -- Artifacts that messages name are found as of any version and on any fork: tools, files, URLs, identifiers, and those of callers.
 
 begin;
-select plan(162);
+select plan(167);
 
 create function pg_temp.say(context text, content text, role text default 'user') returns bigint
 language sql
@@ -47,7 +47,7 @@ begin
       jsonb_object_agg(
         a.ref,
         case
-          when a.detail = '{"access": "read"}' then '"read"' when a.detail = '{"access": "modified"}' then '"modified"'
+          when a.detail - 'access' = '{}' then a.detail -> 'access'
           else a.detail - 'access' end),
       '{}')
     from kata.artifacts(fixture.id(v_name), 'file') a);
@@ -94,6 +94,48 @@ from (values
   ('{"api_key": "abc123456", "access_token": "zzz999888"}', '{}')
 ) t(content, refs);
 
+-- How a file is named: changed, read, listed, mentioned
+
+create function pg_temp.runs(id text, command text) returns jsonb
+language sql
+as $$
+  select jsonb_build_object('role', 'assistant', 'tool_calls', jsonb_build_array(jsonb_build_object(
+    'id', id, 'type', 'function', 'function',
+    jsonb_build_object('name', 'bash', 'arguments', jsonb_build_object('command', command)::text))))
+$$;
+select fixture.context('access') as access \gset
+select kata.append(:'access', jsonb_build_array(
+  '{"role": "user", "content": "lib/a.py and lib/b.py, please; node_modules/x/index.js is not ours."}'::jsonb,
+  pg_temp.runs('1', 'ls -l lib; grep -rn login lib; find node_modules .git'),
+  jsonb_build_object(
+    'role', 'tool', 'tool_call_id', '1', 'content',
+    E'-rw-r--r-- 1 ann ann 120 May  5 10:00 shop.py\nlib/d.py:12: import login, see lib/e.py\n./lib/b.py\n'
+      'node_modules/x/index.js\n/shop/.git/objects/ab/12.pack\nlib/site-packages/y.py\nlib/site-packages/z.py'),
+  pg_temp.runs('2', 'cat lib/b.py node_modules/y/index.js; rm lib/d.py'),
+  '{"role": "tool", "tool_call_id": "2", "content": "lib/b.py"}'::jsonb,
+  pg_temp.runs('3', 'cat lib/d.py'),
+  '{"role": "tool", "tool_call_id": "3", "content": "no lib/d.py"}'::jsonb));
+create temporary table accessed as select pg_temp.shown('access', 'file') as files;
+select is((select files from accessed), (
+  select jsonb_object_agg('file ' || f.ref, jsonb_build_array(f.first, f.last, f.mentions, f.detail))
+  from (values
+    ('lib/a.py', 1, 1, 1, '{"access": "mentioned"}'::jsonb), ('lib/b.py', 1, 5, 4, '{"access": "read"}'),
+    ('lib', 2, 2, 1, '{"access": "read"}'),
+    ('shop.py', 3, 3, 1, '{"access": "listed"}'),
+    ('lib/d.py', 3, 7, 4, '{"access": "modified", "deleted": true}'), ('lib/e.py', 3, 3, 1, '{"access": "mentioned"}'),
+    ('node_modules', 1, 4, 3, '{"access": "listed"}'), ('/shop/.git', 3, 3, 1, '{"access": "listed"}'),
+    ('lib/site-packages', 3, 3, 1, '{"access": "listed"}'), ('node_modules/y/index.js', 4, 4, 1, '{"access": "read"}'))
+    f(ref, first, last, mentions, detail)),
+  'the strongest access holds, and dependencies are named by their folder unless a call reads them');
+select is(
+  pg_temp.shown('access', 'file', 5) #> '{file lib/d.py,3}', '{"access": "modified", "deleted": true}',
+  'the last change holds as of then');
+select kata_data.extract_artifacts(:'access', 2), kata_data.extract_artifacts(:'access', 5), kata_data.extract_artifacts(:'access', 7);
+select is(pg_temp.shown('access', 'file'), (select files from accessed), 'the index says the same');
+select is(
+  pg_temp.shown('access', 'file', 3) #> '{file lib/b.py,3}', '{"access": "listed"}', 'also as of a version before');
+select is_empty($$select * from kata.verify(fixture.id('access'))$$, 'and verify finds it right');
+
 -- Files
 
 select is(pg_temp.refs('file', t.content), t.refs, 'files in: ' || t.content)
@@ -125,15 +167,15 @@ from (values
   ('sed -n 1,5p conf/app.ini', '{"conf/app.ini": "read"}'),
   (E'cat > out/a.txt <<EOF\nx => y\nEOF\necho 1 >> log.txt 2>/dev/null', '{"out/a.txt": "modified", "log.txt": "modified"}'),
   ('ls -la', '{}'), ('create reproduce.py', '{"reproduce.py": "modified"}'),
-  ($c$sed -i '' 's|from "../a"|from "../b"|g' src/a.ts$c$, '{"src/a.ts": "modified", "../a": "read", "../b": "read"}'),
-  (E'cat > a.sh <<"END"\nrm -rf lib.py\nEND\nrm b.sh', '{"a.sh": "modified", "b.sh": {"deleted": true}, "lib.py": "read"}'),
+  ($c$sed -i '' 's|from "../a"|from "../b"|g' src/a.ts$c$, '{"src/a.ts": "modified", "../a": "mentioned", "../b": "mentioned"}'),
+  (E'cat > a.sh <<"END"\nrm -rf lib.py\nEND\nrm b.sh', '{"a.sh": "modified", "b.sh": {"deleted": true}, "lib.py": "mentioned"}'),
   ($c$bash -lc 'git rm "old name" && perl -pi -e "s/a/b/" x.pl'$c$, '{"old name": {"deleted": true}, "x.pl": "modified"}'),
   ('del C:\work\new.tf', '{"C:\\work\\new.tf": {"deleted": true}}')
 ) t(command, files);
 select is(pg_temp.files(t.arguments, t.tool), t.files, format('files of %s %s', t.tool, t.arguments))
 from (values
   ('{"path": "setup.py"}', 'open', '{"setup.py": "read"}'::jsonb),
-  ('{"file_path": "a/b.txt", "content": "see c/d.txt"}', 'write_file', '{"a/b.txt": "modified", "c/d.txt": "read"}'),
+  ('{"file_path": "a/b.txt", "content": "see c/d.txt"}', 'write_file', '{"a/b.txt": "modified", "c/d.txt": "mentioned"}'),
   ('{"filename": "reproduce.py"}', 'create', '{"reproduce.py": "modified"}'),
   ('{"command": "view", "path": "/x/y.py"}', 'str_replace_based_edit_tool', '{"/x/y.py": "read"}'),
   ('{"command": "create", "path": "/x/y.py"}', 'str_replace_based_edit_tool', '{"/x/y.py": "modified"}'),
@@ -148,7 +190,7 @@ from (values
     '{"a.py": "modified", "b.py": "modified", "c.py": {"deleted": true}}'),
   ('{"edits": [{"path": "a.py"}, {"path": "b.py"}]}', 'edit_files', '{"a.py": "modified", "b.py": "modified"}'),
   ('{"request": "{\"edit\": {\"path\": \"a.py\"}}"}', 'edit', '{"a.py": "modified"}'),
-  ('no JSON, but src/a.py', 'edit', '{"src/a.py": "read"}')
+  ('no JSON, but src/a.py', 'edit', '{"src/a.py": "mentioned"}')
 ) t(arguments, tool, files);
 select is(
   pg_temp.refs(
@@ -189,7 +231,8 @@ select is(
   'an identifier has its key, first and last version, and counts a message once');
 select is(pg_temp.shown('work', 'file', s.at) -> 'file src/a.py', s.shown, format('the file as of version %s', s.at))
 from (values
-  (0, null::jsonb), (1, '[1, 1, 1, {"access": "read"}]'), (5, '[1, 2, 2, {"access": "read"}]'), (7, '[1, 6, 3, {"access": "modified"}]'),
+  (0, null::jsonb), (1, '[1, 1, 1, {"access": "mentioned"}]'), (5, '[1, 2, 2, {"access": "read"}]'),
+  (7, '[1, 6, 3, {"access": "modified"}]'),
   (9, '[1, 9, 5, {"access": "modified"}]'),
   (10, '[1, 10, 6, {"access": "modified", "deleted": true}]'), (null, '[1, 10, 6, {"access": "modified", "deleted": true}]')
 ) s(at, shown);
@@ -323,7 +366,7 @@ select is(
   'details of a caller override found ones; modified stays');
 select kata.add_artifact(:'branch', 'file', 'src/c.py', '{"access": "modified"}'), kata.add_artifact(:'branch', 'file', 'new.bin');
 select is(pg_temp.shown('branch', 'file') #> '{file src/c.py,3}', '{"access": "modified"}', 'a caller may say that a file was modified');
-select is(pg_temp.shown('branch', 'file') #> '{file new.bin,3}', '{"access": "read"}', 'else it was read');
+select is(pg_temp.shown('branch', 'file') #> '{file new.bin,3}', '{"access": "mentioned"}', 'else it is only named');
 select fixture.context('blank') as blank \gset
 select kata.add_artifact(:'blank', 'id', 'x');
 select is(pg_temp.shown('blank'), '{"id x": [0, 0, 1, null]}', 'an empty context may have artifacts');
@@ -364,13 +407,13 @@ select is(pg_temp.shown('secret', 'file'), '{"file src/a.py": [1, 4, 3, {"access
 select kata_data.forget_artifacts(:'secret', 2);
 select is(
   pg_temp.shown('secret'),
-  '{"file src/a.py": [1, 4, 2, {"access": "read"}], "id OI5L9G": [1, 3, 2, null], "id ann_lee_1234": [3, 3, 1, null], "note b": [1, 1, 1, '
-    'null]}',
+  '{"file src/a.py": [1, 4, 2, {"access": "mentioned"}], "id OI5L9G": [1, 3, 2, null], "id ann_lee_1234": [3, 3, 1, null], '
+    '"note b": [1, 1, 1, null]}',
   'a message that is forgotten leaves nothing behind, and the rest adds up');
 select is(
   pg_temp.shown('secret fork'),
-  '{"file src/a.py": [1, 1, 1, {"access": "read"}], "id OI5L9G": [1, 3, 2, null], "id ann_lee_1234": [3, 3, 1, null], "note b": [1, 1, 1, '
-    'null], "note d": [1, 1, 1, null]}',
+  '{"file src/a.py": [1, 1, 1, {"access": "mentioned"}], "id OI5L9G": [1, 3, 2, null], "id ann_lee_1234": [3, 3, 1, null], '
+    '"note b": [1, 1, 1, null], "note d": [1, 1, 1, null]}',
   'nor in a fork');
 select kata_data.forget_artifacts(:'secret', 3);
 select is(pg_temp.shown('secret', 'id'), '{"id OI5L9G": [1, 1, 1, null]}', 'what only that message named is gone');

@@ -1762,12 +1762,14 @@ class AsyncMethods(ABC):
         Returns rows by kind, newest mention first: kind, ref (the tool's name, the path, the URL, the
         identifier), detail, first_version and last_version (that name it), mentions (calls of a tool;
         messages that name anything else; additions). detail of a tool_call: arguments (of the last
-        call, the first 200 characters). Of a file: access ("read", or "modified" once it was modified),
-        and of its last change deleted, renamed_to, renamed_from. Of an id: key (its name in JSON),
-        where it has one. The detail that a caller added comes over it. Of one message at most 1,000
-        artifacts of a kind are kept. Messages are parsed when a compaction begins; of those not parsed
-        yet, the newest 1,000 are parsed by this call. URLs lose their credentials; keys and tokens that
-        grant access are not listed.
+        call, the first 200 characters). Of a file: access (the first of modified, read, listed and
+        mentioned that ever held: read by a call, a line of a result, or a word of a text), and of its
+        last change deleted, renamed_to, renamed_from. Of files in folders of dependencies
+        (node_modules, .git) that are only listed or mentioned, the folder. Of an id: key (its name in
+        JSON), where it has one. The detail that a caller added comes over it. Of one message at most
+        1,000 artifacts of a kind are kept. Messages are parsed when a compaction begins; of those not
+        parsed yet, the newest 1,000 are parsed by this call. URLs lose their credentials; keys and
+        tokens that grant access are not listed.
 
         Parameters
         ----------

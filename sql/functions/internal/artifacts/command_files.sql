@@ -179,7 +179,7 @@ begin
   v_scripted := program in ('sed', 'perl', 'ruby', 'awk', 'grep', 'egrep', 'rg')
     and not exists (select from unnest(arguments) a(word) where a.word ~ '^(-[a-zA-Z]*[ef]|--(expression|file|regexp).*)$');
   if program !~ '^(rm|unlink|del|mv|ren|move|cp|copy|install|touch|create|truncate|tee|patch|sed|perl|ruby|awk|grep|egrep|rg|cat|less|more'
-    '|head|tail|open|edit|vim|nano|type|wc|nl|diff|git (rm|mv|restore|checkout))$' then
+    '|head|tail|open|edit|vim|nano|type|wc|nl|diff|git (rm|mv|restore|checkout)|python[0-9.]*|node|bash|sh)$' then
     return '{}'::text[];
   end if;
   return array(
@@ -192,6 +192,7 @@ begin
         where a.word <> ''
       ) a
       where left(a.word, 1) <> '-'
+        and not (program ~ '^(python|node|bash|sh)' and a.word !~ '[./]')
         and not (program in ('sed', 'perl', 'ruby') and (a.before ~ '^-[a-zA-Z]*[ef]$' or a.before = '-i' and a.word ~ '^\.\w+$'))
         and not (program in ('head', 'tail', 'patch') and a.before ~ '^-[ncid]$')
         and not (program ~ 'grep|rg' and a.before ~ '^-[ABCmef]$')

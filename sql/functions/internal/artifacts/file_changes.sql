@@ -9,9 +9,26 @@ as $$
     || jsonb_strip_nulls(jsonb_object(array['renamed_from', 'renamed_to'], array[renamed_from, renamed_to]))
 $$;
 comment on function kata_data.file_change(boolean, text, text) is
-'The detail of a file that was modified: deleted or not, renamed from or to a path.
+'The detail of a file that was modified: deleted or not, renamed from or to a path.';
 
-A file that is only read has none.';
+create or replace function kata_data.weight_of(version bigint, detail jsonb) returns bigint
+language sql immutable
+as $$
+  select case
+    when detail is not null then version + 1000000000000000 * case detail ->> 'access' when 'modified' then 3 when 'read' then 2 when 'listed' then 1 else 0 end
+  end
+$$;
+comment on function kata_data.weight_of(bigint, jsonb) is
+'How much a detail counts among those of an artifact: a change more than a reading, a reading more than a list, else the newest.
+
+Null where there is no detail.';
+
+create or replace function kata_data.weighed_version(weight bigint) returns bigint
+language sql immutable
+as $$
+  select weight % 1000000000000000
+$$;
+comment on function kata_data.weighed_version(bigint) is 'The version in a weight.';
 
 create or replace function kata_data.tool_changes_files(tool text) returns boolean
 language sql immutable

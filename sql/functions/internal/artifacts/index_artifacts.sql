@@ -15,12 +15,12 @@ begin
   ),
   total as materialized (
     select f.kind, f.ref, min(f.version) as first_version, max(f.version) as last_version, sum(f.mentions) as mentions,
-      max(f.version) filter (where f.detail is not null) as detail_version
+      kata_data.weighed_version(max(kata_data.weight_of(f.version, f.detail))) as detail_version
     from found f
     group by f.kind, f.ref
   ),
   known as materialized (
-    select a.artifact_id, t.kind, t.ref, m.mentions_through, m.detail_version
+    select a.artifact_id, t.kind, t.ref, m.mentions_through, kata_data.weight_of(m.detail_version, d.detail) as weight
     from total t
     cross join lateral (
       select a.artifact_id
@@ -31,6 +31,7 @@ begin
       offset 0
     ) a
     cross join lateral kata_data.last_mention(a.artifact_id, 9223372036854775807) m
+    left join lateral kata_data.detail_at(a.artifact_id, m.detail_version) d on true
   ),
   -- The lock leaves room for a conflict only in a transaction that looks at an old snapshot: it then fails as one that may be repeated.
   new as (
@@ -43,7 +44,7 @@ begin
     returning artifact_id, kind, ref
   ),
   artifact as materialized (
-    select k.artifact_id, k.kind, k.ref, k.mentions_through, k.detail_version from known k
+    select k.artifact_id, k.kind, k.ref, k.mentions_through, k.weight from known k
     union all
     select n.artifact_id, n.kind, n.ref, 0, null from new n
   ),
@@ -51,7 +52,8 @@ begin
     insert into kata_data.artifact_mention (artifact_id, version, mentions, mentions_through, detail_version, detail)
     select a.artifact_id, f.version, f.mentions,
       a.mentions_through + sum(f.mentions) over (partition by a.artifact_id order by f.version),
-      coalesce(max(f.version) filter (where f.detail is not null) over (partition by a.artifact_id order by f.version), a.detail_version),
+      kata_data.weighed_version(
+        greatest(max(kata_data.weight_of(f.version, f.detail)) over (partition by a.artifact_id order by f.version), a.weight)),
       f.detail
     from found f
     join artifact a on a.kind = f.kind and a.ref = f.ref

@@ -45,6 +45,14 @@ as $$
 $$;
 comment on function kata_data.value_is_path(text) is 'Whether a value under a key of files is a path, not a text or a URL.';
 
+create or replace function kata_data.without_dependency(path text) returns text
+language sql immutable
+as $$
+  select coalesce(substring(path from kata_data.dependency_pattern()), path)
+$$;
+comment on function kata_data.without_dependency(text) is
+'A path that a text names, or the folder of dependencies that it is in: thousands of their files would hide the others.';
+
 create or replace function kata_data.plain_path(path text) returns text
 language sql immutable
 as $$

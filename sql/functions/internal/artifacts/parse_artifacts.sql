@@ -19,6 +19,7 @@
 --   word          a word in it
 --   known_word    a distinct word, judged once: a file, or not
 --   named_word    what a word names: a file, a URL, identifiers
+--   listed        a path that takes a line of a result, as in the output of ls, find and grep
 --   found         all of it: an artifact, the message and the place where it is named
 --   deduplicated  one row per message, kind and ref
 --   over_limit    a message and kind with more than 1,000 of them
@@ -40,7 +41,7 @@ as $$
 begin
   return query
   with recursive source as (
-    select m.version, 0::bigint as place, false as is_call, m.content as text,
+    select m.version, 0::bigint as place, false as is_call, m.role = 'tool' as is_result, m.content as text,
       case when (m.tool_call_id is not null or m.tool_name is not null) and position('[File: ' in m.content) > 0 then
         coalesce(m.tool_name, kata_data.called_tool(m.segment_id, m.group_version, m.tool_call_id))
       end as tool
@@ -49,7 +50,7 @@ begin
       and m.version between low and high
       and m.content <> ''
     union all
-    select m.version, c.ordinality, true, coalesce(c.call #>> '{function,arguments}', c.call #>> '{custom,input}'),
+    select m.version, c.ordinality, true, false, coalesce(c.call #>> '{function,arguments}', c.call #>> '{custom,input}'),
       coalesce(c.call #>> '{function,name}', c.call #>> '{custom,name}')
     from kata_data.message m
     cross join lateral jsonb_array_elements(m.tool_calls) with ordinality c(call, ordinality)
@@ -58,10 +59,11 @@ begin
       and m.tool_calls is not null
   ),
   document as materialized (
-    select s.version, s.place, s.is_call, s.tool, s.text, s.body,
+    select s.version, s.place, s.is_call, s.is_result, s.tool, s.text, s.body,
       case when s.body is not null and kata_data.may_escape(s.text) then 'escaped' end as escape_mark
     from (
-      select s.version, s.place, s.is_call, s.tool, s.text, case when kata_data.may_be_json(s.text) then kata_data.as_json(s.text) end as body
+      select s.version, s.place, s.is_call, s.is_result, s.tool, s.text,
+        case when kata_data.may_be_json(s.text) then kata_data.as_json(s.text) end as body
       from source s
       offset 0
     ) s
@@ -213,7 +215,8 @@ begin
     from (select distinct w.word from word w offset 0) w
   ),
   named_word as materialized (
-    select k.word, case when kata_data.word_is_url(k.word) then 'url' else 'file' end as kind, rtrim(kata_data.plain_path(k.word), '/') as ref
+    select k.word, case when kata_data.word_is_url(k.word) then 'url' else 'file' end as kind,
+      kata_data.without_dependency(rtrim(kata_data.plain_path(k.word), '/')) as ref
     from known_word k
     where k.is_file
     union all
@@ -225,6 +228,13 @@ begin
       and not kata_data.word_is_secret(k.word)
       and kata_data.word_is_id(i.id)
   ),
+  listed as materialized (
+    select distinct d.version, kata_data.without_dependency(kata_data.plain_path(l.match[1])) as ref, '{"access": "listed"}'::jsonb as detail
+    from document d
+    cross join lateral regexp_matches(d.text, kata_data.listed_path_pattern(), 'gn') l(match)
+    where d.is_result
+      and d.body is null
+  ),
   found as (
     select d.version, d.place, 'tool_call' as kind, d.tool as ref, jsonb_build_object('arguments', kata_data.shown_arguments(d.text)) as detail
     from document d
@@ -235,12 +245,14 @@ begin
     join value v on v.value = l.value and v.meaning = l.meaning
     where v.is_id
     union all
-    select p.version, p.place, 'file', kata_data.plain_path(p.value), c.detail
+    select p.version, p.place, 'file', case when p.is_call then f.path else kata_data.without_dependency(f.path) end,
+      coalesce(c.detail, case when p.is_call then '{"access": "read"}' else '{"access": "listed"}' end::jsonb)
     from path p
+    cross join lateral kata_data.plain_path(p.value) f(path)
     left join change c on c.number = p.number and c.key = p.key
     where p.is_file
     union all
-    select l.version, l.place, 'file', f.path, f.detail
+    select l.version, l.place, 'file', f.path, coalesce(f.detail, '{"access": "read"}')
     from leaf l
     cross join lateral kata_data.command_files(left(l.value, 100000)) f
     where l.meaning = 'command'
@@ -274,9 +286,10 @@ begin
     select a.version, a.place, 'url', regexp_replace(a.url, '://[^/@\s]*@', '://'), null::jsonb
     from address a
     union all
-    select w.version, w.place, n.kind, n.ref, null
+    select w.version, w.place, n.kind, n.ref, l.detail
     from word w
     join named_word n on n.word = w.word
+    left join listed l on l.version = w.version and l.ref = n.ref and n.kind = 'file'
     union all
     select p.version, p.place, 'id', i.id, null
     from plain p
@@ -307,7 +320,7 @@ begin
     case when cardinality(k.details) > 1 then (
       select d.detail
       from unnest(k.places, k.details) d(place, detail)
-      order by d.place desc, d.detail desc
+      order by kata_data.weight_of(d.place, d.detail) desc, d.detail desc
       limit 1) else k.details[1] end
   from (
     select d.version, d.kind, d.ref, d.mentions, d.places, d.details

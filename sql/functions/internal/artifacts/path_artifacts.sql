@@ -45,7 +45,7 @@ begin
   select p.kind, p.ref,
     kata_data.artifact_detail(
       p.kind,
-      (array_agg(p.detail order by p.detail_version desc) filter (where p.detail is not null and not p.is_added))[1],
+      (array_agg(p.detail order by kata_data.weight_of(p.detail_version, p.detail) desc) filter (where p.detail is not null and not p.is_added))[1],
       (array_agg(p.detail order by p.detail_version desc) filter (where p.detail is not null and p.is_added))[1],
       bool_or(p.detail ->> 'access' = 'modified')),
     min(p.first_version), max(p.last_version), sum(p.mentions)::bigint,
@@ -97,7 +97,7 @@ create or replace function kata_data.artifact_detail(kind text, found jsonb, add
 language sql immutable
 as $$
   select case
-    when kind = 'file' then '{"access": "read"}'::jsonb || coalesce(found, '{}') || coalesce(added, '{}')
+    when kind = 'file' then '{"access": "mentioned"}'::jsonb || coalesce(found, '{}') || coalesce(added, '{}')
       || case when is_modified then kata_data.file_change() else '{}' end
     when found is null or added is null then coalesce(found, added)
     else found || added

@@ -82,7 +82,7 @@ begin
   from (
     select m.artifact_id, m.version,
       sum(m.mentions) over w as mentions_through,
-      max(m.version) filter (where m.detail is not null) over w as detail_version
+      kata_data.weighed_version(max(kata_data.weight_of(m.version, m.detail)) over w) as detail_version
     from kata_data.artifact_mention m
     where m.artifact_id = any (artifacts)
     window w as (partition by m.artifact_id order by m.version)

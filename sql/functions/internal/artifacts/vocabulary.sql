@@ -41,6 +41,22 @@ as $$
 $$;
 comment on function kata_data.top_folders() is 'The folders that a relative path may begin with: what follows one of them needs no known ending.';
 
+create or replace function kata_data.dependency_pattern() returns text
+language sql immutable
+as $$
+  select E'^(.*?(?:^|[/\\\\])(?:node_modules|bower_components|site-packages|dist-packages|__pycache__|\\.git|\\.hg|\\.svn|\\.venv|\\.tox|\\.nox'
+    || E'|\\.mypy_cache|\\.pytest_cache|\\.ruff_cache|\\.gradle|\\.cargo|\\.next|\\.nuxt|\\.yarn|\\.pnpm|\\.terraform))[/\\\\]'
+$$;
+comment on function kata_data.dependency_pattern() is 'A path below a folder of what others wrote or tools made, and that folder, captured.';
+
+create or replace function kata_data.listed_path_pattern() returns text
+language sql immutable
+as $$
+  select E'^[ \\t]*(?:[bcdlps-][rwxsStT-]{9}.* )?([^ \\t\\r:|]*[./][^ \\t\\r:|]*)(?::[0-9]+:.*)?[ \\t\\r]*$'
+$$;
+comment on function kata_data.listed_path_pattern() is
+'A line that is a path, captured, in the output of a command: alone, behind what ls prints of it, or before a line that grep found.';
+
 create or replace function kata_data.host_endings() returns text[]
 language sql immutable
 as $$

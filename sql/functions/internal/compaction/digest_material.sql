@@ -137,7 +137,7 @@ begin
       select kata_data.written_by(c.call) as written
       from kata_data.digest_messages(compaction, array[f.changed_version]) m
       cross join lateral jsonb_array_elements(m.tool_calls) with ordinality c(call, place)
-      where position(f.ref in replace(c.call #>> '{function,arguments}', E'\\\\', E'\\')) > 0
+      where position(f.ref in replace(coalesce(c.call #>> '{function,arguments}', c.call #>> '{custom,input}'), E'\\\\', E'\\')) > 0
       order by c.place desc
       limit 1
     ) w on not f.detail ? 'deleted');
@@ -168,15 +168,16 @@ begin
   return (
     select jsonb_agg(
       format('%s %s (last in version %s)', kata_data.indented(a.kind), kata_data.indented(a.ref), a.last_version)
-      order by a.last_version desc, a.kind collate "C", a.ref collate "C")
+      order by a.is_named, a.last_version desc, a.kind collate "C", a.ref collate "C")
     from (
-      select a.kind, a.ref, a.last_version
+      select a.kind, a.ref, a.last_version, a.kind = 'file' and a.detail ->> 'access' in ('listed', 'mentioned') as is_named
       from kata_data.path_artifacts(compaction.context_id, upper(compaction.covered) - 1, 1000) a
       where a.changed_version is null
-      order by a.last_version desc, a.kind collate "C", a.ref collate "C"
+      order by is_named, a.last_version desc, a.kind collate "C", a.ref collate "C"
       limit artifacts
     ) a);
 end
 $$;
 comment on function kata_data.digest_artifacts(kata_data.compaction, integer) is
-'The artifacts that a digest lists besides the files changed, a line each, those named last first.';
+'The artifacts that a digest lists besides the files changed, a line each, those named last first; files that no call
+read or changed come behind the others.';

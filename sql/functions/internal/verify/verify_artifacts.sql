@@ -20,13 +20,13 @@ begin
     from kata_data.artifact a
     cross join lateral (
       select min(m.version) as mentioned_first, max(m.version) as mentioned_last, sum(m.mentions) as mentioned,
-        max(m.version) filter (where m.detail is not null) as detailed,
-        (array_agg(m.detail order by m.version desc) filter (where m.detail is not null))[1] as newest_detail,
+        kata_data.weighed_version(max(kata_data.weight_of(m.version, m.detail))) as detailed,
+        (array_agg(m.detail order by kata_data.weight_of(m.version, m.detail) desc nulls last))[1] as newest_detail,
         bool_and((m.mentions_through, m.detail_version) is not distinct from (m.through, m.detailed)) as is_running
       from (
         select m.version, m.mentions, m.mentions_through, m.detail_version, m.detail,
           sum(m.mentions) over w as through,
-          max(m.version) filter (where m.detail is not null) over w as detailed
+          kata_data.weighed_version(max(kata_data.weight_of(m.version, m.detail)) over w) as detailed
         from kata_data.artifact_mention m
         where m.artifact_id = a.artifact_id
         window w as (order by m.version)
