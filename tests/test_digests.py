@@ -164,3 +164,21 @@ def test_a_stranger_finds_entries_that_are_gone_or_changed_places(story: Story) 
         " where m.segment_id = {context} and m.version = 7 and o.segment_id = {context} and o.version = 8"
     )
     assert story.after(swapped)[0] == ["digest at 7"]
+
+
+def test_each_text_has_a_salt_of_its_own_that_only_a_superuser_chooses(conn: psycopg.Connection[Any]) -> None:
+    def salts() -> list[bytes]:
+        row = conn.execute("select kata.create_context()").fetchone()
+        assert row
+        messages = Jsonb([{"role": "user", "content": "yes"}] * 3)
+        conn.execute("select kata.append(%s, %s)", [row[0], messages])
+        conn.execute("select kata.append_message(%s, 'user', 'yes', 1)", [row[0]])
+        return [salt for (salt,) in conn.execute("select salt from kata.entry_digests(%s)", row)]
+
+    conn.execute("set local kata.salt = '000102030405060708090a0b0c0d0e0f'")
+    assert salts() == [bytes(range(16))] * 4
+    conn.execute("create role test_plain in role kata_writer")
+    conn.execute("set local session authorization test_plain")
+    chosen = salts()
+    assert {len(salt) for salt in chosen} == {16}
+    assert len({*chosen, bytes(range(16))}) == 5
