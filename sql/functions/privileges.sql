@@ -152,5 +152,7 @@ grant execute on function
   kata_data.trim_artifacts,
   kata_data.trim_embeddings,
   kata_data.trim_postings,
-  kata_data.update_artifacts
+  kata_data.update_artifacts,
+  kata_data.weighed_version,
+  kata_data.weight_of
 to kata_eraser;
