@@ -17,11 +17,11 @@ from validator.published import PUBLISHED
 from validator.recount import recount
 
 FORMS = ("openai", "responses", "anthropic", "gemini")
-HISTORIES = 300
+HISTORIES = 140
 HISTORIES_LONG = 10_000
 STEPS = 14
 PROMPTS = 4
-BROKEN = 20
+BROKEN = 8
 """Bodies that each mutation breaks."""
 KNOWN = {(form, "P3 estimated") for form in FORMS}
 """Rules that are not kept yet.
@@ -72,11 +72,14 @@ def ask(verdict: Verdict, number: int, history: History, context: Context, form:
     budget = random.choice((1, 30, random.randint(1, 3000), 100_000))
     at = random.choice((None, None, random.randint(0, context.version)))
     step = random.choice((0, 0, random.randrange(budget)))
+    system = random.choice(("wrapped", "joined", "wrapped" if form == "gemini" else "native"))
+    thinking = random.choice((None, "assume", "drop"))
     for _ in range(2):
         try:
             with history.conn.transaction():
                 row = history.conn.execute(
-                    "select kata.prompt(%s, %s, %s, %s, %s)", [context.context_id, budget, form, at, step]
+                    "select kata.prompt(%s, %s, %s, %s, %s, system => %s, thinking => %s)",
+                    [context.context_id, budget, form, at, step, system, thinking],
                 ).fetchone()
         except psycopg.Error as error:
             verdict.refusals[str(error.sqlstate)] += 1
@@ -133,7 +136,7 @@ def test_each_prompt_of_a_random_history_is_valid_or_refused_by_name_and_no_brok
 ) -> None:
     verdict = explore(conn, HISTORIES_LONG if is_long else HISTORIES, seed)
     print(verdict.tell())
-    assert verdict.prompts > 4 * HISTORIES, verdict.tell()
+    assert verdict.prompts > 10 * HISTORIES, verdict.tell()
     assert verdict.found.keys() <= KNOWN, verdict.tell()
     assert verdict.missed == [], "a broken prompt was accepted"
     assert verdict.broken == {

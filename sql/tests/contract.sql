@@ -227,7 +227,8 @@ insert into expected values
     'context_id uuid = NULL',
     'rows relation text, bytes bigint'),
   ('prompt', 'stable',
-    'context_id uuid, budget integer, format text = ''openai'', at bigint = NULL, stable_step integer = 0, tokenizer text = NULL',
+    'context_id uuid, budget integer, format text = ''openai'', at bigint = NULL, stable_step integer = 0, tokenizer text = NULL, '
+      'system text = ''wrapped'', thinking text = NULL',
     'jsonb'),
   ('purge_context', 'volatile',
     'context_id uuid, dry_run boolean = false',

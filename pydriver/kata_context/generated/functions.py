@@ -221,6 +221,8 @@ FUNCTIONS = {
             "at": Parameter("version", has_default=True),
             "stable_step": Parameter("integer", has_default=True),
             "tokenizer": Parameter("text", has_default=True),
+            "system": Parameter("text", has_default=True),
+            "thinking": Parameter("text", has_default=True),
         },
     ),
     "window": Function(

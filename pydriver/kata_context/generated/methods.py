@@ -746,6 +746,8 @@ class Methods(ABC):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        system: str = "wrapped",
+        thinking: str | None = None,
     ) -> list[OpenAIMessage]: ...
 
     @overload
@@ -758,6 +760,8 @@ class Methods(ABC):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        system: str = "wrapped",
+        thinking: str | None = None,
     ) -> ResponsesPrompt: ...
 
     @overload
@@ -770,6 +774,8 @@ class Methods(ABC):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        system: str = "wrapped",
+        thinking: str | None = None,
     ) -> AnthropicPrompt: ...
 
     @overload
@@ -782,6 +788,8 @@ class Methods(ABC):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        system: str = "wrapped",
+        thinking: str | None = None,
     ) -> GeminiPrompt: ...
 
     @overload
@@ -794,6 +802,8 @@ class Methods(ABC):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        system: str = "wrapped",
+        thinking: str | None = None,
     ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt: ...
 
     def prompt(
@@ -805,6 +815,8 @@ class Methods(ABC):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        system: str = "wrapped",
+        thinking: str | None = None,
     ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
@@ -812,8 +824,7 @@ class Methods(ABC):
         with "[no result]". A result whose call is not in the log (policy strict false) becomes a
         message of the user. A call id that comes twice, and an id or a name that the form does not
         take, is rewritten. Blank text is left out; fields that the form does not know are, too. Parts
-        of another form are translated, or dropped if they are thinking; the Anthropic form has the
-        thinking of an open tool turn only.
+        of another form are translated, or dropped if they are thinking.
 
         Returns jsonb.
 
@@ -827,6 +838,12 @@ class Methods(ABC):
             there is a preamble). In the last two, roles alternate from user on, and system and
             developer messages after the preamble are text of the user's turn, in <system_message> tags;
             such tags in the text of a user or a tool are escaped as <\\system_message>.
+        system : how system messages after the preamble go out: wrapped, as above; native, as turns of
+            the role system in the Anthropic form, which newer models take; joined, neighbors as one
+            message in the forms of OpenAI, for servers that take one only.
+        thinking : which thinking of earlier answers goes out: assume or null, in the Anthropic form
+            that of the open tool turn, in the others what came in them; keep, also that of finished
+            turns; drop, none.
 
         Raises
         ------
@@ -837,7 +854,9 @@ class Methods(ABC):
 
         Cost: as window.
         """
-        return self._run(statements.PROMPT, (context_id, budget, format, at, stable_step, tokenizer))[0]
+        return self._run(
+            statements.PROMPT, (context_id, budget, format, at, stable_step, tokenizer, system, thinking)
+        )[0]
 
     def window(
         self,
@@ -2520,6 +2539,8 @@ class Context(Handle):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        system: str = "wrapped",
+        thinking: str | None = None,
     ) -> list[OpenAIMessage]: ...
 
     @overload
@@ -2531,6 +2552,8 @@ class Context(Handle):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        system: str = "wrapped",
+        thinking: str | None = None,
     ) -> ResponsesPrompt: ...
 
     @overload
@@ -2542,6 +2565,8 @@ class Context(Handle):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        system: str = "wrapped",
+        thinking: str | None = None,
     ) -> AnthropicPrompt: ...
 
     @overload
@@ -2553,6 +2578,8 @@ class Context(Handle):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        system: str = "wrapped",
+        thinking: str | None = None,
     ) -> GeminiPrompt: ...
 
     @overload
@@ -2564,6 +2591,8 @@ class Context(Handle):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        system: str = "wrapped",
+        thinking: str | None = None,
     ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt: ...
 
     def prompt(
@@ -2574,13 +2603,22 @@ class Context(Handle):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        system: str = "wrapped",
+        thinking: str | None = None,
     ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
         See Kata.prompt.
         """
         return self.database.prompt(
-            self.id, budget, format, at=at, stable_step=stable_step, tokenizer=tokenizer
+            self.id,
+            budget,
+            format,
+            at=at,
+            stable_step=stable_step,
+            tokenizer=tokenizer,
+            system=system,
+            thinking=thinking,
         )
 
     def window(

@@ -758,6 +758,8 @@ class AsyncMethods(ABC):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        system: str = "wrapped",
+        thinking: str | None = None,
     ) -> list[OpenAIMessage]: ...
 
     @overload
@@ -770,6 +772,8 @@ class AsyncMethods(ABC):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        system: str = "wrapped",
+        thinking: str | None = None,
     ) -> ResponsesPrompt: ...
 
     @overload
@@ -782,6 +786,8 @@ class AsyncMethods(ABC):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        system: str = "wrapped",
+        thinking: str | None = None,
     ) -> AnthropicPrompt: ...
 
     @overload
@@ -794,6 +800,8 @@ class AsyncMethods(ABC):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        system: str = "wrapped",
+        thinking: str | None = None,
     ) -> GeminiPrompt: ...
 
     @overload
@@ -806,6 +814,8 @@ class AsyncMethods(ABC):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        system: str = "wrapped",
+        thinking: str | None = None,
     ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt: ...
 
     async def prompt(
@@ -817,6 +827,8 @@ class AsyncMethods(ABC):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        system: str = "wrapped",
+        thinking: str | None = None,
     ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
@@ -824,8 +836,7 @@ class AsyncMethods(ABC):
         with "[no result]". A result whose call is not in the log (policy strict false) becomes a
         message of the user. A call id that comes twice, and an id or a name that the form does not
         take, is rewritten. Blank text is left out; fields that the form does not know are, too. Parts
-        of another form are translated, or dropped if they are thinking; the Anthropic form has the
-        thinking of an open tool turn only.
+        of another form are translated, or dropped if they are thinking.
 
         Returns jsonb.
 
@@ -839,6 +850,12 @@ class AsyncMethods(ABC):
             there is a preamble). In the last two, roles alternate from user on, and system and
             developer messages after the preamble are text of the user's turn, in <system_message> tags;
             such tags in the text of a user or a tool are escaped as <\\system_message>.
+        system : how system messages after the preamble go out: wrapped, as above; native, as turns of
+            the role system in the Anthropic form, which newer models take; joined, neighbors as one
+            message in the forms of OpenAI, for servers that take one only.
+        thinking : which thinking of earlier answers goes out: assume or null, in the Anthropic form
+            that of the open tool turn, in the others what came in them; keep, also that of finished
+            turns; drop, none.
 
         Raises
         ------
@@ -849,9 +866,11 @@ class AsyncMethods(ABC):
 
         Cost: as window.
         """
-        return (await self._run(statements.PROMPT, (context_id, budget, format, at, stable_step, tokenizer)))[
-            0
-        ]
+        return (
+            await self._run(
+                statements.PROMPT, (context_id, budget, format, at, stable_step, tokenizer, system, thinking)
+            )
+        )[0]
 
     async def window(
         self,
@@ -2552,6 +2571,8 @@ class AsyncContext(Handle):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        system: str = "wrapped",
+        thinking: str | None = None,
     ) -> list[OpenAIMessage]: ...
 
     @overload
@@ -2563,6 +2584,8 @@ class AsyncContext(Handle):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        system: str = "wrapped",
+        thinking: str | None = None,
     ) -> ResponsesPrompt: ...
 
     @overload
@@ -2574,6 +2597,8 @@ class AsyncContext(Handle):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        system: str = "wrapped",
+        thinking: str | None = None,
     ) -> AnthropicPrompt: ...
 
     @overload
@@ -2585,6 +2610,8 @@ class AsyncContext(Handle):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        system: str = "wrapped",
+        thinking: str | None = None,
     ) -> GeminiPrompt: ...
 
     @overload
@@ -2596,6 +2623,8 @@ class AsyncContext(Handle):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        system: str = "wrapped",
+        thinking: str | None = None,
     ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt: ...
 
     async def prompt(
@@ -2606,13 +2635,22 @@ class AsyncContext(Handle):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        system: str = "wrapped",
+        thinking: str | None = None,
     ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
         See AsyncKata.prompt.
         """
         return await self.database.prompt(
-            self.id, budget, format, at=at, stable_step=stable_step, tokenizer=tokenizer
+            self.id,
+            budget,
+            format,
+            at=at,
+            stable_step=stable_step,
+            tokenizer=tokenizer,
+            system=system,
+            thinking=thinking,
         )
 
     async def window(

@@ -306,7 +306,8 @@ USAGE: Call[UsageRow] = Call(
 PROMPT: Call[list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt] = Call(
     "prompt",
     b"select kata.prompt(context_id => %s::uuid, budget => %s::integer, format => %s::text, at => "
-    b"%s::bigint, stable_step => %s::integer, tokenizer => %s::text)",
+    b"%s::bigint, stable_step => %s::integer, tokenizer => %s::text, system => %s::text, thinking => "
+    b"%s::text)",
     scalar,
     (
         ("context_id", as_context),
@@ -315,6 +316,8 @@ PROMPT: Call[list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPro
         ("at", as_version),
         ("stable_step", as_integer),
         ("tokenizer", as_text),
+        ("system", as_text),
+        ("thinking", as_text),
     ),
     reads=True,
 )

@@ -1,28 +1,25 @@
 -- The Anthropic Messages form: the preamble apart as system, a text unless it came in parts, then turns.
 
 create or replace function kata_data.anthropic_prompt(
-  context_id uuid, budget integer, at bigint, stable_step integer, tokenizer text,
-  out prompt jsonb, out tokens bigint, out added_tokens bigint, out over_budget boolean
+  rows kata_data.window_row[], system text, thinking text, out prompt jsonb, out added_tokens bigint
 )
 language plpgsql stable
 as $$
 declare
   v_turns record;
 begin
-  v_turns := kata_data.turns(context_id, budget, at, stable_step, tokenizer, 'anthropic');
-  tokens := v_turns.tokens;
+  v_turns := kata_data.turns(rows, 'anthropic', system, thinking);
   added_tokens := v_turns.added_tokens;
-  over_budget := v_turns.over_budget;
   prompt := kata_data.limit_system_marks(
     case
-      when v_turns.has_parts then coalesce(v_turns.system, '""')
-      else to_jsonb(kata_data.joined_texts(v_turns.system))
+      when v_turns.has_parts then coalesce(v_turns.preamble, '""')
+      else to_jsonb(kata_data.joined_texts(v_turns.preamble))
     end,
     kata_data.pair_server_calls(v_turns.turns));
 end
 $$;
-comment on function kata_data.anthropic_prompt(uuid, integer, bigint, integer, text) is
-'A prompt in the Anthropic Messages form. tokens, over_budget: of its window. added_tokens: at most so many that the form adds.';
+comment on function kata_data.anthropic_prompt(kata_data.window_row[], text, text) is
+'A prompt in the Anthropic Messages form. added_tokens: at most so many that the form adds.';
 
 create or replace function kata_data.joined_texts(blocks jsonb) returns text
 language sql immutable

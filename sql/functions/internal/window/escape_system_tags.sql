@@ -24,7 +24,9 @@ comment on function kata_data.escape_blocks(jsonb) is
 create or replace function kata_data.escape_system_tags(content text) returns text
 language sql immutable
 as $$
-  select regexp_replace(content, E'<(\\s*/?\\s*system_message(?:[\\s/>]|$))', E'<\\\\\\1', 'gi')
+  select case when content ~* 'system_message'
+    then regexp_replace(content, E'<(\\s*/?\\s*system_message(?:[\\s/>]|$))', E'<\\\\\\1', 'gi')
+    else content end
 $$;
 comment on function kata_data.escape_system_tags(text) is
 'A text with a backslash in its system_message tags, opening and closing.

@@ -1,32 +1,25 @@
 -- One place that knows the forms.
 
 create or replace function kata_data.formatted_prompt(
-  context_id uuid, budget integer, format text, at bigint, stable_step integer, tokenizer text,
-  out prompt jsonb, out tokens bigint, out added_tokens bigint, out over_budget boolean
+  rows kata_data.window_row[], format text, system text, thinking text, out prompt jsonb, out added_tokens bigint
 )
 language plpgsql stable
 as $$
 begin
   case format
     when 'openai' then
-      select p.prompt, p.tokens, p.added_tokens, p.over_budget into strict prompt, tokens, added_tokens, over_budget
-      from kata_data.openai_prompt(context_id, budget, at, stable_step, tokenizer) p;
+      select p.prompt, p.added_tokens into strict prompt, added_tokens from kata_data.openai_prompt(rows, system) p;
     when 'responses' then
-      select p.prompt, p.tokens, p.added_tokens, p.over_budget into strict prompt, tokens, added_tokens, over_budget
-      from kata_data.responses_prompt(context_id, budget, at, stable_step, tokenizer) p;
+      select p.prompt, p.added_tokens into strict prompt, added_tokens from kata_data.responses_prompt(rows, system, thinking) p;
     when 'anthropic' then
-      select p.prompt, p.tokens, p.added_tokens, p.over_budget into strict prompt, tokens, added_tokens, over_budget
-      from kata_data.anthropic_prompt(context_id, budget, at, stable_step, tokenizer) p;
+      select p.prompt, p.added_tokens into strict prompt, added_tokens from kata_data.anthropic_prompt(rows, system, thinking) p;
     when 'gemini' then
-      select p.prompt, p.tokens, p.added_tokens, p.over_budget into strict prompt, tokens, added_tokens, over_budget
-      from kata_data.gemini_prompt(context_id, budget, at, stable_step, tokenizer) p;
+      select p.prompt, p.added_tokens into strict prompt, added_tokens from kata_data.gemini_prompt(rows, system, thinking) p;
   end case;
 end
 $$;
-comment on function kata_data.formatted_prompt(uuid, integer, text, bigint, integer, text) is
-'A prompt in a form, and the tokens of its window.
-
-tokens: null for an empty one. added_tokens: at most so many that the form adds, in o200k_base.';
+comment on function kata_data.formatted_prompt(kata_data.window_row[], text, text, text) is
+'The rows of a window as a prompt in a form. added_tokens: at most so many that the form adds, in o200k_base.';
 
 create or replace function kata_data.added_factor(context_id uuid, tokenizer text) returns double precision
 language plpgsql stable
@@ -39,3 +32,72 @@ begin
 end
 $$;
 comment on function kata_data.added_factor(uuid, text) is 'The factor by which tokens that a form adds are converted to the tokenizer of a prompt.';
+
+create or replace function kata_data.check_prompt_options(format text, system text, thinking text) returns void
+language plpgsql immutable
+as $$
+begin
+  if coalesce(format, '') not in ('openai', 'responses', 'anthropic', 'gemini') then
+    raise exception using
+      errcode = 'KC017',
+      message = pg_catalog.format('prompt format "%s" is unknown', coalesce(left(format, 100), 'null')),
+      detail = 'It names the chat form of a provider.',
+      hint = 'Pass openai, responses, anthropic or gemini.';
+  elsif coalesce(system, '') not in ('wrapped', 'native', 'joined') then
+    raise exception using
+      errcode = 'KC017',
+      message = pg_catalog.format('system "%s" is unknown', coalesce(left(system, 100), 'null')),
+      detail = 'It says how system messages after the preamble go out.',
+      hint = 'Pass wrapped, native or joined.';
+  elsif format = 'gemini' and system = 'native' then
+    raise exception using
+      errcode = 'KC017',
+      message = 'system "native" does not exist in the form gemini',
+      detail = 'Its contents have the roles user and model only.',
+      hint = 'Pass wrapped.';
+  elsif thinking not in ('keep', 'drop', 'assume') then
+    raise exception using
+      errcode = 'KC017',
+      message = pg_catalog.format('thinking "%s" is unknown', left(thinking, 100)),
+      detail = 'It says which thinking of earlier answers goes out.',
+      hint = 'Pass keep, drop or assume.';
+  end if;
+end
+$$;
+comment on function kata_data.check_prompt_options(text, text, text) is 'Refuses a form, or a way to send system messages or thinking, that prompt does not know. KC017.';
+
+create or replace function kata_data.joined_systems(messages jsonb) returns jsonb
+language plpgsql immutable
+as $$
+declare
+  v_message jsonb;
+  v_last jsonb;
+  v_joined jsonb[] := '{}';
+begin
+  for v_message in select m.message from jsonb_array_elements(messages) with ordinality m(message, ordinality) order by m.ordinality
+  loop
+    v_last := v_joined[cardinality(v_joined)];
+    if v_message ->> 'role' in ('system', 'developer') and v_last ->> 'role' in ('system', 'developer') then
+      v_joined[cardinality(v_joined)] := jsonb_set(v_last, '{content}', kata_data.joined_contents(v_last -> 'content', v_message -> 'content')) - 'name';
+    else
+      v_joined := v_joined || v_message;
+    end if;
+  end loop;
+  return to_jsonb(v_joined);
+end
+$$;
+comment on function kata_data.joined_systems(jsonb) is
+'The messages of a form of OpenAI with neighboring system and developer messages as one, of the role of the first.';
+
+create or replace function kata_data.joined_contents(content jsonb, added jsonb) returns jsonb
+language sql immutable
+as $$
+  select case
+    when jsonb_typeof(content) = 'string' and jsonb_typeof(added) = 'string' then to_jsonb((content #>> '{}') || E'\n\n' || (added #>> '{}'))
+    else (
+      select case jsonb_typeof(content) when 'array' then content else jsonb_build_array(jsonb_build_object('type', t.type, 'text', content)) end
+        || case jsonb_typeof(added) when 'array' then added else jsonb_build_array(jsonb_build_object('type', t.type, 'text', added)) end
+      from (select coalesce(content #>> '{0,type}', added #>> '{0,type}') as type) t)
+  end
+$$;
+comment on function kata_data.joined_contents(jsonb, jsonb) is 'The contents of two messages as one, texts with a blank line between.';

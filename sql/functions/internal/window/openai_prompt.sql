@@ -1,29 +1,25 @@
 -- The OpenAI chat form. Messages leave as they came, less what the form does not know and what is blank.
 
 create or replace function kata_data.openai_prompt(
-  context_id uuid, budget integer, at bigint, stable_step integer, tokenizer text,
-  out prompt jsonb, out tokens bigint, out added_tokens bigint, out over_budget boolean
+  rows kata_data.window_row[], system text, out prompt jsonb, out added_tokens bigint
 )
 language plpgsql stable
 as $$
 begin
-  select
-    kata_data.limit_marks(coalesce(
-      jsonb_agg(m.sent order by m.group_position, m.place, m.ordinality, m.version) filter (where m.sent is not null), '[]'),
-      'prompt_cache_breakpoint'),
-    max(m.running_tokens), sum(m.added_tokens), bool_or(m.over_budget)
-  into prompt, tokens, added_tokens, over_budget
+  select coalesce(jsonb_agg(m.sent order by m.group_position, m.place, m.ordinality, m.version) filter (where m.sent is not null), '[]'),
+    sum(m.added_tokens)
+  into prompt, added_tokens
   from (
-    select m.group_position, m.place, m.ordinality, m.version, m.running_tokens, m.added_tokens, m.over_budget,
+    select m.group_position, m.place, m.ordinality, m.version, m.added_tokens,
       kata_data.openai_message(m.role, m.content, m.name, m.tool_call_id, m.tool_calls, m.parts, m.provider, m.is_orphan, m.version) as sent
-    from kata_data.prompt_messages(
-      openai_prompt.context_id, openai_prompt.budget, openai_prompt.at, openai_prompt.stable_step, openai_prompt.tokenizer, 'openai') m
+    from kata_data.prompt_messages(openai_prompt.rows, 'openai') m
     offset 0
   ) m;
+  prompt := kata_data.limit_marks(case when system = 'joined' then kata_data.joined_systems(prompt) else prompt end, 'prompt_cache_breakpoint');
 end
 $$;
-comment on function kata_data.openai_prompt(uuid, integer, bigint, integer, text) is
-'A prompt in the OpenAI chat form. tokens, over_budget: of its window. added_tokens: at most so many that the form adds.';
+comment on function kata_data.openai_prompt(kata_data.window_row[], text) is
+'A prompt in the OpenAI chat form. added_tokens: at most so many that the form adds.';
 
 create or replace function kata_data.openai_message(
   role text, content text, name text, tool_call_id text, tool_calls jsonb, parts jsonb, provider jsonb, is_orphan boolean, version bigint

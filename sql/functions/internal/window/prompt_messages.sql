@@ -1,21 +1,17 @@
 -- The messages of a prompt, before they take the form of a provider: results follow their call, nothing dangles, ids are unique.
 
-create or replace function kata_data.prompt_messages(
-  context_id uuid, budget integer, at bigint, stable_step integer, tokenizer text, format text
-)
+create or replace function kata_data.prompt_messages(rows kata_data.window_row[], format text)
 returns table (
   group_position bigint, place bigint, ordinality bigint, role text, content text, name text, tool_call_id text, tool_calls jsonb, parts jsonb,
-  provider jsonb, in_preamble boolean, is_orphan boolean, answered jsonb, version bigint, running_tokens bigint, over_budget boolean,
-  added_tokens integer
+  provider jsonb, in_preamble boolean, is_orphan boolean, answered jsonb, version bigint, added_tokens integer
 )
 language sql stable rows 100
 as $$
   with message as materialized (
-    select w.version, w.role, w.content, w.name, w.tool_call_id, w.tool_calls, w.parts, w.provider, w.group_version, w.running_tokens, w.over_budget,
+    select w.version, w.role, w.content, w.name, w.tool_call_id, w.tool_calls, w.parts, w.provider, w.group_version,
       w.reason = 'preamble' as in_preamble, case w.kind when 'summary' then w."position" else w.group_version end as group_position,
       w.role = 'tool' and w.group_version = w.version as is_orphan
-    from kata."window"(
-      prompt_messages.context_id, prompt_messages.budget, prompt_messages.at, prompt_messages.stable_step, prompt_messages.tokenizer) w
+    from unnest(prompt_messages.rows) w
   ),
   call as materialized (
     select c.version, c.group_version, c.group_position, c.ordinality, c.call, c.id,
@@ -81,19 +77,19 @@ as $$
     case when m.tool_calls is not null then coalesce((select r.calls from recast r) -> m.version::text, m.tool_calls) end,
     m.parts, m.provider, m.in_preamble, m.is_orphan,
     case when m.tool_call_id is not null then (select a.calls from answered a) -> (m.group_version || ' ' || m.tool_call_id) end,
-    m.version, m.running_tokens, m.over_budget,
+    m.version,
     kata_data.added_tokens(m.role, m.content, m.name, m.tool_call_id, m.parts, m.provider, m.in_preamble, m.is_orphan, prompt_messages.format)
       + case when m.tool_calls is null then 0 else coalesce(((select r.added_tokens from recast r) ->> m.version::text)::integer, 0) end
   from message m
   union all
   select o.group_position, 9223372036854775807, o.ordinality, 'tool', '[no result]', null, o.sent_id, null, null, null, false, false,
-    (select a.calls from answered a) -> (o.group_version || ' ' || o.id), null, null, null, 8
+    (select a.calls from answered a) -> (o.group_version || ' ' || o.id), null, 8
   from open_call o
   where not o.is_last
   union all
   -- A form whose results are text has their media in a message of the user behind them, once no result is missing.
   select m.group_position, 9223372036854775807, 9223372036854775807, 'user', null, null, null, null, kata_data.media_parts(m.parts, prompt_messages.format), null, false,
-    false, null, m.version, null, null, 12
+    false, null, m.version, 12
   from message m
   where prompt_messages.format in ('openai', 'gemini')
     and m.parts is not null
@@ -105,10 +101,10 @@ as $$
       where o.is_last
         and o.group_position = m.group_position)
 $$;
-comment on function kata_data.prompt_messages(uuid, integer, bigint, integer, text, text) is
+comment on function kata_data.prompt_messages(kata_data.window_row[], text) is
 'The rows of a window with the calls of a format, and a result for each call that has none, except those of the last group.
 
 group_position, place, ordinality, version: the order, in which results follow their call. is_orphan: a result whose call is not known.
 answered: of a result, the type and the name of its call as they are sent, and whether its id was made; null in the forms that do not ask.
 running_tokens, over_budget: as window has them. added_tokens: at most so many tokens that the form adds to those that the window counts.
-running_tokens and version are null for rows that the log has not.';
+version is null for rows that the log has not.';

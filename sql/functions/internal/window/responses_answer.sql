@@ -1,7 +1,9 @@
 -- An answer of the assistant as items of the OpenAI Responses form, in the order in which it came: reasoning, messages, calls, tools that the
 -- provider runs. Reasoning goes out with the items that it came with, or not at all: an item whose reasoning is missing is refused by its id.
 
-create or replace function kata_data.responses_answer(content text, parts jsonb, tool_calls jsonb, provider jsonb, version bigint) returns jsonb
+create or replace function kata_data.responses_answer(
+  content text, parts jsonb, tool_calls jsonb, provider jsonb, thinking text, version bigint
+) returns jsonb
 language plpgsql stable
 as $$
 declare
@@ -9,7 +11,7 @@ declare
   v_item jsonb;
   v_message jsonb;
   v_items jsonb[] := '{}';
-  v_is_whole boolean := kata_data.has_whole_reasoning(parts);
+  v_is_whole boolean := kata_data.has_whole_reasoning(parts, thinking);
 begin
   for v_entry in select e.part, e.call from kata_data.turn_entries(content, parts, tool_calls) e
   loop
@@ -46,21 +48,21 @@ begin
   return to_jsonb(v_items);
 end
 $$;
-comment on function kata_data.responses_answer(text, jsonb, jsonb, jsonb, bigint) is
+comment on function kata_data.responses_answer(text, jsonb, jsonb, jsonb, text, bigint) is
 'An assistant''s message as items.
 
 Where its reasoning cannot go out, what refers to it by an id has none, and what needs an id is left out.';
 
-create or replace function kata_data.has_whole_reasoning(parts jsonb) returns boolean
+create or replace function kata_data.has_whole_reasoning(parts jsonb, thinking text default null) returns boolean
 language sql immutable
 as $$
   select parts is null or not exists (
     select
     from jsonb_array_elements(parts) p(part)
     where p.part ->> 'type' = 'reasoning'
-      and not coalesce(p.part ->> 'encrypted_content' <> '' and p.part ->> 'id' <> '', false))
+      and not coalesce(p.part ->> 'encrypted_content' <> '' and p.part ->> 'id' <> '' and thinking is distinct from 'drop', false))
 $$;
-comment on function kata_data.has_whole_reasoning(jsonb) is
+comment on function kata_data.has_whole_reasoning(jsonb, text) is
 'Whether each reasoning item among some parts can go out: the provider keeps nothing, so its encrypted content is all that there is.';
 
 create or replace function kata_data.responses_said(item jsonb) returns jsonb

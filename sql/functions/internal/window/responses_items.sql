@@ -1,7 +1,8 @@
 -- Messages as items of the OpenAI Responses form. Items are written anew, field by field, so that nothing that the form does not know passes.
 
 create or replace function kata_data.responses_items(
-  role text, content text, tool_call_id text, tool_calls jsonb, parts jsonb, provider jsonb, is_orphan boolean, answered jsonb, version bigint
+  role text, content text, tool_call_id text, tool_calls jsonb, parts jsonb, provider jsonb, is_orphan boolean, answered jsonb,
+  thinking text, version bigint
 ) returns jsonb
 language sql stable
 as $$
@@ -13,12 +14,12 @@ as $$
     end
     when is_orphan then jsonb_build_array(jsonb_build_object(
       'type', 'message', 'role', 'user', 'content', kata_data.responses_orphan(tool_call_id, content, parts, version)))
-    when role = 'assistant' then kata_data.responses_answer(content, parts, tool_calls, provider, version)
+    when role = 'assistant' then kata_data.responses_answer(content, parts, tool_calls, provider, thinking, version)
     when role = 'tool' then jsonb_build_array(kata_data.responses_output(content, tool_call_id, parts, provider, answered, version))
     else kata_data.responses_message(role, content, parts, provider, version)
   end
 $$;
-comment on function kata_data.responses_items(text, text, text, jsonb, jsonb, jsonb, boolean, jsonb, bigint) is
+comment on function kata_data.responses_items(text, text, text, jsonb, jsonb, jsonb, boolean, jsonb, text, bigint) is
 'A message as items; none if nothing of it is left.
 
 answered: of a result, the call that it answers, as prompt_messages has it.';

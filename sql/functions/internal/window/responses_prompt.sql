@@ -2,8 +2,7 @@
 -- between requests.
 
 create or replace function kata_data.responses_prompt(
-  context_id uuid, budget integer, at bigint, stable_step integer, tokenizer text,
-  out prompt jsonb, out tokens bigint, out added_tokens bigint, out over_budget boolean
+  rows kata_data.window_row[], system text, thinking text, out prompt jsonb, out added_tokens bigint
 )
 language plpgsql stable
 as $$
@@ -12,15 +11,13 @@ declare
   v_input jsonb;
 begin
   with written as materialized (
-    select m.group_position, m.place, m.ordinality, m.version, m.running_tokens, m.added_tokens, m.over_budget,
+    select m.group_position, m.place, m.ordinality, m.version, m.added_tokens,
       case when m.is_instruction then m.content end as instruction,
       case when not m.is_instruction then kata_data.responses_items(
-        m.role, m.content, m.tool_call_id, m.tool_calls, m.parts, m.provider, m.is_orphan, m.answered, m.version) end as items
+        m.role, m.content, m.tool_call_id, m.tool_calls, m.parts, m.provider, m.is_orphan, m.answered, responses_prompt.thinking, m.version) end as items
     from (
       select m.*, m.in_preamble and m.role = 'system' and not coalesce(kata_data.has_elements(m.parts), false) as is_instruction
-      from kata_data.prompt_messages(
-        responses_prompt.context_id, responses_prompt.budget, responses_prompt.at, responses_prompt.stable_step, responses_prompt.tokenizer,
-        'responses') m
+      from kata_data.prompt_messages(responses_prompt.rows, 'responses') m
     ) m
     offset 0
   )
@@ -30,16 +27,16 @@ begin
       select jsonb_agg(i.item order by o.group_position, o.place, o.ordinality, o.version, i.ordinality)
       from written o
       cross join lateral jsonb_array_elements(o.items) with ordinality i(item, ordinality)),
-    max(w.running_tokens), sum(w.added_tokens + case when w.items is null then 0 else 4 * greatest(jsonb_array_length(w.items) - 1, 0) end),
-    bool_or(w.over_budget)
-  into v_instructions, v_input, tokens, added_tokens, over_budget
+    sum(w.added_tokens + case when w.items is null then 0 else 4 * greatest(jsonb_array_length(w.items) - 1, 0) end)
+  into v_instructions, v_input, added_tokens
   from written w;
+  v_input := kata_data.unique_item_ids(coalesce(v_input, '[]'));
   prompt := jsonb_build_object('instructions', v_instructions, 'input', kata_data.limit_marks(
-    kata_data.unique_item_ids(coalesce(v_input, '[]')), 'prompt_cache_breakpoint'));
+    case when system = 'joined' then kata_data.joined_systems(v_input) else v_input end, 'prompt_cache_breakpoint'));
 end
 $$;
-comment on function kata_data.responses_prompt(uuid, integer, bigint, integer, text) is
-'A prompt in the OpenAI Responses form. tokens, over_budget: of its window. added_tokens: at most so many that the form adds.';
+comment on function kata_data.responses_prompt(kata_data.window_row[], text, text) is
+'A prompt in the OpenAI Responses form. added_tokens: at most so many that the form adds.';
 
 create or replace function kata_data.unique_item_ids(input jsonb) returns jsonb
 language plpgsql stable
