@@ -77,4 +77,6 @@ def answer_after(chat: Context, version: int) -> str | None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit("usage: python examples/agent.py CONVERSATION REQUEST TEXT")
     main(*sys.argv[1:])

@@ -142,7 +142,7 @@ def test_append_takes_all_fields_of_a_message(read: Query, talk: str) -> None:
 
 
 @pytest.mark.parametrize("argument", [[], ["-"]])
-@pytest.mark.parametrize("text", ["a\n", "", "\N{SNOWMAN}\r\n\tx", "line\n" * 10_000])
+@pytest.mark.parametrize("text", ["a\n", "\N{SNOWMAN}\r\n\tx", "line\n" * 10_000])
 def test_append_reads_standard_input_as_it_is(read: Query, argument: list[str], text: str) -> None:
     read("create", "c")
     read("append", "c", *argument, input=text.encode())
@@ -213,6 +213,13 @@ def test_a_batch_that_is_none_is_one_line(run: Run, read: Query, given: bytes, m
     assert len(told) == 1
     assert told[0].startswith(f"kata: {message}")
     assert read("usage", "c")["version"] == 0
+
+
+def test_an_empty_input_is_not_an_empty_message(run: Run, read: Query) -> None:
+    run("create", "c")
+    assert "give CONTENT, or pipe it in" in run("append", "c", input=b"", code=2).stderr
+    assert len(read("append", "c", "")) == 1
+    assert len(read("append", "c", "-", input=b"")) == 1
 
 
 def test_text_that_is_not_utf8_is_refused(run: Run, database: str) -> None:

@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from time import monotonic
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -27,6 +28,7 @@ from kata_context import AsyncKata, Kata
 from kata_context.database_errors import (
     CATALOG,
     BudgetTooSmallError,
+    ContextClosedError,
     ContextNotFoundError,
     InvalidInputError,
     KataDatabaseError,
@@ -286,9 +288,15 @@ UNSENDABLE: dict[str, tuple[str, tuple[Any, ...], dict[str, Any], str]] = {
     "text as a message": ("append", (["x"],), {}, r"messages\[0\] must be a dict, not str"),
     "bytes in a message": (
         "append",
-        ([{"role": "user", "content": b"x"}],),
+        ([{"role": "user", "content": "x"}, {"role": "user", "content": "x", "metadata": {"a": [b"x"]}}],),
         {},
-        "messages is not JSON.*bytes",
+        r"messages is not JSON: messages\[1\]\['metadata'\]\['a'\]\[0\] is bytes",
+    ),
+    "a model of a provider": (
+        "append",
+        ([SimpleNamespace(model_dump=None)],),
+        {},
+        r"messages\[0\] must be a dict; kata_context.adapters convert models",
     ),
     "a dict as calls": (
         "append_message",
@@ -501,9 +509,28 @@ def test_the_minimum_is_there_before_the_first_call(database: str, observer: psy
         wait_until(lambda: others(observer) == 3)
 
 
+def test_an_archived_context_is_a_conflict_and_a_deleted_one_gone(database: str) -> None:
+    with Kata(database) as kata:
+        context = kata.create()
+        for close, status in ((context.archive_context, 409), (context.delete_context, 410)):
+            close()
+            with pytest.raises(ContextClosedError) as caught:
+                context.append_message("user", "x")
+            assert caught.value.as_problem()["status"] == status
+
+
+def test_handles_of_one_context_are_equal(database: str) -> None:
+    with Kata(database) as kata:
+        one, other = kata.create("one"), kata.create("other")
+        assert {one, kata.context(one.id), kata.context("one")} == {one} != {other}
+        assert one != one.id
+
+
 def test_a_closed_driver_says_so(database: str) -> None:
     kata = Kata(database)
+    assert repr(kata) == "<Kata not open>"
     assert kata.version()
+    assert "/test_" in repr(kata)
     kata.close()
     with pytest.raises(MisuseError, match="closed"):
         kata.version()

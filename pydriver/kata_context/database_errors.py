@@ -23,7 +23,7 @@ class KataDatabaseError(KataError, psycopg.DatabaseError):
     status : the HTTP status that fits best
     """
 
-    status: ClassVar[int] = 400
+    status: int = 400
 
     def __init_subclass__(cls, *, code: str, title: str, status: int) -> None:
         super().__init_subclass__(code=code)
@@ -183,6 +183,11 @@ class OrphanToolResultError(KataDatabaseError, code="KC005", title="orphan tool 
 
 class ContextClosedError(KataDatabaseError, code="KC006", title="context deleted or archived", status=410):
     """The context is deleted, or archived where a change was asked for."""
+
+    def _explain(self, message: str, hint: str | None, detail: str | None) -> None:
+        super()._explain(message, hint, detail)
+        if message.endswith(" is archived"):
+            self.status = 409  # unlike one that is deleted, it may be read
 
 class NameTakenError(KataDatabaseError, code="KC007", title="name taken", status=409):
     """Another live context of the tenant has the name."""

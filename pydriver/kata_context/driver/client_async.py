@@ -155,6 +155,10 @@ class AsyncKata(AsyncDatabase):
         self._counts = count_tokens
         self._tokenizers: dict[UUID, str] = {}
 
+    def __repr__(self) -> str:
+        tenant = "" if self._tenant is None else f", tenant {self._tenant!r}"
+        return f"<{type(self).__name__} {self._pool.description}{tenant}>"
+
     async def open(self) -> None:
         """Connect, and open the least number of connections; without this the first call does.
 

@@ -65,6 +65,11 @@ class AsyncPool:
             self._loops: dict[str, asyncio.AbstractEventLoop] = {}
         _alive.add(self)
 
+    @property
+    def description(self) -> str:
+        """What to show to people: the database, without a password."""
+        return "not open" if self._route is None else self._route.description
+
     async def close(self) -> None:
         """Close the connections, for good."""
         if True:  # ASYNC

@@ -8,10 +8,11 @@ import json
 import operator
 import re
 import reprlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from functools import partial
+from math import isfinite
 from typing import Any, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -31,6 +32,12 @@ class Handle:
     __slots__ = ()
 
     id: UUID
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and isinstance(other, Handle) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
 
 
 class Listable(Protocol):
@@ -159,7 +166,10 @@ def as_objects(name: str, value: Any) -> Jsonb:
         raise refused(name, value, "a list of dicts")
     for place, item in enumerate(value):
         if not isinstance(item, Mapping):
-            raise refused(f"{name}[{place}]", item, "a dict")
+            wanted = (
+                "a dict; kata_context.adapters convert models" if hasattr(item, "model_dump") else "a dict"
+            )
+            raise refused(f"{name}[{place}]", item, wanted)
     return as_json(name, value)
 
 
@@ -173,9 +183,27 @@ def json_text(name: str, value: Json) -> str:
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
+        try:
+            fault = next(_faults(name, value), error)
+        except RecursionError:
+            fault = error
         raise InvalidInputError(
-            f"{name} is not JSON: {error}", hint="pass what json.dumps takes, without NaN and infinities"
+            f"{name} is not JSON: {fault}", hint="pass what json.dumps takes, without NaN and infinities"
         ) from None
+
+
+def _faults(place: str, value: object) -> Iterator[str]:
+    """Yield what json.dumps does not take, each with its place."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _faults(f"{place}[{key!r}]", inner)
+    elif isinstance(value, (list, tuple)):
+        for number, inner in enumerate(value):
+            yield from _faults(f"{place}[{number}]", inner)
+    elif isinstance(value, float) and not isfinite(value):
+        yield f"{place} is {value}"
+    elif value is not None and not isinstance(value, (str, int, float)):
+        yield f"{place} is {type(value).__name__}"
 
 
 def as_texts(name: str, value: Any) -> list[str]:

@@ -152,6 +152,10 @@ class Kata(Database):
         self._counts = count_tokens
         self._tokenizers: dict[UUID, str] = {}
 
+    def __repr__(self) -> str:
+        tenant = "" if self._tenant is None else f", tenant {self._tenant!r}"
+        return f"<{type(self).__name__} {self._pool.description}{tenant}>"
+
     def open(self) -> None:
         """Connect, and open the least number of connections; without this the first call does.
 

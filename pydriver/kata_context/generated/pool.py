@@ -62,6 +62,11 @@ class Pool:
         self._opening = Lock()
         _alive.add(self)
 
+    @property
+    def description(self) -> str:
+        """What to show to people: the database, without a password."""
+        return "not open" if self._route is None else self._route.description
+
     def close(self) -> None:
         """Close the connections, for good."""
         self._closed = True

@@ -66,10 +66,11 @@ def append(
             messages = from_openai(messages)
     else:
         if content is None and fields["tool_calls"] is None:
-            if sys.stdin.isatty():
+            if sys.stdin.isatty() or not (content := read_text(None)):
                 raise click.UsageError("give CONTENT, or pipe it in")
-            content = "-"
-        text = read_text(None) if content == "-" else content and refuse_surrogates(content)
+        elif content == "-":
+            content = read_text(None)
+        text = content and refuse_surrogates(content)
         message = {"role": role, "content": text, "token_count": tokens, **fields}
         messages = [
             {name: value for name, value in message.items() if value is not None and value is not False}
