@@ -698,6 +698,34 @@ def test_a_window_finds_the_last_request_without_reading_what_came_after(databas
     assert many <= few + 10
 
 
+def test_a_window_among_records_shows_and_costs_what_it_does_without(database: str) -> None:
+    """One record per message, so that every second version is none of a row."""
+    texts = [
+        {**turn, "role": "user"} for turn in MESSAGES if "tool_calls" not in turn and turn["role"] != "tool"
+    ]
+    with closing(connect(database)) as conn:
+
+        def window(messages: int, record: bool) -> tuple[list[Any], int]:
+            context_id, _ = create_two(conn)
+            for number in range(messages):
+                batch = Jsonb([texts[number % len(texts)]])
+                conn.execute(APPEND, {"context": context_id, "batch": batch})
+                if record:
+                    conn.execute("select kata.append_record(%s, 'event', '{}')", [context_id])
+            conn.execute("vacuum analyze")
+            rows = conn.execute(READS["the window"].encode(), {"context": context_id}).fetchall()
+            shown = [(row[0], row[3], row[5], row[6], row[7]) for row in rows]
+            return shown, min(cost(conn, READS["the window"], context=context_id)[0] for _ in range(3))
+
+        without, few = window(150, record=False)
+        among, many = window(150, record=True)
+        _, more = window(600, record=True)
+    assert among == without
+    # The changes of the window are one range of an index.
+    assert many <= few + 25
+    assert more <= many + 10
+
+
 def test_a_page_after_a_thousand_changes_costs_what_it_costs_after_ten(database: str) -> None:
     with closing(connect(database)) as conn:
 

@@ -228,15 +228,10 @@ declare
   v_summaries kata_data.placed_summary[] := selection.summaries;
   v_numbering kata_data.numbering;
 begin
-  -- The preamble begins and ends with a message. Of many changes, which take no row, the list would cost more than it saves.
+  -- The preamble begins and ends with a message. Changes and records take a version, and no row.
   if view_version > 0 and (view_version >= rest_start or selection.preamble_end > 2) then
     v_numbering.changes := array(
-      select c.version
-      from (select c.version from kata_data.changes_among(window_numbering.context_id, selection.versions) c limit 10) c
-      order by c.version);
-    if cardinality(v_numbering.changes) = 10 then
-      return null;
-    end if;
+      select c.version from kata_data.changes_among(window_numbering.context_id, selection.versions) c order by c.version);
   end if;
   -- Summaries read between the preamble and the rest, or their neighbors' totals are off.
   if v_summaries[1].place <= selection.preamble_end or v_summaries[cardinality(v_summaries)].place >= rest_start then
