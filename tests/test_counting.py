@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from kata_context import Kata, parts, tokens
 from kata_context.database_errors import InvalidInputError
@@ -291,3 +292,29 @@ def test_what_cannot_be_read_is_left_for_the_database_to_refuse(kata: Kata) -> N
     for given in malformed:
         with pytest.raises(InvalidInputError, match="is not JSON"):
             context.append([{"role": "user", "parts": given}])
+
+
+def test_a_window_in_another_tokenizer_calls_no_function_per_message(conn: psycopg.Connection) -> None:
+    messages = [{"role": role, "content": "hello", "token_count": 10} for role in ("user", "assistant")]
+    calls = {}
+    for size in (40, 400):
+        row = conn.execute("select kata.create_context()").fetchone()
+        assert row is not None
+        conn.execute("select kata.append(%s, %s)", [row[0], Jsonb(messages * (size // 2))])
+        conn.execute(
+            "select kata.put_token_counts(%s, 'cl100k_base', array(select generate_series(1, %s, 3)), "
+            "array(select 20 from generate_series(1, %s, 3)))",
+            [row[0], size, size],
+        )
+        conn.execute("set local track_functions = 'all'")
+        query = "select coalesce(sum(calls), 0)::integer from pg_stat_xact_user_functions"
+        before = conn.execute(query).fetchone()
+        window = "select count(*), sum(token_count) from kata.window(%s, 10000, tokenizer => 'cl100k_base')"
+        found = conn.execute(window, [row[0]]).fetchone()
+        after = conn.execute(query).fetchone()
+        assert before is not None
+        assert after is not None
+        stored = (size + 2) // 3
+        assert found == (size, 20 * stored + 12 * (size - stored))
+        calls[size] = after[0] - before[0]
+    assert calls[400] <= calls[40], calls

@@ -10,7 +10,17 @@ language plpgsql stable
 as $$
 begin
   return (
-    select coalesce(sum(kata_data.tokens_in(m.segment_id, m.version, m.token_count, s.token_count, measure)), 0)
+    select coalesce(sum(case
+      when measure.tokenizer is null then coalesce(s.token_count, m.token_count)
+      else coalesce(
+        kata_data.padded_tokens(s.token_count, measure.factor),
+        (select c.token_count
+         from kata_data.token_count c
+         where c.segment_id = m.segment_id
+           and c.version = m.version
+           and c.tokenizer = measure.tokenizer),
+        kata_data.padded_tokens(m.token_count, measure.factor))
+    end), 0)
     from kata_data.path_messages(shown_tokens.context_id, versions) m
     left join lateral kata_data.stub_of(m.segment_id, m.group_version, m.version, elisions) s on true);
 end
@@ -44,38 +54,68 @@ end
 $$;
 comment on function kata_data.saved_tokens(uuid, bigint, bigint, bigint[]) is 'What these elisions save in a group, as of a version.';
 
-create or replace function kata_data.tokens_in(
-  segment_id uuid, version bigint, token_count integer, stub_tokens integer, measure kata_data.measure
-) returns integer
-language sql stable
+create or replace function kata_data.group_tokens_in(
+  context_id uuid, group_version bigint, at bigint, elisions bigint[], measure kata_data.measure
+) returns bigint
+language plpgsql stable
 as $$
-  select case
-    when measure.tokenizer is null then coalesce(stub_tokens, token_count)
-    when stub_tokens is not null then least(ceil(stub_tokens * measure.factor), 2147483647)::integer
-    else kata_data.converted_tokens(segment_id, version, token_count, measure)
-  end
+begin
+  if elisions <> '{}' then
+    return kata_data.shown_tokens(context_id, kata_data.group_members(context_id, array[group_version], at), elisions, measure);
+  end if;
+  return (
+    select sum(coalesce(c.token_count, kata_data.padded_tokens(m.token_count, measure.factor)))
+    from kata_data.segments(group_tokens_in.context_id, group_tokens_in.group_version, at) s
+    cross join lateral (
+      select m.version, m.token_count
+      from kata_data.message m
+      where m.segment_id = s.segment_id
+        and m.group_version = group_tokens_in.group_version
+        and m.version between s.first_version and s.last_version
+        and (m.tool_calls is not null or m.tool_call_id is not null)
+      offset 0
+    ) m
+    left join lateral (
+      select c.token_count
+      from kata_data.token_count c
+      where c.segment_id = s.segment_id
+        and c.version = m.version
+        and c.tokenizer = measure.tokenizer
+      offset 0
+    ) c on true);
+end
 $$;
-comment on function kata_data.tokens_in(uuid, bigint, integer, integer, kata_data.measure) is
-'The tokens of a message or a summary, or of the stub that shortens a message.
+comment on function kata_data.group_tokens_in(uuid, bigint, bigint, bigint[], kata_data.measure) is
+'The tokens of a tool group in another tokenizer, as of a version.
 
-measure: null for the context''s own tokenizer.';
+Cost: O(members).';
 
-create or replace function kata_data.converted_tokens(segment_id uuid, version bigint, token_count integer, measure kata_data.measure)
-returns integer
-language sql stable
+create or replace function kata_data.summary_tokens_in(summary kata_data.summary, measure kata_data.measure) returns integer
+language plpgsql stable
 as $$
-  select coalesce(
+begin
+  if measure.tokenizer is null then
+    return summary.token_count;
+  end if;
+  return coalesce(
     (select c.token_count
      from kata_data.token_count c
-     where c.segment_id = converted_tokens.segment_id
-       and c.version = converted_tokens.version
+     where c.segment_id = summary.segment_id
+       and c.version = summary.version
        and c.tokenizer = measure.tokenizer),
-    least(ceil(token_count * measure.factor), 2147483647)::integer)
+    kata_data.padded_tokens(summary.token_count, measure.factor));
+end
 $$;
-comment on function kata_data.converted_tokens(uuid, bigint, integer, kata_data.measure) is
-'The tokens of a message or a summary in another tokenizer.
+comment on function kata_data.summary_tokens_in(kata_data.summary, kata_data.measure) is
+'The tokens of a summary. measure: null for the context''s own tokenizer.';
 
-The stored count, or else its own count times the factor.';
+create or replace function kata_data.padded_tokens(token_count bigint, factor double precision) returns integer
+language sql immutable
+as $$
+  -- least would pass over null.
+  select case when token_count is not null then least(ceil(token_count * factor), 2147483647)::integer end
+$$;
+comment on function kata_data.padded_tokens(bigint, double precision) is 'A count in another tokenizer than the one that it was made in.';
 
 create or replace function kata_data.measure_in(own text, other text) returns kata_data.measure
 language plpgsql stable

@@ -29,7 +29,7 @@ declare
 begin
   for v_summary in
     select y as summary, coalesce(lower(r.covers), r.version) as place,
-      kata_data.tokens_in(y.segment_id, y.version, y.token_count, null, measure) as token_count
+      kata_data.summary_tokens_in(y, measure) as token_count
     from unnest(view.replacements, view.covers) r(version, covers)
     cross join lateral kata_data.summary_of(fitting_summaries.context_id, r.version) y
     order by y.version desc

@@ -32,8 +32,8 @@ begin
   older_groups := promised;
   is_stable := budget >= 0;
   for v_message in
-    select n.version, n.group_version, n.group_tokens, n.tokens_through, n.role
-    from kata_data.newest_first(select_rest.context_id, v_versions) n
+    select n.version, n.group_version, n.group_tokens, n.tokens_through, n.role, n.converted_tokens
+    from kata_data.newest_first(select_rest.context_id, v_versions, measure) n
   loop
     -- A group is paid for at its newest message, whose row carries the tokens of the whole group.
     if v_message.group_version <> all (older_groups) then
@@ -45,8 +45,8 @@ begin
       end if;
       v_left := v_left - case
         when v_is_as_counted then v_message.group_tokens
-        when measure.tokenizer is not null then kata_data.shown_tokens(
-          context_id, kata_data.group_members(context_id, array[v_message.group_version], at), elisions, measure)
+        when v_message.converted_tokens is not null then v_message.converted_tokens
+        when measure.tokenizer is not null then kata_data.group_tokens_in(context_id, v_message.group_version, at, elisions, measure)
         when v_message.role = 'tool' then v_message.group_tokens - kata_data.saved_tokens(context_id, v_message.group_version, at, elisions)
         else v_message.group_tokens
       end;
@@ -121,11 +121,21 @@ $$;
 comment on function kata_data.groups_before(uuid, int8multirange, bigint, bigint[]) is
 'The groups, promised ones or those of messages from a start on, that begin before the start.';
 
-create or replace function kata_data.newest_first(context_id uuid, versions int8multirange)
-returns table (version bigint, group_version bigint, group_tokens bigint, tokens_through bigint, role text, turn_version bigint)
+create or replace function kata_data.newest_first(context_id uuid, versions int8multirange, measure kata_data.measure default null)
+returns table (
+  version bigint, group_version bigint, group_tokens bigint, tokens_through bigint, role text, turn_version bigint, converted_tokens integer
+)
 language sql stable rows 100
 as $$
-  select m.version, m.group_version, m.group_tokens, m.tokens_through, m.role, m.turn_version
+  select m.version, m.group_version, m.group_tokens, m.tokens_through, m.role, m.turn_version,
+    -- A tool result may be shortened.
+    case when measure.tokenizer is not null and m.group_version = m.version and m.role <> 'tool' then coalesce(
+      (select c.token_count
+       from kata_data.token_count c
+       where c.segment_id = s.segment_id
+         and c.version = m.version
+         and c.tokenizer = measure.tokenizer),
+      kata_data.padded_tokens(m.group_tokens, measure.factor)) end
   from (select r.range from unnest(versions) r(range) order by r.range desc offset 0) r
   cross join lateral (
     select s.segment_id, s.first_version, s.last_version
@@ -142,8 +152,8 @@ as $$
     offset 0
   ) m
 $$;
-comment on function kata_data.newest_first(uuid, int8multirange) is
+comment on function kata_data.newest_first(uuid, int8multirange, kata_data.measure) is
 'The messages of a path at some versions, newest first.
 
 The loops nest in this order, so nothing is sorted, and only the rows that the caller reads cost. group_tokens: of the message''s group, up to
-and including it.';
+and including it. converted_tokens: where the message is its group up to there, its tokens in another tokenizer.';

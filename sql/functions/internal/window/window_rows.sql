@@ -55,7 +55,17 @@ as $$
     m.provider, m.group_version
   from (
     select m.version, m.version as "position", m.role, coalesce((m.stub).content, m.content) as content,
-      kata_data.tokens_in(m.segment_id, m.version, m.token_count, (m.stub).token_count, measure) as token_count,
+      case
+        when measure.tokenizer is null then coalesce((m.stub).token_count, m.token_count)
+        else coalesce(
+          kata_data.padded_tokens((m.stub).token_count, measure.factor),
+          (select c.token_count
+           from kata_data.token_count c
+           where c.segment_id = m.segment_id
+             and c.version = m.version
+             and c.tokenizer = measure.tokenizer),
+          kata_data.padded_tokens(m.token_count, measure.factor))
+      end as token_count,
       m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at,
       case when (m.stub).version is null then 'message' else 'stub' end as kind, m.name, case when (m.stub).version is null then m.parts end as parts,
       m.provider, m.group_version
@@ -67,7 +77,7 @@ as $$
     ) m
     union all
     select (y.summary).version, y.place, (y.summary).role, (y.summary).content,
-      kata_data.tokens_in((y.summary).segment_id, (y.summary).version, (y.summary).token_count, null, measure), null, null, null, null,
+      kata_data.summary_tokens_in(y.summary, measure), null, null, null, null,
       (y.summary).metadata, (y.summary).created_at, 'summary', null, null, null, (y.summary).version
     from unnest(selection.summaries) y
   ) m
