@@ -70,11 +70,9 @@ def append(
                 raise click.UsageError("give CONTENT, or pipe it in")
         elif content == "-":
             content = read_text(None)
-        text = content and refuse_surrogates(content)
-        message = {"role": role, "content": text, "token_count": tokens, **fields}
-        messages = [
-            {name: value for name, value in message.items() if value is not None and value is not False}
-        ]
+        fields |= {"role": role, "content": content and refuse_surrogates(content), "token_count": tokens}
+        given = (name for name, value in fields.items() if value is not None and value is not False)
+        messages = [{name: fields[name] for name in given}]
     with open_kata(ctx) as kata:
         rows: list[AppendedRow] = kata.append(
             resolve(kata, context), messages, expected_version, idempotency_key=key
