@@ -1,7 +1,7 @@
 -- The digest of a coding log: the current state first, nothing that is still in view, within its budget.
 
 begin;
-select plan(38);
+select plan(40);
 
 create function pg_temp.call(id text, name text, arguments jsonb) returns jsonb
 language sql
@@ -105,10 +105,12 @@ from (values
   (E'<user_query>\nFix <b>it</b></user_query>', 'Fix <b>it</b>', 'tags that are the user''s stay'),
   ('<system-reminder>a</system-reminder> b <system-reminder>c</system-reminder>', 'b', 'each block of context goes'),
   ('<tasks>1</tasks>', '<tasks>1</tasks>', 'a tag that only begins like one of the list stays')) w(content, words, what);
-select is(kata_data.result_shows_failure(r.content), r.has_failed, left(r.content, 30))
+select is(kata_data.result_shows_failure(r.command, r.content), r.has_failed, left(r.content, 30))
 from (values
-  (E'a\nTraceback (most recent call last):\n', true), ('<returncode>1</returncode>', true), ('<returncode>0</returncode>', false),
-  ('0 failed, 12 passed', false), ('error[E0382]: borrow of moved value', true), ('no errors found', false)) r(content, has_failed);
+  ('python a.py', E'a\nTraceback (most recent call last):\n', true), ('x', '<returncode>1</returncode>', true),
+  ('x', '<returncode>0</returncode>', false), ('pytest', '0 failed, 12 passed', false), ('cargo', 'error[E0382]: borrow of moved value', true),
+  ('x', 'no errors found', false), ('cd a && cat x.log', 'FAILED twice', false), ('cat x.log', 'cat: x.log: No such file or directory', true))
+  r(command, content, has_failed);
 select cmp_ok(
   (select max(c.result_tokens::numeric / kata_data.summary_budget(c)) from kata_data.compaction c where c.strategy = 'digest'),
   '<=', 1::numeric,

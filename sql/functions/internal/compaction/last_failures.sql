@@ -6,13 +6,14 @@ as $$
 begin
   return (
     with result as materialized (
-      select m.version, m.group_version, m.tool_call_id,
-        coalesce(m.provider -> 'is_error' = 'true', false) or kata_data.result_shows_failure(m.content) as has_failed
+      select m.version, m.group_version, m.tool_call_id, coalesce(m.provider -> 'is_error' = 'true', false) as is_error,
+        concat(left(m.content, 2000), E'\n', right(m.content, 2000)) as ends
       from kata_data.path_messages(compaction.context_id, compaction.covered + coalesce(earlier, '{}')) m
       where m.role = 'tool'
     ),
     run as (
-      select r.version, r.has_failed, row_number() over (partition by kata_data.command_of(c.call) order by r.version desc) as rank
+      select r.version, r.is_error or kata_data.result_shows_failure(k.command, r.ends) as has_failed,
+        row_number() over (partition by k.command order by r.version desc) as rank
       from (
         select range_agg(int8range(r.group_version, r.group_version, '[]')) as groups
         from (select distinct r.group_version from result r where r.version <> r.group_version) r
@@ -20,7 +21,8 @@ begin
       cross join lateral kata_data.path_messages(compaction.context_id, g.groups) m
       cross join lateral jsonb_array_elements(m.tool_calls) c(call)
       join result r on r.group_version = m.version and r.tool_call_id = c.call ->> 'id'
-      where kata_data.command_of(c.call) is not null
+      cross join lateral (select kata_data.command_of(c.call) as command offset 0) k
+      where k.command is not null
     )
     select coalesce(jsonb_agg(f.version order by f.version), '[]')
     from (
@@ -38,18 +40,18 @@ comment on function kata_data.last_failures(kata_data.compaction, int8multirange
 
 earlier: those that absorbed digests name.';
 
-create or replace function kata_data.result_shows_failure(content text) returns boolean
+create or replace function kata_data.result_shows_failure(command text, result text) returns boolean
 language sql immutable
 as $$
-  select concat(left(content, 2000), E'\n', right(content, 2000))
-    ~ (E'(^|\n)(Traceback \\(most recent call last\\)|npm ERR!|fatal: |[A-Za-z_.]*(Error|Exception): |error(\\[\\w+\\])?: |make: \\*\\*\\* '
-    || E'|[^\n:]*: command not found|FAILED |FAIL\\M|[^\n]*: No such file or directory$)'
-    || E'|[Ee]xit(ed)?( with)?( code| status)?:? ?[1-9]|(exit_?[cC]ode|return_?code)"?>?:? ?[1-9]|\\m[1-9][0-9]* (failed|failing|errors?)\\M')
+  select result ~ (E'[Ee]xit(ed)?( with)?( code| status)?:? ?[1-9]|(exit_?[cC]ode|return_?code)"?>?:? ?[1-9]'
+      || E'|(^|\n)[^\n]*(: command not found|: No such file or directory)($|\n)')
+    -- The text of a file that was read may hold any of these words.
+    or command !~ E'^(cd [^&;|]+ *(&&|;) *)?(cat|head|tail|less|nl|sed -n|grep|rg|find|ls|git (log|show|diff|blame)) [^&;]*$'
+      and result ~ (E'(^|\n)(Traceback \\(most recent call last\\)|npm ERR!|fatal: |[A-Za-z_.]*(Error|Exception): |error(\\[\\w+\\])?: '
+        || E'|make: \\*\\*\\* |FAILED |FAIL\\M)|\\m[1-9][0-9]* (failed|failing|errors?)\\M')
 $$;
-comment on function kata_data.result_shows_failure(text) is
-'Whether the result of a command shows that it failed, in its first or last 2,000 characters.
-
-Exit codes, tracebacks, and the words of compilers, test runners and shells.';
+comment on function kata_data.result_shows_failure(text, text) is
+'Whether the result of a command shows that it failed: exit codes, tracebacks, the words of compilers, test runners and shells.';
 
 create or replace function kata_data.command_of(call jsonb) returns text
 language plpgsql immutable
