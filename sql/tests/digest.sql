@@ -108,8 +108,10 @@ from (values
 select is(kata_data.result_shows_failure(r.command, r.content), r.has_failed, left(r.content, 30))
 from (values
   ('python a.py', E'a\nTraceback (most recent call last):\n', true), ('x', '<returncode>1</returncode>', true),
-  ('x', '<returncode>0</returncode>', false), ('pytest', '0 failed, 12 passed', false), ('cargo', 'error[E0382]: borrow of moved value', true),
-  ('x', 'no errors found', false), ('cd a && cat x.log', 'FAILED twice', false), ('cat x.log', 'cat: x.log: No such file or directory', true))
+  ('x', '<returncode>0</returncode>', false), ('pytest', '0 failed, 12 passed', false),
+  ('cargo', 'error[E0382]: borrow of moved value', true),
+  ('x', 'no errors found', false), ('cd a && cat x.log', 'FAILED twice', false),
+  ('cat x.log', 'cat: x.log: No such file or directory', true))
   r(command, content, has_failed);
 select cmp_ok(
   (select max(c.result_tokens::numeric / kata_data.summary_budget(c)) from kata_data.compaction c where c.strategy = 'digest'),
