@@ -9,7 +9,7 @@ import gzip
 import hashlib
 import re
 from base64 import b64decode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -30,6 +30,7 @@ Amounts = Sequence[str | int]
 FRAMING = 4  # tokens per message
 TEXT_PARTS = ("text", "input_text", "output_text")
 SENT_FIELDS = ("refusal", "reasoning", "reasoning_content", "reasoning_details", "function_call", "audio")
+COUNTED = frozenset(("name", "parts", "tool_calls", "provider"))  # fields that count beside the content
 LONG = 50_000  # characters; as many are counted within milliseconds
 # The patterns backtrack through white space, and tiktoken crashes at some 500,000 characters of it in a row.
 # The search starts at the beginning of a run only, so that it reads a run once.
@@ -137,7 +138,7 @@ class BatchCounter:
 
     def is_needed(self, arguments: Arguments) -> bool:
         """Whether the count of a message is missing."""
-        return bool(self._uncounted(arguments))
+        return next(self._uncounted(arguments), None) is not None
 
     def takes_long(self, arguments: Arguments) -> bool:
         """Whether counting would hold up an event loop."""
@@ -156,13 +157,12 @@ class BatchCounter:
         counted[self.messages] = as_json("messages", messages)
         return tuple(counted)
 
-    def _uncounted(self, arguments: Arguments) -> list[int]:
-        """Return the places of messages without a count; the database refuses malformed ones."""
-        return [
-            place
-            for place, message in enumerate(self._listed(arguments))
-            if isinstance(message, Mapping) and message.get("token_count") is None
-        ]
+    def _uncounted(self, arguments: Arguments) -> Iterator[int]:
+        """Yield the places of messages without a count; the database refuses malformed ones."""
+        for place, message in enumerate(self._listed(arguments)):
+            # dict first: whether it is a Mapping takes a call of Python.
+            if isinstance(message, (dict, Mapping)) and message.get("token_count") is None:
+                yield place
 
     def _listed(self, arguments: Arguments) -> Sequence[Any]:
         messages = arguments[self.messages]
@@ -178,6 +178,10 @@ def _take_long(messages: Iterable[Any]) -> bool:
 
 def _counted(message: Mapping[str, Any], tokenizer: str) -> tuple[int, str] | tuple[None, None]:
     """Return count and source of a message, or None for both if the database has to estimate."""
+    content = message.get("content")
+    if isinstance(content, str) and COUNTED.isdisjoint(message):  # most messages
+        count = _count(content, tokenizer)
+        return (None, None) if count is None else (FRAMING + count, "exact")
     totals, source = [], "exact"
     for amounts in _amounts(message):
         total = 0
