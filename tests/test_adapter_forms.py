@@ -363,3 +363,58 @@ def test_one_message_is_not_a_list() -> None:
         from_openai({"role": "user", "content": "Hi"})
     with pytest.raises(KataError, match="on_bad_text"):
         from_openai([], on_bad_text="drop")  # type: ignore[arg-type]
+
+
+def test_objects_of_the_providers_packages_are_taken_as_they_are() -> None:
+    from anthropic.types import Message
+    from google.genai.types import GenerateContentResponse
+    from openai.types.chat import ChatCompletion
+    from openai.types.responses import Response
+
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    chat = ChatCompletion.model_validate(
+        {
+            "id": "1", "object": "chat.completion", "created": 5, "model": "gpt",
+            "choices": [
+                {
+                    "index": 0,
+                    "finish_reason": "tool_calls",
+                    "message": {"role": "assistant", "content": None, "tool_calls": [call]},
+                }
+            ],
+        }
+    )  # fmt: skip
+    message = Message.model_validate(
+        {
+            "id": "1", "type": "message", "role": "assistant", "model": "claude", "stop_reason": "tool_use",
+            "stop_sequence": None, "usage": {"input_tokens": 1, "output_tokens": 1},
+            "content": [{"type": "tool_use", "id": "c", "name": "f", "input": {"a": None}}],
+        }
+    )  # fmt: skip
+    item = {"type": "function_call", "id": "fc", "call_id": "c", "name": "f", "arguments": "{}"}
+    response = Response.model_validate(
+        {
+            "id": "1", "object": "response", "created_at": 5, "model": "gpt", "output": [item], "tools": [],
+            "tool_choice": "auto", "parallel_tool_calls": True,
+        }
+    )  # fmt: skip
+    part = {"functionCall": {"id": "c", "name": "f", "args": {"a": None}}, "thoughtSignature": "c2ln"}
+    gemini = GenerateContentResponse.model_validate(
+        {"modelVersion": "gemini", "candidates": [{"content": {"role": "model", "parts": [part]}}]}
+    )
+    assert from_openai([chat.choices[0].message]) == [
+        {"role": "assistant", "content": None, "tool_calls": [call]}
+    ]
+    for given, model, calls in (
+        (from_openai([chat]), "gpt", [call]),
+        (from_anthropic([message]), "claude", [function_call("c", arguments='{"a": null}')]),
+        (from_responses([response]), "gpt", [function_call("c", responses={"id": "fc"})]),
+        (
+            from_gemini([gemini]),
+            "gemini",
+            [function_call("c", arguments='{"a": null}', gemini={"thoughtSignature": "c2ln"})],
+        ),
+    ):
+        assert [(m["model"], m["tool_calls"]) for m in given] == [(model, calls)]
+    answered = from_anthropic([{"role": "assistant", "content": message.content}])
+    assert answered[0]["tool_calls"] == [function_call("c", arguments='{"a": null}')]

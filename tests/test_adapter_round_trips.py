@@ -5,10 +5,14 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from kata_context import Kata
 from kata_context.adapters import from_anthropic, from_gemini, from_openai, from_responses
+from kata_context.database_errors import UntranslatableError
+from kata_context.types import Message
 from support import provider_talk
+from validator import judge
 
 pytestmark = pytest.mark.slow
 
@@ -52,3 +56,23 @@ def test_contents_of_gemini_come_back(kata: Kata, given: Json) -> None:
     context = kata.create()
     context.append(from_gemini(given["contents"], given["systemInstruction"]))
     assert kata.prompt(context, HUGE, "gemini") == given
+
+
+ANY = st.one_of(
+    provider_talk.chat().map(from_openai),
+    provider_talk.turns().map(lambda given: from_anthropic(given["messages"], given["system"])),
+    provider_talk.items().map(lambda given: from_responses(given["input"], given["instructions"])),
+    provider_talk.contents().map(lambda given: from_gemini(given["contents"], given["systemInstruction"])),
+)
+
+
+@given(messages=ANY)
+def test_every_form_of_every_conversation_is_valid_or_refused(kata: Kata, messages: list[Message]) -> None:
+    context = kata.create()
+    context.append(messages)
+    for form in ("openai", "responses", "anthropic", "gemini"):
+        try:
+            prompt = kata.prompt(context, HUGE, form)
+        except UntranslatableError:
+            continue
+        assert judge(form, prompt) == [], form

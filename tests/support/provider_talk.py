@@ -202,8 +202,8 @@ ITEM = st.one_of(
     record({"type": "local_shell_call", "status": "completed", "action": INPUT}),
     record({"type": "web_search_call", "status": "completed", "action": {"type": "search", "query": "x"}}),
     record({"type": "mcp_call", "name": NAME, "server_label": NAME, "arguments": TEXT}, {"output": TEXT}),
-    record({"type": "compaction", "encrypted_content": BASE64}),
 )
+COMPACTION = record({"type": "compaction", "encrypted_content": BASE64})
 REASONING = record(
     {
         "type": "reasoning",
@@ -233,7 +233,7 @@ def items(draw: Any) -> Json:
         if isinstance(given[-1]["content"], list):
             given[-1]["content"] = [part for pair in given[-1]["content"] for part in pair]
         results = []
-        for item in draw(some(ITEM, 1, 5)):
+        for item in draw(some(COMPACTION, 0, 1)) + draw(some(ITEM, 1, 5)):
             for own in [*draw(some(REASONING, 0, 1)), item]:
                 made += 1
                 own["id"] = f"{own['type']}_{made}"
