@@ -97,6 +97,19 @@ def test_counts_are_in_the_tokenizer_of_the_context(kata: Kata) -> None:
     assert reference(text, "cl100k_base") != reference(text)
 
 
+def test_a_context_of_a_model_is_counted_in_the_tokenizer_of_the_model(kata: Kata) -> None:
+    expected = [("gpt-4-turbo", "cl100k_base"), ("openai/gpt-5", "o200k_base")]
+    for model, tokenizer in expected:
+        context = kata.create(tokenizer=model)
+        context.append_message("user", "Straßenbahn")
+        assert counts(kata, context.id) == [(4 + reference("Straßenbahn", tokenizer), "exact")]
+    claude = kata.create(tokenizer="claude-sonnet-4-5")
+    claude.append_message("user", "Where to? " * 50)
+    ((count, source),) = counts(kata, claude.id)
+    assert source == "estimate"
+    assert count >= 1.25 * reference("Where to? " * 50)
+
+
 def test_the_tokenizer_of_a_context_made_elsewhere_is_looked_up(kata: Kata, database: str) -> None:
     context = kata.create(tokenizer="cl100k_base")
     with Kata(database) as other:

@@ -1,13 +1,25 @@
 -- Tokenizers and their counts, statistics and the version are what a deployment is looked after with.
 
 begin;
-select plan(70);
+select plan(84);
 
 -- Tokenizers
 
 select set_has(
-  'select name, bytes_per_token, margin from kata.tokenizers()', $$values ('o200k_base', 4.4, 0.15), ('cl100k_base', 4.3, 0.15)$$,
-  'two tokenizers are known from the start');
+  'select name, bytes_per_token, margin from kata.tokenizers()',
+  $$values ('o200k_base', 4.4, 0.15), ('cl100k_base', 4.3, 0.15), ('claude', 3.6, 0.05)$$,
+  'three tokenizers are known from the start');
+select is(
+  (fixture.stored(kata.create_context(tokenizer => m.model))).tokenizer, m.tokenizer, 'a model has its tokenizer: ' || m.model)
+from (values
+  ('claude-sonnet-4-5', 'claude'), ('anthropic/claude-opus-4-1', 'claude'), ('claude', 'claude'), ('gpt-5', 'o200k_base'),
+  ('gpt-4.1-mini', 'o200k_base'), ('openai/gpt-4o', 'o200k_base'), ('o3', 'o200k_base'), ('gpt-4-turbo', 'cl100k_base'),
+  ('gpt-4', 'cl100k_base'),
+  ('gpt-3.5-turbo', 'cl100k_base')) m (model, tokenizer);
+select throws_ok(
+  format('select kata.create_context(tokenizer => %L)', m.model), 'KC017', null,
+  'a model without a known tokenizer is refused: ' || m.model)
+from (values ('claudette'), ('gemini-3-pro'), ('mygpt-4'), ('')) m (model);
 select kata.register_tokenizer('mine', 3.5);
 select results_eq(
   $$select bytes_per_token, margin from kata.tokenizers() where name = 'mine'$$, 'values (3.5, 0.15)',

@@ -31,6 +31,7 @@ from kata_context.driver.values import ContextId, as_context, as_integer, as_num
 from kata_context.errors import KataError, MisuseError
 from kata_context.generated import statements
 from kata_context.generated.methods_async import AsyncContext, AsyncMethods
+from kata_context.tokens import ENCODINGS
 
 T = TypeVar("T")
 
@@ -98,9 +99,9 @@ class AsyncDatabase(AsyncMethods):
 
     def _learn(self, call: Call[Any], arguments: tuple[Any, ...], rows: list[Any]) -> None:
         """Cache the tokenizer of a context that a call created: its first append needs no look-up."""
-        if call is statements.CREATE_CONTEXT:
+        if call is statements.CREATE_CONTEXT and arguments[3] in ENCODINGS:
             self._remember(rows[0], arguments[3])
-        elif call is statements.GET_OR_CREATE_CONTEXT and rows[0].created:
+        elif call is statements.GET_OR_CREATE_CONTEXT and rows[0].created and arguments[3] in ENCODINGS:
             self._remember(rows[0].context_id, arguments[3])
         elif call is statements.FORK and arguments[0] in self._tokenizers:
             self._remember(rows[0], self._tokenizers[arguments[0]])

@@ -35,7 +35,7 @@ comment on function kata.create_context(text, jsonb, jsonb, text, text, text) is
 name: 1 to 255 characters, unique among the tenant''s live contexts; null for none.
 policy: compaction policy, an object of the fields that differ from the defaults. preset: a preset that policy patches.
 metadata: an object of at most 64 kB.
-tokenizer: the unit of its token counts and budgets; one that kata.tokenizers lists.
+tokenizer: the unit of its token counts and budgets; one that kata.tokenizers lists, or a model, for example claude-sonnet-4-5.
 idempotency_key: 1 to 255 characters; the same request again within seven days returns the first result.
 
 Returns the id: a UUID in the version 7 layout, so ids sort by creation; the 12 bits after the version nibble are the bucket of its

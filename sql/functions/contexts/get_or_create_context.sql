@@ -64,7 +64,7 @@ an archived one too: policy, preset, metadata and tokenizer are checked, and use
 name: 1 to 255 characters.
 policy: compaction policy, an object of the fields that differ from the defaults. preset: a preset that policy patches.
 metadata: an object of at most 64 kB.
-tokenizer: the unit of its token counts and budgets; one that kata.tokenizers lists.
+tokenizer: the unit of its token counts and budgets; one that kata.tokenizers lists, or a model, for example claude-sonnet-4-5.
 idempotency_key: 1 to 255 characters; the same request again within seven days returns the first result, although the context may have
   been deleted or renamed since.
 

@@ -26,7 +26,7 @@ declare
   v_covered int8multirange;
 begin
   v_context := kata_data.open_context(context_id, at);
-  if tokenizer <> v_context.tokenizer then
+  if tokenizer <> v_context.tokenizer and kata_data.tokenizer_of(tokenizer) is distinct from v_context.tokenizer then
     v_measure := kata_data.measure_in(v_context.tokenizer, tokenizer);
   end if;
   if (budget > 0 and stable_step >= 0 and stable_step < budget) is not true then

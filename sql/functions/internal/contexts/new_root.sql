@@ -25,7 +25,8 @@ begin
   end if;
   perform kata_data.check_name(name);
   perform kata_data.check_metadata(metadata);
-  if not exists (select from kata_data.tokenizer t where t.name = new_root.tokenizer) then
+  v_context.tokenizer := kata_data.tokenizer_of(tokenizer);
+  if v_context.tokenizer is null then
     raise exception using
       errcode = 'KC017',
       message = format('tokenizer "%s" is unknown', coalesce(left(tokenizer, 100), 'null')),
@@ -37,7 +38,6 @@ begin
   v_context.name := name;
   v_context.family_id := v_context.context_id;
   v_context.depth := 0;
-  v_context.tokenizer := tokenizer;
   v_context.metadata := metadata;
   v_context.created_at := kata_data.clock();
   v_context.updated_at := v_context.created_at;

@@ -125,7 +125,7 @@ declare
 begin
   select t.name, o.bytes_per_token / t.bytes_per_token * (1 + t.margin) into v_measure.tokenizer, v_measure.factor
   from kata_data.tokenizer o, kata_data.tokenizer t
-  where o.name = own and t.name = other;
+  where o.name = own and t.name = kata_data.tokenizer_of(other);
   if not found then
     raise exception using
       errcode = 'KC017',
