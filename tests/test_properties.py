@@ -51,6 +51,8 @@ POLICY = {
 IDS = st.sampled_from(["a", "b", "c", "d", "é 1"])
 TEXTS = st.sampled_from(["", "yes", "Grüße, 世界 🌍\n", '{"a": "\\u0041"}', "word " * 40, "x" * 3000])
 COUNTS = st.one_of(st.none(), st.integers(0, 30), st.integers(0, 30), st.integers(0, 400), st.just(0))
+EXTERNAL_IDS = st.sampled_from([f"m-{number}" for number in range(8)])
+ON_DUPLICATE = st.sampled_from(["error", "skip"])
 WHICH = st.integers(0, 59)
 NAMES = st.sampled_from(["start", "plan", "übrig 1"])
 PARTS = st.lists(
@@ -110,6 +112,8 @@ def drafts(draw: st.DrawFn, open_calls: Sequence[str], flawed: bool = True) -> D
         "metadata": st.just({"turn": 1.50, "at": ["x", None]}),
         "provider": st.just({"cache_control": {"type": "ephemeral"}}),
         "pinned": st.just(True),
+        "external_id": EXTERNAL_IDS,
+        "occurred_at": st.just("2020-02-29T23:59:59.5-01:30"),
     }
     for key, values in optional.items():
         if draw(st.integers(0, 19)) == 0:
@@ -175,7 +179,7 @@ def window_rows(shown: Sequence[model.Shown]) -> list[Draft]:
             "reason": s.reason,
             "over_budget": s.over_budget,
         }
-        for column in ("token_source", "pinned", "segment_id"):
+        for column in ("token_source", "pinned", "segment_id", "external_id", "occurred_at"):
             del row[column]
         if s.kind == "stub":
             row |= {"content": None, "parts": None}
@@ -236,7 +240,7 @@ class StoreMachine(RuleBasedStateMachine):
                 f"select kata.append_message(context_id => %(context_id)s, {named})", arguments
             )
             row = self._rows("select * from kata.get_message(%s, %s)", pair.context_id, version)[0]
-            return [(row["version"], row["token_count"], row["created_at"])]
+            return [(row["version"], row["token_count"], row["created_at"], True)]
 
         self._append(pair, [draft], expected, None, append)
 
@@ -245,8 +249,11 @@ class StoreMachine(RuleBasedStateMachine):
         data=st.data(),
         size=st.integers(0, 6),
         key=st.sampled_from([None, None, None, "k1", "k2"]),
+        on_duplicate=ON_DUPLICATE,
     )
-    def append_a_batch(self, which: int, data: st.DataObject, size: int, key: str | None) -> None:
+    def append_a_batch(
+        self, which: int, data: st.DataObject, size: int, key: str | None, on_duplicate: str
+    ) -> None:
         pair = self._pair(which)
         open_calls = dict(pair.model.open_calls)
         batch = []
@@ -255,20 +262,55 @@ class StoreMachine(RuleBasedStateMachine):
             batch.append(draft)
             open_calls.update({call["id"]: 0 for call in draft.get("tool_calls") or []})
             open_calls.pop(draft.get("tool_call_id") or "", None)
-        self._append_batch(pair, batch, data.draw(self._expected(pair)), key)
+        self._append_batch(pair, batch, data.draw(self._expected(pair)), key, on_duplicate)
+
+    @rule(
+        which=WHICH, ids=st.lists(st.one_of(st.none(), EXTERNAL_IDS), max_size=5), on_duplicate=ON_DUPLICATE
+    )
+    def append_what_may_be_there(self, which: int, ids: list[str | None], on_duplicate: str) -> None:
+        draft = {"role": "user", "content": "…", "token_count": 1}
+        batch = [draft if id_ is None else draft | {"external_id": id_} for id_ in ids]
+        self._append_batch(self._pair(which), batch, None, None, on_duplicate)
+
+    @rule(which=WHICH, external_id=st.one_of(st.none(), EXTERNAL_IDS), on_duplicate=ON_DUPLICATE)
+    def append_a_record(self, which: int, external_id: str | None, on_duplicate: str) -> None:
+        pair = self._pair(which)
+        known = pair.model.ids(None).get(external_id or "")
+        call = "select kata.append_record(%s, 'note', '{}', %s, on_duplicate => %s)"
+        found = self._attempt(lambda: self._value(call, pair.context_id, external_id, on_duplicate))
+        if known is None:
+            assert found == (pair.model.change("record", self.now, external_id=external_id), None)
+        else:
+            assert found == ((None, "KC004") if on_duplicate == "error" else (known, None))
+
+    @rule(which=WHICH, data=st.data())
+    def find_by_external_ids(self, which: int, data: st.DataObject) -> None:
+        pair = self._pair(which)
+        at = data.draw(st.one_of(st.none(), st.integers(0, pair.model.version)))
+        found = self._rows(
+            """
+            select i, kata.find_message(%s, i, %s) as version
+            from generate_series(0, 7) n, format('m-%%s', n) i
+            """,
+            pair.context_id,
+            at,
+        )
+        ids = pair.model.ids(at)
+        assert [row["version"] for row in found] == [ids.get(row["i"]) for row in found]
 
     @rule(which=WHICH, seed=st.integers(0, 2**32), size=st.integers(1, 40))
     def append_a_conversation(self, which: int, seed: int, size: int) -> None:
         pair = self._pair(which)
         batch = conversation(Random(seed), list(pair.model.open_calls), size)
-        self._append_batch(pair, batch, None, None)
+        self._append_batch(pair, batch, None, None, "error")
 
     @precondition(lambda self: any(pair.model.requests for pair in self.pairs))
-    @rule(data=st.data())
-    def repeat_a_request(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), on_duplicate=ON_DUPLICATE)
+    def repeat_a_request(self, data: st.DataObject, on_duplicate: str) -> None:
         pair = data.draw(st.sampled_from([pair for pair in self.pairs if pair.model.requests]))
         key = data.draw(st.sampled_from(sorted(pair.model.requests)))
-        self._append_batch(pair, pair.model.requests[key][0], data.draw(self._expected(pair)), key)
+        batch = pair.model.requests[key][0]
+        self._append_batch(pair, batch, data.draw(self._expected(pair)), key, on_duplicate)
 
     @rule(which=WHICH, data=st.data(), reason=st.sampled_from(["cancelled", "the user left"]))
     def close_calls(self, which: int, data: st.DataObject, reason: str) -> None:
@@ -646,7 +688,11 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(which=WHICH, data=st.data())
     def undo(self, which: int, data: st.DataObject) -> None:
         pair = self._pair(which)
-        changes = [entry.version for entry in pair.model.log if not isinstance(entry, Message)]
+        changes = [
+            entry.version
+            for entry in pair.model.log
+            if not isinstance(entry, Message) and entry.kind != "record"
+        ]
         version = data.draw(st.sampled_from(changes) if changes else self._versions(pair))
         changed, error = self._attempt(
             lambda: self._value("select kata.undo(%s, %s)", pair.context_id, version)
@@ -718,14 +764,17 @@ class StoreMachine(RuleBasedStateMachine):
         """Return the tokens of a message in the other tokenizer."""
         return self.counts.get((message.segment_id, message.version), min(2 * message.token_count, LARGEST))
 
-    def _append_batch(self, pair: Pair, batch: list[Draft], expected: int | None, key: str | None) -> None:
-        statement = "select * from kata.append(%s, %s, %s, %s)"
+    def _append_batch(
+        self, pair: Pair, batch: list[Draft], expected: int | None, key: str | None, on_duplicate: str
+    ) -> None:
+        statement = "select * from kata.append(%s, %s, %s, %s, %s)"
         self._append(
             pair,
             batch,
             expected,
             key,
-            lambda: self._receipts(statement, pair.context_id, Jsonb(batch), expected, key),
+            lambda: self._receipts(statement, pair.context_id, Jsonb(batch), expected, key, on_duplicate),
+            on_duplicate,
         )
 
     def _append(
@@ -735,8 +784,9 @@ class StoreMachine(RuleBasedStateMachine):
         expected: int | None,
         key: str | None,
         append: Callable[[], list[Receipt]],
+        on_duplicate: str = "error",
     ) -> None:
-        problems = pair.model.problems(batch, expected, key)
+        problems = pair.model.problems(batch, expected, key, on_duplicate)
         receipts, error = self._attempt(append)
         if problems:
             assert error in problems
@@ -789,7 +839,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def _receipts(self, statement: str, *arguments: Any) -> list[Receipt]:
         return [
-            (row["version"], row["token_count"], row["created_at"])
+            (row["version"], row["token_count"], row["created_at"], row["is_new"])
             for row in self._rows(statement, *arguments)
         ]
 

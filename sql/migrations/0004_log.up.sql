@@ -169,6 +169,9 @@ create type kata_data.message_row as (
   created_at timestamptz,
   name text,
   parts jsonb,
-  provider jsonb
+  provider jsonb,
+  in_view boolean,
+  external_id text,
+  occurred_at timestamptz
 );
 comment on type kata_data.message_row is 'A message, or a summary in its place, as kata.messages lists it.';

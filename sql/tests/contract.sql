@@ -102,7 +102,8 @@ insert into expected values
     'compaction_id uuid',
     'rows version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text, '
       'tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint, '
-      'group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb'),
+      'group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb, '
+      'in_view boolean, external_id text, occurred_at timestamp with time zone'),
   ('compaction_status', 'stable',
     'context_id uuid',
     'rows due boolean, reason text, view_tokens bigint, threshold_tokens bigint, budget integer, open_calls integer, in_progress boolean, '
@@ -178,7 +179,8 @@ insert into expected values
     'context_id uuid, version bigint',
     'rows version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text, '
       'tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint, '
-      'group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb'),
+      'group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb, '
+      'in_view boolean, external_id text, occurred_at timestamp with time zone'),
   ('get_policy', 'stable',
     'context_id uuid',
     'jsonb'),
@@ -210,7 +212,8 @@ insert into expected values
       'at bigint = NULL',
     'rows version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text, '
       'tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint, '
-      'group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb'),
+      'group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb, '
+      'in_view boolean, external_id text, occurred_at timestamp with time zone'),
   ('pending_embeddings', 'stable',
     'model text, max_rows integer = 100',
     'rows context_id uuid, version bigint, content text, digest text, tenant text'),
@@ -282,7 +285,8 @@ insert into expected values
     'context_id uuid, at bigint = NULL, visibility text = ''effective'', after bigint = NULL, max_rows integer = NULL',
     'rows version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text, '
       'tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint, '
-      'group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb'),
+      'group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb, '
+      'in_view boolean, external_id text, occurred_at timestamp with time zone'),
   ('stats', 'stable',
     '',
     'jsonb'),

@@ -1,7 +1,7 @@
 -- Pages have every message of the path once, in order, as of a fixed version; forks see their ancestors up to the fork, no others.
 
 begin;
-select plan(99);
+select plan(106);
 
 select fixture.context('book') as book \gset
 select fixture.talk('book', (select string_agg('user ' || i, ', ' order by i) from generate_series(1, 10) i));
@@ -193,6 +193,35 @@ select is(
 select kata.delete_context(:'parent');
 select is(pg_temp.told('child'), 'user 1, user 2, assistant 10, assistant 20, user 100', 'a fork of a deleted parent reads on');
 select is((select count(*) from kata.verify(:'child')), 0::bigint, 'a fork of a deleted parent is sound');
+
+-- What a model sees
+
+select fixture.context('seen') as seen \gset
+select kata.append(:'seen', fixture.drafts('user 1, assistant 2, user 3, assistant 4, user 5, assistant 6'));
+select kata.set_policy(:'seen', '{"preserve_recent_count": 2}');
+select kata.delete_messages(:'seen', 3);
+select b.compaction_id as compaction from kata.begin_compaction(:'seen', force => true) b \gset
+select c.summary_version as summary from kata.commit_compaction(:'compaction', 'short', 1) c \gset
+select kata.append_message(:'seen', 'user', 'x', 1, external_id => 'x', occurred_at => '2020-01-01 00:00:00+00') as newest \gset
+select kata.undo(:'seen', :summary);
+create function pg_temp.unseen(visibility text, at bigint) returns bigint[]
+language sql
+as $$
+  select array(
+    select m.version
+    from kata.messages(fixture.id('seen'), visibility => unseen.visibility, at => unseen.at) m
+    where not m.in_view)
+$$;
+select is(pg_temp.unseen(u.visibility, u.at), u.versions::bigint[], u.what)
+from (values
+  ('all', 6, '{}', 'all that is appended is seen'), ('all', 7, '{3}', 'a deleted message is not'),
+  ('all', :newest, '{1,2,3,4}', 'nor are those that a compaction covers'), ('raw', :newest, '{1,2,4}', 'which raw lists'),
+  ('effective', :newest, '{}', 'a view has what is seen'), ('all', null, format('{3,%s}', :summary), 'nor is a summary that is undone')
+) u(visibility, at, versions, what);
+select is(
+  (select row(m.in_view, m.external_id, m.occurred_at = '2020-01-01 00:00:00+00')::text from kata.get_message(:'seen', :newest) m),
+  '(t,x,t)',
+  'a message has the id and the time that the caller gave');
 
 select * from finish();
 rollback;

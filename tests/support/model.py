@@ -12,12 +12,12 @@ from typing import Any
 
 Draft = dict[str, Any]
 """A message as a caller gives it."""
-Receipt = tuple[int, int, datetime]
-"""What append answers for a message: version, token_count, created_at."""
+Receipt = tuple[int, int, datetime, bool]
+"""What append answers for a message: version, token_count, created_at, is_new."""
 
 ROLES = {"system", "developer", "user", "assistant", "tool"}
 KEYS = {"role", "content", "token_count", "token_source", "tool_call_id", "tool_name", "tool_calls", "model"}
-KEYS |= {"metadata", "pinned", "name", "parts", "provider"}
+KEYS |= {"metadata", "pinned", "name", "parts", "provider", "external_id", "occurred_at"}
 TICK = timedelta(microseconds=1)
 
 
@@ -42,6 +42,8 @@ class Message:
     parts: list[Draft] | None
     provider: Draft | None
     segment_id: Hashable
+    external_id: str | None = None
+    occurred_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Change:
     undone_version : of an undo
     summary : of a compaction, the replacement of what it covers; None: there is none
     stubs : of an elision, the tokens that each message is shortened to
+    external_id : of a record, which changes nothing
     """
 
     version: int
@@ -64,6 +67,7 @@ class Change:
     undone_version: int | None = None
     summary: Message | None = None
     stubs: dict[int, int] = field(default_factory=dict)
+    external_id: str | None = None
 
 
 @dataclass(slots=True)
@@ -133,7 +137,13 @@ class Context:
             version -= 1
         return version
 
-    def problems(self, drafts: list[Draft], expected_version: int | None, key: str | None) -> set[str]:
+    def ids(self, at: int | None) -> dict[str, int]:
+        """Return the versions that have external ids."""
+        return {entry.external_id: entry.version for entry in self.log[:at] if entry.external_id}
+
+    def problems(
+        self, drafts: list[Draft], expected_version: int | None, key: str | None, on_duplicate: str = "error"
+    ) -> set[str]:
         """Return the errors that may refuse a batch; where there are none it must be accepted."""
         if key in self.requests and self.requests[key][0] == drafts:
             return set()
@@ -141,8 +151,14 @@ class Context:
         if expected_version is not None and not self.content_version <= expected_version <= self.version:
             problems.add("KC003")
         open_calls = dict(self.open_calls)
+        ids = set(self.ids(None))
         for draft in drafts:
-            if _is_invalid(draft, open_calls):
+            external_id = draft.get("external_id") or ""
+            is_taken = external_id in ids
+            ids |= {external_id} - {""}
+            if is_taken and on_duplicate == "skip" and not _is_malformed(draft):
+                continue
+            if is_taken or _is_invalid(draft, open_calls):
                 problems.add("KC004")
             elif self.strict and draft["role"] == "tool" and draft["tool_call_id"] not in open_calls:
                 problems.add("KC005")
@@ -154,6 +170,8 @@ class Context:
         self, drafts: list[Draft], now: datetime, counts: Iterable[int], key: str | None
     ) -> list[Receipt]:
         """Append a batch without problems and return its receipts; a repeated request gets its first ones.
+
+        A message whose external id is taken is left out.
 
         Parameters
         ----------
@@ -167,8 +185,17 @@ class Context:
                 self.requests[key] = ([], [])
             return []
         created_at = self.time_after(now)
+        receipts: list[Receipt] = []
         for draft, estimate in zip(drafts, counts, strict=True):
+            known = self.ids(None).get(draft.get("external_id") or "")
+            if known:
+                entry = self.log[known - 1]
+                tokens = entry.token_count if isinstance(entry, Message) else 0
+                receipts.append((known, tokens, entry.created_at, False))
+                continue
             values: Draft = deepcopy(dict.fromkeys(KEYS) | draft)
+            if isinstance(values["occurred_at"], str):
+                values["occurred_at"] = datetime.fromisoformat(values["occurred_at"])
             values["pinned"] = bool(values["pinned"])
             if values["token_count"] is None:
                 values |= {"token_count": estimate, "token_source": "estimate"}
@@ -180,8 +207,7 @@ class Context:
             group_version = _take_group(draft, version, self.open_calls)
             values |= {"version": version, "group_version": group_version, "segment_id": self.context_id}
             self.log.append(Message(created_at=created_at, **values))
-        appended = self.messages_at(None)[-len(drafts) :]
-        receipts = [(m.version, m.token_count, m.created_at) for m in appended]
+            receipts.append((version, values["token_count"], created_at, True))
         if key is not None:
             self.requests[key] = (deepcopy(drafts), receipts)
         return receipts
@@ -256,7 +282,10 @@ class Context:
             ):
                 continue
             rows.append(_row(message, message.version, "message", None if is_view else hidden))
-            rows[-1]["pinned"] = message.group_version in view.pinned
+            rows[-1] |= {
+                "pinned": message.group_version in view.pinned,
+                "in_view": message.version in view.visible,
+            }
             if stub is not None:
                 short = {"kind": "stub", "token_count": stub, "token_source": "estimate", "parts": None}
                 rows[-1] |= short | {"content": None}
@@ -265,6 +294,7 @@ class Context:
                 covers = view.covers.get(entry.version, self.covered_by(entry.version))
                 position = min(covers, default=entry.version)
                 rows.append(_row(entry.summary, position, "summary", None if is_view else hidden))
+                rows[-1]["in_view"] = entry.version in view.covers
         return sorted(rows, key=lambda row: row["position" if is_view else "version"])
 
     def covered_by(self, version: int) -> set[int]:
@@ -367,8 +397,11 @@ class Context:
 
     def merge(self, source: "Context", messages: list[Message], now: datetime) -> list[Receipt]:
         """Append copies of messages of the source."""
-        first = self.version + 1
-        receipts = self.append([_draft_of(m) for m in messages], now, [m.token_count for m in messages], None)
+        first, ids = self.version + 1, self.ids(None)
+        drafts = [
+            _draft_of(m) | {"external_id": None if m.external_id in ids else m.external_id} for m in messages
+        ]
+        receipts = self.append(drafts, now, [m.token_count for m in messages], None)
         self.originals |= {first + n: source.original(message) for n, message in enumerate(messages)}
         return receipts
 
@@ -517,8 +550,12 @@ def _row(message: Message, position: int, kind: str, hidden: dict[int, int] | No
 
 
 def _is_invalid(draft: Draft, open_calls: dict[str, int]) -> bool:
+    ids = [call["id"] for call in draft.get("tool_calls") or []]
+    return _is_malformed(draft) or len(set(ids)) < len(ids) or not open_calls.keys().isdisjoint(ids)
+
+
+def _is_malformed(draft: Draft) -> bool:
     calls = draft.get("tool_calls") or []
-    ids = [call["id"] for call in calls]
     return (
         not draft.keys() <= KEYS
         or draft.get("role") not in ROLES
@@ -526,8 +563,6 @@ def _is_invalid(draft: Draft, open_calls: dict[str, int]) -> bool:
         or bool(calls and draft["role"] != "assistant")
         or bool(draft.get("tool_call_id")) != (draft["role"] == "tool")
         or (draft.get("token_count") or 0) < 0
-        or len(set(ids)) < len(ids)
-        or not open_calls.keys().isdisjoint(ids)
     )
 
 

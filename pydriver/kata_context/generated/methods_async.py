@@ -628,7 +628,8 @@ class AsyncMethods(ABC):
         given, estimate), tool_call_id, tool_name, tool_calls, model, metadata, pinned, kind (message,
         summary, stub), compacted_into (the replacement that covers it, or null), group_version (the
         message whose call it answers, else itself), segment_id (the context that wrote it), created_at,
-        name, parts, provider.
+        name, parts, provider, in_view (whether a model would see it, in its own words or shortened),
+        external_id, occurred_at.
 
         Parameters
         ----------
@@ -680,7 +681,8 @@ class AsyncMethods(ABC):
     ) -> list[MessageRow]:
         """Lists the messages of a context, in pages.
 
-        Returns message rows, as get_message.
+        Returns message rows, as get_message. Under raw and all, in_view is false of what a deletion or
+        a compaction has taken from the model.
 
         Parameters
         ----------

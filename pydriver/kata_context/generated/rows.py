@@ -130,6 +130,9 @@ class MessageRow:
     name: str | None
     parts: Json
     provider: Json
+    in_view: bool
+    external_id: str | None
+    occurred_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,8 +249,9 @@ GET_MESSAGE: Call[MessageRow] = Call(
     "get_message",
     b'select r.version, r."position", r.role, r.content, r.token_count, r.token_source, '
     b"r.tool_call_id, r.tool_name, r.tool_calls, r.model, r.metadata, r.pinned, r.kind, "
-    b"r.compacted_into, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider from "
-    b"kata.get_message(context_id => %s::uuid, version => %s::bigint) r",
+    b"r.compacted_into, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider, "
+    b"r.in_view, r.external_id, r.occurred_at from kata.get_message(context_id => %s::uuid, version => "
+    b"%s::bigint) r",
     record(MessageRow),
     (("context_id", as_context), ("version", as_version)),
     reads=True,
@@ -267,9 +268,10 @@ MESSAGES: Call[MessageRow] = Call(
     "messages",
     b'select r.version, r."position", r.role, r.content, r.token_count, r.token_source, '
     b"r.tool_call_id, r.tool_name, r.tool_calls, r.model, r.metadata, r.pinned, r.kind, "
-    b"r.compacted_into, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider from "
-    b"kata.messages(context_id => %s::uuid, after => %s::bigint, max_rows => %s::integer, descending "
-    b"=> %s::boolean, visibility => %s::text, at => %s::bigint) r",
+    b"r.compacted_into, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider, "
+    b"r.in_view, r.external_id, r.occurred_at from kata.messages(context_id => %s::uuid, after => "
+    b"%s::bigint, max_rows => %s::integer, descending => %s::boolean, visibility => %s::text, at => "
+    b"%s::bigint) r",
     record(MessageRow),
     (
         ("context_id", as_context),
@@ -456,9 +458,9 @@ STATE_AT: Call[MessageRow] = Call(
     "state_at",
     b'select r.version, r."position", r.role, r.content, r.token_count, r.token_source, '
     b"r.tool_call_id, r.tool_name, r.tool_calls, r.model, r.metadata, r.pinned, r.kind, "
-    b"r.compacted_into, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider from "
-    b"kata.state_at(context_id => %s::uuid, at => %s::bigint, visibility => %s::text, after => "
-    b"%s::bigint, max_rows => %s::integer) r",
+    b"r.compacted_into, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider, "
+    b"r.in_view, r.external_id, r.occurred_at from kata.state_at(context_id => %s::uuid, at => "
+    b"%s::bigint, visibility => %s::text, after => %s::bigint, max_rows => %s::integer) r",
     record(MessageRow),
     (
         ("context_id", as_context),
@@ -562,8 +564,8 @@ COMPACTION_SOURCE: Call[MessageRow] = Call(
     "compaction_source",
     b'select r.version, r."position", r.role, r.content, r.token_count, r.token_source, '
     b"r.tool_call_id, r.tool_name, r.tool_calls, r.model, r.metadata, r.pinned, r.kind, "
-    b"r.compacted_into, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider from "
-    b"kata.compaction_source(compaction_id => %s::uuid) r",
+    b"r.compacted_into, r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider, "
+    b"r.in_view, r.external_id, r.occurred_at from kata.compaction_source(compaction_id => %s::uuid) r",
     record(MessageRow),
     (("compaction_id", as_uuid),),
     reads=True,

@@ -11,7 +11,8 @@ create or replace function kata.state_at(
 returns table (
   version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text,
   tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint,
-  group_version bigint, segment_id uuid, created_at timestamptz, name text, parts jsonb, provider jsonb
+  group_version bigint, segment_id uuid, created_at timestamptz, name text, parts jsonb, provider jsonb,
+  in_view boolean, external_id text, occurred_at timestamptz
 )
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off

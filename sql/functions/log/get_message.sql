@@ -7,7 +7,7 @@ create or replace function kata.get_message(
   out "position" bigint, out role text, out content text, out token_count integer, out token_source text,
   out tool_call_id text, out tool_name text, out tool_calls jsonb, out model text, out metadata jsonb, out pinned boolean,
   out kind text, out compacted_into bigint, out group_version bigint, out segment_id uuid, out created_at timestamptz,
-  out name text, out parts jsonb, out provider jsonb
+  out name text, out parts jsonb, out provider jsonb, out in_view boolean, out external_id text, out occurred_at timestamptz
 ) returns setof record
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
@@ -39,5 +39,5 @@ context_id: the context. version: the version that the message took.
 Returns one message row: version, position, role, content, token_count, token_source (exact, given, estimate), tool_call_id,
 tool_name, tool_calls, model, metadata, pinned, kind (message, summary, stub), compacted_into (the replacement that covers it, or
 null), group_version (the message whose call it answers, else itself), segment_id (the context that wrote it), created_at, name,
-parts, provider.
+parts, provider, in_view (whether a model would see it, in its own words or shortened), external_id, occurred_at.
 Errors: KC001, KC002 no message has this version, KC006. Cost: O(log n).';

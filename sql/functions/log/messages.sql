@@ -12,7 +12,8 @@ create or replace function kata.messages(
 returns table (
   version bigint, "position" bigint, role text, content text, token_count integer, token_source text, tool_call_id text,
   tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint,
-  group_version bigint, segment_id uuid, created_at timestamptz, name text, parts jsonb, provider jsonb
+  group_version bigint, segment_id uuid, created_at timestamptz, name text, parts jsonb, provider jsonb,
+  in_view boolean, external_id text, occurred_at timestamptz
 )
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
@@ -38,5 +39,5 @@ visibility: effective (the view: what a model would see, in reading order), raw 
   all (every message, by version).
 at: as of this version; null for now. Pages under a fixed `at` are exact whatever is appended meanwhile.
 
-Returns message rows, as get_message.
+Returns message rows, as get_message. Under raw and all, in_view is false of what a deletion or a compaction has taken from the model.
 Errors: KC001, KC002, KC006, KC017. Cost: O(log n + rows + fork depth).';

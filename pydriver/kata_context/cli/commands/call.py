@@ -33,11 +33,6 @@ def parse_numbers(text: str) -> Any:
     return parse_json(text if text.startswith("[") else f"[{text}]")
 
 
-def parse_moment(text: str) -> datetime:
-    """Parse a moment; one without an offset is of the local time zone."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone()
-
-
 PARSERS: dict[str, Callable[[str], Any]] = {
     "bigint": int,
     "context": str,
@@ -52,7 +47,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "real[]": parse_numbers,
     "text": str,
     "text[]": parse_list,
-    "timestamp with time zone": parse_moment,
+    "timestamp with time zone": lambda text: datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(),
     "uuid": UUID,
     "version": lambda text: int(text) if text.isdecimal() else text,
 }

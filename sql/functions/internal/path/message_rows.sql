@@ -19,6 +19,7 @@ declare
   v_view kata_data.view;
   v_pinned bigint[];
   v_elisions bigint[] := '{}'::bigint[];
+  v_visible int8multirange;
   v_coverings kata_data.view;
   v_messages int8multirange;
   v_scope int8multirange;
@@ -35,7 +36,8 @@ begin
   if v_is_view then
     v_elisions := v_view.elisions;
     v_scope := v_scope + kata_data.summary_places(v_view, within);
-  elsif v_view.replacements <> '{}' then
+  else
+    v_visible := kata_data.visible_at(v_view, at);
     v_coverings := v_view;
   end if;
   if after is not null then
@@ -57,7 +59,8 @@ begin
     return query
     select r.*
     from kata_data.page_rows(
-      message_rows.context_id, v_page * v_messages, v_summaries, v_pinned, v_elisions, v_coverings.replacements, v_coverings.covers) r
+      message_rows.context_id, v_page * v_messages, v_summaries, v_pinned, v_elisions, v_visible, v_coverings.replacements,
+      v_coverings.covers) r
     order by case when descending then -1 else 1 end * case when v_is_view then r."position" else r.version end
     limit v_left;
     get diagnostics v_rows = row_count;
@@ -141,21 +144,22 @@ is_view: those that read in the page; else those that took a version in it.';
 
 create or replace function kata_data.page_rows(
   context_id uuid, versions int8multirange, summaries kata_data.placed_summary[], pinned_groups bigint[], elisions bigint[],
-  replacements bigint[], covers int8multirange[]
+  visible int8multirange, replacements bigint[], covers int8multirange[]
 ) returns setof kata_data.message_row
 language sql stable rows 100
 as $$
   select r.version, r."position", r.role, r.content, r.token_count, r.token_source, r.tool_call_id, r.tool_name, r.tool_calls, r.model,
     r.metadata, r.pinned, r.kind,
-    case when replacements is not null then (
+    case when replacements <> '{}' then (
       select c.version from unnest(replacements, covers) c(version, covers) where c.covers @> r.version) end,
-    r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider
+    r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider, coalesce(r.in_view, true), r.external_id, r.occurred_at
   from (
     select m.version, m.version as "position", m.role, coalesce((m.stub).content, m.content) as content,
       coalesce((m.stub).token_count, m.token_count) as token_count,
       case when (m.stub).version is null then m.token_source else 'estimate' end as token_source, m.tool_call_id, m.tool_name, m.tool_calls, m.model,
       m.metadata, m.group_version = any (pinned_groups) as pinned, case when (m.stub).version is null then 'message' else 'stub' end as kind,
-      m.group_version, m.segment_id, m.created_at, m.name, case when (m.stub).version is null then m.parts end as parts, m.provider
+      m.group_version, m.segment_id, m.created_at, m.name, case when (m.stub).version is null then m.parts end as parts, m.provider,
+      visible @> m.version as in_view, m.external_id, m.occurred_at
     from (
       select m.*, case when elisions <> '{}' then (
         select s from kata_data.stub_of(m.segment_id, m.group_version, m.version, elisions) s) end as stub
@@ -164,11 +168,14 @@ as $$
     ) m
     union all
     select (y.summary).version, y.place, (y.summary).role, (y.summary).content, (y.summary).token_count, (y.summary).token_source, null, null, null,
-      null, (y.summary).metadata, false, 'summary', (y.summary).version, (y.summary).segment_id, (y.summary).created_at, null, null, null
+      null, (y.summary).metadata, false, 'summary', (y.summary).version, (y.summary).segment_id, (y.summary).created_at, null, null, null,
+      (y.summary).version = any (replacements), null, null
     from unnest(summaries) y
   ) r
 $$;
-comment on function kata_data.page_rows(uuid, int8multirange, kata_data.placed_summary[], bigint[], bigint[], bigint[], int8multirange[]) is
+comment on function kata_data.page_rows(
+  uuid, int8multirange, kata_data.placed_summary[], bigint[], bigint[], int8multirange, bigint[], int8multirange[]) is
 'The messages at some versions and some summaries as rows, in no order.
 
-pinned_groups, elisions: in force. replacements, covers: of the view, to find the summary that covers a message; null for none.';
+pinned_groups, elisions: in force. visible, replacements, covers: of the view, to find what is in it, and the summary that covers a message;
+null where all rows are in the view.';
