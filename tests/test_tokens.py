@@ -151,6 +151,19 @@ def test_looking_for_too_much_white_space_takes_time_as_the_text_is_long() -> No
     assert spent[1] <= 24 * spent[0] + 0.1, spent
 
 
+def test_counting_takes_time_as_the_text_is_long() -> None:
+    tokens.count_tokens("warm", "o200k_base")
+    spent = []
+    for runs in (5, 40):
+        text = (" " * 20_000 + "x") * runs
+        begun = thread_time()
+        assert tokens.count_tokens(text, "o200k_base") == runs * 158
+        spent.append(thread_time() - begun)
+    # Eight times the text. Each space searched the rest of its run anew: 6 s for five runs.
+    assert spent[1] <= 24 * spent[0] + 0.5, spent
+    assert spent[0] <= 3, spent
+
+
 def test_what_cannot_be_counted_is_estimated_by_the_database(kata: Kata) -> None:
     kata.register_tokenizer("another", 3.5)
     context = kata.create(tokenizer="another")
@@ -222,7 +235,7 @@ def test_an_event_loop_goes_on_while_much_is_counted(database: str) -> None:
         async with AsyncKata(database) as kata:
             context = await kata.create()
             await context.append_message("user", "warm")
-            text = "word " * 400_000
+            text = "word " * 300_000 + (" " * 20_000 + "x") * 25
             counting = asyncio.ensure_future(context.append_message("user", text))
             await asyncio.sleep(0)
             turns = 0
