@@ -1,6 +1,7 @@
 """The tokens of all that a body sends, counted from the body alone.
 
-Texts count by the tokenizer, each message or turn 4 more, and data of an image, a document or a sound 1,500.
+Texts count by the tokenizer, each message or turn 4 more, data of an image, a document or a sound 1,500, and
+encrypted text a token per four characters.
 Ids, roles, types and addresses are the provider's frame, which the 4 are for.
 """
 
@@ -25,7 +26,6 @@ TEXTS = {
 } | {
     "arguments",
     "context",
-    "encrypted_content",
     "instructions",
     "output",
 }
@@ -36,7 +36,6 @@ OPAQUE_TYPES = {
     "file",
     "input_image",
     "input_file",
-    "redacted_thinking",
 }
 
 
@@ -49,7 +48,7 @@ def recount(form: str, body: Any, tokenizer: str = "o200k_base") -> int:
     """
     sent = _sent(_parts_of(form, body))
     return FRAMING * len(_messages_of(form, body)) + sum(
-        OPAQUE if is_opaque else count_tokens(text, tokenizer) for text, is_opaque in sent
+        count_tokens(amount, tokenizer) if isinstance(amount, str) else amount for amount in sent
     )
 
 
@@ -66,28 +65,33 @@ def _parts_of(form: str, body: Any) -> list[Any]:
     return [{"content": body.get(beside) or ""}, *_messages_of(form, body)]
 
 
-def _sent(value: Any) -> Iterator[tuple[str, bool]]:
-    """Yield each text that is sent; for a part of data, an empty text and true."""
+def _sent(value: Any) -> Iterator[str | int]:
+    """Yield each text that is sent, and the tokens of what is not text."""
     if isinstance(value, list):
         for element in value:
             yield from _sent(element)
     elif isinstance(value, dict):
         if value.get("type") in OPAQUE_TYPES or value.keys() & {"inlineData", "fileData"}:
-            yield "", True
+            yield OPAQUE
+        elif value.get("type") == "redacted_thinking":
+            yield -(-len(value["data"]) // 4)
         elif value.get("type") == "document":
             source = value["source"]
             yield from _sent(source.get("content")) if source["type"] == "content" else ()
-            yield (source["data"], False) if source["type"] == "text" else ("", source["type"] != "content")
+            if source["type"] != "content":
+                yield source["data"] if source["type"] == "text" else OPAQUE
         else:
             for name, inner in value.items():
                 yield from _field(name, inner)
 
 
-def _field(name: str, value: Any) -> Iterator[tuple[str, bool]]:
+def _field(name: str, value: Any) -> Iterator[str | int]:
     if name in ("input", "args", "response") and isinstance(value, dict):
-        yield json.dumps(value, ensure_ascii=False, separators=(",", ":")), False
+        yield json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     elif isinstance(value, str):
         if name in TEXTS:
-            yield value, False
+            yield value
+        elif name == "encrypted_content":
+            yield -(-len(value) // 4)
     else:
         yield from _sent(value)
