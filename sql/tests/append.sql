@@ -1,7 +1,7 @@
 -- A batch is appended whole or not at all, takes the next versions at one instant, and comes back exactly as it was given.
 
 begin;
-select plan(231);
+select plan(232);
 
 -- Versions, totals, times
 
@@ -510,6 +510,37 @@ select results_eq(
     :'seen'),
   'values (6::bigint), (7)', 'the same content twice is two messages');
 select is(kata.append_message(:'seen', 'user', 'same', 1), 8::bigint, 'the same content again is another message');
+
+-- The short look at a message
+
+select results_eq(
+  $$with draft as (
+      select r.draft || c.draft || t.draft || k.draft as draft
+      from (
+        values ('{}'::jsonb), ('{"role": "user"}'), ('{"role": "assistant"}'), ('{"role": "tool"}'), ('{"role": 1}'), ('{"role": "x"}')
+      ) r(draft)
+      cross join (
+        values ('{}'::jsonb), ('{"content": "x"}'), ('{"content": null}'), ('{"content": 1}'), ('{"content": "x", "parts": []}')
+      ) c(draft)
+      cross join (
+        values ('{}'::jsonb), ('{"token_count": 1}'), ('{"token_count": 1.0}'), ('{"token_count": -1}'), ('{"token_count": "1"}'),
+          ('{"token_count": 2147483648}'), ('{"token_count": true}'), ('{"token_count": []}'),
+          ('{"token_count": 1, "token_source": "estimate"}'), ('{"token_count": 2147483647, "token_source": "exact"}')) t(draft)
+      cross join (
+        values ('{}'::jsonb), ('{"tool_call_id": "a"}'), ('{"tool_call_id": ""}'), ('{"tool_call_id": 1}'), ('{"tool_calls": []}'),
+          ('{"tool_calls": null}'),
+          ('{"tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}'),
+          ('{"tool_calls": [{"id": "", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}'),
+          ('{"tool_calls": [{"id": "a", "type": "function", "function": {"name": "f"}}], "tool_call_id": "a"}'), ('{"other": 1}')) k(draft)
+    ),
+    looked_at as (
+      select kata_data.is_usual_draft(d.draft) is true as is_usual, coalesce(
+        kata_data.draft_problem(d.draft),
+        kata_data.message_problem(jsonb_populate_record(null::kata_data.message, d.draft))) as problem
+      from draft d
+    )
+    select count(*) filter (where l.is_usual) > 10, count(*) filter (where l.is_usual and l.problem is not null) from looked_at l$$,
+  'values (true, 0::bigint)', 'a message that the short look takes for usual has no problem');
 
 select * from finish();
 rollback;
