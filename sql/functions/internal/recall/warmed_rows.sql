@@ -16,6 +16,17 @@ as $$
   select 'head', h.bytes
   from head h
   union all
+  select 'context', c.bytes
+  from (select pg_column_size(c) as bytes from kata_data.context c where c.context_id = warmed_rows.context_id offset 0) c
+  union all
+  select 'search_mark', k.bytes
+  from segment s
+  cross join lateral (select pg_column_size(k) as bytes from kata_data.search_mark k where k.segment_id = s.segment_id offset 0) k
+  union all
+  select 'erasure', e.bytes
+  from segment s
+  cross join lateral (select pg_column_size(e) as bytes from kata_data.erasure e where e.segment_id = s.segment_id offset 0) e
+  union all
   select 'message', pg_column_size(m)
   from head h
   cross join lateral kata_data.path_messages(warmed_rows.context_id, int8multirange(int8range(greatest(h.version - 999, 1), h.version + 1))) m
