@@ -1,7 +1,7 @@
 -- A prompt is the window in a provider's form: results follow their calls, nothing dangles, roles alternate where they must.
 
 begin;
-select plan(159);
+select plan(162);
 
 create function pg_temp.told(prompt jsonb) returns text
 language sql
@@ -712,6 +712,20 @@ select is(pg_temp.told(kata.prompt(:'woven_fork', 1000)),
   'user user 1 | assistant assistant 2 calls a b | tool tool 5 answers b | tool tool 10 answers a | user user 3 | '
     'assistant assistant 4 calls c | tool [no result] | user user 11',
   'a fork''s prompt has its own answers to inherited calls, and closes the others');
+
+-- A reserve
+
+select fixture.context('reserved', '{"budget": 50}') as reserved \gset
+select fixture.talk('reserved', 'system 10, user 20, assistant 30, user 40');
+select results_eq(
+  format('select * from fixture.error($q$select kata.prompt(%L, 60, reserve => 11)$q$)', :'reserved'),
+  $$values (
+      'KC020', 'a budget of 60 tokens is too small',
+      'The newest group, the preamble and the pins take 61 tokens with the reserve, the least sufficient budget.',
+      'Raise the budget to that, or unpin messages.')$$,
+  'the least sufficient budget has the reserve');
+select is(jsonb_array_length(kata.prompt(:'reserved', 61, reserve => 11)), 2, 'which is enough');
+select is(jsonb_array_length(kata.prompt(:'reserved')), 2, 'without a budget a prompt has that of the policy');
 
 select * from finish();
 rollback;

@@ -1,7 +1,7 @@
 -- A window is what the model should see within a budget: the promises always, then whole groups, newest first, until one does not fit.
 
 begin;
-select plan(178);
+select plan(192);
 
 create function pg_temp.reasons(context text, budget integer, at bigint default null) returns text
 language sql
@@ -53,7 +53,7 @@ select is(
   (select string_agg(w::text, E'\n') from kata."window"(:'plain', 80) w),
   (select string_agg(w::text, E'\n') from kata."window"(:'plain', 80) w), 'the same question has the same answer');
 select throws_ok(format('select kata."window"(%L, %s)', :'plain', b.budget), 'KC017', null, 'this is not a budget: ' || b.budget)
-from (values ('0'), ('-1'), ('null')) b(budget);
+from (values ('0'), ('-1')) b(budget);
 select throws_ok(format('select kata."window"(%L, %L)', :'plain', 'abc'), '22P02', null, 'a budget is a number');
 select results_eq(
   format('select * from fixture.error($q$select kata."window"(%L, 0)$q$)', :'plain'),
@@ -320,6 +320,35 @@ select is_empty(
 select is_empty(
   $$select from replay r where not fixture.view('replay', 300, r.at) @> r.versions$$,
   'a stable window shows nothing that a longest one would not');
+
+-- The budget of the policy, a reserve, the additions of a form
+
+select fixture.context('budgets', '{"budget": 79}') as budgets \gset
+select fixture.talk('budgets', 'system 10, user 20, assistant 30, user 40');
+select is(fixture.view('budgets', null), '{1,4}', 'without a budget the window has that of the policy');
+select kata.set_policy(:'budgets', '{"budget": 80}');
+select is(fixture.view('budgets', null), '{1,3,4}', 'as it is now');
+select is((select array_agg(w.version) from kata."window"(:'budgets') w), '{1,3,4}', 'the context is enough');
+select is(
+  (select array_agg(w.version order by w.ordinal) from kata."window"(:'budgets', 100, reserve => 20) w), '{1,3,4}',
+  'a reserve comes off the budget');
+select is((select array_agg(w.version) from kata."window"(:'budgets', reserve => 1) w), '{1,4}', 'of the policy, too');
+select is((select bool_and(w.over_budget) from kata."window"(:'budgets', 60, reserve => 11) w), true, 'promises meet what is left');
+select throws_ok(
+  format('select kata."window"(%L, 100, reserve => %s)', :'budgets', r.reserve), 'KC017', null, 'this is not a reserve: ' || r.reserve)
+from (values ('100'), ('101'), ('-1'), ('null')) r(reserve);
+select throws_ok(
+  format('select kata."window"(%L, 100, reserve => 60, stable_step => 40)', :'budgets'), 'KC017', null, 'a step fits what is left');
+select throws_ok(format($$select kata."window"(%L, 100, format => 'morse')$$, :'budgets'), 'KC017', null, 'a form is known');
+select fixture.context('forms', '{"strict": false}') as forms \gset
+select kata.append(:'forms', '[{"role": "user", "content": "a", "token_count": 10},
+  {"role": "tool", "tool_call_id": "x", "content": "b", "token_count": 10}, {"role": "user", "content": "c", "token_count": 10}]');
+select is(fixture.view('forms', 30), '{1,2,3}', 'without a form messages alone count');
+select is(
+  (select array_agg(w.version order by w.ordinal) from kata."window"(:'forms', 30, format => 'openai') w), '{2,3}',
+  'with one its additions do, too');
+select is(
+  jsonb_array_length(kata.prompt(:'forms', 30, 'openai')), 2, 'as the prompt has them');
 
 -- Other tokenizers
 

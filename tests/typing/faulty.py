@@ -15,7 +15,7 @@ def pass_what_is_wrong(kata: Kata, context: Context) -> None:
     context.append({"role": "user", "content": "x"})  # E: incompatible type "dict[str, str]"
     context.append("[]")  # E: incompatible type "str"; expected "Sequence[Message]"
     context.window(8000, stable_steps=100)  # E: Unexpected keyword argument "stable_steps"
-    context.window("8000")  # E: incompatible type "str"; expected "int"
+    context.window("8000")  # E: incompatible type "str"; expected "int | None"
     kata.renew_compaction(context)  # E: incompatible type "Context"; expected "UUID | str"
     kata.find_context(context)  # E: incompatible type "Context"; expected "str"
     kata.create(context)  # E: incompatible type "Context"; expected "str | None"

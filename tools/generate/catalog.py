@@ -207,9 +207,13 @@ class Parameter:
     @property
     def signature(self) -> str:
         """The parameter in a signature."""
-        is_other = self.literal is not None and self.python_default != f'"{self.literal}"'
-        default = "" if self.python_default is None or is_other else f" = {self.python_default}"
+        default = f" = {self.python_default}" if self.has_default else ""
         return f"{self.identifier}: {self.python_type}{default}"
+
+    @property
+    def has_default(self) -> bool:
+        """Whether a call may leave it out, in an overload only where the default is the literal."""
+        return self.default is not None and self.literal in (None, str(self.python_default).strip('"'))
 
     @property
     def named(self) -> tuple[str, str] | None:
@@ -337,13 +341,13 @@ class Function:
     def overloads(self) -> list[tuple[tuple[Parameter, ...], str]]:
         """Parameters and result of each overload; none where the result is always of the same type."""
         decider, results = OVERLOADS.get(self.name, ("", {}))
-        overloads = [
-            (
-                tuple(replace(p, literal=value) if p.name == decider else p for p in self.parameters),
-                result,
-            )
-            for value, result in results.items()
-        ]
+        overloads = []
+        for value, result in results.items():
+            chosen = [replace(p, literal=value) if p.name == decider else p for p in self.parameters]
+            place = next((n for n, p in enumerate(chosen) if p.literal and not p.has_default), 0)
+            # Parameters before one without a default have none, either.
+            required = [replace(p, default=None, nullable=p.default is not None) for p in chosen[:place]]
+            overloads.append(((*required, *chosen[place:]), result))
         return [*overloads, (self.parameters, " | ".join(results.values()))] if overloads else []
 
 

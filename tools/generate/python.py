@@ -83,10 +83,10 @@ def literal(text: str) -> str:
 
 @as_filter
 def signature(parameters: Iterable[Parameter]) -> str:
-    """Return parameters as in a definition: the first that has a default is the last that is positional."""
+    """Return parameters as in a definition: one with a default is positional, a budget not counted."""
     shown, optional = ["self"], 0
     for parameter in parameters:
-        optional += parameter.default is not None
+        optional += parameter.default is not None and parameter.name != "budget"
         if optional == 2:
             shown.append("*")
             optional += 1

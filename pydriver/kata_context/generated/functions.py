@@ -216,11 +216,12 @@ FUNCTIONS = {
         "The window as one JSON document in the chat form of a provider, ready to send.",
         {
             "context_id": Parameter("context"),
-            "budget": Parameter("integer"),
+            "budget": Parameter("integer", has_default=True),
             "format": Parameter("text", has_default=True),
             "at": Parameter("version", has_default=True),
             "stable_step": Parameter("integer", has_default=True),
             "tokenizer": Parameter("text", has_default=True),
+            "reserve": Parameter("integer", has_default=True),
             "system": Parameter("text", has_default=True),
             "thinking": Parameter("text", has_default=True),
         },
@@ -229,10 +230,12 @@ FUNCTIONS = {
         "The messages that a model should see within a token budget, in reading order.",
         {
             "context_id": Parameter("context"),
-            "budget": Parameter("integer"),
+            "budget": Parameter("integer", has_default=True),
             "at": Parameter("version", has_default=True),
             "stable_step": Parameter("integer", has_default=True),
             "tokenizer": Parameter("text", has_default=True),
+            "reserve": Parameter("integer", has_default=True),
+            "format": Parameter("text", has_default=True),
         },
     ),
     "ancestry": Function(

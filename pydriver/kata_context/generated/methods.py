@@ -744,12 +744,13 @@ class Methods(ABC):
     def prompt(
         self,
         context_id: ContextId,
-        budget: int,
+        budget: int | None = None,
         format: Literal["openai"] = "openai",
         *,
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
     ) -> list[OpenAIMessage]: ...
@@ -758,12 +759,13 @@ class Methods(ABC):
     def prompt(
         self,
         context_id: ContextId,
-        budget: int,
+        budget: int | None,
         format: Literal["responses"],
         *,
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
     ) -> ResponsesPrompt: ...
@@ -772,12 +774,13 @@ class Methods(ABC):
     def prompt(
         self,
         context_id: ContextId,
-        budget: int,
+        budget: int | None,
         format: Literal["anthropic"],
         *,
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
     ) -> AnthropicPrompt: ...
@@ -786,12 +789,13 @@ class Methods(ABC):
     def prompt(
         self,
         context_id: ContextId,
-        budget: int,
+        budget: int | None,
         format: Literal["gemini"],
         *,
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
     ) -> GeminiPrompt: ...
@@ -800,12 +804,13 @@ class Methods(ABC):
     def prompt(
         self,
         context_id: ContextId,
-        budget: int,
+        budget: int | None = None,
         format: Format = "openai",
         *,
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
     ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt: ...
@@ -813,12 +818,13 @@ class Methods(ABC):
     def prompt(
         self,
         context_id: ContextId,
-        budget: int,
+        budget: int | None = None,
         format: Format = "openai",
         *,
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
     ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt:
@@ -834,8 +840,8 @@ class Methods(ABC):
 
         Parameters
         ----------
-        context_id, budget (tokens), at, stable_step, tokenizer : as for window. The budget holds the
-            additions of the form, too, so a prompt may have fewer messages than the window.
+        context_id, budget (tokens), at, stable_step, tokenizer, reserve : as for window. The budget
+            holds the additions of the form, too, so a prompt may have fewer messages than the window.
         format : openai (an array of messages), responses (an object with instructions, the system
             messages of the preamble or null, and input, an array of items), anthropic (an object with
             system and messages) or gemini (an object with contents, and with systemInstruction where
@@ -853,23 +859,26 @@ class Methods(ABC):
         ------
         ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError,
             BudgetTooSmallError the budget is too small for the messages that always come (DETAIL has
-            the least sufficient one), UntranslatableError a part cannot be translated into the form
-            (DETAIL names its version and type).
+            the least sufficient one, the reserve included), UntranslatableError a part cannot be
+            translated into the form (DETAIL names its version and type).
 
         Cost: as window.
         """
         return self._run(
-            statements.PROMPT, (context_id, budget, format, at, stable_step, tokenizer, system, thinking)
+            statements.PROMPT,
+            (context_id, budget, format, at, stable_step, tokenizer, reserve, system, thinking),
         )[0]
 
     def window(
         self,
         context_id: ContextId,
-        budget: int,
+        budget: int | None = None,
         at: Version | None = None,
         *,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        reserve: int = 0,
+        format: Format | None = None,
     ) -> list[WindowRow]:
         """The messages that a model should see within a token budget, in reading order.
 
@@ -890,13 +899,17 @@ class Methods(ABC):
         Parameters
         ----------
         context_id : the context.
-        budget : the most tokens that the messages may take together, positive.
+        budget : the most tokens that the messages may take together, positive; null for the budget of
+            the policy, which compaction keeps.
         at : as of this version; null for now.
         stable_step : tokens for which the start of the window stays still, so that a provider's prompt
             cache is hit; 0 for none; smaller than the budget. If the rows that always come leave no
             room for a step, the window starts as without one.
         tokenizer : count in this one instead of the context's, with stored counts, or else a padded
             conversion.
+        reserve : tokens of the budget to keep for the answer and the tools; smaller than the budget.
+        format : select as prompt does in this form (openai, responses, anthropic, gemini), whose
+            additions take part of the budget; null counts messages only.
 
         Raises
         ------
@@ -905,7 +918,7 @@ class Methods(ABC):
         Cost: O(log n + rows + pieces of the view + fork depth), whatever the length of the log and
         `at`.
         """
-        return self._run(statements.WINDOW, (context_id, budget, at, stable_step, tokenizer))
+        return self._run(statements.WINDOW, (context_id, budget, at, stable_step, tokenizer, reserve, format))
 
     def ancestry(self, context_id: ContextId) -> list[AncestryRow]:
         """The ancestors of a context, from its parent to the root; deleted and purged ones too.
@@ -2537,12 +2550,13 @@ class Context(Handle):
     @overload
     def prompt(
         self,
-        budget: int,
+        budget: int | None = None,
         format: Literal["openai"] = "openai",
         *,
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
     ) -> list[OpenAIMessage]: ...
@@ -2550,12 +2564,13 @@ class Context(Handle):
     @overload
     def prompt(
         self,
-        budget: int,
+        budget: int | None,
         format: Literal["responses"],
         *,
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
     ) -> ResponsesPrompt: ...
@@ -2563,12 +2578,13 @@ class Context(Handle):
     @overload
     def prompt(
         self,
-        budget: int,
+        budget: int | None,
         format: Literal["anthropic"],
         *,
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
     ) -> AnthropicPrompt: ...
@@ -2576,12 +2592,13 @@ class Context(Handle):
     @overload
     def prompt(
         self,
-        budget: int,
+        budget: int | None,
         format: Literal["gemini"],
         *,
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
     ) -> GeminiPrompt: ...
@@ -2589,24 +2606,26 @@ class Context(Handle):
     @overload
     def prompt(
         self,
-        budget: int,
+        budget: int | None = None,
         format: Format = "openai",
         *,
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
     ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt: ...
 
     def prompt(
         self,
-        budget: int,
+        budget: int | None = None,
         format: Format = "openai",
         *,
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
     ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt:
@@ -2617,22 +2636,38 @@ class Context(Handle):
         return self.database.prompt(
             self.id,
             budget,
-            format,
+            format=format,
             at=at,
             stable_step=stable_step,
             tokenizer=tokenizer,
+            reserve=reserve,
             system=system,
             thinking=thinking,
         )
 
     def window(
-        self, budget: int, at: Version | None = None, *, stable_step: int = 0, tokenizer: str | None = None
+        self,
+        budget: int | None = None,
+        at: Version | None = None,
+        *,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+        reserve: int = 0,
+        format: Format | None = None,
     ) -> list[WindowRow]:
         """The messages that a model should see within a token budget, in reading order.
 
         See Kata.window.
         """
-        return self.database.window(self.id, budget, at, stable_step=stable_step, tokenizer=tokenizer)
+        return self.database.window(
+            self.id,
+            budget,
+            at=at,
+            stable_step=stable_step,
+            tokenizer=tokenizer,
+            reserve=reserve,
+            format=format,
+        )
 
     def ancestry(self) -> list[AncestryRow]:
         """The ancestors of a context, from its parent to the root; deleted and purged ones too.

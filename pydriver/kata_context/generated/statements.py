@@ -308,8 +308,8 @@ USAGE: Call[UsageRow] = Call(
 PROMPT: Call[list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt] = Call(
     "prompt",
     b"select kata.prompt(context_id => %s::uuid, budget => %s::integer, format => %s::text, at => "
-    b"%s::bigint, stable_step => %s::integer, tokenizer => %s::text, system => %s::text, thinking => "
-    b"%s::text)",
+    b"%s::bigint, stable_step => %s::integer, tokenizer => %s::text, reserve => %s::integer, system => "
+    b"%s::text, thinking => %s::text)",
     scalar,
     (
         ("context_id", as_context),
@@ -318,6 +318,7 @@ PROMPT: Call[list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPro
         ("at", as_version),
         ("stable_step", as_integer),
         ("tokenizer", as_text),
+        ("reserve", as_integer),
         ("system", as_text),
         ("thinking", as_text),
     ),
@@ -329,7 +330,7 @@ WINDOW: Call[WindowRow] = Call(
     b"r.reason, r.over_budget, r.tool_call_id, r.tool_name, r.tool_calls, r.model, r.metadata, "
     b'r.created_at, r.kind, r.name, r.parts, r.provider, r.group_version from kata."window"(context_id '
     b"=> %s::uuid, budget => %s::integer, at => %s::bigint, stable_step => %s::integer, tokenizer => "
-    b"%s::text) r",
+    b"%s::text, reserve => %s::integer, format => %s::text) r",
     record(WindowRow),
     (
         ("context_id", as_context),
@@ -337,6 +338,8 @@ WINDOW: Call[WindowRow] = Call(
         ("at", as_version),
         ("stable_step", as_integer),
         ("tokenizer", as_text),
+        ("reserve", as_integer),
+        ("format", as_text),
     ),
     reads=True,
 )

@@ -4,11 +4,12 @@
 
 create or replace function kata.prompt(
   context_id uuid,
-  budget integer,
+  budget integer default null,
   format text default 'openai',
   at bigint default null,
   stable_step integer default 0,
   tokenizer text default null,
+  reserve integer default 0,
   system text default 'wrapped',
   thinking text default null
 ) returns jsonb
@@ -17,41 +18,29 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
 as $$
 declare
   v_budget integer := budget;
-  v_rows kata_data.window_row[];
   v_prompt record;
-  v_tokens bigint;
 begin
   perform kata_data.check_prompt_options(format, system, thinking);
-  -- The form adds tokens to those of the window: prefixes, placeholders, names. Where they do not fit, the window gets that much less.
-  loop
-    v_rows := array(
-      select row(w.*)::kata_data.window_row
-      from kata."window"(
-        prompt.context_id, v_budget, prompt.at, case when stable_step < v_budget or v_budget = budget then stable_step else 0 end, prompt.tokenizer) w);
-    v_prompt := kata_data.formatted_prompt(v_rows, format, system, thinking);
-    exit when v_rows = '{}';
-    v_tokens := v_rows[cardinality(v_rows)].running_tokens;
-    if v_prompt.added_tokens > 0 then
-      v_prompt.added_tokens := ceil(v_prompt.added_tokens * kata_data.added_factor(context_id, tokenizer));
-    end if;
-    exit when v_tokens + v_prompt.added_tokens <= budget;
-    if v_rows[1].over_budget then
-      raise exception using
-        errcode = 'KC020',
-        message = pg_catalog.format('a budget of %s tokens is too small', budget),
-        detail = pg_catalog.format('The newest group, the preamble and the pins take %s tokens, the least sufficient budget.',
-          v_tokens + v_prompt.added_tokens),
-        hint = 'Raise the budget to that, or unpin messages.';
-    end if;
-    v_budget := greatest(least(budget - v_prompt.added_tokens, v_budget - 1), 1);
-  end loop;
+  if (budget > 0 and reserve = 0) is not true then
+    perform kata_data.open_context(context_id, at);
+    v_budget := kata_data.messages_budget(context_id, budget, reserve, stable_step);
+  end if;
+  v_prompt := kata_data.fitted_prompt(context_id, v_budget, format, at, stable_step, tokenizer, system, thinking);
+  if v_prompt.least_budget is not null then
+    raise exception using
+      errcode = 'KC020',
+      message = pg_catalog.format('a budget of %s tokens is too small', v_budget + reserve),
+      detail = pg_catalog.format('The newest group, the preamble and the pins take %s tokens%s, the least sufficient budget.',
+        v_prompt.least_budget + reserve, case when reserve > 0 then ' with the reserve' else '' end),
+      hint = 'Raise the budget to that, or unpin messages.';
+  end if;
   return v_prompt.prompt;
 end
 $$;
-comment on function kata.prompt(uuid, integer, text, bigint, integer, text, text, text) is
+comment on function kata.prompt(uuid, integer, text, bigint, integer, text, integer, text, text) is
 'The window as one JSON document in the chat form of a provider, ready to send.
 
-context_id, budget (tokens), at, stable_step, tokenizer: as for window. The budget holds the additions of the form, too, so a
+context_id, budget (tokens), at, stable_step, tokenizer, reserve: as for window. The budget holds the additions of the form, too, so a
   prompt may have fewer messages than the window.
 format: openai (an array of messages), responses (an object with instructions, the system messages of the preamble or null, and input, an
   array of items), anthropic (an object with system and messages) or gemini (an object with contents, and with systemInstruction where there
@@ -68,6 +57,7 @@ does not take, is rewritten. Blank text is left out; fields that the form does n
 or dropped if they are thinking.
 
 Returns jsonb.
-Errors: KC001, KC002, KC006, KC017, KC020 the budget is too small for the messages that always come (DETAIL has the least sufficient one),
+Errors: KC001, KC002, KC006, KC017, KC020 the budget is too small for the messages that always come (DETAIL has the least sufficient one, the
+  reserve included),
   KC022 a part cannot be translated into the form (DETAIL names its version and type).
 Cost: as window.';

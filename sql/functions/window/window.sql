@@ -3,10 +3,12 @@
 
 create or replace function kata."window"(
   context_id uuid,
-  budget integer,
+  budget integer default null,
   at bigint default null,
   stable_step integer default 0,
-  tokenizer text default null
+  tokenizer text default null,
+  reserve integer default 0,
+  format text default null
 )
 returns table (
   ordinal integer, version bigint, "position" bigint, role text, content text, token_count integer, running_tokens bigint,
@@ -18,6 +20,7 @@ language plpgsql stable rows 100 security definer set search_path = pg_catalog, 
 as $$
 declare
   v_context record;
+  v_budget integer := budget;
   v_measure kata_data.measure;
   v_view kata_data.view;
   v_window kata_data.selection;
@@ -29,15 +32,20 @@ begin
   if tokenizer <> v_context.tokenizer and kata_data.tokenizer_of(tokenizer) is distinct from v_context.tokenizer then
     v_measure := kata_data.measure_in(v_context.tokenizer, tokenizer);
   end if;
-  if (budget > 0 and stable_step >= 0 and stable_step < budget) is not true then
-    perform kata_data.refuse_budget(budget, stable_step);
+  if (budget > 0 and stable_step >= 0 and stable_step < budget and reserve = 0) is not true then
+    v_budget := kata_data.messages_budget(context_id, budget, reserve, stable_step);
+  end if;
+  if format is not null then
+    perform kata_data.check_prompt_options(format, 'wrapped', null);
+    v_budget := (kata_data.fitted_prompt(context_id, v_budget, format, v_context.at, stable_step, tokenizer, 'wrapped', null)).window_budget;
   end if;
   if v_context.at = 0 then
     return;
   end if;
 
   v_view := kata_data.view_of(context_id, v_context.at, v_context.view_version);
-  v_window := kata_data.select_window(context_id, v_context.at, v_context.preamble_end, v_view, budget, stable_step, v_measure);
+  v_window := kata_data.select_window(context_id, v_context.at, v_context.preamble_end, v_view, v_budget,
+    case when stable_step < v_budget then stable_step else 0 end, v_measure);
   v_numbering := v_window.numbering;
   if v_numbering.hidden_tokens is null then
     v_elisions := v_window.elisions;
@@ -66,15 +74,18 @@ begin
   end if;
 end
 $$;
-comment on function kata."window"(uuid, integer, bigint, integer, text) is
+comment on function kata."window"(uuid, integer, bigint, integer, text, integer, text) is
 'The messages that a model should see within a token budget, in reading order.
 
 context_id: the context.
-budget: the most tokens that the messages may take together, positive.
+budget: the most tokens that the messages may take together, positive; null for the budget of the policy, which compaction keeps.
 at: as of this version; null for now.
 stable_step: tokens for which the start of the window stays still, so that a provider''s prompt cache is hit; 0 for none; smaller
   than the budget. If the rows that always come leave no room for a step, the window starts as without one.
 tokenizer: count in this one instead of the context''s, with stored counts, or else a padded conversion.
+reserve: tokens of the budget to keep for the answer and the tools; smaller than the budget.
+format: select as prompt does in this form (openai, responses, anthropic, gemini), whose additions take part of the budget; null counts
+  messages only.
 
 The newest group (an assistant message with tool calls and their results; any other message alone), the preamble (system and developer
 messages before the first of another role) and the pins always come; if they alone exceed the budget, nothing else comes, and every row is

@@ -1,4 +1,4 @@
--- One place that knows the forms.
+-- One place that knows the forms, and how much of a budget is left beside what a form adds.
 
 create or replace function kata_data.formatted_prompt(
   rows kata_data.window_row[], format text, system text, thinking text, out prompt jsonb, out added_tokens bigint
@@ -101,3 +101,43 @@ as $$
   end
 $$;
 comment on function kata_data.joined_contents(jsonb, jsonb) is 'The contents of two messages as one, texts with a blank line between.';
+
+create or replace function kata_data.fitted_prompt(
+  context_id uuid, budget integer, format text, at bigint, stable_step integer, tokenizer text, system text, thinking text,
+  out prompt jsonb, out window_budget integer, out least_budget bigint
+)
+language plpgsql stable
+as $$
+declare
+  v_rows kata_data.window_row[];
+  v_prompt record;
+  v_tokens bigint;
+begin
+  -- The form adds tokens to those of the window: prefixes, placeholders, names. Where they do not fit, the window gets that much less.
+  window_budget := budget;
+  loop
+    v_rows := array(
+      select row(w.*)::kata_data.window_row
+      from kata."window"(
+        fitted_prompt.context_id, fitted_prompt.window_budget, fitted_prompt.at,
+        case when stable_step < window_budget or window_budget = budget then stable_step else 0 end, fitted_prompt.tokenizer) w);
+    v_prompt := kata_data.formatted_prompt(v_rows, format, system, thinking);
+    exit when v_rows = '{}';
+    v_tokens := v_rows[cardinality(v_rows)].running_tokens;
+    if v_prompt.added_tokens > 0 then
+      v_prompt.added_tokens := ceil(v_prompt.added_tokens * kata_data.added_factor(context_id, tokenizer));
+    end if;
+    exit when v_tokens + v_prompt.added_tokens <= budget;
+    if v_rows[1].over_budget then
+      least_budget := v_tokens + v_prompt.added_tokens;
+      return;
+    end if;
+    window_budget := greatest(least(budget - v_prompt.added_tokens, window_budget - 1), 1);
+  end loop;
+  prompt := v_prompt.prompt;
+end
+$$;
+comment on function kata_data.fitted_prompt(uuid, integer, text, bigint, integer, text, text, text) is
+'A prompt in a form, within a budget that holds the additions of the form, too.
+
+window_budget: what the window of the prompt gets. least_budget: of a prompt that does not fit, the least sufficient budget; else null.';

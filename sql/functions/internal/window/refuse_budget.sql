@@ -1,4 +1,33 @@
--- The errors of a budget that no window can be made for.
+-- The budget that messages may take, and the errors of a budget that no window can be made for.
+
+create or replace function kata_data.messages_budget(context_id uuid, budget integer, reserve integer, stable_step integer) returns integer
+language plpgsql stable
+as $$
+declare
+  v_budget integer := budget;
+begin
+  if budget is null then
+    v_budget := (
+      select (kata_data.policy_value(c.policy, 'budget'))::integer
+      from kata_data.context c
+      where c.context_id = messages_budget.context_id);
+  end if;
+  if v_budget > 0 and (reserve between 0 and v_budget - 1) is not true then
+    raise exception using
+      errcode = 'KC017',
+      message = 'reserve must be smaller than the budget',
+      detail = format('It is %s, the budget is %s.', coalesce(reserve::text, 'null'), v_budget),
+      hint = 'Pass how many tokens of the budget to keep for the answer and the tools, or 0.';
+  end if;
+  v_budget := v_budget - case when v_budget > 0 then reserve else 0 end;
+  if (v_budget > 0 and stable_step >= 0 and stable_step < v_budget) is not true then
+    perform kata_data.refuse_budget(v_budget, stable_step);
+  end if;
+  return v_budget;
+end
+$$;
+comment on function kata_data.messages_budget(uuid, integer, integer, integer) is
+'The tokens that messages may take: the budget, for null that of the policy, less the reserve. KC017.';
 
 create or replace function kata_data.refuse_budget(budget integer, stable_step integer) returns void
 language plpgsql stable
