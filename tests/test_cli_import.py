@@ -83,7 +83,8 @@ def test_real_conversations_enter_as_they_are_with_exact_counts(database: str, q
     for conversation in map(json.loads, AIRLINE.read_text("utf-8").splitlines()):
         for message in conversation["messages"]:
             functions = [call["function"] for call in message.get("tool_calls") or []]
-            texts = [message["content"] or "", *(f[key] for f in functions for key in ("name", "arguments"))]
+            texts = [message["content"] or "", message.get("name") or ""]
+            texts += (f[key] for f in functions for key in ("name", "arguments"))
             keys = ("role", "content", "tool_calls", "tool_call_id", "name")
             tokens = 4 + sum(count_tokens(text, "o200k_base") for text in texts)
             given.append((conversation["name"], *(message.get(key) for key in keys), tokens, "exact"))
