@@ -65,7 +65,7 @@ from (values
   ('Go on.', false, 'not one that is still in view'),
   ('[version 15] [image]', true, 'an image leaves a mark'),
   ('1 images and files', true, 'and is counted'),
-  ('shop/login.py: written in version 9: check(password)', true, 'a file that was changed says how'),
+  ('shop/login.py: written in version 9: pass → check(password)', true, 'a file that was changed says how'),
   ('shop/old.py: deleted in version 11', true, 'or that it is gone'),
   (E'make docs\n[version 8]\n```\nmake: *** [docs] Error 2', true, 'a command that failed is there, with its result'),
   ('1 failed, 3 passed', false, 'not one that succeeded later'),

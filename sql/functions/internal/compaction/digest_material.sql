@@ -17,7 +17,7 @@ begin
     'requests', kata_data.digest_requests(compaction, facts),
     'failures', kata_data.digest_failures(compaction, facts),
     'changes', kata_data.digest_changes(compaction, 50),
-    'artifacts', kata_data.digest_artifacts(compaction, 200),
+    'artifacts', kata_data.digest_artifacts(compaction, 60),
     'summaries', (
       select string_agg(y.content, E'\n\n' order by lower(y.covered))
       from unnest(compaction.merged_summaries) s(version)
@@ -101,7 +101,7 @@ as $$
 begin
   return (
     select jsonb_agg(
-      jsonb_build_object('version', m.version, 'command', kata_data.command_of(c.call), 'text', kata_data.without_secrets(right(m.content, 400)))
+      jsonb_build_object('version', m.version, 'command', kata_data.command_of(c.call), 'text', kata_data.without_secrets(kata_data.failure_shown(m.content)))
       order by m.version desc)
     from kata_data.digest_messages(
       compaction, array(select v.version::bigint from jsonb_array_elements_text(facts -> 'failures') v(version))) m
@@ -123,7 +123,7 @@ begin
       concat(kata_data.indented(f.ref), ': ',
         case when f.detail ? 'renamed_to' then 'renamed to ' || kata_data.indented(f.detail ->> 'renamed_to')
           when f.detail ? 'deleted' then 'deleted' else 'written' end,
-        format(' in version %s', f.changed_version), ': ' || w.written)
+        format(' in version %s', f.changed_version), ': ' || nullif(w.written, ''))
       order by f.changed_version desc, f.ref collate "C")
     from (
       select a.ref, a.detail, a.changed_version
@@ -136,8 +136,14 @@ begin
     left join lateral (
       select kata_data.written_by(c.call) as written
       from kata_data.digest_messages(compaction, array[f.changed_version]) m
-      cross join lateral jsonb_array_elements(m.tool_calls) with ordinality c(call, place)
-      where position(f.ref in replace(coalesce(c.call #>> '{function,arguments}', c.call #>> '{custom,input}'), E'\\\\', E'\\')) > 0
+      cross join lateral kata_data.path_messages(
+        compaction.context_id, int8multirange(int8range(m.group_version, m.group_version, '[]'))) g
+      cross join lateral jsonb_array_elements(g.tool_calls) with ordinality c(call, place)
+      where case
+          -- An editor may name the open file in its result only.
+          when m.role = 'tool' then c.call ->> 'id' = m.tool_call_id
+          else position(f.ref in replace(coalesce(c.call #>> '{function,arguments}', c.call #>> '{custom,input}'), E'\\\\', E'\\')) > 0
+        end
       order by c.place desc
       limit 1
     ) w on not f.detail ? 'deleted');
@@ -149,17 +155,17 @@ comment on function kata_data.digest_changes(kata_data.compaction, integer) is
 create or replace function kata_data.written_by(call jsonb) returns text
 language sql immutable
 as $$
-  select kata_data.one_line(kata_data.without_secrets(coalesce(kata_data.command_of(call), (
-    select a.value #>> '{}'
-    from jsonb_each(case jsonb_typeof(b.body) when 'object' then b.body end) a(key, value)
-    where a.key ~* '^(new_?(str(ing)?|text|source)|(file_?)?(text|contents?)|insert_text|replacement|code_?edit|patch|diff)$'
-      and jsonb_typeof(a.value) = 'string'
-    order by a.key desc
-    limit 1))), 100)
+  select kata_data.without_secrets(coalesce(
+    kata_data.one_line(kata_data.command_of(call), 150),
+    concat(kata_data.one_line(o.old, 80) || ' → ', kata_data.one_line(n.new, 120)),
+    kata_data.one_line(call #>> '{custom,input}', 150)))
   from (select kata_data.as_json(call #>> '{function,arguments}') as body) b
+  cross join lateral kata_data.argument_like(b.body, '^(old_?(str(ing)?|text|source)|search)$') o(old)
+  cross join lateral kata_data.argument_like(
+    b.body, '^(new_?(str(ing)?|text|source)|(file_?)?(text|contents?)|insert_text|replace(ment)?|code_?edit|patch|diff)$') n(new)
 $$;
 comment on function kata_data.written_by(jsonb) is
-'The beginning of what a call writes to a file, or the command that does it; null where its arguments do not show it.';
+'The beginning of what a call writes to a file, behind what that replaces, or the command that does it.';
 
 create or replace function kata_data.digest_artifacts(compaction kata_data.compaction, artifacts integer) returns jsonb
 language plpgsql stable

@@ -43,7 +43,8 @@ earlier: those that absorbed digests name.';
 create or replace function kata_data.result_shows_failure(command text, result text) returns boolean
 language sql immutable
 as $$
-  select result ~ (E'[Ee]xit(ed)?( with)?( code| status)?:? ?[1-9]|(exit_?[cC]ode|return_?code)"?>?:? ?[1-9]'
+  -- A search that finds nothing exits with 1.
+  select command !~ E'^(cd [^&;|]+ *(&&|;) *)?(grep|rg|diff|git diff|test|which) [^&;]*$' and result ~ (E'[Ee]xit(ed)?( with)?( code| status)?:? ?[1-9]|(exit_?[cC]ode|return_?code)"?>?:? ?[1-9]'
       || E'|(^|\n)[^\n]*(: command not found|: No such file or directory)($|\n)')
     -- The text of a file that was read may hold any of these words.
     or command !~ E'^(cd [^&;|]+ *(&&|;) *)?(cat|head|tail|less|nl|sed -n|grep|rg|find|ls|git (log|show|diff|blame)) [^&;]*$'
@@ -52,6 +53,24 @@ as $$
 $$;
 comment on function kata_data.result_shows_failure(text, text) is
 'Whether the result of a command shows that it failed: exit codes, tracebacks, the words of compilers, test runners and shells.';
+
+create or replace function kata_data.failure_shown(result text) returns text
+language sql immutable
+as $$
+  select coalesce(
+    (
+      select string_agg(l.line, E'\n' order by l.place)
+      from (
+        select left(m.match[1], 200) as line, m.place
+        from regexp_matches(
+          right(result, 20000), '^([^\n]*(?:\m[Ee]rror|ERR|FAIL|[Ff]ailed|Exception|fatal:|not found|panicked)[^\n]*)', 'gn')
+          with ordinality m(match, place)
+        order by m.place
+        limit 4
+      ) l) || E'\n…\n',
+    '') || right(result, 200)
+$$;
+comment on function kata_data.failure_shown(text) is 'The first lines of a result that name an error, and its end.';
 
 create or replace function kata_data.command_of(call jsonb) returns text
 language plpgsql immutable

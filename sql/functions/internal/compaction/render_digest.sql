@@ -18,7 +18,7 @@ begin
     E'First message of the user:\n' || kata_data.quoted_requests(v_requests, true, v_lasts, v_request),
     E'Files changed, last first:\n' || kata_data.joined_lines(material -> 'changes', ceil(50 * scale)::integer),
     E'Commands that failed, last first:\n' || kata_data.quoted_failures(material -> 'failures', ceil(3 * scale)::integer),
-    E'Artifacts, last touched first:\n' || kata_data.joined_lines(material -> 'artifacts', ceil(200 * scale)::integer),
+    E'Artifacts, last touched first:\n' || kata_data.joined_lines(material -> 'artifacts', ceil(60 * scale)::integer),
     E'Summary before:\n' || kata_data.cut_middle(material ->> 'summaries', greatest(1000, 64000 * scale)::integer));
 end
 $$;
@@ -67,7 +67,7 @@ create or replace function kata_data.quoted_failures(failures jsonb, at_most int
 language sql immutable
 as $$
   select string_agg(
-    concat(kata_data.one_line(f.failure ->> 'command', 300), E'\n', kata_data.quoted(f.failure, 400)), E'\n' order by f.place)
+    concat(kata_data.one_line(f.failure ->> 'command', 300), E'\n', kata_data.quoted(f.failure, 1000)), E'\n' order by f.place)
   from jsonb_array_elements(nullif(failures, 'null'::jsonb)) with ordinality f(failure, place)
   where f.place <= at_most
 $$;
