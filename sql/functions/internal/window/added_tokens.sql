@@ -48,6 +48,17 @@ $$;
 comment on function kata_data.added_part_tokens(jsonb) is
 'At most so many tokens that parts gain where they are translated: a title, the source of a search result.';
 
+create or replace function kata_data.added_blocks_tokens(blocks jsonb, is_answer boolean, format text) returns bigint
+language plpgsql stable
+as $$
+begin
+  return (
+    select coalesce(sum(case format when 'gemini' then kata_data.added_gemini_tokens(b.block) else kata_data.added_block_tokens(b.block, is_answer) end), 0)
+    from jsonb_array_elements(blocks) b(block));
+end
+$$;
+comment on function kata_data.added_blocks_tokens(jsonb, boolean, text) is 'At most so many tokens that the blocks of a message add to its text.';
+
 create or replace function kata_data.added_block_tokens(block jsonb, is_answer boolean) returns integer
 language sql immutable
 as $$
@@ -70,19 +81,24 @@ comment on function kata_data.added_block_tokens(jsonb, boolean) is
 is_answer: of an assistant, whose text is not escaped.';
 
 create or replace function kata_data.added_gemini_tokens(part jsonb) returns integer
-language sql immutable
+language plpgsql stable
 as $$
-  select case
-    when part ? 'text' then kata_data.escape_tokens(part ->> 'text')
-    when part ? 'functionCall' then kata_data.added_block_tokens(jsonb_build_object('input', part #> '{functionCall,args}'), true)
-    -- Its name, and its text as JSON under a key.
-    when part ? 'functionResponse' then octet_length(part #>> '{functionResponse,name}') / 2 + 10
-      + kata_data.escape_tokens(part #>> '{functionResponse,response}')
-      + coalesce((
-        select max(octet_length(r.value::text) - octet_length(r.value #>> '{}'))
-        from jsonb_each(part #> '{functionResponse,response}') r
-        where jsonb_typeof(r.value) = 'string'), 0)
-  end
+declare
+  v_response jsonb := part #> '{functionResponse,response}';
+begin
+  if part ? 'text' then
+    return kata_data.escape_tokens(part ->> 'text');
+  elsif part ? 'functionCall' then
+    return kata_data.added_block_tokens(jsonb_build_object('input', part #> '{functionCall,args}'), true);
+  elsif v_response is null then
+    return 0;
+  end if;
+  -- Its name, and its text as JSON under a key.
+  return octet_length(part #>> '{functionResponse,name}') / 2 + 10 + kata_data.escape_tokens(v_response::text) + coalesce((
+    select max(octet_length(r.value::text) - octet_length(r.value #>> '{}'))
+    from jsonb_each(v_response) r
+    where jsonb_typeof(r.value) = 'string'), 0);
+end
 $$;
 comment on function kata_data.added_gemini_tokens(jsonb) is
 'At most so many tokens that a part of the Gemini form adds to its text: the name and the JSON of a result, escaped tags.';

@@ -86,21 +86,21 @@ comment on function kata_data.anthropic_block(text, jsonb, bigint) is
 'A part of any form as a block; null for one that is left out: blank text, thinking that is not signed. KC022.';
 
 create or replace function kata_data.text_block(content text) returns jsonb
-language sql immutable
+language sql stable
 as $$
   select jsonb_build_object('type', 'text', 'text', content)
 $$;
 comment on function kata_data.text_block(text) is 'A text as a block.';
 
 create or replace function kata_data.text_blocks(content text) returns jsonb
-language sql immutable
+language sql stable
 as $$
   select case when kata_data.is_blank(content) then '[]' else jsonb_build_array(kata_data.text_block(content)) end
 $$;
 comment on function kata_data.text_blocks(text) is 'A text as blocks: one, or none if it is blank.';
 
 create or replace function kata_data.anthropic_text(content text, part jsonb) returns jsonb
-language sql immutable
+language sql stable
 as $$
   select case when not kata_data.is_blank(content) then
     kata_data.text_block(content) || kata_data.object_field(part, 'cache_control')

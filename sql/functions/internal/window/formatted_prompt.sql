@@ -90,7 +90,7 @@ comment on function kata_data.joined_systems(jsonb) is
 'The messages of a form of OpenAI with neighboring system and developer messages as one, of the role of the first.';
 
 create or replace function kata_data.joined_contents(content jsonb, added jsonb) returns jsonb
-language sql immutable
+language sql stable
 as $$
   select case
     when jsonb_typeof(content) = 'string' and jsonb_typeof(added) = 'string' then to_jsonb((content #>> '{}') || E'\n\n' || (added #>> '{}'))

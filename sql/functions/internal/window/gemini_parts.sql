@@ -42,7 +42,7 @@ comment on function kata_data.gemini_content(text, text, jsonb, bigint) is
 'The content of a message as parts of the form: its parts, or where none is left its text.';
 
 create or replace function kata_data.gemini_texts(content text) returns jsonb
-language sql immutable
+language sql stable
 as $$
   select case when kata_data.is_blank(content) then '[]' else jsonb_build_array(jsonb_build_object('text', content)) end
 $$;
@@ -76,7 +76,7 @@ comment on function kata_data.gemini_part(text, jsonb, bigint) is
 'A part of any form in the Gemini form; null for one that is left out: blank text, thinking of others. KC022.';
 
 create or replace function kata_data.gemini_own_part(role text, part jsonb) returns jsonb
-language sql immutable
+language sql stable
 as $$
   select case
     when part ->> 'type' = 'thinking' and part -> 'thought' = 'true' then
@@ -99,7 +99,7 @@ comment on function kata_data.gemini_own_part(text, jsonb) is
 'A part that came in the Gemini form, as it came; an empty object for a blank thought, null for parts of others.';
 
 create or replace function kata_data.gemini_field(name text, value jsonb, required text[], optional text[]) returns jsonb
-language sql immutable
+language sql stable
 as $$
   select jsonb_build_object(name, f.fields - 'type')
   from (select kata_data.with_fields(value, required, optional) as fields) f
@@ -119,7 +119,7 @@ $$;
 comment on function kata_data.gemini_media_fields(jsonb) is 'The fields that a part of media may have beside its data.';
 
 create or replace function kata_data.gemini_media(kind text, url text, media_type text, data text) returns jsonb
-language sql immutable
+language sql stable
 as $$
   select case
     when kind not in ('image', 'document', 'audio') then null
@@ -205,7 +205,7 @@ begin
     return null;
   end if;
   return case
-    when v_object::text !~* 'system_message' then v_object
+    when not kata_data.has_system_tag(v_object::text) then v_object
     else regexp_replace(v_object::text, E'<(\\s*/?\\s*system_message(?:[\\s/>"]|$))', E'<\\\\\\\\\\1', 'gi')::jsonb
   end;
 end

@@ -43,7 +43,7 @@ $$;
 comment on function kata_data.count_marks(jsonb, text) is 'How many marks of a cache a block has, those in its content included.';
 
 create or replace function kata_data.without_marks(block jsonb, mark text) returns jsonb
-language sql immutable
+language sql stable
 as $$
   select block - mark || case when jsonb_typeof(block -> 'content') = 'array' then jsonb_build_object('content', coalesce((
     select jsonb_agg(e.element - mark order by e.ordinality)

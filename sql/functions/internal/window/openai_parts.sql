@@ -46,7 +46,7 @@ comment on function kata_data.openai_part(text, jsonb, bigint) is
 'A part of any form in the OpenAI chat form; null for one that is left out: blank text, thinking, media of a result. KC022.';
 
 create or replace function kata_data.openai_text(content text, part jsonb) returns jsonb
-language sql immutable
+language sql stable
 as $$
   select case when not kata_data.is_blank(content) then
     jsonb_build_object('type', 'text', 'text', content) || kata_data.object_field(part, 'prompt_cache_breakpoint')
@@ -57,7 +57,7 @@ comment on function kata_data.openai_text(text, jsonb) is 'A text in place of a 
 create or replace function kata_data.openai_media(
   part jsonb, kind text, url text, media_type text, data text, file_id text, title text
 ) returns jsonb
-language sql immutable
+language sql stable
 as $$
   select case
     when kind = 'image' and coalesce(url, kata_data.data_url(media_type, data)) is not null then

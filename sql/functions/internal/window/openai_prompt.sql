@@ -67,7 +67,7 @@ comment on function kata_data.openai_rich_message(text, text, text, text, jsonb,
 'A message with a name, parts or fields of the provider in the OpenAI chat form; null if nothing of it is left.';
 
 create or replace function kata_data.openai_fields(provider jsonb) returns jsonb
-language sql immutable
+language sql stable
 as $$
   select coalesce(jsonb_object_agg(f.key, case f.key
       when 'audio' then jsonb_build_object('id', f.value -> 'id')

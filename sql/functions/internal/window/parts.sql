@@ -58,7 +58,7 @@ $$;
 comment on function kata_data.with_fields(jsonb, text[], text[]) is 'A part with these fields only; null where a required one is missing.';
 
 create or replace function kata_data.object_field(part jsonb, name text) returns jsonb
-language sql immutable
+language sql stable
 as $$
   select case when jsonb_typeof(part -> name) = 'object' then jsonb_build_object(name, part -> name) else '{}' end
 $$;

@@ -66,7 +66,7 @@ comment on function kata_data.has_whole_reasoning(jsonb, text) is
 'Whether each reasoning item among some parts can go out: the provider keeps nothing, so its encrypted content is all that there is.';
 
 create or replace function kata_data.responses_said(item jsonb) returns jsonb
-language sql immutable
+language sql stable
 as $$
   select '{"type": "message", "role": "assistant", "content": []}'::jsonb
     || kata_data.responses_status(item)
@@ -76,7 +76,7 @@ $$;
 comment on function kata_data.responses_said(jsonb) is 'A message of the assistant without content. item: the fields that it had, null for none.';
 
 create or replace function kata_data.responses_beside(provider jsonb) returns jsonb
-language sql immutable
+language sql stable
 as $$
   select jsonb_build_object('type', 'message', 'role', 'assistant', 'content', jsonb_build_array(case
     when not kata_data.is_blank(provider ->> 'refusal') then jsonb_build_object('type', 'refusal', 'refusal', provider -> 'refusal')

@@ -41,7 +41,7 @@ $$;
 comment on function kata_data.responses_message(text, text, jsonb, jsonb, bigint) is 'A message of the user or the system as an item.';
 
 create or replace function kata_data.responses_status(fields jsonb) returns jsonb
-language sql immutable
+language sql stable
 as $$
   select case when fields ->> 'status' in ('in_progress', 'completed', 'incomplete') then jsonb_build_object('status', fields -> 'status') else '{}' end
 $$;

@@ -54,7 +54,7 @@ $$;
 comment on function kata_data.is_sent_as_stored(jsonb, text, text) is 'Whether a prompt of this format has a call just as it is stored; null counts as false.';
 
 create or replace function kata_data.sent_call(call jsonb, sent_id text, sent_type text, format text) returns jsonb
-language sql immutable
+language sql stable
 as $$
   select jsonb_build_object('id', sent_id, 'type', sent_type)
     || case

@@ -9,90 +9,130 @@ language plpgsql stable
 as $$
 declare
   v_names text[] := case format when 'gemini' then '{model,parts}' else '{assistant,content}' end;
+  v_message record;
+  v_messages record;
+  v_role text;
+  v_blocks jsonb;
+  v_turns jsonb[] := '{}';
+  v_open integer;
 begin
-  with written as materialized (
-    select w.role, w.block, w.block ->> 'type' as type, w.ordinality, w.place, w.has_parts, w.added_tokens
-    from kata_data.turn_blocks(turns.rows, turns.format, turns.system) w
-  ),
-  block as (
-    select w.block, w.ordinality, w.place, w.role
-    from written w
-    where w.role <> 'preamble'
-      and w.block is not null
-      and (turns.thinking is distinct from 'drop' or not w.block ? 'thought')
-      -- Asked only where there is thinking: whether its turn is open, because its last calls wait for results, or just got them.
-      and (w.type not in ('thinking', 'redacted_thinking') or w.type is null or turns.thinking = 'keep' or w.ordinality > (
-        select case when max(s.ordinality) filter (where s.role = 'assistant') = max(s.ordinality) filter (where s.type = 'tool_use')
-          then coalesce(max(s.ordinality) filter (where s.role in ('user', 'system') and s.type <> 'tool_result'), 0) end
-        from written s
-        where s.block is not null
-          and turns.thinking is distinct from 'drop'))
-  ),
-  -- The first turn must be the user's.
-  opened as (
-    select b.block, b.ordinality, b.place, b.role
-    from block b
-    union all
-    select case turns.format when 'gemini' then '{}' else '{"type": "text"}' end::jsonb || '{"text": "[beginning of the messages]"}', 0, 1, 'user'
-    from (select b.role from block b order by b.ordinality, b.place limit 1) f
-    where f.role <> 'user'
-  ),
-  -- A turn ends where the role changes.
-  numbered as (
-    select o.*, o.role is distinct from lag(o.role) over (order by o.ordinality, o.place) as opens_turn
-    from opened o
-  ),
-  placed as (
-    select n.*, count(*) filter (where n.opens_turn) over (order by n.ordinality, n.place) as turn
-    from numbered n
-  ),
-  turn as (
-    select p.turn, jsonb_build_object(
-      'role', case p.role when 'assistant' then v_names[1] else p.role end, v_names[2], jsonb_agg(p.block order by p.ordinality, p.place)) as message
-    from placed p
-    group by p.turn, p.role
-  )
-  select coalesce((select jsonb_agg(t.message order by t.turn) from turn t), '[]'),
-    jsonb_agg(w.block order by w.ordinality, w.place) filter (where w.role = 'preamble' and w.block is not null),
-    bool_or(w.has_parts) filter (where w.role = 'preamble'),
-    sum(w.added_tokens) + case when (select o.ordinality from opened o order by o.ordinality limit 1) = 0 then 12 else 0 end
-  into turns, preamble, has_parts, added_tokens
-  from written w;
+  select array_agg(b.role order by b.ordinality) as roles, array_agg(b.blocks order by b.ordinality) as blocks, bool_or(b.has_thinking) as has_thinking,
+    bool_or(b.has_parts) filter (where b.role = 'preamble') as has_parts, sum(b.added_tokens) as added_tokens into strict v_messages
+  from kata_data.turn_blocks(rows, format, system) b;
+  has_parts := v_messages.has_parts;
+  added_tokens := v_messages.added_tokens;
+  if v_messages.has_thinking then
+    v_open := case thinking when 'keep' then 0 when 'drop' then cardinality(v_messages.roles) else kata_data.open_turn(v_messages.roles, v_messages.blocks) end;
+    v_messages.blocks := kata_data.without_thinking(v_messages.blocks, v_open, format, thinking);
+  end if;
+
+  for v_message in select m.role, m.blocks from unnest(v_messages.roles, v_messages.blocks) m(role, blocks) where m.blocks <> '[]'
+  loop
+    if v_message.role = 'preamble' then
+      preamble := coalesce(preamble, '[]') || v_message.blocks;
+    -- A turn ends where the role changes.
+    elsif v_message.role = v_role then
+      v_blocks := v_blocks || v_message.blocks;
+    else
+      if v_role is null and v_message.role <> 'user' then
+        -- The first turn must be the user's.
+        v_turns := v_turns || kata_data.turn('user', kata_data.opening_blocks(format), v_names);
+        added_tokens := added_tokens + 12;
+      end if;
+      v_turns := v_turns || kata_data.turn(v_role, v_blocks, v_names);
+      v_role := v_message.role;
+      v_blocks := v_message.blocks;
+    end if;
+  end loop;
+  turns := to_jsonb(array_remove(v_turns || kata_data.turn(v_role, v_blocks, v_names), null));
 end
 $$;
 comment on function kata_data.turns(kata_data.window_row[], text, text, text) is
 'A prompt as turns that alternate. preamble: its blocks, null for none; has_parts: whether any came as a part. added_tokens: at most so many
 that the form adds.';
 
+create or replace function kata_data.turn(role text, blocks jsonb, names text[]) returns jsonb
+language sql stable
+as $$
+  select case when role is not null then jsonb_build_object('role', case role when 'assistant' then names[1] else role end, names[2], blocks) end
+$$;
+comment on function kata_data.turn(text, jsonb, text[]) is 'A turn; null without a role. names: of the role of the assistant, and of the field of its blocks.';
+
+create or replace function kata_data.opening_blocks(format text) returns jsonb
+language sql immutable
+as $$
+  select case format
+    when 'gemini' then '[{"text": "[beginning of the messages]"}]'::jsonb
+    else '[{"type": "text", "text": "[beginning of the messages]"}]'
+  end
+$$;
+comment on function kata_data.opening_blocks(text) is 'The turn of the user before an answer that comes first.';
+
+create or replace function kata_data.open_turn(roles text[], blocks jsonb[]) returns integer
+language plpgsql stable
+as $$
+declare
+  v_is_asked boolean := false;
+begin
+  for v_place in reverse cardinality(roles)..1 loop
+    if roles[v_place] = 'assistant' and blocks[v_place] <> '[]' and not v_is_asked then
+      v_is_asked := blocks[v_place] @> '[{"type": "tool_use"}]';
+      if not v_is_asked then
+        return cardinality(roles);
+      end if;
+    elsif roles[v_place] in ('user', 'system') and blocks[v_place] @? '$[*] ? (@.type != "tool_result")' then
+      return v_place;
+    end if;
+  end loop;
+  return 0;
+end
+$$;
+comment on function kata_data.open_turn(text[], jsonb[]) is
+'The place of the message before the turn that is open, because its last calls wait for results, or just got them; all messages where none is.';
+
+create or replace function kata_data.without_thinking(blocks jsonb[], finished integer, format text, thinking text) returns jsonb[]
+language sql stable
+as $$
+  select array_agg(case
+      -- Gemini takes its own thoughts at any place.
+      when m.ordinality > finished or (format = 'gemini' and thinking is distinct from 'drop') then m.blocks
+      else jsonb_path_query_array(m.blocks, '$[*] ? (!(@.type == "thinking" || @.type == "redacted_thinking" || @.thought == true))')
+    end order by m.ordinality)
+  from unnest(blocks) with ordinality m(blocks, ordinality)
+$$;
+comment on function kata_data.without_thinking(jsonb[], integer, text, text) is
+'The blocks of messages without the thinking of those that are finished. finished: how many.';
+
 create or replace function kata_data.turn_blocks(rows kata_data.window_row[], format text, system text)
-returns table (role text, block jsonb, ordinality bigint, place bigint, has_parts boolean, added_tokens integer)
+returns table (role text, blocks jsonb, ordinality bigint, has_thinking boolean, has_parts boolean, added_tokens bigint)
 language sql stable rows 100
 as $$
-  select case
-      when m.in_preamble then 'preamble'
-      when m.role = 'assistant' then 'assistant'
-      when turn_blocks.system = 'native' and m.role in ('system', 'developer') then 'system'
-      else 'user'
-    end, b.block, m.ordinality, b.ordinality, kata_data.has_elements(m.parts),
-    case when b.ordinality > 1 then 0 else m.added_tokens end + coalesce(case format
-      when 'gemini' then kata_data.added_gemini_tokens(b.block)
-      else kata_data.added_block_tokens(b.block, m.role = 'assistant') end, 0)
+  select m.turn_role, m.blocks, row_number() over (order by m.group_position, m.place, m.ordinality),
+    m.role = 'assistant' and m.parts is not null and m.parts @? '$[*] ? (@.type == "thinking" || @.type == "redacted_thinking")',
+    kata_data.has_elements(m.parts),
+    m.added_tokens + case
+      when m.tool_calls is null and m.parts is null and (m.tool_call_id is null or format = 'anthropic') and not kata_data.has_system_tag(m.content) then 0
+      else kata_data.added_blocks_tokens(m.blocks, m.role = 'assistant', format) end
   from (
-    select m.role, m.content, m.tool_call_id, m.tool_calls, m.parts, m.provider, m.in_preamble, m.is_orphan, m.answered, m.version,
-      m.added_tokens, row_number() over (order by m.group_position, m.place, m.ordinality) as ordinality
+    select m.role, m.group_position, m.place, m.ordinality, m.content, m.tool_call_id, m.tool_calls, m.parts, m.added_tokens, case
+        when m.in_preamble then 'preamble'
+        when m.role = 'assistant' then 'assistant'
+        when turn_blocks.system = 'native' and m.role in ('system', 'developer') then 'system'
+        else 'user'
+      end as turn_role,
+      case
+        when m.in_preamble or (turn_blocks.system = 'native' and m.role in ('system', 'developer')) then case format
+          when 'gemini' then kata_data.gemini_content('system', m.content, m.parts, m.version)
+          else kata_data.anthropic_content('system', m.content, m.parts, m.version) end
+        when format = 'gemini' then kata_data.gemini_parts(
+          m.role, m.content, m.tool_call_id, m.tool_calls, m.parts, m.provider, m.is_orphan, m.answered, m.version)
+        else kata_data.anthropic_blocks(m.role, m.content, m.tool_call_id, m.tool_calls, m.parts, m.provider, m.is_orphan, m.version)
+      end as blocks
     from kata_data.prompt_messages(turn_blocks.rows, turn_blocks.format) m
+    offset 0
   ) m
-  left join lateral jsonb_array_elements(case
-    when format = 'gemini' then case
-      when m.in_preamble then kata_data.gemini_content('system', m.content, m.parts, m.version)
-      else kata_data.gemini_parts(
-        m.role, m.content, m.tool_call_id, m.tool_calls, m.parts, m.provider, m.is_orphan, m.answered, m.version) end
-    when m.in_preamble then kata_data.anthropic_content('system', m.content, m.parts, m.version)
-    when turn_blocks.system = 'native' and m.role in ('system', 'developer') then kata_data.anthropic_content('system', m.content, m.parts, m.version)
-    else kata_data.anthropic_blocks(m.role, m.content, m.tool_call_id, m.tool_calls, m.parts, m.provider, m.is_orphan, m.version)
-  end) with ordinality b(block, ordinality) on true
 $$;
 comment on function kata_data.turn_blocks(kata_data.window_row[], text, text) is
 'The messages of a prompt as blocks, in reading order: role is that of the turn, or preamble.
 
-block: null for a message of which nothing is left. added_tokens: at most so many that the form adds.';
+blocks: an empty array for a message of which nothing is left. added_tokens: at most so many that the form adds.';
