@@ -178,10 +178,10 @@ def _check_turns(findings: Findings, messages: list[dict[str, Any]]) -> None:
     for number, message in enumerate(messages):
         path, role = f"$.messages[{number}]", message.get("role")
         if role == "system":
-            if number == 0:
-                findings.add("A1", path, "the first turn is the system's")
+            if number == 0 or before == "system":
+                findings.add("A1", path, "a turn of the system stands where another belongs")
             # A turn of either role may follow.
-            before = ""
+            before = "system"
             continue
         if role == before:
             findings.add("A1", path, f"a turn of {role} stands where one of the other role belongs")
