@@ -37,7 +37,13 @@ begin
     select jsonb_agg(m.message || jsonb_build_object('content', coalesce((
         select jsonb_agg(s.block order by s.place)
         from sent s
-        where s.turn = m.ordinality), '[{"type": "text", "text": "[left out]"}]')) order by m.ordinality)
+        where s.turn = m.ordinality
+          -- A turn does not end with thinking, where a call behind it is left out.
+          and s.place <= (
+            select max(l.place)
+            from sent l
+            where l.turn = m.ordinality
+              and l.block ->> 'type' not in ('thinking', 'redacted_thinking'))), '[{"type": "text", "text": "[left out]"}]')) order by m.ordinality)
     from jsonb_array_elements(messages) with ordinality m(message, ordinality));
 end
 $$;
