@@ -228,8 +228,8 @@ declare
   v_summaries kata_data.placed_summary[] := selection.summaries;
   v_numbering kata_data.numbering;
 begin
-  -- The preamble begins and ends with a message. Changes and records take a version, and no row.
-  if view_version > 0 and (view_version >= rest_start or selection.preamble_end > 2) then
+  -- The preamble ends with a message. Changes and records take a version, and no row.
+  if view_version > 0 and (view_version >= rest_start or selection.preamble_end > 1) then
     v_numbering.changes := array(
       select c.version from kata_data.changes_among(window_numbering.context_id, selection.versions) c order by c.version);
   end if;
