@@ -62,6 +62,8 @@ comment on column kata_data.embedding_model.name is 'The name that callers give 
 comment on column kata_data.embedding_model.dimensions is 'The numbers of each of its embeddings.';
 comment on column kata_data.embedding_model.created_at is 'The time of its first embeddings.';
 comment on constraint embedding_model_name_unique on kata_data.embedding_model is 'A name is one model of a tenant.';
+alter table kata_data.embedding_model enable row level security;
+alter table kata_data.embedding_model force row level security;
 
 create table kata_data.embedding (
   segment_id uuid,

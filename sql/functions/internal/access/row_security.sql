@@ -5,3 +5,8 @@ drop policy if exists context_of_tenant on kata_data.context;
 create policy context_of_tenant on kata_data.context
   using ((select kata_data.current_tenant()) = any (array[tenant, '*']))
   with check ((select kata_data.current_tenant()) = any (array[tenant, '*']));
+
+drop policy if exists model_of_tenant on kata_data.embedding_model;
+create policy model_of_tenant on kata_data.embedding_model
+  using ((select kata_data.current_tenant()) = any (array[tenant, '*']))
+  with check ((select kata_data.current_tenant()) = any (array[tenant, '*']));
