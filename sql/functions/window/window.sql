@@ -29,7 +29,8 @@ declare
   v_covered int8multirange;
 begin
   v_context := kata_data.open_context(context_id, at);
-  if tokenizer <> v_context.tokenizer and kata_data.tokenizer_of(tokenizer) is distinct from v_context.tokenizer then
+  -- is not null: null and a call is a call.
+  if tokenizer is not null and tokenizer <> v_context.tokenizer and kata_data.tokenizer_of(tokenizer) is distinct from v_context.tokenizer then
     v_measure := kata_data.measure_in(v_context.tokenizer, tokenizer);
   end if;
   if (budget > 0 and stable_step >= 0 and stable_step < budget and reserve = 0) is not true then
