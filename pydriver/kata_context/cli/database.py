@@ -14,6 +14,7 @@ from kata_context import Kata, config
 from kata_context.cli.parameters import refuse_surrogates
 from kata_context.cli.settings import settings
 from kata_context.driver.transport import secured
+from kata_context.generated.rows import MessageRow
 
 Connection = psycopg.Connection[Any]
 
@@ -63,6 +64,22 @@ def resolve(kata: Kata, context: str, *, deleted: bool = False) -> UUID:
     """
     refuse_surrogates(context)
     return kata.resolve_context(context, deleted)
+
+
+@contextmanager
+def open_context(ctx: click.Context, context: str, *, deleted: bool = False) -> Iterator[tuple[Kata, UUID]]:
+    """Open the driver, and yield it with the id of a context as typed; see open_kata and resolve."""
+    with open_kata(ctx) as kata:
+        yield kata, resolve(kata, context, deleted=deleted)
+
+
+def log_pages(kata: Kata, context_id: UUID, at: int | None = None) -> Iterator[list[MessageRow]]:
+    """Yield the messages of a context as appended, in pages."""
+    after = 0
+    while rows := kata.messages(context_id, after, max_rows=1000, visibility="all", at=at):
+        if page := [row for row in rows if row.kind == "message"]:
+            yield page
+        after = rows[-1].version
 
 
 @overload

@@ -88,6 +88,14 @@ def print_rows(
         print_table(rows, columns, empty, flexible=flexible)
 
 
+def print_one(value: object, as_json: bool, text: object) -> None:
+    """Print a value as JSON for programs, or a text for people."""
+    if as_json:
+        print_json(value)
+    else:
+        click.echo(text)
+
+
 def print_fields(pairs: Iterable[tuple[str, object]]) -> None:
     """Print names and values, one per line; names without a value are left out."""
     shown = [(name, cell(value)) for name, value in pairs if value not in (None, [], {}, "")]

@@ -84,12 +84,9 @@ def complete_argument(ctx: click.Context, param: click.Parameter, incomplete: st
 @environment_option
 @click.pass_context
 def call(
-    ctx: click.Context,
-    function: str | None,
-    arguments: tuple[str, ...],
-    as_list: bool,
+    ctx: click.Context, function: str | None, arguments: tuple[str, ...], as_list: bool,
     environment: str | None,
-) -> None:
+) -> None:  # fmt: skip
     """Call FUNCTION of the SQL API with its parameters by name, and print the result as JSON.
 
     A context is its name or id; a version is a number, head, head~3, a checkpoint or a timestamp; a set of

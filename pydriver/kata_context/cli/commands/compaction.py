@@ -7,9 +7,16 @@ from uuid import UUID
 import click
 
 from kata_context import Kata
-from kata_context.cli.database import open_kata, resolve, version_at
+from kata_context.cli.database import open_context, open_kata, resolve, version_at
 from kata_context.cli.parameters import at_option, context_argument, refuse_surrogates
-from kata_context.cli.terminal import json_option, print_fields, print_json, print_rows, print_table
+from kata_context.cli.terminal import (
+    json_option,
+    print_fields,
+    print_json,
+    print_one,
+    print_rows,
+    print_table,
+)
 from kata_context.driver.values import Json
 
 
@@ -24,8 +31,7 @@ def policy() -> None:
 @click.pass_context
 def show(ctx: click.Context, context: str, as_json: bool) -> None:
     """Show the policy of CONTEXT, and whether compaction is due."""
-    with open_kata(ctx) as kata:
-        context_id = resolve(kata, context)
+    with open_context(ctx, context) as (kata, context_id):
         fields, status = kata.get_policy(context_id), kata.compaction_status(context_id)
     if as_json:
         print_json({"policy": fields, "status": status})
@@ -105,8 +111,7 @@ def compact(ctx: click.Context, context: str, strategy: str, force: bool, as_jso
 @click.pass_context
 def compactions(ctx: click.Context, context: str, as_json: bool) -> None:
     """List the compaction attempts of CONTEXT, newest first, and whether one is due."""
-    with open_kata(ctx) as kata:
-        context_id = resolve(kata, context)
+    with open_context(ctx, context) as (kata, context_id):
         rows, status = kata.compactions(context_id), kata.compaction_status(context_id)
     if as_json:
         print_json({"compactions": rows, "status": status})
@@ -141,20 +146,11 @@ def changing(name: str, help_text: str, change: Change) -> click.Command:
     @json_option
     @click.pass_context
     def command(ctx: click.Context, context: str, version: str, as_json: bool) -> None:
-        with open_kata(ctx) as kata:
-            context_id = resolve(kata, context)
+        with open_context(ctx, context) as (kata, context_id):
             taken = change(kata, context_id, version_at(kata, context_id, version))
-        print_version(taken, as_json)
+        print_one({"version": taken}, as_json, taken)
 
     return command
-
-
-def print_version(version: int, as_json: bool) -> None:
-    """Print the version of a view change."""
-    if as_json:
-        print_json({"version": version})
-    else:
-        click.echo(version)
 
 
 undo = changing(
@@ -186,11 +182,10 @@ unpin = changing(
 @click.pass_context
 def elide(ctx: click.Context, context: str, first: str, last: str | None, keep: int, as_json: bool) -> None:
     """Shorten the tool results from version FIRST to LAST of CONTEXT in the view."""
-    with open_kata(ctx) as kata:
-        context_id = resolve(kata, context)
+    with open_context(ctx, context) as (kata, context_id):
         low, high = version_at(kata, context_id, first), version_at(kata, context_id, last)
         taken = kata.elide(context_id, low, last_version=high, keep_tokens=keep)
-    print_version(taken, as_json)
+    print_one({"version": taken}, as_json, taken)
 
 
 @click.command()
@@ -201,8 +196,7 @@ def elide(ctx: click.Context, context: str, first: str, last: str | None, keep: 
 @click.pass_context
 def artifacts(ctx: click.Context, context: str, kind: str | None, at: str | None, as_json: bool) -> None:
     """List the tools, files, URLs and identifiers that the messages of CONTEXT name, compacted or not."""
-    with open_kata(ctx) as kata:
-        context_id = resolve(kata, context)
+    with open_context(ctx, context) as (kata, context_id):
         rows = kata.artifacts(context_id, kind=kind, at=version_at(kata, context_id, at))
     print_rows(
         rows,

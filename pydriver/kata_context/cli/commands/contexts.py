@@ -8,7 +8,7 @@ from uuid import UUID
 import click
 
 from kata_context import Kata
-from kata_context.cli.database import open_kata, resolve, version_at
+from kata_context.cli.database import open_context, open_kata, resolve, version_at
 from kata_context.cli.parameters import Json, at_option, context_argument, refuse_surrogates
 from kata_context.cli.terminal import (
     Columns,
@@ -17,6 +17,7 @@ from kata_context.cli.terminal import (
     preview,
     print_fields,
     print_json,
+    print_one,
     print_rows,
     print_table,
 )
@@ -29,6 +30,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PAGE = 1000  # most rows per call
+MESSAGE_COLUMNS: Columns = (
+    "version",
+    "role",
+    ("tokens", lambda row: row.token_count),
+    # Empty for an ordinary message.
+    ("kind", lambda row: "pinned" if row.pinned else "" if row.kind == "message" else row.kind),
+    ("text", lambda row: preview(row.content, row.tool_calls)),
+)
+limit_option = click.option(
+    "-n", "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Number of rows."
+)
 
 
 @click.command()
@@ -53,16 +65,11 @@ def create(
         context_id = kata.create_context(
             name, policy=policy, metadata=metadata, tokenizer=tokenizer, preset=preset, idempotency_key=key
         )
-    if as_json:
-        print_json({"context_id": context_id, "name": name})
-    else:
-        click.echo(context_id)
+    print_one({"context_id": context_id, "name": name}, as_json, context_id)
 
 
 @click.command("list")
-@click.option(
-    "-n", "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Number of rows."
-)
+@limit_option
 @click.option("--after", metavar="CONTEXT", help="Only contexts that are older than this one.")
 @click.option("--deleted", is_flag=True, help="Also list deleted contexts.")
 @json_option
@@ -102,14 +109,9 @@ def state(row: ContextRow) -> str:
 @context_argument
 @click.argument("version", required=False)
 @click.option(
-    "-n",
-    "--messages",
-    "limit",
-    type=click.IntRange(min=0),
-    default=20,
-    show_default=True,
+    "-n", "--messages", "limit", type=click.IntRange(min=0), default=20, show_default=True,
     help="Number of the newest messages.",
-)
+)  # fmt: skip
 @click.option(
     "--visibility", type=click.Choice(["effective", "raw", "all"]), default="effective", show_default=True,
     help="What a model sees; or the log without deleted messages; or the whole log.",
@@ -118,17 +120,11 @@ def state(row: ContextRow) -> str:
 @json_option
 @click.pass_context
 def show(
-    ctx: click.Context,
-    context: str,
-    version: str | None,
-    limit: int,
-    visibility: "Visibility",
-    at: str | None,
-    as_json: bool,
-) -> None:
+    ctx: click.Context, context: str, version: str | None, limit: int, visibility: "Visibility",
+    at: str | None, as_json: bool,
+) -> None:  # fmt: skip
     """Show CONTEXT and its newest messages, or the message at VERSION in full."""
-    with open_kata(ctx) as kata:
-        context_id = resolve(kata, context)
+    with open_context(ctx, context) as (kata, context_id):
         if version is not None:
             show_message(kata.get_message(context_id, version_at(kata, context_id, version)), as_json)
             return
@@ -143,11 +139,7 @@ def show(
     if limit == 0:
         return
     click.echo()
-    print_table(
-        messages,
-        ["version", "role", ("tokens", lambda row: row.token_count), ("kind", kind), ("text", text)],
-        empty="there are no messages",
-    )
+    print_table(messages, MESSAGE_COLUMNS, empty="there are no messages")
 
 
 def show_message(row: MessageRow, as_json: bool) -> None:
@@ -191,13 +183,3 @@ def pages(
             return
         limit -= len(rows)
         cursor = next_cursor(rows[-1])
-
-
-def kind(row: MessageRow) -> str:
-    """Return the kind of a message in one word; empty for an ordinary one."""
-    return "pinned" if row.pinned else "" if row.kind == "message" else row.kind
-
-
-def text(row: MessageRow) -> str:
-    """Return the start of a message."""
-    return preview(row.content, row.tool_calls)

@@ -62,14 +62,8 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     checks = list(examine(target.dsn, settings(ctx).tenant))
     counts = {level: sum(check.level == level for check in checks) for level in (PROBLEM, WARNING)}
     if as_json:
-        print_json(
-            {
-                "database": target.description,
-                "problems": counts[PROBLEM],
-                "warnings": counts[WARNING],
-                "checks": checks,
-            }
-        )
+        found = {"problems": counts[PROBLEM], "warnings": counts[WARNING], "checks": checks}
+        print_json({"database": target.description, **found})
     else:
         show(checks)
         click.echo(f"problems: {counts[PROBLEM]}, warnings: {counts[WARNING]}", err=True)

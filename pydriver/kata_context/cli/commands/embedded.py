@@ -8,7 +8,7 @@ from psycopg.conninfo import make_conninfo
 from kata_context import migrate
 from kata_context.cli.database import announce
 from kata_context.cli.settings import settings
-from kata_context.cli.terminal import json_option, print_json
+from kata_context.cli.terminal import json_option, print_one
 from kata_context.driver.transport import escaped, secured
 from kata_context.embedded import Server, default_home, find_psql
 
@@ -31,10 +31,7 @@ def up(ctx: click.Context, as_json: bool) -> None:
     )
     if elsewhere:
         click.echo(f"{elsewhere}: other commands use that database, not this server", err=True)
-    if as_json:
-        print_json({"dsn": dsn, "home": str(server.home)})
-    else:
-        click.echo(dsn)
+    print_one({"dsn": dsn, "home": str(server.home)}, as_json, dsn)
 
 
 @click.command()

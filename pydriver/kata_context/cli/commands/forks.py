@@ -7,7 +7,7 @@ from uuid import UUID
 
 import click
 
-from kata_context.cli.database import open_kata, resolve, version_at
+from kata_context.cli.database import open_context, open_kata, resolve, version_at
 from kata_context.cli.parameters import SELECTOR, Json, context_argument, refuse_surrogates
 from kata_context.cli.terminal import Drawn, cell, json_option, moment, print_json, print_rows, print_table
 from kata_context.generated.rows import DiffRow, DiffVersionRow, TreeRow
@@ -36,8 +36,7 @@ def fork(
     """Fork CONTEXT, with or without a NAME, and print the id of the fork."""
     if name is not None:
         refuse_surrogates(name)
-    with open_kata(ctx) as kata:
-        parent_id = resolve(kata, context)
+    with open_context(ctx, context) as (kata, parent_id):
         version = version_at(kata, parent_id, at)
         fork_id = kata.fork(
             parent_id, version, name=name, policy=policy, metadata=metadata, idempotency_key=key
@@ -81,8 +80,7 @@ def forks(ctx: click.Context, context: str, as_json: bool) -> None:
 @click.pass_context
 def tree(ctx: click.Context, context: str, all_: bool, as_json: bool) -> None:
     """Draw the family of CONTEXT: which context was forked from which, at which version."""
-    with open_kata(ctx) as kata:
-        context_id = resolve(kata, context, deleted=True)
+    with open_context(ctx, context, deleted=True) as (kata, context_id):
         rows = kata.tree(context_id)
     if not all_:
         rows = without_purged(rows, context_id)
@@ -169,8 +167,7 @@ def diff(
         raise click.UsageError("give another context, or --from")
     if other is not None and last is not None:
         raise click.UsageError("--to goes with --from")
-    with open_kata(ctx) as kata:
-        context_id = resolve(kata, context)
+    with open_context(ctx, context) as (kata, context_id):
         if other is None:
             assert first is not None
             changes = kata.diff_versions(

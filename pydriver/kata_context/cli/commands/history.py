@@ -4,10 +4,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kata_context.cli.commands.contexts import kind, pages, text
-from kata_context.cli.database import open_kata, resolve, version_at
+from kata_context.cli.commands.contexts import MESSAGE_COLUMNS, limit_option, pages
+from kata_context.cli.database import open_context, open_kata, resolve, version_at
 from kata_context.cli.parameters import SELECTOR, context_argument, refuse_surrogates
-from kata_context.cli.terminal import cell, json_option, moment, print_json, print_rows, print_table
+from kata_context.cli.terminal import (
+    cell,
+    json_option,
+    moment,
+    print_json,
+    print_one,
+    print_rows,
+    print_table,
+)
 from kata_context.generated.rows import HistoryRow
 
 if TYPE_CHECKING:
@@ -16,16 +24,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @context_argument
-@click.option(
-    "-n", "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Number of rows."
-)
+@limit_option
 @click.option("--before", metavar="VERSION", help=f"Only rows before {SELECTOR}.")
 @json_option
 @click.pass_context
 def history(ctx: click.Context, context: str, limit: int, before: str | None, as_json: bool) -> None:
     """List the messages and view changes of CONTEXT, newest first."""
-    with open_kata(ctx) as kata:
-        context_id = resolve(kata, context)
+    with open_context(ctx, context) as (kata, context_id):
 
         def page(cursor: int | None, rows: int) -> list[HistoryRow]:
             return kata.history(context_id, cursor, max_rows=rows)
@@ -59,19 +64,14 @@ def history(ctx: click.Context, context: str, limit: int, before: str | None, as
 @click.pass_context
 def state_at(ctx: click.Context, context: str, version: str, visibility: "Visibility", as_json: bool) -> None:
     """Show CONTEXT as of VERSION: a version, head, head~3, a checkpoint, or an ISO 8601 timestamp."""
-    with open_kata(ctx) as kata:
-        context_id = resolve(kata, context)
+    with open_context(ctx, context) as (kata, context_id):
         at = version_at(kata, context_id, version)
         rows = kata.state_at(context_id, at, visibility=visibility)
     if as_json:
         print_json({"version": at, "messages": rows})
         return
     click.echo(f"as of version {at}", err=True)
-    print_table(
-        rows,
-        ["version", "role", ("tokens", lambda row: row.token_count), ("kind", kind), ("text", text)],
-        empty="there were no messages",
-    )
+    print_table(rows, MESSAGE_COLUMNS, empty="there were no messages")
 
 
 @click.command()
@@ -89,17 +89,13 @@ def checkpoint(
     if drop and (at is not None or note is not None):
         raise click.UsageError("--drop takes neither --at nor --note")
     refuse_surrogates(name)
-    with open_kata(ctx) as kata:
-        context_id = resolve(kata, context)
+    with open_context(ctx, context) as (kata, context_id):
         if drop:
             version = version_at(kata, context_id, name)
             kata.drop_checkpoint(context_id, name)
         else:
             version = kata.checkpoint(context_id, name, at=version_at(kata, context_id, at), note=note)
-    if as_json:
-        print_json({"name": name, "version": version, "dropped": drop})
-    else:
-        click.echo(version)
+    print_one({"name": name, "version": version, "dropped": drop}, as_json, version)
 
 
 @click.command()

@@ -8,9 +8,9 @@ import os
 import sys
 from codecs import BOM_UTF8
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, BinaryIO
 from uuid import UUID
 
@@ -19,7 +19,7 @@ import psycopg
 
 from kata_context import Kata
 from kata_context.adapters import from_openai
-from kata_context.cli.database import open_kata
+from kata_context.cli.database import log_pages, open_kata
 from kata_context.cli.exit_codes import FAILED
 from kata_context.cli.parameters import parse_json
 from kata_context.cli.problems import Problem, explain
@@ -27,7 +27,6 @@ from kata_context.cli.terminal import json_option, print_json
 from kata_context.cli.text import one_line
 from kata_context.database_errors import NameTakenError
 from kata_context.errors import KataError
-from kata_context.generated.rows import MessageRow
 
 CONNECTIONS = 2  # one conversation is counted while another is written
 WAITING = 4  # conversations to read ahead per connection
@@ -210,7 +209,7 @@ class Workers:
     def compare(self, name: str, context_id: UUID, messages: list[Any]) -> None:
         """Refuse a conversation that differs from the context of its name."""
         place = 0
-        for stored in self.log(context_id):
+        for stored in chain.from_iterable(log_pages(self.kata, context_id)):
             if place == len(messages):
                 return  # the context has grown since
             given = messages[place]
@@ -224,13 +223,6 @@ class Workers:
                 f'a context named "{name}" exists, and its message {place + 1} differs',
                 "give the conversation another name, or rename or delete that context",
             )
-
-    def log(self, context_id: UUID) -> Iterator[MessageRow]:
-        """Yield the messages of a context as appended."""
-        after = 0
-        while rows := self.kata.messages(context_id, after, max_rows=1000, visibility="all"):
-            yield from (row for row in rows if row.kind == "message")
-            after = rows[-1].version
 
     def close(self) -> None:
         """Finish the lines under way, and drop the rest."""

@@ -9,9 +9,9 @@ from uuid import UUID
 import click
 
 from kata_context import Kata
-from kata_context.cli.database import confirm, open_kata, resolve, version_at
+from kata_context.cli.database import confirm, open_context, open_kata, resolve, version_at
 from kata_context.cli.parameters import context_argument, environment_option
-from kata_context.cli.terminal import json_option, print_json, print_rows
+from kata_context.cli.terminal import json_option, print_one, print_rows
 from kata_context.errors import KataError
 from kata_context.generated.rows import PurgeDeletedRow
 
@@ -38,14 +38,10 @@ def change(
     ctx: click.Context, context: str, as_json: bool, call: Callable[[Kata, UUID], None], deleted: bool = False
 ) -> UUID:
     """Change the state of a context, print the context or its id, and return the id."""
-    with open_kata(ctx) as kata:
-        context_id = resolve(kata, context, deleted=deleted)
+    with open_context(ctx, context, deleted=deleted) as (kata, context_id):
         call(kata, context_id)
         found = kata.get_context(context_id)
-    if as_json:
-        print_json(found)
-    else:
-        click.echo(context_id)
+    print_one(found, as_json, context_id)
     return context_id
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from kata_context.adapters import from_openai
-from kata_context.cli.database import open_kata, resolve, version_at
+from kata_context.cli.database import open_context, open_kata, resolve, version_at
 from kata_context.cli.parameters import (
     Json,
     at_option,
@@ -41,11 +41,9 @@ from kata_context.generated.rows import AppendedRow
 )  # fmt: skip
 @click.option("--openai", is_flag=True, help="Read the file as messages in OpenAI chat form.")
 @click.option(
-    "--expected-version",
-    type=click.IntRange(min=0),
-    metavar="N",
+    "--expected-version", type=click.IntRange(min=0), metavar="N",
     help="Refuse if messages were appended since version N.",
-)
+)  # fmt: skip
 @click.option("--key", metavar="KEY", help="Idempotency key: a repeated call does nothing.")
 @json_option
 @click.pass_context
@@ -121,8 +119,7 @@ def read_messages(file: Path | None) -> list[Any]:
 @click.pass_context
 def usage(ctx: click.Context, context: str, at: str | None, as_json: bool) -> None:
     """Show the size of CONTEXT: messages, their tokens, and the tokens of the view."""
-    with open_kata(ctx) as kata:
-        context_id = resolve(kata, context)
+    with open_context(ctx, context) as (kata, context_id):
         row = kata.usage(context_id, version_at(kata, context_id, at))
     if as_json:
         print_json(row)

@@ -62,12 +62,9 @@ def up(
 
 @migrate.command()
 @click.option(
-    "--to",
-    type=int,
-    required=True,
-    metavar="N",
+    "--to", type=int, required=True, metavar="N",
     help="Roll back every migration above N; 0 removes everything.",
-)
+)  # fmt: skip
 @click.option("--allow-data-loss", is_flag=True, help="Also roll back migrations that lose data.")
 @environment_option
 @click.option("--dry-run", is_flag=True, help="Only show what would be done and lost.")
@@ -75,14 +72,9 @@ def up(
 @json_option
 @click.pass_context
 def down(
-    ctx: click.Context,
-    to: int,
-    allow_data_loss: bool,
-    environment: str | None,
-    dry_run: bool,
-    lock_timeout: str,
-    as_json: bool,
-) -> None:
+    ctx: click.Context, to: int, allow_data_loss: bool, environment: str | None, dry_run: bool,
+    lock_timeout: str, as_json: bool,
+) -> None:  # fmt: skip
     """Roll back migrations, newest first, and drop all functions; `up` brings both back."""
     dsn = announce(ctx).dsn
     if not dry_run:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from kata_context.cli.database import open_kata, resolve, version_at
+from kata_context.cli.database import open_context, version_at
 from kata_context.cli.parameters import at_option, context_argument
 from kata_context.cli.terminal import json_option, print_json, print_table
 from kata_context.compaction import probe as probes
@@ -40,8 +40,7 @@ def probe(
     Questions are of four kinds: recall, artifact, continuation, decision. The exit code is 1 if an
     artifact is in neither the window nor the artifact index.
     """
-    with open_kata(ctx) as kata:
-        context_id = resolve(kata, context)
+    with open_context(ctx, context) as (kata, context_id):
         version = version_at(kata, context_id, at)
         with kata.transaction() as transaction:
             tokens = transaction.get_policy(context_id)["budget"] if budget is None else budget

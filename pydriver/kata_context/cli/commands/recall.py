@@ -3,10 +3,10 @@
 import click
 
 from kata_context import Indexer
-from kata_context.cli.database import announce, open_kata, resolve, version_at
+from kata_context.cli.database import announce, open_context, open_kata, resolve, version_at
 from kata_context.cli.parameters import at_option, context_argument, refuse_surrogates
 from kata_context.cli.settings import settings
-from kata_context.cli.terminal import json_option, print_json, print_rows
+from kata_context.cli.terminal import json_option, print_one, print_rows
 from kata_context.recall.program import indexing
 
 embedder_option = click.option(
@@ -25,8 +25,7 @@ rows_option = click.option("-n", "--rows", type=click.IntRange(1, 1000), default
 @click.pass_context
 def search(ctx: click.Context, context: str, query: str, rows: int, at: str | None, as_json: bool) -> None:
     """Find the messages of CONTEXT that hold words of QUERY, best first; "quoted" text as it is written."""
-    with open_kata(ctx) as kata:
-        context_id = resolve(kata, context)
+    with open_context(ctx, context) as (kata, context_id):
         found = kata.search(context_id, refuse_surrogates(query), rows, at=version_at(kata, context_id, at))
     columns = ["version", "role", "name", "compacted_into", "headline"]
     print_rows(found, as_json, columns, empty="nothing found")
@@ -67,9 +66,8 @@ def index(ctx: click.Context, vectors: str | None, memory: str | None, as_json: 
         from kata_context.recall.vector_index import build
 
         row = build(announce(ctx).dsn, settings(ctx).tenant, vectors, memory)
-        print_json(row) if as_json else click.echo(
-            f"{row.index}: {row.bytes:,} bytes, finds {row.recall_at_10 or 0:.1%} of the nearest ten"
-        )
+        text = f"{row.index}: {row.bytes:,} bytes, finds {row.recall_at_10 or 0:.1%} of the nearest ten"
+        print_one(row, as_json, text)
         return
     with open_kata(ctx) as kata:
         report(Indexer(kata), as_json)
@@ -89,7 +87,5 @@ def embed(ctx: click.Context, embedder: str, model: str, as_json: bool) -> None:
 def report(indexer: Indexer, as_json: bool) -> None:
     """Index what there is, and print how much."""
     done = indexer.drain()
-    if as_json:
-        print_json(done)
-    else:
-        click.echo(f"indexed {done.versions:,} versions, embedded {done.embeddings:,} messages")
+    text = f"indexed {done.versions:,} versions, embedded {done.embeddings:,} messages"
+    print_one(done, as_json, text)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from kata_context.cli.database import open_kata, resolve, version_at
+from kata_context.cli.database import open_context, version_at
 from kata_context.cli.parameters import at_option, context_argument
 from kata_context.cli.terminal import Columns, json_option, preview, print_json, print_rows
 from kata_context.cli.text import escape_control_characters
@@ -15,12 +15,9 @@ if TYPE_CHECKING:
 
 budget_argument = click.argument("budget", type=int)
 stable_step_option = click.option(
-    "--stable-step",
-    type=int,
-    default=0,
-    metavar="TOKENS",
+    "--stable-step", type=int, default=0, metavar="TOKENS",
     help="Keep the start of the window still for this many tokens.",
-)
+)  # fmt: skip
 tokenizer_option = click.option("--tokenizer", metavar="NAME", help="Count in another tokenizer.")
 
 
@@ -37,15 +34,9 @@ def window(
     as_json: bool,
 ) -> None:  # fmt: skip
     """Show the messages of CONTEXT that a model should see within BUDGET tokens, each with its reason."""
-    with open_kata(ctx) as kata:
-        context_id = resolve(kata, context)
-        rows = kata.window(
-            context_id,
-            budget,
-            at=version_at(kata, context_id, at),
-            stable_step=stable_step,
-            tokenizer=tokenizer,
-        )
+    with open_context(ctx, context) as (kata, context_id):
+        version = version_at(kata, context_id, at)
+        rows = kata.window(context_id, budget, at=version, stable_step=stable_step, tokenizer=tokenizer)
     columns: Columns = [
         "version",
         "role",
@@ -77,15 +68,10 @@ def prompt(
     tokenizer: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Print the window of CONTEXT within BUDGET tokens as JSON, ready to send."""
-    with open_kata(ctx) as kata:
-        context_id = resolve(kata, context)
+    with open_context(ctx, context) as (kata, context_id):
+        version, asked = version_at(kata, context_id, at), cast("Format", form)
         found = kata.prompt(
-            context_id,
-            budget,
-            cast("Format", form),
-            at=version_at(kata, context_id, at),
-            stable_step=stable_step,
-            tokenizer=tokenizer,
+            context_id, budget, asked, at=version, stable_step=stable_step, tokenizer=tokenizer
         )
     if as_json:
         print_json(found)

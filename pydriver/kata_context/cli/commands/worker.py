@@ -27,13 +27,9 @@ from kata_context.recall.program import indexing
 @embedder_option
 @click.option("--embedding-model", metavar="NAME", help="Name of the model of --embedder.")
 @click.option(
-    "--timeout",
-    type=float,
-    default=600,
-    show_default=True,
-    metavar="SECONDS",
+    "--timeout", type=float, default=600, show_default=True, metavar="SECONDS",
     help="Longest time for a summary, or for a batch of embeddings.",
-)
+)  # fmt: skip
 @click.option(
     "--lease", type=click.IntRange(1, 86400), default=LEASE, show_default=True, metavar="SECONDS",
     help="Time after which another worker takes over from one that has died.",
