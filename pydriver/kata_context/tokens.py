@@ -111,7 +111,7 @@ class MessageCounter:
         if tokenizer not in ENCODINGS:
             return arguments
         counted = list(arguments)
-        counted[self.token_count], counted[self.token_source] = _counted(self._message(arguments), tokenizer)
+        counted[self.token_count], counted[self.token_source] = count_of(self._message(arguments), tokenizer)
         return tuple(counted)
 
     def _message(self, arguments: Arguments) -> Mapping[str, Any]:
@@ -150,7 +150,7 @@ class BatchCounter:
             return arguments
         messages = list(self._listed(arguments))
         for place in self._uncounted(arguments):
-            count, source = _counted(messages[place], tokenizer)
+            count, source = count_of(messages[place], tokenizer)
             if count is not None:
                 messages[place] = {**messages[place], "token_count": count, "token_source": source}
         counted = list(arguments)
@@ -176,7 +176,7 @@ def _take_long(messages: Iterable[Any]) -> bool:
     return sum(len(a) for a in amounts if isinstance(a, str)) > LONG
 
 
-def _counted(message: Mapping[str, Any], tokenizer: str) -> tuple[int, str] | tuple[None, None]:
+def count_of(message: Mapping[str, Any], tokenizer: str) -> tuple[int, str] | tuple[None, None]:
     """Return count and source of a message, or None for both if the database has to estimate."""
     content = message.get("content")
     if isinstance(content, str) and COUNTED.isdisjoint(message):  # most messages
