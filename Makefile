@@ -104,7 +104,7 @@ $(PEERS)/ready: bench/peers/requirements.txt | $(READY)
 	@touch $@
 
 eval-recall: $(READY) ## Measure how well messages are found; DATA=FOLDER has the conversations
-	@$(BIN)/python bench/eval_recall.py $(or $(DATA),../shared/data) $(if $(EMBEDDER),--embedder '$(EMBEDDER)')
+	@$(BIN)/python bench/eval_recall.py $(or $(DATA),../shared/data) $(if $(EMBEDDER),--embedder '$(EMBEDDER)') $(OPTIONS)
 
 eval-minilm: EMBEDDER := $(MINILM)/bin/python bench/minilm.py
 eval-minilm: $(MINILM)/ready eval-recall ## The same with a small model, in an environment of its own

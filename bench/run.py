@@ -27,6 +27,7 @@ from harness import BARE, Bench, own_server, real_messages, scalar
 from kata_context import __version__
 from measure import Result, as_json, machine
 from probe import retention
+from recall import recall
 from sizes import sizes
 from through_driver import driver
 from windows import windows, windows_with_records
@@ -45,6 +46,7 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[Result]]] = {
     "compactions": compactions,
     "forks": forks,
     "growth": growth,
+    "recall": recall,
     "cli": command_line,
     "cold": cold,
     "probe": retention,
@@ -61,7 +63,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=30, help="pairs of runs a comparison (default 30)")
     parser.add_argument(
         "--size", type=int, default=1_000_000,
-        help="messages of the one long context of section growth (default 1000000)",
+        help="messages of the one long context of growth, and of recall up to 100000 (default 1000000)",
     )  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write JSON lines to this file")
     options = parser.parse_args()
