@@ -1,7 +1,7 @@
 -- Messages are found by their words: in the whole history, on any fork, as of any version, the same whether they are indexed or not.
 
 begin;
-select plan(155);
+select plan(183);
 
 create function pg_temp.say(context text, content text, role text default 'user', name text default null) returns bigint
 language sql
@@ -107,6 +107,35 @@ from (values
   ('autumn', 1::bigint), ('Herbst', 2), ('DÉCISION', 3), ('otoño', 4), (normalize('otoño', nfd), 4), ('решение', 5), ('推迟', 6),
   ('秋天', 6), ('延期', 7), ('秋まで', 7),
   ('연기', 8), ('결정', 8), ('ตัดสินใจ', 9), ('ฤดู', 9)) t(query, version);
+-- Eight languages: each by words of its own, with simple and, where PostgreSQL has a configuration, by another form of a word with that one.
+create temporary table sentence as
+select * from (values
+  ('zh', 'simple', '委员会把关于码头的决定推迟到秋天。', '码头', null), ('ja', 'simple', '委員会は港の工事を秋まで延期しました。', '港の工事', null),
+  ('ko', 'simple', '위원회는 항구에 대한 결정을 가을까지 연기했습니다.', '항구', null),
+  ('th', 'simple', 'คณะกรรมการเลื่อนการตัดสินใจเรื่องท่าเรือไปถึงฤดูใบไม้ร่วง', 'ท่าเรือ', null),
+  ('ar', 'arabic', 'أجلت اللجنة قرارات الميناء إلى الخريف.', 'الميناء', 'ميناء'),
+  ('de', 'german', 'Der Ausschuss hat die Entscheidungen über den Hafen vertagt.', 'Hafen', 'Entscheidung'),
+  ('ru', 'russian', 'Комитет отложил решения о новой гавани до осени.', 'гавани', 'решение'),
+  ('hi', 'hindi', 'समिति ने बंदरगाह के फैसलों को शरद ऋतु तक टाल दिया।', 'बंदरगाह', 'फैसला')) s(language, config, content, word, form);
+select fixture.context('eight', '{"search_config": "simple"}') as eight \gset
+select pg_temp.say('eight', s.content) from sentence s;
+select is(pg_temp.found('eight', s.word), array[s.place], format('simple finds a sentence in %s by a word', s.language))
+from (select s.*, row_number() over () as place from sentence s) s;
+select is((pg_temp.recalled('eight', s.content))[1], s.place, format('and recalls it by itself: %s', s.language))
+from (select s.*, row_number() over () as place from sentence s) s;
+select kata.index_search(:'eight');
+select is(pg_temp.found('eight', s.word), array[s.place], format('indexed, too: %s', s.language))
+from (select s.*, row_number() over () as place from sentence s) s;
+select fixture.context('in ' || s.config, jsonb_build_object('search_config', s.config)) from sentence s where s.form is not null;
+select pg_temp.say(x.name, x.content)
+from (
+  select 'in ' || c.config as name, s.content
+  from sentence c
+  cross join sentence s
+  where c.form is not null
+  order by c.config, s.language) x;
+select is(pg_temp.found('in ' || s.config, s.form), array[s.place], format('%s finds another form of a word', s.config))
+from (select s.*, row_number() over (order by s.language) as place from sentence s) s where s.form is not null;
 select fixture.context('german', '{"search_config": "german"}') as german \gset
 select pg_temp.say('german', 'Die Entscheidungen wurden verschoben.');
 select is(pg_temp.found('german', 'Entscheidung'), '{1}'::bigint[], 'a configuration of the policy brings its stems');
