@@ -39,6 +39,7 @@ MESSAGES = [turn | {"content": "word " * (turn["token_count"] // 2)} for turn in
 
 READS = {
     "the window": 'select * from kata."window"(%(context)s, 8000)',
+    "an explained window": "select * from kata.explain_window(%(context)s, 8000, %(at)s)",
     "a window of the past": 'select * from kata."window"(%(context)s, 8000, %(at)s)',
     "a window with a stable step": 'select * from kata."window"(%(context)s, 8000, %(at)s, 2000)',
     "a prompt": "select kata.prompt(%(context)s, 8000, 'anthropic', %(at)s)",

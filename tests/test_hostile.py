@@ -124,6 +124,7 @@ USUAL: dict[str, dict[str, str]] = {
     "verify": {},
     "version": {},
     "window": {"context_id": "{context}", "budget": "100000"},
+    "explain_window": {"context_id": "{context}", "budget": "100000"},
 }
 
 BIG = "9223372036854775807"

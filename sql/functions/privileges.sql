@@ -15,6 +15,7 @@ grant execute on function
   kata.entry_digests,
   kata.environment,
   kata.erasures,
+  kata.explain_window,
   kata.find_context,
   kata.find_message,
   kata.forks,

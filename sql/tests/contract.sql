@@ -1,7 +1,7 @@
 -- The contract for other software: names, order, types and defaults of parameters and results, and the rights of a function.
 
 begin;
-select plan(348);
+select plan(352);
 
 create function pg_temp.inputs(function oid) returns text
 language sql
@@ -156,6 +156,10 @@ insert into expected values
   ('erasures', 'stable',
     'context_id uuid',
     'rows version bigint, reason text, erased_by text, erased_at timestamp with time zone'),
+  ('explain_window', 'stable',
+    'context_id uuid, budget integer = NULL, at bigint = NULL, stable_step integer = 0, tokenizer text = NULL, reserve integer = 0, '
+      'format text = NULL, max_rows integer = 100, after bigint = NULL',
+    'rows version bigint, role text, token_count integer, reason text, shown boolean, running_tokens bigint'),
   ('find_context', 'stable',
     'name text',
     'uuid'),

@@ -1,7 +1,7 @@
 -- A window is what the model should see within a budget: the promises always, then whole groups, newest first, until one does not fit.
 
 begin;
-select plan(192);
+select plan(199);
 
 create function pg_temp.reasons(context text, budget integer, at bigint default null) returns text
 language sql
@@ -449,6 +449,33 @@ select is(
 select fixture.fork('early', 2, 'earlier') as earlier \gset
 select fixture.talk('earlier', 'developer 1, user 1');
 select is(pg_temp.reasons('earlier', 200), '1 preamble, 3 preamble, 4 newest', 'a fork at such a change goes on with the preamble');
+
+-- Why a message is in or out
+
+select fixture.context('explained', '{"preserve_recent_count": 1, "min_gain_tokens": 0}') as explained \gset
+select fixture.talk('explained', 'system 5, user 10, assistant 20, user 30, assistant 40, user 50, assistant 60, user 70, assistant 80');
+select kata.delete_messages(:'explained', 4);
+select summary_version from kata.compact(:'explained', 'drop', force => true);
+select kata.append(:'explained', fixture.drafts('user 10, assistant 20, user 30'));
+create temporary table explained as select e.* from kata.explain_window(:'explained', 60) e;
+select is(
+  array(select row(e.version, e.reason, e.shown, e.running_tokens)::text from explained e),
+  array['(14,newest,t,55)', '(13,recent,t,25)', '(12,budget,f,)', '(9,budget,f,)', '(8,budget,f,)', '(7,covered,f,)', '(6,covered,f,)',
+    '(5,covered,f,)', '(4,deleted,f,)', '(3,covered,f,)', '(2,covered,f,)', '(1,preamble,t,5)'],
+  'every message has its reason, newest first');
+select is(
+  array(select row(e.version, e.reason, e.running_tokens)::text from explained e where e.shown order by e.running_tokens),
+  array(select row(w.version, w.reason, w.running_tokens)::text from kata."window"(:'explained', 60) w), 'those shown are the window');
+select is(
+  (select sum(e.token_count) from explained e where not e.shown and e.reason = 'budget'),
+  (select u.view_tokens - (select max(w.running_tokens) from kata."window"(:'explained', 60) w) from kata.usage(:'explained') u),
+  'the sum of what the budget leaves out follows from the usage');
+select is(
+  array(select e.version from kata.explain_window(:'explained', 60, max_rows => 3, after => 12) e), '{9,8,7}', 'page by page');
+select is(
+  array(select e.reason from kata.explain_window(:'explained', 25, at => 2) e), '{newest,preamble}', 'as of a version');
+select throws_ok(format('select kata.explain_window(%L, max_rows => 0)', :'explained'), 'KC017', null, 'a page has rows');
+select throws_ok(format('select kata.explain_window(%L, 0)', :'explained'), 'KC017', null, 'a budget is positive, as for a window');
 
 select * from finish();
 rollback;
