@@ -212,6 +212,21 @@ FUNCTIONS = {
             "at": Parameter("version", has_default=True),
         },
     ),
+    "explain_window": Function(
+        "Lists the messages of a path, newest first, each with the reason why a window shows it "
+        "or leaves it out.",
+        {
+            "context_id": Parameter("context"),
+            "budget": Parameter("integer", has_default=True),
+            "at": Parameter("version", has_default=True),
+            "stable_step": Parameter("integer", has_default=True),
+            "tokenizer": Parameter("text", has_default=True),
+            "reserve": Parameter("integer", has_default=True),
+            "format": Parameter("text", has_default=True),
+            "max_rows": Parameter("integer", has_default=True),
+            "after": Parameter("bigint", has_default=True),
+        },
+    ),
     "prompt": Function(
         "The window as one JSON document in the chat form of a provider, ready to send.",
         {

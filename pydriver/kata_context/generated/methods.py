@@ -40,6 +40,7 @@ from kata_context.generated.rows import (
     EntryDigestRow,
     EraseMessageRow,
     ErasureRow,
+    ExplainWindowRow,
     ForkRow,
     FoundOrCreatedRow,
     HistoryRow,
@@ -739,6 +740,47 @@ class Methods(ABC):
         Cost: O(log n).
         """
         return self._run(statements.USAGE, (context_id, at))[0]
+
+    def explain_window(
+        self,
+        context_id: ContextId,
+        budget: int | None = None,
+        at: Version | None = None,
+        *,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+        reserve: int = 0,
+        format: Format | None = None,
+        max_rows: int = 100,
+        after: int | None = None,
+    ) -> list[ExplainWindowRow]:
+        """Lists the messages of a path, newest first, each with the reason why a window shows it or leaves
+        it out.
+
+        Returns rows: version, role, token_count (as the window counts it; of rows that it does not
+        show, in the context's tokenizer), reason, shown, running_tokens (null where not shown). Reasons
+        of what is shown are those of kata.window. Of the others: budget (it is in the view and does not
+        fit), covered (a compaction took it), deleted. In total a window leaves out view_tokens of
+        kata.usage less its last running_tokens.
+
+        Parameters
+        ----------
+        context_id, budget, at, stable_step, tokenizer, reserve, format : as kata.window.
+        max_rows : 1 to 1,000 rows.
+        after : the last version seen, to go on below it; null for the first page. Pages are exact under
+            a fixed `at`.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError,
+            BudgetTooSmallError, UntranslatableError.
+
+        Cost: O(log n + rows of the window + max_rows).
+        """
+        return self._run(
+            statements.EXPLAIN_WINDOW,
+            (context_id, budget, at, stable_step, tokenizer, reserve, format, max_rows, after),
+        )
 
     @overload
     def prompt(
@@ -2546,6 +2588,35 @@ class Context(Handle):
         See Kata.usage.
         """
         return self.database.usage(self.id, at)
+
+    def explain_window(
+        self,
+        budget: int | None = None,
+        at: Version | None = None,
+        *,
+        stable_step: int = 0,
+        tokenizer: str | None = None,
+        reserve: int = 0,
+        format: Format | None = None,
+        max_rows: int = 100,
+        after: int | None = None,
+    ) -> list[ExplainWindowRow]:
+        """Lists the messages of a path, newest first, each with the reason why a window shows it or leaves
+        it out.
+
+        See Kata.explain_window.
+        """
+        return self.database.explain_window(
+            self.id,
+            budget,
+            at=at,
+            stable_step=stable_step,
+            tokenizer=tokenizer,
+            reserve=reserve,
+            format=format,
+            max_rows=max_rows,
+            after=after,
+        )
 
     @overload
     def prompt(

@@ -33,6 +33,7 @@ __all__ = [
     "EntryDigestRow",
     "EraseMessageRow",
     "ErasureRow",
+    "ExplainWindowRow",
     "ForkRow",
     "FoundOrCreatedRow",
     "HistoryRow",
@@ -163,6 +164,18 @@ class UsageRow:
     message_count: int
     raw_tokens: int
     view_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainWindowRow:
+    """A row of explain_window."""
+
+    version: int
+    role: str
+    token_count: int
+    reason: str
+    shown: bool | None
+    running_tokens: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ from kata_context.generated.rows import (
     EntryDigestRow,
     EraseMessageRow,
     ErasureRow,
+    ExplainWindowRow,
     ForkRow,
     FoundOrCreatedRow,
     HistoryRow,
@@ -303,6 +304,26 @@ USAGE: Call[UsageRow] = Call(
     b"%s::uuid, at => %s::bigint) r",
     record(UsageRow),
     (("context_id", as_context), ("at", as_version)),
+    reads=True,
+)
+EXPLAIN_WINDOW: Call[ExplainWindowRow] = Call(
+    "explain_window",
+    b"select r.version, r.role, r.token_count, r.reason, r.shown, r.running_tokens from "
+    b"kata.explain_window(context_id => %s::uuid, budget => %s::integer, at => %s::bigint, stable_step "
+    b"=> %s::integer, tokenizer => %s::text, reserve => %s::integer, format => %s::text, max_rows => "
+    b"%s::integer, after => %s::bigint) r",
+    record(ExplainWindowRow),
+    (
+        ("context_id", as_context),
+        ("budget", as_integer),
+        ("at", as_version),
+        ("stable_step", as_integer),
+        ("tokenizer", as_text),
+        ("reserve", as_integer),
+        ("format", as_text),
+        ("max_rows", as_integer),
+        ("after", as_integer),
+    ),
     reads=True,
 )
 PROMPT: Call[list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt] = Call(
