@@ -9,14 +9,17 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
-from support.hostile_histories import Context, History, shortest
+from support.hostile_histories import ARGUMENTS, IDS, TEXTS, Context, History, shortest
 from validator import Violation, judge
 from validator.mutations import MUTATIONS
 from validator.published import PUBLISHED
 from validator.recount import recount
 
 FORMS = ("openai", "responses", "anthropic", "gemini")
+SHORT = {"openai": "'wrapped'", "responses": "'wrapped', null"}
+"""Forms that have a short way, and the options that it answers."""
 HISTORIES = 140
 HISTORIES_LONG = 10_000
 STEPS = 14
@@ -142,3 +145,48 @@ def test_each_prompt_of_a_random_history_is_valid_or_refused_by_name_and_no_brok
     assert verdict.broken == {
         (form, number): BROKEN for form in FORMS for number in range(len(MUTATIONS[form]))
     }, "some mutations found too little to break"
+
+
+BOTH_WAYS = """
+  select to_jsonb(kata_data.usual_{form}_prompt(kata_data.usual_rows(w.rows, '{form}'))),
+    to_jsonb(kata_data.{form}_prompt(w.rows, {options}))
+  from (
+    select array_agg(row(w.*)::kata_data.window_row order by w.position) as rows
+    from kata.window(%s, %s) w) w"""
+
+
+def usual_drafts(random: Random) -> list[dict[str, Any]]:
+    """Return messages that hold only texts and answered calls, with ids that come twice or are rewritten."""
+    drafts: list[dict[str, Any]] = [{"role": "system", "content": random.choice(("be brief", " "))}]
+    for _ in range(random.randint(1, 8)):
+        drafts.append({"role": random.choice(("user", "assistant")), "content": random.choice(TEXTS)})
+        ids = random.sample(IDS, random.choice((0, 0, 1, 2, 3)))
+        if ids:
+            calls = [
+                {
+                    "id": number,
+                    "type": "function",
+                    "function": {"name": "look", "arguments": random.choice(ARGUMENTS)},
+                }
+                for number in ids
+            ]
+            content = random.choice((None, "", *TEXTS))
+            drafts.append({"role": "assistant", "content": content, "tool_calls": calls})
+            random.shuffle(ids)
+            drafts += [
+                {"role": "tool", "tool_call_id": number, "content": random.choice(TEXTS)} for number in ids
+            ]
+    return drafts[: len(drafts) - (drafts[-1]["role"] == "tool" and random.random() < 0.3)]
+
+
+def test_the_short_way_of_a_prompt_makes_what_the_general_way_makes(conn: psycopg.Connection) -> None:
+    for number in range(40):
+        random = Random(f"ways:{number}")
+        (context_id,) = conn.execute("select kata.create_context()").fetchone() or ()
+        conn.execute("select from kata.append(%s, %s)", [context_id, Jsonb(usual_drafts(random))])
+        for form, options in SHORT.items():
+            for budget in (100_000, random.randint(1, 300)):
+                query = BOTH_WAYS.format(form=form, options=options).encode()
+                ((short, general),) = conn.execute(query, [context_id, budget]).fetchall()
+                assert short["prompt"] is not None
+                assert short == general

@@ -5,7 +5,19 @@ create or replace function kata_data.formatted_prompt(
 )
 language plpgsql stable
 as $$
+declare
+  v_rows kata_data.window_row[];
 begin
+  v_rows := case when system <> 'joined' then kata_data.usual_rows(rows, format) end;
+  if v_rows is not null and format in ('openai', 'responses') then
+    case format
+      when 'openai' then
+        select p.prompt, p.added_tokens into strict prompt, added_tokens from kata_data.usual_openai_prompt(v_rows) p;
+      when 'responses' then
+        select p.prompt, p.added_tokens into strict prompt, added_tokens from kata_data.usual_responses_prompt(v_rows) p;
+    end case;
+    return;
+  end if;
   case format
     when 'openai' then
       select p.prompt, p.added_tokens into strict prompt, added_tokens from kata_data.openai_prompt(rows, system) p;
