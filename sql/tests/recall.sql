@@ -107,10 +107,11 @@ from (values
   ('autumn', 1::bigint), ('Herbst', 2), ('DÉCISION', 3), ('otoño', 4), (normalize('otoño', nfd), 4), ('решение', 5), ('推迟', 6),
   ('秋天', 6), ('延期', 7), ('秋まで', 7),
   ('연기', 8), ('결정', 8), ('ตัดสินใจ', 9), ('ฤดู', 9)) t(query, version);
--- Eight languages: each by words of its own, with simple and, where PostgreSQL has a configuration, by another form of a word with that one.
+-- Eight languages: each by a word of its own with simple, and by another form of a word where PostgreSQL has a configuration.
 create temporary table sentence as
 select * from (values
-  ('zh', 'simple', '委员会把关于码头的决定推迟到秋天。', '码头', null), ('ja', 'simple', '委員会は港の工事を秋まで延期しました。', '港の工事', null),
+  ('zh', 'simple', '委员会把关于码头的决定推迟到秋天。', '码头', null),
+  ('ja', 'simple', '委員会は港の工事を秋まで延期しました。', '港の工事', null),
   ('ko', 'simple', '위원회는 항구에 대한 결정을 가을까지 연기했습니다.', '항구', null),
   ('th', 'simple', 'คณะกรรมการเลื่อนการตัดสินใจเรื่องท่าเรือไปถึงฤดูใบไม้ร่วง', 'ท่าเรือ', null),
   ('ar', 'arabic', 'أجلت اللجنة قرارات الميناء إلى الخريف.', 'الميناء', 'ميناء'),
