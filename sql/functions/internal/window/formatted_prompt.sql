@@ -8,13 +8,19 @@ as $$
 declare
   v_rows kata_data.window_row[];
 begin
-  v_rows := case when system <> 'joined' then kata_data.usual_rows(rows, format) end;
-  if v_rows is not null and format in ('openai', 'responses') then
+  if system <> 'joined' or format not in ('openai', 'responses') then
+    v_rows := kata_data.usual_rows(rows, format);
+  end if;
+  if v_rows is not null then
     case format
       when 'openai' then
         select p.prompt, p.added_tokens into strict prompt, added_tokens from kata_data.usual_openai_prompt(v_rows) p;
       when 'responses' then
         select p.prompt, p.added_tokens into strict prompt, added_tokens from kata_data.usual_responses_prompt(v_rows) p;
+      when 'anthropic' then
+        select p.prompt, p.added_tokens into strict prompt, added_tokens from kata_data.usual_anthropic_prompt(v_rows) p;
+      when 'gemini' then
+        select p.prompt, p.added_tokens into strict prompt, added_tokens from kata_data.usual_gemini_prompt(v_rows) p;
     end case;
     return;
   end if;

@@ -11,7 +11,9 @@ declare
 begin
   select
     bool_and(r.parts is null and r.provider is null and r.name is null and r.tool_calls is distinct from '[]'
-      and (r.role <> 'tool' or r.group_version <> r.version)) as are_usual,
+      and (r.role <> 'tool' or r.group_version <> r.version)
+      and (format in ('openai', 'responses')
+        or (not coalesce(kata_data.has_system_tag(r.content), false) and (r.role not in ('system', 'developer') or r.reason = 'preamble')))) as are_usual,
     bool_or(r.tool_calls is not null) as have_calls,
     max(case r.kind when 'summary' then r."position" else r.group_version end) as last_group
   into v_rows
@@ -49,7 +51,7 @@ end
 $$;
 comment on function kata_data.usual_rows(kata_data.window_row[], text) is
 'The rows of a window, their calls with the ids that the form takes; null unless they hold only texts, calls that go out as they are stored, and
-one result of each, the last group aside.';
+one result of each, the last group aside. Where turns alternate, a message of the system after the preamble is not usual, nor are its tags.';
 
 create or replace function kata_data.renamed_rows(rows kata_data.window_row[], renamed jsonb) returns kata_data.window_row[]
 language plpgsql stable
