@@ -30,7 +30,7 @@ from probe import retention
 from recall import recall
 from sizes import sizes
 from through_driver import driver
-from windows import windows, windows_with_records
+from windows import prompts, windows, windows_with_records
 
 SECTIONS: dict[str, Callable[[Bench], Iterator[Result]]] = {
     "append": append_one,
@@ -40,6 +40,7 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[Result]]] = {
     "memory": append_ten_thousand,
     "window": windows,
     "records": windows_with_records,
+    "prompts": prompts,
     "driver": driver,
     "concurrency": concurrency,
     "sizes": sizes,
