@@ -30,7 +30,7 @@ from probe import retention
 from recall import recall
 from sizes import sizes
 from through_driver import driver
-from windows import prompts, windows, windows_with_records
+from windows import prompts, windows, windows_in_another_tokenizer, windows_with_records
 
 SECTIONS: dict[str, Callable[[Bench], Iterator[Result]]] = {
     "append": append_one,
@@ -41,6 +41,7 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[Result]]] = {
     "window": windows,
     "records": windows_with_records,
     "prompts": prompts,
+    "tokenizers": windows_in_another_tokenizer,
     "driver": driver,
     "concurrency": concurrency,
     "sizes": sizes,

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from harness import APPEND, WINDOW, Bench, as_row, connect, fill, plain, scalar
+from harness import APPEND, WINDOW, Bench, as_row, connect, fill, plain, plain_batches, scalar, tool_batches
 from measure import Result, compare
 
 COLUMNS = """version, role, content, token_count, tool_call_id, tool_name, tool_calls, model, metadata,
@@ -62,22 +62,31 @@ def windows_with_records(bench: Bench) -> Iterator[Result]:
         )  # fmt: skip
 
 
-def prompts(bench: Bench) -> Iterator[Result]:
-    """prompt(8000) in each form against window(8000) of the same context, both fetched."""
+            )  # fmt: skip
+
+
+def windows_in_another_tokenizer(bench: Bench) -> Iterator[Result]:
+    """window(8000) in another tokenizer than the context's against its own, of texts and of tool calls."""
     with connect(bench.dsn, durable=False) as connection:
-        context_id = scalar(connection, "select kata.create_context()")
-        fill(connection, context_id, itertools.cycle(bench.messages), 1_000)
-        connection.execute("vacuum analyze kata_data.message", prepare=False)
+        for name, batches in (("texts", plain_batches), ("tool calls", tool_batches)):
+            context_id = scalar(connection, "select kata.create_context()")
+            fill(connection, context_id, itertools.chain.from_iterable(batches(bench.messages, 10)), 1_000)
+            connection.execute("vacuum analyze kata_data.message", prepare=False)
+            count = len(connection.execute(WINDOW, (context_id,)).fetchall())
+            # As many rows, whatever the conversion adds to their tokens.
+            query = f"""
+              select min(b.budget) from generate_series(8000, 16000, 50) b(budget)
+              where (select count(*) from kata.window(%s, b.budget, tokenizer => 'cl100k_base')) >= {count}"""
+            budget = scalar(connection, query, context_id)
+            other = f"select * from kata.window(%s, {budget}, tokenizer => 'cl100k_base')"
 
-        def window(_: int) -> None:
-            connection.execute(WINDOW, (context_id,)).fetchall()
+            def ours(_: int, query: Any = other, parameters: Any = (context_id,)) -> None:
+                connection.execute(query, parameters).fetchall()
 
-        for form, target in {"openai": 1.2, "responses": 1.2, "anthropic": 1.5, "gemini": 1.5}.items():
-
-            def prompt(_: int, form: str = form) -> None:
-                connection.execute("select kata.prompt(%s, 8000, %s)", (context_id, form)).fetchall()
+            def own(_: int, parameters: Any = (context_id,)) -> None:
+                connection.execute(WINDOW, parameters).fetchall()
 
             yield compare(
-                f"prompt(8000), {form}", prompt, "window(8000)", window,
-                pairs=bench.pairs, calls=60, target=1 / target,
+                f"window in another tokenizer, {name}", ours, "in its own", own,
+                pairs=bench.pairs, calls=60, target=1 / 2,
             )  # fmt: skip

@@ -294,13 +294,36 @@ def test_what_cannot_be_read_is_left_for_the_database_to_refuse(kata: Kata) -> N
             context.append([{"role": "user", "parts": given}])
 
 
-def test_a_window_in_another_tokenizer_calls_no_function_per_message(conn: psycopg.Connection) -> None:
-    messages = [{"role": role, "content": "hello", "token_count": 10} for role in ("user", "assistant")]
+def of_calls(size: int) -> list[dict[str, Any]]:
+    """Messages of which every eight are a call, its result, and two calls at once, each with its results."""
+    messages: list[dict[str, Any]] = []
+    for turn in range(size // 8):
+        for names in (("a",), ("b", "c"), ("d", "e")):
+            ids = [f"{name}{turn}" for name in names]
+            calls = [
+                {"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}} for id in ids
+            ]
+            messages.append({"role": "assistant", "tool_calls": calls})
+            messages += [{"role": "tool", "tool_call_id": id, "content": "done"} for id in ids]
+    return [{**message, "token_count": 10} for message in messages]
+
+
+def of_text(size: int) -> list[dict[str, Any]]:
+    """Messages of text only."""
+    return [{"role": role, "content": "hello", "token_count": 10} for role in ("user", "assistant")] * (
+        size // 2
+    )
+
+
+@pytest.mark.parametrize("made", [of_text, of_calls])
+def test_a_window_in_another_tokenizer_calls_no_function_per_message(
+    conn: psycopg.Connection, made: Callable[[int], list[dict[str, Any]]]
+) -> None:
     calls = {}
     for size in (40, 400):
         row = conn.execute("select kata.create_context()").fetchone()
         assert row is not None
-        conn.execute("select kata.append(%s, %s)", [row[0], Jsonb(messages * (size // 2))])
+        conn.execute("select kata.append(%s, %s)", [row[0], Jsonb(made(size))])
         conn.execute(
             "select kata.put_token_counts(%s, 'cl100k_base', array(select generate_series(1, %s, 3)), "
             "array(select 20 from generate_series(1, %s, 3)))",
@@ -309,12 +332,17 @@ def test_a_window_in_another_tokenizer_calls_no_function_per_message(conn: psyco
         conn.execute("set local track_functions = 'all'")
         query = "select coalesce(sum(calls), 0)::integer from pg_stat_xact_user_functions"
         before = conn.execute(query).fetchone()
-        window = "select count(*), sum(token_count) from kata.window(%s, 10000, tokenizer => 'cl100k_base')"
-        found = conn.execute(window, [row[0]]).fetchone()
+        window = "select count(*), sum(token_count) from kata.window(%s, %s, tokenizer => 'cl100k_base')"
+        stored = (size + 2) // 3
+        tokens = 20 * stored + 12 * (size - stored)
+        found = conn.execute(window, [row[0], tokens]).fetchone()
         after = conn.execute(query).fetchone()
         assert before is not None
         assert after is not None
-        stored = (size + 2) // 3
-        assert found == (size, 20 * stored + 12 * (size - stored))
+        assert found == (size, tokens)
         calls[size] = after[0] - before[0]
+        # With one token less, the oldest group is left out.
+        oldest = (20, 1) if made is of_text else (32, 2)
+        less = conn.execute(window, [row[0], tokens - 1]).fetchone()
+        assert less == (size - oldest[1], tokens - oldest[0])
     assert calls[400] <= calls[40], calls

@@ -45,7 +45,7 @@ begin
       end if;
       v_left := v_left - case
         when v_is_as_counted then v_message.group_tokens
-        when v_message.converted_tokens is not null then v_message.converted_tokens
+        when v_message.converted_tokens is not null and (elisions = '{}' or v_message.role <> 'tool') then v_message.converted_tokens
         when measure.tokenizer is not null then kata_data.group_tokens_in(context_id, v_message.group_version, at, elisions, measure)
         when v_message.role = 'tool' then v_message.group_tokens - kata_data.saved_tokens(context_id, v_message.group_version, at, elisions)
         else v_message.group_tokens
@@ -123,19 +123,42 @@ comment on function kata_data.groups_before(uuid, int8multirange, bigint, bigint
 
 create or replace function kata_data.newest_first(context_id uuid, versions int8multirange, measure kata_data.measure default null)
 returns table (
-  version bigint, group_version bigint, group_tokens bigint, tokens_through bigint, role text, turn_version bigint, converted_tokens integer
+  version bigint, group_version bigint, group_tokens bigint, tokens_through bigint, role text, turn_version bigint, converted_tokens bigint
 )
 language sql stable rows 100
 as $$
   select m.version, m.group_version, m.group_tokens, m.tokens_through, m.role, m.turn_version,
-    -- A tool result may be shortened.
-    case when measure.tokenizer is not null and m.group_version = m.version and m.role <> 'tool' then coalesce(
-      (select c.token_count
-       from kata_data.token_count c
-       where c.segment_id = s.segment_id
-         and c.version = m.version
-         and c.tokenizer = measure.tokenizer),
-      kata_data.padded_tokens(m.group_tokens, measure.factor)) end
+    case
+      when measure.tokenizer is null then null
+      when not m.has_members then coalesce(
+        (select c.token_count
+         from kata_data.token_count c
+         where c.segment_id = s.segment_id
+           and c.version = m.version
+           and c.tokenizer = measure.tokenizer),
+        kata_data.padded_tokens(m.group_tokens, measure.factor))
+      -- Only at the newest member, so that a group of many results is added up once.
+      when m.group_version >= s.first_version and not exists (
+        select
+        from kata_data.message n
+        where n.segment_id = s.segment_id
+          and n.group_version = m.group_version
+          and n.version > m.version
+          and n.version <= s.last_version
+          and (n.tool_calls is not null or n.tool_call_id is not null)) then (
+        select sum(coalesce(
+          (select c.token_count
+           from kata_data.token_count c
+           where c.segment_id = s.segment_id
+             and c.version = n.version
+             and c.tokenizer = measure.tokenizer),
+          kata_data.padded_tokens(n.token_count, measure.factor)))
+        from kata_data.message n
+        where n.segment_id = s.segment_id
+          and n.group_version = m.group_version
+          and n.version <= m.version
+          and (n.tool_calls is not null or n.tool_call_id is not null))
+    end
   from (select r.range from unnest(versions) r(range) order by r.range desc offset 0) r
   cross join lateral (
     select s.segment_id, s.first_version, s.last_version
@@ -144,7 +167,8 @@ as $$
     offset 0
   ) s
   cross join lateral (
-    select m.version, m.group_version, coalesce(m.group_tokens, m.token_count) as group_tokens, m.tokens_through, m.role, m.turn_version
+    select m.version, m.group_version, coalesce(m.group_tokens, m.token_count) as group_tokens, m.tokens_through, m.role, m.turn_version,
+      m.tool_calls is not null or m.tool_call_id is not null as has_members
     from kata_data.message m
     where m.segment_id = s.segment_id
       and m.version between s.first_version and s.last_version
@@ -156,4 +180,5 @@ comment on function kata_data.newest_first(uuid, int8multirange, kata_data.measu
 'The messages of a path at some versions, newest first.
 
 The loops nest in this order, so nothing is sorted, and only the rows that the caller reads cost. group_tokens: of the message''s group, up to
-and including it. converted_tokens: where the message is its group up to there, its tokens in another tokenizer.';
+and including it. converted_tokens: of the group in another tokenizer, as it was written; null at a message that is not the newest of its group,
+and where the group began in another piece of the path.';
