@@ -11,6 +11,10 @@ declare
   v_texts bigint;
   v_others bigint := 0;
 begin
+  -- Most messages: a text and nothing else.
+  if num_nonnulls(tool_calls, parts, name, provider) = 0 and tokenizer = 'o200k_base' then
+    return least(4 + coalesce(kata_data.estimate_tokens(content)::bigint, 0), 2147483647);
+  end if;
   if tokenizer <> 'o200k_base' then
     v_factor := kata_data.tokenizer_factor(tokenizer);
   end if;
