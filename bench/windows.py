@@ -62,6 +62,24 @@ def windows_with_records(bench: Bench) -> Iterator[Result]:
         )  # fmt: skip
 
 
+def prompts(bench: Bench) -> Iterator[Result]:
+    """prompt(8000) in each form against window(8000) of the same context, both fetched."""
+    with connect(bench.dsn, durable=False) as connection:
+        context_id = scalar(connection, "select kata.create_context()")
+        fill(connection, context_id, itertools.cycle(bench.messages), 1_000)
+        connection.execute("vacuum analyze kata_data.message", prepare=False)
+
+        def window(_: int) -> None:
+            connection.execute(WINDOW, (context_id,)).fetchall()
+
+        for form, target in {"openai": 1.2, "responses": 1.2, "anthropic": 1.5, "gemini": 1.5}.items():
+
+            def prompt(_: int, form: str = form) -> None:
+                connection.execute("select kata.prompt(%s, 8000, %s)", (context_id, form)).fetchall()
+
+            yield compare(
+                f"prompt(8000), {form}", prompt, "window(8000)", window,
+                pairs=bench.pairs, calls=60, target=1 / target,
             )  # fmt: skip
 
 
