@@ -49,21 +49,23 @@ comment on function kata_data.search_form(text) is
 'The part of a text that is searched, its first 65,536 characters, in one form of Unicode.';
 
 create or replace function kata_data.search_words(body text) returns text
-language sql immutable
+language plpgsql immutable
 as $$
-  select case
-    -- A word of more than 2,047 bytes is a notice to the client; of more than 254 characters, not a word.
-    when octet_length(w.words) > 2047 then regexp_replace(w.words, '\S{255,}', ' ', 'g')
-    else w.words
-  end
-  from (
-    select regexp_replace(
-      translate(
-        case when octet_length(body) = length(body) then body else regexp_replace(body, kata_data.unspaced_scripts() || '+', ' ', 'g') end,
-        '<>/\_.:=-#@|{}[]()"'',;*`', '                        '),
-      '([a-z0-9])([A-Z])', E'\\1 \\2', 'g') as words
-    offset 0
-  ) w
+declare
+  v_words text := body;
+begin
+  if octet_length(v_words) <> length(v_words) then
+    v_words := regexp_replace(v_words, kata_data.unspaced_scripts() || '+', ' ', 'g');
+  end if;
+  -- A pattern, because translate compares each character with each joint.
+  v_words := regexp_replace(v_words, '[][<>/\\_.:=#@|{}()"'',;*`-]+', ' ', 'g');
+  v_words := regexp_replace(v_words, '([a-z0-9])([A-Z])', E'\\1 \\2', 'g');
+  -- A word of more than 2,047 bytes is a notice to the client; of more than 254 characters, not a word.
+  if octet_length(v_words) > 2047 then
+    v_words := regexp_replace(v_words, '\S{255,}', ' ', 'g');
+  end if;
+  return v_words;
+end
 $$;
 comment on function kata_data.search_words(text) is 'A text as the words that a text search configuration takes from it.';
 
@@ -80,12 +82,18 @@ language sql stable rows 30
 as $$
   with form as materialized (
     select f.form, f.form !~ kata_data.unspaced_scripts() as is_spaced
-    from (select kata_data.search_form(body) as form offset 0) f
+    from (
+      -- One text, not an expression that each of its uses computes again.
+      select kata_data.search_form(b.body) as form
+      from (select left(terms.body, 65536) as body offset 0) b
+      offset 0
+    ) f
   ),
   word as (
     select l.lexeme as term, cardinality(l.positions) as occurrences
     from form f
-    cross join lateral unnest(to_tsvector(config::regconfig, kata_data.search_words(f.form))) l
+    -- The name is looked up once for all messages.
+    cross join lateral unnest(to_tsvector((select terms.config::regconfig), kata_data.search_words(f.form))) l
   ),
   identifier as (
     select lower(m.match[1]) as term, 1 as occurrences
