@@ -11,6 +11,7 @@ from support import digests
 
 TABLES = ("message", "view_change", "summary", "record", "stub", "erasure", "merge_origin")
 CALL = {"id": "a", "type": "function", "function": {"name": "find", "arguments": '{"b": 1.50, "aa": "é"}'}}
+CUSTOM = {"id": "c", "type": "custom", "custom": {"name": "shell", "input": "ls"}}
 MESSAGES = [
     {"role": "system", "content": "Be brief."},
     {"role": "user", "content": "Ünder | a\nline", "name": "ann", "metadata": {"b": 1.5, "aa": None}},
@@ -154,6 +155,19 @@ def test_a_stranger_finds_every_change(story: Story) -> None:
         if f"{problem} at {shown_at}" not in found or shown_at not in by_verify:
             missed.append((version, change, found, by_verify))
     assert missed == []
+
+
+def test_a_stranger_finds_another_name_of_a_call_in_an_erased_message(story: Story) -> None:
+    calling = Jsonb([{"role": "assistant", "tool_calls": [CUSTOM, CALL]}])
+    version = story.call("select version from kata.append(%s, %s)", story.context, calling)
+    for _ in range(2):
+        assert digests.damage(story.conn, story.context) == []
+        for path in ("{{0,custom,name}}", "{{1,function,name}}"):
+            change = f"tool_calls = jsonb_set(tool_calls, '{path}', '\"look\"')"
+            found, by_verify = story.after(f"update kata_data.message set {change} where version = {version}")
+            assert f"frame at {version}" in found or f"digest at {version}" in found, path
+            assert version in by_verify, path
+        story.call("select count(*) from kata.erase_message(%s, %s, 'asked to')", story.context, version)
 
 
 def test_a_stranger_finds_entries_that_are_gone_or_changed_places(story: Story) -> None:

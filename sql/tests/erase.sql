@@ -1,7 +1,7 @@
 -- An erasure redacts a message for every reader and nothing else: versions, totals, groups and the chain hold.
 
 begin;
-select plan(102);
+select plan(108);
 
 create function pg_temp.erase(context text, version bigint, reason text default 'by request') returns text[]
 language sql volatile
@@ -278,6 +278,25 @@ select is(
   '{stub at 4}', 'the return of the short form is found');
 select is(kata.elide(:'tools', 2, keep_tokens => 20), 5::bigint, 'what is erased can be shortened further');
 select is((select count(*) from kata.verify(:'tools')), 0::bigint, 'and is sound, too');
+
+-- Custom calls
+
+select fixture.context('custom') as custom \gset
+select kata.append(:'custom', $$[{"role": "assistant", "content": "Ann", "tool_calls": [
+  {"id": "a", "type": "function", "function": {"name": "find", "arguments": "{}"}},
+  {"id": "b", "type": "custom", "custom": {"name": "shell", "input": "ls"}, "function": {"name": "stray"}},
+  {"id": "c", "type": "function", "function": {"name": "wait", "arguments": "{}"}, "custom": {"name": "stray"}}]}]$$);
+select is(
+  (select split_part(d.frame, '|', 11)::jsonb -> 'call_names' from kata.entry_digests(:'custom') d), '["find", "shell", "wait"]'::jsonb,
+  'the digest covers the name of every call, one of a custom tool, too');
+select is(pg_temp.erase('custom', 1), '{"custom 1: message"}', 'a message with a custom call is erased');
+select is((select count(*) from kata.verify(:'custom')), 0::bigint, 'and is sound');
+select is(
+  fixture.damage(
+    format('update kata_data.message set tool_calls = jsonb_set(tool_calls, %L, ''"forged"'') where segment_id = %L', n.path, :'custom'),
+    'custom') @> '{digest at 1}',
+  true, 'a name that was changed is found: ' || n.path)
+from (values ('{0,function,name}'), ('{1,custom,name}'), ('{2,function,name}')) n(path);
 
 -- Tampering
 

@@ -14,7 +14,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # jsonb counts as Postgres prints it, so its text is taken over, never parsed and written again.
 ROW = """
 m.version, m.content, m.role, m.token_count, m.token_source, m.group_version, m.segment_id, m.created_at,
-m.tool_call_id, m.tool_name, (
+m.tool_call_id, m.tool_name, m.tool_calls, (
   select jsonb_object_agg(f.key, f.value)::text
   from jsonb_each(to_jsonb(m)) f
   where f.key in ('name', 'model', 'tool_calls', 'parts', 'provider', 'metadata')
@@ -66,8 +66,10 @@ class Verifier:
         row = self.messages[entry.version]
         values = [row.segment_id, row.version, microseconds(row.created_at), row.role]
         values += [row.token_count, row.token_source, row.group_version]
-        named = (marks.get("tool_call_id"), marks.get("tool_name"))
-        if [*map(str, values)] != fields[:-1] or named != (row.tool_call_id, row.tool_name):
+        named = [marks.get("tool_call_id"), marks.get("tool_name")]
+        called = [marks.get("call_ids", []), marks.get("call_names", [])]
+        shown = [[call["id"] for call in row.tool_calls or []], [*map(call_name, row.tool_calls or [])]]
+        if [*map(str, values)] != fields[:-1] or named + called != [row.tool_call_id, row.tool_name, *shown]:
             self._find("frame", entry.version)
         self._check_text(entry, entry.salt, text_of(row), entry.content_digest, row.content)
 
@@ -124,6 +126,12 @@ class Verifier:
 def text_of(row: Any) -> str:
     """Return the content of a message or summary as its digest covers it."""
     return f"{row.fields or ''}|{'t' if row.content is None else 'f'}|{row.content or ''}"
+
+
+def call_name(call: dict[str, Any]) -> str:
+    """Return the name of the function or custom tool that a call calls."""
+    name: str = call["custom" if call.get("type") == "custom" else "function"]["name"]
+    return name
 
 
 def microseconds(moment: datetime) -> int:

@@ -28,7 +28,10 @@ as $$
       'tool_call_id', tool_call_id,
       'tool_name', tool_name,
       'call_ids', jsonb_path_query_array(tool_calls, 'strict $[*].id', silent => true),
-      'call_names', jsonb_path_query_array(tool_calls, 'strict $[*].function.name', silent => true),
+      'call_names', case
+        when tool_calls @? 'strict $[*] ? (@.type == "custom")' then kata_data.call_names(tool_calls)
+        else jsonb_path_query_array(tool_calls, 'strict $[*].function.name', silent => true)
+      end,
       'external_id', external_id,
       'occurred_at', (extract(epoch from occurred_at) * 1000000)::bigint,
       'origin', origin))
@@ -38,6 +41,18 @@ comment on function kata_data.message_marks(text, text, jsonb, text, timestamptz
 'The fields of a frame that few messages have; null where a message has none of them.
 
 origin: of a merged copy, as kata_data.origin_mark makes it.';
+
+create or replace function kata_data.call_names(tool_calls jsonb) returns jsonb
+language plpgsql immutable
+as $$
+begin
+  -- By the type, as an erasure keeps them: a custom call may have a stray function.
+  return (
+    select jsonb_agg(case c.call ->> 'type' when 'custom' then c.call #> '{custom,name}' else c.call #> '{function,name}' end order by c.ordinality)
+    from jsonb_array_elements(tool_calls) with ordinality c(call, ordinality));
+end
+$$;
+comment on function kata_data.call_names(jsonb) is 'The names of the functions and custom tools that tool calls call, one for each call, in order.';
 
 create or replace function kata_data.message_content(
   content text, name text, model text, tool_calls jsonb, parts jsonb, provider jsonb, metadata jsonb
