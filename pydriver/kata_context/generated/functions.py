@@ -213,8 +213,7 @@ FUNCTIONS = {
         },
     ),
     "explain_window": Function(
-        "Lists the messages of a path, newest first, each with the reason why a window shows it "
-        "or leaves it out.",
+        "Lists the messages of a path, newest first, each with why a window has it or leaves it out.",
         {
             "context_id": Parameter("context"),
             "budget": Parameter("integer", has_default=True),

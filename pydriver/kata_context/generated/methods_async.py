@@ -766,8 +766,7 @@ class AsyncMethods(ABC):
         max_rows: int = 100,
         after: int | None = None,
     ) -> list[ExplainWindowRow]:
-        """Lists the messages of a path, newest first, each with the reason why a window shows it or leaves
-        it out.
+        """Lists the messages of a path, newest first, each with why a window has it or leaves it out.
 
         Returns rows: version, role, token_count (as the window counts it; of rows that it does not
         show, in the context's tokenizer), reason, shown, running_tokens (null where not shown). Reasons
@@ -2635,8 +2634,7 @@ class AsyncContext(Handle):
         max_rows: int = 100,
         after: int | None = None,
     ) -> list[ExplainWindowRow]:
-        """Lists the messages of a path, newest first, each with the reason why a window shows it or leaves
-        it out.
+        """Lists the messages of a path, newest first, each with why a window has it or leaves it out.
 
         See AsyncKata.explain_window.
         """

@@ -36,7 +36,7 @@ begin
 end
 $$;
 comment on function kata.explain_window(uuid, integer, bigint, integer, text, integer, text, integer, bigint) is
-'Lists the messages of a path, newest first, each with the reason why a window shows it or leaves it out.
+'Lists the messages of a path, newest first, each with why a window has it or leaves it out.
 
 context_id, budget, at, stable_step, tokenizer, reserve, format: as kata.window.
 max_rows: 1 to 1,000 rows.
