@@ -1,7 +1,7 @@
 -- A prompt is the window in a provider's form: results follow their calls, nothing dangles, roles alternate where they must.
 
 begin;
-select plan(162);
+select plan(176);
 
 create function pg_temp.told(prompt jsonb) returns text
 language sql
@@ -430,6 +430,33 @@ select cmp_ok(
   (regexp_match((select detail from fixture.error(
     format($$select kata.prompt(%L, 1, tokenizer => 'cl100k_base')$$, :'added_orphan'))), '(\d+) tokens'))[1]::integer, '>', 19,
   'what the form adds is converted to the tokenizer that is asked for');
+create function pg_temp.refused(context_id uuid, budget integer, form text, tokenizer text) returns text
+language sql
+as $$
+  select concat_ws(' ', e.code, e.message, e.detail)
+  from fixture.error(format('select kata.prompt(%L, %s, %L, tokenizer => %L)', context_id, budget, form, tokenizer)) e
+$$;
+comment on function pg_temp.refused(uuid, integer, text, text) is 'How a prompt is refused.';
+select is(
+  pg_temp.refused(a.context::uuid, 1, a.form, 'gpt-4'), pg_temp.refused(a.context::uuid, 1, a.form, 'cl100k_base'),
+  format('a model names its tokenizer: %s', a.form))
+from (values (:'added_orphan', 'openai'), (:'added_tags', 'anthropic')) a(context, form);
+select is(
+  kata.prompt(a.context::uuid, a.budget, a.form, tokenizer => m.model),
+  kata.prompt(a.context::uuid, a.budget, a.form, tokenizer => m.tokenizer),
+  format('a prompt for %s is that for its tokenizer: %s, %s tokens', m.model, a.form, a.budget))
+from (values ('gpt-4', 'cl100k_base'), ('openai/gpt-4o', 'o200k_base'), ('claude-sonnet-4-5', 'claude')) m(model, tokenizer),
+  (values (:'added_tags', 40, 'anthropic'), (:'added_tags', 1000, 'gemini'), (:'added_placeholders', 1000, 'openai'))
+    a(context, budget, form);
+select is(
+  (select array_agg(w.version) from kata."window"(:'added_tags', 40, tokenizer => 'gpt-4', format => 'anthropic') w),
+  array[1, 2]::bigint[], 'so is the window of a form');
+select throws_ok(
+  format($$select kata.prompt(%L, 1000, 'anthropic', tokenizer => 'abacus')$$, :'added_tags'), 'KC017', 'tokenizer "abacus" is unknown',
+  'a name without a tokenizer is refused');
+select throws_ok(
+  format($$select kata_data.added_factor(%L, 'abacus')$$, :'added_tags'), 'KC017', 'tokenizer "abacus" is unknown',
+  'its additions have no factor either');
 
 select fixture.context('rules') as rules \gset
 select kata.append(:'rules', $$[

@@ -127,14 +127,23 @@ begin
   from kata_data.tokenizer o, kata_data.tokenizer t
   where o.name = own and t.name = kata_data.tokenizer_of(other);
   if not found then
-    raise exception using
-      errcode = 'KC017',
-      message = format('tokenizer "%s" is unknown', left(other, 100)),
-      detail = 'Its ratio to other tokenizers is not registered.',
-      hint = 'Register it with kata.register_tokenizer; kata.tokenizers lists the known ones.';
+    perform kata_data.refuse_tokenizer(other);
   end if;
   return v_measure;
 end
 $$;
 comment on function kata_data.measure_in(text, text) is
 'How to count in another tokenizer than a context''s own, the factor padded by its margin. KC017.';
+
+create or replace function kata_data.refuse_tokenizer(name text) returns void
+language plpgsql stable
+as $$
+begin
+  raise exception using
+    errcode = 'KC017',
+    message = format('tokenizer "%s" is unknown', left(name, 100)),
+    detail = 'Its ratio to other tokenizers is not registered.',
+    hint = 'Register it with kata.register_tokenizer; kata.tokenizers lists the known ones.';
+end
+$$;
+comment on function kata_data.refuse_tokenizer(text) is 'Refuses a name that is not of a registered tokenizer, nor of a model of one. KC017.';

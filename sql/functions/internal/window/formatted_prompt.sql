@@ -42,14 +42,25 @@ comment on function kata_data.formatted_prompt(kata_data.window_row[], text, tex
 create or replace function kata_data.added_factor(context_id uuid, tokenizer text) returns double precision
 language plpgsql stable
 as $$
+declare
+  v_factor double precision;
 begin
-  return kata_data.tokenizer_factor(coalesce(tokenizer, (
-    select c.tokenizer
-    from kata_data.context c
-    where c.context_id = added_factor.context_id)));
+  -- A null factor would compare as null, so that no prompt would ever fit.
+  v_factor := kata_data.tokenizer_factor(case
+    when tokenizer is not null then kata_data.tokenizer_of(tokenizer)
+    else (
+      select c.tokenizer
+      from kata_data.context c
+      where c.context_id = added_factor.context_id)
+  end);
+  if v_factor is null then
+    perform kata_data.refuse_tokenizer(tokenizer);
+  end if;
+  return v_factor;
 end
 $$;
-comment on function kata_data.added_factor(uuid, text) is 'The factor by which tokens that a form adds are converted to the tokenizer of a prompt.';
+comment on function kata_data.added_factor(uuid, text) is
+'The factor by which tokens that a form adds are converted to the tokenizer of a prompt, which may be named by a model. KC017.';
 
 create or replace function kata_data.check_prompt_options(format text, system text, thinking text) returns void
 language plpgsql immutable
@@ -145,7 +156,7 @@ begin
     if v_prompt.added_tokens > 0 then
       v_prompt.added_tokens := ceil(v_prompt.added_tokens * kata_data.added_factor(context_id, tokenizer));
     end if;
-    exit when v_tokens + v_prompt.added_tokens <= budget;
+    exit when (v_tokens + v_prompt.added_tokens > budget) is not true;
     if v_rows[1].over_budget then
       least_budget := v_tokens + v_prompt.added_tokens;
       return;
