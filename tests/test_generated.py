@@ -313,3 +313,22 @@ class Thing:  # an Thing that awaits, in with
         return f"{self.name(await_=1)}"
 '''
     )
+
+
+def test_the_page_of_functions_shows_the_defaults_that_they_have(conn: psycopg.Connection) -> None:
+    page = (ROOT / "docs" / "sql.md").read_text()
+    shown = dict(re.findall(r"^kata\.(\w+)\(([^)]*)\)", page, re.MULTILINE))
+    for name, arguments in conn.execute(
+        """select p.proname::text, pg_get_function_arguments(p.oid) from pg_proc p
+        where p.pronamespace = 'kata'::regnamespace"""
+    ).fetchall():
+        defaults = [
+            re.sub(r"::.*", "", argument.partition(" DEFAULT ")[2]).lower()
+            for argument in arguments.split(", ")
+            if not argument.startswith("OUT ")
+        ]
+        signature = " ".join(shown[name].split())
+        told = [
+            re.sub(r"::.*", "", argument.partition(" = ")[2]).lower() for argument in signature.split(", ")
+        ]
+        assert told == defaults, name

@@ -57,7 +57,7 @@ from (values
   ('[ ] read the code', false, 'not an earlier one'),
   ('The login is written.', true, 'so is the beginning of the last words of the assistant'),
   ('Goodbye.', true, 'and their end'),
-  (E'Questions in them:\nShall I add a captcha?\n', true, 'what they ask is named where they are cut'),
+  (E'Questions in them:\n- Shall I add a captcha?\n', true, 'what they ask is named where they are cut'),
   ('Add a login to the shop.', true, 'the first request is there'),
   ('<task>', false, 'without the tags around it'),
   ('Open tabs', false, 'and without the context that an editor put there'),
@@ -67,7 +67,7 @@ from (values
   ('1 images and files', true, 'and is counted'),
   ('shop/login.py: written in version 9: pass → check(password)', true, 'a file that was changed says how'),
   ('shop/old.py: deleted in version 11', true, 'or that it is gone'),
-  (E'make docs\n[version 8]\n```\nmake: *** [docs] Error 2', true, 'a command that failed is there, with its result'),
+  (E'[version 8]\n```\n$ make docs\nmake: *** [docs] Error 2', true, 'a command that failed is there, with its result'),
   ('1 failed, 3 passed', false, 'not one that succeeded later'),
   ('file shop/login.py (last', false, 'a file that was changed is not listed again'),
   ('tool_call todo_write (last in version 16)', true, 'other artifacts are')) m(text, is_there, what);

@@ -154,7 +154,11 @@ select p.proname::text, p.provolatile in ('i', 's'), p.proretset,
     select format_type(t.type, null)
     from unnest(coalesce(p.proallargtypes, p.proargtypes::oid[])) with ordinality t(type, ordinality)
     order by t.ordinality),
-  array(select pg_get_function_arg_default(p.oid, n) from generate_series(1, p.pronargs) n order by n)
+  array(
+    select pg_get_function_arg_default(p.oid, n)
+    from generate_series(1, coalesce(cardinality(p.proallargtypes), p.pronargs)) n
+    where coalesce(p.proargmodes[n] in ('i', 'b', 'v'), true)
+    order by n)
 from pg_proc p
 where p.pronamespace = 'kata'::regnamespace and p.prokind = 'f'
 order by p.proname

@@ -199,7 +199,7 @@ FUNCTIONS = {
         "Lists the records of a context, oldest first, inherited ones included.",
         {
             "context_id": Parameter("context"),
-            "kind": Parameter("text"),
+            "kind": Parameter("text", has_default=True),
             "after": Parameter("bigint", has_default=True),
             "max_rows": Parameter("integer", has_default=True),
             "at": Parameter("version", has_default=True),

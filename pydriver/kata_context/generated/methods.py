@@ -696,11 +696,11 @@ class Methods(ABC):
     def records(
         self,
         context_id: ContextId,
-        kind: str,
-        after: int | None = None,
+        kind: str | None = None,
         *,
-        max_rows: int | None = None,
-        at: Version = 100,
+        after: int | None = None,
+        max_rows: int = 100,
+        at: Version | None = None,
     ) -> list[RecordRow]:
         """Lists the records of a context, oldest first, inherited ones included.
 
@@ -772,7 +772,7 @@ class Methods(ABC):
         Raises
         ------
         ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError,
-            BudgetTooSmallError, UntranslatableError.
+            UntranslatableError.
 
         Cost: O(log n + rows of the window + max_rows).
         """
@@ -954,7 +954,8 @@ class Methods(ABC):
 
         Raises
         ------
-        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError,
+            UntranslatableError.
 
         Cost: O(log n + rows + pieces of the view + fork depth), whatever the length of the log and
         `at`.
@@ -2573,13 +2574,18 @@ class Context(Handle):
         )
 
     def records(
-        self, kind: str, after: int | None = None, *, max_rows: int | None = None, at: Version = 100
+        self,
+        kind: str | None = None,
+        *,
+        after: int | None = None,
+        max_rows: int = 100,
+        at: Version | None = None,
     ) -> list[RecordRow]:
         """Lists the records of a context, oldest first, inherited ones included.
 
         See Kata.records.
         """
-        return self.database.records(self.id, kind, after, max_rows=max_rows, at=at)
+        return self.database.records(self.id, kind, after=after, max_rows=max_rows, at=at)
 
     def usage(self, at: Version | None = None) -> UsageRow:
         """Returns the size of a context in messages and tokens.

@@ -708,11 +708,11 @@ class AsyncMethods(ABC):
     async def records(
         self,
         context_id: ContextId,
-        kind: str,
-        after: int | None = None,
+        kind: str | None = None,
         *,
-        max_rows: int | None = None,
-        at: Version = 100,
+        after: int | None = None,
+        max_rows: int = 100,
+        at: Version | None = None,
     ) -> list[RecordRow]:
         """Lists the records of a context, oldest first, inherited ones included.
 
@@ -784,7 +784,7 @@ class AsyncMethods(ABC):
         Raises
         ------
         ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError,
-            BudgetTooSmallError, UntranslatableError.
+            UntranslatableError.
 
         Cost: O(log n + rows of the window + max_rows).
         """
@@ -968,7 +968,8 @@ class AsyncMethods(ABC):
 
         Raises
         ------
-        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError,
+            UntranslatableError.
 
         Cost: O(log n + rows + pieces of the view + fork depth), whatever the length of the log and
         `at`.
@@ -2607,13 +2608,18 @@ class AsyncContext(Handle):
         )
 
     async def records(
-        self, kind: str, after: int | None = None, *, max_rows: int | None = None, at: Version = 100
+        self,
+        kind: str | None = None,
+        *,
+        after: int | None = None,
+        max_rows: int = 100,
+        at: Version | None = None,
     ) -> list[RecordRow]:
         """Lists the records of a context, oldest first, inherited ones included.
 
         See AsyncKata.records.
         """
-        return await self.database.records(self.id, kind, after, max_rows=max_rows, at=at)
+        return await self.database.records(self.id, kind, after=after, max_rows=max_rows, at=at)
 
     async def usage(self, at: Version | None = None) -> UsageRow:
         """Returns the size of a context in messages and tokens.

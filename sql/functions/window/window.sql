@@ -97,4 +97,5 @@ them. An elided message comes as its stub.
 Returns: ordinal from 1, version, position, role, content, token_count, running_tokens, reason (preamble, pinned, newest, request,
 summary, covered, recent; the first that holds), over_budget, tool_call_id, tool_name, tool_calls, model, metadata, created_at, kind (message,
 summary, stub), name, parts, provider, group_version (the message whose call it answers, else itself).
-Errors: KC001, KC002, KC006, KC017. Cost: O(log n + rows + pieces of the view + fork depth), whatever the length of the log and `at`.';
+Errors: KC001, KC002, KC006, KC017, KC022.
+Cost: O(log n + rows + pieces of the view + fork depth), whatever the length of the log and `at`.';

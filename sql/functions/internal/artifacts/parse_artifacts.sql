@@ -229,11 +229,15 @@ begin
       and kata_data.word_is_id(i.id)
   ),
   listed as materialized (
-    select distinct d.version, kata_data.without_dependency(kata_data.plain_path(l.match[1])) as ref, '{"access": "listed"}'::jsonb as detail
+    select distinct d.version, kata_data.without_dependency(kata_data.plain_path(p.path)) as ref, '{"access": "listed"}'::jsonb as detail
     from document d
-    cross join lateral regexp_matches(d.text, kata_data.listed_path_pattern(), 'gn') l(match)
+    cross join lateral string_to_table(d.text, E'\n') l(line)
+    cross join lateral substring(l.line from kata_data.listed_path_pattern()) p(path)
     where d.is_result
       and d.body is null
+      -- The pattern tries every space of a line.
+      and octet_length(l.line) between 3 and 500
+      and p.path is not null
   ),
   found as (
     select d.version, d.place, 'tool_call' as kind, d.tool as ref, jsonb_build_object('arguments', kata_data.shown_arguments(d.text)) as detail

@@ -52,7 +52,7 @@ comment on function kata_data.dependency_pattern() is 'A path below a folder of 
 create or replace function kata_data.listed_path_pattern() returns text
 language sql immutable
 as $$
-  select E'^[ \\t]*(?:[bcdlps-][rwxsStT-]{9}.* )?([^ \\t\\r:|]*[./][^ \\t\\r:|]*)(?::[0-9]+:.*)?[ \\t\\r]*$'
+  select E'^[ \\t]*(?:[bcdlps-][rwxsStT-]{9}[.+@]?(?: +[^ ]+){6,7} +)?([^ \\t\\r:|]*[./][^ \\t\\r:|]*)(?::[0-9]+:.*)?[ \\t\\r]*$'
 $$;
 comment on function kata_data.listed_path_pattern() is
 'A line that is a path, captured, in the output of a command: alone, behind what ls prints of it, or before a line that grep found.';

@@ -67,7 +67,9 @@ create or replace function kata_data.quoted_failures(failures jsonb, at_most int
 language sql immutable
 as $$
   select string_agg(
-    concat(kata_data.one_line(f.failure ->> 'command', 300), E'\n', kata_data.quoted(f.failure, 1000)), E'\n' order by f.place)
+    kata_data.quoted(
+      f.failure || jsonb_build_object('text', concat('$ ', kata_data.one_line(f.failure ->> 'command', 300), E'\n', f.failure ->> 'text')), 1300),
+    E'\n' order by f.place)
   from jsonb_array_elements(nullif(failures, 'null'::jsonb)) with ordinality f(failure, place)
   where f.place <= at_most
 $$;
@@ -78,7 +80,7 @@ language sql immutable
 as $$
   select string_agg(q.question, E'\n' order by q.place)
   from (
-    select kata_data.one_line(btrim(m.match[1]), 300) as question, m.place
+    select '- ' || kata_data.one_line(btrim(m.match[1]), 300) as question, m.place
     from regexp_matches(right(content, 20000), E'([^.!?\n]+[?\uff1f\u061f])', 'g') with ordinality m(match, place)
     where length(content) > shown
     order by m.place desc
