@@ -197,8 +197,8 @@ def test_a_probe_asks_any_program(run: Run, read: Query, talk: str, tmp_path: Pa
     assert right
     assert {score["score"] for score in right} == {1.0}
     assert {score["answer"] for score in scores} == {"src/a.py\n"}
-    message, _ = complaint(run("probe", talk, "--answerer", "/nonexistent/model", code=1))
-    assert message.startswith("/nonexistent/model: ")
+    message, _ = complaint(run("probe", talk, "--answerer", "/nonexistent/model", code=2))
+    assert message.endswith("/nonexistent/model cannot be run")
     script.write_text("import sys; sys.exit('no model')")
     assert complaint(run("probe", talk, "--answerer", answerer, code=1)) == (
         f"{sys.executable} ended with exit code 1", "no model",
@@ -217,7 +217,7 @@ def test_a_probe_fails_where_an_artifact_is_lost(run: Run, talk: str, database: 
 
 
 def test_the_worker_explains_how_to_call_it(run: Run) -> None:
-    assert "--summarizer is empty" in run("worker", "--summarizer", " ", code=2).stderr
-    assert "No closing quotation" in run("worker", "--summarizer", "'", code=2).stderr
+    assert "it is empty" in run("worker", "--summarizer", " ", code=2).stderr
+    assert "no closing quotation" in run("worker", "--summarizer", "'", code=2).stderr
     run("worker", "--lease", "0", code=2)
     run("worker", "--poll", "0", code=2)

@@ -17,6 +17,7 @@ from kata_context import AsyncIndexer, AsyncKata, Compactor, Indexer, Kata
 from kata_context.database_errors import InvalidArgumentError, InvalidInputError
 from kata_context.errors import KataError
 from kata_context.recall.batches import EmbedderError
+from kata_context.recall.program import EmbedderProgram
 from kata_context.recall.vector_index import build
 from support.commands import Query, Run
 from support.interleaving import Connect, rows
@@ -81,15 +82,18 @@ def test_a_program_embeds_what_is_new_and_recall_finds_it_by_meaning(
     assert [row["version"] for row in found] == [1]
     assert json.loads(run("call", "embedding_models").stdout)[0]["embeddings"] == 102
     assert "go together" in run("worker", "--once", "--embedder", program, code=1).stderr
-    assert "cannot be run" in run("embed", "--embedder", "no-such-program", "--model", "toy", code=1).stderr
+    assert "cannot be run" in run("embed", "--embedder", "no-such-program", "--model", "toy", code=2).stderr
 
 
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        ("import sys; [print('no', flush=True) for _ in sys.stdin]", "not JSON"),
+        ("import sys; [print('no', flush=True) for _ in sys.stdin]", "wrote 'no' on line 1"),
+        ("print('[NaN]')", "wrote '[NaN]' on line 1"),
+        ("print('[[1]]')", "wrote '[[1]]' on line 1"),
+        ("print('[1, 2]'); print('[' * 100000)", "on line 2"),
         ("import sys; sys.exit(3)", "ended before it had answered"),
-        ("import sys; [print(0, flush=True) for _ in sys.stdin]", "embedding"),
+        ("import sys; [print(0, flush=True) for _ in sys.stdin]", "wrote '0' on line 1"),
         ("import sys; [print('[0, 0]', flush=True) for _ in sys.stdin]", "not an embedding"),
     ],
 )
@@ -101,6 +105,20 @@ def test_an_embedder_that_fails_is_named_and_stores_nothing(
     command = shlex.join([sys.executable, str(file)])
     assert said in run("embed", "--embedder", command, "--model", "bad", code=1).stderr
     assert json.loads(run("call", "embedding_models").stdout) == []
+
+
+@pytest.mark.parametrize("command", ["yes null", "sh -c 'sleep 1000; true'"])
+def test_an_embedder_that_does_not_read_or_answer_ends_at_its_timeout(command: str) -> None:
+    embedder = EmbedderProgram(command, timeout=0.2)
+    with pytest.raises(EmbedderError, match=r"took longer than 0\.2 s"):
+        embedder(["x" * 300_000])
+
+
+def test_an_embedder_that_the_shell_cannot_split_is_misuse(run: Run) -> None:
+    for command in ("it's", " ", "no-such-program"):
+        refused = run("embed", "--embedder", command, "--model", "toy", code=2).stderr
+        assert "--embedder" in refused
+        assert "Traceback" not in refused
 
 
 def test_a_worker_fills_both_indexes(run: Run, read: Query, talk: str, program: str) -> None:

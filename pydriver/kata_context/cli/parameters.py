@@ -1,6 +1,8 @@
 """Parameters of commands: contexts, versions, JSON, text, the label of a database."""
 
 import json
+import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -54,6 +56,22 @@ class Json(click.ParamType[Any]):
             return parse_json(value)
         except ValueError as error:
             self.fail(f"this is not JSON: {error}", param, ctx)
+
+
+class Command(click.ParamType[list[str]]):
+    """An option that is a program and its arguments, as a shell splits them."""
+
+    name = "CMD"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        """Split it; a mistyped one is refused before there is any work."""
+        try:
+            command = shlex.split(value)
+        except ValueError as error:
+            self.fail(f"{str(error).lower()}: {value}", param, ctx)
+        if not command or shutil.which(command[0]) is None:
+            self.fail(f"{command[0]} cannot be run" if command else "it is empty", param, ctx)
+        return command
 
 
 def parse_json(text: str | bytes) -> Any:

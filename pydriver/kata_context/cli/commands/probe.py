@@ -1,14 +1,13 @@
 """`kata probe`: how much of what was compacted can a reader of the window still answer?"""
 
 import json
-import shlex
 import subprocess
 from dataclasses import asdict
 
 import click
 
 from kata_context.cli.database import open_context, version_at
-from kata_context.cli.parameters import at_option, context_argument
+from kata_context.cli.parameters import Command, at_option, context_argument
 from kata_context.cli.terminal import json_option, print_json, print_table
 from kata_context.compaction import probe as probes
 from kata_context.errors import KataError
@@ -24,7 +23,7 @@ from kata_context.errors import KataError
     "--per-kind", type=click.IntRange(min=1), default=10, show_default=True, help="Questions per kind."
 )
 @click.option(
-    "--answerer", metavar="CMD",
+    "--answerer", type=Command(),
     help="Program that reads a question and the window as JSON on standard input and writes the answer; "
     "default: a perfect reader of window and artifact index.",
 )  # fmt: skip
@@ -32,8 +31,8 @@ from kata_context.errors import KataError
 @json_option
 @click.pass_context
 def probe(
-    ctx: click.Context, context: str, budget: int | None, per_kind: int, answerer: str | None, at: str | None,
-    as_json: bool,
+    ctx: click.Context, context: str, budget: int | None, per_kind: int, answerer: list[str] | None,
+    at: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Ask questions about the covered messages of CONTEXT, and score the answers from the window.
 
@@ -53,9 +52,8 @@ def probe(
     questions = probes.generate(found.covered, per_kind)
     reader = probes.reads_all(found.window, found.index)
     if answerer is not None:
-        command = shlex.split(answerer)
         window = [{"role": row["role"], "content": row["content"]} for row in found.window]
-        reader = lambda question: answered(command, question, window)  # noqa: E731
+        reader = lambda question: answered(answerer, question, window)  # noqa: E731
     report = probes.evaluate(questions, reader)
     kept = probes.retention(found.covered, found.window, found.index, found.before)
     places = probes.summary_places(found.window)

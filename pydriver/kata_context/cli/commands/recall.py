@@ -4,13 +4,13 @@ import click
 
 from kata_context import Indexer
 from kata_context.cli.database import announce, open_context, open_kata, resolve, version_at
-from kata_context.cli.parameters import at_option, context_argument, refuse_surrogates
+from kata_context.cli.parameters import Command, at_option, context_argument, refuse_surrogates
 from kata_context.cli.settings import settings
 from kata_context.cli.terminal import json_option, print_one, print_rows
 from kata_context.recall.program import indexing
 
 embedder_option = click.option(
-    "--embedder", metavar="CMD",
+    "--embedder", type=Command(),
     help="Program that reads one text per line as JSON, and writes one JSON array of numbers per line.",
 )  # fmt: skip
 rows_option = click.option("-n", "--rows", type=click.IntRange(1, 1000), default=10, help="Most messages.")
@@ -41,7 +41,7 @@ def search(ctx: click.Context, context: str, query: str, rows: int, at: str | No
 @json_option
 @click.pass_context
 def recall(
-    ctx: click.Context, context: str, query: str, rows: int, at: str | None, embedder: str | None,
+    ctx: click.Context, context: str, query: str, rows: int, at: str | None, embedder: list[str] | None,
     model: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Find the messages of CONTEXT that help to answer QUERY, by words, with --embedder by meaning too."""
@@ -74,11 +74,11 @@ def index(ctx: click.Context, vectors: str | None, memory: str | None, as_json: 
 
 
 @click.command()
-@click.option("--embedder", metavar="CMD", required=True, help="See `kata worker --help`.")
+@click.option("--embedder", type=Command(), required=True, help="See `kata worker --help`.")
 @click.option("--model", metavar="NAME", required=True, help="Name of the model of --embedder.")
 @json_option
 @click.pass_context
-def embed(ctx: click.Context, embedder: str, model: str, as_json: bool) -> None:
+def embed(ctx: click.Context, embedder: list[str], model: str, as_json: bool) -> None:
     """Have a program embed the new messages of all contexts, so that `kata recall` finds them by meaning."""
     with open_kata(ctx) as kata, indexing(kata, embedder, model) as indexer:
         report(indexer, as_json)

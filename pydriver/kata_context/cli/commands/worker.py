@@ -1,7 +1,5 @@
 """`kata worker`: compacts due contexts, with a program that writes the summaries."""
 
-import shlex
-import shutil
 import signal
 import sys
 from typing import Any
@@ -10,6 +8,7 @@ import click
 
 from kata_context.cli.commands.recall import embedder_option
 from kata_context.cli.database import open_kata
+from kata_context.cli.parameters import Command
 from kata_context.cli.problems import explain
 from kata_context.cli.terminal import json_option, print_json
 from kata_context.compaction.outcome import Outcome
@@ -20,7 +19,7 @@ from kata_context.recall.program import indexing
 
 @click.command()
 @click.option(
-    "--summarizer", metavar="CMD",
+    "--summarizer", type=Command(),
     help="Program that reads the messages to summarize as JSON on standard input and writes the summary; "
     "without one, only contexts whose strategy is digest, elide or drop are compacted.",
 )  # fmt: skip
@@ -47,8 +46,9 @@ from kata_context.recall.program import indexing
 @json_option
 @click.pass_context
 def worker(
-    ctx: click.Context, summarizer: str | None, timeout: float, lease: int, poll: float, name: str | None,
-    listen_dsn: str | None, once: bool, as_json: bool, embedder: str | None, embedding_model: str | None,
+    ctx: click.Context, summarizer: list[str] | None, timeout: float, lease: int, poll: float,
+    name: str | None, listen_dsn: str | None, once: bool, as_json: bool, embedder: list[str] | None,
+    embedding_model: str | None,
 ) -> None:  # fmt: skip
     """Compact due contexts until stopped with SIGTERM or Ctrl-C; several workers may run.
 
@@ -56,18 +56,7 @@ def worker(
     embed them. With `--tenant '*'` it works for all tenants. It prints one line per compaction; with
     --once the exit code is 1 if one has failed.
     """
-    program = None
-    if summarizer is not None:
-        try:
-            command = shlex.split(summarizer)
-        except ValueError as error:
-            raise click.UsageError(f"--summarizer: {error}") from None
-        if not command:
-            raise click.UsageError("--summarizer is empty")
-        # Reject a mistyped command before claiming any work.
-        if shutil.which(command[0]) is None:
-            raise click.UsageError(f"--summarizer: {command[0]} cannot be run")
-        program = Program(command, timeout)
+    program = None if summarizer is None else Program(summarizer, timeout)
     with open_kata(ctx, connections=2) as kata, indexing(kata, embedder, embedding_model, timeout) as indexer:
         compactor = Compactor(
             kata,
