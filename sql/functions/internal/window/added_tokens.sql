@@ -70,9 +70,7 @@ as $$
         then 6 + octet_length((block #> '{input,arguments}')::text) - octet_length(block #>> '{input,arguments}')
       else 0
     end
-    when block ? 'text' then kata_data.escape_tokens(block ->> 'text')
-    when jsonb_array_length(block -> 'content') = 1 then kata_data.escape_tokens(block #>> '{content,0,text}')
-    else kata_data.escape_tokens(block ->> 'content')
+    else kata_data.escape_tokens(block::text)
   end
 $$;
 comment on function kata_data.added_block_tokens(jsonb, boolean) is
@@ -86,15 +84,13 @@ as $$
 declare
   v_response jsonb := part #> '{functionResponse,response}';
 begin
-  if part ? 'text' then
-    return kata_data.escape_tokens(part ->> 'text');
-  elsif part ? 'functionCall' then
+  if part ? 'functionCall' then
     return kata_data.added_block_tokens(jsonb_build_object('input', part #> '{functionCall,args}'), true);
   elsif v_response is null then
-    return 0;
+    return kata_data.escape_tokens(part::text);
   end if;
   -- Its name, and its text as JSON under a key.
-  return octet_length(part #>> '{functionResponse,name}') / 2 + 10 + kata_data.escape_tokens(v_response::text) + coalesce((
+  return octet_length(part #>> '{functionResponse,name}') / 2 + 10 + kata_data.escape_tokens(part::text) + coalesce((
     select max(octet_length(r.value::text) - octet_length(r.value #>> '{}'))
     from jsonb_each(v_response) r
     where jsonb_typeof(r.value) = 'string'), 0);
@@ -106,6 +102,6 @@ comment on function kata_data.added_gemini_tokens(jsonb) is
 create or replace function kata_data.escape_tokens(content text) returns integer
 language sql immutable
 as $$
-  select case when content ~~ E'%<\\\\%system_message%' then 2 * (length(content) - length(replace(content, E'<\\', '<'))) else 0 end
+  select case when content ~~ E'%<\\\\%' and kata_data.has_system_tag(content) then 2 * (length(content) - length(replace(content, E'<\\', '<'))) else 0 end
 $$;
 comment on function kata_data.escape_tokens(text) is 'At most so many tokens that escaped tags add to a text.';

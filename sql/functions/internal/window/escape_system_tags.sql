@@ -2,24 +2,35 @@
 -- speak as the system.
 
 create or replace function kata_data.escape_blocks(blocks jsonb) returns jsonb
+language sql immutable
+as $$
+  -- Addresses and ids would name something else. Data in base64 has no tags.
+  select kata_data.escape_strings(blocks, '{url,fileUri,file_id,id,tool_use_id,tool_name}')
+$$;
+comment on function kata_data.escape_blocks(jsonb) is
+'Blocks of a user''s or a tool''s message, with the system tags in their strings escaped: texts, titles, documents.';
+
+create or replace function kata_data.escape_strings(value jsonb, kept text[]) returns jsonb
 language plpgsql immutable
 as $$
 begin
-  if not kata_data.has_system_tag(blocks::text) then
-    return blocks;
+  if not kata_data.has_system_tag(value::text) then
+    return value;
   end if;
-  return (
-    select jsonb_agg(
-      case
-        when jsonb_typeof(b.block -> 'text') = 'string'
-          then b.block || jsonb_build_object('text', kata_data.escape_system_tags(b.block ->> 'text'))
-        else b.block
-      end order by b.ordinality)
-    from jsonb_array_elements(blocks) with ordinality b(block, ordinality));
+  return case jsonb_typeof(value)
+    when 'string' then to_jsonb(kata_data.escape_system_tags(value #>> '{}'))
+    when 'array' then (
+      select jsonb_agg(kata_data.escape_strings(e.element, kept) order by e.ordinality)
+      from jsonb_array_elements(value) with ordinality e(element, ordinality))
+    when 'object' then (
+      select jsonb_object_agg(
+        kata_data.escape_system_tags(f.key), case when f.key = any (kept) then f.value else kata_data.escape_strings(f.value, kept) end)
+      from jsonb_each(value) f)
+  end;
 end
 $$;
-comment on function kata_data.escape_blocks(jsonb) is
-'Blocks of a user''s or a tool''s message, with the system tags in their text escaped.';
+comment on function kata_data.escape_strings(jsonb, text[]) is
+'A value with the system tags in its strings and keys escaped. kept: keys whose values stay as they are.';
 
 create or replace function kata_data.escape_system_tags(content text) returns text
 language sql immutable

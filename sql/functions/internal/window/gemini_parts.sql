@@ -184,9 +184,9 @@ begin
     v_object := kata_data.gemini_object(v_text);
   end if;
   return jsonb_build_object('functionResponse', jsonb_build_object('name', answered -> 'name', 'response', coalesce(
-      v_object, jsonb_build_object(coalesce(provider ->> 'response_key', 'output'), kata_data.escape_system_tags(v_text))))
+      v_object, kata_data.escape_strings(jsonb_build_object(coalesce(provider ->> 'response_key', 'output'), v_text), '{}')))
     || case when answered -> 'made_id' = 'true' then '{}' else jsonb_build_object('id', tool_call_id) end
-    || case when v_media is null then '{}' else jsonb_build_object('parts', v_media) end);
+    || case when v_media is null then '{}' else jsonb_build_object('parts', kata_data.escape_blocks(v_media)) end);
 end
 $$;
 comment on function kata_data.gemini_response(text, text, jsonb, jsonb, jsonb, bigint) is
@@ -204,10 +204,7 @@ begin
   if jsonb_typeof(v_object) <> 'object' then
     return null;
   end if;
-  return case
-    when not kata_data.has_system_tag(v_object::text) then v_object
-    else regexp_replace(v_object::text, E'<(\\s*/?\\s*system_message(?:[\\s/>"]|$))', E'<\\\\\\\\\\1', 'gi')::jsonb
-  end;
+  return kata_data.escape_strings(v_object, '{}');
 end
 $$;
 comment on function kata_data.gemini_object(text) is 'A result that is a JSON object, the system tags in it escaped; null for other text.';
