@@ -1,7 +1,7 @@
 -- Callers may give messages ids of their own, which are unique among the messages and records of a path.
 
 begin;
-select plan(61);
+select plan(63);
 
 create function pg_temp.given(ids text) returns jsonb
 language sql
@@ -50,8 +50,10 @@ from (values
   ('{"external_id": ""}', 'an id has characters'), (jsonb_build_object('external_id', repeat('x', 256))::text, 'at most 255'),
   ('{"external_id": 7}', 'and is a string'), ('{"occurred_at": "infinity"}', 'a time is finite'), ('{"occurred_at": "now"}',
   'and absolute'),
-  ('{"occurred_at": "2026-01-31T12:00:00"}', 'with an offset'), ('{"occurred_at": "2026-02-30T12:00:00Z"}', 'of the calendar')) b(fields,
-  what);
+  ('{"occurred_at": "2026-01-31T12:00:00"}', 'with an offset'), ('{"occurred_at": "2026-02-30T12:00:00Z"}', 'of the calendar'),
+  ('{"occurred_at": "0001-01-01T00:00:00+14:00"}', 'not before the year 1 of UTC'),
+  ('{"occurred_at": "9999-12-31T23:59:59-14:00"}', 'nor after its year 9999')) b(fields, what);
+
 select throws_ok(format('select kata.append_message(%L, %L, %L, %s)', :'ids', 'user', 'x', b.given), 'KC004', null, b.what)
 from (values
   ('external_id => $$$$', 'a single message is checked alike'), ('occurred_at => $$-infinity$$', 'its time, too'),

@@ -44,11 +44,16 @@ create or replace function kata_data.is_moment(moment text) returns boolean
 language sql stable
 as $$
   -- The form first: 'now', 'infinity' and texts that DateStyle or TimeZone would decide are valid input, too.
-  select moment ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$' collate "C"
-    and pg_input_is_valid(moment, 'timestamptz')
+  select case
+    when moment ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$' collate "C"
+        and pg_input_is_valid(moment, 'timestamptz')
+      -- In UTC, as a copy of the message writes it.
+      then moment::timestamptz >= '0001-01-01 00:00:00+00' and moment::timestamptz < '10000-01-01 00:00:00+00'
+    when moment is not null then false
+  end
 $$;
 comment on function kata_data.is_moment(text) is
-'Whether a text is a moment of the years 1 to 9999 in the form of ISO 8601, with an offset: it means the same in every session. Null of null.';
+'Whether a text is a moment of the years 1 to 9999 UTC in the form of ISO 8601, with an offset: it means the same in every session. Null of null.';
 
 create or replace function kata_data.is_usual_draft(draft jsonb) returns boolean
 language sql stable
