@@ -1,7 +1,7 @@
 -- A batch is appended whole or not at all, takes the next versions at one instant, and comes back exactly as it was given.
 
 begin;
-select plan(232);
+select plan(243);
 
 -- Versions, totals, times
 
@@ -461,6 +461,46 @@ select lives_ok(format('select kata.append(%L, %L)', :'signed', jsonb_build_arra
   jsonb_build_object(
     'role', 'tool', 'content', 'x', 'tool_call_id', repeat('x', 65536)
   ))), 'an id that carries a signature fits, and arguments are as long as they are');
+
+-- Limits
+
+select fixture.context('limits') as limits \gset
+select kata.append(:'limits', '[{"role": "assistant", "content": "", "tool_calls": [
+  {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}]');
+select is(
+  array[(fixture.error(format($$select kata.append_message(%L, %L, 'x', 1, %s)$$, :'limits', f.role, f.given))).code,
+    (fixture.error(format($$select kata.append(%L, %L)$$, :'limits', jsonb_build_array(f.draft)))).code],
+  '{KC004,KC004}', f.what)
+from (values
+  ('tool', $$repeat('x', 65537)$$, jsonb_build_object('role', 'tool', 'content', 'x', 'token_count', 1, 'tool_call_id', repeat('x', 65537)),
+    'a tool_call_id has at most 64 kB'),
+  ('tool', $$'a', repeat('x', 65537)$$,
+    jsonb_build_object('role', 'tool', 'content', 'x', 'token_count', 1, 'tool_call_id', 'a', 'tool_name', repeat('x', 65537)),
+    'so has a tool_name'),
+  ('user', $$name => repeat('x', 65537)$$, jsonb_build_object('role', 'user', 'content', 'x', 'token_count', 1, 'name', repeat('x', 65537)),
+    'a name'),
+  ('user', $$model => repeat('x', 65537)$$,
+    jsonb_build_object('role', 'user', 'content', 'x', 'token_count', 1, 'model', repeat('x', 65537)),
+    'and a model')) f(role, given, draft, what);
+select is(
+  kata.append_message(:'limits', 'tool', 'x', 1, 'a', repeat('x', 65536), model => repeat('x', 65536), name => repeat('x', 65536)),
+  2::bigint, '64 kB fit');
+create function pg_temp.calling(first_id integer, last_id integer) returns jsonb
+language sql
+as $$
+  select jsonb_build_array(jsonb_build_object('role', 'assistant', 'content', '', 'tool_calls', jsonb_agg(jsonb_build_object(
+    'id', 'c' || n, 'type', 'function', 'function', '{"name": "f", "arguments": "{}"}'::jsonb))))
+  from generate_series(first_id, last_id) n
+$$;
+select throws_ok(
+  format('select kata.append(%L, pg_temp.calling(1, 1001))', :'limits'), 'KC004', 'message 1 of the batch is invalid',
+  'a message has at most 1000 calls');
+select lives_ok(format('select kata.append(%L, pg_temp.calling(1, 999))', :'limits'), 'and may have nearly as many');
+select lives_ok(format('select kata.append(%L, pg_temp.calling(1000, 1000))', :'limits'), '1000 calls may be open');
+select throws_ok(
+  format('select kata.append(%L, pg_temp.calling(1001, 1001))', :'limits'), 'KC004', 'more than 1000 calls would be open', 'not one more');
+select is((select count(*) from kata.close_calls(:'limits')), 1000::bigint, 'all of them can be closed');
+select lives_ok(format('select kata.append(%L, pg_temp.calling(1001, 1001))', :'limits'), 'then the next one is welcome');
 
 -- What the writer has seen
 

@@ -428,11 +428,13 @@ class AsyncMethods(ABC):
         messages : an array of at most 10,000 objects with the keys role (system, developer, user,
             assistant, tool), content (text, at most 16 MB; null only beside tool_calls or parts),
             token_count (tokens of all that is sent; estimated when missing), tool_call_id, tool_name,
-            tool_calls (OpenAI chat form), model, metadata, pinned, name, parts (provider content
-            parts), provider (opaque fields), token_source ('exact' or 'given', of a token_count),
-            external_id (1 to 255 characters, unique among the messages and records of the path),
-            occurred_at (when it happened, ISO 8601 with an offset; it orders nothing). An erasure
-            leaves both: put no personal data into an external id. An empty array appends nothing.
+            tool_calls (OpenAI chat form, at most 1,000, and 1,000 open ones in a context), model,
+            metadata, pinned, name, parts (provider content parts), provider (opaque fields),
+            token_source ('exact' or 'given', of a token_count), external_id (1 to 255 characters,
+            unique among the messages and records of the path), occurred_at (when it happened, ISO 8601
+            with an offset; it orders nothing). tool_call_id, tool_name, model and name have at most 64
+            kB each. An erasure leaves external_id and occurred_at: put no personal data into an
+            external id. An empty array appends nothing.
         expected_version : a version since which no message may have been appended or deleted.
         idempotency_key : 1 to 255 characters; the same request again within seven days returns the
             first result.
@@ -486,9 +488,10 @@ class AsyncMethods(ABC):
         content : text, at most 16 MB; null only beside tool_calls or parts.
         token_count : tokens of all that is sent for the message, in the context's tokenizer; estimated
             when null.
-        tool_call_id, tool_name : of a tool result, the open call that it answers.
-        tool_calls : of an assistant, in the OpenAI chat form.
-        model, metadata, name : kept as given.
+        tool_call_id, tool_name : of a tool result, the open call that it answers, at most 64 kB each.
+        tool_calls : of an assistant, in the OpenAI chat form, at most 1,000, and 1,000 open ones in a
+            context.
+        model, metadata, name : kept as given, model and name of at most 64 kB.
         pinned : the message stays in every window.
         parts : provider content parts, verbatim.
         provider : opaque fields that go back to the provider as they came.

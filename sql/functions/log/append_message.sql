@@ -48,6 +48,7 @@ begin
   if num_nonnulls(
     tool_call_id, tool_name, tool_calls, metadata, expected_version, idempotency_key, parts, provider, external_id, occurred_at) = 0
     and coalesce(token_source in ('exact', 'given'), true) and kata_data.is_plain(role, content, token_count) and token_count is not null
+    and greatest(octet_length(name), octet_length(model)) > 65536 is not true
   then
     select h.version + 1, h.raw_tokens + append_message.token_count, h.last_at, h.last_digest,
       case when append_message.role = 'user' then h.version + 1 else h.turn_version end, h.oldest_open_group, h.ctid
@@ -62,6 +63,7 @@ begin
     for no key update;
   elsif num_nonnulls(metadata, expected_version, idempotency_key, parts, provider, external_id, occurred_at) = 0
     and coalesce(token_source in ('exact', 'given'), true) and token_count is not null
+    and greatest(octet_length(tool_call_id), octet_length(tool_name), octet_length(name), octet_length(model)) > 65536 is not true
   then
     if role = 'tool' and tool_calls is null and tool_call_id <> '' and kata_data.is_plain('user', content, token_count) then
       select h.version + 1, h.raw_tokens + append_message.token_count, h.last_at, h.last_digest, h.turn_version, h.oldest_open_group,
@@ -163,8 +165,9 @@ comment on function kata.append_message(uuid, text, text, integer, text, text, j
 context_id: the context.
 role: system, developer, user, assistant or tool. content: text, at most 16 MB; null only beside tool_calls or parts.
 token_count: tokens of all that is sent for the message, in the context''s tokenizer; estimated when null.
-tool_call_id, tool_name: of a tool result, the open call that it answers. tool_calls: of an assistant, in the OpenAI chat form.
-model, metadata, name: kept as given. pinned: the message stays in every window.
+tool_call_id, tool_name: of a tool result, the open call that it answers, at most 64 kB each.
+tool_calls: of an assistant, in the OpenAI chat form, at most 1,000, and 1,000 open ones in a context.
+model, metadata, name: kept as given, model and name of at most 64 kB. pinned: the message stays in every window.
 parts: provider content parts, verbatim. provider: opaque fields that go back to the provider as they came.
 expected_version: a version since which no message may have been appended or deleted.
 idempotency_key: 1 to 255 characters; the same request again within seven days returns the first result.

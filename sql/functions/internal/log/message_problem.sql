@@ -68,6 +68,8 @@ as $$
     and coalesce(jsonb_typeof(draft -> 'pinned') = 'boolean', true)
     and coalesce(jsonb_typeof(draft -> 'tool_name') = 'string', true)
     and octet_length(draft ->> 'content') <= 16777216 is not false
+    -- No name or id of it is longer than all of it.
+    and (pg_column_size(draft) <= 65536 or pg_column_size(draft - '{content,tool_calls}'::text[]) <= 65536)
     and case
       when draft ? 'tool_calls' then draft -> 'role' = '"assistant"' and not draft ? 'tool_call_id'
         and coalesce(jsonb_typeof(draft -> 'content') in ('string', 'null'), true)
@@ -126,6 +128,11 @@ begin
         coalesce('"' || left(message.role, 100) || '"', 'missing'))
     when octet_length(message.content) > 16777216
       then format('Its content is %s bytes long; at most 16 MB fit.', octet_length(message.content))
+    when greatest(
+        octet_length(message.tool_call_id), octet_length(message.tool_name), octet_length(message.name), octet_length(message.model)) > 65536
+      then 'Its tool_call_id, tool_name, name or model is over 64 kB.'
+    when jsonb_typeof(message.tool_calls) = 'array' and jsonb_array_length(message.tool_calls) > 1000
+      then format('It has %s tool_calls; at most 1000 fit.', jsonb_array_length(message.tool_calls))
     when not kata_data.tool_calls_fit(message.tool_calls)
       then 'Its tool_calls are not in the form [{"id": …, "type": "function", "function": {"name": …, "arguments": "…"}}], or with custom for '
         'function and input for arguments, which are strings, or have an id or a name over 64 kB, or nest more than 100 deep, or hold a number beyond 1e308.'

@@ -33,11 +33,20 @@ begin
     end if;
     v_open := v_open || jsonb_build_object(v_id, group_version);
   end loop;
+  -- Every later call and result reads and writes all of them.
+  if (select count(*) from jsonb_object_keys(v_open)) > 1000 then
+    raise exception using
+      errcode = 'KC004',
+      message = 'more than 1000 calls would be open',
+      detail = format('%s calls are open; version %s would make %s more.',
+        (select count(*) from jsonb_object_keys(open_calls)), group_version, jsonb_array_length(tool_calls)),
+      hint = 'Append the results of open calls first, or close calls that get none with kata.close_calls.';
+  end if;
   return v_open;
 end
 $$;
 comment on function kata_data.open_calls_with(jsonb, jsonb, bigint) is
-'The open calls after one more message with calls. KC004 where an id is open already.';
+'The open calls after one more message with calls. KC004 where an id is open already, or more than 1000 are open.';
 
 create or replace function kata_data.open_groups_after(open_groups jsonb, open_calls jsonb, group_version bigint, group_tokens bigint) returns jsonb
 language sql immutable
