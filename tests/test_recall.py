@@ -264,6 +264,25 @@ def test_of_two_that_embed_the_same_messages_both_succeed_and_a_fork_and_an_appe
     assert rows(observer, VERIFY) == []
 
 
+def test_of_two_that_embed_different_messages_of_a_segment_neither_waits(
+    connect: Connect, observer: psycopg.Connection
+) -> None:
+    context_id = talk(observer)
+    rows(observer, PUT, context_id, [5], [[1.0, 0.0]])
+    first, second = connect(), connect()
+    rows(first, PUT, context_id, [1], [[1.0, 0.0]])
+    second.execute("set lock_timeout = '1s'")
+    assert rows(second, PUT, context_id, [2], [[0.0, 1.0]]) == [(1,)]
+    second.commit()
+    first.commit()
+    # The second passed over the mark that the first held; the next call catches up.
+    through = "select complete_through from kata_data.embedding_mark"
+    assert rows(observer, through) == [(1,)]
+    rows(observer, PUT, context_id, [3], [[1.0, 0.0]])
+    assert rows(observer, through) == [(3,)]
+    assert rows(observer, VERIFY) == []
+
+
 def test_an_embedder_that_is_killed_leaves_nothing_half(
     connect: Connect, observer: psycopg.Connection
 ) -> None:

@@ -15,7 +15,7 @@
 -- has one row per segment and model: up to where every message with a text has its embedding, so that kata.pending_embeddings does not
 -- look again at what is done. Embeddings have length 1. They are made from a message and the beginning of the one before it, so an erasure
 -- removes those of both. kata.put_embeddings shares the rows of these messages, which an erasure and a purge lock, and takes the row of the
--- mark last, without waiting. Without the extension vector an embedding is an array; the next migration makes it a halfvec.
+-- mark last; it passes over a mark that is held. Without the extension vector an embedding is an array; the next migration makes it a halfvec.
 
 create table kata_data.search_mark (
   segment_id uuid constraint search_mark_pkey primary key,

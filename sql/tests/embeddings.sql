@@ -1,7 +1,7 @@
 -- Embeddings find messages by meaning, beside their words, and go with the texts that they are made of.
 
 begin;
-select plan(91);
+select plan(92);
 
 create function pg_temp.say(context text, content text, role text default 'user', name text default null) returns bigint
 language sql
@@ -214,6 +214,8 @@ from (values
   where tenant = ''default'''),
   ('insert into kata_data.embedding_mark select gen_random_uuid(), model_id, 1 from kata_data.embedding_model
   where tenant = ''default''')) t(statement);
+
+select is(kata_data.normalized('{1e30,-1e-30,1e-45}'), '{1,0,0}', 'numbers that are tiny beside the others become zero');
 
 select * from finish();
 rollback;

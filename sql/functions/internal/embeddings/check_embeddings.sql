@@ -12,8 +12,9 @@ comment on function kata_data.embedding_norm(real[]) is 'The length of a vector;
 create or replace function kata_data.normalized(embedding real[]) returns real[]
 language sql immutable
 as $$
+  -- Numbers too small for a real become zero: the cast would refuse them.
   select array(
-    select (e.element / n.norm)::real
+    select case when abs(e.element / n.norm) < 1e-37 then 0 else (e.element / n.norm)::real end
     from unnest(embedding) with ordinality e(element, ordinality)
     order by e.ordinality)
   from (select kata_data.embedding_norm(embedding) as norm offset 0) n

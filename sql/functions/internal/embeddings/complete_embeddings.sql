@@ -1,5 +1,6 @@
--- How far the messages of a segment have embeddings. The mark is the last lock of kata.put_embeddings, and it does not wait: what is passed
--- over here, the next call catches up.
+-- How far the messages of a segment have embeddings. The marks are the last locks of kata.put_embeddings. It passes over one that another
+-- session holds, and the next call catches up. It waits for one only while another session makes it: with the first embeddings of the
+-- segment. Marks are taken by ascending segment, so these waits form no cycle.
 
 create or replace function kata_data.complete_embeddings(segment_id uuid, model_id integer) returns void
 language plpgsql volatile
@@ -7,16 +8,26 @@ as $$
 declare
   v_through bigint;
 begin
-  insert into kata_data.embedding_mark (segment_id, model_id, complete_through)
-  values (complete_embeddings.segment_id, complete_embeddings.model_id, kata_data.segment_start(complete_embeddings.segment_id))
-  on conflict on constraint embedding_mark_pkey do nothing;
   select k.complete_through into v_through
   from kata_data.embedding_mark k
   where k.segment_id = complete_embeddings.segment_id
     and k.model_id = complete_embeddings.model_id
   for update skip locked;
   if not found then
-    return;
+    -- An insert waits for a session that inserts the same mark or holds it, so only a mark that was never seen is inserted.
+    if exists (
+      select from kata_data.embedding_mark k
+      where k.segment_id = complete_embeddings.segment_id
+        and k.model_id = complete_embeddings.model_id) then
+      return;
+    end if;
+    v_through := kata_data.segment_start(complete_embeddings.segment_id);
+    insert into kata_data.embedding_mark (segment_id, model_id, complete_through)
+    values (complete_embeddings.segment_id, complete_embeddings.model_id, v_through)
+    on conflict on constraint embedding_mark_pkey do nothing;
+    if not found then
+      return;
+    end if;
   end if;
   update kata_data.embedding_mark k
   set complete_through = coalesce(
