@@ -125,6 +125,7 @@ grant execute on function
   kata_data.family_lock,
   kata_data.forget_artifacts,
   kata_data.forget_embeddings,
+  kata_data.forget_keys,
   kata_data.forget_postings,
   kata_data.forget_requests,
   kata_data.has_elements,

@@ -50,6 +50,12 @@ comment on column kata_data.context.updated_at is 'The time of the last change o
 comment on column kata_data.context.archived_at is 'The time when it was archived; null if it is not.';
 comment on column kata_data.context.deleted_at is 'The time when it was deleted; null if it is not. Until it is purged it can be restored.';
 comment on column kata_data.context.purged_at is 'The time when its content was removed; null if it was not.';
+
+-- Statistics would keep what an erasure or a purge removes, also after VACUUM. Look-ups are by whole keys and need none.
+alter table kata_data.context
+  alter column name set statistics 0,
+  alter column policy set statistics 0,
+  alter column metadata set statistics 0;
 comment on constraint context_tenant_is_one on kata_data.context is
 'In the setting kata.tenant ''*'' means all tenants, so no tenant has that name.';
 comment on constraint context_fork_is_whole on kata_data.context is
@@ -138,6 +144,11 @@ comment on column kata_data.head.has_older_preamble is
 comment on column kata_data.head.view_version is 'The version of the newest view change of the path; null if there is none.';
 comment on column kata_data.head.due_tokens is 'The tokens of the view from which compaction is due; null: never.';
 comment on column kata_data.head.due_messages is 'The number of messages from which compaction is due; null: never.';
+
+alter table kata_data.head
+  alter column last_digest set statistics 0,
+  alter column open_calls set statistics 0,
+  alter column open_groups set statistics 0;
 
 create index head_due on kata_data.head (due_at) where due_at is not null;
 comment on index kata_data.head_due is 'kata.claim_due_compaction for all tenants.';

@@ -74,6 +74,21 @@ comment on column kata_data.message.parts is 'Content beside the text, a JSON ar
 comment on column kata_data.message.provider is 'Fields of the provider that are passed on as they came.';
 comment on column kata_data.message.metadata is 'A JSON object that callers set and only they read.';
 
+-- Statistics would keep what an erasure or a purge removes, also after VACUUM. Look-ups are by whole keys and need none.
+alter table kata_data.message
+  alter column digest set statistics 0,
+  alter column salt set statistics 0,
+  alter column external_id set statistics 0,
+  alter column content set statistics 0,
+  alter column name set statistics 0,
+  alter column tool_call_id set statistics 0,
+  alter column tool_name set statistics 0,
+  alter column model set statistics 0,
+  alter column tool_calls set statistics 0,
+  alter column parts set statistics 0,
+  alter column provider set statistics 0,
+  alter column metadata set statistics 0;
+
 create index message_tool_group on kata_data.message (segment_id, group_version, version)
   where tool_calls is not null or tool_call_id is not null;
 comment on index kata_data.message_tool_group is 'The members of a tool group, and the groups from the oldest open one on.';
@@ -91,6 +106,9 @@ comment on table kata_data.entry_id is
 comment on column kata_data.entry_id.segment_id is 'With version: the entry.';
 comment on column kata_data.entry_id.external_id is 'The id that the caller gave, at most 255 characters.';
 comment on column kata_data.entry_id.version is 'The version of the entry.';
+
+alter table kata_data.entry_id
+  alter column external_id set statistics 0;
 
 create function kata_data.refuse_change() returns trigger
 language plpgsql

@@ -20,6 +20,11 @@ comment on column kata_data.checkpoint.version is 'The version that it names; 0 
 comment on column kata_data.checkpoint.note is 'A remark by the caller.';
 comment on column kata_data.checkpoint.created_at is 'The time when it was set.';
 
+-- Statistics would keep what an erasure or a purge removes, also after VACUUM. Look-ups are by whole keys and need none.
+alter table kata_data.checkpoint
+  alter column name set statistics 0,
+  alter column note set statistics 0;
+
 create index checkpoint_version on kata_data.checkpoint (context_id, version);
 comment on index kata_data.checkpoint_version is 'kata.history: the checkpoints of a page.';
 

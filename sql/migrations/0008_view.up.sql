@@ -75,6 +75,10 @@ comment on column kata_data.view_change.replacements is 'The versions of the sum
 comment on column kata_data.view_change.covers is
 'Of each of the replacements: the messages that it replaces, those of absorbed summaries included. Never visible, never shared; the
 lowest is the place of the summary.';
+
+-- Statistics would keep what an erasure or a purge removes, also after VACUUM. Look-ups are by whole keys and need none.
+alter table kata_data.view_change
+  alter column digest set statistics 0;
 comment on constraint view_change_undo_is_whole on kata_data.view_change is 'An undo, and nothing else, names the change that it reverts.';
 comment on constraint view_change_visible_is_not_deleted on kata_data.view_change is 'A deleted message is not visible.';
 
@@ -107,6 +111,11 @@ comment on column kata_data.summary.covered is 'The messages that it replaced at
 comment on column kata_data.summary.created_at is 'The time of its view change.';
 comment on column kata_data.summary.metadata is 'A JSON object of the caller that committed it; null after an erasure.';
 
+alter table kata_data.summary
+  alter column content set statistics 0,
+  alter column metadata set statistics 0,
+  alter column salt set statistics 0;
+
 create table kata_data.stub (
   segment_id uuid,
   group_version bigint,
@@ -130,6 +139,11 @@ comment on column kata_data.stub.digest is 'SHA-256 over the salt and the conten
 comment on column kata_data.stub.salt is '16 random bytes that the digest begins with; null after an erasure of the message.';
 comment on column kata_data.stub.content is 'The short text; null after an erasure of the message.';
 
+alter table kata_data.stub
+  alter column content set statistics 0,
+  alter column digest set statistics 0,
+  alter column salt set statistics 0;
+
 create index stub_change on kata_data.stub (change_id, version);
 comment on index kata_data.stub_change is 'Whether an elision still shortens anything; the stubs of a purged change.';
 
@@ -149,6 +163,12 @@ comment on column kata_data.record.kind is 'The kind that the caller gave.';
 comment on column kata_data.record.external_id is 'The id that the caller gave; entry_id finds the record by it.';
 comment on column kata_data.record.salt is '16 random bytes that the digest of the record begins with; null after an erasure.';
 comment on column kata_data.record.data is 'Its data; null after an erasure.';
+
+alter table kata_data.record
+  alter column kind set statistics 0,
+  alter column data set statistics 0,
+  alter column external_id set statistics 0,
+  alter column salt set statistics 0;
 
 create index record_kind on kata_data.record (segment_id, kind, version);
 comment on index kata_data.record_kind is 'kata.records of one kind.';

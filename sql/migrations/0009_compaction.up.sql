@@ -53,6 +53,13 @@ comment on column kata_data.compaction.lease_expires_at is 'The time after which
 comment on column kata_data.compaction.finished_at is 'The time when it ended; null while it is running.';
 comment on column kata_data.compaction.error is 'The reason why it did not succeed.';
 
+-- Statistics would keep what an erasure or a purge removes, also after VACUUM. Look-ups are by whole keys and need none.
+alter table kata_data.compaction
+  alter column strategy set statistics 0,
+  alter column policy set statistics 0,
+  alter column claimed_by set statistics 0,
+  alter column error set statistics 0;
+
 create index compaction_context on kata_data.compaction (context_id, started_at);
 comment on index kata_data.compaction_context is 'kata.compactions; the foreign key.';
 create unique index compaction_running on kata_data.compaction (context_id) where status = 'running';
@@ -90,6 +97,10 @@ comment on column kata_data.policy_change.changed_at is 'The time of the change.
 comment on column kata_data.policy_change.changed_by is 'The role that made it.';
 comment on column kata_data.policy_change.patch is 'The fields that were given.';
 comment on column kata_data.policy_change.policy is 'The policy after it: the fields that differ from the defaults.';
+
+alter table kata_data.policy_change
+  alter column patch set statistics 0,
+  alter column policy set statistics 0;
 
 -- The row that begin_compaction and claim_due_compaction hand to a worker.
 create type kata_data.lease as (

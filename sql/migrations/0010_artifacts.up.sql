@@ -42,6 +42,12 @@ comment on column kata_data.artifact.mentions is 'The number of calls of a tool;
 comment on column kata_data.artifact.detail_version is 'The version whose detail counts: of a file its last change, else the last that read it; null if there is none.';
 comment on column kata_data.artifact.detail is 'A JSON object: what that version adds to the ref.';
 
+-- Statistics would keep what an erasure or a purge removes, also after VACUUM. Look-ups are by whole keys and need none.
+alter table kata_data.artifact
+  alter column kind set statistics 0,
+  alter column ref set statistics 0,
+  alter column detail set statistics 0;
+
 create table kata_data.artifact_mention (
   artifact_id bigint,
   version bigint,
@@ -61,6 +67,9 @@ comment on column kata_data.artifact_mention.mentions_through is 'The mentions i
 comment on column kata_data.artifact_mention.detail_version is 'The version up to this one whose detail counts, as in artifact; null if there is none.';
 comment on column kata_data.artifact_mention.detail is 'The detail of this message; null if it only names the artifact.';
 
+alter table kata_data.artifact_mention
+  alter column detail set statistics 0;
+
 create table kata_data.added_artifact (
   segment_id uuid,
   kind text,
@@ -75,6 +84,11 @@ comment on column kata_data.added_artifact.kind is 'The kind that the caller gav
 comment on column kata_data.added_artifact.ref is 'The name of the artifact.';
 comment on column kata_data.added_artifact.version is 'The version of the path that it belongs to; it may be inherited.';
 comment on column kata_data.added_artifact.detail is 'A JSON value of the caller.';
+
+alter table kata_data.added_artifact
+  alter column kind set statistics 0,
+  alter column ref set statistics 0,
+  alter column detail set statistics 0;
 
 -- An erasure and a purge remove the artifacts of their messages.
 grant select, update, delete on

@@ -1,7 +1,7 @@
 -- A purge removes the entries that no other context reads: forks read on as before, and the purge of the last leaves nothing behind.
 
 begin;
-select plan(97);
+select plan(100);
 
 -- Purged contexts have no name: here they are known by another list.
 
@@ -291,6 +291,31 @@ from (values
   ('truncate kata_data.purge', 'wiped out'),
   ('update kata_data.erasure set reason = ''x''', 'changed, nor a record of an erasure'),
   ('truncate kata_data.erasure', 'wiped out, nor a record of an erasure')) s(statement, what);
+
+-- Keys that made a context: a guess of the name could be tried against a digest of the request.
+
+insert into known values
+('host', kata.create_context('host'));
+insert into known values
+('created', kata.create_context('created', metadata => '{"a": "secret"}', idempotency_key => 'created')),
+('found', (select g.context_id from kata.get_or_create_context('found', idempotency_key => 'found') g)),
+('forked', kata.fork(pg_temp.id('host'), name => 'forked', idempotency_key => 'forked')),
+('bystander', kata.create_context('bystander', idempotency_key => 'bystander'));
+select kata.delete_context(pg_temp.id(n.name)) from unnest(array['created', 'found', 'forked']) n(name);
+select pg_temp.purge(n.name) from unnest(array['created', 'found', 'forked']) n(name);
+select is(
+  array(
+    select i.key from kata_data.idempotency i
+    where i.key in ('created', 'found', 'forked', 'bystander') and (i.request is not null or i.salt is not null)),
+  '{bystander}', 'a purge removes the digests of the requests that made the context, no others');
+select is(
+  array[
+    kata.create_context('created', metadata => '{"a": "secret"}', idempotency_key => 'created'),
+    kata.fork(pg_temp.id('host'), name => 'forked', idempotency_key => 'forked')],
+  array[pg_temp.id('created'), pg_temp.id('forked')], 'a retry does not make it again');
+select is(
+  (select g.context_id from kata.get_or_create_context('found', idempotency_key => 'found') g), pg_temp.id('found'),
+  'nor does a retry that asks by name');
 
 -- Damage
 

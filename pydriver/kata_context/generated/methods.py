@@ -1976,7 +1976,8 @@ class Methods(ABC):
         Locks: other purges and erasures wait (advisory); then the head of the context (FOR UPDATE); a
             dry run takes none.
         Cost: O(entries removed + forks of the context and of its purged forks, for every purged
-            ancestor). The bytes leave the disk with the next vacuum.
+            ancestor + idempotency keys of the tenant and of the parent). The bytes leave the disk with
+            the next vacuum.
         """
         return self._run(statements.PURGE_CONTEXT, (context_id, dry_run))[0]
 

@@ -60,7 +60,7 @@ begin
   end loop;
 
   if v_is_real then
-    delete from kata_data.idempotency i where i.scope = 'context:' || purge_context.context_id;
+    perform kata_data.forget_keys(v_context);
     delete from kata_data.compaction_guard g where g.context_id = purge_context.context_id;
     delete from kata_data.policy_change y where y.context_id = purge_context.context_id;
     update kata_data.context c
@@ -87,8 +87,8 @@ receipt. A purged context stays as it is.
 Returns one row: removed (log entries that are removed, of purged ancestors too), kept (entries that the context itself wrote and that stay).
 Errors: KC001, KC017 not deleted, or the transaction is not at isolation level read committed.
 Locks: other purges and erasures wait (advisory); then the head of the context (FOR UPDATE); a dry run takes none.
-Cost: O(entries removed + forks of the context and of its purged forks, for every purged ancestor). The bytes leave the disk with the
-next vacuum.';
+Cost: O(entries removed + forks of the context and of its purged forks, for every purged ancestor + idempotency keys of the tenant and of
+the parent). The bytes leave the disk with the next vacuum.';
 
 revoke execute on function kata.purge_context from public;
 -- For purge_deleted, and for privileges.sql to grant on.
