@@ -45,6 +45,7 @@ READS = {
     "a prompt": "select kata.prompt(%(context)s, 8000, 'anthropic', %(at)s)",
     "the first page": "select * from kata.messages(%(context)s)",
     "a page": "select * from kata.messages(%(context)s, %(at)s - 100, 50)",
+    "a window with recall": "select * from kata.window(%(context)s, 8000, %(at)s, recall => '{3, 5}')",
     "a page backwards": "select * from kata.messages(%(context)s, %(at)s, 50, true)",
     "a page of the past": "select * from kata.messages(%(context)s, %(at)s - 60, 50, at => %(at)s)",
     "usage": "select * from kata.usage(%(context)s)",

@@ -76,12 +76,18 @@ def ask(verdict: Verdict, number: int, history: History, context: Context, form:
     step = random.choice((0, 0, random.randrange(budget)))
     system = random.choice(("wrapped", "joined", "wrapped" if form == "gemini" else "native"))
     thinking = random.choice((None, "assume", "drop"))
+    newest = context.version if at is None else at
+    recall = random.choice((None, random.choices(range(1, newest + 1), k=5) if newest else []))
+    recall_budget = random.choice((None, 0, 300, 3000))
     for _ in range(2):
         try:
             with history.conn.transaction():
                 row = history.conn.execute(
-                    "select kata.prompt(%s, %s, %s, %s, %s, system => %s, thinking => %s)",
-                    [context.context_id, budget, form, at, step, system, thinking],
+                    "select kata.prompt(%s, %s, %s, %s, %s, null, %s, %s, system => %s, thinking => %s)",
+                    [
+                        *(context.context_id, budget, form, at, step),
+                        *(recall, recall_budget, system, thinking),
+                    ],
                 ).fetchone()
         except psycopg.Error as error:
             verdict.refusals[str(error.sqlstate)] += 1

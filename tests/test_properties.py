@@ -183,6 +183,8 @@ def window_rows(shown: Sequence[model.Shown]) -> list[Draft]:
             del row[column]
         if s.kind == "stub":
             row |= {"content": None, "parts": None}
+        if s.reason == "recalled":
+            row |= {"parts": None, "provider": None}
         rows.append(row)
     return rows
 
@@ -354,7 +356,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(which=WHICH, data=st.data())
     def look_through_windows(self, which: int, data: st.DataObject) -> None:
         pair = self._pair(which)
-        wanted: list[tuple[int, int | None, int, str | None]] = []
+        wanted: list[tuple[int, int | None, int, str | None, list[int] | None, int | None]] = []
         for _ in range(12):
             at = data.draw(st.one_of(st.none(), st.none(), st.integers(0, pair.model.version)))
             tokenizer = data.draw(st.sampled_from([None, None, "o200k_base", OTHER]))
@@ -362,32 +364,41 @@ class StoreMachine(RuleBasedStateMachine):
             step = data.draw(
                 st.one_of(st.just(0), st.integers(0, min(budget - 1, 60)), st.integers(0, budget - 1))
             )
-            wanted.append((budget, at, step, tokenizer))
+            newest = pair.model.version if at is None else at
+            versions = st.lists(st.integers(1, max(newest, 1)), max_size=6 if newest else 0)
+            recall = data.draw(st.one_of(st.none(), versions))
+            room = data.draw(st.sampled_from([None, None, 0, 100, 400, budget]))
+            wanted.append((budget, at, step, tokenizer, recall, room))
         rows = self._rows(
             """
             select q.number, w.*
-            from unnest(%s::integer[], %s::bigint[], %s::integer[], %s::text[])
-              with ordinality q(budget, at, step, tokenizer, number)
-            cross join lateral kata."window"(%s, q.budget, q.at, q.step, q.tokenizer) with ordinality w
+            from unnest(%s::integer[], %s::bigint[], %s::integer[], %s::text[], %s::text[], %s::integer[])
+              with ordinality q(budget, at, step, tokenizer, recall, recall_budget, number)
+            cross join lateral kata."window"(
+              %s, q.budget, q.at, q.step, q.tokenizer, q.recall::bigint[], q.recall_budget) with ordinality w
             order by q.number, w.ordinality
             """,
             *([query[column] for query in wanted] for column in range(4)),
+            [None if query[4] is None else f"{{{','.join(map(str, query[4]))}}}" for query in wanted],
+            [query[5] for query in wanted],
             pair.context_id,
         )
         found = defaultdict(list)
         for row in rows:
             assert row.pop("ordinality") == row["ordinal"]
             found[row.pop("number")].append(row)
-        for number, (budget, at, step, tokenizer) in enumerate(wanted, 1):
+        for number, (budget, at, step, tokenizer, recall, room) in enumerate(wanted, 1):
+            reserved = 0 if recall is None else min(budget // 8, 2000)
+            recalled = (recall or [], reserved if room is None else room)
             self._check_promises(pair, found[number], budget, at)
             if tokenizer == OTHER:
-                shown = pair.model.window(budget, at, step, self._count)
+                shown = pair.model.window(budget, at, step, self._count, *recalled)
             else:
-                shown = pair.model.window(budget, at, step)
+                shown = pair.model.window(budget, at, step, recall=recalled[0], recall_budget=recalled[1])
             assert without_stubs(found[number]) == window_rows(shown), (
-                f"budget {budget}, at {at}, step {step}, {tokenizer}"
+                f"budget {budget}, at {at}, step {step}, {tokenizer}, recall {recall}, {room}"
             )
-        budget, at, step, tokenizer = wanted[0]
+        budget, at, step, tokenizer, _, _ = wanted[0]
         if tokenizer is None:
             arguments = (pair.context_id, budget, pair.model.version if at is None else at, step)
             answer = self._bytes(*arguments)
@@ -816,6 +827,7 @@ class StoreMachine(RuleBasedStateMachine):
         total = sum(row["token_count"] for row in rows)
         assert all(row["over_budget"] == (total > budget) for row in rows)
         assert all(row["reason"] in ALWAYS for row in rows if row["over_budget"])
+        rows = [row for row in rows if row["reason"] != "recalled"]
         view = pair.model.view(at)
         shown = {row["version"] for row in rows if row["kind"] == "summary"}
         out = [covers for summary, covers in view.covers.items() if summary not in shown]

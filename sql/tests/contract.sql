@@ -157,8 +157,8 @@ insert into expected values
     'context_id uuid',
     'rows version bigint, reason text, erased_by text, erased_at timestamp with time zone'),
   ('explain_window', 'stable',
-    'context_id uuid, budget integer = NULL, at bigint = NULL, stable_step integer = 0, tokenizer text = NULL, reserve integer = 0, '
-      'format text = NULL, max_rows integer = 100, after bigint = NULL',
+    'context_id uuid, budget integer = NULL, at bigint = NULL, stable_step integer = 0, tokenizer text = NULL, recall bigint[] = NULL, '
+      'recall_budget integer = NULL, reserve integer = 0, format text = NULL, max_rows integer = 100, after bigint = NULL',
     'rows version bigint, role text, token_count integer, reason text, shown boolean, running_tokens bigint'),
   ('find_context', 'stable',
     'name text',
@@ -235,7 +235,8 @@ insert into expected values
     'rows relation text, bytes bigint'),
   ('prompt', 'stable',
     'context_id uuid, budget integer = NULL, format text = ''openai'', at bigint = NULL, stable_step integer = 0, '
-      'tokenizer text = NULL, reserve integer = 0, system text = ''wrapped'', thinking text = NULL',
+      'tokenizer text = NULL, recall bigint[] = NULL, recall_budget integer = NULL, reserve integer = 0, '
+      'system text = ''wrapped'', thinking text = NULL',
     'jsonb'),
   ('purge_context', 'volatile',
     'context_id uuid, dry_run boolean = false',
@@ -324,8 +325,8 @@ insert into expected values
     '',
     'text'),
   ('window', 'stable',
-    'context_id uuid, budget integer = NULL, at bigint = NULL, stable_step integer = 0, tokenizer text = NULL, reserve integer = 0, '
-      'format text = NULL',
+    'context_id uuid, budget integer = NULL, at bigint = NULL, stable_step integer = 0, tokenizer text = NULL, recall bigint[] = NULL, '
+      'recall_budget integer = NULL, reserve integer = 0, format text = NULL',
     'rows ordinal integer, version bigint, "position" bigint, role text, content text, token_count integer, running_tokens bigint, '
       'reason text, over_budget boolean, tool_call_id text, tool_name text, tool_calls jsonb, model text, metadata jsonb, '
       'created_at timestamp with time zone, kind text, name text, parts jsonb, provider jsonb, group_version bigint');

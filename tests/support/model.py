@@ -427,12 +427,16 @@ class Context:
         at: int | None = None,
         stable_step: int = 0,
         count: Callable[[Message], int] = lambda message: message.token_count,
+        recall: Sequence[int] = (),
+        recall_budget: int = 0,
     ) -> list[Shown]:
         """Return the messages that a model should see, in reading order.
 
         Parameters
         ----------
         count : the tokens of a message in the tokenizer of the budget
+        recall : versions that come beside, best first
+        recall_budget : the tokens that are kept for them
         """
         view = self.view(at)
         log = [m for m in self.messages_at(at) if m.version in view.visible]
@@ -482,14 +486,24 @@ class Context:
             summaries = fitting(budget - stable_step - total(preamble | view.pinned))
             starts = _stable_starts(self.messages_at(at), stable_step) & rest(summaries)
             whole = (promised | met_from(start, summaries) for start in [0, *sorted(starts)])
-            fits = next((groups for groups in whole if total(groups, summaries) <= budget), None)
+            # Recalled messages give way to promises and summaries, and the rest to them.
+            room = max(budget - recall_budget, total(promised, summaries)) if recall_budget else budget
+            fits = next(
+                (
+                    groups
+                    for groups in whole
+                    if total(groups, summaries) <= room and total(promised, summaries) <= budget
+                ),
+                None,
+            )
             if fits is not None and stable_step:
                 chosen = fits
             else:
                 summaries = fitting(budget - total(promised))
+                room = max(budget - recall_budget, total(promised, summaries))
                 by_end = sorted(rest(summaries), key=lambda group: groups[group][-1].version)
                 for group in reversed(by_end):
-                    if total(chosen | {group}, summaries) > budget:
+                    if total(chosen | {group}, summaries) > room:
                         break
                     chosen = chosen | {group}
         sets = {"preamble": preamble, "pinned": view.pinned, "newest": newest}
@@ -507,7 +521,57 @@ class Context:
             position = min(view.covers[version], default=version)
             reason = "newest" if version in lone else "summary"
             shown.append(Shown(summary, position, "summary", count(summary), reason, over_budget))
-        return sorted(shown, key=lambda s: s.position)
+        if not over_budget:
+            left = budget - sum(s.token_count for s in shown)
+            shown += self._recalled(shown, at, count, recall, min(recall_budget, left))
+        return sorted(shown, key=lambda s: (s.position, s.reason != "recalled", s.message.version))
+
+    def _recalled(
+        self,
+        shown: Sequence[Shown],
+        at: int | None,
+        count: Callable[[Message], int],
+        recall: Sequence[int],
+        room: int,
+    ) -> list[Shown]:
+        """Return the recalled messages, as one block before the user's last request or the rest."""
+        log = {m.version: m for m in self.messages_at(at)}
+        messages = [s for s in shown if s.kind != "summary"]
+        hidden = self.view(at).deleted | {s.message.version for s in messages}
+        asked = [v for v in self.view(at).visible if v in log and log[v].role == "user"]
+        newest = max(self.view(at).visible & log.keys(), default=0)
+        rest = [
+            s.message.group_version
+            for s in messages
+            if s.reason in ("newest", "request", "covered", "recent")
+            or (s.reason == "pinned" and s.message.group_version == log[newest].group_version)
+        ]
+        end = self.version if at is None else at
+        place = min(rest, default=end + 1)
+        if asked and max(asked) in {s.message.version for s in messages}:
+            place = max(asked)
+
+        def priced(tokens: int) -> int:
+            return count(replace(log[min(log)], version=0, token_count=tokens))
+
+        def price(message: Message) -> int:
+            calls = message.tool_calls or []
+            words = [message.content or "", *(call["function"]["arguments"] for call in calls)]
+            tokens = 48 + 4 * len(calls) + 2 * sum(_escapes(text) for text in words)
+            name = message.name or message.tool_name or ""
+            return count(message) + priced(tokens + len(name.encode()) + _escapes(name))
+
+        taken: dict[int, int] = {}
+        room -= priced(16) if log else 0
+        for group in dict.fromkeys(log[v].group_version for v in recall if v in log and v not in hidden):
+            prices = {m.version: price(m) for m in log.values() if m.group_version == group}
+            prices = {version: tokens for version, tokens in prices.items() if version not in hidden}
+            if sum(prices.values()) <= room:
+                room -= sum(prices.values())
+                taken |= prices
+        if taken:
+            taken[min(taken)] += priced(16)
+        return [Shown(log[v], place, "message", tokens, "recalled", False) for v, tokens in taken.items()]
 
 
 def _fold(view: View, change: Change, groups: dict[int, int]) -> None:
@@ -575,6 +639,10 @@ def _take_group(draft: Draft, version: int, open_calls: dict[str, int]) -> int:
 
 def _draft_of(message: Message) -> Draft:
     return {key: getattr(message, key) for key in KEYS}
+
+
+def _escapes(text: str) -> int:
+    return len(text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")) - len(text)
 
 
 def _stable_starts(log: Sequence[Message], step: int) -> set[int]:

@@ -764,6 +764,8 @@ class AsyncMethods(ABC):
         *,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        recall: Numbers[int] | None = None,
+        recall_budget: int | None = None,
         reserve: int = 0,
         format: Format | None = None,
         max_rows: int = 100,
@@ -779,7 +781,8 @@ class AsyncMethods(ABC):
 
         Parameters
         ----------
-        context_id, budget, at, stable_step, tokenizer, reserve, format : as kata.window.
+        context_id, budget, at, stable_step, tokenizer, recall, recall_budget, reserve, format : as
+            kata.window.
         max_rows : 1 to 1,000 rows.
         after : the last version seen, to go on below it; null for the first page. Pages are exact under
             a fixed `at`.
@@ -793,7 +796,19 @@ class AsyncMethods(ABC):
         """
         return await self._run(
             statements.EXPLAIN_WINDOW,
-            (context_id, budget, at, stable_step, tokenizer, reserve, format, max_rows, after),
+            (
+                context_id,
+                budget,
+                at,
+                stable_step,
+                tokenizer,
+                recall,
+                recall_budget,
+                reserve,
+                format,
+                max_rows,
+                after,
+            ),
         )
 
     @overload
@@ -806,6 +821,8 @@ class AsyncMethods(ABC):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        recall: Numbers[int] | None = None,
+        recall_budget: int | None = None,
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
@@ -821,6 +838,8 @@ class AsyncMethods(ABC):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        recall: Numbers[int] | None = None,
+        recall_budget: int | None = None,
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
@@ -836,6 +855,8 @@ class AsyncMethods(ABC):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        recall: Numbers[int] | None = None,
+        recall_budget: int | None = None,
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
@@ -851,6 +872,8 @@ class AsyncMethods(ABC):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        recall: Numbers[int] | None = None,
+        recall_budget: int | None = None,
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
@@ -866,6 +889,8 @@ class AsyncMethods(ABC):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        recall: Numbers[int] | None = None,
+        recall_budget: int | None = None,
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
@@ -880,11 +905,17 @@ class AsyncMethods(ABC):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        recall: Numbers[int] | None = None,
+        recall_budget: int | None = None,
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
     ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt:
         """The window as one JSON document in the chat form of a provider, ready to send.
+
+        Recalled messages are one message of the user, in <recalled> tags, with version, role, name and
+        time of each. `&`, `<` and quotation marks in them are escaped. The messages before it are the
+        same with any recall and the same recall_budget.
 
         Results follow their call directly. A call without result, outside the last group, is closed
         with "[no result]". A result whose call is not in the log (policy strict false) becomes a
@@ -896,8 +927,9 @@ class AsyncMethods(ABC):
 
         Parameters
         ----------
-        context_id, budget (tokens), at, stable_step, tokenizer, reserve : as for window. The budget
-            holds the additions of the form, too, so a prompt may have fewer messages than the window.
+        context_id, budget (tokens), at, stable_step, tokenizer, recall, recall_budget, reserve : as for
+            window. The budget holds the additions of the form, too, so a prompt may have fewer messages
+            than the window.
         format : openai (an array of messages), responses (an object with instructions, the system
             messages of the preamble or null, and input, an array of items), anthropic (an object with
             system and messages) or gemini (an object with contents, and with systemInstruction where
@@ -923,7 +955,19 @@ class AsyncMethods(ABC):
         return (
             await self._run(
                 statements.PROMPT,
-                (context_id, budget, format, at, stable_step, tokenizer, reserve, system, thinking),
+                (
+                    context_id,
+                    budget,
+                    format,
+                    at,
+                    stable_step,
+                    tokenizer,
+                    recall,
+                    recall_budget,
+                    reserve,
+                    system,
+                    thinking,
+                ),
             )
         )[0]
 
@@ -935,6 +979,8 @@ class AsyncMethods(ABC):
         *,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        recall: Numbers[int] | None = None,
+        recall_budget: int | None = None,
         reserve: int = 0,
         format: Format | None = None,
     ) -> list[WindowRow]:
@@ -948,8 +994,15 @@ class AsyncMethods(ABC):
         first, until one does not fit; the messages that a left-out summary covers are among them. An
         elided message comes as its stub.
 
+        Recalled messages come as one block directly before the user's last request, or before the rest
+        where that is not shown. They come by whole groups, in their own words where a summary covers
+        them; a group that does not fit is left out, and a long result of a tool is cut (kind stub).
+        Messages that the window shows anyway, deleted and erased ones, summaries and records are left
+        out. Their budget gives way to what always comes, the request and the summaries. token_count
+        includes what prompt adds around them.
+
         Returns: ordinal from 1, version, position, role, content, token_count, running_tokens, reason
-        (preamble, pinned, newest, request, summary, covered, recent; the first that holds),
+        (preamble, pinned, newest, request, recalled, summary, covered, recent; the first that holds),
         over_budget, tool_call_id, tool_name, tool_calls, model, metadata, created_at, kind (message,
         summary, stub), name, parts, provider, group_version (the message whose call it answers, else
         itself).
@@ -965,20 +1018,25 @@ class AsyncMethods(ABC):
             room for a step, the window starts as without one.
         tokenizer : count in this one instead of the context's, with stored counts, or else a padded
             conversion.
+        recall : versions whose messages come whatever else fits, best first, for example those that
+            kata.recall returns.
+        recall_budget : tokens of the budget to keep for them, used or not; null for an eighth of the
+            budget, at most 2,000, where recall is given.
         reserve : tokens of the budget to keep for the answer and the tools; smaller than the budget.
         format : select as prompt does in this form (openai, responses, anthropic, gemini), whose
             additions take part of the budget; null counts messages only.
 
         Raises
         ------
-        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError,
-            UntranslatableError.
+        ContextNotFoundError, VersionNotFoundError `at` or a version to recall is not on the path,
+            ContextClosedError, InvalidArgumentError, UntranslatableError.
 
         Cost: O(log n + rows + pieces of the view + fork depth), whatever the length of the log and
-        `at`.
+        `at`; with recall also O(erasures of the path).
         """
         return await self._run(
-            statements.WINDOW, (context_id, budget, at, stable_step, tokenizer, reserve, format)
+            statements.WINDOW,
+            (context_id, budget, at, stable_step, tokenizer, recall, recall_budget, reserve, format),
         )
 
     async def ancestry(self, context_id: ContextId) -> list[AncestryRow]:
@@ -2639,6 +2697,8 @@ class AsyncContext(Handle):
         *,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        recall: Numbers[int] | None = None,
+        recall_budget: int | None = None,
         reserve: int = 0,
         format: Format | None = None,
         max_rows: int = 100,
@@ -2654,6 +2714,8 @@ class AsyncContext(Handle):
             at=at,
             stable_step=stable_step,
             tokenizer=tokenizer,
+            recall=recall,
+            recall_budget=recall_budget,
             reserve=reserve,
             format=format,
             max_rows=max_rows,
@@ -2669,6 +2731,8 @@ class AsyncContext(Handle):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        recall: Numbers[int] | None = None,
+        recall_budget: int | None = None,
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
@@ -2683,6 +2747,8 @@ class AsyncContext(Handle):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        recall: Numbers[int] | None = None,
+        recall_budget: int | None = None,
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
@@ -2697,6 +2763,8 @@ class AsyncContext(Handle):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        recall: Numbers[int] | None = None,
+        recall_budget: int | None = None,
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
@@ -2711,6 +2779,8 @@ class AsyncContext(Handle):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        recall: Numbers[int] | None = None,
+        recall_budget: int | None = None,
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
@@ -2725,6 +2795,8 @@ class AsyncContext(Handle):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        recall: Numbers[int] | None = None,
+        recall_budget: int | None = None,
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
@@ -2738,6 +2810,8 @@ class AsyncContext(Handle):
         at: Version | None = None,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        recall: Numbers[int] | None = None,
+        recall_budget: int | None = None,
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
@@ -2753,6 +2827,8 @@ class AsyncContext(Handle):
             at=at,
             stable_step=stable_step,
             tokenizer=tokenizer,
+            recall=recall,
+            recall_budget=recall_budget,
             reserve=reserve,
             system=system,
             thinking=thinking,
@@ -2765,6 +2841,8 @@ class AsyncContext(Handle):
         *,
         stable_step: int = 0,
         tokenizer: str | None = None,
+        recall: Numbers[int] | None = None,
+        recall_budget: int | None = None,
         reserve: int = 0,
         format: Format | None = None,
     ) -> list[WindowRow]:
@@ -2778,6 +2856,8 @@ class AsyncContext(Handle):
             at=at,
             stable_step=stable_step,
             tokenizer=tokenizer,
+            recall=recall,
+            recall_budget=recall_budget,
             reserve=reserve,
             format=format,
         )

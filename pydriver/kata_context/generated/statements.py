@@ -310,8 +310,8 @@ EXPLAIN_WINDOW: Call[ExplainWindowRow] = Call(
     "explain_window",
     b"select r.version, r.role, r.token_count, r.reason, r.shown, r.running_tokens from "
     b"kata.explain_window(context_id => %s::uuid, budget => %s::integer, at => %s::bigint, stable_step "
-    b"=> %s::integer, tokenizer => %s::text, reserve => %s::integer, format => %s::text, max_rows => "
-    b"%s::integer, after => %s::bigint) r",
+    b"=> %s::integer, tokenizer => %s::text, recall => %s::bigint[], recall_budget => %s::integer, "
+    b"reserve => %s::integer, format => %s::text, max_rows => %s::integer, after => %s::bigint) r",
     record(ExplainWindowRow),
     (
         ("context_id", as_context),
@@ -319,6 +319,8 @@ EXPLAIN_WINDOW: Call[ExplainWindowRow] = Call(
         ("at", as_version),
         ("stable_step", as_integer),
         ("tokenizer", as_text),
+        ("recall", as_numbers),
+        ("recall_budget", as_integer),
         ("reserve", as_integer),
         ("format", as_text),
         ("max_rows", as_integer),
@@ -329,8 +331,8 @@ EXPLAIN_WINDOW: Call[ExplainWindowRow] = Call(
 PROMPT: Call[list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt] = Call(
     "prompt",
     b"select kata.prompt(context_id => %s::uuid, budget => %s::integer, format => %s::text, at => "
-    b"%s::bigint, stable_step => %s::integer, tokenizer => %s::text, reserve => %s::integer, system => "
-    b"%s::text, thinking => %s::text)",
+    b"%s::bigint, stable_step => %s::integer, tokenizer => %s::text, recall => %s::bigint[], "
+    b"recall_budget => %s::integer, reserve => %s::integer, system => %s::text, thinking => %s::text)",
     scalar,
     (
         ("context_id", as_context),
@@ -339,6 +341,8 @@ PROMPT: Call[list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPro
         ("at", as_version),
         ("stable_step", as_integer),
         ("tokenizer", as_text),
+        ("recall", as_numbers),
+        ("recall_budget", as_integer),
         ("reserve", as_integer),
         ("system", as_text),
         ("thinking", as_text),
@@ -351,7 +355,8 @@ WINDOW: Call[WindowRow] = Call(
     b"r.reason, r.over_budget, r.tool_call_id, r.tool_name, r.tool_calls, r.model, r.metadata, "
     b'r.created_at, r.kind, r.name, r.parts, r.provider, r.group_version from kata."window"(context_id '
     b"=> %s::uuid, budget => %s::integer, at => %s::bigint, stable_step => %s::integer, tokenizer => "
-    b"%s::text, reserve => %s::integer, format => %s::text) r",
+    b"%s::text, recall => %s::bigint[], recall_budget => %s::integer, reserve => %s::integer, format "
+    b"=> %s::text) r",
     record(WindowRow),
     (
         ("context_id", as_context),
@@ -359,6 +364,8 @@ WINDOW: Call[WindowRow] = Call(
         ("at", as_version),
         ("stable_step", as_integer),
         ("tokenizer", as_text),
+        ("recall", as_numbers),
+        ("recall_budget", as_integer),
         ("reserve", as_integer),
         ("format", as_text),
     ),

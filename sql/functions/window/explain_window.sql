@@ -7,6 +7,8 @@ create or replace function kata.explain_window(
   at bigint default null,
   stable_step integer default 0,
   tokenizer text default null,
+  recall bigint[] default null,
+  recall_budget integer default null,
   reserve integer default 0,
   format text default null,
   max_rows integer default 100,
@@ -25,7 +27,7 @@ begin
   return query
   with shown as materialized (
     select w.version, w.token_count, w.reason, w.running_tokens
-    from kata."window"(explain_window.context_id, budget, v_context.at, stable_step, tokenizer, reserve, format) w
+    from kata."window"(explain_window.context_id, budget, v_context.at, stable_step, tokenizer, recall, recall_budget, reserve, format) w
   )
   select m.version, m.role, coalesce(s.token_count, m.token_count),
     coalesce(s.reason, case when m.in_view then 'budget' when v_deleted @> m.version then 'deleted' else 'covered' end),
@@ -35,10 +37,10 @@ begin
   order by m.version desc;
 end
 $$;
-comment on function kata.explain_window(uuid, integer, bigint, integer, text, integer, text, integer, bigint) is
+comment on function kata.explain_window(uuid, integer, bigint, integer, text, bigint[], integer, integer, text, integer, bigint) is
 'Lists the messages of a path, newest first, each with why a window has it or leaves it out.
 
-context_id, budget, at, stable_step, tokenizer, reserve, format: as kata.window.
+context_id, budget, at, stable_step, tokenizer, recall, recall_budget, reserve, format: as kata.window.
 max_rows: 1 to 1,000 rows.
 after: the last version seen, to go on below it; null for the first page. Pages are exact under a fixed `at`.
 

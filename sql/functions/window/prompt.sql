@@ -9,6 +9,8 @@ create or replace function kata.prompt(
   at bigint default null,
   stable_step integer default 0,
   tokenizer text default null,
+  recall bigint[] default null,
+  recall_budget integer default null,
   reserve integer default 0,
   system text default 'wrapped',
   thinking text default null
@@ -18,6 +20,7 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
 as $$
 declare
   v_budget integer := budget;
+  v_recall_budget integer;
   v_prompt record;
 begin
   perform kata_data.check_prompt_options(format, system, thinking);
@@ -25,7 +28,12 @@ begin
     perform kata_data.open_context(context_id, at);
     v_budget := kata_data.messages_budget(context_id, budget, reserve, stable_step);
   end if;
-  v_prompt := kata_data.fitted_prompt(context_id, v_budget, format, at, stable_step, tokenizer, system, thinking);
+  if recall is not null or recall_budget is not null then
+    v_recall_budget := kata_data.recall_room(
+      context_id, recall, recall_budget, v_budget, (kata_data.open_context(context_id, at)).at);
+  end if;
+  v_prompt := kata_data.fitted_prompt(
+    context_id, v_budget, format, at, stable_step, tokenizer, system, thinking, recall, v_recall_budget);
   if v_prompt.least_budget is not null then
     raise exception using
       errcode = 'KC020',
@@ -37,10 +45,10 @@ begin
   return v_prompt.prompt;
 end
 $$;
-comment on function kata.prompt(uuid, integer, text, bigint, integer, text, integer, text, text) is
+comment on function kata.prompt(uuid, integer, text, bigint, integer, text, bigint[], integer, integer, text, text) is
 'The window as one JSON document in the chat form of a provider, ready to send.
 
-context_id, budget (tokens), at, stable_step, tokenizer, reserve: as for window. The budget holds the additions of the form, too, so a
+context_id, budget (tokens), at, stable_step, tokenizer, recall, recall_budget, reserve: as for window. The budget holds the additions of the form, too, so a
   prompt may have fewer messages than the window.
 format: openai (an array of messages), responses (an object with instructions, the system messages of the preamble or null, and input, an
   array of items), anthropic (an object with system and messages) or gemini (an object with contents, and with systemInstruction where there
@@ -50,6 +58,9 @@ system: how system messages after the preamble go out: wrapped, as above; native
   newer models take; joined, neighbors as one message in the forms of OpenAI, for servers that take one only.
 thinking: which thinking of earlier answers goes out: assume or null, in the Anthropic form that of the open tool turn, in the others what
   came in them; keep, also that of finished turns; drop, none.
+
+Recalled messages are one message of the user, in <recalled> tags, with version, role, name and time of each. `&`, `<` and quotation marks
+in them are escaped. The messages before it are the same with any recall and the same recall_budget.
 
 Results follow their call directly. A call without result, outside the last group, is closed with "[no result]". A result whose call
 is not in the log (policy strict false) becomes a message of the user. A call id that comes twice, and an id or a name that the form

@@ -7,6 +7,8 @@ create or replace function kata."window"(
   at bigint default null,
   stable_step integer default 0,
   tokenizer text default null,
+  recall bigint[] default null,
+  recall_budget integer default null,
   reserve integer default 0,
   format text default null
 )
@@ -21,6 +23,7 @@ as $$
 declare
   v_context record;
   v_budget integer := budget;
+  v_recall_budget integer;
   v_measure kata_data.measure;
   v_view kata_data.view;
   v_window kata_data.selection;
@@ -36,46 +39,49 @@ begin
   if (budget > 0 and stable_step >= 0 and stable_step < budget and reserve = 0) is not true then
     v_budget := kata_data.messages_budget(context_id, budget, reserve, stable_step);
   end if;
+  if recall is not null or recall_budget is not null then
+    v_recall_budget := kata_data.recall_room(context_id, recall, recall_budget, v_budget, v_context.at);
+  end if;
   if format is not null then
     perform kata_data.check_prompt_options(format, 'wrapped', null);
-    v_budget := (kata_data.fitted_prompt(context_id, v_budget, format, v_context.at, stable_step, tokenizer, 'wrapped', null)).window_budget;
+    v_budget := (kata_data.fitted_prompt(context_id, v_budget, format, v_context.at, stable_step, tokenizer, 'wrapped', null,
+      recall, v_recall_budget)).window_budget;
   end if;
   if v_context.at = 0 then
     return;
   end if;
-
   v_view := kata_data.view_of(context_id, v_context.at, v_context.view_version);
   v_window := kata_data.select_window(context_id, v_context.at, v_context.preamble_end, v_view, v_budget,
-    case when stable_step < v_budget then stable_step else 0 end, v_measure);
+    case when stable_step < v_budget then stable_step else 0 end, v_measure, coalesce(v_recall_budget, 0));
   v_numbering := v_window.numbering;
-  if v_numbering.hidden_tokens is null then
+  if recall <> '{}' and not v_window.over_budget then
+    return query
+    select m.* from kata_data.rows_with_recalled(
+      $1, v_context.at, v_context.tokenizer, v_view, v_window, v_measure, v_budget, recall, v_recall_budget) m
+    order by m.ordinal;
+  elsif v_numbering.hidden_tokens is null then
     v_elisions := v_window.elisions;
     v_covered := v_window.covered;
     return query
-    select m.*
-    from kata_data.counted_rows($1, v_window, v_elisions, v_covered, v_measure) m
-    order by m."position";
+    select m.* from kata_data.counted_rows($1, v_window, v_elisions, v_covered, v_measure) m order by m."position";
   elsif v_window.summaries is null then
     return query
-    select m.*
-    from kata_data.numbered_messages(
+    select m.* from kata_data.numbered_messages(
       $1, v_window.versions, v_window.newest_group, v_window.request, v_numbering.preamble_end, v_numbering.rest_start,
       v_numbering.hidden_versions, v_numbering.hidden_tokens, v_numbering.request_total, v_numbering.changes) m
     order by m."position";
   else
     return query
-    select m.*
-    from kata_data.numbered_messages(
+    select m.* from kata_data.numbered_messages(
       $1, v_window.versions, v_window.newest_group, v_window.request, v_numbering.preamble_end, v_numbering.rest_start,
       v_numbering.hidden_versions, v_numbering.hidden_tokens, v_numbering.request_total, v_numbering.changes) m
     union all
-    select y.*
-    from kata_data.numbered_summaries(v_window.summaries, v_numbering) y
+    select y.* from kata_data.numbered_summaries(v_window.summaries, v_numbering) y
     order by "position";
   end if;
 end
 $$;
-comment on function kata."window"(uuid, integer, bigint, integer, text, integer, text) is
+comment on function kata."window"(uuid, integer, bigint, integer, text, bigint[], integer, integer, text) is
 'The messages that a model should see within a token budget, in reading order.
 
 context_id: the context.
@@ -84,6 +90,8 @@ at: as of this version; null for now.
 stable_step: tokens for which the start of the window stays still, so that a provider''s prompt cache is hit; 0 for none; smaller
   than the budget. If the rows that always come leave no room for a step, the window starts as without one.
 tokenizer: count in this one instead of the context''s, with stored counts, or else a padded conversion.
+recall: versions whose messages come whatever else fits, best first, for example those that kata.recall returns.
+recall_budget: tokens of the budget to keep for them, used or not; null for an eighth of the budget, at most 2,000, where recall is given.
 reserve: tokens of the budget to keep for the answer and the tools; smaller than the budget.
 format: select as prompt does in this form (openai, responses, anthropic, gemini), whose additions take part of the budget; null counts
   messages only.
@@ -94,8 +102,13 @@ over_budget. Then the user''s last request (the newest visible message of role u
 fit, each at its position. Then whole groups, newest first, until one does not fit; the messages that a left-out summary covers are among
 them. An elided message comes as its stub.
 
+Recalled messages come as one block directly before the user''s last request, or before the rest where that is not shown. They come by
+whole groups, in their own words where a summary covers them; a group that does not fit is left out, and a long result of a tool is cut
+(kind stub). Messages that the window shows anyway, deleted and erased ones, summaries and records are left out. Their budget gives way to what
+always comes, the request and the summaries. token_count includes what prompt adds around them.
+
 Returns: ordinal from 1, version, position, role, content, token_count, running_tokens, reason (preamble, pinned, newest, request,
-summary, covered, recent; the first that holds), over_budget, tool_call_id, tool_name, tool_calls, model, metadata, created_at, kind (message,
+recalled, summary, covered, recent; the first that holds), over_budget, tool_call_id, tool_name, tool_calls, model, metadata, created_at, kind (message,
 summary, stub), name, parts, provider, group_version (the message whose call it answers, else itself).
-Errors: KC001, KC002, KC006, KC017, KC022.
-Cost: O(log n + rows + pieces of the view + fork depth), whatever the length of the log and `at`.';
+Errors: KC001, KC002 `at` or a version to recall is not on the path, KC006, KC017, KC022.
+Cost: O(log n + rows + pieces of the view + fork depth), whatever the length of the log and `at`; with recall also O(erasures of the path).';

@@ -133,7 +133,7 @@ comment on function kata_data.joined_contents(jsonb, jsonb) is 'The contents of 
 
 create or replace function kata_data.fitted_prompt(
   context_id uuid, budget integer, format text, at bigint, stable_step integer, tokenizer text, system text, thinking text,
-  out prompt jsonb, out window_budget integer, out least_budget bigint
+  recall bigint[], recall_budget integer, out prompt jsonb, out window_budget integer, out least_budget bigint
 )
 language plpgsql stable
 as $$
@@ -149,8 +149,9 @@ begin
       select row(w.*)::kata_data.window_row
       from kata."window"(
         fitted_prompt.context_id, fitted_prompt.window_budget, fitted_prompt.at,
-        case when stable_step < window_budget or window_budget = budget then stable_step else 0 end, fitted_prompt.tokenizer) w);
-    v_prompt := kata_data.formatted_prompt(v_rows, format, system, thinking);
+        case when stable_step < window_budget or window_budget = budget then stable_step else 0 end, fitted_prompt.tokenizer,
+        fitted_prompt.recall, fitted_prompt.recall_budget) w);
+    v_prompt := kata_data.formatted_prompt(case when recall <> '{}' then kata_data.with_recalled_block(v_rows) else v_rows end, format, system, thinking);
     exit when v_rows = '{}';
     v_tokens := v_rows[cardinality(v_rows)].running_tokens;
     if v_prompt.added_tokens > 0 then
@@ -166,7 +167,7 @@ begin
   prompt := v_prompt.prompt;
 end
 $$;
-comment on function kata_data.fitted_prompt(uuid, integer, text, bigint, integer, text, text, text) is
+comment on function kata_data.fitted_prompt(uuid, integer, text, bigint, integer, text, text, text, bigint[], integer) is
 'A prompt in a form, within a budget that holds the additions of the form, too.
 
 window_budget: what the window of the prompt gets. least_budget: of a prompt that does not fit, the least sufficient budget; else null.';

@@ -8,6 +8,8 @@
 -- With a stable step, summaries are chosen as if the newest group and the request took a whole step, so that they stay, too. Where no
 -- start holds for the step, all is chosen as without one.
 --
+-- Recalled messages have a budget of their own. It gives way to what is promised and to summaries; the rest does without it.
+--
 -- A summary that does not fit does not take its history with it: the messages that it covers are part of the rest.
 
 create or replace function kata_data.select_window(
@@ -17,7 +19,8 @@ create or replace function kata_data.select_window(
   view kata_data.view,
   budget integer,
   stable_step integer,
-  measure kata_data.measure
+  measure kata_data.measure,
+  recall_budget integer default 0
 ) returns kata_data.selection
 language plpgsql stable
 as $$
@@ -37,7 +40,7 @@ begin
   v_window.pinned_groups := kata_data.pinned_groups_at(context_id, view, at);
   v_newest := kata_data.newest_message(context_id, v_visible, v_window.preamble_end);
   if v_newest.version is null and view.replacements <> '{}' then
-    return kata_data.select_summaries(context_id, at, v_window, view, v_visible, budget, measure);
+    return kata_data.select_summaries(context_id, at, v_window, view, v_visible, budget, measure, recall_budget);
   end if;
   v_window.newest_group := v_newest.group_version;
   v_window.request := v_newest.turn_version;
@@ -58,13 +61,14 @@ begin
     return v_window;
   end if;
   return kata_data.select_more(
-    context_id, at, v_window, view, v_visible, v_promised, v_left, budget, stable_step, v_newest.preamble_tokens, v_is_as_counted, measure);
+    context_id, at, v_window, view, v_visible, v_promised, v_left, budget, stable_step, v_newest.preamble_tokens, v_is_as_counted, measure,
+    recall_budget);
 end
 $$;
-comment on function kata_data.select_window(uuid, bigint, bigint, kata_data.view, integer, integer, kata_data.measure) is
+comment on function kata_data.select_window(uuid, bigint, bigint, kata_data.view, integer, integer, kata_data.measure, integer) is
 'What a window shows as of a version above 0.
 
-preamble_end: as the head has it. view: as view_at returns it for the version. measure: null for the context''s own tokenizer.
+preamble_end: as the head has it. view: as view_at returns it for the version. measure: null for the context''s own tokenizer. recall_budget: tokens that the rest leaves for recalled messages.
 Cost: O(log n + window + pins + pieces of the view + fork depth).';
 
 create or replace function kata_data.select_more(
@@ -79,7 +83,8 @@ create or replace function kata_data.select_more(
   stable_step integer,
   preamble_tokens bigint,
   is_as_counted boolean,
-  measure kata_data.measure
+  measure kata_data.measure,
+  recall_budget integer
 ) returns kata_data.selection
 language plpgsql stable
 as $$
@@ -120,7 +125,8 @@ begin
       v_window.covered := kata_data.covered_by_others(view, v_window.summaries);
     end if;
     v_rest := kata_data.select_rest(
-      context_id, v_body, v_window.covered, at, view.elisions, v_promised, v_left - v_summary_tokens, v_step, measure);
+      context_id, v_body, v_window.covered, at, view.elisions, v_promised,
+      v_left - v_summary_tokens - least(recall_budget, greatest(v_left - v_summary_tokens, 0)), v_step, measure);
     v_start := v_rest.start;
     continue when v_window.request < v_start and v_window.request <> all (v_promised);
     exit when v_step = 0 or v_rest.is_stable or view.replacements = '{}';
@@ -144,7 +150,8 @@ begin
 end
 $$;
 comment on function kata_data.select_more(
-  uuid, bigint, kata_data.selection, kata_data.view, int8multirange, bigint[], bigint, integer, integer, bigint, boolean, kata_data.measure) is
+  uuid, bigint, kata_data.selection, kata_data.view, int8multirange, bigint[], bigint, integer, integer, bigint, boolean, kata_data.measure,
+  integer) is
 'A window that has what is promised, with all else that fits: the request, summaries, the rest.
 
 promised: the groups that are paid for. room: what they leave of the budget. preamble_tokens: the running total at the preamble''s end.
@@ -152,7 +159,7 @@ is_as_counted: whether all that is promised is shown as it was counted.';
 
 create or replace function kata_data.select_summaries(
   context_id uuid, at bigint, selection kata_data.selection, view kata_data.view, visible int8multirange, budget integer,
-  measure kata_data.measure
+  measure kata_data.measure, recall_budget integer
 ) returns kata_data.selection
 language plpgsql stable
 as $$
@@ -164,11 +171,11 @@ begin
   if selection.over_budget then
     return selection;
   end if;
-  return kata_data.select_more(context_id, at, selection, view, visible, '{}', budget, budget, 0, 0, false, measure);
+  return kata_data.select_more(context_id, at, selection, view, visible, '{}', budget, budget, 0, 0, false, measure, recall_budget);
 end
 $$;
 comment on function kata_data.select_summaries(
-  uuid, bigint, kata_data.selection, kata_data.view, int8multirange, integer, kata_data.measure) is
+  uuid, bigint, kata_data.selection, kata_data.view, int8multirange, integer, kata_data.measure, integer) is
 'A window of a view that has summaries and no message: the newest one always comes.';
 
 create or replace function kata_data.newest_message(
