@@ -158,3 +158,9 @@ def test_the_shell_completes_functions_parameters_and_contexts(kata: Kata, datab
     assert completed("call", "usage", "context_id=x", "") == ["at="]
     assert completed("--dsn", database, "call", "usage", "context_id=sup") == ["context_id=support"]
     assert completed("call", "usage", "at=") == []
+
+
+def test_bytes_are_printed_in_hex(database: str, run: Run) -> None:
+    with Kata(database) as kata:
+        kata.create("digests").append_message("user", "hi", 1)
+    assert called(run, "entry_digests", "context_id=digests")[0]["digest"].startswith("\\x")

@@ -22,7 +22,7 @@ PIPED_WIDTH = 160  # columns, where standard output is not a terminal
 
 
 def print_json(value: object) -> None:
-    """Print a value as JSON: rows as objects, times in ISO 8601, ids and ranges as text."""
+    """Print a value as JSON: rows as objects, times in ISO 8601, bytes in hex, ids and ranges as text."""
     # An encoding other than UTF-8 may lack a character; JSON can escape it.
     is_unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     indent = 2 if sys.stdout.isatty() else None
@@ -43,6 +43,8 @@ def _plain(value: Any) -> object:
         return float(value)
     if isinstance(value, UUID | Range | Multirange | timedelta):
         return str(value)
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
