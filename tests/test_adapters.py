@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from kata_context import Kata
-from kata_context.adapters import from_anthropic, from_openai
+from kata_context.adapters import from_anthropic, from_gemini, from_openai, from_responses
+from kata_context.database_errors import InvalidInputError
 from kata_context.errors import KataError
 from support.as_sent import as_sent
 
@@ -199,3 +200,11 @@ def test_models_of_the_providers_packages_are_taken() -> None:
 def test_a_value_that_is_not_a_message_is_refused_by_its_number(convert: Any) -> None:
     with pytest.raises(KataError, match="message 1"):
         convert()
+
+
+def test_what_contains_itself_is_refused() -> None:
+    part: Json = {"type": "text"}
+    part["part"] = part
+    for convert in (from_openai, from_anthropic, from_responses, from_gemini):
+        with pytest.raises(InvalidInputError, match="contain themselves"):
+            convert([{"role": "user", "content": [part], "parts": [part]}])

@@ -14,6 +14,7 @@ from kata_context.adapters.reading import (
     call_of,
     message_of,
     parts_of,
+    refuses_depth,
     rest,
 )
 from kata_context.errors import KataError
@@ -22,6 +23,7 @@ from kata_context.types import Message
 _ROLES = ("user", "assistant", "system")
 
 
+@refuses_depth
 def from_anthropic(
     messages: Iterable[Any], system: str | list[Any] | None = None, *, on_bad_text: OnBadText = "refuse"
 ) -> list[Message]:

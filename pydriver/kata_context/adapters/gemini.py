@@ -16,6 +16,7 @@ from kata_context.adapters.reading import (
     assistant_message,
     call_of,
     message_of,
+    refuses_depth,
     rest,
 )
 from kata_context.errors import KataError
@@ -35,6 +36,7 @@ _KINDS = (
 )
 
 
+@refuses_depth
 def from_gemini(
     contents: str | Iterable[Any], system_instruction: Any = None, *, on_bad_text: OnBadText = "refuse"
 ) -> list[Message]:

@@ -12,6 +12,7 @@ from kata_context.adapters.reading import (
     add_fields,
     call_of,
     parts_of,
+    refuses_depth,
     rest,
     set_calls,
 )
@@ -31,6 +32,7 @@ _PROVIDER = (
 _OWN = ("role", "content", "tool_calls", "tool_call_id", "name")
 
 
+@refuses_depth
 def from_openai(messages: Iterable[Any], *, on_bad_text: OnBadText = "refuse") -> list[Message]:
     """Convert messages of the OpenAI chat form.
 

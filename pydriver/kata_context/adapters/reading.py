@@ -3,16 +3,35 @@
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from functools import wraps
 from itertools import count
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar
 
 from kata_context.adapters.texts import escape
+from kata_context.database_errors import InvalidInputError
 from kata_context.errors import KataError
 
 Fields = dict[str, Any]
 OnBadText = Literal["refuse", "escape"]
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def refuses_depth(adapter: Callable[P, T]) -> Callable[P, T]:
+    """Return an adapter that refuses what it cannot walk through."""
+
+    @wraps(adapter)
+    def convert(*given: P.args, **options: P.kwargs) -> T:
+        try:
+            return adapter(*given, **options)
+        except RecursionError:
+            raise InvalidInputError(
+                "the messages are nested too deep, or contain themselves", hint="pass what json.dumps takes"
+            ) from None
+
+    return convert
 
 
 class Reader:

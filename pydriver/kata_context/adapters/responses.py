@@ -15,6 +15,7 @@ from kata_context.adapters.reading import (
     call_of,
     message_of,
     parts_of,
+    refuses_depth,
     rest,
 )
 from kata_context.types import Message
@@ -31,6 +32,7 @@ _CALLS = {
 _RESULTS = {f"{kind}_output": kind for kind in _CALLS} | {"custom_tool_call_output": "custom_tool_call"}
 
 
+@refuses_depth
 def from_responses(
     items: str | Iterable[Any], instructions: str | None = None, *, on_bad_text: OnBadText = "refuse"
 ) -> list[Message]:
