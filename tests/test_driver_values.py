@@ -209,3 +209,18 @@ def test_get_or_create_finds_what_it_has_created(kata: Kata, database: str) -> N
             assert (await client.get_or_create("support-4711")).id == first.id
 
     asyncio.run(main())
+
+
+def test_a_record_is_any_json_and_a_draft_has_a_datetime(kata: Kata) -> None:
+    context = kata.create("values")
+    given: list[Any] = [[1], "text", 1.5, True, {"a": None}]
+    for data in given:
+        context.append_record("k", data)
+    assert [row.data for row in context.records()] == given
+    moment = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
+    context.append([{"role": "user", "content": "hi", "token_count": 1, "occurred_at": moment}])
+    assert context.messages()[0].occurred_at == moment
+    with pytest.raises(InvalidInputError, match=r"messages\[0\]\['occurred_at'\] is a datetime without"):
+        context.append([{"role": "user", "content": "hi", "occurred_at": datetime(2026, 1, 31)}])
+    with pytest.raises(InvalidInputError, match="ISO 8601"):
+        context.append_message("user", "hi", occurred_at="2026-01-31T12:00:00Z")  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """Types of what the driver takes and returns, for type checkers and for readers."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Literal, TypeAlias, TypedDict
 
 Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
@@ -29,7 +30,7 @@ class Message(_HasRole, total=False):
     parts: Sequence[Mapping[str, Any]] | None
     provider: Mapping[str, Any] | None
     external_id: str | None
-    occurred_at: str | None
+    occurred_at: str | datetime | None
 
 
 class _HasContent(_HasRole):

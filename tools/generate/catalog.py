@@ -124,6 +124,8 @@ OBJECTS = ("Sequence[Mapping[str, Any]]", "as_objects")
 NAMED_PARAMETERS = {
     # A selector would be resolved right before the check, which would then always hold.
     "expected_version": ("int", "as_integer"),
+    # A record may be any JSON; None is refused, as null of SQL is.
+    "data": ("Json", "as_json"),
     "format": ("Format", "as_text"),
     "messages": ("Sequence[Message]", "as_objects"),
     "parts": OBJECTS,

@@ -111,7 +111,9 @@ def as_number(name: str, value: Any) -> Decimal | float:
 def as_moment(name: str, value: Any) -> datetime:
     """Return a moment: a datetime with a time zone."""
     if not isinstance(value, datetime):
-        raise refused(name, value, "a datetime with a time zone")
+        raise refused(
+            name, value, "a datetime with a time zone, which datetime.fromisoformat makes of ISO 8601"
+        )
     if value.utcoffset() is None:
         raise InvalidInputError(
             f"{name} is a datetime without a time zone",
@@ -170,6 +172,9 @@ def as_objects(name: str, value: Any) -> Jsonb:
                 "a dict; kata_context.adapters convert models" if hasattr(item, "model_dump") else "a dict"
             )
             raise refused(f"{name}[{place}]", item, wanted)
+        if isinstance(moment := item.get("occurred_at"), datetime):
+            moment = as_moment(f"{name}[{place}]['occurred_at']", moment)
+            value = [*value[:place], {**item, "occurred_at": moment.isoformat()}, *value[place + 1 :]]
     return as_json(name, value)
 
 

@@ -534,7 +534,7 @@ class Methods(ABC):
         self,
         context_id: ContextId,
         kind: str,
-        data: Mapping[str, Any],
+        data: Json,
         external_id: str | None = None,
         *,
         idempotency_key: str | None = None,
@@ -2576,7 +2576,7 @@ class Context(Handle):
     def append_record(
         self,
         kind: str,
-        data: Mapping[str, Any],
+        data: Json,
         external_id: str | None = None,
         *,
         idempotency_key: str | None = None,

@@ -542,7 +542,7 @@ class AsyncMethods(ABC):
         self,
         context_id: ContextId,
         kind: str,
-        data: Mapping[str, Any],
+        data: Json,
         external_id: str | None = None,
         *,
         idempotency_key: str | None = None,
@@ -2608,7 +2608,7 @@ class AsyncContext(Handle):
     async def append_record(
         self,
         kind: str,
-        data: Mapping[str, Any],
+        data: Json,
         external_id: str | None = None,
         *,
         idempotency_key: str | None = None,

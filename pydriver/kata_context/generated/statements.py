@@ -14,6 +14,7 @@ from kata_context.driver.values import (
     as_context,
     as_integer,
     as_interval,
+    as_json,
     as_moment,
     as_number,
     as_numbers,
@@ -226,7 +227,7 @@ APPEND_RECORD: Call[int] = Call(
     (
         ("context_id", as_context),
         ("kind", as_text),
-        ("data", as_object),
+        ("data", as_json),
         ("external_id", as_text),
         ("idempotency_key", as_text),
         ("on_duplicate", as_text),
