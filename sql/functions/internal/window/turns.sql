@@ -9,11 +9,7 @@ language plpgsql stable
 as $$
 declare
   v_names text[] := case format when 'gemini' then '{model,parts}' else '{assistant,content}' end;
-  v_message record;
   v_messages record;
-  v_role text;
-  v_blocks jsonb;
-  v_turns jsonb[] := '{}';
   v_open integer;
 begin
   select array_agg(b.role order by b.ordinality) as roles, array_agg(b.blocks order by b.ordinality) as blocks, bool_or(b.has_thinking) as has_thinking,
@@ -26,25 +22,30 @@ begin
     v_messages.blocks := kata_data.without_thinking(v_messages.blocks, v_open, format, thinking);
   end if;
 
-  for v_message in select m.role, m.blocks from unnest(v_messages.roles, v_messages.blocks) m(role, blocks) where m.blocks <> '[]'
-  loop
-    if v_message.role = 'preamble' then
-      preamble := coalesce(preamble, '[]') || v_message.blocks;
-    -- A turn ends where the role changes.
-    elsif v_message.role = v_role then
-      v_blocks := v_blocks || v_message.blocks;
-    else
-      if v_role is null and v_message.role <> 'user' then
-        -- The first turn must be the user's.
-        v_turns := v_turns || kata_data.turn('user', kata_data.opening_blocks(format), v_names);
-        added_tokens := added_tokens + 12;
-      end if;
-      v_turns := v_turns || kata_data.turn(v_role, v_blocks, v_names);
-      v_role := v_message.role;
-      v_blocks := v_message.blocks;
-    end if;
-  end loop;
-  turns := to_jsonb(array_remove(v_turns || kata_data.turn(v_role, v_blocks, v_names), null));
+  -- A turn ends where the role changes. One aggregate each: appended one by one, blocks would be copied as often as a turn has messages.
+  select
+    jsonb_agg(t.blocks) filter (where t.role = 'preamble') #> '{0}',
+    coalesce(jsonb_agg(kata_data.turn(t.role, t.blocks, v_names) order by t.turn) filter (where t.role <> 'preamble'), '[]')
+  into preamble, turns
+  from (
+    select b.turn, b.role, jsonb_agg(e.block order by b.place, e.ordinality) as blocks
+    from (
+      select m.role, m.blocks, m.place,
+        count(*) filter (where m.starts) over (partition by m.role = 'preamble' order by m.place rows unbounded preceding) as turn
+      from (
+        select m.role, m.blocks, m.place, m.role is distinct from lag(m.role) over (partition by m.role = 'preamble' order by m.place) as starts
+        from unnest(v_messages.roles, v_messages.blocks) with ordinality m(role, blocks, place)
+        where m.blocks <> '[]'
+      ) m
+    ) b
+    cross join lateral jsonb_array_elements(b.blocks) with ordinality e(block, ordinality)
+    group by b.turn, b.role
+  ) t;
+  -- The first turn must be the user's.
+  if turns #>> '{0,role}' <> 'user' then
+    turns := jsonb_build_array(kata_data.turn('user', kata_data.opening_blocks(format), v_names)) || turns;
+    added_tokens := added_tokens + 12;
+  end if;
 end
 $$;
 comment on function kata_data.turns(kata_data.window_row[], text, text, text) is
