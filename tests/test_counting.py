@@ -202,15 +202,30 @@ def normal(amounts: Any) -> list[str]:
     """Return what counts in an order, JSON in one spelling."""
 
     def spelled(amount: str | int) -> str:
-        is_json = isinstance(amount, str) and amount.startswith("{") and amount != "{}"
+        is_json = isinstance(amount, str) and amount.startswith(("{", "[")) and amount != "{}"
         return json.dumps(json.loads(amount), sort_keys=True) if is_json else repr(amount)  # type: ignore[arg-type]
 
     return sorted(map(spelled, amounts))
 
 
+WRAPS: tuple[Callable[[Any], Any], ...] = (
+    lambda value: [value, 5],
+    lambda value: {"type": "new", "words": value},
+)
+
+
+def nest(depth: int, wrap: Callable[[Any], Any]) -> list[Any]:
+    """Return parts with a text, an image and a list so many levels below."""
+    value: Any = ["some words", {"type": "image", "width": 9}, ["more"], {"text": "words"}]
+    for _ in range(depth):
+        value = wrap(value)
+    return [{"type": "new", "words": value}]
+
+
 def test_sql_and_python_count_the_same_of_parts_of_every_kind(conn: psycopg.Connection) -> None:
     random = Random(14)
-    values = [[part(random) for _ in range(3)] for _ in range(300)]
+    values: list[Any] = [[part(random) for _ in range(3)] for _ in range(300)]
+    values += [nest(depth, wrap) for depth in (17, 18, 19, 20, 40) for wrap in WRAPS]
     rows = conn.execute(
         """
         select array_remove(array_agg(a.content), null), array_remove(array_agg(a.tokens), null)

@@ -21,7 +21,7 @@ FRAME_KEYS = {
     "file_id", "container_id", "media_type", "mime_type", "mimeType", "format", "detail", "cache_control",
     "prompt_cache_breakpoint", "citations", "annotations", "logprobs", "caller", "encrypted_index",
 }  # fmt: skip
-DEEPEST = 100  # levels; the database refuses more
+DEEPEST = 20  # levels; what is below counts as its JSON
 LOW = 85  # tokens of an image in low detail
 HEADER = 87_384  # characters of base64 of the first 64 kB; a thumbnail may precede the size
 LARGEST = 100_000  # pixels a side
@@ -42,16 +42,18 @@ def sent_amounts(root: Any) -> list[str | int]:
                 amounts.append(image_tokens(value))
             elif kind in MEDIA_TYPES or key in MEDIA_KEYS:
                 amounts.append(MEDIA)
-            elif key in JSON_KEYS:
+            elif key in JSON_KEYS or depth == DEEPEST:
                 amounts.append(json_text("parts", value))
-            elif depth < DEEPEST:
+            else:
                 sealed = "data" if kind in SEALED_TYPES else None
                 waiting += [
                     ("encrypted_content" if k == sealed else k, v, depth + 1)
                     for k, v in value.items()
                     if k not in FRAME_KEYS
                 ]
-        elif isinstance(value, (list, tuple)) and depth < DEEPEST:
+        elif isinstance(value, (list, tuple)) and depth == DEEPEST:
+            amounts.append(json_text("parts", value))
+        elif isinstance(value, (list, tuple)):
             waiting += [(key, element, depth + 1) for element in value]
     return amounts
 

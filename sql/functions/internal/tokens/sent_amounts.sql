@@ -5,10 +5,10 @@
 create or replace function kata_data.sent_amounts(value jsonb) returns table (content text, tokens integer)
 language sql immutable rows 10
 as $$
-  with recursive node (key, value, kind) as (
-    select '', sent_amounts.value, kata_data.sent_kind('', sent_amounts.value)
+  with recursive node (depth, key, value, kind) as (
+    select 0, '', sent_amounts.value, kata_data.sent_kind('', sent_amounts.value)
     union all
-    select c.key, c.value, kata_data.sent_kind(c.key, c.value)
+    select n.depth + 1, c.key, c.value, kata_data.sent_kind(c.key, c.value)
     from node n
     cross join lateral (
       select case when e.key = 'data' and n.value ->> 'type' in ('redacted_thinking', 'reasoning.encrypted') then 'encrypted_content' else e.key end,
@@ -20,8 +20,10 @@ as $$
       select n.key, a.value
       from jsonb_array_elements(case n.kind when 'array' then n.value else '[]' end) a
     ) c (key, value)
+    -- Each level copies what is below it.
+    where n.depth < 20
   )
-  select case n.kind when 'text' then n.value #>> '{}' when 'json' then n.value::text end,
+  select case when n.kind = 'text' then n.value #>> '{}' when n.kind in ('json', 'object', 'array') then n.value::text end,
     case n.kind
       when 'image' then kata_data.image_tokens(n.value)
       when 'media' then 1500
@@ -30,9 +32,12 @@ as $$
     end
   from node n
   where n.kind in ('text', 'json', 'image', 'media', 'sealed')
+    or n.depth = 20 and n.kind in ('object', 'array')
 $$;
 comment on function kata_data.sent_amounts(jsonb) is
-'The amounts that count of content parts, or of fields of a provider: texts, and the tokens of what is not text. In no order.';
+'The amounts that count of content parts, or of fields of a provider: texts, and the tokens of what is not text. In no order.
+
+What nests more than 20 deep counts as its JSON.';
 
 create or replace function kata_data.sent_kind(key text, value jsonb) returns text
 language sql immutable
