@@ -15,13 +15,18 @@ begin
     v_contexts := array[context_id];
   else
     v_tenant := kata_data.current_tenant();
-    v_contexts := array(
-      select c.context_id
-      from kata_data.context c
-      where v_tenant in (c.tenant, '*')
-        and c.deleted_at is null
-      order by c.context_id desc
-      limit 100);
+    -- Two statements, as in list_contexts: each reads its hundred rows from one index.
+    if v_tenant = '*' then
+      v_contexts := array(
+        select c.context_id from kata_data.context c
+        where c.deleted_at is null
+        order by c.context_id desc limit 100);
+    else
+      v_contexts := array(
+        select c.context_id from kata_data.context c
+        where c.tenant = v_tenant and c.deleted_at is null
+        order by c.context_id desc limit 100);
+    end if;
   end if;
   return query
   select w.relation, sum(w.bytes)::bigint
