@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from test_growth import APPEND, MESSAGES, READS, connect, create_two
 
 # One profile is enough for these: they look up rows by key.
-LOOKUPS = {"a context", "ancestry", "the policy"}
+LOOKUPS = {"a context", "ancestry", "the policy", "the result of a key"}
 
 
 class Plans:
