@@ -33,7 +33,7 @@ begin
       'context:' || context_id, idempotency_key, 'append_record', jsonb_build_array(kind, data, external_id), to_jsonb(v_version),
       v_taken is not null and kata_data.names_erased(context_id, array[v_taken]));
     if v_known is not null then
-      return v_known;
+      return v_known::bigint;
     end if;
   end if;
   if v_taken is not null then

@@ -11,11 +11,11 @@ language plpgsql stable rows 10
 as $$
 declare
   v_candidates integer := greatest(max_rows, 200);
-  v_versions bigint[] := '{}';
-  v_scores double precision[] := '{}';
+  v_versions bigint[] := '{}'::bigint[];
+  v_scores double precision[] := '{}'::double precision[];
   v_floor double precision := case when query is null then -1 else 0.1 end;
-  v_near bigint[] := '{}';
-  v_cosines double precision[] := '{}';
+  v_near bigint[] := '{}'::bigint[];
+  v_cosines double precision[] := '{}'::double precision[];
   v_weight double precision := case when model_id is null then 0 when query is null then 1 else 0.4 end;
 begin
   if query is not null then
@@ -68,7 +68,7 @@ as $$
 declare
   v_candidates int8multirange;
   v_others int8multirange;
-  v_versions bigint[] := '{}';
+  v_versions bigint[] := '{}'::bigint[];
   v_similarities double precision[];
 begin
   v_candidates := (select coalesce(range_agg(int8range(c.version, c.version, '[]')), '{}') from unnest(candidates) c(version));

@@ -153,7 +153,7 @@ declare
   v_source jsonb;
 begin
   if kind = 'document' and kata_data.is_blank(words) and words is not null then
-    return '{}';
+    return '{}'::jsonb;
   end if;
   v_source := case
     when part #>> '{source,type}' = 'file' and part #>> '{source,file_id}' <> ''

@@ -101,7 +101,7 @@ as $$
 declare
   v_message jsonb;
   v_last jsonb;
-  v_joined jsonb[] := '{}';
+  v_joined jsonb[] := '{}'::jsonb[];
 begin
   for v_message in select m.message from jsonb_array_elements(messages) with ordinality m(message, ordinality) order by m.ordinality
   loop

@@ -10,7 +10,7 @@ declare
   v_entry record;
   v_item jsonb;
   v_message jsonb;
-  v_items jsonb[] := '{}';
+  v_items jsonb[] := '{}'::jsonb[];
   v_is_whole boolean := kata_data.has_whole_reasoning(parts, thinking);
 begin
   for v_entry in select e.part, e.call from kata_data.turn_entries(content, parts, tool_calls) e
@@ -106,7 +106,7 @@ begin
       || case when jsonb_typeof(part -> 'logprobs') = 'array' then jsonb_build_object('logprobs', part -> 'logprobs') else '{}' end
     end;
   elsif v_read.kind = 'audio' then
-    return '{"type": "output_text", "text": "[audio]", "annotations": []}';
+    return '{"type": "output_text", "text": "[audio]", "annotations": []}'::jsonb;
   end if;
   v_item := kata_data.responses_hosted(part);
   if v_item is null then

@@ -32,7 +32,7 @@ declare
 begin
   v_content := kata_data.responses_content(role, content, parts, version);
   if v_content is null then
-    return '[]';
+    return '[]'::jsonb;
   end if;
   return jsonb_build_array(jsonb_build_object('type', 'message', 'role', role, 'content', v_content)
     || case when jsonb_typeof(v_content) = 'array' then kata_data.responses_status(provider) else '{}' end);
@@ -80,7 +80,7 @@ begin
     when v_read.words is not null then
       v_sent := case when kata_data.is_blank(v_read.words) then '{}' else jsonb_build_object('type', 'input_text', 'text', v_read.words) end;
     when v_read.kind = 'audio' then
-      return '{"type": "input_text", "text": "[audio]"}';
+      return '{"type": "input_text", "text": "[audio]"}'::jsonb;
     when role in ('user', 'tool') then
       v_sent := kata_data.responses_media(part, v_read.kind, v_read.url, v_read.media_type, v_read.data, v_read.file_id, v_read.title);
     else

@@ -8,7 +8,7 @@ create or replace function kata_data.turns(
 language plpgsql stable
 as $$
 declare
-  v_names text[] := case format when 'gemini' then '{model,parts}' else '{assistant,content}' end;
+  v_names text[] := case format when 'gemini' then array['model', 'parts'] else array['assistant', 'content'] end;
   v_messages record;
   v_open integer;
 begin

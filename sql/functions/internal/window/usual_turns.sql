@@ -6,7 +6,7 @@ create or replace function kata_data.usual_turns(
 language plpgsql stable
 as $$
 declare
-  v_names text[] := case format when 'gemini' then '{model,parts}' else '{assistant,content}' end;
+  v_names text[] := case format when 'gemini' then array['model', 'parts'] else array['assistant', 'content'] end;
 begin
   select
     jsonb_agg(t.blocks order by t.turn) filter (where t.role = 'preamble') #> '{0}',
