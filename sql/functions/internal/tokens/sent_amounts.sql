@@ -37,7 +37,7 @@ $$;
 comment on function kata_data.sent_amounts(jsonb) is
 'The amounts that count of content parts, or of fields of a provider: texts, and the tokens of what is not text. In no order.
 
-What nests more than 20 deep counts as its JSON.';
+A value that nests more than 20 deep counts as its JSON.';
 
 create or replace function kata_data.sent_kind(key text, value jsonb) returns text
 language sql immutable
