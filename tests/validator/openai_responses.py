@@ -119,8 +119,8 @@ CALLS = (
     *("local_shell_call", "shell_call", "apply_patch_call"),
 )
 OUTPUTS = tuple(f"{call}_output" for call in CALLS)
-GIVEN = (*OUTPUTS, "item_reference", "compaction")
-"""Items that no model makes in its turn."""
+GIVEN = (*OUTPUTS, "item_reference")
+"""Items that no model makes in its turn; a compaction stands in the turn in which it was made."""
 
 
 def judge_responses(body: Any) -> list[Violation]:
