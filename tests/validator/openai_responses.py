@@ -120,7 +120,7 @@ CALLS = (
 )
 OUTPUTS = tuple(f"{call}_output" for call in CALLS)
 GIVEN = (*OUTPUTS, "item_reference")
-"""Items that no model makes in its turn; a compaction stands in the turn in which it was made."""
+"""Items that no model makes in its turn. A compaction is part of the turn that made it."""
 
 
 def judge_responses(body: Any) -> list[Violation]:
