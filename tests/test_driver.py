@@ -383,7 +383,7 @@ def test_a_value_of_another_type_is_refused_by_the_name_of_its_parameter(kata: K
         assert refused.value.hint
         assert "was passed" in str(refused.value.detail)
     assert as_moment("at", datetime(2026, 1, 31, tzinfo=timezone.utc)).year == 2026
-    with pytest.raises(InvalidInputError, match="occurred_at must be a datetime with a time zone, which .* of ISO 8601, not str"):
+    with pytest.raises(InvalidInputError, match=r"occurred_at must be .* of ISO 8601, not str"):
         as_moment("occurred_at", "2026-01-31")
 
 
