@@ -3,7 +3,7 @@
 create or replace function kata_data.called_tool(segment_id uuid, group_version bigint, tool_call_id text) returns text
 language sql stable
 as $$
-  select coalesce(c.call #>> '{function,name}', c.call #>> '{custom,name}')
+  select kata_data.call_name(c.call)
   from kata_data.segments(called_tool.segment_id, called_tool.group_version, called_tool.group_version) s
   cross join lateral (
     select m.tool_calls

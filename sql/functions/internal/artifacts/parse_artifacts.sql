@@ -50,8 +50,7 @@ begin
       and m.version between low and high
       and m.content <> ''
     union all
-    select m.version, c.ordinality, true, false, coalesce(c.call #>> '{function,arguments}', c.call #>> '{custom,input}'),
-      coalesce(c.call #>> '{function,name}', c.call #>> '{custom,name}')
+    select m.version, c.ordinality, true, false, kata_data.call_arguments(c.call), kata_data.call_name(c.call)
     from kata_data.message m
     cross join lateral jsonb_array_elements(m.tool_calls) with ordinality c(call, ordinality)
     where m.segment_id = parse_artifacts.segment_id

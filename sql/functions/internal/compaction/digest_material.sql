@@ -16,13 +16,12 @@ begin
       from kata_data.digest_messages(compaction, array[v_words]) m),
     'requests', kata_data.digest_requests(compaction, facts),
     'failures', kata_data.digest_failures(compaction, facts),
-    'changes', kata_data.digest_changes(compaction, 50),
-    'artifacts', kata_data.digest_artifacts(compaction, 60),
     'summaries', (
       select string_agg(y.content, E'\n\n' order by lower(y.covered))
       from unnest(compaction.merged_summaries) s(version)
       cross join lateral kata_data.summary_of(compaction.context_id, s.version) y
-      where kata_data.facts_in(y.metadata) is null));
+      where kata_data.facts_in(y.metadata) is null))
+    || kata_data.digest_artifacts(compaction, 50, 60);
 end
 $$;
 comment on function kata_data.digest_material(kata_data.compaction, jsonb) is
@@ -114,43 +113,70 @@ $$;
 comment on function kata_data.digest_failures(kata_data.compaction, jsonb) is
 'The commands that failed, the newest first: version of the result, command, and text, the end of the result.';
 
-create or replace function kata_data.digest_changes(compaction kata_data.compaction, files integer) returns jsonb
+create or replace function kata_data.digest_artifacts(compaction kata_data.compaction, files integer, others integer) returns jsonb
 language plpgsql stable
 as $$
 begin
   return (
-    select jsonb_agg(
-      concat(kata_data.indented(f.ref), ': ',
-        case when f.detail ? 'renamed_to' then 'renamed to ' || kata_data.indented(f.detail ->> 'renamed_to')
-          when f.detail ? 'deleted' then 'deleted' else 'written' end,
-        format(' in version %s', f.changed_version), ': ' || nullif(w.written, ''))
-      order by f.changed_version desc, f.ref collate "C")
-    from (
-      select a.ref, a.detail, a.changed_version
+    with artifact as materialized (
+      select a.*, a.kind = 'file' and a.detail ->> 'access' in ('listed', 'mentioned') as is_named
       from kata_data.path_artifacts(compaction.context_id, upper(compaction.covered) - 1, 1000) a
-      where a.kind = 'file'
-        and a.changed_version is not null
-      order by a.changed_version desc, a.ref collate "C"
-      limit files
-    ) f
-    left join lateral (
-      select kata_data.written_by(c.call) as written
-      from kata_data.digest_messages(compaction, array[f.changed_version]) m
-      cross join lateral kata_data.path_messages(
-        compaction.context_id, int8multirange(int8range(m.group_version, m.group_version, '[]'))) g
-      cross join lateral jsonb_array_elements(g.tool_calls) with ordinality c(call, place)
-      where case
-          -- An editor may name the open file in its result only.
-          when m.role = 'tool' then c.call ->> 'id' = m.tool_call_id
-          else position(f.ref in replace(coalesce(c.call #>> '{function,arguments}', c.call #>> '{custom,input}'), E'\\\\', E'\\')) > 0
-        end
-      order by c.place desc
-      limit 1
-    ) w on not f.detail ? 'deleted');
+    )
+    select jsonb_build_object(
+      'changes', (
+        select jsonb_agg(
+          concat(kata_data.indented(f.ref), ': ',
+            case when f.detail ? 'renamed_to' then 'renamed to ' || kata_data.indented(f.detail ->> 'renamed_to')
+              when f.detail ? 'deleted' then 'deleted' else 'written' end,
+            format(' in version %s', f.changed_version),
+            ': ' || nullif(case when not f.detail ? 'deleted' then kata_data.last_change(compaction, f.ref, f.changed_version) end, ''))
+          order by f.changed_version desc, f.ref collate "C")
+        from (
+          select a.ref, a.detail, a.changed_version
+          from artifact a
+          where a.kind = 'file'
+            and a.changed_version is not null
+          order by a.changed_version desc, a.ref collate "C"
+          limit files
+        ) f),
+      'artifacts', (
+        select jsonb_agg(
+          format('%s %s (last in version %s)', kata_data.indented(a.kind), kata_data.indented(a.ref), a.last_version)
+          order by a.is_named, a.last_version desc, a.kind collate "C", a.ref collate "C")
+        from (
+          select a.*
+          from artifact a
+          where a.changed_version is null
+          order by a.is_named, a.last_version desc, a.kind collate "C", a.ref collate "C"
+          limit others
+        ) a)));
 end
 $$;
-comment on function kata_data.digest_changes(kata_data.compaction, integer) is
-'The files that were changed, a line each with its last change, those changed last first.';
+comment on function kata_data.digest_artifacts(kata_data.compaction, integer, integer) is
+'What a digest says of artifacts, a line each: changes, the files that were changed, with the last change, those changed last first;
+artifacts, the others, those named last first, and files that no call read or changed behind them.';
+
+create or replace function kata_data.last_change(compaction kata_data.compaction, file text, changed_version bigint) returns text
+language plpgsql stable
+as $$
+begin
+  return (
+    select kata_data.written_by(c.call)
+    from kata_data.digest_messages(compaction, array[changed_version]) m
+    cross join lateral kata_data.path_messages(
+      compaction.context_id, int8multirange(int8range(m.group_version, m.group_version, '[]'))) g
+    cross join lateral jsonb_array_elements(g.tool_calls) with ordinality c(call, place)
+    where case
+        -- An editor may name the open file in its result only.
+        when m.role = 'tool' then c.call ->> 'id' = m.tool_call_id
+        else position(file in replace(kata_data.call_arguments(c.call), E'\\\\', E'\\')) > 0
+      end
+    order by c.place desc
+    limit 1);
+end
+$$;
+comment on function kata_data.last_change(kata_data.compaction, text, bigint) is
+'What the message at a version wrote to a file.';
 
 create or replace function kata_data.written_by(call jsonb) returns text
 language sql immutable
@@ -166,24 +192,3 @@ as $$
 $$;
 comment on function kata_data.written_by(jsonb) is
 'The beginning of what a call writes to a file, behind what that replaces, or the command that does it.';
-
-create or replace function kata_data.digest_artifacts(compaction kata_data.compaction, artifacts integer) returns jsonb
-language plpgsql stable
-as $$
-begin
-  return (
-    select jsonb_agg(
-      format('%s %s (last in version %s)', kata_data.indented(a.kind), kata_data.indented(a.ref), a.last_version)
-      order by a.is_named, a.last_version desc, a.kind collate "C", a.ref collate "C")
-    from (
-      select a.kind, a.ref, a.last_version, a.kind = 'file' and a.detail ->> 'access' in ('listed', 'mentioned') as is_named
-      from kata_data.path_artifacts(compaction.context_id, upper(compaction.covered) - 1, 1000) a
-      where a.changed_version is null
-      order by is_named, a.last_version desc, a.kind collate "C", a.ref collate "C"
-      limit artifacts
-    ) a);
-end
-$$;
-comment on function kata_data.digest_artifacts(kata_data.compaction, integer) is
-'The artifacts that a digest lists besides the files changed, a line each, those named last first; files that no call
-read or changed come behind the others.';

@@ -6,8 +6,7 @@ as $$
   select left(case
     when coalesce(content, '') = '' and kata_data.has_elements(tool_calls) then (
       select string_agg(
-        format('%s(%s)', coalesce(c.call #>> '{function,name}', c.call #>> '{custom,name}'),
-          coalesce(c.call #>> '{function,arguments}', c.call #>> '{custom,input}')), ', ' order by c.ordinality)
+        format('%s(%s)', kata_data.call_name(c.call), kata_data.call_arguments(c.call)), ', ' order by c.ordinality)
       from jsonb_array_elements(tool_calls) with ordinality c(call, ordinality))
     when parts is not null then concat_ws(' ', nullif(array_to_string(kata_data.media_of(parts), ' '), ''), nullif(content, ''))
     else coalesce(content, '')

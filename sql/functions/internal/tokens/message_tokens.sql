@@ -50,8 +50,8 @@ create or replace function kata_data.tool_call_tokens(tool_calls jsonb, factor d
 language sql immutable
 as $$
   select coalesce(sum(
-    coalesce(kata_data.text_tokens(coalesce(c.call #>> '{function,name}', c.call #>> '{custom,name}'), factor), 0)
-    + coalesce(kata_data.text_tokens(coalesce(c.call #>> '{function,arguments}', c.call #>> '{custom,input}'), factor), 0)), 0)
+    coalesce(kata_data.text_tokens(kata_data.call_name(c.call), factor), 0)
+    + coalesce(kata_data.text_tokens(kata_data.call_arguments(c.call), factor), 0)), 0)
   from jsonb_array_elements(tool_calls) c(call)
 $$;
 comment on function kata_data.tool_call_tokens(jsonb, double precision) is 'An estimate of the tokens that tool calls take. factor: as of text_tokens.';

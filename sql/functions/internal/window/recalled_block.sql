@@ -41,7 +41,7 @@ language sql immutable
 as $$
   select concat_ws(E'\n', nullif(content, ''), case when tool_calls is not null then (
     select string_agg(
-      format('%s(%s)', kata_data.call_name(c.call), coalesce(c.call #>> '{function,arguments}', c.call #>> '{custom,input}')), E'\n'
+      format('%s(%s)', kata_data.call_name(c.call), kata_data.call_arguments(c.call)), E'\n'
       order by c.ordinality)
     from jsonb_array_elements(tool_calls) with ordinality c(call, ordinality)) end)
 $$;

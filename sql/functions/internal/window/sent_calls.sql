@@ -17,13 +17,6 @@ comment on function kata_data.sent_call_id(text, bigint, bigint, bigint, text) i
 
 use: how often the id has been used in the prompt, this time included. version, ordinality: of the calling message, and of the call in it.';
 
-create or replace function kata_data.call_name(call jsonb) returns text
-language sql immutable
-as $$
-  select coalesce(call #>> '{function,name}', call #>> '{custom,name}')
-$$;
-comment on function kata_data.call_name(jsonb) is 'The name of what a call calls.';
-
 create or replace function kata_data.longest_call_name(format text) returns integer
 language sql immutable
 as $$
