@@ -35,7 +35,7 @@ create table kata_data.erasure (
   segment_id uuid,
   version bigint,
   what text not null constraint erasure_what_known check (what in ('message', 'copy')),
-  reason text not null constraint erasure_reason_not_blank check (reason ~ '\S'),
+  reason text not null constraint erasure_reason_not_blank check (reason ~ E'\\S'),
   erased_by text not null,
   erased_at timestamptz not null,
   content_digest bytea not null constraint erasure_content_digest_has_32_bytes check (octet_length(content_digest) = 32),

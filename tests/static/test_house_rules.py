@@ -1,5 +1,6 @@
 """The rules of the house for SQL files. Each test lists the offenders of one rule."""
 
+import ast as python
 import re
 from collections import Counter
 from itertools import pairwise
@@ -22,6 +23,7 @@ from support.sql_files import (
     bodies,
     comments_on_functions,
     functions,
+    literals,
     place,
     raised,
     statements,
@@ -283,5 +285,37 @@ def test_a_line_of_pgtap_has_at_most_140_characters() -> None:
         for file in PGTAP_FILES
         for number, line in enumerate(file.read_text().splitlines(), 1)
         if len(line) > PGTAP_WIDTH
+    ]
+    assert offenders == []
+
+
+def test_a_literal_with_a_backslash_says_how_it_is_read() -> None:
+    """A plain one is read differently under standard_conforming_strings = off, an E'…' never is."""
+    offenders = [
+        f"{place(file)}:{line}: {literal}"
+        for file in INSTALLED
+        for line, literal in literals(file.read_text())
+        if "\\" in literal and literal[0] not in "eE"
+    ]
+    assert offenders == []
+
+
+def test_sql_in_the_package_has_no_plain_literal_with_a_backslash() -> None:
+    texts = {
+        f"{file.name}:{node.lineno}": node.value
+        for file in sorted((ROOT / "pydriver").rglob("*.py"))
+        for node in python.walk(python.parse(file.read_text("utf-8")))
+        if isinstance(node, python.Constant) and isinstance(node.value, (str, bytes))
+    }
+    sql = {
+        place: text for place, text in texts.items() if re.search(r"\b(select|insert|update|set) ", str(text))
+    }
+    assert len(sql) > 50, "the rule reads nothing"
+    offenders = [
+        f"{place}: {literal}"
+        for place, text in sql.items()
+        for literal in re.findall(
+            r"(?<![eE])'[^']*\\[^']*'", text if isinstance(text, str) else text.decode()
+        )
     ]
     assert offenders == []

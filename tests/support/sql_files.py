@@ -157,6 +157,19 @@ def names(text: str) -> set[str]:
     }
 
 
+def literals(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the string literals of SQL with their lines, those inside dollar quotes too."""
+    for token in scan(text):
+        if token.name != "SCONST":
+            continue
+        literal, line = text[token.start : token.end + 1], text.count("\n", 0, token.start)
+        if tag := re.match(r"\$\w*\$", literal):
+            body = literal[len(tag[0]) : -len(tag[0])]
+            yield from ((line + inner, found) for inner, found in literals(body))
+        else:
+            yield line + 1, literal
+
+
 @cache
 def bodies(file: Path) -> tuple[str, ...]:
     """Return the body of every function and DO block of a file."""

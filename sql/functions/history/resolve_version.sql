@@ -61,7 +61,7 @@ language plpgsql stable
 as $$
 declare
   -- Digits below a microsecond are cut off: rounded up, they would mean a later entry.
-  v_moment text := regexp_replace(replace(selector, ',', '.'), '([.][0-9]{6})[0-9]+', '\1');
+  v_moment text := regexp_replace(replace(selector, ',', '.'), '([.][0-9]{6})[0-9]+', E'\\1');
 begin
   if not pg_input_is_valid(v_moment, 'timestamptz') then
     raise exception using

@@ -46,14 +46,14 @@ begin
 end
 $$;
 comment on function kata.prompt(uuid, integer, text, bigint, integer, text, bigint[], integer, integer, text, text) is
-'The window as one JSON document in the chat form of a provider, ready to send.
+E'The window as one JSON document in the chat form of a provider, ready to send.
 
 context_id, budget (tokens), at, stable_step, tokenizer, recall, recall_budget, reserve: as for window. The budget holds the additions of the form, too, so a
   prompt may have fewer messages than the window.
 format: openai (an array of messages), responses (an object with instructions, the system messages of the preamble or null, and input, an
   array of items), anthropic (an object with system and messages) or gemini (an object with contents, and with systemInstruction where there
   is a preamble). In the last two, roles alternate from user on, and system and developer messages after the preamble are text of the
-  user''s turn, in <system_message> tags; such tags in the text of a user or a tool are escaped as <\system_message>.
+  user''s turn, in <system_message> tags; such tags in the text of a user or a tool are escaped as <\\system_message>.
 system: how system messages after the preamble go out: wrapped, as above; native, as turns of the role system in the Anthropic form, which
   newer models take; joined, neighbors as one message in the forms of OpenAI, for servers that take one only.
 thinking: which thinking of earlier answers goes out: assume or null, in the Anthropic form that of the open tool turn, in the others what

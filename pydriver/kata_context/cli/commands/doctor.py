@@ -259,7 +259,7 @@ def roles(connection: Connection) -> Iterator[Check]:
             select m.rolname::text
             from pg_auth_members a
             join pg_roles m on m.oid = a.member
-            where a.roleid = g.oid and m.rolname not like 'kata\\_%%'
+            where a.roleid = g.oid and not starts_with(m.rolname, 'kata_')
             order by m.rolname) as members
         from pg_roles g
         where g.rolname = any (%s)

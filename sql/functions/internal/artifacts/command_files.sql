@@ -13,7 +13,7 @@ begin
   for v_token in
     select t.match[1] from regexp_matches(kata_data.without_here_documents(command), kata_data.shell_token_pattern(), 'g') t(match) limit 20000
   loop
-    if v_token ~ '^([;&|()]+|\n)$' then
+    if v_token ~ E'^([;&|()]+|\\n)$' then
       return query select s.path, s.detail from kata_data.step_files(v_words) s;
       v_words := '{}';
       v_redirect := null;
@@ -27,7 +27,7 @@ begin
     else
       path := kata_data.plain_path(kata_data.unquoted_word(v_token));
       detail := case when v_redirect ~ '>' then kata_data.file_change() end;
-      if v_redirect !~ '^(<<|[<>]&)' and kata_data.word_may_be_path(path) and path ~ '[./\\[:alpha:]]' and path !~ '^/dev/' then
+      if v_redirect !~ '^(<<|[<>]&)' and kata_data.word_may_be_path(path) and path ~ E'[./\\\\[:alpha:]]' and path !~ '^/dev/' then
         return next;
       end if;
       v_redirect := null;
@@ -110,7 +110,7 @@ declare
   v_files text[];
   v_last text;
 begin
-  while v_words[1] ~ '^\w+=' or v_words[1] in ('sudo', 'env', 'time', 'nohup', 'command', 'exec', 'xargs', 'then', 'do', 'else', 'if', '!', '{')
+  while v_words[1] ~ E'^\\w+=' or v_words[1] in ('sudo', 'env', 'time', 'nohup', 'command', 'exec', 'xargs', 'then', 'do', 'else', 'if', '!', '{')
   loop
     v_words := v_words[2:];
   end loop;
@@ -193,7 +193,7 @@ begin
       ) a
       where left(a.word, 1) <> '-'
         and not (program ~ '^(python|node|bash|sh)' and a.word !~ '[./]')
-        and not (program in ('sed', 'perl', 'ruby') and (a.before ~ '^-[a-zA-Z]*[ef]$' or a.before = '-i' and a.word ~ '^\.\w+$'))
+        and not (program in ('sed', 'perl', 'ruby') and (a.before ~ '^-[a-zA-Z]*[ef]$' or a.before = '-i' and a.word ~ E'^\\.\\w+$'))
         and not (program in ('head', 'tail', 'patch') and a.before ~ '^-[ncid]$')
         and not (program ~ 'grep|rg' and a.before ~ '^-[ABCmef]$')
     ) w

@@ -33,7 +33,7 @@ comment on function kata_data.weighed_version(bigint) is 'The version in a weigh
 create or replace function kata_data.tool_changes_files(tool text) returns boolean
 language sql immutable
 as $$
-  select lower(regexp_replace(tool, '([a-z])([A-Z])', '\1_\2', 'g'))
+  select lower(regexp_replace(tool, '([a-z])([A-Z])', E'\\1_\\2', 'g'))
     ~ '(^|[^a-z])(write|edit|create|insert|replace|update|modify|patch|append|save|overwrite|touch|rename|move|mv|copy|cp|delete|remove|unlink|rm)'
 $$;
 comment on function kata_data.tool_changes_files(text) is 'Whether a tool changes the files that it is given, by its name.';

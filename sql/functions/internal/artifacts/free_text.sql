@@ -4,7 +4,7 @@ create or replace function kata_data.urls_in(body text) returns table (url text)
 language sql immutable
 as $$
   select rtrim(u.match[1], '.,:;!?*_~''')
-  from regexp_matches(body, '((?:https?|ftp|wss?|s3|gs|ssh|git)://[^\s"<>`\\)\]}|]+)', 'g') with ordinality u(match, ordinality)
+  from regexp_matches(body, E'((?:https?|ftp|wss?|s3|gs|ssh|git)://[^\\s"<>`\\\\)\\]}|]+)', 'g') with ordinality u(match, ordinality)
   where u.ordinality <= 5000
 $$;
 comment on function kata_data.urls_in(text) is 'The URLs in a text, the first 5,000, without the punctuation behind them.';
@@ -33,7 +33,7 @@ comment on function kata_data.file_urls_in(text) is 'The paths in the addresses 
 create or replace function kata_data.without_urls(body text) returns text
 language sql immutable
 as $$
-  select regexp_replace(body, '[a-z0-9+]+://[^\s"<>`\\)\]}|]+', ' ', 'g')
+  select regexp_replace(body, E'[a-z0-9+]+://[^\\s"<>`\\\\)\\]}|]+', ' ', 'g')
 $$;
 comment on function kata_data.without_urls(text) is 'A text with a space for each URL, so that its parts are not taken for words.';
 
@@ -49,7 +49,7 @@ language sql immutable
 as $$
   select case
     when position('--- a/' in body) > 0 or position('diff --git a/' in body) > 0 then
-      regexp_replace(body, '(^|\n)(diff --git |--- |\+\+\+ )[^\n]*', '\1', 'g')
+      regexp_replace(body, E'(^|\\n)(diff --git |--- |\\+\\+\\+ )[^\\n]*', E'\\1', 'g')
     else body
   end
 $$;
@@ -62,7 +62,7 @@ as $$
   -- \n and \t spelled out are not letters.
   select rtrim(ltrim(c.match[1], '@+-'), '.@+~-')
   from regexp_matches(
-    case position('\' in body) when 0 then body else regexp_replace(body, '\\[nrt]', ' ', 'g') end,
+    case position(E'\\' in body) when 0 then body else regexp_replace(body, E'\\\\[nrt]', ' ', 'g') end,
     kata_data.word_pattern(), 'g') with ordinality c(match, ordinality)
   where c.ordinality <= 20000
 $$;
@@ -82,7 +82,7 @@ create or replace function kata_data.issue_numbers_in(body text) returns table (
 language sql immutable
 as $$
   select c.match[1]
-  from regexp_matches(body, '(?:^|[\s(\[])(#\w+)', 'g') c(match)
+  from regexp_matches(body, E'(?:^|[\\s(\\[])(#\\w+)', 'g') c(match)
   where position('#' in body) > 0
     and c.match[1] ~ '^#[0-9]{1,8}$'
 $$;

@@ -29,7 +29,7 @@ comment on function kata_data.may_be_json(text) is 'Whether a text may be an obj
 create or replace function kata_data.may_escape(body text) returns boolean
 language sql immutable
 as $$
-  select position('\' in body) > 0 or position('"{' in body) > 0 or position('"[' in body) > 0
+  select position(E'\\' in body) > 0 or position('"{' in body) > 0 or position('"[' in body) > 0
 $$;
 comment on function kata_data.may_escape(text) is
 'Whether strings in a JSON text may be escaped, or JSON themselves.

@@ -5,7 +5,7 @@ language plpgsql immutable
 as $$
 declare
   -- orderId reads as order_id.
-  v_key text := case when key = lower(key) then key else lower(regexp_replace(key, '([a-z])([A-Z])', '\1_\2', 'g')) end;
+  v_key text := case when key = lower(key) then key else lower(regexp_replace(key, '([a-z])([A-Z])', E'\\1_\\2', 'g')) end;
   v_last text := split_part(translate(v_key, '-', '_'), '_', -1);
 begin
   return case
@@ -26,7 +26,7 @@ create or replace function kata_data.value_is_id(value text, by_form boolean) re
 language sql immutable
 as $$
   select length(value) <= 128
-    and value ~ '^[^\s{}\[\]/\\"]*[[:alnum:]][^\s{}\[\]/\\"]*$'
+    and value ~ E'^[^\\s{}\\[\\]/\\\\"]*[[:alnum:]][^\\s{}\\[\\]/\\\\"]*$'
     and not kata_data.word_is_secret(value)
     and case
       when by_form then length(value) between 5 and 64 and value ~ '^[A-Z0-9_-]*[A-Z][A-Z0-9_-]*$'

@@ -260,7 +260,7 @@ begin
     cross join lateral kata_data.command_files(left(l.value, 100000)) f
     where l.meaning = 'command'
       and l.is_call
-      and l.value !~ '^\s*(\*\*\*|---|diff) '
+      and l.value !~ E'^\\s*(\\*\\*\\*|---|diff) '
     union all
     select p.version, p.place, 'file', f.path, null
     from prose p
@@ -281,12 +281,12 @@ begin
     -- An editor that has no path among its arguments names the open file in its result.
     select d.version, d.place, 'file', f.match[1], case when kata_data.tool_changes_files(d.tool) then kata_data.file_change() end
     from document d
-    cross join lateral regexp_matches(d.text, '\[File: ([^\s()]+) \(') f(match)
+    cross join lateral regexp_matches(d.text, E'\\[File: ([^\\s()]+) \\(') f(match)
     where d.tool is not null
       and not d.is_call
     union all
     -- A URL loses its credentials.
-    select a.version, a.place, 'url', regexp_replace(a.url, '://[^/@\s]*@', '://'), null::jsonb
+    select a.version, a.place, 'url', regexp_replace(a.url, E'://[^/@\\s]*@', '://'), null::jsonb
     from address a
     union all
     select w.version, w.place, n.kind, n.ref, l.detail

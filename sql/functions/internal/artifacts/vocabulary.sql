@@ -134,12 +134,12 @@ Prefixes of services, private keys, addresses of hooks.';
 create or replace function kata_data.word_pattern() returns text
 language sql immutable
 as $$
-  select '[\w./@+~-]*'
+  select E'[\\w./@+~-]*'
     || '(?:'
-    || '(?:[0-9/]|\.[\w-])[\w./@+~-]*[[:alpha:]_]'
-    || '|[[:alpha:]_][\w./@+~-]*(?:[0-9/]|\.[\w-])'
+    || E'(?:[0-9/]|\\.[\\w-])[\\w./@+~-]*[[:alpha:]_]'
+    || E'|[[:alpha:]_][\\w./@+~-]*(?:[0-9/]|\\.[\\w-])'
     || ')'
-    || '[\w./@+~-]*'
+    || E'[\\w./@+~-]*'
 $$;
 comment on function kata_data.word_pattern() is
 'Words worth a look: with a letter, and with a digit, a slash or a dot inside, in either order.';

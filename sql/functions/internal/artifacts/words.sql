@@ -8,14 +8,14 @@ as $$
       word = any (kata_data.file_names())
       or (split_part(word, '.', -1) = any (kata_data.file_endings())
         and split_part(word, '.', 1) <> all (kata_data.object_names())
-        and word ~ '^[\w.@+-]*[[:alpha:]_][\w@+-]*\w\.\w+$')
+        and word ~ E'^[\\w.@+-]*[[:alpha:]_][\\w@+-]*\\w\\.\\w+$')
     when position('//' in word) > 0 or left(word, 5) = '/dev/' then false
     when left(word, 1) in ('/', '~') or left(word, 2) in ('./', '..') then
-      word ~ '^(~|\.{1,2}(/\.{1,2})*)?/[\w.@+-]*[[:alpha:]][\w.@+-]*(/|\.[a-z][a-z0-9]*$)|^(~|\.{1,2})/[\w.@+-]+'
-    else word ~ '^[\w.@+~-]+(/[\w.@+~-]+)*/[\w.@+~-]*[\w-]\.[a-z][a-z0-9]*$'
+      word ~ E'^(~|\\.{1,2}(/\\.{1,2})*)?/[\\w.@+-]*[[:alpha:]][\\w.@+-]*(/|\\.[a-z][a-z0-9]*$)|^(~|\\.{1,2})/[\\w.@+-]+'
+    else word ~ E'^[\\w.@+~-]+(/[\\w.@+~-]+)*/[\\w.@+~-]*[\\w-]\\.[a-z][a-z0-9]*$'
       or split_part(word, '/', 2) <> '' and split_part(word, '/', 1) = any (kata_data.top_folders())
-      or left(word, 1) = '.' and word ~ '^\.[a-z]+/[\w.@+~-]'
-      or split_part(word, '/', 3) <> '' and word ~ '^[\w.@+~-]*[[:alpha:]]{2}[\w.@+~-]*(/[\w.@+~-]*[[:alpha:]]{2}[\w.@+~-]*){2,}/?$'
+      or left(word, 1) = '.' and word ~ E'^\\.[a-z]+/[\\w.@+~-]'
+      or split_part(word, '/', 3) <> '' and word ~ E'^[\\w.@+~-]*[[:alpha:]]{2}[\\w.@+~-]*(/[\\w.@+~-]*[[:alpha:]]{2}[\\w.@+~-]*){2,}/?$'
   end
 $$;
 comment on function kata_data.word_is_file(text) is 'Whether a word is a path, or the name of a file with a known ending.';
@@ -23,7 +23,7 @@ comment on function kata_data.word_is_file(text) is 'Whether a word is a path, o
 create or replace function kata_data.word_is_url(word text) returns boolean
 language sql immutable
 as $$
-  select split_part(split_part(word, '/', 1), '.', -1) = any (kata_data.host_endings()) and word ~ '^[\w-]+(\.[\w-]+)+/'
+  select split_part(split_part(word, '/', 1), '.', -1) = any (kata_data.host_endings()) and word ~ E'^[\\w-]+(\\.[\\w-]+)+/'
 $$;
 comment on function kata_data.word_is_url(text) is 'Whether a word that reads as a path begins with the name of a host: github.com/a/b.';
 
@@ -32,7 +32,7 @@ language sql immutable
 as $$
   select case
     when length(word) not between 5 and 100 then false
-    when position('@' in word) > 0 then word ~ '^[\w.+-]+@[\w-]+(\.[\w-]+)+$'
+    when position('@' in word) > 0 then word ~ E'^[\\w.+-]+@[\\w-]+(\\.[\\w-]+)+$'
     when word !~ '^[A-Za-z0-9_-]*[0-9][A-Za-z0-9_-]*$' or kata_data.word_is_secret(word) then false
     when lower(word) ~ kata_data.no_id_pattern() then false
     when length(word) > 64 then false

@@ -63,7 +63,7 @@ as $$
       from (
         select left(m.match[1], 200) as line, m.place
         from regexp_matches(
-          right(result, 20000), '^([^\n]*(?:\m[Ee]rror|ERR|FAIL|[Ff]ailed|Exception|fatal:|not found|panicked)[^\n]*)', 'gn')
+          right(result, 20000), E'^([^\\n]*(?:\\m[Ee]rror|ERR|FAIL|[Ff]ailed|Exception|fatal:|not found|panicked)[^\\n]*)', 'gn')
           with ordinality m(match, place)
         order by m.place
         limit 4

@@ -4,7 +4,7 @@ create or replace function kata_data.headline(body text, term text) returns text
 language sql immutable
 as $$
   select case when h.start > 1 then '…' else '' end
-    || btrim(regexp_replace(substr(body, h.start, 160), '\s+', ' ', 'g'))
+    || btrim(regexp_replace(substr(body, h.start, 160), E'\\s+', ' ', 'g'))
     || case when length(body) >= h.start + 160 then '…' else '' end
   from (
     -- A stem may end otherwise than the word: "happi" for "happy".

@@ -58,11 +58,11 @@ begin
     v_words := regexp_replace(v_words, kata_data.unspaced_scripts() || '+', ' ', 'g');
   end if;
   -- A pattern, because translate compares each character with each joint.
-  v_words := regexp_replace(v_words, '[][<>/\\_.:=#@|{}()"'',;*`-]+', ' ', 'g');
+  v_words := regexp_replace(v_words, E'[][<>/\\\\_.:=#@|{}()"'',;*`-]+', ' ', 'g');
   v_words := regexp_replace(v_words, '([a-z0-9])([A-Z])', E'\\1 \\2', 'g');
   -- A word of more than 2,047 bytes is a notice to the client; of more than 254 characters, not a word.
   if octet_length(v_words) > 2047 then
-    v_words := regexp_replace(v_words, '\S{255,}', ' ', 'g');
+    v_words := regexp_replace(v_words, E'\\S{255,}', ' ', 'g');
   end if;
   return v_words;
 end
@@ -140,10 +140,10 @@ as $$
   select string_agg(
     concat_ws(' ', c.call #>> '{custom,name}', c.call #>> '{custom,input}', c.call #>> '{function,name}', replace(replace(replace(
       case
-        when position('\u' in c.call #>> '{function,arguments}') > 0
+        when position(E'\\u' in c.call #>> '{function,arguments}') > 0
           then coalesce(kata_data.as_json(c.call #>> '{function,arguments}')::text, c.call #>> '{function,arguments}')
         else c.call #>> '{function,arguments}'
-      end, '\\', '/'), '\n', ' '), '\t', ' ')), ' ' order by c.ordinality)
+      end, E'\\\\', '/'), E'\\n', ' '), E'\\t', ' ')), ' ' order by c.ordinality)
   from jsonb_array_elements(tool_calls) with ordinality c(call, ordinality)
 $$;
 comment on function kata_data.call_texts(jsonb) is 'The names and arguments of tool calls as text; null for none.';

@@ -39,17 +39,17 @@ declare
 begin
   if v_length < 30 then
     return null;
-  elsif substr(header, 1, 8) = '\x89504e470d0a1a0a' then
+  elsif substr(header, 1, 8) = E'\\x89504e470d0a1a0a' then
     return array[kata_data.number_at(header, '{19,18,17,16}'), kata_data.number_at(header, '{23,22,21,20}')];
-  elsif substr(header, 1, 4) = '\x47494638' then
+  elsif substr(header, 1, 4) = E'\\x47494638' then
     return array[kata_data.number_at(header, '{6,7}'), kata_data.number_at(header, '{8,9}')];
-  elsif substr(header, 1, 4) = '\x52494646' and substr(header, 9, 4) = '\x57454250' then
+  elsif substr(header, 1, 4) = E'\\x52494646' and substr(header, 9, 4) = E'\\x57454250' then
     return case convert_from(substr(header, 13, 4), 'SQL_ASCII')
       when 'VP8X' then array[kata_data.number_at(header, '{24,25,26}') + 1, kata_data.number_at(header, '{27,28,29}') + 1]
       when 'VP8L' then array[(kata_data.number_at(header, '{21,22}') & 16383) + 1, ((kata_data.number_at(header, '{22,23,24}') >> 6) & 16383) + 1]
       when 'VP8 ' then array[kata_data.number_at(header, '{26,27}') & 16383, kata_data.number_at(header, '{28,29}') & 16383]
     end;
-  elsif substr(header, 1, 2) = '\xffd8' then
+  elsif substr(header, 1, 2) = E'\\xffd8' then
     -- Segments of a length, until one starts a frame.
     while v_place + 8 < v_length and get_byte(header, v_place) = 255 loop
       if get_byte(header, v_place + 1) between 192 and 207 and get_byte(header, v_place + 1) not in (196, 200, 204) then

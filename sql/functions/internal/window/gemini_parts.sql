@@ -198,7 +198,7 @@ as $$
 declare
   v_object jsonb;
 begin
-  if content ~ ('^\s*\{' collate "C") then
+  if content ~ (E'^\\s*\\{' collate "C") then
     v_object := kata_data.read_json(content);
   end if;
   if jsonb_typeof(v_object) <> 'object' then
