@@ -27,14 +27,15 @@ def batches(session: psycopg.Connection) -> int:
     return row[0] or 0 if row else 0
 
 
-@pytest.mark.parametrize("count", [True, False], ids=["counted", "given"])
+@pytest.mark.parametrize("source", ["exact", "given", "estimate"])
+@pytest.mark.parametrize("tokenizer", ["o200k_base", "cl100k_base"])
 def test_ordinary_messages_take_the_short_way_as_the_driver_sends_them(
-    database: str, session: psycopg.Connection, count: bool
+    database: str, session: psycopg.Connection, source: str, tokenizer: str
 ) -> None:
-    with Kata(database, count_tokens=count) as kata:
-        context = kata.using(session).create()
+    with Kata(database, count_tokens=source == "exact") as kata:
+        context, other = (kata.using(session).create(tokenizer=tokenizer) for _ in range(2))
     context.append_message("user", "The preamble ends here.", 6)
-    ordinary: list[dict[str, Any]] = [
+    ordinary: list[Any] = [
         {"role": "user", "content": "Where is the file?"},
         {"role": "assistant", "content": "I look.", "tool_calls": [CALL], "model": "m"},
         {"role": "tool", "content": "src/a.py", "tool_call_id": "a", "tool_name": "search"},
@@ -44,10 +45,16 @@ def test_ordinary_messages_take_the_short_way_as_the_driver_sends_them(
         {"role": "system", "content": "Be brief."},
     ]
     before = batches(session)
+    if source == "given":
+        ordinary = [{**message, "token_count": 9} for message in ordinary]
     for message in ordinary:
-        context.append_message(**message, token_count=None if count else 9)
+        context.append_message(**message)
     assert batches(session) == before
-    assert {row.token_source for row in context.messages()[1:]} == {"exact" if count else "given"}
+    rows = context.messages()[1:]
+    assert {row.token_source for row in rows} == {source}
+    other.append(ordinary)
+    assert [row.token_count for row in rows] == [row.token_count for row in other.messages()]
+    before = batches(session)
     rare: list[dict[str, Any]] = [
         {"parts": [{"type": "text", "text": "x"}]},
         {"metadata": {"a": 1}},

@@ -1,9 +1,9 @@
 -- Appends one message and returns its version: a batch of one, see kata_data.append_batch.
 --
--- Most messages are text, a call while no other is open, or its result, each with its token count. These are written here, by the same
--- rules and in the same order as in a batch: lock, time, digest, head, log. Text opens and closes no group; of the other two the maps of
--- open calls are known without reading them. That saves a third of the CPU time of a call, most of it expressions, which Postgres
--- prepares anew in every transaction. A message that this way does not know goes to the batch.
+-- Most messages are text, a call while no other is open, or its result. These are written here, by the same rules and in the same order
+-- as in a batch: lock, time, digest, head, log. Text opens and closes no group; of the other two the maps of open calls are known without
+-- reading them. That saves a third of the CPU time of a call, most of it expressions, which Postgres prepares anew in every transaction.
+-- A message that this way does not know goes to the batch. A token count that is missing is estimated first: no other writer waits for it.
 -- plans: lookup
 
 create or replace function kata.append_message(
@@ -42,8 +42,15 @@ declare
   v_open_calls jsonb;
   v_open_groups jsonb;
   v_marks jsonb;
+  v_source text;
   v_messages jsonb;
 begin
+  if token_count is null
+    and num_nonnulls(token_source, metadata, expected_version, idempotency_key, parts, provider, external_id, occurred_at) = 0
+  then
+    token_count := kata_data.plain_estimate(context_id, content, tool_calls, name);
+    v_source := 'estimate';
+  end if;
   -- The look-up, one for each form: what the head gives to this message, and its place, which holds because the row is locked.
   if num_nonnulls(
     tool_call_id, tool_name, tool_calls, metadata, expected_version, idempotency_key, parts, provider, external_id, occurred_at) = 0
@@ -106,8 +113,8 @@ begin
   end if;
   if v_version is null then
     v_messages := jsonb_build_array(kata_data.draft(
-      role => role, content => content, token_count => token_count, token_source => token_source, tool_call_id => tool_call_id,
-      tool_name => tool_name, tool_calls => tool_calls, model => model, metadata => metadata, pinned => pinned, name => name,
+      role => role, content => content, token_count => case when v_source is null then token_count end, token_source => token_source,
+      tool_call_id => tool_call_id, tool_name => tool_name, tool_calls => tool_calls, model => model, metadata => metadata, pinned => pinned, name => name,
       parts => parts, provider => provider, external_id => external_id, occurred_at => occurred_at));
     perform kata_data.lock_context(context_id);
     perform kata_data.check_drafts(v_messages, true);
@@ -119,7 +126,7 @@ begin
   v_last_digest := kata_data.entry_digest(
     v_last_digest,
     kata_data.message_frame(
-      context_id, v_version, v_at, role, token_count, coalesce(token_source, 'given'), coalesce(v_group, v_version),
+      context_id, v_version, v_at, role, token_count, coalesce(token_source, v_source, 'given'), coalesce(v_group, v_version),
       coalesce(pinned, false), v_marks),
     kata_data.content_digest(v_salt, kata_data.message_content(content, name, model, tool_calls, null, null, null)));
   if v_open_calls is null then
@@ -154,7 +161,7 @@ begin
   values (
     append_message.context_id, v_version, v_tokens_through, coalesce(v_group, v_version), v_at, v_oldest_open_group, v_turn, v_group_tokens,
     append_message.token_count, coalesce(append_message.pinned, false), append_message.role,
-    coalesce(append_message.token_source, 'given'), v_last_digest, v_salt, append_message.content, append_message.name,
+    coalesce(append_message.token_source, v_source, 'given'), v_last_digest, v_salt, append_message.content, append_message.name,
     append_message.tool_call_id, append_message.tool_name, append_message.model, append_message.tool_calls);
   return v_version;
 end
@@ -180,3 +187,23 @@ Returns the version that the message took.
 Errors: KC001, KC003 version conflict, KC004 invalid message or a taken external id (DETAIL names the version), KC005 a tool result
 whose call is not open, KC006, KC017, KC019.
 Locks: the head of the context, until the end of the transaction. Cost: O(1), whatever the length of the log.';
+
+create or replace function kata_data.plain_estimate(context_id uuid, content text, tool_calls jsonb, name text) returns integer
+language plpgsql stable
+as $$
+begin
+  if octet_length(content) > 16777216 or tool_calls is not null and kata_data.is_single_function_call(tool_calls) is not true then
+    return null;
+  end if;
+  return (
+    select kata_data.message_tokens(plain_estimate.content, plain_estimate.tool_calls, null, h.tokenizer, plain_estimate.name)
+    from kata_data.head h
+    where h.context_id >= plain_estimate.context_id and h.context_id <= plain_estimate.context_id
+      and h.tenant = kata_data.current_tenant()
+      and not h.closed and not h.notifies
+    order by h.context_id desc
+    limit 1);
+end
+$$;
+comment on function kata_data.plain_estimate(uuid, text, jsonb, text) is
+'The token count of a message that append_message may write itself; null for one that goes to the batch, which estimates its own.';

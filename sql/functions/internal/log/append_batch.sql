@@ -1,4 +1,4 @@
--- The write path: append, append_message, close_calls and merge end here, except the plain messages with a token count that append_message
+-- The write path: append, append_message, close_calls and merge end here, except the plain messages that append_message
 -- writes itself by the same rules.
 --
 -- Locks the head of the context, so versions are dense and totals exact under any number of writers. Reads nothing else of the log,
