@@ -14,6 +14,24 @@ from test_growth import APPEND, MESSAGES, READS, connect, create_two
 LOOKUPS = {"a context", "ancestry", "the policy", "the result of a key"}
 
 
+def listen(conn: psycopg.Connection) -> list[str]:
+    """Return a list to which the plans of all statements are added, those inside functions too."""
+    plans: list[str] = []
+    try:
+        conn.execute("load 'auto_explain'")
+    except psycopg.errors.UndefinedFile:
+        pytest.skip("this server has no auto_explain")
+    conn.add_notice_handler(lambda notice: plans.append(notice.message_primary or ""))
+    for setting, value in {
+        "auto_explain.log_min_duration": "0",
+        "auto_explain.log_nested_statements": "on",
+        "auto_explain.log_parameter_max_length": "0",
+        "auto_explain.log_level": "notice",
+    }.items():
+        conn.execute("select set_config(%s, %s, false)", [setting, value])
+    return plans
+
+
 class Plans:
     """A connection to a database with a context of 2,000 messages, and the plans of what it runs.
 
@@ -25,21 +43,12 @@ class Plans:
     def __init__(self, conn: psycopg.Connection) -> None:
         self._conn = conn
         self._context_id, _ = create_two(conn)
-        self._plans: list[str] = []
         self.literal = f"'{self._context_id}'"
         for _ in range(2):
             conn.execute(APPEND, {"context": self._context_id, "batch": Jsonb(MESSAGES * 100)})
         conn.execute("select kata.checkpoint(%s, 'beginning', 0)", [self._context_id])
         conn.execute("vacuum analyze")
-        conn.execute("load 'auto_explain'")
-        conn.add_notice_handler(lambda notice: self._plans.append(notice.message_primary or ""))
-        for setting, value in {
-            "auto_explain.log_min_duration": "0",
-            "auto_explain.log_nested_statements": "on",
-            "auto_explain.log_parameter_max_length": "0",
-            "auto_explain.log_level": "notice",
-        }.items():
-            conn.execute("select set_config(%s, %s, false)", [setting, value])
+        self._plans = listen(conn)
 
     def set(self, name: str, value: str) -> None:
         """Change a setting of the connection."""
@@ -58,10 +67,6 @@ class Plans:
 def plans(database: str) -> Iterator[Plans]:
     """The plans of reads of one connection."""
     with closing(connect(database)) as conn:
-        try:
-            conn.execute("load 'auto_explain'")
-        except psycopg.errors.UndefinedFile:
-            pytest.skip("this server has no auto_explain")
         yield Plans(conn)
 
 
@@ -92,3 +97,36 @@ def test_no_plan_of_a_read_scans_a_table(plans: Plans) -> None:
         )
     ]
     assert offenders == []
+
+
+def rows_seen(plans: list[str]) -> int:
+    """Return how many rows the nodes of some plans saw, those that filters removed too."""
+    rows, loops = 0.0, 1
+    for line in "\n".join(plans).splitlines():
+        if node := re.search(r"\(actual rows=([\d.]+) loops=(\d+)\)", line):
+            loops = int(node[2])
+            rows += float(node[1]) * loops
+        elif removed := re.search(r"Rows Removed by .*: (\d+)", line):
+            rows += int(removed[1]) * loops
+    return round(rows)
+
+
+def test_calls_of_a_providers_own_tools_are_paired_in_linear_time(conn: psycopg.Connection) -> None:
+    """A turn of search may have hundreds of calls; a plan that joins them with blocks reads the square."""
+    turns = [
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "server_tool_use", "id": f"srvtoolu_{turn}", "name": "web_search", "input": {}},
+                {"type": "web_search_tool_result", "tool_use_id": f"srvtoolu_{turn}", "content": []},
+            ],
+        }
+        for turn in range(1000)
+    ]
+    plans = listen(conn)
+    conn.execute("set local auto_explain.log_analyze = on")
+    conn.execute("set local auto_explain.log_timing = off")
+    conn.execute("set local enable_seqscan = off")
+    conn.execute("select kata_data.pair_server_calls(%s)", [Jsonb(turns)])
+    # 2,000 blocks, and about a dozen nodes.
+    assert 10_000 < rows_seen(plans) < 60_000, rows_seen(plans)
