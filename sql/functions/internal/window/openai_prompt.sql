@@ -104,6 +104,8 @@ comment on function kata_data.openai_orphan(text, text, jsonb, bigint) is 'The c
 create or replace function kata_data.orphan_text(tool_call_id text, content text) returns text
 language sql stable
 as $$
-  select case when kata_data.is_blank(content) then format('[result of call %s]', tool_call_id) else format('[result of call %s] %s', tool_call_id, content) end
+  -- An id with brackets or line breaks would end its place and speak for itself.
+  select format('[result of call %s]', left(regexp_replace(tool_call_id, '[^a-zA-Z0-9_.:/ -]' collate "C", '_', 'g'), 64))
+    || case when kata_data.is_blank(content) then '' else ' ' || content end
 $$;
 comment on function kata_data.orphan_text(text, text) is 'A tool result whose call is not known, as text.';
