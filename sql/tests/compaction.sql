@@ -52,7 +52,7 @@ select is(
   $${"enabled": true, "budget": 128000, "threshold": 0.8, "preserve_recent_count": 10, "preserve_roles": ["system"],
     "strategy": "summarize",
   "every_messages": null, "min_interval_seconds": 60, "debounce_seconds": 0, "min_gain_tokens": 500, "open_call_grace_seconds": 600,
-  "summary_role": "system",
+  "summary_role": "user",
   "elide_over_tokens": 2000, "max_fork_depth": 10, "max_failures": 3, "strict": true, "notify": false,
   "search_config": "english"}$$, 'a policy has every field');
 select is(
@@ -747,7 +747,7 @@ select cmp_ok(
   'the current state comes first');
 select is(
   (select row(role, token_source, metadata #> '{digest,requests}')::text from kata.get_message(:'digest', 13)),
-  (select row('system', 'estimate', '[6, 7, 8, 9, 10]'::jsonb)::text), 'it says what it was made of');
+  (select row('user', 'estimate', '[6, 7, 8, 9, 10]'::jsonb)::text), 'it says what it was made of');
 select kata.append(
   :'digest',
   jsonb_build_array(

@@ -259,7 +259,7 @@ select set_eq(
     ('preserve_roles', '["system"]'),
     ('strategy', '"summarize"'), ('every_messages', 'null'), ('min_interval_seconds', '60'), ('debounce_seconds', '0'),
     ('min_gain_tokens', '500'),
-    ('open_call_grace_seconds', '600'), ('summary_role', '"system"'), ('elide_over_tokens', '2000'), ('max_fork_depth', '10'),
+    ('open_call_grace_seconds', '600'), ('summary_role', '"user"'), ('elide_over_tokens', '2000'), ('max_fork_depth', '10'),
     ('max_failures', '3'),
     ('strict', 'true'), ('notify', 'false'), ('search_config', '"english"')$$,
   'the fields of a policy and their defaults are those of the interface');

@@ -426,7 +426,7 @@ select is(
   true, d.description)
 from (values
   ('content = ''forged''', 'digest at 14', 'a summary whose text was changed is found'),
-  ('role = ''user''', 'digest at 14', 'one whose role was changed is found'),
+  ('role = ''developer''', 'digest at 14', 'one whose role was changed is found'),
   ('token_count = token_count + 1', 'digest at 14', 'one whose tokens were changed is found'),
   ('token_count = token_count + 1', 'running total at 14', 'in the total, too'),
   ('token_count = token_count + 1', 'head counters', 'and in the head'),

@@ -230,7 +230,7 @@ select is(
 select is((select compacted_into from kata.get_message(:'long', 2)), 11::bigint, 'so does a message');
 select is((select compacted_into from kata.get_message(:'long', 8)), null, 'but not one that is back');
 select is(
-  (select row(role, content, token_count, kind, "position")::text from kata.get_message(:'long', 11)), '(system,"so far",5,summary,2)',
+  (select row(role, content, token_count, kind, "position")::text from kata.get_message(:'long', 11)), '(user,"so far",5,summary,2)',
   'a summary is read by its version');
 select is(
   (select w.reason || w.ordinal from kata."window"(:'long', 100000) w where w.version = 11), 'summary2',
@@ -571,7 +571,7 @@ from (values
   (24, 0, array['(5,newest,t)'], 'and is over the budget if it does not fit')) b(budget, step, rows, what);
 select is(
   (select row(e.code, e.detail)::text from fixture.error(format('select kata.prompt(%L, 24)', :'summed')) e),
-  '(KC020,"The newest group, the preamble and the pins take 25 tokens, the least sufficient budget.")', 'no prompt fits it');
+  '(KC020,"The newest group, the preamble and the pins take 33 tokens, the least sufficient budget.")', 'no prompt fits it');
 
 -- The shape of a view
 

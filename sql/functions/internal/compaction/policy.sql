@@ -16,7 +16,7 @@ as $$
     ('debounce_seconds', 'integer', '0', 0, 31536000, null),
     ('min_gain_tokens', 'integer', '500', 0, 2147483647, null),
     ('open_call_grace_seconds', 'integer', '600', 0, 31536000, null),
-    ('summary_role', 'choice', '"system"', null, null, '{system,developer,user,assistant}'),
+    ('summary_role', 'choice', '"user"', null, null, '{system,developer,user,assistant}'),
     ('elide_over_tokens', 'integer', '2000', 1, 2147483647, null),
     ('max_fork_depth', 'integer', '10', 0, 1000, null),
     ('max_failures', 'integer', '3', 1, 1000, null),

@@ -102,6 +102,7 @@ comment on function kata_data.added_gemini_tokens(jsonb) is
 create or replace function kata_data.escape_tokens(content text) returns integer
 language sql immutable
 as $$
-  select case when content ~~ E'%<\\\\%' and kata_data.has_system_tag(content) then 2 * (length(content) - length(replace(content, E'<\\', '<'))) else 0 end
+  select case when kata_data.has_bracket(content)
+    then 2 * (select count(*)::integer from regexp_matches(content, E'[<\uff1c\ufe64\u226e]\\\\\\\\' collate "C", 'g')) else 0 end
 $$;
-comment on function kata_data.escape_tokens(text) is 'At most so many tokens that escaped tags add to a text.';
+comment on function kata_data.escape_tokens(text) is 'At most so many tokens that escaped tags add to blocks as JSON.';

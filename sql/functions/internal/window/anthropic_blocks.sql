@@ -16,7 +16,7 @@ as $$
       then jsonb_build_array(
         case when provider is null then '{}' else kata_data.anthropic_result_fields(provider) end
         || jsonb_build_object('type', 'tool_result', 'tool_use_id', tool_call_id,
-          'content', kata_data.escape_blocks(kata_data.anthropic_content(role, content, parts, version))))
+          'content', kata_data.escape_blocks(kata_data.anthropic_content(role, content, parts, version), true)))
     when role in ('system', 'developer') then kata_data.text_blocks(kata_data.wrapped_system(content, parts, version, 'anthropic'))
     -- Only the system opens such tags: those in the words of a user or a tool are escaped.
     else kata_data.escape_blocks(kata_data.anthropic_content(role, content, parts, version))

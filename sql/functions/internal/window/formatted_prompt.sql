@@ -6,8 +6,13 @@ create or replace function kata_data.formatted_prompt(
 language plpgsql stable
 as $$
 declare
+  v_marked integer[] := kata_data.marked_summaries(rows);
+  v_marks bigint := 0;
   v_rows kata_data.window_row[];
 begin
+  if v_marked <> '{}' then
+    select m.rows, m.added_tokens into strict rows, v_marks from kata_data.with_marked_summaries(rows, v_marked, format) m;
+  end if;
   if system <> 'joined' or format not in ('openai', 'responses') then
     v_rows := kata_data.usual_rows(rows, format);
   end if;
@@ -22,6 +27,7 @@ begin
       when 'gemini' then
         select p.prompt, p.added_tokens into strict prompt, added_tokens from kata_data.usual_gemini_prompt(v_rows) p;
     end case;
+    added_tokens := added_tokens + v_marks;
     return;
   end if;
   case format
@@ -34,6 +40,7 @@ begin
     when 'gemini' then
       select p.prompt, p.added_tokens into strict prompt, added_tokens from kata_data.gemini_prompt(rows, system, thinking) p;
   end case;
+  added_tokens := added_tokens + v_marks;
 end
 $$;
 comment on function kata_data.formatted_prompt(kata_data.window_row[], text, text, text) is
