@@ -3,6 +3,7 @@
 
 drop table kata_data.function_file;
 drop table kata_data.migration;
+drop collation kata_data.c_utf8;
 drop schema kata_data;
 drop schema kata;
 

@@ -1,4 +1,4 @@
--- Roles, schemas and the migration history.
+-- Roles, schemas, a collation, and the migration history.
 --
 -- Roles. None of them can log in; login roles become members. Clients get what privileges.sql grants: kata_reader reads,
 -- kata_writer (a reader) writes, kata_admin (a writer) administers, kata_service (a writer) acts for any tenant. kata_owner
@@ -54,6 +54,33 @@ create schema kata_data authorization kata_owner;
 comment on schema kata_data is 'Kata Context: tables, triggers and internal helpers. Clients have no privilege here.';
 
 set local role kata_owner;
+
+-- Which characters are letters, and which case they have, must not depend on the locale of the database: what is extracted and found
+-- would. Postgres has these rules built in since version 17. Before, they come from the operating system, or from ICU.
+do $$
+declare
+  v_definition text;
+begin
+  foreach v_definition in array case
+    when current_setting('server_version_num')::integer >= 170000 then array['provider = builtin, locale = ''C.UTF-8''']
+    else array['provider = libc, locale = ''C.UTF-8''', 'provider = libc, locale = ''C.utf8''', 'provider = icu, locale = ''und''']
+  end loop
+    begin
+      execute format('create collation kata_data.c_utf8 (%s)', v_definition);
+      comment on collation kata_data.c_utf8 is
+        'The rules of Unicode for letters and case, the same in every database; texts are in the order of code points.';
+      return;
+    exception
+      when undefined_object or invalid_parameter_value or feature_not_supported then null;
+    end;
+  end loop;
+  raise exception using
+    errcode = 'KC017',
+    message = 'the server has neither the locale C.UTF-8 nor ICU',
+    detail = 'Letters and their case are taken by its rules, whatever the locale of the database.',
+    hint = 'Install the locale C.UTF-8 on the machine of the server, or use PostgreSQL 17 or newer.';
+end
+$$;
 
 -- Postgres lets every role execute a new function; here privileges.sql names the roles.
 alter default privileges revoke execute on functions from public;

@@ -1,7 +1,7 @@
 -- A request that is sent twice under one key is carried out once; a key never names two requests.
 
 begin;
-select plan(83);
+select plan(87);
 
 create function pg_temp.log(context text) returns text
 language sql
@@ -216,6 +216,24 @@ select kata.append_message(:'week', 'user', 'x', 1, idempotency_key => 'sweep ' 
 select is(
   (select count(*) from kata_data.idempotency i where i.key ~ '^w\d+$'), 0::bigint, 'expired keys are removed by those who add new ones');
 set local kata.clock = '';
+
+-- Equal requests
+
+create function pg_temp.again(metadata text) returns text
+language sql
+as $$
+  select format(
+    $q$select kata.append_message(%L, 'user', '1.0, "2.50"', metadata => %L, idempotency_key => 'e')$q$, fixture.id('equal'), metadata)
+$$;
+select fixture.context('equal') as equal \gset
+select kata.append_message(
+  :'equal', 'user', '1.0, "2.50"', metadata => '{"b": 10, "a": [1.5, 0.01, 100], "z": "1.0"}', idempotency_key => 'e');
+select lives_ok(
+  pg_temp.again('{"a": [1.500, 1.0e-2, 1e2], "z": "1.0", "b": 10.00}'), 'keys in another order, other zeros: no other request');
+select throws_ok(pg_temp.again('{"b": 10, "a": [1.5, 0.01, 100], "z": "1"}'), 'KC019', null, 'the zeros of a text make another request');
+select throws_ok(pg_temp.again('{"b": 1, "a": [1.5, 0.01, 100], "z": "1.0"}'), 'KC019', null, 'so do those before the point');
+alter table kata_data.message add column later text default 'x';
+select lives_ok(pg_temp.again('{"b": 10, "a": [1.5, 0.01, 100], "z": "1.0"}'), 'a column that a later release adds makes no other request');
 
 -- New contexts
 

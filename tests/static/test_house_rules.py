@@ -3,6 +3,7 @@
 import ast as python
 import re
 from collections import Counter
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -319,3 +320,80 @@ def test_sql_in_the_package_has_no_plain_literal_with_a_backslash() -> None:
         )
     ]
     assert offenders == []
+
+
+# Ranges: lower and upper return their bounds.
+RANGES = {"covered", "covers", "piece", "range", "v_whole", "versions", "visible"}
+
+
+def test_a_function_names_the_rules_of_characters_that_it_compares_by() -> None:
+    """What is a letter, and which is its lower case, depends on the locale of the database."""
+    offenders = [
+        f"{function}: {' '.join(found)}" for function in all_functions() for found in by_locale(function.body)
+    ]
+    assert offenders == []
+
+
+def by_locale(body: str) -> Iterator[list[str]]:
+    """Yield the operands that lower, upper or a regular expression takes by the database's locale."""
+    found = tokens(body)
+    for index, word in enumerate(found):
+        # Behind an operator, ~ turns bits.
+        if word in ("~", "!~", "~*", "!~*") and re.search(r"[\w')\]]$", found[index - 1]):
+            operand = until_end(found[index + 1 :])
+            is_plain = "*" not in word and operand[0].startswith(("'", "E'")) and not has_classes(operand[0])
+            before = found[max(index - 2, 0) : index]
+            if not is_plain and "collate" not in (*operand, *before):
+                yield [word, *operand]
+        elif word.startswith("regexp_") or word in ("lower", "upper"):
+            arguments = until_end(found[index + 2 :])
+            if word.startswith("regexp_"):
+                literal = [argument for argument in arguments if argument.startswith(("'", "E'"))]
+                is_plain = bool(literal) and not any(map(has_classes, literal)) and "'gi'" not in literal
+                is_plain = is_plain and not any(argument.endswith("_pattern") for argument in arguments)
+            else:
+                is_plain = any(argument in RANGES for argument in arguments)
+            if not is_plain and "collate" not in arguments:
+                yield [word, *arguments]
+
+
+# Columns of text; functions in which no order of theirs can be seen.
+TEXTS = {"id", "key", "kind", "name", "ref"}
+ONE_ROW = {"live_context"}
+
+
+def test_a_function_orders_texts_by_their_bytes() -> None:
+    offenders = [
+        f"{function}: order by {' '.join(found)}"
+        for function in all_functions()
+        if function.name not in ONE_ROW
+        for found in text_orders(function.body)
+    ]
+    assert offenders == []
+
+
+def text_orders(body: str) -> Iterator[list[str]]:
+    """Yield the lists of ORDER BY that take a text by the order of the database's locale."""
+    found = tokens(body)
+    for index, (word, following) in enumerate(pairwise(found)):
+        if (word, following) == ("order", "by"):
+            keys = until_end(found[index + 2 :])
+            columns = zip(keys, keys[1:], [*keys[2:], ""], strict=False)
+            if any(dot == "." and key in TEXTS and after != "collate" for dot, key, after in columns):
+                yield keys
+
+
+def has_classes(literal: str) -> bool:
+    """Return whether a pattern has classes of characters or limits of words."""
+    return bool(re.search(r"\\\\[a-mo-qsu-zA-Z]|\[:", literal))
+
+
+def until_end(found: list[str]) -> list[str]:
+    """Return the tokens of an operand, or of arguments: up to what ends them."""
+    depth = 0
+    for index, word in enumerate(found):
+        depth += word == "("
+        depth -= word == ")"
+        if depth < 0 or (not depth and word in (";", "and", "or", "then")):
+            return found[:index]
+    return found

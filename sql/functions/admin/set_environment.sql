@@ -8,7 +8,7 @@ as $$
 declare
   v_label text;
 begin
-  if label is null or length(label) > 63 or label ~ '[[:cntrl:]]' or label <> btrim(label) then
+  if label is null or length(label) > 63 or label ~ '[[:cntrl:]]' collate kata_data.c_utf8 or label <> btrim(label) then
     raise exception using
       errcode = 'KC017',
       message = 'environment label is invalid',

@@ -16,7 +16,7 @@ begin
   return query
   select p.kind, p.ref, p.detail, p.first_version, p.last_version, p.mentions
   from kata_data.path_artifacts(v_context_id, v_end, 1000) p
-  order by p.last_version desc, p.kind, p.ref
+  order by p.last_version desc, p.kind collate "C", p.ref collate "C"
   limit max_rows;
 end
 $$;

@@ -6,7 +6,7 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
 as $$
 begin
   return query
-  select p.name, p.description, p.policy from kata_data.policy_presets() p order by p.name;
+  select p.name, p.description, p.policy from kata_data.policy_presets() p order by p.name collate "C";
 end
 $$;
 comment on function kata.policy_presets() is

@@ -61,13 +61,13 @@ create or replace function kata_data.id_range(selector text, out first_id uuid, 
 language plpgsql immutable
 as $$
 declare
-  v_digits text := lower(replace(selector, '-', ''));
+  v_digits text := lower(replace(selector, '-', '') collate kata_data.c_utf8);
 begin
   if v_digits ~ '^[0-9a-f]{1,32}$' then
     first_id := rpad(v_digits, 32, '0')::uuid;
     last_id := rpad(v_digits, 32, 'f')::uuid;
     -- Hyphens are where an id has them, or nowhere.
-    if lower(selector) not in (v_digits, left(first_id::text, length(selector))) then
+    if lower(selector collate kata_data.c_utf8) not in (v_digits, left(first_id::text, length(selector))) then
       first_id := null;
       last_id := null;
     end if;

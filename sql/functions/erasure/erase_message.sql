@@ -27,7 +27,7 @@ begin
   perform kata_data.lock_artifacts(v_concerned);
   perform kata_data.lock_families(v_concerned);
   v_head := kata_data.lock_context(context_id);
-  if reason is null or reason !~ E'\\S' then
+  if reason is null or reason !~ E'\\S' collate kata_data.c_utf8 then
     raise exception using
       errcode = 'KC017',
       message = 'an erasure needs a reason',

@@ -293,7 +293,7 @@ begin
       errcode = 'KC005',
       message = format('context %s has open calls', target.context_id),
       detail = format('Calls without a result: %s.', (
-        select string_agg(format('"%s"', left(o.id, 100)), ', ' order by o.id) from jsonb_object_keys(target.open_calls) o(id))),
+        select string_agg(format('"%s"', left(o.id, 100)), ', ' order by o.id collate "C") from jsonb_object_keys(target.open_calls) o(id))),
       hint = 'Append their results first, or close them with kata.close_calls.';
   end if;
   if v_open is not null then

@@ -13,7 +13,7 @@ begin
   return query
   select k.name, k.version, k.note, k.created_at
   from kata_data.visible_checkpoints(checkpoints.context_id, 0, v_newest) k
-  order by k.version, k.created_at, k.name;
+  order by k.version, k.created_at, k.name collate "C";
 end
 $$;
 comment on function kata.checkpoints(uuid) is

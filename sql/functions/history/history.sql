@@ -19,7 +19,7 @@ begin
   v_low := greatest(v_high - max_rows + 1, 1);
   return query
   with named as materialized (
-    select k.version, array_agg(k.name order by k.created_at, k.name) as names
+    select k.version, array_agg(k.name order by k.created_at, k.name collate "C") as names
     from kata_data.visible_checkpoints(history.context_id, v_low, v_high) k
     group by k.version
   )

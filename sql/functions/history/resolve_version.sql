@@ -14,7 +14,7 @@ begin
     when 'version' then
       v_version := kata_data.whole_number(selector);
     when 'head' then
-      if selector !~* '^head(~[0-9]+)?$' then
+      if selector !~* '^head(~[0-9]+)?$' collate kata_data.c_utf8 then
         raise exception using
           errcode = 'KC017',
           message = format('selector "%s" is not understood', left(selector, 100)),

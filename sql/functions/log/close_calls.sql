@@ -26,7 +26,7 @@ begin
   from kata.append(context_id, (
     select coalesce(jsonb_agg(
       jsonb_build_object('role', 'tool', 'tool_call_id', o.key, 'content', coalesce(reason, 'cancelled'))
-      order by o.value::bigint, o.key), '[]')
+      order by o.value::bigint, o.key collate "C"), '[]')
     from jsonb_each(v_open_calls) o
     where call_ids is null or o.key = any (call_ids))) a;
 end

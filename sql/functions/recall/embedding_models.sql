@@ -18,7 +18,7 @@ begin
     where e.model_id = d.model_id
   ) e
   where v_tenant in (d.tenant, '*')
-  order by d.tenant, d.name;
+  order by d.tenant collate "C", d.name collate "C";
 end
 $$;
 comment on function kata.embedding_models() is

@@ -23,7 +23,7 @@ begin
   perform kata_data.check_query(query);
   v_config := kata_data.search_config(context_id);
   v_terms := kata_data.query_terms(context_id, v_context.at, v_config, query);
-  v_phrases := array(select p.match[1] from regexp_matches(query, E'"([^"]*[^"\\s][^"]*)"', 'g') p(match));
+  v_phrases := array(select p.match[1] from regexp_matches(query, E'"([^"]*[^"\\s][^"]*)"' collate kata_data.c_utf8, 'g') p(match));
   v_view := kata_data.view_of(context_id, v_context.at, v_context.view_version);
   v_changes := kata_data.change_versions(context_id, v_context.at, v_context.view_version);
   v_silent := kata_data.silent_versions(context_id, v_context.at, v_view.deleted);

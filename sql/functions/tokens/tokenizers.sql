@@ -8,7 +8,7 @@ begin
   return query
   select t.name, t.bytes_per_token, t.margin
   from kata_data.tokenizer t
-  order by t.name;
+  order by t.name collate "C";
 end
 $$;
 comment on function kata.tokenizers() is

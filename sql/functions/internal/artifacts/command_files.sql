@@ -11,7 +11,7 @@ declare
   v_token text;
 begin
   for v_token in
-    select t.match[1] from regexp_matches(kata_data.without_here_documents(command), kata_data.shell_token_pattern(), 'g') t(match) limit 20000
+    select t.match[1] from regexp_matches(kata_data.without_here_documents(command), kata_data.shell_token_pattern() collate kata_data.c_utf8, 'g') t(match) limit 20000
   loop
     if v_token ~ E'^([;&|()]+|\\n)$' then
       return query select s.path, s.detail from kata_data.step_files(v_words) s;
@@ -27,7 +27,7 @@ begin
     else
       path := kata_data.plain_path(kata_data.unquoted_word(v_token));
       detail := case when v_redirect ~ '>' then kata_data.file_change() end;
-      if v_redirect !~ '^(<<|[<>]&)' and kata_data.word_may_be_path(path) and path ~ E'[./\\\\[:alpha:]]' and path !~ '^/dev/' then
+      if v_redirect !~ '^(<<|[<>]&)' and kata_data.word_may_be_path(path) and path ~ E'[./\\\\[:alpha:]]' collate kata_data.c_utf8 and path !~ '^/dev/' then
         return next;
       end if;
       v_redirect := null;
@@ -96,7 +96,7 @@ comment on function kata_data.unquoted_word(text) is 'A word of a shell command 
 create or replace function kata_data.word_may_be_path(word text) returns boolean
 language sql immutable
 as $$
-  select length(word) between 2 and 500 and word ~ '[[:alpha:]]' and word !~ E'[$`*?{}<>|"=\n]' and left(word, 1) not in ('-', '+', '@', ':')
+  select length(word) between 2 and 500 and word ~ '[[:alpha:]]' collate kata_data.c_utf8 and word !~ E'[$`*?{}<>|"=\n]' and left(word, 1) not in ('-', '+', '@', ':')
     and word !~ '^[a-z]+://' and word !~ ',$'
 $$;
 comment on function kata_data.word_may_be_path(text) is 'Whether a word of a shell command may be a path: no option, glob, variable, assignment or address.';
@@ -110,7 +110,7 @@ declare
   v_files text[];
   v_last text;
 begin
-  while v_words[1] ~ E'^\\w+=' or v_words[1] in ('sudo', 'env', 'time', 'nohup', 'command', 'exec', 'xargs', 'then', 'do', 'else', 'if', '!', '{')
+  while v_words[1] ~ E'^\\w+=' collate kata_data.c_utf8 or v_words[1] in ('sudo', 'env', 'time', 'nohup', 'command', 'exec', 'xargs', 'then', 'do', 'else', 'if', '!', '{')
   loop
     v_words := v_words[2:];
   end loop;
@@ -193,7 +193,7 @@ begin
       ) a
       where left(a.word, 1) <> '-'
         and not (program ~ '^(python|node|bash|sh)' and a.word !~ '[./]')
-        and not (program in ('sed', 'perl', 'ruby') and (a.before ~ '^-[a-zA-Z]*[ef]$' or a.before = '-i' and a.word ~ E'^\\.\\w+$'))
+        and not (program in ('sed', 'perl', 'ruby') and (a.before ~ '^-[a-zA-Z]*[ef]$' or a.before = '-i' and a.word ~ E'^\\.\\w+$' collate kata_data.c_utf8))
         and not (program in ('head', 'tail', 'patch') and a.before ~ '^-[ncid]$')
         and not (program ~ 'grep|rg' and a.before ~ '^-[ABCmef]$')
     ) w

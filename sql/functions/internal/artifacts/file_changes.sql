@@ -33,7 +33,7 @@ comment on function kata_data.weighed_version(bigint) is 'The version in a weigh
 create or replace function kata_data.tool_changes_files(tool text) returns boolean
 language sql immutable
 as $$
-  select lower(regexp_replace(tool, '([a-z])([A-Z])', E'\\1_\\2', 'g'))
+  select lower(regexp_replace(tool, '([a-z])([A-Z])', E'\\1_\\2', 'g') collate kata_data.c_utf8)
     ~ '(^|[^a-z])(write|edit|create|insert|replace|update|modify|patch|append|save|overwrite|touch|rename|move|mv|copy|cp|delete|remove|unlink|rm)'
 $$;
 comment on function kata_data.tool_changes_files(text) is 'Whether a tool changes the files that it is given, by its name.';
@@ -53,15 +53,15 @@ as $$
   select case
     when coalesce(arguments ->> 'command', arguments ->> 'operation', arguments ->> 'action') in (
       'view', 'read', 'open', 'show', 'cat', 'list', 'search') then null
-    when arguments::text ~ kata_data.written_key_pattern() and tool !~* '(^|[^a-z])(read|view|list|search|grep|find)' then kata_data.file_change()
+    when arguments::text ~ kata_data.written_key_pattern() collate kata_data.c_utf8 and tool !~* '(^|[^a-z])(read|view|list|search|grep|find)' collate kata_data.c_utf8 then kata_data.file_change()
     when not kata_data.tool_changes_files(tool) then null
-    when tool ~* '(delete|remove|unlink|(^|_)rm(_|$))' then kata_data.file_change(deleted => true)
-    when tool !~* '(rename|move|copy|(^|_)(mv|cp)(_|$))' then kata_data.file_change()
-    when key !~* '^(old|source|src|from|path|file)' then case
-      when tool ~* '(copy|(^|_)cp(_|$))' then kata_data.file_change()
+    when tool ~* '(delete|remove|unlink|(^|_)rm(_|$))' collate kata_data.c_utf8 then kata_data.file_change(deleted => true)
+    when tool !~* '(rename|move|copy|(^|_)(mv|cp)(_|$))' collate kata_data.c_utf8 then kata_data.file_change()
+    when key !~* '^(old|source|src|from|path|file)' collate kata_data.c_utf8 then case
+      when tool ~* '(copy|(^|_)cp(_|$))' collate kata_data.c_utf8 then kata_data.file_change()
       else kata_data.file_change(renamed_from => kata_data.argument_like(arguments, '^(old|source|src|from|path|file)'))
     end
-    when tool ~* '(copy|(^|_)cp(_|$))' then null
+    when tool ~* '(copy|(^|_)cp(_|$))' collate kata_data.c_utf8 then null
     else kata_data.file_change(deleted => true, renamed_to => kata_data.argument_like(arguments, '^(new|dest|dst|target|to)'))
   end
 $$;
@@ -73,9 +73,9 @@ language sql immutable
 as $$
   select a.value #>> '{}'
   from jsonb_each(case jsonb_typeof(arguments) when 'object' then arguments end) a(key, value)
-  where a.key ~* pattern
+  where a.key ~* pattern collate kata_data.c_utf8
     and jsonb_typeof(a.value) = 'string'
-  order by a.key
+  order by a.key collate "C"
   limit 1
 $$;
 comment on function kata_data.argument_like(jsonb, text) is 'The first string among arguments whose key matches a pattern.';

@@ -4,7 +4,7 @@ create or replace function kata_data.urls_in(body text) returns table (url text)
 language sql immutable
 as $$
   select rtrim(u.match[1], '.,:;!?*_~''')
-  from regexp_matches(body, E'((?:https?|ftp|wss?|s3|gs|ssh|git)://[^\\s"<>`\\\\)\\]}|]+)', 'g') with ordinality u(match, ordinality)
+  from regexp_matches(body, E'((?:https?|ftp|wss?|s3|gs|ssh|git)://[^\\s"<>`\\\\)\\]}|]+)' collate kata_data.c_utf8, 'g') with ordinality u(match, ordinality)
   where u.ordinality <= 5000
 $$;
 comment on function kata_data.urls_in(text) is 'The URLs in a text, the first 5,000, without the punctuation behind them.';
@@ -16,7 +16,7 @@ as $$
   -- A backslash that is escaped is one; a server has two in front.
   select rtrim(
     case when left(c.match[1], 1) = E'\\' then E'\\' else '' end || regexp_replace(c.match[1], E'\\\\+', E'\\\\', 'g'), '.-')
-  from regexp_matches(body, '(' || kata_data.drive_pattern() || ')', 'g') with ordinality c(match, ordinality)
+  from regexp_matches(body, '(' || kata_data.drive_pattern() || ')' collate kata_data.c_utf8, 'g') with ordinality c(match, ordinality)
   where c.ordinality <= 5000
 $$;
 comment on function kata_data.drive_paths_in(text) is 'The paths of Windows in a text, the first 5,000.';
@@ -25,7 +25,7 @@ create or replace function kata_data.file_urls_in(body text) returns table (path
 language sql immutable
 as $$
   select kata_data.plain_path(rtrim(c.match[1], '.,:;!?'))
-  from regexp_matches(body, E'(file://[^\\s"<>`)\\]}|]+)', 'g') with ordinality c(match, ordinality)
+  from regexp_matches(body, E'(file://[^\\s"<>`)\\]}|]+)' collate kata_data.c_utf8, 'g') with ordinality c(match, ordinality)
   where c.ordinality <= 5000
 $$;
 comment on function kata_data.file_urls_in(text) is 'The paths in the addresses of files in a text, the first 5,000.';
@@ -33,7 +33,7 @@ comment on function kata_data.file_urls_in(text) is 'The paths in the addresses 
 create or replace function kata_data.without_urls(body text) returns text
 language sql immutable
 as $$
-  select regexp_replace(body, E'[a-z0-9+]+://[^\\s"<>`\\\\)\\]}|]+', ' ', 'g')
+  select regexp_replace(body, E'[a-z0-9+]+://[^\\s"<>`\\\\)\\]}|]+' collate kata_data.c_utf8, ' ', 'g')
 $$;
 comment on function kata_data.without_urls(text) is 'A text with a space for each URL, so that its parts are not taken for words.';
 
@@ -74,7 +74,7 @@ as $$
   select substring(c.match[1] from '[0-9A-Za-z]+$')
   from regexp_matches(body, '[A-Za-z ]*[A-Za-z][ :#*`"]+(?:[0-9]{4}|[A-Z]{6})[0-9A-Za-z]*', 'g') c(match)
   where body ~ '[ :#*`"](?:[0-9]{4}|[A-Z]{6})'
-    and c.match[1] ~ kata_data.introduced_id_pattern()
+    and c.match[1] ~ kata_data.introduced_id_pattern() collate kata_data.c_utf8
 $$;
 comment on function kata_data.introduced_ids_in(text) is 'The numbers and words in a text that are identifiers only by the words before them.';
 
@@ -82,7 +82,7 @@ create or replace function kata_data.issue_numbers_in(body text) returns table (
 language sql immutable
 as $$
   select c.match[1]
-  from regexp_matches(body, E'(?:^|[\\s(\\[])(#\\w+)', 'g') c(match)
+  from regexp_matches(body, E'(?:^|[\\s(\\[])(#\\w+)' collate kata_data.c_utf8, 'g') c(match)
   where position('#' in body) > 0
     and c.match[1] ~ '^#[0-9]{1,8}$'
 $$;

@@ -5,12 +5,12 @@ language plpgsql immutable
 as $$
 declare
   -- orderId reads as order_id.
-  v_key text := case when key = lower(key) then key else lower(regexp_replace(key, '([a-z])([A-Z])', E'\\1_\\2', 'g')) end;
+  v_key text := case when key = lower(key collate kata_data.c_utf8) then key else lower(regexp_replace(key, '([a-z])([A-Z])', E'\\1_\\2', 'g') collate kata_data.c_utf8) end;
   v_last text := split_part(translate(v_key, '-', '_'), '_', -1);
 begin
   return case
-    when v_key ~ kata_data.secret_key_pattern() then 'secret'
-    when v_last ~ '(number|no|code|id)s?$' and v_key ~ kata_data.other_key_pattern() then 'other'
+    when v_key ~ kata_data.secret_key_pattern() collate kata_data.c_utf8 then 'secret'
+    when v_last ~ '(number|no|code|id)s?$' and v_key ~ kata_data.other_key_pattern() collate kata_data.c_utf8 then 'other'
     when v_last = any (kata_data.file_keys()) or v_key ~ '(^|[_-])file_name$' then 'file'
     when v_last = any (kata_data.id_keys()) then 'id'
     when v_key = any (kata_data.command_keys()) then 'command'
@@ -26,7 +26,7 @@ create or replace function kata_data.value_is_id(value text, by_form boolean) re
 language sql immutable
 as $$
   select length(value) <= 128
-    and value ~ E'^[^\\s{}\\[\\]/\\\\"]*[[:alnum:]][^\\s{}\\[\\]/\\\\"]*$'
+    and value ~ E'^[^\\s{}\\[\\]/\\\\"]*[[:alnum:]][^\\s{}\\[\\]/\\\\"]*$' collate kata_data.c_utf8
     and not kata_data.word_is_secret(value)
     and case
       when by_form then length(value) between 5 and 64 and value ~ '^[A-Z0-9_-]*[A-Z][A-Z0-9_-]*$'
@@ -41,7 +41,7 @@ by_form: the value is an element of an array, and only its form decides; else th
 create or replace function kata_data.value_is_path(value text) returns boolean
 language sql immutable
 as $$
-  select length(value) <= 500 and value ~ E'^([A-Za-z]:[\\\\/]|file://)?[^\\s:][^\n:*?"<>|]*$' and value ~ '[[:alpha:]]'
+  select length(value) <= 500 and value ~ E'^([A-Za-z]:[\\\\/]|file://)?[^\\s:][^\n:*?"<>|]*$' collate kata_data.c_utf8 and value ~ '[[:alpha:]]' collate kata_data.c_utf8
 $$;
 comment on function kata_data.value_is_path(text) is 'Whether a value under a key of files is a path, not a text or a URL.';
 

@@ -166,7 +166,7 @@ begin
     select p.version, p.place, p.body,
       case when position('://' in p.body) > 0 then 'url' end as url_mark,
       case when kata_data.may_be_patch(p.body) then 'patch' end as patch_mark,
-      case when p.body ~ E'\\m[A-Za-z]:[\\\\/][^/]|\\\\\\\\' then 'drive' end as drive_mark
+      case when p.body ~ E'\\m[A-Za-z]:[\\\\/][^/]|\\\\\\\\' collate kata_data.c_utf8 then 'drive' end as drive_mark
     from (
       select d.version, d.place, kata_data.without_secrets(d.text) as body
       from document d
@@ -199,7 +199,7 @@ begin
     where p.url_mark = 'url'
   ),
   plain as materialized (
-    select p.version, p.place, case when p.drive_mark is null then u.body else regexp_replace(u.body, kata_data.drive_pattern(), ' ', 'g') end as body
+    select p.version, p.place, case when p.drive_mark is null then u.body else regexp_replace(u.body, kata_data.drive_pattern() collate kata_data.c_utf8, ' ', 'g') end as body
     from prose p
     cross join lateral (select case when p.patch_mark = 'patch' then kata_data.without_patch_heads(p.body) else p.body end) b(body)
     cross join lateral (select case when p.url_mark is null then b.body else kata_data.without_urls(b.body) end) u(body)
@@ -260,7 +260,7 @@ begin
     cross join lateral kata_data.command_files(left(l.value, 100000)) f
     where l.meaning = 'command'
       and l.is_call
-      and l.value !~ E'^\\s*(\\*\\*\\*|---|diff) '
+      and l.value !~ E'^\\s*(\\*\\*\\*|---|diff) ' collate kata_data.c_utf8
     union all
     select p.version, p.place, 'file', f.path, null
     from prose p
@@ -281,12 +281,12 @@ begin
     -- An editor that has no path among its arguments names the open file in its result.
     select d.version, d.place, 'file', f.match[1], case when kata_data.tool_changes_files(d.tool) then kata_data.file_change() end
     from document d
-    cross join lateral regexp_matches(d.text, E'\\[File: ([^\\s()]+) \\(') f(match)
+    cross join lateral regexp_matches(d.text, E'\\[File: ([^\\s()]+) \\(' collate kata_data.c_utf8) f(match)
     where d.tool is not null
       and not d.is_call
     union all
     -- A URL loses its credentials.
-    select a.version, a.place, 'url', regexp_replace(a.url, E'://[^/@\\s]*@', '://'), null::jsonb
+    select a.version, a.place, 'url', regexp_replace(a.url, E'://[^/@\\s]*@' collate kata_data.c_utf8, '://'), null::jsonb
     from address a
     union all
     select w.version, w.place, n.kind, n.ref, l.detail
@@ -323,7 +323,7 @@ begin
     case when cardinality(k.details) > 1 then (
       select d.detail
       from unnest(k.places, k.details) d(place, detail)
-      order by kata_data.weight_of(d.place, d.detail) desc, d.detail desc
+      order by kata_data.weight_of(d.place, d.detail) desc, d.detail::text collate "C" desc
       limit 1) else k.details[1] end
   from (
     select d.version, d.kind, d.ref, d.mentions, d.places, d.details
@@ -333,7 +333,7 @@ begin
     select r.version, r.kind, r.ref, r.mentions, r.places, r.details
     from (
       select d.version, d.kind, d.ref, d.mentions, d.places, d.details,
-        row_number() over (partition by d.version, d.kind order by d.details is null, d.place, d.ref) as rank
+        row_number() over (partition by d.version, d.kind order by d.details is null, d.place, d.ref collate "C") as rank
       from deduplicated d
       where (d.version, d.kind) in (select o.version, o.kind from over_limit o)
     ) r

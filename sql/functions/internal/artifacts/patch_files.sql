@@ -4,7 +4,7 @@ create or replace function kata_data.patch_files(body text) returns table (path 
 language sql immutable rows 10
 as $$
   select f.path, f.detail
-  from regexp_matches(body, E'(?:^|\\n)--- (?:a/)?([^\\s]+)[^\\n]*\\n\\+\\+\\+ (?:b/)?([^\\s]+)', 'g') p(match)
+  from regexp_matches(body, E'(?:^|\\n)--- (?:a/)?([^\\s]+)[^\\n]*\\n\\+\\+\\+ (?:b/)?([^\\s]+)' collate kata_data.c_utf8, 'g') p(match)
   cross join lateral (values
     (p.match[1], case
       when p.match[2] = '/dev/null' then kata_data.file_change(deleted => true)
@@ -22,7 +22,7 @@ as $$
   from (
     select g.match from regexp_matches(body, E'(?:^|\\n)rename from ([^\\r\\n]+)\\r?\\nrename to ([^\\r\\n]+)', 'g') g(match)
     union all
-    select e.match from regexp_matches(body, E'\\*\\*\\* Update File: ([^\\s]+)\\r?\\n\\*\\*\\* Move to: ([^\\s]+)', 'g') e(match)
+    select e.match from regexp_matches(body, E'\\*\\*\\* Update File: ([^\\s]+)\\r?\\n\\*\\*\\* Move to: ([^\\s]+)' collate kata_data.c_utf8, 'g') e(match)
   ) p
   cross join lateral (values
     (p.match[1], kata_data.file_change(deleted => true, renamed_to => p.match[2])),
@@ -30,9 +30,9 @@ as $$
   ) f(path, detail)
   union all
   select p.match[1], kata_data.file_change()
-  from regexp_matches(body, E'(?:^|\\n)diff --git a/([^\\s]+) b/', 'g') p(match)
+  from regexp_matches(body, E'(?:^|\\n)diff --git a/([^\\s]+) b/' collate kata_data.c_utf8, 'g') p(match)
   union all
   select p.match[2], kata_data.file_change(deleted => p.match[1] = 'Delete')
-  from regexp_matches(body, E'\\*\\*\\* (Add|Update|Delete) File: ([^\\s]+)', 'g') p(match)
+  from regexp_matches(body, E'\\*\\*\\* (Add|Update|Delete) File: ([^\\s]+)' collate kata_data.c_utf8, 'g') p(match)
 $$;
 comment on function kata_data.patch_files(text) is 'The files that a patch changes, adds, renames or deletes.';

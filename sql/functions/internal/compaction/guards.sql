@@ -63,7 +63,7 @@ begin
       hint = 'Pass null for the strategies elide and drop, else at most 16 MB of text, a count that is not negative, and an object of at '
         'most 100 levels and no number beyond 1e308, or null.';
   end if;
-  if compaction.strategy in ('summarize', 'digest') and coalesce(summary, '') !~ E'\\S' then
+  if compaction.strategy in ('summarize', 'digest') and coalesce(summary, '') !~ E'\\S' collate kata_data.c_utf8 then
     raise exception using
       errcode = 'KC012',
       message = 'the summary is blank',

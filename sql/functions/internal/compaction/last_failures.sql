@@ -45,11 +45,11 @@ language sql immutable
 as $$
   -- A search that finds nothing exits with 1.
   select command !~ E'^(cd [^&;|]+ *(&&|;) *)?(grep|rg|diff|git diff|test|which) [^&;]*$' and result ~ (E'[Ee]xit(ed)?( with)?( code| status)?:? ?[1-9]|(exit_?[cC]ode|return_?code)"?>?:? ?[1-9]'
-      || E'|(^|\n)[^\n]*(: command not found|: No such file or directory)($|\n)')
+      || E'|(^|\n)[^\n]*(: command not found|: No such file or directory)($|\n)' collate kata_data.c_utf8)
     -- The text of a file that was read may hold any of these words.
     or command !~ E'^(cd [^&;|]+ *(&&|;) *)?(cat|head|tail|less|nl|sed -n|grep|rg|find|ls|git (log|show|diff|blame)) [^&;]*$'
       and result ~ (E'(^|\n)(Traceback \\(most recent call last\\)|npm ERR!|fatal: |[A-Za-z_.]*(Error|Exception): |error(\\[\\w+\\])?: '
-        || E'|make: \\*\\*\\* |FAILED |FAIL\\M)|\\m[1-9][0-9]* (failed|failing|errors?)\\M')
+        || E'|make: \\*\\*\\* |FAILED |FAIL\\M)|\\m[1-9][0-9]* (failed|failing|errors?)\\M' collate kata_data.c_utf8)
 $$;
 comment on function kata_data.result_shows_failure(text, text) is
 'Whether the result of a command shows that it failed: exit codes, tracebacks, the words of compilers, test runners and shells.';
@@ -63,7 +63,7 @@ as $$
       from (
         select left(m.match[1], 200) as line, m.place
         from regexp_matches(
-          right(result, 20000), E'^([^\\n]*(?:\\m[Ee]rror|ERR|FAIL|[Ff]ailed|Exception|fatal:|not found|panicked)[^\\n]*)', 'gn')
+          right(result, 20000), E'^([^\\n]*(?:\\m[Ee]rror|ERR|FAIL|[Ff]ailed|Exception|fatal:|not found|panicked)[^\\n]*)' collate kata_data.c_utf8, 'gn')
           with ordinality m(match, place)
         order by m.place
         limit 4
@@ -88,7 +88,7 @@ begin
       else a.value #>> '{}'
     end)
     from jsonb_each(v_arguments) a
-    where lower(a.key) = any (kata_data.command_keys())
+    where lower(a.key collate kata_data.c_utf8) = any (kata_data.command_keys())
       and jsonb_typeof(a.value) in ('string', 'array')
     order by a.key collate "C"
     limit 1);

@@ -8,7 +8,7 @@ as $$
     else btrim(
       regexp_replace(
         -- {1,1}? makes the whole of it match as little as it can.
-        regexp_replace(content, '(?:<(?:' || kata_data.context_tags() || E')\\M[^>]*>.*</(?:' || kata_data.context_tags() || ')>){1,1}?', '', 'g'),
+        regexp_replace(content, '(?:<(?:' || kata_data.context_tags() || E')\\M[^>]*>.*</(?:' || kata_data.context_tags() || ')>){1,1}?' collate kata_data.c_utf8, '', 'g'),
         '</?(?:' || kata_data.request_tags() || E')\\M[^>]*>', '', 'g'),
       E' \t\r\n')
   end

@@ -71,7 +71,7 @@ begin
   from jsonb_each(policy) e
   left join kata_data.policy_fields() f on f.name = e.key
   where not coalesce(kata_data.policy_value_fits(e.value, f.kind, f.low, f.high, f.choices), false)
-  order by e.key
+  order by e.key collate "C"
   limit 1;
   if found then
     raise exception using

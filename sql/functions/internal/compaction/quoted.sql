@@ -29,7 +29,7 @@ create or replace function kata_data.one_line(content text, characters integer) 
 language sql immutable
 as $$
   select case when length(l.line) > characters then left(l.line, characters) || '…' else l.line end
-  from (select btrim(regexp_replace(left(content, 10 * characters), E'[\\s\x0b\u0085\u2028\u2029]+', ' ', 'g')) as line) l
+  from (select btrim(regexp_replace(left(content, 10 * characters), E'[\\s\x0b\u0085\u2028\u2029]+' collate kata_data.c_utf8, ' ', 'g')) as line) l
 $$;
 comment on function kata_data.one_line(text, integer) is 'The beginning of a text in one line, at most so many characters.';
 

@@ -31,7 +31,7 @@ create or replace function kata_data.digest_head(facts jsonb) returns text
 language sql immutable
 as $$
   select format('Versions %s to %s are left out here: %s messages (%s), %s tokens%s. Each can be read by its version.',
-    facts -> 'first_version', facts -> 'last_version', sum(r.value::bigint), string_agg(format('%s %s', r.value, r.key), ', ' order by r.key),
+    facts -> 'first_version', facts -> 'last_version', sum(r.value::bigint), string_agg(format('%s %s', r.value, r.key), ', ' order by r.key collate "C"),
     facts -> 'tokens', ', ' || nullif(facts ->> 'media', '0') || ' images and files')
   from jsonb_each_text(facts -> 'roles') r
 $$;

@@ -50,7 +50,7 @@ begin
     from kata_data.message m
     where m.segment_id = first_without_embedding.segment_id
       and m.version > after
-      and kata_data.search_text(m) ~ E'\\S'
+      and kata_data.search_text(m) ~ E'\\S' collate kata_data.c_utf8
       and not exists (
         select from kata_data.erasure e
         where e.segment_id = m.segment_id

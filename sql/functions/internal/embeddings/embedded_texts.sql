@@ -15,7 +15,7 @@ as $$
       select kata_data.search_text(p) as body
       from kata_data.message_at(texts_to_embed.context_id, m.version - 1) p
     ) p on true
-    where b.body ~ E'\\S'
+    where b.body ~ E'\\S' collate kata_data.c_utf8
       and not exists (
         select from kata_data.erasure e
         where e.segment_id = m.segment_id

@@ -5,9 +5,9 @@ language sql immutable
 as $$
   select case
     when selector ~ '^[0-9]+$' then 'version'
-    when selector ~* '^head(~.*)?$' then 'head'
-    when selector ~* '^[0-9]{4}-[0-9]{2}-[0-9]{2}([t ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]+)?)?( ?(z|[+-][0-9]{2}(:?[0-9]{2})?))?)?$'
-      or selector ~* '^[0-9]{8}t[0-9]{4}([0-9]{2}([.,][0-9]+)?)?(z|[+-][0-9]{2}(:?[0-9]{2})?)?$' then 'time'
+    when selector ~* '^head(~.*)?$' collate kata_data.c_utf8 then 'head'
+    when selector ~* '^[0-9]{4}-[0-9]{2}-[0-9]{2}([t ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]+)?)?( ?(z|[+-][0-9]{2}(:?[0-9]{2})?))?)?$' collate kata_data.c_utf8
+      or selector ~* '^[0-9]{8}t[0-9]{4}([0-9]{2}([.,][0-9]+)?)?(z|[+-][0-9]{2}(:?[0-9]{2})?)?$' collate kata_data.c_utf8 then 'time'
     else 'name'
   end
 $$;

@@ -26,7 +26,7 @@ begin
 
   insert into kata_data.idempotency as i (scope, key, function_name, salt, request, result, created_at)
   values (
-    use_key.scope, use_key.key, use_key.function_name, v_salt, kata_data.content_digest(v_salt, use_key.request::text), use_key.result,
+    use_key.scope, use_key.key, use_key.function_name, v_salt, kata_data.content_digest(v_salt, kata_data.canonical(use_key.request)), use_key.result,
     v_now)
   on conflict on constraint idempotency_pkey do update
   set function_name = excluded.function_name, salt = excluded.salt, request = excluded.request, result = excluded.result,
@@ -47,7 +47,7 @@ begin
   select i.* into strict v_known
   from kata_data.idempotency i
   where i.scope = use_key.scope and i.key = use_key.key;
-  if v_known.function_name <> function_name or v_known.request <> kata_data.content_digest(v_known.salt, request::text) then
+  if v_known.function_name <> function_name or v_known.request <> kata_data.content_digest(v_known.salt, kata_data.canonical(request)) then
     raise exception using
       errcode = 'KC019',
       message = format('idempotency key "%s" was used for another request', key),
@@ -62,6 +62,19 @@ comment on function kata_data.use_key(text, text, text, jsonb, jsonb, boolean) i
 
 request: what the caller asked for. is_erased: the result names an erased entry, so that no digest of the request may be kept. KC017,
 KC019.';
+
+create or replace function kata_data.canonical(request jsonb) returns text
+language sql immutable
+as $$
+  -- jsonb sorts keys, but prints a number with the zeros that it was given: 1.0 and 1 are equal. Strings are passed over.
+  select case
+    when body ~ E'[0-9][.][0-9]*0(?:[],} ]|$)'
+      then regexp_replace(body, E'("(?:[^"\\\\]|\\\\.)*")|([.][0-9]*[1-9])0+(?![0-9])|[.]0+(?![0-9])', E'\\1\\2', 'g')
+    else body
+  end
+  from (select request::text as body offset 0) b
+$$;
+comment on function kata_data.canonical(jsonb) is 'A request as text, the same for requests that are equal.';
 
 create or replace function kata_data.set_key_result(scope text, key text, result jsonb) returns void
 language plpgsql volatile

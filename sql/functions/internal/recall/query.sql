@@ -4,12 +4,12 @@ create or replace function kata_data.check_query(query text) returns void
 language plpgsql immutable
 as $$
 begin
-  if query ~ E'\\S' and length(query) <= 65536 then
+  if query ~ E'\\S' collate kata_data.c_utf8 and length(query) <= 65536 then
     return;
   end if;
   raise exception using
     errcode = 'KC017',
-    message = case when query ~ E'\\S' then 'query is too long' else 'query is empty' end,
+    message = case when query ~ E'\\S' collate kata_data.c_utf8 then 'query is too long' else 'query is empty' end,
     detail = case
       when query is null then 'It is null.'
       else format('It has %s characters.', length(query))

@@ -11,7 +11,7 @@
 create or replace function kata_data.search_analyzer(config text) returns text
 language sql immutable
 as $$
-  select '1 ' || config
+  select '2 ' || config
 $$;
 comment on function kata_data.search_analyzer(text) is 'The name under which search_mark knows this analyzer with a configuration.';
 
@@ -56,15 +56,20 @@ declare
 begin
   if octet_length(v_words) <> length(v_words) then
     v_words := regexp_replace(v_words, kata_data.unspaced_scripts() || '+', ' ', 'g');
+    v_words := translate(v_words, kata_data.other_digits(), repeat('0123456789', 4));
+    -- The parser asks the database's locale what a letter is, so it gets no other character outside ASCII.
+    v_words := regexp_replace(v_words, E'(?![\\x01-\\x7f])[[:punct:][:space:][:cntrl:]]+' collate kata_data.c_utf8, ' ', 'g');
+    v_words := regexp_replace(v_words, E'[^\\x01-\\x7f[:alnum:]]+' collate kata_data.c_utf8, '', 'g');
   end if;
   -- A pattern, because translate compares each character with each joint.
   v_words := regexp_replace(v_words, E'[][<>/\\\\_.:=#@|{}()"'',;*`-]+', ' ', 'g');
   v_words := regexp_replace(v_words, '([a-z0-9])([A-Z])', E'\\1 \\2', 'g');
   -- A word of more than 2,047 bytes is a notice to the client; of more than 254 characters, not a word.
   if octet_length(v_words) > 2047 then
-    v_words := regexp_replace(v_words, E'\\S{255,}', ' ', 'g');
+    v_words := regexp_replace(v_words, E'\\S{255,}' collate kata_data.c_utf8, ' ', 'g');
   end if;
-  return v_words;
+  -- Dictionaries, too, take lower cases by the locale.
+  return lower(v_words collate kata_data.c_utf8);
 end
 $$;
 comment on function kata_data.search_words(text) is 'A text as the words that a text search configuration takes from it.';
@@ -77,11 +82,20 @@ as $$
 $$;
 comment on function kata_data.unspaced_scripts() is 'A pattern of the characters that are found by pairs.';
 
+create or replace function kata_data.other_digits() returns text
+language sql immutable
+as $$
+  -- Arabic-Indic, Persian, Devanagari and Bengali ones.
+  select E'\u0660\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668\u0669\u06f0\u06f1\u06f2\u06f3\u06f4\u06f5\u06f6\u06f7\u06f8\u06f9'
+    || E'\u0966\u0967\u0968\u0969\u096a\u096b\u096c\u096d\u096e\u096f\u09e6\u09e7\u09e8\u09e9\u09ea\u09eb\u09ec\u09ed\u09ee\u09ef'
+$$;
+comment on function kata_data.other_digits() is 'The digits of scripts that have their own, four times 0 to 9.';
+
 create or replace function kata_data.terms(config text, body text) returns table (term text, occurrences integer)
 language sql stable rows 30
 as $$
   with form as materialized (
-    select f.form, f.form !~ kata_data.unspaced_scripts() as is_spaced
+    select f.form, f.form !~ kata_data.unspaced_scripts() collate kata_data.c_utf8 as is_spaced
     from (
       -- One text, not an expression that each of its uses computes again.
       select kata_data.search_form(b.body) as form
@@ -96,10 +110,10 @@ as $$
     cross join lateral unnest(to_tsvector((select terms.config::regconfig), kata_data.search_words(f.form))) l
   ),
   identifier as (
-    select lower(m.match[1]) as term, 1 as occurrences
+    select lower(m.match[1] collate kata_data.c_utf8) as term, 1 as occurrences
     from form f
     cross join lateral regexp_matches(
-      f.form, '([[:alnum:]]+(?:[-_./:@#][[:alnum:]]+)+|[a-z]+[A-Z][[:alnum:]]*)', 'g') m(match)
+      f.form, '([[:alnum:]]+(?:[-_./:@#][[:alnum:]]+)+|[a-z]+[A-Z][[:alnum:]]*)' collate kata_data.c_utf8, 'g') m(match)
     where length(m.match[1]) <= 200
   ),
   pair as (

@@ -8,7 +8,7 @@ declare
 begin
   return coalesce(
     (select t.name from kata_data.tokenizer t where t.name = tokenizer_of.name),
-    (select max(t.name) from kata_data.tokenizer t where v_model ^@ (t.name || '-')),
+    (select max(t.name collate "C") from kata_data.tokenizer t where v_model ^@ (t.name || '-')),
     case
       when v_model ~ ('^gpt-(3[.]5|4)(-|$)' collate "C") then 'cl100k_base'
       when v_model ~ ('^(gpt-|chatgpt-|o[1-9])' collate "C") then 'o200k_base'

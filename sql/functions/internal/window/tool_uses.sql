@@ -20,7 +20,7 @@ declare
 begin
   if jsonb_typeof(v_input) = 'object' then
     return v_input;
-  elsif arguments ~ E'^\\s*$' then
+  elsif arguments ~ E'^\\s*$' collate kata_data.c_utf8 then
     return '{}'::jsonb;
   end if;
   return jsonb_build_object('arguments', arguments);
