@@ -153,8 +153,8 @@ def test_each_prompt_of_a_random_history_is_valid_or_refused_by_name_and_no_brok
 
 
 BOTH_WAYS = """
-  select to_jsonb(kata_data.usual_{form}_prompt(kata_data.usual_rows(w.rows, '{form}'))),
-    to_jsonb(kata_data.{form}_prompt(w.rows, {options}))
+  select kata_data.usual_{form}_prompt(kata_data.usual_rows(w.rows, '{form}')),
+    kata_data.{form}_prompt(w.rows, {options})
   from (
     select array_agg(row(w.*)::kata_data.window_row order by w.position) as rows
     from kata.window(%s, %s) w) w"""
@@ -194,5 +194,5 @@ def test_the_short_way_of_a_prompt_makes_what_the_general_way_makes(conn: psycop
             for budget in (100_000, random.randint(1, 300)):
                 query = BOTH_WAYS.format(form=form, options=options).encode()
                 ((short, general),) = conn.execute(query, [context_id, budget]).fetchall()
-                assert short["prompt"] is not None
+                assert short is not None
                 assert short == general

@@ -789,8 +789,7 @@ class AsyncMethods(ABC):
 
         Raises
         ------
-        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError,
-            UntranslatableError.
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
 
         Cost: O(log n + rows of the window + max_rows).
         """
@@ -1029,7 +1028,7 @@ class AsyncMethods(ABC):
         Raises
         ------
         ContextNotFoundError, VersionNotFoundError `at` or a version to recall is not on the path,
-            ContextClosedError, InvalidArgumentError, UntranslatableError.
+            ContextClosedError, InvalidArgumentError.
 
         Cost: O(log n + rows + pieces of the view + fork depth), whatever the length of the log and
         `at`; with recall also O(erasures of the path).

@@ -48,4 +48,4 @@ Returns rows: version, role, token_count (as the window counts it; of rows that 
 running_tokens (null where not shown). Reasons of what is shown are those of kata.window. Of the others: budget (it is in the view and does
 not fit), covered (a compaction took it), deleted.
 In total a window leaves out view_tokens of kata.usage less its last running_tokens.
-Errors: KC001, KC002, KC006, KC017, KC022. Cost: O(log n + rows of the window + max_rows).';
+Errors: KC001, KC002, KC006, KC017. Cost: O(log n + rows of the window + max_rows).';

@@ -21,7 +21,7 @@ as $$
 declare
   v_budget integer := budget;
   v_recall_budget integer;
-  v_prompt record;
+  v_fitted record;
 begin
   perform kata_data.check_prompt_options(format, system, thinking);
   if (budget > 0 and reserve = 0) is not true then
@@ -32,17 +32,17 @@ begin
     v_recall_budget := kata_data.recall_room(
       context_id, recall, recall_budget, v_budget, (kata_data.open_context(context_id, at)).at);
   end if;
-  v_prompt := kata_data.fitted_prompt(
-    context_id, v_budget, format, at, stable_step, tokenizer, system, thinking, recall, v_recall_budget);
-  if v_prompt.least_budget is not null then
+  v_fitted := kata_data.fitted_rows(context_id, v_budget, format, at, stable_step, tokenizer, recall, v_recall_budget);
+  if v_fitted.least_budget is not null then
     raise exception using
       errcode = 'KC020',
       message = pg_catalog.format('a budget of %s tokens is too small', v_budget + reserve),
       detail = pg_catalog.format('The newest group, the preamble and the pins take %s tokens%s, the least sufficient budget.',
-        v_prompt.least_budget + reserve, case when reserve > 0 then ' with the reserve' else '' end),
+        v_fitted.least_budget + reserve, case when reserve > 0 then ' with the reserve' else '' end),
       hint = 'Raise the budget to that, or unpin messages.';
   end if;
-  return v_prompt.prompt;
+  return kata_data.formatted_prompt(
+    case when recall <> '{}' then kata_data.with_recalled_block(v_fitted.rows) else v_fitted.rows end, format, system, thinking);
 end
 $$;
 comment on function kata.prompt(uuid, integer, text, bigint, integer, text, bigint[], integer, integer, text, text) is

@@ -44,10 +44,10 @@ begin
   end if;
   if format is not null then
     perform kata_data.check_prompt_options(format, 'wrapped', null);
-    v_budget := (kata_data.fitted_prompt(context_id, v_budget, format, v_context.at, stable_step, tokenizer, 'wrapped', null,
-      recall, v_recall_budget)).window_budget;
+    return query
+    select r.* from kata_data.numbered_rows((kata_data.fitted_rows($1, v_budget, $9, v_context.at, $4, $5, $6, v_recall_budget)).rows) r;
   end if;
-  if v_context.at = 0 then
+  if format is not null or v_context.at = 0 then
     return;
   end if;
   v_view := kata_data.view_of(context_id, v_context.at, v_context.view_version);
@@ -110,5 +110,5 @@ always comes, the request and the summaries. token_count includes what prompt ad
 Returns: ordinal from 1, version, position, role, content, token_count, running_tokens, reason (preamble, pinned, newest, request,
 recalled, summary, covered, recent; the first that holds), over_budget, tool_call_id, tool_name, tool_calls, model, metadata, created_at, kind (message,
 summary, stub), name, parts, provider, group_version (the message whose call it answers, else itself).
-Errors: KC001, KC002 `at` or a version to recall is not on the path, KC006, KC017, KC022.
+Errors: KC001, KC002 `at` or a version to recall is not on the path, KC006, KC017.
 Cost: O(log n + rows + pieces of the view + fork depth), whatever the length of the log and `at`; with recall also O(erasures of the path).';

@@ -1,8 +1,45 @@
--- The tokens that a form adds to those that a window counts: prefixes, wrappers, placeholders, names. The length of a text bounds them, so
--- that they are never too few.
+-- The tokens that a form adds to those that a window counts: prefixes, wrappers, placeholders, names. They are bounded from the rows alone,
+-- before anything is written, so that a prompt is selected once and written once. The length of a text bounds its tokens.
+
+create or replace function kata_data.added_by_group(rows kata_data.window_row[], format text)
+returns table (
+  group_version bigint, group_position bigint, newest_version bigint, is_rest boolean, is_answer boolean, token_count bigint, added_tokens bigint
+)
+language sql stable rows 100
+as $$
+  select g.group_version, g.group_position, g.newest_version, g.is_rest, g.is_answer, g.token_count,
+    g.added_tokens + case when g.group_position = max(g.group_position) over () then 0 else 8 * greatest(g.open_calls, 0) end
+  from (
+    select r.group_version, min(case r.kind when 'summary' then r."position" else r.group_version end) as group_position,
+      max(r.version) as newest_version, bool_and(r.reason in ('recent', 'covered')) as is_rest,
+      case when bool_or(r.reason <> 'preamble' and (r.role = 'assistant' or not kata_data.is_blank(r.content))) then bool_or(r.role = 'assistant') end as is_answer,
+      sum(r.token_count) as token_count,
+      coalesce(sum(jsonb_array_length(r.tool_calls)), 0) - count(*) filter (where r.role = 'tool' and r.group_version <> r.version) as open_calls,
+      sum(case
+        when r.parts is null and r.provider is null and r.name is null and r.tool_calls is null and added_by_group.format in ('openai', 'responses')
+          and (r.role <> 'tool' or (r.group_version <> r.version and not kata_data.is_blank(r.content))) then 0
+        else kata_data.added_tokens(r.role, r.content, r.name, r.tool_call_id, r.tool_calls, r.parts, r.provider, r.reason = 'preamble',
+          r.role = 'tool' and r.group_version = r.version, added_by_group.format)
+      end
+      + case
+          when r.kind <> 'summary' or r.role not in ('user', 'assistant') then 0
+          -- A mark; the words of a user are escaped anyway.
+          when r.role = 'user' or added_by_group.format in ('openai', 'responses') then 8
+          else 8 + kata_data.escape_tokens(r.content, false)
+        end) as added_tokens
+    from unnest(rows) r
+    group by r.group_version
+  ) g
+$$;
+comment on function kata_data.added_by_group(kata_data.window_row[], text) is
+'The groups of a window with their tokens, and at most how many a form adds to them.
+
+is_rest: whether the group is among those that only fill the budget. is_answer: of what is not the preamble, whether the assistant has the group; null for
+a group that is blank.';
 
 create or replace function kata_data.added_tokens(
-  role text, content text, name text, tool_call_id text, parts jsonb, provider jsonb, in_preamble boolean, is_orphan boolean, format text
+  role text, content text, name text, tool_call_id text, tool_calls jsonb, parts jsonb, provider jsonb, in_preamble boolean, is_orphan boolean,
+  format text
 ) returns integer
 language sql stable
 as $$
@@ -18,13 +55,41 @@ as $$
       + case when format = 'responses' and provider ? 'audio' then 4 else 0 end
     -- The tags, and a line break behind each part.
     when role in ('system', 'developer') and not in_preamble then 12 + case when parts is null then 0 else jsonb_array_length(parts) end
+    when role = 'tool' and format = 'gemini' then 2 + case when parts is null then kata_data.added_output_tokens(content) else kata_data.added_words_tokens(parts) end
     when provider ? 'audio' then 4
     else 0
   end
-  + case when parts is null then 0 else kata_data.added_part_tokens(parts) end
+  + case when tool_calls is null then 0 else kata_data.added_calls_tokens(tool_calls, parts, content, format) end
+  + case when parts is null then 0 else kata_data.added_part_tokens(parts, role, is_orphan, format) end
+  + case
+      when format in ('openai', 'responses') or role = 'assistant' then 0
+      when parts is null then kata_data.escape_tokens(content, role = 'tool')
+      -- Each of its texts may end with the beginning of a tag.
+      when kata_data.has_bracket(parts::text)
+        then kata_data.escape_tokens(content, true) + kata_data.escape_tokens(parts::text, true) + 2 * jsonb_array_length(parts)
+      else kata_data.escape_tokens(content, true)
+    end
 $$;
-comment on function kata_data.added_tokens(text, text, text, text, jsonb, jsonb, boolean, boolean, text) is
-'At most so many tokens that a form adds to a message: the prefix of an orphan, a name, a placeholder, the tags of a system message.';
+comment on function kata_data.added_tokens(text, text, text, text, jsonb, jsonb, jsonb, boolean, boolean, text) is
+'At most so many tokens that a form adds to a message: the prefix of an orphan, a name, a placeholder, tags of a system message, escaped tags.';
+
+create or replace function kata_data.added_calls_tokens(tool_calls jsonb, parts jsonb, content text, format text) returns integer
+language sql stable
+as $$
+  select coalesce(sum(
+      kata_data.added_name_tokens(c.call, format)
+      + case format
+          when 'openai' then 0
+          -- An item of its own.
+          when 'responses' then 4
+          when 'anthropic' then kata_data.added_input_tokens(c.call #>> '{function,arguments}')
+          -- The result has the name, too.
+          else kata_data.added_input_tokens(c.call #>> '{function,arguments}') + octet_length(kata_data.call_name(c.call)) / 2 + 10
+        end), 0)::integer
+    - case when format = 'responses' and parts is null and kata_data.is_blank(content) then 4 else 0 end
+  from jsonb_array_elements(tool_calls) c(call)
+$$;
+comment on function kata_data.added_calls_tokens(jsonb, jsonb, text, text) is 'At most so many tokens that a form adds to the calls of a message.';
 
 create or replace function kata_data.added_name_tokens(call jsonb, format text) returns integer
 language sql immutable
@@ -37,72 +102,83 @@ as $$
 $$;
 comment on function kata_data.added_name_tokens(jsonb, text) is 'At most so many tokens that a call gains where it is rewritten.';
 
-create or replace function kata_data.added_part_tokens(parts jsonb) returns integer
+create or replace function kata_data.added_input_tokens(arguments text) returns integer
+language sql stable
+as $$
+  select case
+    when arguments is null then 0
+    when arguments in ('', '{}') then 1
+    when kata_data.is_json_object(arguments) then 0
+    else 8 + octet_length(to_json(arguments)::text) - octet_length(arguments)
+  end
+$$;
+comment on function kata_data.added_input_tokens(text) is
+'At most so many tokens that the arguments of a call gain as an object. Text that is not an object becomes a field.';
+
+create or replace function kata_data.added_output_tokens(content text) returns integer
+language sql stable
+as $$
+  select case when kata_data.is_json_object(content) then 0 else octet_length(to_json(coalesce(content, ''))::text) - octet_length(coalesce(content, '')) end
+$$;
+comment on function kata_data.added_output_tokens(text) is
+'At most so many tokens that the text of a result gains as JSON; one that is an object stays as it is.';
+
+create or replace function kata_data.added_words_tokens(parts jsonb) returns integer
 language sql immutable
 as $$
-  select coalesce(sum(2 + coalesce(octet_length(p.part ->> 'source'), 0) + coalesce(octet_length(p.part ->> 'title'), 0)
-      + coalesce(octet_length(coalesce(p.part #>> '{file,filename}', p.part ->> 'filename')), 0)), 0)::integer
-  from jsonb_array_elements(parts) p(part)
-  where p.part ->> 'type' not in ('text', 'input_text', 'output_text', 'image')
+  -- The JSON of the parts has all that their words need, and a control character takes six characters for one.
+  select 2 + (octet_length(parts::text) - octet_length(replace(parts::text, E'\\', ''))) * case when parts::text ~~ E'%\\\\u%' then 5 else 1 end
 $$;
-comment on function kata_data.added_part_tokens(jsonb) is
-'At most so many tokens that parts gain where they are translated: a title, the source of a search result.';
+comment on function kata_data.added_words_tokens(jsonb) is 'At most so many tokens that the words of parts gain as JSON.';
 
-create or replace function kata_data.added_blocks_tokens(blocks jsonb, is_answer boolean, format text) returns bigint
-language plpgsql stable
+create or replace function kata_data.added_part_tokens(parts jsonb, role text, is_orphan boolean, format text) returns integer
+language sql immutable
 as $$
-begin
-  return (
-    select coalesce(sum(case format when 'gemini' then kata_data.added_gemini_tokens(b.block) else kata_data.added_block_tokens(b.block, is_answer) end), 0)
-    from jsonb_array_elements(blocks) b(block));
-end
+  select (coalesce(sum(
+        case when p.part ->> 'type' in ('text', 'input_text', 'output_text', 'image') then 0 else
+          2 + coalesce(octet_length(p.part ->> 'source'), 0) + coalesce(octet_length(p.part ->> 'title'), 0)
+            + coalesce(octet_length(coalesce(p.part #>> '{file,filename}', p.part ->> 'filename')), 0) end
+        -- An item of its own.
+        + case when format = 'responses' and role = 'assistant' and p.part ->> 'type' not in ('thinking', 'redacted_thinking') then 4 else 0 end), 0)
+    -- A message of the user has media behind the results.
+    + case when format in ('openai', 'gemini') and role = 'tool' and not is_orphan and kata_data.has_elements(kata_data.media_parts(parts, format))
+      then 12 else 0 end)::integer
+  from jsonb_array_elements(parts) p(part)
 $$;
-comment on function kata_data.added_blocks_tokens(jsonb, boolean, text) is 'At most so many tokens that the blocks of a message add to its text.';
+comment on function kata_data.added_part_tokens(jsonb, text, boolean, text) is
+'At most so many tokens that parts gain where they are translated: a title, the source of a search result, an item, a message.';
 
-create or replace function kata_data.added_block_tokens(block jsonb, is_answer boolean) returns integer
+create or replace function kata_data.escape_tokens(content text, is_json boolean) returns integer
 language sql immutable
 as $$
   select case
-    when is_answer then case
-      when not block ? 'input' then 0
-      when block -> 'input' = '{}' then 1
-      when jsonb_typeof(block #> '{input,arguments}') = 'string'
-        then 6 + octet_length((block #> '{input,arguments}')::text) - octet_length(block #>> '{input,arguments}')
-      else 0
-    end
-    else kata_data.escape_tokens(block::text)
+    when not kata_data.has_system_tag(content) then 0
+    -- A line break in a string is a backslash in its JSON.
+    when is_json then 2 + 2 * (select count(*)::integer from regexp_matches(content, E'[<\uff1c\ufe64\u226e]' collate "C", 'g'))
+    else 2 + 2 * (length(kata_data.escape_system_tags(content)) - length(content))
   end
 $$;
-comment on function kata_data.added_block_tokens(jsonb, boolean) is
-'At most so many tokens that a block of the Anthropic form adds to its text: arguments that are not an object, escaped tags.
+comment on function kata_data.escape_tokens(text, boolean) is 'At most so many tokens that escaped tags add to a text. is_json: whether it may be JSON.';
 
-is_answer: of an assistant, whose text is not escaped.';
-
-create or replace function kata_data.added_gemini_tokens(part jsonb) returns integer
+create or replace function kata_data.added_factor(context_id uuid, tokenizer text) returns double precision
 language plpgsql stable
 as $$
 declare
-  v_response jsonb := part #> '{functionResponse,response}';
+  v_factor double precision;
 begin
-  if part ? 'functionCall' then
-    return kata_data.added_block_tokens(jsonb_build_object('input', part #> '{functionCall,args}'), true);
-  elsif v_response is null then
-    return kata_data.escape_tokens(part::text);
+  -- A null factor would compare as null, so that no prompt would ever fit.
+  v_factor := kata_data.tokenizer_factor(case
+    when tokenizer is not null then kata_data.tokenizer_of(tokenizer)
+    else (
+      select c.tokenizer
+      from kata_data.context c
+      where c.context_id = added_factor.context_id)
+  end);
+  if v_factor is null then
+    perform kata_data.refuse_tokenizer(tokenizer);
   end if;
-  -- Its name, and its text as JSON under a key.
-  return octet_length(part #>> '{functionResponse,name}') / 2 + 10 + kata_data.escape_tokens(part::text) + coalesce((
-    select max(octet_length(r.value::text) - octet_length(r.value #>> '{}'))
-    from jsonb_each(v_response) r
-    where jsonb_typeof(r.value) = 'string'), 0);
+  return v_factor;
 end
 $$;
-comment on function kata_data.added_gemini_tokens(jsonb) is
-'At most so many tokens that a part of the Gemini form adds to its text: the name and the JSON of a result, escaped tags.';
-
-create or replace function kata_data.escape_tokens(content text) returns integer
-language sql immutable
-as $$
-  select case when kata_data.has_bracket(content)
-    then 2 * (select count(*)::integer from regexp_matches(content, E'[<\uff1c\ufe64\u226e]\\\\\\\\' collate "C", 'g')) else 0 end
-$$;
-comment on function kata_data.escape_tokens(text) is 'At most so many tokens that escaped tags add to blocks as JSON.';
+comment on function kata_data.added_factor(uuid, text) is
+'The factor by which tokens that a form adds are converted to the tokenizer of a prompt, which may be named by a model. KC017.';

@@ -1,16 +1,13 @@
 -- The Anthropic Messages form: the preamble apart as system, a text unless it came in parts, then turns.
 
-create or replace function kata_data.anthropic_prompt(
-  rows kata_data.window_row[], system text, thinking text, out prompt jsonb, out added_tokens bigint
-)
+create or replace function kata_data.anthropic_prompt(rows kata_data.window_row[], system text, thinking text) returns jsonb
 language plpgsql stable
 as $$
 declare
   v_turns record;
 begin
   v_turns := kata_data.turns(rows, 'anthropic', system, thinking);
-  added_tokens := v_turns.added_tokens;
-  prompt := kata_data.limit_system_marks(
+  return kata_data.limit_system_marks(
     case
       when v_turns.has_parts then coalesce(v_turns.preamble, '""')
       else to_jsonb(kata_data.joined_texts(v_turns.preamble))
@@ -18,8 +15,7 @@ begin
     kata_data.pair_server_calls(v_turns.turns));
 end
 $$;
-comment on function kata_data.anthropic_prompt(kata_data.window_row[], text, text) is
-'A prompt in the Anthropic Messages form. added_tokens: at most so many that the form adds.';
+comment on function kata_data.anthropic_prompt(kata_data.window_row[], text, text) is 'A prompt in the Anthropic Messages form.';
 
 create or replace function kata_data.joined_texts(blocks jsonb) returns text
 language sql immutable

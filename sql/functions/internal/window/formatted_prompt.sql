@@ -1,73 +1,35 @@
--- One place that knows the forms, and how much of a budget is left beside what a form adds.
+-- One place that knows the forms.
 
-create or replace function kata_data.formatted_prompt(
-  rows kata_data.window_row[], format text, system text, thinking text, out prompt jsonb, out added_tokens bigint
-)
+create or replace function kata_data.formatted_prompt(rows kata_data.window_row[], format text, system text, thinking text) returns jsonb
 language plpgsql stable
 as $$
 declare
   v_marked integer[] := kata_data.marked_summaries(rows);
-  v_marks bigint := 0;
   v_rows kata_data.window_row[];
 begin
   if v_marked <> '{}' then
-    select m.rows, m.added_tokens into strict rows, v_marks from kata_data.with_marked_summaries(rows, v_marked, format) m;
+    rows := kata_data.with_marked_summaries(rows, v_marked, format);
   end if;
   if system <> 'joined' or format not in ('openai', 'responses') then
     v_rows := kata_data.usual_rows(rows, format);
   end if;
   if v_rows is not null then
-    case format
-      when 'openai' then
-        select p.prompt, p.added_tokens into strict prompt, added_tokens from kata_data.usual_openai_prompt(v_rows) p;
-      when 'responses' then
-        select p.prompt, p.added_tokens into strict prompt, added_tokens from kata_data.usual_responses_prompt(v_rows) p;
-      when 'anthropic' then
-        select p.prompt, p.added_tokens into strict prompt, added_tokens from kata_data.usual_anthropic_prompt(v_rows) p;
-      when 'gemini' then
-        select p.prompt, p.added_tokens into strict prompt, added_tokens from kata_data.usual_gemini_prompt(v_rows) p;
-    end case;
-    added_tokens := added_tokens + v_marks;
-    return;
+    return case format
+      when 'openai' then kata_data.usual_openai_prompt(v_rows)
+      when 'responses' then kata_data.usual_responses_prompt(v_rows)
+      when 'anthropic' then kata_data.usual_anthropic_prompt(v_rows)
+      when 'gemini' then kata_data.usual_gemini_prompt(v_rows)
+    end;
   end if;
-  case format
-    when 'openai' then
-      select p.prompt, p.added_tokens into strict prompt, added_tokens from kata_data.openai_prompt(rows, system) p;
-    when 'responses' then
-      select p.prompt, p.added_tokens into strict prompt, added_tokens from kata_data.responses_prompt(rows, system, thinking) p;
-    when 'anthropic' then
-      select p.prompt, p.added_tokens into strict prompt, added_tokens from kata_data.anthropic_prompt(rows, system, thinking) p;
-    when 'gemini' then
-      select p.prompt, p.added_tokens into strict prompt, added_tokens from kata_data.gemini_prompt(rows, system, thinking) p;
-  end case;
-  added_tokens := added_tokens + v_marks;
+  return case format
+    when 'openai' then kata_data.openai_prompt(rows, system)
+    when 'responses' then kata_data.responses_prompt(rows, system, thinking)
+    when 'anthropic' then kata_data.anthropic_prompt(rows, system, thinking)
+    when 'gemini' then kata_data.gemini_prompt(rows, system, thinking)
+  end;
 end
 $$;
-comment on function kata_data.formatted_prompt(kata_data.window_row[], text, text, text) is
-'The rows of a window as a prompt in a form. added_tokens: at most so many that the form adds, in o200k_base.';
-
-create or replace function kata_data.added_factor(context_id uuid, tokenizer text) returns double precision
-language plpgsql stable
-as $$
-declare
-  v_factor double precision;
-begin
-  -- A null factor would compare as null, so that no prompt would ever fit.
-  v_factor := kata_data.tokenizer_factor(case
-    when tokenizer is not null then kata_data.tokenizer_of(tokenizer)
-    else (
-      select c.tokenizer
-      from kata_data.context c
-      where c.context_id = added_factor.context_id)
-  end);
-  if v_factor is null then
-    perform kata_data.refuse_tokenizer(tokenizer);
-  end if;
-  return v_factor;
-end
-$$;
-comment on function kata_data.added_factor(uuid, text) is
-'The factor by which tokens that a form adds are converted to the tokenizer of a prompt, which may be named by a model. KC017.';
+comment on function kata_data.formatted_prompt(kata_data.window_row[], text, text, text) is 'The rows of a window as a prompt in a form.';
 
 create or replace function kata_data.check_prompt_options(format text, system text, thinking text) returns void
 language plpgsql immutable
@@ -137,44 +99,3 @@ as $$
   end
 $$;
 comment on function kata_data.joined_contents(jsonb, jsonb) is 'The contents of two messages as one, texts with a blank line between.';
-
-create or replace function kata_data.fitted_prompt(
-  context_id uuid, budget integer, format text, at bigint, stable_step integer, tokenizer text, system text, thinking text,
-  recall bigint[], recall_budget integer, out prompt jsonb, out window_budget integer, out least_budget bigint
-)
-language plpgsql stable
-as $$
-declare
-  v_rows kata_data.window_row[];
-  v_prompt record;
-  v_tokens bigint;
-begin
-  -- The form adds tokens to those of the window: prefixes, placeholders, names. Where they do not fit, the window gets that much less.
-  window_budget := budget;
-  loop
-    v_rows := array(
-      select row(w.*)::kata_data.window_row
-      from kata."window"(
-        fitted_prompt.context_id, fitted_prompt.window_budget, fitted_prompt.at,
-        case when stable_step < window_budget or window_budget = budget then stable_step else 0 end, fitted_prompt.tokenizer,
-        fitted_prompt.recall, fitted_prompt.recall_budget) w);
-    v_prompt := kata_data.formatted_prompt(case when recall <> '{}' then kata_data.with_recalled_block(v_rows) else v_rows end, format, system, thinking);
-    exit when v_rows = '{}';
-    v_tokens := v_rows[cardinality(v_rows)].running_tokens;
-    if v_prompt.added_tokens > 0 then
-      v_prompt.added_tokens := ceil(v_prompt.added_tokens * kata_data.added_factor(context_id, tokenizer));
-    end if;
-    exit when (v_tokens + v_prompt.added_tokens > budget) is not true;
-    if v_rows[1].over_budget then
-      least_budget := v_tokens + v_prompt.added_tokens;
-      return;
-    end if;
-    window_budget := greatest(least(budget - v_prompt.added_tokens, window_budget - 1), 1);
-  end loop;
-  prompt := v_prompt.prompt;
-end
-$$;
-comment on function kata_data.fitted_prompt(uuid, integer, text, bigint, integer, text, text, text, bigint[], integer) is
-'A prompt in a form, within a budget that holds the additions of the form, too.
-
-window_budget: what the window of the prompt gets. least_budget: of a prompt that does not fit, the least sufficient budget; else null.';

@@ -1,25 +1,23 @@
 -- The OpenAI chat form. Messages leave as they came, less what the form does not know and what is blank.
 
-create or replace function kata_data.openai_prompt(
-  rows kata_data.window_row[], system text, out prompt jsonb, out added_tokens bigint
-)
+create or replace function kata_data.openai_prompt(rows kata_data.window_row[], system text) returns jsonb
 language plpgsql stable
 as $$
+declare
+  v_messages jsonb;
 begin
-  select coalesce(jsonb_agg(m.sent order by m.group_position, m.place, m.ordinality, m.version) filter (where m.sent is not null), '[]'),
-    sum(m.added_tokens)
-  into prompt, added_tokens
+  select coalesce(jsonb_agg(m.sent order by m.group_position, m.place, m.ordinality, m.version) filter (where m.sent is not null), '[]')
+  into v_messages
   from (
-    select m.group_position, m.place, m.ordinality, m.version, m.added_tokens,
+    select m.group_position, m.place, m.ordinality, m.version,
       kata_data.openai_message(m.role, m.content, m.name, m.tool_call_id, m.tool_calls, m.parts, m.provider, m.is_orphan, m.version) as sent
     from kata_data.prompt_messages(openai_prompt.rows, 'openai') m
     offset 0
   ) m;
-  prompt := kata_data.limit_marks(case when system = 'joined' then kata_data.joined_systems(prompt) else prompt end, 'prompt_cache_breakpoint');
+  return kata_data.limit_marks(case when system = 'joined' then kata_data.joined_systems(v_messages) else v_messages end, 'prompt_cache_breakpoint');
 end
 $$;
-comment on function kata_data.openai_prompt(kata_data.window_row[], text) is
-'A prompt in the OpenAI chat form. added_tokens: at most so many that the form adds.';
+comment on function kata_data.openai_prompt(kata_data.window_row[], text) is 'A prompt in the OpenAI chat form.';
 
 create or replace function kata_data.openai_message(
   role text, content text, name text, tool_call_id text, tool_calls jsonb, parts jsonb, provider jsonb, is_orphan boolean, version bigint

@@ -3,7 +3,7 @@
 create or replace function kata_data.prompt_messages(rows kata_data.window_row[], format text)
 returns table (
   group_position bigint, place bigint, ordinality bigint, role text, content text, name text, tool_call_id text, tool_calls jsonb, parts jsonb,
-  provider jsonb, in_preamble boolean, is_orphan boolean, answered jsonb, version bigint, added_tokens integer
+  provider jsonb, in_preamble boolean, is_orphan boolean, answered jsonb, version bigint
 )
 language sql stable rows 100
 as $$
@@ -58,10 +58,9 @@ as $$
     where prompt_messages.format in ('responses', 'gemini')
   ),
   recast as (
-    select jsonb_object_agg(c.version, c.tool_calls) as calls, jsonb_object_agg(c.version, c.added_tokens) as added_tokens
+    select jsonb_object_agg(c.version, c.tool_calls) as calls
     from (
-      select c.version, jsonb_agg(kata_data.sent_call(c.call, c.sent_id, c.sent_type, prompt_messages.format) order by c.ordinality) as tool_calls,
-        sum(kata_data.added_name_tokens(c.call, prompt_messages.format)) as added_tokens
+      select c.version, jsonb_agg(kata_data.sent_call(c.call, c.sent_id, c.sent_type, prompt_messages.format) order by c.ordinality) as tool_calls
       from call c
       where c.version in (
         select o.version
@@ -77,19 +76,17 @@ as $$
     case when m.tool_calls is not null then coalesce((select r.calls from recast r) -> m.version::text, m.tool_calls) end,
     m.parts, m.provider, m.in_preamble, m.is_orphan,
     case when m.tool_call_id is not null then (select a.calls from answered a) -> (m.group_version || ' ' || m.tool_call_id) end,
-    m.version,
-    kata_data.added_tokens(m.role, m.content, m.name, m.tool_call_id, m.parts, m.provider, m.in_preamble, m.is_orphan, prompt_messages.format)
-      + case when m.tool_calls is null then 0 else coalesce(((select r.added_tokens from recast r) ->> m.version::text)::integer, 0) end
+    m.version
   from message m
   union all
   select o.group_position, 9223372036854775807, o.ordinality, 'tool', '[no result]', null, o.sent_id, null, null, null, false, false,
-    (select a.calls from answered a) -> (o.group_version || ' ' || o.id), null, 8
+    (select a.calls from answered a) -> (o.group_version || ' ' || o.id), null
   from open_call o
   where not o.is_last
   union all
   -- A form whose results are text has their media in a message of the user behind them, once no result is missing.
   select m.group_position, 9223372036854775807, 9223372036854775807, 'user', null, null, null, null, kata_data.media_parts(m.parts, prompt_messages.format), null, false,
-    false, null, m.version, 12
+    false, null, m.version
   from message m
   where prompt_messages.format in ('openai', 'gemini')
     and m.parts is not null
@@ -106,5 +103,4 @@ comment on function kata_data.prompt_messages(kata_data.window_row[], text) is
 
 group_position, place, ordinality, version: the order, in which results follow their call. is_orphan: a result whose call is not known.
 answered: of a result, the type and the name of its call as they are sent, and whether its id was made; null in the forms that do not ask.
-running_tokens, over_budget: as window has them. added_tokens: at most so many tokens that the form adds to those that the window counts.
 version is null for rows that the log has not.';

@@ -1,9 +1,7 @@
 -- The OpenAI Responses form: the preamble apart as instructions, then a list of items, one per block of a turn. The provider keeps nothing
 -- between requests.
 
-create or replace function kata_data.responses_prompt(
-  rows kata_data.window_row[], system text, thinking text, out prompt jsonb, out added_tokens bigint
-)
+create or replace function kata_data.responses_prompt(rows kata_data.window_row[], system text, thinking text) returns jsonb
 language plpgsql stable
 as $$
 declare
@@ -11,7 +9,7 @@ declare
   v_input jsonb;
 begin
   with written as materialized (
-    select m.group_position, m.place, m.ordinality, m.version, m.added_tokens,
+    select m.group_position, m.place, m.ordinality, m.version,
       case when m.is_instruction then m.content end as instruction,
       case when not m.is_instruction then kata_data.responses_items(
         m.role, m.content, m.tool_call_id, m.tool_calls, m.parts, m.provider, m.is_orphan, m.answered, responses_prompt.thinking, m.version) end as items
@@ -26,17 +24,15 @@ begin
     (
       select jsonb_agg(i.item order by o.group_position, o.place, o.ordinality, o.version, i.ordinality)
       from written o
-      cross join lateral jsonb_array_elements(o.items) with ordinality i(item, ordinality)),
-    sum(w.added_tokens + case when w.items is null then 0 else 4 * greatest(jsonb_array_length(w.items) - 1, 0) end)
-  into v_instructions, v_input, added_tokens
+      cross join lateral jsonb_array_elements(o.items) with ordinality i(item, ordinality))
+  into v_instructions, v_input
   from written w;
   v_input := kata_data.unique_item_ids(coalesce(v_input, '[]'));
-  prompt := jsonb_build_object('instructions', v_instructions, 'input', kata_data.limit_marks(
+  return jsonb_build_object('instructions', v_instructions, 'input', kata_data.limit_marks(
     case when system = 'joined' then kata_data.joined_systems(v_input) else v_input end, 'prompt_cache_breakpoint'));
 end
 $$;
-comment on function kata_data.responses_prompt(kata_data.window_row[], text, text) is
-'A prompt in the OpenAI Responses form. added_tokens: at most so many that the form adds.';
+comment on function kata_data.responses_prompt(kata_data.window_row[], text, text) is 'A prompt in the OpenAI Responses form.';
 
 create or replace function kata_data.unique_item_ids(input jsonb) returns jsonb
 language plpgsql stable

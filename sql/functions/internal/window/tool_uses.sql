@@ -46,3 +46,16 @@ exception
 end
 $$;
 comment on function kata_data.read_json(text) is 'A text as JSON; null if it is not JSON, or not such that every client can read.';
+
+create or replace function kata_data.is_json_object(content text) returns boolean
+language plpgsql stable
+as $$
+begin
+  -- The first character excludes most other texts.
+  return case
+    when ascii(content) <> 123 and content !~ E'^[ \\t\\n\\r]*[{]' then false
+    else coalesce(jsonb_typeof(kata_data.read_json(content)) = 'object', false)
+  end;
+end
+$$;
+comment on function kata_data.is_json_object(text) is 'Whether a text is a JSON object that every client can read.';

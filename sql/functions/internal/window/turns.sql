@@ -3,7 +3,7 @@
 
 create or replace function kata_data.turns(
   rows kata_data.window_row[], format text, system text, thinking text,
-  out preamble jsonb, out has_parts boolean, out turns jsonb, out added_tokens bigint
+  out preamble jsonb, out has_parts boolean, out turns jsonb
 )
 language plpgsql stable
 as $$
@@ -13,10 +13,9 @@ declare
   v_open integer;
 begin
   select array_agg(b.role order by b.ordinality) as roles, array_agg(b.blocks order by b.ordinality) as blocks, bool_or(b.has_thinking) as has_thinking,
-    bool_or(b.has_parts) filter (where b.role = 'preamble') as has_parts, sum(b.added_tokens) as added_tokens into strict v_messages
+    bool_or(b.has_parts) filter (where b.role = 'preamble') as has_parts into strict v_messages
   from kata_data.turn_blocks(rows, format, system) b;
   has_parts := v_messages.has_parts;
-  added_tokens := v_messages.added_tokens;
   if v_messages.has_thinking then
     v_open := case thinking when 'keep' then 0 when 'drop' then cardinality(v_messages.roles) else kata_data.open_turn(v_messages.roles, v_messages.blocks) end;
     v_messages.blocks := kata_data.without_thinking(v_messages.blocks, v_open, format, thinking);
@@ -44,13 +43,11 @@ begin
   -- The first turn must be the user's.
   if turns #>> '{0,role}' <> 'user' then
     turns := jsonb_build_array(kata_data.turn('user', kata_data.opening_blocks(format), v_names)) || turns;
-    added_tokens := added_tokens + 12;
   end if;
 end
 $$;
 comment on function kata_data.turns(kata_data.window_row[], text, text, text) is
-'A prompt as turns that alternate. preamble: its blocks, null for none; has_parts: whether any came as a part. added_tokens: at most so many
-that the form adds.';
+'A prompt as turns that alternate. preamble: its blocks, null for none; has_parts: whether any came as a part.';
 
 create or replace function kata_data.turn(role text, blocks jsonb, names text[]) returns jsonb
 language sql stable
@@ -105,17 +102,14 @@ comment on function kata_data.without_thinking(jsonb[], integer, text, text) is
 'The blocks of messages without the thinking of those that are finished. finished: how many.';
 
 create or replace function kata_data.turn_blocks(rows kata_data.window_row[], format text, system text)
-returns table (role text, blocks jsonb, ordinality bigint, has_thinking boolean, has_parts boolean, added_tokens bigint)
+returns table (role text, blocks jsonb, ordinality bigint, has_thinking boolean, has_parts boolean)
 language sql stable rows 100
 as $$
   select m.turn_role, m.blocks, row_number() over (order by m.group_position, m.place, m.ordinality),
     m.role = 'assistant' and m.parts is not null and m.parts @? '$[*] ? (@.type == "thinking" || @.type == "redacted_thinking")',
-    kata_data.has_elements(m.parts),
-    m.added_tokens + case
-      when m.tool_calls is null and m.parts is null and (m.tool_call_id is null or format = 'anthropic') and not kata_data.has_system_tag(m.content) then 0
-      else kata_data.added_blocks_tokens(m.blocks, m.role = 'assistant', format) end
+    kata_data.has_elements(m.parts)
   from (
-    select m.role, m.group_position, m.place, m.ordinality, m.content, m.tool_call_id, m.tool_calls, m.parts, m.added_tokens, case
+    select m.role, m.group_position, m.place, m.ordinality, m.parts, case
         when m.in_preamble then 'preamble'
         when m.role = 'assistant' then 'assistant'
         when turn_blocks.system = 'native' and m.role in ('system', 'developer') then 'system'
@@ -136,4 +130,4 @@ $$;
 comment on function kata_data.turn_blocks(kata_data.window_row[], text, text) is
 'The messages of a prompt as blocks, in reading order: role is that of the turn, or preamble.
 
-blocks: an empty array for a message of which nothing is left. added_tokens: at most so many that the form adds.';
+blocks: an empty array for a message of which nothing is left.';

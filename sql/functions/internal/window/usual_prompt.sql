@@ -82,37 +82,35 @@ $$;
 comment on function kata_data.renamed_rows(kata_data.window_row[], jsonb) is
 'The rows of a window with other ids of calls. renamed: the ids, by group and stored id.';
 
-create or replace function kata_data.usual_openai_prompt(rows kata_data.window_row[], out prompt jsonb, out added_tokens bigint)
+create or replace function kata_data.usual_openai_prompt(rows kata_data.window_row[]) returns jsonb
 language plpgsql stable
 as $$
 begin
-  select
-    coalesce(jsonb_agg(
+  return (
+    select coalesce(jsonb_agg(
       case
         when r.tool_calls is not null then jsonb_build_object('role', r.role, 'content', case when not r.is_blank then r.content end, 'tool_calls', r.tool_calls)
         when r.tool_call_id is not null
           then jsonb_build_object('role', r.role, 'content', case when r.is_blank then '[empty]' else r.content end, 'tool_call_id', r.tool_call_id)
         else jsonb_build_object('role', r.role, 'content', r.content)
       end order by r.group_position, r.version)
-      filter (where not r.is_blank or r.tool_calls is not null or r.tool_call_id is not null), '[]'),
-    coalesce(sum(3) filter (where r.is_blank and r.tool_call_id is not null), 0)
-  into prompt, added_tokens
+      filter (where not r.is_blank or r.tool_calls is not null or r.tool_call_id is not null), '[]')
   from (
     select r.role, r.content, r.tool_calls, r.tool_call_id, r.version, kata_data.is_blank(r.content) as is_blank,
       case r.kind when 'summary' then r."position" else r.group_version end as group_position
     from unnest(rows) r
     offset 0
-  ) r;
+  ) r);
 end
 $$;
 comment on function kata_data.usual_openai_prompt(kata_data.window_row[]) is 'The prompt of a usual window in the OpenAI chat form.';
 
-create or replace function kata_data.usual_responses_prompt(rows kata_data.window_row[], out prompt jsonb, out added_tokens bigint)
+create or replace function kata_data.usual_responses_prompt(rows kata_data.window_row[]) returns jsonb
 language plpgsql stable
 as $$
 begin
-  select
-    jsonb_build_object(
+  return (
+    select jsonb_build_object(
       'instructions', string_agg(i.content, E'\n\n' order by i.group_position) filter (where i.is_instruction and not i.is_blank),
       'input', coalesce(jsonb_agg(
         case
@@ -124,25 +122,18 @@ begin
             jsonb_build_array(jsonb_build_object('type', 'output_text', 'text', i.content, 'annotations', jsonb_build_array())))
           else jsonb_build_object('type', 'message', 'role', i.role, 'content', i.content)
         end order by i.group_position, i.version, i.ordinality)
-        filter (where not i.is_instruction and (not i.is_blank or i.call is not null or i.tool_call_id is not null)), '[]')),
-    coalesce(sum(case
-        when i.tool_call_id is not null and i.is_blank then 3
-        -- Items beside the first.
-        when i.call is not null and (i.ordinality > 1 or i.has_text) then 4
-        else 0
-      end), 0)
-  into prompt, added_tokens
+        filter (where not i.is_instruction and (not i.is_blank or i.call is not null or i.tool_call_id is not null)), '[]'))
   from (
-    select r.role, r.content, r.tool_calls, r.tool_call_id, r.version, null::jsonb as call, 0 as ordinality, false as has_text,
+    select r.role, r.content, r.tool_calls, r.tool_call_id, r.version, null::jsonb as call, 0 as ordinality,
       kata_data.is_blank(r.content) as is_blank, r.role = 'system' and r.reason = 'preamble' as is_instruction,
       case r.kind when 'summary' then r."position" else r.group_version end as group_position
     from unnest(rows) r
     union all
-    select r.role, null, null, null, r.version, e.call, e.ordinality, not kata_data.is_blank(r.content), true, false, r.group_version
+    select r.role, null, null, null, r.version, e.call, e.ordinality, true, false, r.group_version
     from unnest(rows) r
     cross join lateral jsonb_array_elements(r.tool_calls) with ordinality e(call, ordinality)
     where r.tool_calls is not null
-  ) i;
+  ) i);
 end
 $$;
 comment on function kata_data.usual_responses_prompt(kata_data.window_row[]) is 'The prompt of a usual window in the OpenAI Responses form.';

@@ -1,8 +1,6 @@
 -- The short way to a prompt whose turns alternate (usual_prompt.sql), in the Anthropic Messages and the Gemini form.
 
-create or replace function kata_data.usual_turns(
-  rows kata_data.window_row[], format text, out preamble jsonb, out turns jsonb, out added_tokens bigint
-)
+create or replace function kata_data.usual_turns(rows kata_data.window_row[], format text, out preamble jsonb, out turns jsonb)
 language plpgsql stable
 as $$
 declare
@@ -11,11 +9,10 @@ begin
   select
     jsonb_agg(t.blocks order by t.turn) filter (where t.role = 'preamble') #> '{0}',
     coalesce(jsonb_agg(jsonb_build_object('role', case t.role when 'assistant' then v_names[1] else t.role end, v_names[2], t.blocks) order by t.turn)
-      filter (where t.role <> 'preamble'), '[]'),
-    coalesce(sum(t.added_tokens), 0)
-  into preamble, turns, added_tokens
+      filter (where t.role <> 'preamble'), '[]')
+  into preamble, turns
   from (
-    select b.turn, b.role, jsonb_agg(b.block order by b.group_position, b.version, b.ordinality) as blocks, sum(b.added_tokens) as added_tokens
+    select b.turn, b.role, jsonb_agg(b.block order by b.group_position, b.version, b.ordinality) as blocks
     from (
       select b.*, count(*) filter (where b.starts) over (order by b.group_position, b.version, b.ordinality rows unbounded preceding) as turn
       from (
@@ -28,21 +25,20 @@ begin
   -- The first turn must be the user's.
   if turns #>> '{0,role}' <> 'user' then
     turns := jsonb_build_array(kata_data.turn('user', kata_data.opening_blocks(format), v_names)) || turns;
-    added_tokens := added_tokens + 12;
   end if;
 end
 $$;
 comment on function kata_data.usual_turns(kata_data.window_row[], text) is
-'A usual window as turns. preamble: its blocks, null for none. added_tokens: at most so many that the form adds.';
+'A usual window as turns. preamble: its blocks, null for none.';
 
 create or replace function kata_data.usual_blocks(rows kata_data.window_row[], format text)
-returns table (role text, group_position bigint, version bigint, ordinality bigint, block jsonb, added_tokens bigint)
+returns table (role text, group_position bigint, version bigint, ordinality bigint, block jsonb)
 language plpgsql stable rows 100
 as $$
 begin
   if format = 'anthropic' then
     return query
-    select m.turn_role, m.group_position, m.version, m.ordinality, m.block, case when m.call is null then 0 else kata_data.added_block_tokens(m.block, true) end::bigint
+    select m.turn_role, m.group_position, m.version, m.ordinality, m.block
     from (
       select m.*, case
           when m.call is not null then jsonb_build_object('type', 'tool_use', 'id', m.call -> 'id', 'name', m.call #> '{function,name}',
@@ -63,12 +59,7 @@ begin
   called as materialized (
     select jsonb_object_agg(m.call ->> 'id', m.call #> '{function,name}') as names from message m where m.call is not null
   )
-  select m.turn_role, m.group_position, m.version, m.ordinality, m.block,
-    case
-      when m.call is not null then kata_data.added_block_tokens(jsonb_build_object('input', m.block #> '{functionCall,args}'), true)
-      when m.tool_call_id is not null then kata_data.added_gemini_tokens(m.block)
-      else 0
-    end::bigint
+  select m.turn_role, m.group_position, m.version, m.ordinality, m.block
   from (
     select m.*, case
         when m.call is not null then jsonb_build_object('functionCall', jsonb_build_object('id', m.call -> 'id', 'name', m.call #> '{function,name}',
@@ -103,26 +94,24 @@ $$;
 comment on function kata_data.usual_messages(kata_data.window_row[]) is
 'The texts, the calls and the results of a usual window, one per row; role is that of the turn, or preamble.';
 
-create or replace function kata_data.usual_anthropic_prompt(rows kata_data.window_row[], out prompt jsonb, out added_tokens bigint)
+create or replace function kata_data.usual_anthropic_prompt(rows kata_data.window_row[]) returns jsonb
 language plpgsql stable
 as $$
 declare
   v_turns record := kata_data.usual_turns(rows, 'anthropic');
 begin
-  added_tokens := v_turns.added_tokens;
-  prompt := jsonb_build_object('system', kata_data.joined_texts(v_turns.preamble), 'messages', v_turns.turns);
+  return jsonb_build_object('system', kata_data.joined_texts(v_turns.preamble), 'messages', v_turns.turns);
 end
 $$;
 comment on function kata_data.usual_anthropic_prompt(kata_data.window_row[]) is 'The prompt of a usual window in the Anthropic Messages form.';
 
-create or replace function kata_data.usual_gemini_prompt(rows kata_data.window_row[], out prompt jsonb, out added_tokens bigint)
+create or replace function kata_data.usual_gemini_prompt(rows kata_data.window_row[]) returns jsonb
 language plpgsql stable
 as $$
 declare
   v_turns record := kata_data.usual_turns(rows, 'gemini');
 begin
-  added_tokens := v_turns.added_tokens;
-  prompt := jsonb_build_object('contents', v_turns.turns)
+  return jsonb_build_object('contents', v_turns.turns)
     || case when v_turns.preamble is null then '{}' else jsonb_build_object('systemInstruction', jsonb_build_object('parts', v_turns.preamble)) end;
 end
 $$;

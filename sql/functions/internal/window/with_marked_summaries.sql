@@ -13,26 +13,23 @@ as $$
 $$;
 comment on function kata_data.marked_summaries(kata_data.window_row[]) is 'Which rows of a window are summaries with a role of the conversation.';
 
-create or replace function kata_data.with_marked_summaries(
-  inout rows kata_data.window_row[], places integer[], format text, out added_tokens bigint
-)
+create or replace function kata_data.with_marked_summaries(rows kata_data.window_row[], places integer[], format text)
+returns kata_data.window_row[]
 language plpgsql immutable
 as $$
 declare
   v_place integer;
 begin
-  added_tokens := 0;
   foreach v_place in array places
   loop
     -- The words of an assistant are not escaped elsewhere, but those of a summary are not its own.
     if rows[v_place].role = 'assistant' and format in ('anthropic', 'gemini') then
       rows[v_place].content := kata_data.escape_system_tags(rows[v_place].content);
-      added_tokens := added_tokens + kata_data.escape_tokens(to_jsonb(rows[v_place].content)::text);
     end if;
     rows[v_place].content := E'[summary of earlier messages]\n' || rows[v_place].content;
-    added_tokens := added_tokens + 8;
   end loop;
+  return rows;
 end
 $$;
 comment on function kata_data.with_marked_summaries(kata_data.window_row[], integer[], text) is
-'The rows of a window with a mark before each summary that has a role of the conversation. added_tokens: at most so many that it adds.';
+'The rows of a window with a mark before each summary that has a role of the conversation.';

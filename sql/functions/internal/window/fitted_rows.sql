@@ -1,0 +1,106 @@
+-- The rows of a prompt: a window whose tokens, with those that the form adds to them (added_tokens.sql), fit the budget.
+
+create or replace function kata_data.fitted_rows(
+  context_id uuid, budget integer, format text, at bigint, stable_step integer, tokenizer text, recall bigint[], recall_budget integer,
+  out rows kata_data.window_row[], out least_budget bigint
+)
+language plpgsql stable
+as $$
+declare
+  v_budget integer := budget;
+  v_factor double precision;
+  v_sum record;
+begin
+  loop
+    rows := array(
+      select row(w.*)::kata_data.window_row
+      from kata."window"(
+        fitted_rows.context_id, v_budget, fitted_rows.at,
+        case when stable_step < v_budget or v_budget = budget then stable_step else 0 end, fitted_rows.tokenizer,
+        fitted_rows.recall, fitted_rows.recall_budget) w);
+    exit when rows = '{}';
+    v_factor := coalesce(v_factor, kata_data.added_factor(context_id, tokenizer));
+    v_sum := kata_data.tokens_with_added(rows, format, v_factor);
+    if v_sum.tokens > budget and stable_step = 0 and recall is null and not rows[1].over_budget then
+      rows := kata_data.shortened_rows(rows, format, budget, v_factor);
+      v_sum := kata_data.tokens_with_added(rows, format, v_factor);
+    end if;
+    exit when v_sum.tokens <= budget;
+    if rows[1].over_budget then
+      least_budget := v_sum.tokens;
+      exit;
+    end if;
+    -- Where the start of the rest is kept for a step, or promised groups take more: the window gets that much less.
+    v_budget := greatest(least(budget - v_sum.added_tokens, v_budget - 1), 1);
+  end loop;
+end
+$$;
+comment on function kata_data.fitted_rows(uuid, integer, text, bigint, integer, text, bigint[], integer) is
+'The rows of a window that a prompt in a form shows within a budget that holds the additions of the form, too.
+
+least_budget: where even what always comes does not fit, the least sufficient budget; else null.';
+
+create or replace function kata_data.tokens_with_added(
+  rows kata_data.window_row[], format text, factor double precision, out tokens bigint, out added_tokens bigint
+)
+language plpgsql stable
+as $$
+begin
+  -- The first turn must be the user's.
+  select ceil(factor * (sum(g.added_tokens) + case
+      when format in ('anthropic', 'gemini') and min(g.group_position) filter (where g.is_answer)
+        < coalesce(min(g.group_position) filter (where not g.is_answer), 9223372036854775807) then 12
+      else 0
+    end)), sum(g.token_count)
+  into added_tokens, tokens
+  from kata_data.added_by_group(rows, format) g;
+  tokens := tokens + added_tokens;
+end
+$$;
+comment on function kata_data.tokens_with_added(kata_data.window_row[], text, double precision) is
+'The tokens of the rows of a window, at most so many that a form adds included.
+
+factor: from o200k_base to the tokenizer that counts.';
+
+create or replace function kata_data.shortened_rows(
+  rows kata_data.window_row[], format text, budget integer, factor double precision
+) returns kata_data.window_row[]
+language plpgsql stable
+as $$
+declare
+  v_kept bigint[];
+begin
+  -- Groups pay at their newest message, as they do where the rest is chosen (select_rest).
+  v_kept := array(
+    select g.group_version
+    from (
+      select g.group_version, g.is_rest,
+        sum(g.token_count) over w
+          + ceil(factor * (sum(g.added_tokens) over w + case when format in ('anthropic', 'gemini') then 12 else 0 end)) as running_tokens
+      from kata_data.added_by_group(rows, shortened_rows.format) g
+      window w as (order by g.is_rest, g.newest_version desc rows unbounded preceding)
+    ) g
+    where not g.is_rest
+      or g.running_tokens <= shortened_rows.budget);
+  return array(
+    select r
+    from unnest(rows) r
+    where r.group_version = any (v_kept)
+    order by r.ordinal);
+end
+$$;
+comment on function kata_data.shortened_rows(kata_data.window_row[], text, integer, double precision) is
+'The rows of a window less the oldest groups that only fill it, so that they fit a budget with what a form adds.
+
+Promised groups stay, even if they do not fit. factor: from o200k_base to the tokenizer that counts.';
+
+create or replace function kata_data.numbered_rows(rows kata_data.window_row[]) returns setof kata_data.window_row
+language sql stable rows 100
+as $$
+  select (row_number() over w)::integer, r.version, r."position", r.role, r.content, r.token_count, sum(r.token_count) over w, r.reason,
+    r.over_budget, r.tool_call_id, r.tool_name, r.tool_calls, r.model, r.metadata, r.created_at, r.kind, r.name, r.parts, r.provider,
+    r.group_version
+  from unnest(rows) r
+  window w as (order by r.ordinal rows unbounded preceding)
+$$;
+comment on function kata_data.numbered_rows(kata_data.window_row[]) is 'Rows of a window, of which some are left out, with their numbers and running totals.';
