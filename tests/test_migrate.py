@@ -628,6 +628,62 @@ def test_a_server_that_is_too_old_is_refused_in_one_line(
         migrate.up(empty_database)
 
 
+def test_a_database_of_another_encoding_is_refused_before_anything_is_made(
+    server: TestServer, psql: Path
+) -> None:
+    server.execute("create database latin encoding 'LATIN1' locale 'C' template template0")
+    try:
+        said = refusal(migrate.up, server.url("latin"))
+        assert said.startswith("the database latin has the encoding LATIN1: UTF8 is needed")
+        assert "template template0" in said
+        done = run_psql(psql, server.url("latin"), migrate.bundle())
+        assert "ERROR:  the database latin has the encoding LATIN1: UTF8 is needed" in done.stderr
+        with closing(psycopg.connect(server.url("latin"))) as conn:
+            assert conn.execute("select from pg_namespace where nspname like 'kata%'").fetchall() == []
+    finally:
+        server.execute("drop database latin with (force)")
+
+
+HOSTILE = {
+    "array_nulls": "off",
+    "backslash_quote": "off",
+    "bytea_output": "escape",
+    "client_encoding": "latin1",
+    "datestyle": "German",
+    "escape_string_warning": "on",
+    "extra_float_digits": "-15",
+    "intervalstyle": "iso_8601",
+    "quote_all_identifiers": "on",
+    "row_security": "off",
+    "search_path": "kata_data, public",
+    "standard_conforming_strings": "off",
+    "transform_null_equals": "on",
+}
+
+
+def test_settings_of_the_database_change_nothing_of_what_is_installed(
+    create_database: CreateDatabase, server: TestServer, psql: Path
+) -> None:
+    plain, migrated, loaded = create_database(), create_database(), create_database()
+
+    def configure(dsn: str, change: str) -> None:
+        server.execute(f"alter database {dsn.split('@/')[1].split('?')[0]} {change}")
+
+    for dsn in (migrated, loaded):
+        for name, setting in HOSTILE.items():
+            configure(dsn, f"set {name} = {setting}")
+    migrate.up(plain)
+    migrate.up(migrated)
+    assert migrate.status(migrated).up_to_date
+    assert migrate.drift(migrated) == migrate.drift(plain)
+    done = run_psql(psql, loaded, migrate.bundle())
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    configure(migrated, "reset all")
+    configure(loaded, "reset all")
+    assert migrate.drift(loaded) == migrate.drift(plain)
+    assert schema(plain) == schema(migrated) == schema(loaded)
+
+
 def test_a_malformed_connection_string_is_not_repeated() -> None:
     said = refusal(migrate.up, "postgresql//me:secret@host/database")
     assert said.startswith("the connection string is malformed")

@@ -7,25 +7,29 @@ from kata_context import __version__
 from kata_context.driver.transport import OLDEST_SERVER
 from kata_context.migrate.files import OWNER, Migration, SqlFile, read_tree, sql_root
 from kata_context.migrate.functions import record_statement
-from kata_context.migrate.session import LOCK_KEY, extension_path, literal
+from kata_context.migrate.session import LOCK_KEY, READING, extension_path, literal
 
-_BEGIN = """begin;
-set local client_min_messages = warning;
-set local lock_timeout = '5s';
-set local search_path = '';
-"""
+_SETTINGS = {"client_min_messages": "warning", "lock_timeout": "5s", **READING}
+_BEGIN = "".join(
+    ["begin;\n", *(f"set local {name} = {literal(value)};\n" for name, value in _SETTINGS.items())]
+)
 
 _HEAD = f"""-- Kata Context {__version__} in one file for psql:
 --   psql -v ON_ERROR_STOP=1 -f kata.sql
 -- Does what `kata migrate up` does to an empty database, and records the same history.
 
 \\set ON_ERROR_STOP on
+\\encoding UTF8
 {_BEGIN}
 do $$
 begin
   if current_setting('server_version_num')::integer < {OLDEST_SERVER * 10000} then
     raise exception 'PostgreSQL % is too old: {OLDEST_SERVER} or newer is needed',
       current_setting('server_version');
+  end if;
+  if current_setting('server_encoding') <> 'UTF8' then
+    raise exception 'the database % has the encoding %: UTF8 is needed', current_database(), current_setting('server_encoding')
+      using hint = 'Create one: create database NAME encoding ''UTF8'' template template0';
   end if;
   if not pg_try_advisory_lock({LOCK_KEY}) then
     raise exception 'another migration is running' using hint = 'Wait for it, then run again.';

@@ -28,9 +28,26 @@ _HAS_HISTORY = """exists (
   from pg_class c
   join pg_namespace n on n.oid = c.relnamespace
   where n.nspname = 'kata_data' and c.relname = 'migration')"""
-# These override the settings of role and database: all names are qualified, and a migration may take long.
-_SETTINGS = {
+# These override the settings of client, role and database, for the runner and for the bundle: the same bytes
+# make the same functions, and a function is compared by the text that Postgres prints of it.
+READING = {
     "search_path": "",
+    "client_encoding": "UTF8",
+    "standard_conforming_strings": "on",
+    "escape_string_warning": "off",
+    "backslash_quote": "safe_encoding",
+    "transform_null_equals": "off",
+    "array_nulls": "on",
+    "quote_all_identifiers": "off",
+    "row_security": "on",
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "xmloption": "content",
+}
+# A migration may take long.
+_SETTINGS = READING | {
     "check_function_bodies": "on",
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
@@ -66,16 +83,22 @@ def _connect(dsn: str) -> Iterator[Connection]:
                 autocommit=True,
                 prepare_threshold=None,
                 **{
-                    "client_encoding": "utf8",
                     "connect_timeout": 10,
                     "fallback_application_name": "kata migrate",
                     **parameters,
+                    "client_encoding": "utf8",
                 },
             )
         ) as connection:
             if connection.info.server_version < OLDEST_SERVER * 10000:
                 version = connection.info.parameter_status("server_version")
                 raise KataError(f"PostgreSQL {version} is too old: {OLDEST_SERVER} or newer is needed")
+            encoding = connection.info.parameter_status("server_encoding")
+            if encoding not in ("UTF8", None):  # a pooler may not tell
+                raise KataError(
+                    f"the database {connection.info.dbname} has the encoding {encoding}: UTF8 is needed",
+                    "create one: create database NAME encoding 'UTF8' template template0",
+                )
             yield connection
     except errors.InsufficientPrivilege as error:
         raise KataError(
