@@ -26,6 +26,7 @@ EXPECTED = {
     ("open_calls_at", 'unmodified OUT variable "oldest_open_group"'): "it is handed in, and back",
     ("open_compaction", COMPOSITE.format("compaction")): "its fields are set one by one",
     ("open_compaction", COMPOSITE.format("head")): "its fields are set one by one",
+    ("guarded_claim", COMPOSITE.format("compaction")): "its fields are set one by one",
     ("try_claim", COMPOSITE.format("compaction")): "its fields are set one by one",
 }
 

@@ -97,6 +97,7 @@ create table kata_data.head (
   closed boolean not null default false,
   is_strict boolean not null default true,
   notifies boolean not null default false,
+  summarizes boolean not null default true,
   last_digest bytea not null,
   open_calls jsonb not null default '{}',
   open_groups jsonb not null default '{}',
@@ -132,6 +133,8 @@ comment on column kata_data.head.due_at is
 comment on column kata_data.head.closed is 'Whether the context is archived or deleted.';
 comment on column kata_data.head.is_strict is 'The field strict of the policy, resolved.';
 comment on column kata_data.head.notifies is 'The field notify of the policy, resolved.';
+comment on column kata_data.head.summarizes is
+'Whether the field strategy of the policy, resolved, is summarize: a worker without a model leaves the context alone.';
 comment on column kata_data.head.last_digest is 'The digest of the newest entry, message or view change, that the next one continues.';
 comment on column kata_data.head.open_calls is 'The calls without a result: a JSON object from call id to group version.';
 comment on column kata_data.head.open_groups is
@@ -150,12 +153,17 @@ alter table kata_data.head
   alter column open_calls set statistics 0,
   alter column open_groups set statistics 0;
 
-create index head_due on kata_data.head (due_at) where due_at is not null;
-comment on index kata_data.head_due is 'kata.claim_due_compaction for all tenants.';
-create index head_due_of_tenant on kata_data.head (tenant, due_at) where due_at is not null;
-comment on index kata_data.head_due_of_tenant is 'kata.claim_due_compaction for one tenant, which skips the due contexts of others.';
+create index head_due on kata_data.head (summarizes, due_at) where due_at is not null;
+comment on index kata_data.head_due is 'kata.claim_due_compaction for all tenants; kata.metrics.';
+create index head_due_of_tenant on kata_data.head (hashtextextended(tenant, 0), summarizes, due_at) where due_at is not null;
+comment on index kata_data.head_due_of_tenant is
+'kata.claim_due_compaction for one tenant, which skips the due contexts of others, and for tenants in turn.';
+
+create sequence kata_data.tenant_turn minvalue -9223372036854775808;
+comment on sequence kata_data.tenant_turn is
+'The hash of the tenant that kata.claim_due_compaction served last. A sequence, because it keeps its value when the claim is rolled back.';
 
 -- A purge empties these columns. An erasure needs the right to update in order to lock the head.
 grant select, update (name, metadata, policy, purged_at, updated_at) on kata_data.context to kata_eraser;
-grant select, update (is_strict, notifies, due_at, due_tokens, due_messages, open_calls, open_groups, oldest_open_group) on kata_data.head
+grant select, update (is_strict, notifies, summarizes, due_at, due_tokens, due_messages, open_calls, open_groups, oldest_open_group) on kata_data.head
 to kata_eraser;

@@ -1,7 +1,7 @@
 -- Compaction: when it is due, what it covers, who may do it, and what comes of it, at times that are set.
 
 begin;
-select plan(340);
+select plan(348);
 
 create function pg_temp.now(o_clock text) returns void
 language sql volatile
@@ -321,10 +321,12 @@ select is(pg_temp.claim('other'), 'weak', 'whose lease runs out, which is a fail
 select is(pg_temp.story('weak'), 'failed aborted failed expired running', 'and all that is written down');
 select kata.abort_compaction(pg_temp.running('weak'), 'still down');
 select pg_temp.now('16:00');
-select is(pg_temp.claim(), null, 'after so many in a row there is no other');
+select is(pg_temp.claim(), null, 'after so many in a row there is a pause');
 select is(
-  pg_temp.due('weak'), 'not due: 4 attempts in a row failed or gained nothing: set_policy or a forced run that succeeds starts anew',
-  'it is said what helps');
+  pg_temp.due('weak'),
+  'not due: 4 attempts in a row failed or gained nothing: the next is due at 2030-01-01T17:30:00Z, or once set_policy or a forced run that '
+    'succeeds starts anew',
+  'it is said how long, and what ends it');
 select throws_ok($$select kata.begin_compaction(fixture.id('weak'))$$, 'KC010', null, 'asking does not');
 select is(kata.set_policy(:'weak', '{}') -> 'max_failures', '3', 'setting the policy');
 select is((select row(due, failures)::text from kata.compaction_status(:'weak')), '(t,0)', 'starts anew');
@@ -340,6 +342,41 @@ select is(fixture.compact('weak'), 4::bigint, 'a forced run that succeeds');
 select is(
   (select row(due, failures, last_compacted_at::text)::text from kata.compaction_status(:'weak')), '(f,0,"2030-01-01 17:00:00+00")',
   'starts anew as well');
+select kata.set_policy(:'weak', '{"max_failures": 2, "min_interval_seconds": 0}');
+select fixture.talk('weak', 'assistant 60, user 60');
+create function pg_temp.attempts(o_failures int) returns table (failures int, pause interval)
+language plpgsql
+as $$
+begin
+  for i in 1 .. o_failures loop
+    perform set_config('kata.clock', (coalesce((s).next_allowed_at, kata_data.clock()) + interval '1 second')::text, true)
+    from kata.compaction_status(fixture.id('weak')) s;
+    perform pg_temp.claim();
+    perform kata.abort_compaction(pg_temp.running('weak'), 'down');
+    return query select s.failures, s.next_allowed_at - kata_data.clock() from kata.compaction_status(fixture.id('weak')) s;
+  end loop;
+end
+$$;
+select is(
+  (select string_agg(a.failures || ' ' || a.pause, ', ') from pg_temp.attempts(8) a),
+  '1 00:00:00, 2 01:00:00, 3 02:00:00, 4 04:00:00, 5 08:00:00, 6 16:00:00, 7 1 day, 8 1 day',
+  'from max_failures on each pause is twice as long, up to a day');
+select pg_temp.now('18:00');
+select set_config('kata.clock', '2030-03-01 00:00+00', true);
+select is(pg_temp.claim('dies'), 'weak', 'after the pause it is tried again');
+select kata.set_policy(:'weak', '{"enabled": false}');
+select set_config('kata.clock', '2030-03-01 00:30+00', true);
+select is(pg_temp.claim(), null, 'a worker dies, and meanwhile nothing is due any more');
+select is((select count(*) from kata.compactions(:'weak') c where c.status = 'running'), 1::bigint, 'its compaction may still commit');
+select set_config('kata.clock', '2030-03-01 02:00+00', true);
+select is(pg_temp.claim(), null, 'an hour after its lease');
+select is(
+  (select row(c.status, c.error)::text from kata.compactions(:'weak') c limit 1),
+  '(expired,"The lease ran out, and no worker took over.")', 'it is ended');
+select is((select h.due_at from kata_data.head h where h.context_id = :'weak'), null, 'and not looked at again');
+select is(
+  (select row(s.failures, s.reason)::text from kata.compaction_status(:'weak') s), '(1,"disabled by the policy")',
+  'it counts as a failure');
 select kata.delete_context(:'weak');
 
 -- Open calls
@@ -854,7 +891,7 @@ select is((select summary_version from shortening, kata.commit_compaction(compac
 -- What is written down holds
 
 select is(
-  (select array_agg(distinct c.status order by c.status) from kata_data.compaction c), '{aborted,committed,expired,failed,running}',
+  (select array_agg(distinct c.status order by c.status) from kata_data.compaction c), '{aborted,committed,expired,failed}',
   'compactions ended in every way here');
 select is_empty(
   $$select c.compaction_id from kata_data.compaction c where (c.finished_at is null) <> (c.status = 'running')$$, 'what has ended says when'

@@ -80,7 +80,7 @@ insert into expected values
     'context_id uuid',
     'rows name text, version bigint, note text, created_at timestamp with time zone'),
   ('claim_due_compaction', 'volatile',
-    'claimed_by text, lease_seconds integer = 300',
+    'claimed_by text, lease_seconds integer = 300, can_summarize boolean = true',
     'rows context_id uuid, compaction_id uuid, covered int8multirange, message_count bigint, source_tokens bigint, previous_summary text, '
       'lease_expires_at timestamp with time zone, needs_summary boolean, tokenizer text, summary_budget integer'),
   ('close_calls', 'volatile',

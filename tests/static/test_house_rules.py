@@ -91,7 +91,7 @@ def test_every_error_is_one_of_the_catalog() -> None:
         f"{place(file)}: {code}"
         for file in INSTALLED
         for code in re.findall(r"\bKC\d+", file.read_text())
-        if code not in ERRORS
+        if code not in ERRORS and code != "KC000"  # the class
     ]
     assert offenders == []
 
@@ -121,7 +121,7 @@ def test_a_function_raises_nothing_but_exceptions() -> None:
         for file in FUNCTION_FILES
         for body in bodies(file)
         for word, after in pairwise(tokens(body))
-        if word == "raise" and after != "exception"
+        if word == "raise" and after not in ("exception", ";")
     ]
     assert offenders == []
 

@@ -434,6 +434,7 @@ FUNCTIONS = {
         {
             "claimed_by": Parameter("text"),
             "lease_seconds": Parameter("integer", has_default=True),
+            "can_summarize": Parameter("boolean", has_default=True),
         },
     ),
     "commit_compaction": Function(

@@ -1612,14 +1612,16 @@ class AsyncMethods(ABC):
         )[0]
 
     async def claim_due_compaction(
-        self, claimed_by: str, lease_seconds: int = 300
+        self, claimed_by: str, lease_seconds: int = 300, *, can_summarize: bool = True
     ) -> CompactionLeaseRow | None:
         """Begins the compaction of a context that is due, by its policy; each worker gets another context.
 
-        Under kata.tenant '*' it looks at the contexts of all tenants; calls by compaction_id then need
-        no tenant.
+        Under kata.tenant '*' tenants are served in turn, each with the context that has been due
+        longest; calls by compaction_id then need no tenant. A call looks at 32 contexts at most. It
+        records as failed the attempts that would gain nothing, raise an error or exceed
+        statement_timeout, and goes on with the next context.
 
-        Returns one row, or none where nothing is due: context_id, compaction_id, covered,
+        Returns one row, or none where nothing was found: context_id, compaction_id, covered,
         message_count, source_tokens, previous_summary, lease_expires_at, needs_summary, tokenizer and
         summary_budget, as begin_compaction.
 
@@ -1627,17 +1629,24 @@ class AsyncMethods(ABC):
         ----------
         claimed_by : a name of the worker, for people.
         lease_seconds : 1 to 86,400; after it another worker may take over.
+        can_summarize : whether the worker has a model; false leaves alone the contexts whose strategy
+            is summarize, which kata.stats counts.
 
         Raises
         ------
         InvalidArgumentError.
 
         Locks: the family against erasures (advisory, shared), the head of the context, and at the end
-            the heads of contexts that have nothing to gain or are due later; contexts that are locked
-            or being erased are skipped.
-        Cost: as begin_compaction, and O(view) for each context that has nothing to gain.
+            the heads of contexts that have nothing to gain, fail or are due later; contexts that are
+            locked or being erased are skipped.
+        Cost: as begin_compaction, and O(view) for each of the contexts that it records.
         """
-        return next(iter(await self._run(statements.CLAIM_DUE_COMPACTION, (claimed_by, lease_seconds))), None)
+        return next(
+            iter(
+                await self._run(statements.CLAIM_DUE_COMPACTION, (claimed_by, lease_seconds, can_summarize))
+            ),
+            None,
+        )
 
     async def commit_compaction(
         self,

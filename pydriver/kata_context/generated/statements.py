@@ -565,9 +565,10 @@ CLAIM_DUE_COMPACTION: Call[CompactionLeaseRow] = Call(
     "claim_due_compaction",
     b"select r.context_id, r.compaction_id, r.covered, r.message_count, r.source_tokens, "
     b"r.previous_summary, r.lease_expires_at, r.needs_summary, r.tokenizer, r.summary_budget from "
-    b"kata.claim_due_compaction(claimed_by => %s::text, lease_seconds => %s::integer) r",
+    b"kata.claim_due_compaction(claimed_by => %s::text, lease_seconds => %s::integer, can_summarize => "
+    b"%s::boolean) r",
     record(CompactionLeaseRow),
-    (("claimed_by", as_text), ("lease_seconds", as_integer)),
+    (("claimed_by", as_text), ("lease_seconds", as_integer), ("can_summarize", as_boolean)),
 )
 COMMIT_COMPACTION: Call[CompactedRow] = Call(
     "commit_compaction",

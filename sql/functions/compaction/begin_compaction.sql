@@ -30,7 +30,7 @@ begin
   perform kata_data.check_compaction_arguments(strategy, lease_seconds);
   select h.* into strict v_head from kata_data.head h where h.context_id = begin_compaction.context_id;
   v_due := kata_data.due_state(v_head, kata_data.resolved_policy(context_id));
-  v_is_due := force or coalesce(v_due.due_at <= kata_data.clock(), false);
+  v_is_due := force or v_due.is_due;
   if v_is_due then
     perform pg_advisory_xact_lock_shared(kata_data.family_lock(context_id));
     perform kata_data.extract_artifacts(context_id, v_context.version);
@@ -41,7 +41,7 @@ begin
   v_due := kata_data.due_state(v_head, v_policy);
   perform kata_data.take_over(context_id);
   v_compaction := kata_data.plan_compaction(v_head, v_policy, strategy, claimed_by, lease_seconds, coalesce(force, false));
-  if not v_compaction.forced and (v_is_due and v_due.due_at <= v_compaction.started_at) is not true then
+  if not v_compaction.forced and (v_is_due and v_due.is_due) is not true then
     perform kata_data.refuse_nothing_to_compact(context_id, v_due.reason);
   end if;
   if kata_data.gain_problem(v_compaction) is not null then

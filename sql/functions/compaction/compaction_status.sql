@@ -18,7 +18,7 @@ begin
   v_policy := kata_data.resolved_policy(context_id);
   select h.* into strict v_head from kata_data.head h where h.context_id = compaction_status.context_id;
   v_due := kata_data.due_state(v_head, v_policy);
-  due := coalesce(v_due.due_at <= kata_data.clock(), false) and not v_due.is_running;
+  due := v_due.is_due and not v_due.is_running;
   reason := v_due.reason;
   view_tokens := v_head.view_tokens;
   threshold_tokens := kata_data.threshold_tokens(v_policy);

@@ -23,7 +23,8 @@ begin
   v_resolved := kata_data.resolved_policy(context_id);
   update kata_data.head h
   set is_strict = (v_resolved -> 'strict')::boolean,
-      notifies = (v_resolved -> 'notify')::boolean
+      notifies = (v_resolved -> 'notify')::boolean,
+      summarizes = v_resolved ->> 'strategy' = 'summarize'
   where h.context_id = set_policy.context_id;
   -- A new policy deserves a new attempt, whatever failed under the old one.
   update kata_data.compaction_guard g

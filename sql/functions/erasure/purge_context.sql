@@ -67,7 +67,7 @@ begin
     set name = null, metadata = '{}', policy = kata_data.search_policy(c.policy), purged_at = v_now, updated_at = v_now
     where c.context_id = purge_context.context_id;
     update kata_data.head h
-    set is_strict = true, notifies = false, due_at = null, due_tokens = null, due_messages = null,
+    set is_strict = true, notifies = false, summarizes = true, due_at = null, due_tokens = null, due_messages = null,
         open_calls = '{}', open_groups = '{}', oldest_open_group = null
     where h.context_id = purge_context.context_id;
   end if;

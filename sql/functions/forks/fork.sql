@@ -136,13 +136,14 @@ begin
   insert into kata_data.head (
     context_id, tenant, tokenizer, version, message_count, raw_tokens, view_tokens, content_version, view_version, preamble_end,
     last_at, due_tokens, due_messages, due_at, is_strict, notifies, last_digest, open_calls, open_groups, oldest_open_group,
-    turn_version)
+    turn_version, summarizes)
   values (
     child.context_id, child.tenant, child.tokenizer, v_at, v_head.message_count, v_head.raw_tokens, v_head.view_tokens,
     v_head.content_version, v_head.view_version, v_head.preamble_end, v_head.last_at,
     v_due.due_tokens, v_due.due_messages, v_due.due_at, coalesce((child.policy -> 'strict')::boolean, true),
     coalesce((child.policy -> 'notify')::boolean, false),
-    v_head.last_digest, v_head.open_calls, v_head.open_groups, v_head.oldest_open_group, v_head.turn_version);
+    v_head.last_digest, v_head.open_calls, v_head.open_groups, v_head.oldest_open_group, v_head.turn_version,
+    coalesce(child.policy ->> 'strategy', 'summarize') = 'summarize');
 end
 $$;
 comment on function kata_data.insert_fork_head(kata_data.context, kata_data.head) is

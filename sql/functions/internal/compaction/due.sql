@@ -38,6 +38,7 @@ create or replace function kata_data.due_state(
   out due_tokens bigint,
   out due_messages bigint,
   out due_at timestamptz,
+  out is_due boolean,
   out reason text,
   out is_running boolean,
   out failures integer,
@@ -51,22 +52,22 @@ declare
   v_guard kata_data.compaction_guard;
   v_lease timestamptz;
   v_open timestamptz;
+  v_pause interval;
 begin
   select g.* into v_guard from kata_data.compaction_guard g where g.context_id = head.context_id;
   select c.lease_expires_at into v_lease from kata_data.compaction c where c.context_id = head.context_id and c.status = 'running';
   is_running := found and v_lease > kata_data.clock();
   failures := coalesce(v_guard.failures, 0);
   compacted_at := v_guard.compacted_at;
+  v_pause := kata_data.failure_pause(failures, (policy -> 'max_failures')::integer);
   next_allowed_at := greatest(
-    v_guard.attempted_at + (policy ->> 'min_interval_seconds')::integer * interval '1 second',
+    v_guard.attempted_at + greatest((policy ->> 'min_interval_seconds')::integer * interval '1 second', v_pause),
     case when (policy -> 'debounce_seconds')::integer > 0 then head.last_at + (policy ->> 'debounce_seconds')::integer * interval '1 second' end);
 
   if not (policy -> 'enabled')::boolean then
     reason := 'disabled by the policy';
   elsif head.closed then
     reason := 'the context is archived or deleted';
-  elsif failures >= (policy -> 'max_failures')::integer then
-    reason := format('%s attempts in a row failed or gained nothing: set_policy or a forced run that succeeds starts anew', failures);
   else
     due_tokens := greatest(v_threshold, v_guard.least_tokens);
     due_messages := coalesce(v_guard.message_count, 0) + (policy ->> 'every_messages')::bigint;
@@ -76,6 +77,9 @@ begin
       reason := case
         when is_running then 'a compaction is in progress'
         when v_open > kata_data.clock() then 'calls are open'
+        when due_at > kata_data.clock() and v_pause is not null then format(
+          '%s attempts in a row failed or gained nothing: the next is due at %s, or once set_policy or a forced run that succeeds starts anew',
+          failures, to_char(next_allowed_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SSZ'))
         when due_at > kata_data.clock() then 'the interval since the last attempt or append is not over'
         when head.view_tokens >= due_tokens then format('the view has %s tokens, the threshold is %s', head.view_tokens, due_tokens)
         else format('%s messages were appended since the last attempt', head.message_count - coalesce(v_guard.message_count, 0))
@@ -89,12 +93,30 @@ begin
       reason := format('the view has %s %% of the threshold of %s tokens', floor(100.0 * head.view_tokens / v_threshold), v_threshold);
     end if;
   end if;
+  is_due := coalesce(due_at <= kata_data.clock(), false);
+  -- Looked at again when the lease of a worker that may have died runs out. The compaction is ended an hour later: until then it may
+  -- still commit.
+  due_at := least(due_at, v_lease + case when is_running then interval '0' else interval '1 hour' end);
 end
 $$;
 comment on function kata_data.due_state(kata_data.head, jsonb) is
-'Whether compaction is due, given a resolved policy. due_at is when to look (null: not before a message is appended); compaction is due
-when that time has come and none is running (one whose lease has run out may be taken over); reason says why it is due or not.
+'Whether compaction is due, given a resolved policy. due_at is when to look (null: not before a message is appended), at the latest when the
+lease of a running compaction runs out, and an hour later; is_due whether it is due now, where none is running (one whose lease has run out may be taken over);
+reason says why it is due or not.
 Cost: O(log n).';
+
+create or replace function kata_data.failure_pause(failures integer, max_failures integer) returns interval
+language plpgsql immutable
+as $$
+begin
+  if failures >= max_failures then
+    return least(interval '1 hour' * 2 ^ least(failures - max_failures, 10), interval '1 day');
+  end if;
+  return null;
+end
+$$;
+comment on function kata_data.failure_pause(integer, integer) is
+'The pause after so many failures in a row: from max_failures on an hour, which doubles with each further one, a day at most; before: null.';
 
 create or replace function kata_data.open_since(head kata_data.head) returns timestamptz
 language plpgsql stable

@@ -7,10 +7,11 @@ declare
   v_due record;
 begin
   v_due := kata_data.first_due(context.policy, 0, 0);
-  insert into kata_data.head (context_id, tenant, tokenizer, due_tokens, due_messages, is_strict, notifies, last_digest)
+  insert into kata_data.head (context_id, tenant, tokenizer, due_tokens, due_messages, is_strict, notifies, summarizes, last_digest)
   values (
     context.context_id, context.tenant, context.tokenizer, v_due.due_tokens, v_due.due_messages,
     coalesce((context.policy -> 'strict')::boolean, true), coalesce((context.policy -> 'notify')::boolean, false),
+    coalesce(context.policy ->> 'strategy', 'summarize') = 'summarize',
     kata_data.first_digest(context.context_id));
   insert into kata_data.lineage (context_id, first_version, segment_id)
   values (context.context_id, 1, context.context_id);

@@ -11,6 +11,7 @@ begin
   v_head.closed := context.archived_at is not null or context.deleted_at is not null;
   v_head.is_strict := coalesce((context.policy -> 'strict')::boolean, true);
   v_head.notifies := coalesce((context.policy -> 'notify')::boolean, false);
+  v_head.summarizes := coalesce(context.policy ->> 'strategy', 'summarize') = 'summarize';
   v_head.context_id := context.context_id;
   v_head.version := 0;
   v_head.message_count := 0;

@@ -15,8 +15,9 @@ begin
       v_expected.message_count, v_expected.raw_tokens, v_expected.view_tokens, v_expected.content_version, v_expected.preamble_end,
       v_expected.view_version, v_expected.turn_version)
     or head.last_at < v_expected.last_at
-    or (head.tenant, head.tokenizer, head.closed, head.is_strict, head.notifies)
-      is distinct from (v_expected.tenant, v_expected.tokenizer, v_expected.closed, v_expected.is_strict, v_expected.notifies) then
+    or (head.tenant, head.tokenizer, head.closed, head.is_strict, head.notifies, head.summarizes)
+      is distinct from (v_expected.tenant, v_expected.tokenizer, v_expected.closed, v_expected.is_strict, v_expected.notifies,
+        v_expected.summarizes) then
     return next kata_data.differs(null, 'head counters', kata_data.head_counters(head), kata_data.head_counters(v_expected));
   end if;
   if (head.open_calls, head.open_groups, head.oldest_open_group)
@@ -39,6 +40,7 @@ as $$
   select concat_ws(', ', head.message_count || ' messages', head.raw_tokens || ' tokens', head.view_tokens || ' in view',
     'content version ' || head.content_version, 'preamble to ' || head.preamble_end, 'view version ' || head.view_version, 'turn ' || head.turn_version,
     'last at ' || head.last_at, 'tenant ' || head.tenant, 'tokenizer ' || head.tokenizer,
-    case when head.closed then 'closed' end, case when head.is_strict then 'strict' end, case when head.notifies then 'notifying' end)
+    case when head.closed then 'closed' end, case when head.is_strict then 'strict' end, case when head.notifies then 'notifying' end,
+    case when head.summarizes then 'summarized' end)
 $$;
 comment on function kata_data.head_counters(kata_data.head) is 'The counters and settings of a head, in words; those that are null are left out.';
