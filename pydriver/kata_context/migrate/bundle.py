@@ -28,7 +28,8 @@ begin
       current_setting('server_version');
   end if;
   if current_setting('server_encoding') <> 'UTF8' then
-    raise exception 'the database % has the encoding %: UTF8 is needed', current_database(), current_setting('server_encoding')
+    raise exception 'the database % has the encoding %: UTF8 is needed',
+      current_database(), current_setting('server_encoding')
       using hint = 'Create one: create database NAME encoding ''UTF8'' template template0';
   end if;
   if not pg_try_advisory_lock({LOCK_KEY}) then
