@@ -66,7 +66,7 @@ begin
   if factor = 1 then
     return kata_data.estimate_tokens(content);
   end if;
-  v_estimate := kata_data.estimate_tokens(content, 3);
+  v_estimate := kata_data.estimate_tokens(content, 150);
   v_more := octet_length(content) - length(content);
   if v_more = 0 then
     return ceil(v_estimate * factor);
