@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +209,120 @@ def test_what_contains_itself_is_refused() -> None:
     for convert in (from_openai, from_anthropic, from_responses, from_gemini):
         with pytest.raises(InvalidInputError, match="contain themselves"):
             convert([{"role": "user", "content": [part], "parts": [part]}])
+
+
+APPENDED: Json = {"external_id": "m-1", "occurred_at": "2026-11-29T12:00:00+00:00", "pinned": True}
+# Of each form: its adapter, a message of the user and an answer, each with fields of append.
+FORMS: dict[str, tuple[Any, Json, Json]] = {
+    "openai": (
+        from_openai,
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hello", "refusal": None},
+    ),
+    "anthropic": (
+        from_anthropic,
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": [{"type": "text", "text": "Hello"}]},
+    ),
+    "responses": (
+        from_responses,
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hello"},
+    ),
+    "gemini": (
+        from_gemini,
+        {"role": "user", "parts": [{"text": "Hi"}]},
+        {"role": "model", "parts": [{"text": "Hello"}]},
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("made", [dict, lambda fields: Model(**fields)], ids=["dicts", "objects"])
+def test_fields_of_append_on_a_message_go_to_the_message(kata: Kata, form: Any, made: Any) -> None:
+    convert, user, answer = FORMS[form]
+    at = datetime(2026, 11, 29, 12, tzinfo=timezone.utc)
+    context = kata.create()
+    plain = kata.create()
+    plain.append(convert([user, answer]))
+    messages = convert(
+        [
+            made(user | APPENDED | {"occurred_at": at, "token_count": 9, "seen": True}),
+            made(answer | {"external_id": "m-2", "model": "m", "pinned": "maybe"}),
+        ]
+    )
+    context.append(messages)
+    first, second = context.messages()
+    assert (first.external_id, first.occurred_at, first.pinned, first.token_count) == ("m-1", at, True, 9)
+    assert (second.external_id, second.occurred_at, second.pinned, second.model) == ("m-2", None, False, "m")
+    assert first.metadata == {"seen": True}
+    assert second.metadata == {"pinned": "maybe"}
+    assert context.prompt(8000, form) == plain.prompt(8000, form)
+    # An import that is repeated appends nothing.
+    context.append(messages, on_duplicate="skip")
+    assert len(context.messages()) == 2
+
+
+def test_an_external_id_of_a_turn_is_numbered_on_its_other_messages(kata: Kata) -> None:
+    calls: list[Json] = [{"type": "tool_use", "id": id, "name": "f", "input": {}} for id in ("a", "b")]
+    results = [{"type": "tool_result", "tool_use_id": id, "content": "x"} for id in ("a", "b")]
+    anthropic = from_anthropic(
+        [
+            {"role": "assistant", "id": "r", "content": calls[:1], "external_id": "t-1", "token_count": 5},
+            {"role": "assistant", "id": "r", "content": calls[1:], "external_id": "t-2"},
+            {
+                "role": "user",
+                "content": [*results, {"type": "text", "text": "Go on."}],
+                "external_id": "t-3",
+                "token_count": 7,
+            },
+        ]
+    )
+    assert [m.get("external_id") for m in anthropic] == ["t-1", "t-3", "t-3#2", "t-3#3"]
+    assert not any("token_count" in message for message in anthropic)
+    assert anthropic[1]["metadata"] == {"token_count": 7}
+    kata.create().append(anthropic)
+    items: list[Json] = [
+        {
+            "type": "function_call",
+            "call_id": "a",
+            "name": "f",
+            "arguments": "{}",
+            "external_id": "i-1",
+            "token_count": 5,
+        },
+        {"type": "function_call", "call_id": "b", "name": "f", "arguments": "{}", "external_id": "i-2"},
+        {
+            "type": "function_call_output",
+            "call_id": "a",
+            "output": "x",
+            "external_id": "i-3",
+            "token_count": 6,
+        },
+        {"type": "function_call_output", "call_id": "b", "output": "x"},
+    ]
+    responses = from_responses(items)
+    assert [m.get("external_id") for m in responses] == ["i-1", "i-3", None]
+    assert [m.get("token_count") for m in responses] == [None, 6, None]
+    assert "provider" not in responses[1]
+    # None of these fields goes back to the provider.
+    context = kata.create()
+    context.append(responses)
+    plain = [
+        {name: value for name, value in item.items() if name not in (*APPENDED, "token_count")}
+        for item in items
+    ]
+    assert context.prompt(8000, "responses")["input"] == plain
+
+
+def test_the_token_count_of_a_candidate_of_gemini_is_metadata() -> None:
+    from google.genai.types import GenerateContentResponse
+
+    answer = {"candidates": [{"content": {"role": "model", "parts": [{"text": "Hi"}]}, "token_count": 3}]}
+    for given in (answer, GenerateContentResponse.model_validate(answer)):
+        (message,) = from_gemini([given])
+        assert message == {"role": "assistant", "content": "Hi", "metadata": {"tokenCount": 3}}
+    (own,) = from_gemini([answer | {"token_count": 9, "external_id": "m"}])
+    assert (own["token_count"], own["external_id"], own["metadata"]) == (9, "m", {"tokenCount": 3})
+    (part,) = from_gemini([{"text": "Hi", "external_id": "m"}])
+    assert part == {"role": "user", "content": "Hi", "external_id": "m"}

@@ -10,6 +10,7 @@ from kata_context.adapters.reading import (
     OnBadText,
     Reader,
     add_fields,
+    add_metadata,
     assistant_message,
     call_of,
     message_of,
@@ -48,7 +49,6 @@ def from_anthropic(
         converted.append(message_of("system", parts_of(reader.json(system, "system"), "the system prompt")))
     for where, turn, blocks in _turns(reader.messages(messages)):
         role = turn["role"]
-        metadata = rest(turn, ("role", "content", "type"))
         misplaced = {"user": "tool_use", "assistant": "tool_result"}.get(role)
         if any(block["type"] == misplaced for block in blocks):
             raise KataError(
@@ -59,14 +59,14 @@ def from_anthropic(
             turns = [*_user_messages(blocks, ids)]
         else:
             turns = [_assistant_message(blocks, ids) if role == "assistant" else message_of(role, blocks)]
-        converted += [add_fields(message, metadata=metadata) for message in turns]
+        converted += add_metadata(turns, rest(turn, ("role", "content", "type")))
     return cast("list[Message]", converted)
 
 
 def _turns(given: Iterable[tuple[str, Fields]]) -> list[tuple[str, Fields, list[Fields]]]:
     """Return the turns with their blocks; the pieces of one answer are one turn, where the first stands."""
     turns: list[tuple[str, Fields, list[Fields]]] = []
-    answers: dict[str, list[Fields]] = {}
+    answers: dict[str, tuple[Fields, list[Fields]]] = {}
     for where, turn in given:
         if turn.get("role") not in _ROLES:
             raise KataError(
@@ -75,10 +75,11 @@ def _turns(given: Iterable[tuple[str, Fields]]) -> list[tuple[str, Fields, list[
         blocks = parts_of(turn.get("content"), where)
         id = turn.get("id") if turn["role"] == "assistant" else None
         if isinstance(id, str) and id in answers:
-            answers[id] += blocks
+            answers[id][1].extend(blocks)
+            answers[id][0]["token_count"] = None  # of a piece only
             continue
         if isinstance(id, str):
-            answers[id] = blocks
+            answers[id] = turn, blocks
         turns.append((where, turn, blocks))
     return turns
 

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from kata_context.adapters.reading import (
+    APPENDED,
     Call,
     CallIds,
     Fields,
     OnBadText,
     Reader,
     add_fields,
+    add_metadata,
     as_text,
     assistant_message,
     call_of,
@@ -67,8 +69,7 @@ def from_gemini(
             parts = _parts(content, where)
             is_models = content.get("role") == "model"
             messages = [_models_message(parts, ids)] if is_models else [*_users_messages(parts, ids)]
-            metadata = rest(content, ("role", "parts"))
-            converted += [add_fields(message, metadata=metadata) for message in messages]
+            converted += add_metadata(messages, rest(content, ("role", "parts")))
     return cast("list[Message]", converted)
 
 
@@ -91,7 +92,8 @@ def _contents(given: Any, where: str) -> list[Fields]:
         return [{"parts": given}]
     if not isinstance(given, dict):
         raise KataError(f"{where} is {type(given).__name__}, not an object", hint="pass what the API takes")
-    given = _camel(given)
+    own = {name: given[name] for name in APPENDED if name in given}
+    given = _camel(rest(given, own))
     if isinstance(candidates := given.get("candidates"), list):
         if len(candidates) != 1:
             raise KataError(
@@ -99,8 +101,8 @@ def _contents(given: Any, where: str) -> list[Fields]:
             )
         said = rest(given, ("candidates", "modelVersion")) | rest(_camel(candidates[0]), ("content", "index"))
         said |= {"model": given["modelVersion"]} if given.get("modelVersion") else {}
-        return [_camel(candidates[0].get("content") or {}) | said]
-    return [{"parts": [given]} if "parts" not in given and _kind(given) else given]
+        return [_camel(candidates[0].get("content") or {}) | said | own]
+    return [({"parts": [given]} if "parts" not in given and _kind(given) else given) | own]
 
 
 def _camel(given: Fields) -> Fields:

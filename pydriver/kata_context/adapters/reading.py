@@ -5,6 +5,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from datetime import datetime
 from functools import wraps
 from itertools import count
 from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar
@@ -15,6 +16,8 @@ from kata_context.errors import KataError
 
 Fields = dict[str, Any]
 OnBadText = Literal["refuse", "escape"]
+# Fields of `append` that an app may put on a message of a provider.
+APPENDED = {"external_id": str, "occurred_at": str, "pinned": bool, "token_count": int}
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -74,6 +77,8 @@ class Reader:
             return given
         if isinstance(given, float) and math.isfinite(given):
             return given
+        if isinstance(given, datetime):
+            return given.isoformat()
         if isinstance(given, Mapping):
             return {
                 self._key(name, where): self.json(inner, f"{where}, {name}") for name, inner in given.items()
@@ -225,15 +230,28 @@ def rest(given: Fields, known: Iterable[str]) -> Fields:
 def add_fields(message: Fields, **objects: Fields) -> Fields:
     """Return a message with objects added to those that it has; an empty one adds nothing.
 
-    The model of metadata is the model of the message.
+    The model of metadata is the model of the message, and so are the other fields that `append` takes.
     """
     for name, added in objects.items():
-        if name == "metadata" and isinstance(added.get("model"), str):
-            message["model"] = added["model"]
-            added = rest(added, ["model"])
+        if name == "metadata":
+            kinds = APPENDED | {"model": str}
+            own = {field: added[field] for field, kind in kinds.items() if type(added.get(field)) is kind}
+            message |= own
+            added = rest(added, own)
         if added:
             message[name] = message.get(name, {}) | added
     return message
+
+
+def add_metadata(messages: list[Fields], metadata: Fields) -> list[Fields]:
+    """Return the messages of one turn with its fields; the external ids after the first have a number."""
+    for number, message in enumerate(messages, start=1):
+        add_fields(message, metadata=metadata)
+        if len(messages) > 1 and "token_count" in message:
+            message["metadata"] = message.get("metadata", {}) | {"token_count": message.pop("token_count")}
+        if number > 1 and "external_id" in message:
+            message["external_id"] += f"#{number}"
+    return messages
 
 
 def as_text(value: Any) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from kata_context.adapters.reading import (
+    APPENDED,
     Call,
     CallIds,
     Fields,
@@ -61,7 +62,7 @@ def from_responses(
             converted += turn.ended()
             for place, inner in enumerate(item["output"]):
                 turn.add(inner, f"{where}, output[{place}]")
-            turn.metadata = rest(item, ("object", "output", "instructions", "tools"))
+            turn.metadata, turn.items = rest(item, ("object", "output", "instructions", "tools")), 1
             converted += turn.ended()
         elif _is_assistants(item):
             turn.add(item, where)
@@ -87,9 +88,13 @@ class _Turn:
         self._parts: list[Fields] = []
         self._calls: list[Call] = []
         self.metadata: Fields = {}
+        self.items = 0
 
     def add(self, item: Fields, where: str) -> None:
         """Add an item."""
+        self.items += 1
+        self.metadata = {name: item[name] for name in APPENDED if name in item} | self.metadata
+        item = rest(item, APPENDED)
         kind = item.get("type") or ("message" if "role" in item else "item_reference")
         if kind == "message":
             parts = [dict(part) for part in parts_of(item.get("content"), where, "output_text")]
@@ -109,7 +114,8 @@ class _Turn:
         if not self._parts and not self._calls:
             return []
         message = assistant_message(self._parts, self._calls, self._ids, "output_text")
-        add_fields(message, metadata=self.metadata)
+        # The token count of one item is not that of the message.
+        add_fields(message, metadata=rest(self.metadata, ["token_count"] if self.items > 1 else []))
         self._clear()
         return [message]
 
@@ -143,7 +149,7 @@ def _message(item: Fields, where: str, ids: CallIds) -> Fields:
             metadata=rest(item, ("type", "role", "content", "id", "status", "phase")),
         )
     output = item.get("output")
-    known = ["type", "call_id", "output"]
+    known = ["type", "call_id", "output", *APPENDED]
     id = item.get("call_id")
     if not id:  # a local shell's
         id = item.get("id") or ""
@@ -156,4 +162,5 @@ def _message(item: Fields, where: str, ids: CallIds) -> Fields:
         message = {"role": "tool", "content": as_text(output)}
         own["output_is_json"] = True
     message["tool_call_id"] = ids.name_result(id, "call")
-    return add_fields(message, provider=rest(item, known) | own)
+    metadata = {name: item[name] for name in APPENDED if name in item}
+    return add_fields(message, provider=rest(item, known) | own, metadata=metadata)
