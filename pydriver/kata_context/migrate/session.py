@@ -94,7 +94,7 @@ def _connect(dsn: str) -> Iterator[Connection]:
                 version = connection.info.parameter_status("server_version")
                 raise KataError(f"PostgreSQL {version} is too old: {OLDEST_SERVER} or newer is needed")
             encoding = connection.info.parameter_status("server_encoding")
-            if encoding not in ("UTF8", None):  # a pooler may not tell
+            if encoding not in ("UTF8", None):  # a pooler may leave it out
                 raise KataError(
                     f"the database {connection.info.dbname} has the encoding {encoding}: UTF8 is needed",
                     "create one: create database NAME encoding 'UTF8' template template0",
