@@ -336,17 +336,18 @@ def test_extraction_hinders_no_writer(connect: Connect, long_context: uuid.UUID)
 
 
 def test_erasing_and_extracting_exclude_each_other(connect: Connect, long_context: uuid.UUID) -> None:
+    begin = "select count(*) from kata.begin_compaction(%s, 'digest', force => true)"
     one, other = connect(), connect(options="-c lock_timeout=100ms")
-    value(one, EXTRACT, long_context)
-    with pytest.raises(errors.LockNotAvailable):
-        other.execute("select kata_data.forget_artifacts(%s, 2)", [long_context])
+    assert value(one, begin, long_context) == 1
+    with pytest.raises(psycopg.Error, match="another session holds") as caught:
+        other.execute("select kata.erase_message(%s, 2, 'by request')", [long_context])
+    assert caught.value.sqlstate == "KC025"
     other.rollback()
-    one.commit()
-    other.execute("select kata_data.forget_artifacts(%s, 2)", [long_context])
-    one.execute("select kata.append_message(%s, 'user', 'OI5L9G')", [long_context])
-    assert value(one, EXTRACT, long_context) == 1, "the other may be about to blank what would be parsed"
-    other.commit()
-    assert value(one, EXTRACT, long_context) == 0
+    one.rollback()
+    other.execute("select kata.erase_message(%s, 2, 'by request')", [long_context])
+    one.execute("set lock_timeout = '100ms'")
+    with pytest.raises(errors.LockNotAvailable):
+        value(one, begin, long_context)
 
 
 def test_an_extraction_that_sees_an_old_snapshot_does_no_harm(

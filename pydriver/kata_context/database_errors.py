@@ -16,7 +16,7 @@ class KataDatabaseError(KataError, psycopg.DatabaseError):
 
     Attributes
     ----------
-    sqlstate : KC001 to KC022
+    sqlstate : KC001 to KC025
     message : the fault, one line
     detail : the values found, a sentence
     hint : the next step for the reader
@@ -233,6 +233,11 @@ class SupersededError(KataDatabaseError, code="KC021", title="superseded", statu
 
 class UntranslatableError(KataDatabaseError, code="KC022", title="content cannot be translated", status=422):
     """The form that a prompt is asked for has no place for a part; `detail` names its version and type."""
+
+class BusyError(KataDatabaseError, code="KC025", title="locked by another session", status=409):
+    """An erasure or a purge waited too long for a lock; `detail` names the sessions that hold it."""
+
+    may_retry = True
 # fmt: on
 
 CATALOG: dict[str, type[KataDatabaseError]] = {str(e.sqlstate): e for e in KataDatabaseError.__subclasses__()}

@@ -9,8 +9,8 @@
 -- role may use it.
 --
 -- Tables. migration has one row per applied or skipped migration, function_file one row per installed function file. Only the
--- migration runner reads and writes them, under an advisory lock that admits one runner at a time. They are made here because
--- the runner records this very migration in them.
+-- migration runner reads and writes them, one runner at a time. They are made here because the runner records this very
+-- migration in them.
 --
 -- Runs as the connecting role: a superuser, or a role with CREATEROLE that owns the database. Roles belong to the cluster, so
 -- a second database finds them in place. Every later migration runs as kata_owner.

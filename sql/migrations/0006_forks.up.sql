@@ -54,4 +54,6 @@ alter table kata_data.merge_origin enable always trigger merge_origin_is_immutab
 alter table kata_data.merge_origin enable always trigger merge_origin_is_immutable_as_a_whole;
 
 grant select on kata_data.lineage to kata_eraser;
+-- For row locks: removals lock the row in which the root of a family reads itself.
+grant update (context_id) on kata_data.lineage to kata_eraser;
 grant select, delete on kata_data.merge_origin to kata_eraser;

@@ -2,7 +2,7 @@
 --
 -- artifact has one row per artifact of a segment, artifact_mention one row per artifact and message that names it,
 -- artifact_mark one row per segment that was parsed. All three are derived from the log when a compaction begins, each
--- message parsed once, so they cost an append nothing; readers parse what lies above the mark themselves. An advisory lock
+-- message parsed once, so they cost an append nothing; readers parse what lies above the mark themselves. A row lock
 -- per segment admits one parser: a second one skips the segment, while erasures and purges wait for it, before they lock any
 -- head. added_artifact has one row per artifact that a caller added and version that it belongs to; add_artifact writes it,
 -- and nothing derives it again.

@@ -5,9 +5,8 @@
 -- it, and kata.verify accepts a message without its content only where it has a row. Both are receipts and immutable; only
 -- the purge of a context deletes its erasures.
 --
--- purge_context and erase_message run as kata_eraser; purge_deleted calls the former. They take advisory locks first (one that
--- admits one purge or erasure at a time, those on artifacts, and erase_message those on the families' compactions), then heads
--- by ascending context_id.
+-- purge_context and erase_message run as kata_eraser; purge_deleted calls the former. They lock the families first (rows of
+-- lineage, which compactions share when they start), then heads by ascending context_id.
 
 create table kata_data.purge (
   purge_id bigint generated always as identity constraint purge_pkey primary key,

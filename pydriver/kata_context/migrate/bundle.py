@@ -7,7 +7,7 @@ from kata_context import __version__
 from kata_context.driver.transport import OLDEST_SERVER
 from kata_context.migrate.files import OWNER, Migration, SqlFile, read_tree, sql_root
 from kata_context.migrate.functions import record_statement
-from kata_context.migrate.session import LOCK_KEY, READING, extension_path, literal
+from kata_context.migrate.session import GUARD, READING, extension_path, literal
 
 _SETTINGS = {"client_min_messages": "warning", "lock_timeout": "5s", **READING}
 _BEGIN = "".join(
@@ -32,9 +32,14 @@ begin
       current_database(), current_setting('server_encoding')
       using hint = 'Create one: create database NAME encoding ''UTF8'' template template0';
   end if;
-  if not pg_try_advisory_lock({LOCK_KEY}) then
-    raise exception 'another migration is running' using hint = 'Wait for it, then run again.';
-  end if;
+  -- Keeps `kata migrate` out until the end of the transaction.
+  begin
+    create schema {GUARD};
+    drop schema {GUARD};
+  exception
+    when lock_not_available then
+      raise exception 'another migration is running' using hint = 'Wait for it, then run again.';
+  end;
   if to_regclass('kata_data.migration') is not null then
     raise exception 'Kata Context is already installed in this database'
       using hint = 'Bring it up to date with `kata migrate up`.';
@@ -43,14 +48,7 @@ end
 $$;
 """
 
-_FOOT = f"""
-commit;
-do $$
-begin
-  perform pg_advisory_unlock({LOCK_KEY});
-end
-$$;
-"""
+_FOOT = "\ncommit;\n"
 
 _CREATE_EXTENSIONS = """do $$
 declare

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import conninfo, errors, sql
@@ -17,12 +18,19 @@ from kata_context.migrate.files import OWNER, SqlFile, split_statements
 
 Connection = psycopg.Connection[TupleRow]
 
-# Two 32-bit halves of this number name the lock in pg_locks.
-LOCK_KEY = "hashtextextended('kata_context.migrate', 0)"
-_OUR_LOCK = f"""
-  l.locktype = 'advisory' and l.granted and (l.classid::bigint << 32 | l.objid::bigint) = {LOCK_KEY}
-  and l.database = (select d.oid from pg_database d where d.datname = current_database())
-"""
+# The one runner holds this name: a schema that its guard creates and never commits. A session needs the
+# privilege CREATE on the database to take it.
+GUARD = "kata_migrating"
+_IS_GUARDED = f"select exists (select from pg_namespace n where n.nspname = '{GUARD}')"
+# Postgres does not show which session made an uncommitted schema; its name and its transaction do.
+_HOLDER = """
+select format('process %s, connected since %s', a.pid,
+  coalesce(date_trunc('second', a.backend_start)::text, 'unknown'))
+from pg_stat_activity a
+join pg_locks l on l.pid = a.pid and l.locktype = 'transactionid' and l.granted
+where a.datname = current_database() and a.pid <> pg_backend_pid()
+  and a.application_name = 'kata migrate: guard'
+limit 1"""
 _HAS_HISTORY = """exists (
   select
   from pg_class c
@@ -55,6 +63,9 @@ _SETTINGS = READING | {
     "statement_timeout": "0",
     "transaction_timeout": "0",
 }
+
+# For the connection of the runner: its process, and the connection that keeps others out.
+_guards: "WeakKeyDictionary[Connection, tuple[int, Connection]]" = WeakKeyDictionary()
 
 
 @contextmanager
@@ -135,9 +146,12 @@ def connect_runner(dsn: str, wait: float) -> Iterator[Connection]:
         _configure(connection, local=False)
         if value(connection, "select pg_is_in_recovery()"):
             raise KataError("the server is a read-only standby", "use the URL of the primary")
-        _take_lock(connection, wait)
         _refuse_lack_of_rights(connection)
-        yield connection
+        with _connect(dsn) as guard:
+            _configure(guard, local=False)
+            _take_lock(guard, wait)
+            _guards[connection] = value(connection, "select pg_backend_pid()"), guard
+            yield connection
 
 
 @contextmanager
@@ -145,10 +159,8 @@ def transaction(connection: Connection, lock_timeout: str) -> Iterator[None]:
     """Open a transaction; refuse if a pooler moved it to a session without the lock."""
     with connection.transaction():
         connection.execute("select set_config('lock_timeout', %s, true)", (lock_timeout,))
-        if not value(
-            connection,
-            f"select exists (select from pg_locks l where l.pid = pg_backend_pid() and {_OUR_LOCK})",
-        ):
+        pid, guard = _guards[connection]
+        if value(connection, "select pg_backend_pid()") != pid or not value(guard, _IS_GUARDED):
             raise KataError(
                 "a pooler moved the migration to another session", "use the URL of the server itself"
             )
@@ -360,29 +372,28 @@ def _ask(connection: Connection, query: str, seconds: float) -> str:
     return answer.decode()
 
 
-def _take_lock(connection: Connection, wait: float) -> None:
-    """Become the one runner.
+def _take_lock(guard: Connection, wait: float) -> None:
+    """Become the one runner, until the guard is closed: it holds a transaction open that keeps no snapshot.
 
-    Polls: a session that waits in pg_advisory_lock holds a snapshot, for which a CREATE INDEX CONCURRENTLY of
-    the active runner would wait in turn.
+    Polls: a session that waits holds a snapshot, for which a CREATE INDEX CONCURRENTLY of the active runner
+    would wait in turn.
     """
     deadline = time.monotonic() + wait
-    while not value(connection, f"select pg_try_advisory_lock({LOCK_KEY})"):
-        if time.monotonic() > deadline:
-            holder = value(
-                connection,
-                f"""
-                select format('process %s, connected since %s', l.pid,
-                  coalesce(date_trunc('second', a.backend_start)::text, 'unknown'))
-                from pg_locks l
-                left join pg_stat_activity a on a.pid = l.pid
-                where {_OUR_LOCK}
-                """,
-            )
-            raise KataError(
-                f"another migration is running ({holder or 'it has just ended'})",
-                "wait for it, then run again",
-            )
+    guard.execute("set application_name = 'kata migrate: guard'")
+    guard.execute("set lock_timeout = '20ms'")
+    while True:
+        guard.execute("begin")
+        try:
+            guard.execute(f"create schema {GUARD}".encode())
+            return
+        except errors.LockNotAvailable as error:
+            guard.execute("rollback")
+            holder = value(guard, _HOLDER)
+            if time.monotonic() > deadline:
+                raise KataError(
+                    f"another migration is running ({holder or 'it has just ended'})",
+                    "wait for it, then run again",
+                ) from error
         time.sleep(0.1)
 
 
@@ -393,7 +404,6 @@ def _refuse_lack_of_rights(connection: Connection) -> None:
         f"""
         select current_user, current_database(), r.rolcreaterole,
           has_database_privilege(current_database(), 'create'),
-          {_HAS_HISTORY},
           array(select o.rolname::text from pg_roles o where o.rolname = any (%(owners)s)),
           array(
             select o.rolname::text
@@ -410,7 +420,7 @@ def _refuse_lack_of_rights(connection: Connection) -> None:
     ).fetchone()
     if row is None:
         return
-    role, database, creates_roles, creates_schemas, installed, present, closed = row
+    role, database, creates_roles, creates_schemas, present, closed = row
     if closed:
         raise KataError(
             f'role "{role}" may not act as {" and ".join(closed)}, the owners of Kata Context',
@@ -420,7 +430,7 @@ def _refuse_lack_of_rights(connection: Connection) -> None:
         raise KataError(
             f'role "{role}" may not create roles', f'as a superuser: alter role "{role}" createrole'
         )
-    if not installed and not creates_schemas:
+    if not creates_schemas:
         raise KataError(
             f'role "{role}" may not create schemas in the database "{database}"',
             f'as its owner: grant create on database "{database}" to "{role}"',

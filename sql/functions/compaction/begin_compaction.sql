@@ -32,7 +32,7 @@ begin
   v_due := kata_data.due_state(v_head, kata_data.resolved_policy(context_id));
   v_is_due := force or v_due.is_due;
   if v_is_due then
-    perform pg_advisory_xact_lock_shared(kata_data.family_lock(context_id));
+    perform kata_data.share_family(context_id, waits => true);
     perform kata_data.extract_artifacts(context_id, v_context.version);
   end if;
 
@@ -71,5 +71,5 @@ lease_expires_at, needs_summary (false where the strategy is not summarize: comm
 summary_budget (the tokens that a good summary takes at most: a third of source_tokens, and a tenth of the budget of the policy;
 commit_compaction insists only that the view shrinks).
 Errors: KC001, KC006, KC009 another holds the lease, KC010 not due or nothing to cover, KC017.
-Locks: the family against erasures (advisory, shared), the head of the context; both until the end of the transaction. Artifacts are
+Locks: the family against removals, the head of the context; both until the end of the transaction. Artifacts are
 extracted before the head is locked. Cost: O(view); extraction O(messages that are new).';

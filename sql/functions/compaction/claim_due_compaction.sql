@@ -63,7 +63,7 @@ can_summarize: whether the worker has a model; false leaves alone the contexts w
 
 Returns one row, or none where nothing was found: context_id, compaction_id, covered, message_count, source_tokens, previous_summary,
 lease_expires_at, needs_summary, tokenizer and summary_budget, as begin_compaction.
-Errors: KC017. Locks: the family against erasures (advisory, shared), the head of the context, and at the end the heads of contexts that
+Errors: KC017. Locks: the family against removals, the head of the context, and at the end the heads of contexts that
 have nothing to gain, fail or are due later; contexts that are locked or being erased are skipped. Cost: as begin_compaction, and O(view)
 for each of the contexts that it records.';
 

@@ -1,6 +1,7 @@
 -- The context of a name, made where there is none. The name is looked up, and else inserted, until one of the two succeeds: an insert
 -- that lost the name to another session finds it by the next look-up, unless that one was deleted or renamed in between. Under
--- repeatable read, where a look-up cannot see what the insert has met, Postgres ends the transaction with 40001.
+-- repeatable read, where a look-up cannot see what the insert has met, Postgres ends the transaction with 40001. A key keeps a digest of the
+-- request, which names the context: the head is shared, so that a purge waits for the key, and removes the digest.
 -- plans: lookup
 
 create or replace function kata.get_or_create_context(
@@ -43,7 +44,11 @@ begin
   loop
     context_id := kata_data.live_context(v_context.tenant, name);
     created := context_id is null;
-    exit when not created or kata_data.try_insert_context(v_context);
+    if created then
+      exit when kata_data.try_insert_context(v_context);
+    else
+      exit when idempotency_key is null or kata_data.share_live(context_id);
+    end if;
   end loop;
   if created then
     context_id := v_context.context_id;
@@ -55,6 +60,17 @@ begin
   return next;
 end
 $$;
+create or replace function kata_data.share_live(context_id uuid) returns boolean
+language plpgsql volatile
+as $$
+begin
+  perform from kata_data.head h where h.context_id = share_live.context_id for key share;
+  return exists (select from kata_data.context c where c.context_id = share_live.context_id and c.deleted_at is null);
+end
+$$;
+comment on function kata_data.share_live(uuid) is
+'Keeps a context from being purged, until the end of the transaction. Returns whether it is live, as committed by now.';
+
 comment on function kata.get_or_create_context(text, jsonb, jsonb, text, text, text) is
 'Returns the live context of a name in the caller''s tenant, and creates it where there is none.
 
@@ -70,4 +86,4 @@ idempotency_key: 1 to 255 characters; the same request again within seven days r
 
 Returns one row: context_id, created (whether this call created it).
 Errors: KC013 invalid policy, KC017, KC019. Locks: waits for a transaction that is about to give this name to a context; one that a
-transaction is just deleting or renaming is returned. Cost: O(log contexts).';
+transaction is just deleting or renaming is returned; with a key, one that is found is kept from being purged. Cost: O(log contexts).';

@@ -1,8 +1,8 @@
 -- Redacts a message and keeps history: version, totals, groups and the chain of digests stay.
 -- kata: owner kata_eraser
 --
--- Locks, in this order: the artifacts of the path and of every context that has a copy (advisory, which extraction takes before any head);
--- their families (advisory, which a compaction that starts shares); the head, as every change of a context does; the compactions that it
+-- Locks, in this order: the families of the context and of every context that has a copy, which a compaction that starts shares; the marks
+-- of their search indexes; the head, as every change of a context does; the compactions that it
 -- ends, where one whose commit came first is waited for, and named; the message and its copies (FOR UPDATE); keys that name them. A merge or an elision shares
 -- the rows that it reads, so either its copy is seen, or it copies the redacted message.
 -- plans: lookup
@@ -17,15 +17,16 @@ create or replace function kata.erase_message(
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
+  v_wait text;
   v_concerned uuid[];
   v_head kata_data.head;
   v_segment_id uuid;
   v_entries kata_data.concerned_entry[];
 begin
   perform kata_data.check_isolation();
+  v_wait := kata_data.bound_wait();
   v_concerned := context_id || kata_data.copy_segments(context_id, version);
-  perform kata_data.lock_artifacts(v_concerned);
-  perform kata_data.lock_families(v_concerned);
+  perform kata_data.lock_removal(v_concerned);
   v_head := kata_data.lock_context(context_id);
   if reason is null or reason !~ E'\\S' collate kata_data.c_utf8 then
     raise exception using
@@ -61,6 +62,10 @@ begin
   return query
   select o.segment_id, o.version, o.what
   from kata_data.originals_of(v_segment_id, erase_message.version) o;
+  perform set_config('lock_timeout', v_wait, true);
+exception
+  when lock_not_available then
+    perform kata_data.refuse_busy(v_concerned, version);
 end
 $$;
 comment on function kata.erase_message(uuid, bigint, text) is
@@ -79,8 +84,9 @@ Returns one row per entry concerned: segment_id (the context that wrote it), ver
 message that this one is a copy of: named, not redacted), summary (one that may repeat a redacted message, because it covers the message or
 later ones: named, not rewritten).
 Errors: KC001, KC002 no message has this version, KC006 (restore a deleted context first, erase through a fork, or purge it), KC017 no
-reason, or the transaction is not at isolation level read committed.
-Locks: other purges and erasures, and new compactions of the family, wait (advisory); then the head of the context, the compactions that it
+reason, or the transaction is not at isolation level read committed, KC025 another session holds a lock for longer than lock_timeout, or
+10 seconds where that is not set.
+Locks: other purges, erasures and new compactions of the family wait; then the head of the context, the compactions that it
 ends, the message and its copies, keys that name them. Cost: O(copies + family + keys of the last seven days). The bytes leave the disk with the next vacuum; backups keep them until
 they expire.';
 

@@ -1,8 +1,8 @@
 -- Permanently removes what a deleted context wrote, except what forks read. The purge of the last such fork removes that, too.
 -- kata: owner kata_eraser
 --
--- Locks, in this order: other removals out and the artifacts of the path (advisory, which extraction takes before any head), so that of two
--- purges of one family the second sees the first; then the head (FOR UPDATE), so that a fork being made, which shares it, is seen or finds
+-- Locks, in this order: the family and the marks of its search index, so that of two purges of one family the second sees the first, and
+-- nothing is derived meanwhile from what goes; then the head (FOR UPDATE), so that a fork being made, which shares it, is seen or finds
 -- the context purged. Only then it looks up which contexts read which versions. Appends to other contexts of the family do not wait.
 -- plans: lookup
 
@@ -15,6 +15,7 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_is_real boolean := dry_run is false;
+  v_wait text;
   v_tenant text;
   v_now timestamptz;
   v_context kata_data.context;
@@ -23,7 +24,8 @@ begin
   v_tenant := kata_data.current_tenant();
   if v_is_real then
     perform kata_data.check_isolation();
-    perform kata_data.lock_artifacts(array[context_id]);
+    v_wait := kata_data.bound_wait();
+    perform kata_data.lock_removal(array[context_id]);
     perform from kata_data.head h where h.context_id = purge_context.context_id and v_tenant in (h.tenant, '*') for update;
   else
     perform from kata_data.head h where h.context_id = purge_context.context_id and v_tenant in (h.tenant, '*');
@@ -60,18 +62,13 @@ begin
   end loop;
 
   if v_is_real then
-    perform kata_data.forget_keys(v_context);
-    delete from kata_data.compaction_guard g where g.context_id = purge_context.context_id;
-    delete from kata_data.policy_change y where y.context_id = purge_context.context_id;
-    update kata_data.context c
-    set name = null, metadata = '{}', policy = kata_data.search_policy(c.policy), purged_at = v_now, updated_at = v_now
-    where c.context_id = purge_context.context_id;
-    update kata_data.head h
-    set is_strict = true, notifies = false, summarizes = true, due_at = null, due_tokens = null, due_messages = null,
-        open_calls = '{}', open_groups = '{}', oldest_open_group = null
-    where h.context_id = purge_context.context_id;
+    perform kata_data.make_tombstone(v_context, v_now);
   end if;
+  perform set_config('lock_timeout', coalesce(v_wait, current_setting('lock_timeout')), true);
   return next;
+exception
+  when lock_not_available then
+    perform kata_data.refuse_busy(array[context_id]);
 end
 $$;
 comment on function kata.purge_context(uuid, boolean) is
@@ -85,8 +82,9 @@ metadata and policy, except the search_config that forks search with, remains, s
 receipt. A purged context stays as it is.
 
 Returns one row: removed (log entries that are removed, of purged ancestors too), kept (entries that the context itself wrote and that stay).
-Errors: KC001, KC017 not deleted, or the transaction is not at isolation level read committed.
-Locks: other purges and erasures wait (advisory); then the head of the context (FOR UPDATE); a dry run takes none.
+Errors: KC001, KC017 not deleted, or the transaction is not at isolation level read committed,
+KC025 another session holds a lock for longer than lock_timeout, or 10 seconds where that is not set.
+Locks: other purges, erasures and new compactions of the family wait; then the head of the context (FOR UPDATE); a dry run takes none.
 Cost: O(entries removed + forks of the context and of its purged forks, for every purged ancestor + idempotency keys of the tenant and of
 the parent). The bytes leave the disk with the next vacuum.';
 

@@ -1,8 +1,8 @@
 -- Purges deleted contexts, a bounded number per call. Forks go before their parents, so that a family that is purged whole leaves nothing
 -- behind.
 --
--- Locks: other removals out and the artifacts of all paths (advisory), then the heads by id ascending, as everywhere. Contexts that were
--- restored before their lock are skipped.
+-- Locks: the families and marks, then the heads by id ascending, as everywhere. Families that another session is at work on are skipped, so
+-- that one idle transaction does not stop the purge of all others; so are contexts that were restored before their lock.
 -- plans: lookup
 
 create or replace function kata.purge_deleted(older_than interval, dry_run boolean default false)
@@ -35,8 +35,9 @@ begin
     limit 1000);
   if dry_run is false then
     perform kata_data.check_isolation();
-    perform kata_data.lock_artifacts(v_chosen);
-    perform from kata_data.head h where h.context_id = any (v_chosen) order by h.context_id for update;
+    v_chosen := kata_data.lock_free_families(v_chosen);
+    perform kata_data.lock_removal(v_chosen);
+    v_chosen := array(select h.context_id from kata_data.head h where h.context_id = any (v_chosen) order by h.context_id for update skip locked);
   end if;
   for context_id in
     select c.context_id
@@ -67,6 +68,6 @@ older_than: how long ago they were deleted. dry_run: only report which, and what
 Those deleted longest ago come first, at most 1,000 per call: call again until it returns no row. Under kata.tenant ''*'' contexts of all
 tenants are purged.
 Returns one row per context, forks before their parents: context_id, removed and kept, as purge_context.
-Errors: KC017 older_than is negative, or the transaction is not at isolation level read committed.
-Locks: other purges and erasures wait (advisory); then the heads of the contexts (FOR UPDATE), by id ascending; a dry run takes none.
+Errors: KC017 older_than is negative, or the transaction is not at isolation level read committed, KC025 as purge_context.
+Locks: the families of the contexts, against other removals and new compactions; one that is locked is left to a later call. Then the heads of the contexts (FOR UPDATE), by id ascending; a dry run takes none.
 Cost: that of purge_context for each.';

@@ -1,8 +1,9 @@
 -- Parses the messages of a path that are new since the last time, in chunks, and moves the mark of each segment on. The mark belongs to
 -- the segment, so forks share the work, and each message is parsed once in its life.
 --
--- Locks: an advisory one per segment, until the end of the transaction. Extraction never waits for it: a session that does not get it
--- leaves the segment to the one that has it, and nothing is lost, because readers parse what lies above the mark.
+-- Locks: the row of lineage in which a segment reads itself, until the end of the transaction. Extraction never waits for it: a session that
+-- does not get it leaves the segment to the one that has it, and nothing is lost, because readers parse what lies above the mark. The
+-- caller shares the lock of the family.
 
 create or replace function kata_data.extract_artifacts(context_id uuid, up_to bigint) returns bigint
 language plpgsql volatile
@@ -23,7 +24,7 @@ begin
   loop
     v_through := kata_data.parsed_through(v_segment.segment_id, v_segment.first_version);
     continue when v_through >= v_segment.last_version;
-    if not pg_try_advisory_xact_lock(kata_data.artifact_lock(v_segment.segment_id)) then
+    if not kata_data.try_lock_segment(v_segment.segment_id) then
       v_left := v_left + v_segment.last_version - v_through;
       continue;
     end if;
@@ -66,12 +67,20 @@ comment on function kata_data.parsed_through(uuid, bigint) is
 
 Volatile, so that it sees what was committed since the statement began.';
 
-create or replace function kata_data.artifact_lock(segment_id uuid) returns bigint
-language sql immutable
+create or replace function kata_data.try_lock_segment(segment_id uuid) returns boolean
+language plpgsql volatile
 as $$
-  select hashtextextended('kata artifacts ' || segment_id, 0)
+begin
+  perform
+  from kata_data.lineage l
+  where l.context_id = try_lock_segment.segment_id
+    and l.segment_id = try_lock_segment.segment_id
+  for no key update skip locked;
+  return found;
+end
 $$;
-comment on function kata_data.artifact_lock(uuid) is 'The key of the advisory lock on the artifacts of a segment.';
+comment on function kata_data.try_lock_segment(uuid) is
+'Keeps other sessions from parsing a segment, until the end of the transaction. Returns whether it did. Never waits.';
 
 create or replace function kata_data.artifact_chunk_end(segment_id uuid, low bigint, high bigint) returns bigint
 language plpgsql stable

@@ -1,5 +1,5 @@
 -- Writes what a chunk of messages names, as rows that hold the running state of each artifact: so the state as of any version is one
--- look-up. The caller holds the advisory lock of the segment.
+-- look-up. The caller holds the lock of the segment.
 -- plans: artifacts
 
 create or replace function kata_data.index_artifacts(segment_id uuid, low bigint, high bigint) returns bigint[]

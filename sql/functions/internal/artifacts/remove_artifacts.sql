@@ -1,5 +1,5 @@
--- Removes from the index what an erased or purged message named. Waits for the advisory lock of the segment, so that no extraction
--- brings back what is removed: erase_message and purge_context take it before they lock a head.
+-- Removes from the index what an erased or purged message named. The caller holds the lock of the family, which extraction shares, so that
+-- none brings back what is removed.
 
 create or replace function kata_data.forget_artifacts(segment_id uuid, version bigint) returns void
 language plpgsql volatile
@@ -7,7 +7,6 @@ as $$
 declare
   v_touched bigint[];
 begin
-  perform pg_advisory_xact_lock(kata_data.artifact_lock(segment_id));
   v_touched := array(
     select a.artifact_id
     from kata_data.artifact a
@@ -34,7 +33,7 @@ $$;
 comment on function kata_data.forget_artifacts(uuid, bigint) is
 'Removes what a message, about to be erased, says of artifacts: they are as if it had said nothing.
 
-Locks: the artifacts of the segment (advisory), until the end of the transaction. Cost: O(artifacts of the segment).';
+Cost: O(artifacts of the segment).';
 
 create or replace function kata_data.trim_artifacts(segment_id uuid, through bigint) returns void
 language plpgsql volatile
@@ -42,7 +41,6 @@ as $$
 declare
   v_touched bigint[];
 begin
-  perform pg_advisory_xact_lock(kata_data.artifact_lock(segment_id));
   v_touched := array(
     select a.artifact_id
     from kata_data.artifact a
@@ -70,7 +68,7 @@ $$;
 comment on function kata_data.trim_artifacts(uuid, bigint) is
 'Removes the artifacts of a segment above a version, about to be purged; above -1, all.
 
-Locks and cost as forget_artifacts.';
+Cost as forget_artifacts.';
 
 create or replace function kata_data.refold_artifacts(artifacts bigint[]) returns void
 language plpgsql volatile

@@ -88,8 +88,8 @@ declare
   v_head kata_data.head;
 begin
   outcome := 'skipped';
-  -- Where an erasure is at work, compaction comes after it.
-  if not pg_try_advisory_xact_lock_shared(kata_data.family_lock(head.context_id)) then
+  -- Where a removal is at work, compaction comes after it.
+  if not kata_data.share_family(head.context_id, waits => false) then
     return;
   end if;
   v_policy := kata_data.resolved_policy(head.context_id);
@@ -130,7 +130,7 @@ comment on function kata_data.try_claim(kata_data.head, text, integer) is
 'Tries to take the lease on a context that is due by its head, read without a lock. outcome: claimed (the lease is taken), later (it is due
 later), ended (compaction, as planned, gains nothing; its error says why), skipped (it is locked, or being erased, or has changed meanwhile,
 or gains nothing under the lock, which is recorded). compaction: of claimed and ended, the attempt.
-Locks: the family against erasures (advisory, shared), and the head only where there is something to gain. Cost: O(view); extraction
+Locks: the family against removals, and the head only where there is something to gain. Cost: O(view); extraction
 O(new messages).';
 
 create or replace function kata_data.postpone(contexts uuid[]) returns void

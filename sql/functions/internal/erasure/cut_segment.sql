@@ -1,4 +1,4 @@
--- A purge: one statement for each table that has rows above the version.
+-- A purge: one statement for each table that has rows above the version; and what is left of the context.
 
 create or replace function kata_data.cut_segment(segment_id uuid, reach bigint) returns void
 language plpgsql volatile
@@ -42,4 +42,24 @@ $$;
 comment on function kata_data.cut_segment(uuid, bigint) is
 'Removes what a context wrote above a version, and what was derived from it.
 
-Runs as kata_eraser: the triggers of the log refuse every other role. Locks: the artifacts of the segment (advisory). Cost: O(rows removed).';
+Runs as kata_eraser: the triggers of the log refuse every other role. The caller holds the lock of the family. Cost: O(rows removed).';
+
+create or replace function kata_data.make_tombstone(purged kata_data.context, purged_at timestamptz) returns void
+language plpgsql volatile
+as $$
+begin
+  perform kata_data.forget_keys(purged);
+  delete from kata_data.compaction_guard g where g.context_id = purged.context_id;
+  delete from kata_data.policy_change y where y.context_id = purged.context_id;
+  update kata_data.context c
+  set name = null, metadata = '{}', policy = kata_data.search_policy(c.policy), purged_at = make_tombstone.purged_at,
+      updated_at = make_tombstone.purged_at
+  where c.context_id = purged.context_id;
+  update kata_data.head h
+  set is_strict = true, notifies = false, summarizes = true, due_at = null, due_tokens = null, due_messages = null,
+      open_calls = '{}', open_groups = '{}', oldest_open_group = null
+  where h.context_id = purged.context_id;
+end
+$$;
+comment on function kata_data.make_tombstone(kata_data.context, timestamptz) is
+'Leaves of a purged context what its forks need: no name, no metadata, no policy except the search_config that they search with.';

@@ -1,6 +1,6 @@
 -- Erases one entry of the log, and names everything that repeats it.
 --
--- Locks, in addition to those that the caller holds: the families of the copies (advisory), the compactions that it ends, the message
+-- Locks, in addition to those that the caller holds: the families of the copies, the compactions that it ends, the message
 -- (FOR UPDATE). A merge that copies the message right now shares its row: it is waited for, then its copy is seen. A later merge copies the
 -- redacted message.
 

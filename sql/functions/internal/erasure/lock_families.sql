@@ -1,32 +1,76 @@
--- The lock on what a fork family has said. A session that starts a compaction shares it, one that erases holds it exclusively, each before
--- it locks a head and until the end of the transaction. So no compaction starts from a text that is being erased.
+-- The lock on what a fork family has said: the row of `lineage` in which the family's root reads itself. It exists as long as the family,
+-- and is never updated. A session that starts a compaction or extracts artifacts shares it, one that removes holds it exclusively, each
+-- before it locks a head and until the end of the transaction. So nothing is derived from a text that is being erased, and of two removals
+-- in a family the second sees the first. It is a row lock: a role without privileges on the table cannot take it.
 
-create or replace function kata_data.family_lock(context_id uuid) returns bigint
+create or replace function kata_data.families_of(contexts uuid[]) returns uuid[]
 language plpgsql stable
 as $$
 begin
-  return (
-    select hashtextextended('kata family ' || c.family_id, 0)
-    from kata_data.context c
-    where c.context_id = family_lock.context_id);
+  return array(
+    select distinct c.family_id
+    from unnest(contexts) o(context_id)
+    join kata_data.context c on c.context_id = o.context_id
+    order by c.family_id);
 end
 $$;
-comment on function kata_data.family_lock(uuid) is
-'The key of the advisory lock on the texts of a context''s family; null without such a context.';
+comment on function kata_data.families_of(uuid[]) is 'The fork families of some contexts, ascending.';
 
 create or replace function kata_data.lock_families(contexts uuid[]) returns void
 language plpgsql volatile
 as $$
 begin
-  perform pg_advisory_xact_lock(k.key)
-  from (
-    select distinct kata_data.family_lock(c.context_id) as key
-    from unnest(contexts) c(context_id)
-    order by key
-  ) k;
+  perform
+  from kata_data.lineage l
+  where l.context_id = any (kata_data.families_of(contexts))
+    and l.first_version = 1
+  order by l.context_id
+  for update;
 end
 $$;
 comment on function kata_data.lock_families(uuid[]) is
-'Keeps compactions in the families of some contexts from starting, until the end of the transaction.
+'Keeps other removals and new compactions out of the families of some contexts, until the end of the transaction.
 
-The caller holds the lock that keeps other removals out: lock_artifacts takes it.';
+Call it before a head is locked.';
+
+create or replace function kata_data.lock_free_families(contexts uuid[]) returns uuid[]
+language plpgsql volatile
+as $$
+declare
+  v_free uuid[];
+begin
+  v_free := array(
+    select l.context_id
+    from kata_data.lineage l
+    where l.context_id = any (kata_data.families_of(contexts))
+      and l.first_version = 1
+    for update skip locked);
+  return array(
+    select c.context_id
+    from kata_data.context c
+    where c.context_id = any (contexts)
+      and c.family_id = any (v_free));
+end
+$$;
+comment on function kata_data.lock_free_families(uuid[]) is
+'Locks the families of some contexts as lock_families does, except those that another session is at work on. Returns the contexts whose
+families are locked. Never waits.';
+
+create or replace function kata_data.share_family(context_id uuid, waits boolean) returns boolean
+language plpgsql volatile
+as $$
+declare
+  v_family_id uuid;
+begin
+  v_family_id := (select c.family_id from kata_data.context c where c.context_id = share_family.context_id);
+  if waits then
+    perform from kata_data.lineage l where l.context_id = v_family_id and l.first_version = 1 for key share;
+  else
+    perform from kata_data.lineage l where l.context_id = v_family_id and l.first_version = 1 for key share skip locked;
+  end if;
+  return found;
+end
+$$;
+comment on function kata_data.share_family(uuid, boolean) is
+'Keeps removals out of the family of a context, until the end of the transaction. Returns whether it did: where it must not wait, a removal
+may be at work. Call it before a head is locked.';

@@ -1,0 +1,116 @@
+-- A removal waits a bounded time for locks, and says which sessions hold them. A session that has set lock_timeout keeps its own bound.
+
+create or replace function kata_data.bound_wait() returns text
+language plpgsql volatile
+as $$
+declare
+  v_own text := current_setting('lock_timeout');
+begin
+  if v_own = '0' then
+    perform set_config('lock_timeout', '10s', true);
+  end if;
+  return v_own;
+end
+$$;
+comment on function kata_data.bound_wait() is
+'Bounds waits for locks by 10 seconds in the transaction, unless the session bounds them itself. Returns the setting before, to be restored.';
+
+create or replace function kata_data.refuse_busy(contexts uuid[], version bigint default null) returns void
+language plpgsql volatile
+as $$
+declare
+  v_pids integer[];
+  v_are_sure boolean;
+begin
+  v_pids := kata_data.lock_holders(contexts, version);
+  v_are_sure := v_pids <> '{}';
+  if not v_are_sure then
+    v_pids := kata_data.remover_pids();
+  end if;
+  raise exception using
+    errcode = 'KC025',
+    message = 'another session holds what is to be removed',
+    detail = format(
+      'It %s %s. The wait was %s.', case when v_are_sure then 'is' else 'may be' end,
+      coalesce(kata_data.named_sessions(v_pids), 'one that has ended since'), current_setting('lock_timeout')),
+    hint = 'Try again when its transaction has ended, end it with pg_terminate_backend, or set lock_timeout to wait longer.';
+end
+$$;
+comment on function kata_data.refuse_busy(uuid[], bigint) is
+'Refuses a removal that waited too long, and names the sessions that hold locks on the families of the contexts. KC025.';
+
+create or replace function kata_data.named_sessions(pids integer[]) returns text
+language plpgsql volatile
+as $$
+begin
+  return (
+    select string_agg(
+      format('process %s (%s)', s.pid, coalesce(nullif(s.application_name, ''), s.usename, 'an unknown role')), ', ' order by s.pid)
+    from pg_catalog.pg_stat_activity s
+    where s.pid = any (pids));
+end
+$$;
+comment on function kata_data.named_sessions(integer[]) is 'Processes with their application_name, or else their role; null for none.';
+
+create or replace function kata_data.lock_holders(contexts uuid[], version bigint) returns integer[]
+language plpgsql volatile
+as $$
+declare
+  v_lockers xid[];
+  v_locker xid;
+begin
+  v_lockers := array(
+    select distinct l.xmax
+    from kata_data.context c
+    cross join lateral (
+      select l.xmax from kata_data.lineage l where l.context_id = c.context_id
+      union all
+      select m.xmax from kata_data.search_mark m where m.segment_id = c.context_id
+      union all
+      select h.xmax from kata_data.head h where h.context_id = c.context_id
+      union all
+      select n.xmax from kata_data.compaction n where n.context_id = c.context_id and n.status = 'running'
+      union all
+      select m.xmax from kata_data.message m where m.segment_id = c.context_id and m.version = lock_holders.version
+    ) l
+    where c.family_id = any (kata_data.families_of(contexts)));
+  -- Several sessions that share a row are one number, which Postgres refuses to expand where the number is that of a session.
+  foreach v_locker in array v_lockers loop
+    begin
+      v_lockers := v_lockers || array(select m.xid from pg_catalog.pg_get_multixact_members(v_locker) m);
+    exception
+      when internal_error or invalid_parameter_value then null;
+    end;
+  end loop;
+  return array(
+    select distinct l.pid
+    from pg_catalog.pg_locks l
+    where l.locktype = 'transactionid'
+      and l.granted
+      and l.pid <> pg_backend_pid()
+      and l.transactionid = any (v_lockers));
+end
+$$;
+comment on function kata_data.lock_holders(uuid[], bigint) is
+'The processes whose open transactions have locked or changed a row that a removal in the families of some contexts locks.
+
+version: of the message that is to be erased, or null. Cost: O(families).';
+
+create or replace function kata_data.remover_pids() returns integer[]
+language plpgsql volatile
+as $$
+begin
+  return array(
+    select distinct l.pid
+    from pg_catalog.pg_locks l
+    where l.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
+      and l.relation in ('kata_data.lineage'::regclass, 'kata_data.search_mark'::regclass)
+      and l.mode = 'RowShareLock'
+      and l.granted
+      and l.pid <> pg_backend_pid()
+    limit 10);
+end
+$$;
+comment on function kata_data.remover_pids() is
+'The processes that lock rows of any family. For a lock that a subtransaction took, or on a row that is not committed: Postgres does not say
+whose it is.';
