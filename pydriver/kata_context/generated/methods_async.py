@@ -269,7 +269,8 @@ class AsyncMethods(ABC):
         InvalidPolicyError invalid policy, InvalidArgumentError, IdempotencyConflictError.
 
         Locks: waits for a transaction that is about to give this name to a context; one that a
-            transaction is just deleting or renaming is returned.
+            transaction is just deleting or renaming is returned; with a key, one that is found is kept
+            from being purged.
         Cost: O(log contexts).
         """
         return (
@@ -1601,8 +1602,8 @@ class AsyncMethods(ABC):
         ContextNotFoundError, ContextClosedError, CompactionInProgressError another holds the lease,
             NothingToCompactError not due or nothing to cover, InvalidArgumentError.
 
-        Locks: the family against erasures (advisory, shared), the head of the context; both until the
-            end of the transaction. Artifacts are extracted before the head is locked.
+        Locks: the family against removals, the head of the context; both until the end of the
+            transaction. Artifacts are extracted before the head is locked.
         Cost: O(view); extraction O(messages that are new).
         """
         return (
@@ -1636,9 +1637,9 @@ class AsyncMethods(ABC):
         ------
         InvalidArgumentError.
 
-        Locks: the family against erasures (advisory, shared), the head of the context, and at the end
-            the heads of contexts that have nothing to gain, fail or are due later; contexts that are
-            locked or being erased are skipped.
+        Locks: the family against removals, the head of the context, and at the end the heads of
+            contexts that have nothing to gain, fail or are due later; contexts that are locked or being
+            erased are skipped.
         Cost: as begin_compaction, and O(view) for each of the contexts that it records.
         """
         return next(
@@ -2016,11 +2017,11 @@ class AsyncMethods(ABC):
         ------
         ContextNotFoundError, VersionNotFoundError no message has this version, ContextClosedError
             (restore a deleted context first, erase through a fork, or purge it), InvalidArgumentError
-            no reason, or the transaction is not at isolation level read committed.
+            no reason, or the transaction is not at isolation level read committed, BusyError another
+            session holds a lock for longer than lock_timeout, or 10 seconds where that is not set.
 
-        Locks: other purges and erasures, and new compactions of the family, wait (advisory); then the
-            head of the context, the compactions that it ends, the message and its copies, keys that
-            name them.
+        Locks: other purges, erasures and new compactions of the family wait; then the head of the
+            context, the compactions that it ends, the message and its copies, keys that name them.
         Cost: O(copies + family + keys of the last seven days). The bytes leave the disk with the next
             vacuum; backups keep them until they expire.
         """
@@ -2063,10 +2064,11 @@ class AsyncMethods(ABC):
         Raises
         ------
         ContextNotFoundError, InvalidArgumentError not deleted, or the transaction is not at isolation
-            level read committed.
+            level read committed, BusyError another session holds a lock for longer than lock_timeout,
+            or 10 seconds where that is not set.
 
-        Locks: other purges and erasures wait (advisory); then the head of the context (FOR UPDATE); a
-            dry run takes none.
+        Locks: other purges, erasures and new compactions of the family wait; then the head of the
+            context (FOR UPDATE); a dry run takes none.
         Cost: O(entries removed + forks of the context and of its purged forks, for every purged
             ancestor + idempotency keys of the tenant and of the parent). The bytes leave the disk with
             the next vacuum.
@@ -2088,10 +2090,11 @@ class AsyncMethods(ABC):
         Raises
         ------
         InvalidArgumentError older_than is negative, or the transaction is not at isolation level read
-            committed.
+            committed, BusyError as purge_context.
 
-        Locks: other purges and erasures wait (advisory); then the heads of the contexts (FOR UPDATE),
-            by id ascending; a dry run takes none.
+        Locks: the families of the contexts, against other removals and new compactions; one that is
+            locked is left to a later call. Then the heads of the contexts (FOR UPDATE), by id
+            ascending; a dry run takes none.
         Cost: that of purge_context for each.
         """
         return await self._run(statements.PURGE_DELETED, (older_than, dry_run))
