@@ -77,7 +77,11 @@ def test_a_program_embeds_what_is_new_and_recall_finds_it_by_meaning(
     run: Run, read: Query, talk: str, program: str
 ) -> None:
     assert [row["version"] for row in read("recall", talk, "a boat")] == []
-    assert read("embed", "--embedder", program, "--model", "toy") == {"versions": 102, "embeddings": 102}
+    assert read("embed", "--embedder", program, "--model", "toy") == {
+        "versions": 102,
+        "embeddings": 102,
+        "refused": 0,
+    }
     found = read("recall", talk, "a boat", "--embedder", program, "--model", "toy", "--rows", "1")
     assert [row["version"] for row in found] == [1]
     assert json.loads(run("call", "embedding_models").stdout)[0]["embeddings"] == 102
@@ -143,13 +147,37 @@ def test_a_worker_reports_an_embedder_that_fails_and_goes_on(database: str, talk
             Indexer(kata, fail)
 
 
-def test_a_text_that_cannot_be_embedded_is_passed_over(database: str, talk: str) -> None:
+def test_texts_that_are_refused_are_counted_and_keep_no_other_from_its_embedding(database: str) -> None:
     def mostly(texts: list[str]) -> list[Any]:
-        return [None if "remark" in text else [1.0, 2.0] for text in texts]
+        return [None if text.startswith("user: remark") else [1.0, 2.0] for text in texts]
 
     with Kata(database) as kata:
-        assert Indexer(kata, mostly, model="toy", batch=3).drain().embeddings == 2
-        assert kata.embedding_models()[0].embeddings == 2
+        context = kata.create("talk")
+        context.append_message("user", "A ship.")
+        context.append([{"role": "user", "content": f"remark {number}"} for number in range(1100)])
+        context.append_message("user", "Bread.")
+        indexer = Indexer(kata, mostly, model="toy", batch=500)
+        done = indexer.drain()
+        assert (done.embeddings, done.refused) == (2, 1100)
+        assert [row.version for row in context.recall(embedding=[1.0, 2.0], model="toy")] == [1102, 1]
+        assert indexer.drain().refused == 1100
+
+
+def test_a_run_reports_how_many_texts_were_refused(run: Run, talk: str) -> None:
+    said = run("embed", "--embedder", "sh -c 'while read line; do echo null; done'", "--model", "toy").stdout
+    assert "the embedder refused 102" in said
+
+
+def test_contexts_beyond_the_first_page_of_the_list_are_indexed_in_one_run(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kata_context.generated.indexer.ROWS", 2)
+    with Kata(database) as kata:
+        for _ in range(5):
+            context = kata.create()
+            context.append([{"role": "user", "content": f"ship {number}"} for number in range(64)])
+        assert Indexer(kata).drain().versions == 5 * 64
+        assert kata.pending_search() == []
 
 
 @pytest.mark.parametrize(

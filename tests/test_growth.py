@@ -818,6 +818,67 @@ def test_a_claim_does_not_look_at_what_is_due_for_other_tenants(database: str) -
     assert costs[1] <= costs[0] + 10
 
 
+def copy_context(conn: psycopg.Connection, context_id: uuid.UUID, times: int) -> None:
+    """Copy a context so often that there are many; of its messages the first three."""
+    conn.execute(
+        "create temporary table copied as select gen_random_uuid() as id from generate_series(1, %s)", [times]
+    )
+    for table in ("context", "head", "lineage", "message", "embedding", "embedding_mark"):
+        key = "context_id" if table in ("context", "head", "lineage") else "segment_id"
+        some = "and r.version <= 3" if table == "message" else ""
+        conn.execute(
+            f"""
+            insert into kata_data.{table} overriding system value
+            select n.*
+            from kata_data.{table} r
+            cross join copied c
+            cross join jsonb_populate_record(
+              r, jsonb_build_object('context_id', c.id, 'segment_id', c.id, 'family_id', c.id)) n
+            where r.{key} = %s {some}""".encode(),
+            [context_id],
+        )
+    conn.execute("drop table copied")
+
+
+def test_lists_of_what_is_to_be_indexed_do_not_look_at_contexts_of_other_tenants(database: str) -> None:
+    pending = {
+        "words": "select count(*) from kata.pending_search()",
+        "texts": "select count(*) from kata.pending_embeddings('toy', 1)",
+        "models": "select count(*) from kata.embedding_models()",
+        "a plan of an index": "select index from kata.build_embedding_index('toy', dry_run => true)",
+    }
+    with closing(connect(database)) as conn:
+
+        def make(tenant: str) -> uuid.UUID:
+            """Create a context with texts to index, of which most have no embedding."""
+            conn.execute("select set_config('kata.tenant', %s, false)", [tenant])
+            (context_id,) = conn.execute("select kata.create_context()").fetchone() or ()
+            message = {"role": "user", "content": "a", "token_count": 1}
+            conn.execute(APPEND, {"context": context_id, "batch": Jsonb([message] * 64)})
+            conn.execute("select kata.put_embeddings(%s, 'toy', '{1,2}', '{{1,0},{0,1}}')", [context_id])
+            return uuid.UUID(str(context_id))
+
+        def costs() -> dict[str, int]:
+            conn.execute("vacuum analyze")
+            return {name: min(cost(conn, read)[0] for _ in range(3)) for name, read in pending.items()}
+
+        theirs = make("theirs")
+        make("ours")
+        few = costs()
+        copy_context(conn, theirs, 10_000)
+        conn.execute(
+            """insert into kata_data.embedding_model (tenant, name, dimensions, created_at)
+               select 'tenant ' || n, 'toy', 2, now() from generate_series(1, 10000) n"""
+        )
+        many = costs()
+        conn.execute("set kata.tenant = '*'")
+        (found,) = conn.execute("select count(*) from kata.pending_search(1000)").fetchone() or ()
+        assert found == 1000
+        # The first page looks at a hundred contexts, not at all to find which come first.
+        assert cost(conn, pending["texts"])[0] < 1000
+    assert all(many[name] <= few[name] + 12 for name in pending), (few, many)
+
+
 def test_a_fork_of_the_recent_past_costs_the_same_however_long_ago_a_call_was_abandoned(
     database: str,
 ) -> None:

@@ -23,6 +23,10 @@ comment on column kata_data.lineage.first_version is 'The first version that is 
 comment on column kata_data.lineage.last_version is 'The last one; the greatest bigint for the own segment, which is open-ended.';
 comment on column kata_data.lineage.segment_id is 'The context that wrote these versions: an ancestor, or the context itself.';
 
+-- Rows of ancestors only: a context that is not a fork adds nothing to it.
+create index lineage_readers on kata_data.lineage (segment_id, last_version) where segment_id <> context_id;
+comment on index kata_data.lineage_readers is 'kata.pending_embeddings: the fork that reads most of a segment whose context is deleted.';
+
 create table kata_data.merge_origin (
   segment_id uuid,
   version bigint,

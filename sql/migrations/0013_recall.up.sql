@@ -88,11 +88,13 @@ create table kata_data.embedding_mark (
   complete_through bigint not null,
   constraint embedding_mark_pkey primary key (segment_id, model_id)
 );
-comment on table kata_data.embedding_mark is 'One row per segment and model with embeddings.';
+comment on table kata_data.embedding_mark is 'One row per segment and model with embeddings; the way from a model to its embeddings.';
 comment on column kata_data.embedding_mark.segment_id is 'The segment.';
 comment on column kata_data.embedding_mark.model_id is 'The model.';
 comment on column kata_data.embedding_mark.complete_through is 'The version up to which every message with a text has its embedding.';
 comment on constraint embedding_mark_model_exists on kata_data.embedding_mark is 'A mark has a model.';
+create index embedding_mark_model on kata_data.embedding_mark (model_id, segment_id);
+comment on index kata_data.embedding_mark_model is 'kata.embedding_models: the segments that have embeddings of a model.';
 
 create type kata_data.recalled as (version bigint, score double precision, text_rank bigint, vector_rank bigint);
 comment on type kata_data.recalled is 'A message that a query finds: its score, and its places by words and by embedding, null for none.';

@@ -219,7 +219,7 @@ insert into expected values
       'group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb, '
       'in_view boolean, external_id text, occurred_at timestamp with time zone'),
   ('pending_embeddings', 'stable',
-    'model text, max_rows integer = 100',
+    'model text, max_rows integer = 100, after_context uuid = NULL, after_version bigint = NULL',
     'rows context_id uuid, version bigint, content text, digest text, tenant text'),
   ('pending_search', 'stable',
     'max_rows integer = 100',

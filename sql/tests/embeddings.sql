@@ -1,7 +1,7 @@
 -- Embeddings find messages by meaning, beside their words, and go with the texts that they are made of.
 
 begin;
-select plan(92);
+select plan(96);
 
 create function pg_temp.say(context text, content text, role text default 'user', name text default null) returns bigint
 language sql
@@ -36,7 +36,15 @@ select results_eq(
   'pending_embeddings lists speaker, text and the message before; a blank message is not listed');
 select is((select length(p.content) from kata.pending_embeddings('toy') p where p.version = 3), 20 + 1 + 120,
   'of the message before it takes 120 characters');
-select is((select count(*) from kata.pending_embeddings('toy', 2)), 2::bigint, 'and max_rows at most');
+select results_eq(
+  format($$select array(
+      select p.version
+      from kata.pending_embeddings('toy', 2, case when v.place is not null then %L::uuid end, v.place) with ordinality p
+      order by p.ordinality)
+    from (values (1, null::bigint), (2, 3), (3, 2), (4, 1)) v(page, place) order by v.page$$, :'sea'),
+  $$values ('{5,3}'::bigint[]), ('{2,1}'), ('{1}'), ('{}')$$, 'and max_rows at most, the newest first; pages go on behind a place');
+select is((select count(*) from kata.pending_embeddings('toy', 2, 'ffffffff-ffff-ffff-ffff-ffffffffffff', 1)), 2::bigint,
+  'a place may be that of a context that is gone');
 select is((select count(*) from kata.pending_embeddings('toy') p where p.digest <> encode(sha256(convert_to(p.content, 'UTF8')), 'hex')),
   0::bigint, 'a digest is that of the text');
 select is(
@@ -145,9 +153,17 @@ select is(array(select v::text from kata.verify(:'sea') v union all select v::te
   'embeddings stay sound');
 select count(*) from kata.erase_message(:'sea', 4, 'asked to');
 select is(pg_temp.pending('sea'), '{5}'::bigint[], 'in the same segment the message after an erased one is pending again');
+select fixture.fork('sea', 2, 'raft') as raft \gset
 select kata.delete_context(:'sea');
-select is((select count(*) from kata.pending_embeddings('new') p where p.context_id = :'boat'), 3::bigint,
-  'what a deleted parent wrote is pending for its fork');
+select results_eq($$select p.context_id, p.version from kata.pending_embeddings('new') p where p.context_id <> fixture.id('copy')$$,
+  format('values (%L::uuid, 4::bigint), (%1$L, 2), (%1$L, 1)', :'boat'),
+  'what a deleted parent wrote is pending for the fork that reads most of it');
+select kata.archive_context(:'boat');
+select results_eq($$select p.context_id, p.version from kata.pending_embeddings('new') p where p.context_id <> fixture.id('copy')$$,
+  format('values (%L::uuid, 2::bigint), (%1$L, 1)', :'raft'), 'for another one where that is archived');
+select kata.unarchive_context(:'boat');
+select kata.delete_context(:'raft');
+select kata.purge_context(:'raft');
 select kata.purge_context(:'sea');
 select results_eq(format('select e.version from kata_data.embedding e where e.segment_id = %L order by 1', :'sea'), '{1,2}'::bigint[],
   'a purge removes what no fork reads');
@@ -191,7 +207,8 @@ from (values
   ('recall(ID, ''vessel'', ''{1,0}'', ''toy'')', 'KC017'), ('recall(ID, ''vessel'', ''{0,0,0}'', ''toy'')', 'KC017'),
   ('recall(ID, ''vessel'', ''{NaN,0,0}'', ''toy'')', 'KC017'), ('recall(ID, ''vessel'', ''{1,0,0}'', ''unknown'')', 'KC017'),
   ('recall(ID, ''vessel'', ''{1,0,0}'')', 'KC017'), ('recall(ID, ''vessel'', null, ''toy'')', 'KC017'),
-  ('pending_embeddings(''toy'', 0)', 'KC017'), ('build_embedding_index(''unknown'')', 'KC017'), ('drop_embedding_index(null)',
+  ('pending_embeddings(''toy'', 0)', 'KC017'), ('pending_embeddings(''toy'', 2, ID)', 'KC017'),
+  ('pending_embeddings(''toy'', 2, null, 3)', 'KC017'), ('build_embedding_index(''unknown'')', 'KC017'), ('drop_embedding_index(null)',
   'KC017')) t(call, code);
 select is((select count(*) from kata_data.embedding), b.embeddings, 'what is refused changes nothing') from before b;
 

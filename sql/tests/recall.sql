@@ -1,7 +1,7 @@
 -- Messages are found by their words: in the whole history, on any fork, as of any version, the same whether they are indexed or not.
 
 begin;
-select plan(183);
+select plan(185);
 
 create function pg_temp.say(context text, content text, role text default 'user', name text default null) returns bigint
 language sql
@@ -290,6 +290,23 @@ select is(pg_temp.found('talk', (select string_agg('w' || n, ' ') from generate_
   '{2,4}'::bigint[], 'of thousands of terms those count that occur');
 select lives_ok(format('select kata.search(%L, repeat(%L, 5000))', :'talk', x), 'survived: ' || x)
 from unnest(array['((((((((', '[[:alnum:]]', 'aA', '漢', '\u0000', '"', '-._', '''', '𠀀', '/x']) x;
+
+-- Tenants in turn
+
+set local kata.tenant = 'few';
+select fixture.context('theirs') as theirs \gset
+select count(*)
+from kata.append(:'theirs', (select jsonb_agg(jsonb_build_object('role', 'user', 'content', 'row')) from generate_series(1, 64)));
+set local kata.tenant = 'many';
+select count(*)
+from generate_series(1, 3) n
+cross join lateral kata.append(
+  fixture.context('ours' || n), (select jsonb_agg(jsonb_build_object('role', 'user', 'content', 'row')) from generate_series(1, 64 + n)));
+select results_eq('select p.messages from kata.pending_search() p', '{67,66,65}'::bigint[], 'a tenant sees its own, the most first');
+set local kata.tenant = '*';
+select results_eq($$select p.tenant, p.messages from kata.pending_search() p where p.tenant in ('few', 'many')$$,
+  $$values ('many', 67::bigint), ('few', 64), ('many', 66), ('many', 65)$$, 'a service sees those of all tenants, in turn');
+reset kata.tenant;
 
 -- Damage
 

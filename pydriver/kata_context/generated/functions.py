@@ -609,6 +609,8 @@ FUNCTIONS = {
         {
             "model": Parameter("text"),
             "max_rows": Parameter("integer", has_default=True),
+            "after_context": Parameter("context", has_default=True),
+            "after_version": Parameter("version", has_default=True),
         },
     ),
     "pending_search": Function(

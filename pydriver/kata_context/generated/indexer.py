@@ -6,6 +6,7 @@ Written by tools/generate; `make generate` writes it anew.
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
+from uuid import UUID
 
 from kata_context.database_errors import ContextClosedError
 from kata_context.errors import KataError
@@ -24,7 +25,7 @@ class Indexer:
     ----------
     kata : the database; under the tenant '*' the contexts of all tenants
     embed : takes texts and returns an embedding for each: a list, an array of NumPy, a vector of pgvector, or
-        None for a text that it cannot embed, which is asked for again by the next indexer. None: only words.
+        None for a text that it refuses, which comes again in the next run. None: only words.
     model : the name of the model of `embed`
     batch : the most texts for one call of `embed`
     """
@@ -43,7 +44,6 @@ class Indexer:
         self._embed = embed
         self._model = model
         self._batch = batch
-        self._passed_over: set[tuple[object, int]] = set()
 
     def drain(self) -> Indexed:
         """Index what there is now, and return how much.
@@ -53,8 +53,24 @@ class Indexer:
         EmbedderError : the embedder failed; what was stored before stays
         """
         done = Indexed(versions=self._index_words())
-        while (stored := self._embed_batch()) is not None:
-            done.embeddings += stored
+        if self._embed is None or self._model is None:
+            return done
+        place: dict[str, Any] = {}
+        while rows := self._kata.pending_embeddings(self._model, min(self._batch, ROWS), **place):
+            made = self._made([row.content for row in rows])
+            for (tenant, context_id), found in by_context(rows, made):
+                given = [(row, embedding) for row, embedding in found if embedding is not None]
+                done.refused += len(found) - len(given)
+                if given:
+                    with suppress(ContextClosedError):
+                        done.embeddings += self._kata.as_tenant(tenant).put_embeddings(
+                            context_id,
+                            self._model,
+                            [row.version for row, _ in given],
+                            [embedding for _, embedding in given],
+                            [row.digest for row, _ in given],
+                        )
+            place = {"after_context": rows[-1].context_id, "after_version": rows[-1].version}
         return done
 
     def embedded(self, query: str) -> Any:
@@ -79,35 +95,13 @@ class Indexer:
         return made
 
     def _index_words(self) -> int:
-        """Index the contexts that have enough new versions, and return how many versions were."""
-        done = 0
-        for row in self._kata.pending_search(ROWS):
-            kata, left = self._kata.as_tenant(row.tenant), row.messages
-            with suppress(ContextClosedError):  # since it was listed
-                while left and (now := kata.index_search(row.context_id, PIECE)) < left:
-                    done, left = done + left - now, now
+        """Index the contexts that have enough new versions, each once, and return how many versions were."""
+        done, seen = 0, set[UUID]()
+        while rows := [row for row in self._kata.pending_search(ROWS) if row.context_id not in seen]:
+            seen |= {row.context_id for row in rows}
+            for row in rows:
+                kata, left = self._kata.as_tenant(row.tenant), row.messages
+                with suppress(ContextClosedError):  # since it was listed
+                    while left and (now := kata.index_search(row.context_id, PIECE)) < left:
+                        done, left = done + left - now, now
         return done
-
-    def _embed_batch(self) -> int | None:
-        """Embed some texts, and return how many embeddings were stored; None where no text is left."""
-        if self._embed is None or self._model is None:
-            return None
-        rows = self._kata.pending_embeddings(self._model, min(self._batch + len(self._passed_over), ROWS))
-        rows = [row for row in rows if (row.context_id, row.version) not in self._passed_over]
-        if not rows:
-            return None
-        made = self._made([row.content for row in rows])
-        stored = 0
-        for (tenant, context_id), found in by_context(rows, made):
-            given = [(row, embedding) for row, embedding in found if embedding is not None]
-            if given:
-                with suppress(ContextClosedError):
-                    stored += self._kata.as_tenant(tenant).put_embeddings(
-                        context_id,
-                        self._model,
-                        [row.version for row, _ in given],
-                        [embedding for _, embedding in given],
-                        [row.digest for row, _ in given],
-                    )
-            self._passed_over |= {(context_id, row.version) for row, embedding in found if embedding is None}
-        return stored

@@ -2159,7 +2159,7 @@ class Methods(ABC):
         index_state (null without an index; valid; invalid while it is being built, or if its build was
         interrupted), tenant.
 
-        Cost: O(embeddings).
+        Cost: O(embeddings of the tenant).
         """
         return self._run(statements.EMBEDDING_MODELS, ())
 
@@ -2187,34 +2187,47 @@ class Methods(ABC):
         """
         return self._run(statements.INDEX_SEARCH, (context_id, max_messages))[0]
 
-    def pending_embeddings(self, model: str, max_rows: int = 100) -> list[PendingEmbeddingRow]:
+    def pending_embeddings(
+        self,
+        model: str,
+        max_rows: int = 100,
+        *,
+        after_context: ContextId | None = None,
+        after_version: Version | None = None,
+    ) -> list[PendingEmbeddingRow]:
         """Lists the texts of messages that have no embedding of a model yet, for kata.put_embeddings.
 
         Each message is listed once, for all forks that read it; messages without a text and erased ones
-        are not. Under kata.tenant '*' those of all tenants.
+        are not. Under kata.tenant '*' those of all tenants. Texts that the model refuses stay listed:
+        go on behind them.
 
-        Returns rows: context_id, version, content (the speaker, the message, and the beginning of the
-        message before it, which helps to find an answer by its question), digest (of content, to hand
-        to kata.put_embeddings), tenant.
+        Returns rows, those of the newest context first, and of each context the newest message first:
+        context_id, version, content (the speaker, the message, and the beginning of the message before
+        it, which helps to find an answer by its question), digest (of content, to hand to
+        kata.put_embeddings), tenant.
 
         Parameters
         ----------
         model : the name of the embedding model; one that is not known yet has no embeddings.
         max_rows : 1 to 1,000.
+        after_context, after_version : those of the last row of the page before; both null for the first
+            page.
 
         Raises
         ------
-        InvalidArgumentError.
+        InvalidArgumentError max_rows is out of range, or only one of after_context and after_version is
+            null.
 
-        Cost: O(contexts of the tenant + rows).
+        Cost: O(contexts of the tenant + rows), and per segment that is not done, the messages above the
+        oldest one without an embedding.
         """
-        return self._run(statements.PENDING_EMBEDDINGS, (model, max_rows))
+        return self._run(statements.PENDING_EMBEDDINGS, (model, max_rows, after_context, after_version))
 
     def pending_search(self, max_rows: int = 100) -> list[PendingSearchRow]:
         """Lists the contexts with 64 or more versions that are not indexed yet, the most first.
 
-        Under kata.tenant '*' those of all tenants. kata.index_search indexes one. Fewer versions are
-        parsed by each search instead.
+        Under kata.tenant '*' those of all tenants, in turn: of each the first, then of each the second.
+        kata.index_search indexes one. Fewer versions are parsed by each search instead.
 
         Returns rows: context_id, messages (versions of its path that are not indexed), tenant.
 

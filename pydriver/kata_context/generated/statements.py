@@ -761,9 +761,14 @@ INDEX_SEARCH: Call[int] = Call(
 PENDING_EMBEDDINGS: Call[PendingEmbeddingRow] = Call(
     "pending_embeddings",
     b"select r.context_id, r.version, r.content, r.digest, r.tenant from kata.pending_embeddings(model "
-    b"=> %s::text, max_rows => %s::integer) r",
+    b"=> %s::text, max_rows => %s::integer, after_context => %s::uuid, after_version => %s::bigint) r",
     record(PendingEmbeddingRow),
-    (("model", as_text), ("max_rows", as_integer)),
+    (
+        ("model", as_text),
+        ("max_rows", as_integer),
+        ("after_context", as_context),
+        ("after_version", as_version),
+    ),
     reads=True,
 )
 PENDING_SEARCH: Call[PendingSearchRow] = Call(

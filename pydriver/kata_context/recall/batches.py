@@ -16,10 +16,11 @@ class EmbedderError(KataError):
 
 @dataclass(slots=True)
 class Indexed:
-    """What was indexed: versions for searches by words, and messages that have got an embedding."""
+    """The work of a run: versions indexed for searches, messages embedded, texts the embedder refused."""
 
     versions: int = 0
     embeddings: int = 0
+    refused: int = 0
 
 
 def by_context(

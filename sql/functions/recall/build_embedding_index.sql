@@ -14,7 +14,7 @@ declare
   v_embeddings bigint;
 begin
   v_model := kata_data.find_model(kata_data.current_tenant(), model);
-  select count(*) into v_embeddings from kata_data.embedding e where e.model_id = v_model.model_id;
+  v_embeddings := kata_data.count_embeddings(v_model.model_id);
   bytes := kata_data.embedding_index_bytes(v_embeddings, v_model.dimensions, m);
   perform kata_data.check_embedding_index(v_model, method, m, ef_construction, bytes);
   index := 'kata_data.' || kata_data.embedding_index_name(v_model.model_id);

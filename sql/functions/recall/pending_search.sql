@@ -1,4 +1,5 @@
--- The work of an indexer. A list costs O(contexts): it is for a job that asks now and then.
+-- The work of an indexer. A list costs O(contexts): it is for a job that asks now and then. Two statements, as in list_contexts: the one of a
+-- tenant reads its contexts from one index; the one of all takes the tenants in turn, so that none waits behind the many of another.
 -- plans: recall
 
 create or replace function kata.pending_search(max_rows integer default 100)
@@ -11,30 +12,37 @@ declare
 begin
   v_tenant := kata_data.current_tenant();
   perform kata_data.check_max_rows(max_rows);
-  return query
-  select c.context_id, p.messages, c.tenant
-  from kata_data.context c
-  cross join lateral (
-    select h.version
-    from kata_data.head h
-    where h.context_id = c.context_id
-      and not h.closed
-    offset 0
-  ) h
-  cross join lateral (
-    select sum(greatest(s.last_version - s.indexed_through, 0))::bigint as messages
-    from kata_data.indexed_segments(c.context_id, h.version, kata_data.search_config(c.context_id)) s
-  ) p
-  where v_tenant in (c.tenant, '*')
-    and p.messages >= 64
-  order by p.messages desc, c.context_id
-  limit max_rows;
+  if v_tenant = '*' then
+    return query
+    select c.context_id, c.messages, c.tenant
+    from (
+      select c.context_id, p.messages, c.tenant,
+        row_number() over (partition by c.tenant order by p.messages desc, c.context_id) as turn
+      from kata_data.context c
+      cross join lateral kata_data.versions_to_index(c.context_id) p(messages)
+      where c.deleted_at is null
+        and p.messages >= 64
+    ) c
+    order by c.turn, c.messages desc, c.context_id
+    limit max_rows;
+  else
+    return query
+    select c.context_id, p.messages, c.tenant
+    from kata_data.context c
+    cross join lateral kata_data.versions_to_index(c.context_id) p(messages)
+    where c.tenant = v_tenant
+      and c.deleted_at is null
+      and p.messages >= 64
+    order by p.messages desc, c.context_id
+    limit max_rows;
+  end if;
 end
 $$;
 comment on function kata.pending_search(integer) is
 'Lists the contexts with 64 or more versions that are not indexed yet, the most first.
 
-Under kata.tenant ''*'' those of all tenants. kata.index_search indexes one. Fewer versions are parsed by each search instead.
+Under kata.tenant ''*'' those of all tenants, in turn: of each the first, then of each the second. kata.index_search indexes one. Fewer
+versions are parsed by each search instead.
 
 max_rows: 1 to 1,000.
 

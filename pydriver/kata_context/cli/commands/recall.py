@@ -87,5 +87,7 @@ def embed(ctx: click.Context, embedder: list[str], model: str, as_json: bool) ->
 def report(indexer: Indexer, as_json: bool) -> None:
     """Index what there is, and print how much."""
     done = indexer.drain()
-    text = f"indexed {done.versions:,} versions, embedded {done.embeddings:,} messages"
-    print_one(done, as_json, text)
+    refused = f", the embedder refused {done.refused:,}" if done.refused else ""
+    print_one(
+        done, as_json, f"indexed {done.versions:,} versions, embedded {done.embeddings:,} messages{refused}"
+    )

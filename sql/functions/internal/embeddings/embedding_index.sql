@@ -138,16 +138,19 @@ begin
        where i.distance <= q.tenth + 0.000001) / q.wanted::float8)
      from (
        select q.embedding, max(x.distance) as tenth, count(*) as wanted
-       from (select e.segment_id, e.version, e.embedding from kata_data.embedding e where e.model_id = %3$s
+       from (select e.segment_id, e.version, e.embedding from %4$s
              order by hashtextextended(e.segment_id::text || e.version, 0) limit 20) q
-       cross join lateral (select (e.embedding operator(%1$I.<=>) q.embedding) + 0 as distance
-                           from kata_data.embedding e where e.model_id = %3$s order by 1 limit 10) x
+       cross join lateral (select (e.embedding operator(%1$I.<=>) q.embedding) + 0 as distance from %4$s order by 1 limit 10) x
        group by q.segment_id, q.version, q.embedding
      ) q',
-    kata_data.vector_schema(), model.dimensions, model.model_id)
+    kata_data.vector_schema(), model.dimensions, model.model_id,
+    -- Its embeddings, by segment: not those of all models.
+    format(
+      '(select k.segment_id from kata_data.embedding_mark k where k.model_id = %s offset 0) k cross join lateral '
+      '(select e.segment_id, e.version, e.embedding from kata_data.embedding e where e.segment_id = k.segment_id and e.model_id = %1$s offset 0) e', model.model_id))
   into v_share;
   return v_share;
 end
 $$;
 comment on function kata_data.embedding_index_recall(kata_data.embedding_model) is
-'The share of the ten nearest embeddings that the index finds, of twenty queries. Cost: O(embeddings).';
+'The share of the ten nearest embeddings that the index finds, of twenty queries. Cost: O(embeddings of the model).';

@@ -92,3 +92,32 @@ begin
 end
 $$;
 comment on function kata_data.tenant_of(uuid) is 'The tenant of a context.';
+
+create or replace function kata_data.count_embeddings(model_id integer) returns bigint
+language plpgsql stable
+as $$
+begin
+  return (
+    select coalesce(sum(e.embeddings), 0)
+    from kata_data.embedding_mark k
+    cross join lateral (
+      select count(*) as embeddings
+      from kata_data.embedding e
+      where e.segment_id = k.segment_id
+        and e.model_id = k.model_id
+      offset 0
+    ) e
+    where k.model_id = count_embeddings.model_id);
+end
+$$;
+comment on function kata_data.count_embeddings(integer) is
+'How many embeddings a model has; every segment with some has a mark. Cost: O(embeddings of the model).';
+
+create or replace function kata_data.embedding_bytes(dimensions integer) returns bigint
+language plpgsql stable
+as $$
+begin
+  return case when kata_data.vector_schema() is null then 24 + 4 * dimensions else 8 + 2 * dimensions end;
+end
+$$;
+comment on function kata_data.embedding_bytes(integer) is 'The bytes of an embedding.';

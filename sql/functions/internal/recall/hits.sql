@@ -18,6 +18,20 @@ $$;
 comment on function kata_data.indexed_segments(uuid, bigint, text) is
 'The segments of a path, and how far each is indexed by the present analyzer with a configuration.';
 
+create or replace function kata_data.versions_to_index(context_id uuid) returns bigint
+language plpgsql stable
+as $$
+begin
+  return (
+    select sum(greatest(s.last_version - s.indexed_through, 0))
+    from kata_data.head h
+    cross join lateral kata_data.indexed_segments(versions_to_index.context_id, h.version, kata_data.search_config(h.context_id)) s
+    where h.context_id = versions_to_index.context_id
+      and not h.closed);
+end
+$$;
+comment on function kata_data.versions_to_index(uuid) is 'How many versions of a path are not indexed yet; null for a closed context.';
+
 create or replace function kata_data.hits(context_id uuid, at bigint, config text, terms text[])
 returns table (term integer, version bigint, weight integer)
 language sql stable rows 1000
