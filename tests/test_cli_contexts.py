@@ -319,6 +319,7 @@ def test_window_prints_the_rows_of_the_function(run: Run, read: Query, database:
     shown = run("window", "talk", "1000")
     assert re.search(r"^ +3 +assistant +30 +60 +recent +→ search\(\{\}\)$", shown.stdout, re.MULTILINE)
     assert "5 messages, 150 of 1,000 tokens" in shown.stderr
+    assert "5 messages, 150 of 128,000 tokens" in run("window", "talk").stderr, "the budget of the policy"
     assert "the messages that always come exceed the budget" in run("window", "talk", "1").stderr
 
 
@@ -329,6 +330,7 @@ def test_prompt_prints_what_can_be_sent(run: Run, database: str, talk: str) -> N
             assert row
             for options in ((), ("--json",)):
                 assert json.loads(run("prompt", "talk", "1000", "--format", form, *options).stdout) == row[0]
+    assert run("prompt", "talk").stdout == run("prompt", "talk", "128000").stdout, "the budget of the policy"
     message, _ = complaint(run("prompt", "talk", "1", code=1))
     assert "budget" in message
     assert run("prompt", "talk", "1", code=1).stdout == ""

@@ -13,7 +13,7 @@ from kata_context.cli.text import escape_control_characters
 if TYPE_CHECKING:
     from kata_context.types import Format
 
-budget_argument = click.argument("budget", type=int)
+budget_argument = click.argument("budget", type=int, required=False)
 stable_step_option = click.option(
     "--stable-step", type=int, default=0, metavar="TOKENS",
     help="Keep the start of the window still for this many tokens.",
@@ -30,12 +30,16 @@ tokenizer_option = click.option("--tokenizer", metavar="NAME", help="Count in an
 @json_option
 @click.pass_context
 def window(
-    ctx: click.Context, context: str, budget: int, at: str | None, stable_step: int, tokenizer: str | None,
-    as_json: bool,
+    ctx: click.Context, context: str, budget: int | None, at: str | None, stable_step: int,
+    tokenizer: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Show the messages of CONTEXT that a model should see within BUDGET tokens, each with its reason."""
+    """Show the messages of CONTEXT that a model should see within BUDGET tokens, each with its reason.
+
+    The default of BUDGET is that of the policy.
+    """
     with open_context(ctx, context) as (kata, context_id):
         version = version_at(kata, context_id, at)
+        budget = kata.get_policy(context_id)["budget"] if budget is None else budget
         rows = kata.window(context_id, budget, at=version, stable_step=stable_step, tokenizer=tokenizer)
     columns: Columns = [
         "version",
@@ -64,10 +68,13 @@ def window(
 @json_option
 @click.pass_context
 def prompt(
-    ctx: click.Context, context: str, budget: int, form: str, at: str | None, stable_step: int,
+    ctx: click.Context, context: str, budget: int | None, form: str, at: str | None, stable_step: int,
     tokenizer: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Print the window of CONTEXT within BUDGET tokens as JSON, ready to send."""
+    """Print the window of CONTEXT within BUDGET tokens as JSON, ready to send.
+
+    The default of BUDGET is that of the policy.
+    """
     with open_context(ctx, context) as (kata, context_id):
         version, asked = version_at(kata, context_id, at), cast("Format", form)
         found = kata.prompt(
