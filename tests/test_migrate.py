@@ -136,7 +136,7 @@ def contents(dsn: str) -> dict[str, Any]:
     with closing(psycopg.connect(dsn, autocommit=True)) as connection:
         tables = connection.execute(
             "select c.oid::regclass::text from pg_class c where c.relnamespace = 'kata_data'::regnamespace "
-            "and c.relkind = 'r' and c.relname not in ('migration', 'function_file') order by 1"
+            "and c.relkind = 'r' and c.relname not in ('migration', 'function_file', 'contract') order by 1"
         ).fetchall()
         return {
             table: connection.execute(

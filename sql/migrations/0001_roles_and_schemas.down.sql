@@ -1,6 +1,7 @@
 -- kata: destructive
 -- Removes the schemas. The roles belong to the cluster: they are dropped only if no other database uses them.
 
+drop table kata_data.contract;
 drop table kata_data.function_file;
 drop table kata_data.migration;
 drop collation kata_data.c_utf8;

@@ -8,9 +8,9 @@
 -- Schemas. The schema kata is the public API: functions and views. kata_data holds tables, triggers and helpers; no client
 -- role may use it.
 --
--- Tables. migration has one row per applied or skipped migration, function_file one row per installed function file. Only the
--- migration runner reads and writes them, one runner at a time. They are made here because the runner records this very
--- migration in them.
+-- Tables. migration has one row per applied or skipped migration, function_file one row per installed function file, contract one row
+-- per fact of the security contract. Only the migration runner writes them, one runner at a time. They are made here because the
+-- runner records this very migration in them.
 --
 -- Runs as the connecting role: a superuser, or a role with CREATEROLE that owns the database. Roles belong to the cluster, so
 -- a second database finds them in place. Every later migration runs as kata_owner.
@@ -129,3 +129,20 @@ comment on column kata_data.function_file.functions is 'The functions, views and
 comment on column kata_data.function_file.definition_checksum is
 'SHA-256 of the definition of each, as Postgres has it, in the same order.';
 comment on column kata_data.function_file.applied_at is 'The time of its last run.';
+
+create table kata_data.contract (
+  place smallint not null,
+  object text not null,
+  aspect text not null,
+  statement text not null,
+  undo text,
+  constraint contract_pkey primary key (object, aspect)
+);
+comment on table kata_data.contract is
+'The security contract as it was installed: one row per owner, privilege, trigger, constraint and the like, as the statement that makes
+it so. Only the migration runner writes it; kata.verify compares it with the catalog.';
+comment on column kata_data.contract.place is 'The place of the statement among those that repair a database.';
+comment on column kata_data.contract.object is 'What it is about, for example "table kata_data.message".';
+comment on column kata_data.contract.aspect is 'What it says of the object: owner, privileges of a role, definition, state and the like.';
+comment on column kata_data.contract.statement is 'The statement that makes it so.';
+comment on column kata_data.contract.undo is 'The statement that removes it, where a repair has to do that first.';

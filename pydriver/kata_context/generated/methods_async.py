@@ -2490,7 +2490,8 @@ class AsyncMethods(ABC):
         Parameters
         ----------
         context_id : one context, deleted or not; null for all of the caller's tenant (under kata.tenant
-            '*' of all tenants) and, for administrators, for rows that belong to no context.
+            '*' of all tenants) and, for administrators, for rows that belong to no context and the
+            security contract: owners, privileges, triggers, constraints and the like.
 
         Raises
         ------

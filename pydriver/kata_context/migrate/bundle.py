@@ -5,6 +5,7 @@ from pathlib import Path
 
 from kata_context import __version__
 from kata_context.driver.transport import OLDEST_SERVER
+from kata_context.migrate.contract import RECORD_CONTRACT
 from kata_context.migrate.files import OWNER, Migration, SqlFile, read_tree, sql_root
 from kata_context.migrate.functions import record_statement
 from kata_context.migrate.session import GUARD, READING, extension_path, literal
@@ -88,6 +89,8 @@ def bundle(root: Path | None = None) -> str:
     for file in tree.functions:
         record = f"set local role {OWNER};\n{record_statement([file])};\nset local role none;\n"
         parts += [f"\n-- {file.name}\n", *_if_extensions(file, [*_body(file, file.owner), record], [])]
+    if any(RECORD_CONTRACT in file.defines for file in tree.functions):
+        parts.append(f"set local role {OWNER};\nselect {RECORD_CONTRACT}('[]');\nset local role none;\n")
     return "".join([*parts, _FOOT])
 
 

@@ -8,6 +8,7 @@ import psycopg
 from psycopg import errors
 
 from kata_context.errors import KataError
+from kata_context.migrate import contract
 from kata_context.migrate.files import OWNER, PRIVILEGES, SqlFile, Tree
 from kata_context.migrate.session import (
     Connection,
@@ -113,13 +114,13 @@ _CANNOT_REPLACE = (
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """A function, view or policy that differs from the installed one.
+    """A function, view, policy, or fact of the security contract, that differs from the installed one.
 
     Parameters
     ----------
-    name : as in `kata.append(uuid, jsonb, bigint, text)`
-    state : changed, missing, or unknown if no file defines it
-    file : the file that defines it, if one does
+    name : as in `kata.append(uuid, jsonb, bigint, text)` or `table kata_data.message: row security`
+    state : changed, missing, unknown if no file defines it, or unexpected if the contract does not have it
+    file : the file that defines it, if one does; or `the security contract`
     """
 
     name: str
@@ -256,6 +257,7 @@ def install(connection: Connection, tree: Tree, plan: Plan, lock_timeout: str) -
     home = {name: file for file in tree.functions for name in file.defines}
     done: dict[str, SqlFile] = {}
     with transaction(connection, lock_timeout):
+        before = contract.facts(connection)
         if plan.install or plan.gone:
             done = _run_files(connection, tree, plan, home)
             _validate(connection, home)
@@ -266,6 +268,7 @@ def install(connection: Connection, tree: Tree, plan: Plan, lock_timeout: str) -
         _record_moves(connection, plan.moved)
         if done:
             connection.execute(record_statement(done.values()).encode())
+        contract.record(connection, before)
 
 
 def _run_files(
@@ -352,6 +355,9 @@ def find_drift(connection: Connection) -> list[Drift]:
         Drift(identity, "unknown", None)
         for identity, there in sorted(present.items())
         if there.objid not in of_tables
+    )
+    found += (
+        Drift(name, state, "the security contract") for name, state in contract.find_breaches(connection)
     )
     return found
 

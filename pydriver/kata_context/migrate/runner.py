@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kata_context import __version__
 from kata_context.errors import KataError
-from kata_context.migrate import functions
+from kata_context.migrate import contract, functions
 from kata_context.migrate.files import OWNER, Migration, SqlFile, Tree, read_tree, sql_root
 from kata_context.migrate.functions import Drift
 from kata_context.migrate.session import (
@@ -32,8 +32,8 @@ class Step:
 
     Parameters
     ----------
-    kind : migration, or function for a function file
-    action : applied or rolled back; installed, dropped or moved; skipped
+    kind : migration, function for a function file, contract for what else protects the data
+    action : applied or rolled back; installed, dropped or moved; restored; skipped
     reason : why it was skipped, what a rollback loses, what goes with a file, where it was moved from
     """
 
@@ -119,7 +119,7 @@ def up(
     dry_run : change nothing and return the steps that a run would take
     lock_timeout : how long a statement may wait for a lock before the migration fails, as in Postgres
     wait : seconds to wait for another runner
-    reinstall : run all function files, changed or not
+    reinstall : run all function files, changed or not, and restore the security contract
     progress : called after each step
 
     Raises
@@ -131,6 +131,8 @@ def up(
         history = _read_history(connection)
         tree = _read_files(history, root)
         to = _known_number(tree, tree.latest if to is None else to)
+        if reinstall and not dry_run:
+            _restore_contract(connection, lock_timeout, report)
         for migration in tree.migrations[:to]:
             recorded = history.get(migration.number)
             if recorded and recorded.status == "applied":
@@ -147,6 +149,8 @@ def up(
             )
             if not dry_run and not plan.is_empty:
                 functions.install(connection, tree, plan, lock_timeout)
+                if reinstall:
+                    _restore_contract(connection, lock_timeout, report)
             for step in _function_steps(plan):
                 report.add(step.kind, step.name, step.action, step.reason)
     return Report(tuple(report.steps), dry_run)
@@ -244,9 +248,16 @@ def status(dsn: str, *, root: Path | None = None) -> Status:
 
 
 def drift(dsn: str) -> list[Drift]:
-    """Return the functions, views and policies that differ from the installed ones."""
+    """Return what differs from what was installed: functions, views, policies, the security contract."""
     with connect_reader(dsn) as connection:
         return functions.find_drift(connection)
+
+
+def _restore_contract(connection: Connection, lock_timeout: str, report: "_Recorder") -> None:
+    started = time.monotonic()
+    if repaired := contract.repair(connection, lock_timeout):
+        name = f"{repaired} fact{'s' if repaired > 1 else ''} of the security contract"
+        report.add("contract", name, "restored", None, started)
 
 
 class _Recorder:
@@ -388,6 +399,7 @@ def _apply(
     """Apply a migration and write its row; return why it was skipped, if it was."""
     file = migration.up
     reason = None
+    before = contract.facts(connection)
     with naming(connection, file, "earlier migrations are applied, this one is not"):
         if file.no_transaction:
             reason = unmet(connection, file, create=True)
@@ -420,6 +432,7 @@ def _apply(
                     reason,
                 ),
             )
+            contract.record(connection, before)
     return reason
 
 
@@ -440,6 +453,7 @@ def _roll_back(connection: Connection, migration: Migration, was_applied: bool, 
                 connection.execute(
                     "delete from kata_data.migration m where m.number = %s", (migration.number,)
                 )
+                connection.execute("delete from kata_data.contract")
 
 
 def _losses(connection: Connection, file: SqlFile) -> str:

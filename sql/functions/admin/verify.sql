@@ -29,6 +29,7 @@ begin
   end loop;
   if context_id is null and (v_tenant = '*' or pg_has_role(kata_data.calling_role(), 'kata_admin', 'member')) then
     return query select o.segment_id, o.version, o.problem, o.detail from kata_data.verify_orphans() o;
+    return query select null::uuid, null::bigint, s.problem, s.detail from kata_data.verify_contract() s;
   end if;
 end
 $$;
@@ -36,7 +37,7 @@ comment on function kata.verify(uuid) is
 'Verifies the integrity of the log: one row per problem found, none if it is sound.
 
 context_id: one context, deleted or not; null for all of the caller''s tenant (under kata.tenant ''*'' of all tenants) and, for
-  administrators, for rows that belong to no context.
+  administrators, for rows that belong to no context and the security contract: owners, privileges, triggers, constraints and the like.
 
 Recomputes versions, totals, groups, open calls and digests from the log and compares, and follows every reference to a version.
 Returns one row per problem: context_id, version (null where it is not about one), problem (a short name), detail (a sentence).

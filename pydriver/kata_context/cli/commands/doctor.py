@@ -145,7 +145,7 @@ def schema(dsn: str) -> Iterator[Check]:
     if moved := [step.name for step in found.functions if step.action == "moved"]:
         yield Check(topic, "moved function files", len(moved), advice="record their paths: kata migrate")
     drift = [f"{one.name} {one.state}" for one in found.drift]
-    advice = "kata migrate up --reinstall restores changed functions; drop unknown ones"
+    advice = "kata migrate up --reinstall restores what was changed; drop what is unknown"
     yield judge(topic, "drift", drift, bool(drift), advice)
     yield Check(topic, "environment", label)
 

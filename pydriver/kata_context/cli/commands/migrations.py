@@ -110,7 +110,7 @@ def status(ctx: click.Context, as_json: bool) -> None:
             click.echo(f"{drift.state:9} {drift.name:32} {drift.file or 'no file defines it'}")
         if found.drift:
             click.echo(
-                "hint: kata migrate up --reinstall restores changed functions; drop unknown ones", err=True
+                "hint: kata migrate up --reinstall restores what was changed; drop what is unknown", err=True
             )
         click.echo("up to date" if found.up_to_date else "not up to date", err=True)
     if not found.up_to_date:
@@ -140,7 +140,7 @@ def _printer(dry_run: bool) -> runner.Progress:
     """Print one line per migration; function files are many, so they are only counted."""
 
     def show(step: runner.Step) -> None:
-        if step.kind == "migration" or step.action == "skipped" or dry_run:
+        if step.kind != "function" or step.action == "skipped" or dry_run:
             action = DONE.get(step.action, step.action) if dry_run else step.action
             note = step.reason or (f"{step.seconds:.2f} s" if not dry_run else "")
             click.echo(f"{action:15} {step.name:32} {note}".rstrip())
