@@ -138,6 +138,7 @@ def test_the_operations_run(
 ) -> None:
     dsn = create_database()
     environment |= {"DATABASE_URL": dsn, "RESTORED_URL": create_database("template0")}
+    environment["COPY_URL"] = create_database("template0")
     printed = ""
     for language, text in blocks(ROOT / "docs" / "operations.md"):
         printed += run(language, text, dsn, environment, folder)

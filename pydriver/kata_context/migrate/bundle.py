@@ -90,7 +90,8 @@ def bundle(root: Path | None = None) -> str:
         record = f"set local role {OWNER};\n{record_statement([file])};\nset local role none;\n"
         parts += [f"\n-- {file.name}\n", *_if_extensions(file, [*_body(file, file.owner), record], [])]
     if any(RECORD_CONTRACT in file.defines for file in tree.functions):
-        parts.append(f"set local role {OWNER};\nselect {RECORD_CONTRACT}('[]');\nset local role none;\n")
+        recording = f"do $$\nbegin\n  perform {RECORD_CONTRACT}('[]');\nend\n$$;\n"
+        parts.append(f"set local role {OWNER};\n{recording}set local role none;\n")
     return "".join([*parts, _FOOT])
 
 
