@@ -211,6 +211,24 @@ def test_a_value_that_postgres_refuses_keeps_its_sqlstate(kata: Kata) -> None:
         kata.create("a\0b")
 
 
+def test_a_number_out_of_range_is_refused_by_the_name_of_its_parameter(kata: Kata) -> None:
+    context = kata.create()
+    refusals: list[tuple[Callable[[], object], str]] = [
+        (lambda: context.window(2**40), "budget of window"),
+        (lambda: context.window(100, stable_step=-(2**40)), "stable_step of window"),
+        (
+            lambda: context.append_message("user", f"{2**40}", token_count=2**40),
+            "token_count of append_message",
+        ),
+        (lambda: context.messages(after=10**30), "after of messages"),
+        (lambda: context.recall(embedding=[0.5, 1e300], model="m"), "embedding of recall"),
+        (lambda: context.put_token_counts("cl100k_base", [1, 2], [5, 2**40]), "counts of put_token_counts"),
+    ]
+    for call, where in refusals:
+        with pytest.raises(InvalidInputError, match=f"^{where} was given a value that Postgres refuses: "):
+            call()
+
+
 CIRCLE: dict[str, Any] = {}
 CIRCLE["itself"] = CIRCLE
 # Arguments of a method of a context, and the error of each.

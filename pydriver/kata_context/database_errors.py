@@ -4,6 +4,8 @@ psycopg raises the first by itself, because a class declared with `code` enters 
 others are made by `refusal`, which leaves psycopg's classes alone for other users in the process.
 """
 
+import re
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import psycopg
@@ -127,8 +129,15 @@ class AccessDeniedError(
 # fmt: on
 
 
-def refusal(name: str, error: UnicodeEncodeError | psycopg.Error) -> KataError:
-    """Return the error of the package for one that psycopg raised in the call of a function."""
+def refusal(
+    name: str, error: UnicodeEncodeError | psycopg.Error, given: Iterable[tuple[str, Any]] = ()
+) -> KataError:
+    """Return the error of the package for one that psycopg raised in the call of a function.
+
+    Parameters
+    ----------
+    given : parameters that may be named as refused, and their values
+    """
     if isinstance(error, KataError):
         return error
     if isinstance(error, UnicodeEncodeError):
@@ -148,8 +157,13 @@ def refusal(name: str, error: UnicodeEncodeError | psycopg.Error) -> KataError:
     elif state.startswith("22") or (
         not state and isinstance(error, (psycopg.DataError, psycopg.ProgrammingError))
     ):
+        quoted = re.search(r'"([^"]+)"', message)
+        value = quoted and re.compile(rf"(?<![\w.-]){re.escape(quoted[1])}(?![\w.])")
+        where = next(
+            (f"{parameter} of {name}" for parameter, v in given if value and value.search(str(v))), name
+        )
         refused = InvalidInputError(
-            f"{name} was given a value that Postgres refuses: {message}",
+            f"{where} was given a value that Postgres refuses: {message}",
             hint="pass what the signature of the method says",
         )
     elif state in ("3F000", "42883"):

@@ -1,7 +1,7 @@
 -- Artifacts that messages name are found as of any version and on any fork: tools, files, URLs, identifiers, and those of callers.
 
 begin;
-select plan(167);
+select plan(168);
 
 create function pg_temp.say(context text, content text, role text default 'user') returns bigint
 language sql
@@ -82,6 +82,7 @@ from (values
   ('3739671ad08541e759230997bf0e50dcb8059d05 is the commit', '{3739671ad08541e759230997bf0e50dcb8059d05}'),
   ('id 0190163d-8694-739b-aea5-966c26f8ad91', '{0190163d-8694-739b-aea5-966c26f8ad91}'),
   ('JIRA-123, ORD-2024-00017', '{JIRA-123,ORD-2024-00017}'),
+  ('the ticket is TICKET-4711, the order ORDERS-12; booking ABCDEF-based, order 4711-22', '{4711,ABCDEF,ORDERS-12,TICKET-4711}'),
   ('cus_9s6XKzkNRiz8i3 paid with 3MtwBwLkdIwHu7ix28', '{3MtwBwLkdIwHu7ix28,cus_9s6XKzkNRiz8i3}'),
   ('write to ann.lee+x@example.co.uk', '{ann.lee+x@example.co.uk}'),
   ('gift card 7480005', '{7480005}'), ('{"order_id": 12, "ok": true, "line_number": 1474, "country_code": "US", "price": 99.95}', '{12}'),

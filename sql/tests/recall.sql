@@ -1,7 +1,7 @@
 -- Messages are found by their words: in the whole history, on any fork, as of any version, the same whether they are indexed or not.
 
 begin;
-select plan(185);
+select plan(187);
 
 create function pg_temp.say(context text, content text, role text default 'user', name text default null) returns bigint
 language sql
@@ -290,6 +290,15 @@ select is(pg_temp.found('talk', (select string_agg('w' || n, ' ') from generate_
   '{2,4}'::bigint[], 'of thousands of terms those count that occur');
 select lives_ok(format('select kata.search(%L, repeat(%L, 5000))', :'talk', x), 'survived: ' || x)
 from unnest(array['((((((((', '[[:alnum:]]', 'aA', '漢', '\u0000', '"', '-._', '''', '𠀀', '/x']) x;
+
+select is(
+  (select array_agg(r::text) from fixture.error(format('select kata.recall(%L, %L, %s)', :'talk', 'boat', t.rest)) r), array[t.error],
+  'the other half is missing: ' || t.rest)
+from (values
+  ('model => ''m''', '(KC017,"the query has no embedding of a model","model is ""m"", embedding is null.","Pass an embedding of the query '
+    'together with the model that made it, or neither of the two for words alone.")'),
+  ('''{0.1}''', '(KC017,"the embedding of the query has no model","model is null.","Pass an embedding of the query '
+    'together with the model that made it, or neither of the two for words alone.")')) t(rest, error);
 
 -- Tenants in turn
 

@@ -277,7 +277,7 @@ select lives_ok($$select fixture.view('stable', 50)$$, 'no step need be given');
 select results_eq(
   $$select * from fixture.error($q$select fixture.view('stable', 50, null, 50)$q$)$$,
   $$values (
-      'KC017', 'stable_step must be smaller than the budget', 'It is 50, the budget is 50.',
+      'KC017', 'stable_step must be from 0 to below the budget', 'It is 50, the budget is 50.',
       'Pass a fraction of the budget, a quarter for example, or 0 for none.')$$,
   'a step that is too large is refused with advice');
 
@@ -336,7 +336,12 @@ select is((select array_agg(w.version) from kata."window"(:'budgets', reserve =>
 select is((select bool_and(w.over_budget) from kata."window"(:'budgets', 60, reserve => 11) w), true, 'promises meet what is left');
 select throws_ok(
   format('select kata."window"(%L, 100, reserve => %s)', :'budgets', r.reserve), 'KC017', null, 'this is not a reserve: ' || r.reserve)
-from (values ('100'), ('101'), ('-1'), ('null')) r(reserve);
+from (values ('100'), ('101'), ('null')) r(reserve);
+select results_eq(
+  format($$select * from fixture.error(%L)$$, format('select kata."window"(%L, 100, reserve => -5)', :'budgets')),
+  $$values ('KC017', 'reserve must be from 0 to below the budget', 'It is -5, the budget is 100.',
+    'Pass how many tokens of the budget to keep for the answer and the tools, or 0.')$$,
+  'nor is a negative one');
 select throws_ok(
   format('select kata."window"(%L, 100, reserve => 60, stable_step => 40)', :'budgets'), 'KC017', null, 'a step fits what is left');
 select throws_ok(format($$select kata."window"(%L, 100, format => 'morse')$$, :'budgets'), 'KC017', null, 'a form is known');

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, make_dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from kata_context.driver.values import USUAL, Adapter, as_context, as_version
+from kata_context.driver.values import USUAL, Adapter, as_context, as_json, as_text, as_version
 
 T = TypeVar("T")
 
@@ -74,6 +74,11 @@ class Call(Generic[T]):
                 for (name, adapt, usual), value in zip(self.parameters, given, strict=True)
             ]
         )
+
+    def named(self, arguments: Arguments) -> list[tuple[str, Any]]:
+        """Return the parameters that are neither texts nor JSON, and their values."""
+        pairs = zip(self.parameters, arguments, strict=True)
+        return [(name, value) for (name, adapt, _), value in pairs if adapt not in (as_text, as_json)]
 
     def row_factory(self, _: Any) -> Make[T]:
         """Return the maker of rows, as psycopg asks for it."""

@@ -279,7 +279,7 @@ class Kata(Database):
                         raise connection_lost(call.name, error) from error
                 else:
                     conflicts += 1
-                    refused = refusal(call.name, error)
+                    refused = refusal(call.name, error, call.named(arguments))
                     if conflicts == CONFLICTS or not isinstance(refused, (SerializationError, DeadlockError)):
                         raise refused from error
             except (Exception, KeyboardInterrupt, SystemExit):  # psycopg may be between any two steps
@@ -347,7 +347,7 @@ class Transaction(Database):
             raise
         except (UnicodeEncodeError, psycopg.Error) as error:
             if not self.connection.closed:
-                raise refusal(call.name, error) from error
+                raise refusal(call.name, error, call.named(arguments)) from error
             lost = outcome_unknown if alone and not call.reads else connection_lost
             raise lost(call.name, error) from error
         self._learn(call, arguments, rows)

@@ -1022,7 +1022,7 @@ class AsyncMethods(ABC):
             kata.recall returns.
         recall_budget : tokens of the budget to keep for them, used or not; null for an eighth of the
             budget, at most 2,000, where recall is given.
-        reserve : tokens of the budget to keep for the answer and the tools; smaller than the budget.
+        reserve : tokens of the budget to keep for the answer and the tools; from 0 to below the budget.
         format : select as prompt does in this form (openai, responses, anthropic, gemini), whose
             additions take part of the budget; null counts messages only.
 

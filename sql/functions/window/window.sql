@@ -92,7 +92,7 @@ stable_step: tokens for which the start of the window stays still, so that a pro
 tokenizer: count in this one instead of the context''s, with stored counts, or else a padded conversion.
 recall: versions whose messages come whatever else fits, best first, for example those that kata.recall returns.
 recall_budget: tokens of the budget to keep for them, used or not; null for an eighth of the budget, at most 2,000, where recall is given.
-reserve: tokens of the budget to keep for the answer and the tools; smaller than the budget.
+reserve: tokens of the budget to keep for the answer and the tools; from 0 to below the budget.
 format: select as prompt does in this form (openai, responses, anthropic, gemini), whose additions take part of the budget; null counts
   messages only.
 

@@ -71,8 +71,9 @@ comment on function kata_data.words_in(text) is 'The words in a text that may be
 create or replace function kata_data.introduced_ids_in(body text) returns table (id text)
 language sql immutable
 as $$
+  -- Not TICKET of TICKET-4711, which is an identifier by its form.
   select substring(c.match[1] from '[0-9A-Za-z]+$')
-  from regexp_matches(body, '[A-Za-z ]*[A-Za-z][ :#*`"]+(?:[0-9]{4}|[A-Z]{6})[0-9A-Za-z]*', 'g') c(match)
+  from regexp_matches(body, '[A-Za-z ]*[A-Za-z][ :#*`"]+(?:[0-9]{4}[0-9A-Za-z]*|[A-Z]{6}[0-9A-Za-z]*(?:-[0-9])?)', 'g') c(match)
   where body ~ '[ :#*`"](?:[0-9]{4}|[A-Z]{6})'
     and c.match[1] ~ kata_data.introduced_id_pattern() collate kata_data.c_utf8
 $$;

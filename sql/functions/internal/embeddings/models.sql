@@ -75,6 +75,13 @@ begin
   if embedding is null and model is null then
     return null;
   end if;
+  if embedding is null or model is null then
+    raise exception using
+      errcode = 'KC017',
+      message = case when model is null then 'the embedding of the query has no model' else 'the query has no embedding of a model' end,
+      detail = case when model is null then 'model is null.' else format('model is "%s", embedding is null.', left(model, 100)) end,
+      hint = 'Pass an embedding of the query together with the model that made it, or neither of the two for words alone.';
+  end if;
   perform kata_data.check_embedding(embedding, 'the embedding of the query');
   v_model := kata_data.find_model(kata_data.tenant_of(context_id), model);
   perform kata_data.check_dimensions(v_model, cardinality(embedding));

@@ -15,7 +15,7 @@ begin
   if v_budget > 0 and (reserve between 0 and v_budget - 1) is not true then
     raise exception using
       errcode = 'KC017',
-      message = 'reserve must be smaller than the budget',
+      message = 'reserve must be from 0 to below the budget',
       detail = format('It is %s, the budget is %s.', coalesce(reserve::text, 'null'), v_budget),
       hint = 'Pass how many tokens of the budget to keep for the answer and the tools, or 0.';
   end if;
@@ -42,7 +42,7 @@ begin
   end if;
   raise exception using
     errcode = 'KC017',
-    message = 'stable_step must be smaller than the budget',
+    message = 'stable_step must be from 0 to below the budget',
     detail = format('It is %s, the budget is %s.', coalesce(stable_step::text, 'null'), budget),
     hint = 'Pass a fraction of the budget, a quarter for example, or 0 for none.';
 end
