@@ -62,7 +62,7 @@ language sql stable rows 2
 as $$
   select 15::smallint, contract_privileges.object, concat('privileges of ', g.grantee, ', with grant option' || g.option),
     format(
-      'grant %s on %s to %s%s', string_agg(distinct lower(a.privilege_type), ', '), target, g.grantee,
+      'grant %s on %s to %s%s', string_agg(distinct lower(a.privilege_type collate "C"), ', '), target, g.grantee,
       ' with grant option' || g.option),
     format('revoke all on %s from %s', target, g.grantee)
   from aclexplode(acl) a

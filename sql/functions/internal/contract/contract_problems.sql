@@ -22,13 +22,13 @@ create or replace function kata_data.is_breach(fact kata_data.contract) returns 
 language sql stable
 as $$
   -- Indexes, constraints and defaults of an administrator are their own; so are grants on the public functions to roles of theirs.
-  select fact.object ~ '^(trigger|rule) ' and fact.aspect = 'definition'
+  select fact.object ~ ('^(trigger|rule) ' collate "C") and fact.aspect = 'definition'
     or fact.statement like '% -- not valid'
     or fact.aspect like 'member %'
     or fact.aspect like 'privileges of %'
       and (
-        fact.object ~ E'^\\w+ kata_data\\M'
-        or fact.aspect ~ E'^privileges of (public|kata_owner|kata_eraser|kata_reader|kata_writer|kata_admin|kata_service)\\M')
+        fact.object ~ (E'^\\w+ kata_data\\M' collate "C")
+        or fact.aspect ~ (E'^privileges of (public|kata_owner|kata_eraser|kata_reader|kata_writer|kata_admin|kata_service)\\M' collate "C"))
 $$;
 comment on function kata_data.is_breach(kata_data.contract) is 'Whether a fact that nothing expects makes the contract weaker.';
 
