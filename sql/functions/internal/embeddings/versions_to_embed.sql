@@ -112,7 +112,7 @@ begin
         and e.model_id = without_embedding.model_id
         and e.version = m.version
       offset 0)
-    and kata_data.search_text(m) ~ (E'\\S' collate "C") collate kata_data.c_utf8
+    and kata_data.search_text(m) ~ E'\\S' collate kata_data.c_utf8
     and not exists (
       select from kata_data.erasure e
       where e.segment_id = m.segment_id
