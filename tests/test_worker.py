@@ -21,7 +21,7 @@ import pytest
 from kata_context import AsyncCompactor, AsyncKata, Compactor, Context, Kata, Source
 from kata_context.compaction import outcome as module
 from kata_context.compaction.outcome import Outcome
-from kata_context.database_errors import CompactionInProgressError, NothingToCompactError
+from kata_context.database_errors import CompactionInProgressError, NothingToCompactError, ReadOnlyError
 from kata_context.embedded import find_account
 from support.driver import wait_until
 from support.interleaving import PATIENCE
@@ -178,12 +178,12 @@ def test_what_needs_no_model_is_compacted_without_a_summarizer(
     assert kinds == (["message"] if strategy == "drop" else ["summary", "message"])
 
 
-def test_a_summary_that_is_asked_for_without_a_summarizer_fails_and_says_so(
-    kata: Kata, database: str
-) -> None:
-    context = due(kata, "c")
-    once(database, code=1)
-    assert "this worker has no summarizer" in str(context.compactions()[0].error)
+def test_what_needs_a_model_is_left_alone_without_a_summarizer_and_counted(kata: Kata, database: str) -> None:
+    contexts = [due(kata, name) for name in ("first", "second")]
+    command = [str(KATA), "--dsn", database, "worker", "--once"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    assert "2 due contexts wait for a worker with a summarizer" in done.stderr
+    assert [story(context) for context in contexts] == [[], []]
 
 
 def test_a_worker_for_all_tenants_compacts_for_all(kata: Kata, database: str) -> None:
@@ -548,6 +548,41 @@ def test_a_worker_survives_the_loss_of_its_connections(
     assert not thread.is_alive()
 
 
+def test_a_worker_waits_out_a_server_that_only_reads(
+    kata: Kata, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BACKOFF", (0.01, 0.01))
+    name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
+    context = due(kata, "c")
+    committed = threading.Event()
+    errors: list[Exception] = []
+    with closing(psycopg.connect(database, autocommit=True)) as other:
+        other.execute(f"alter database {name} set default_transaction_read_only = on".encode())
+        with Kata(database) as own:
+            compactor = Compactor(
+                own, lambda _: "short", report=lambda _: committed.set(), report_error=errors.append
+            )
+            thread = threading.Thread(target=compactor.run)
+            thread.start()
+            try:
+                wait_until(lambda: [error for error in errors if isinstance(error, ReadOnlyError)])
+                other.execute(f"alter database {name} reset default_transaction_read_only".encode())
+                assert committed.wait(PATIENCE)
+            finally:
+                compactor.stop()
+                thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert story(context) == ["committed"]
+
+
+def test_a_worker_waits_for_a_server_that_does_not_answer_yet_and_ends_on_a_signal(tmp_path: Path) -> None:
+    with working(f"host={tmp_path} dbname=x") as worker:
+        assert worker.stderr
+        assert any("trying again" in line for line in worker.stderr)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(PATIENCE) == 0
+
+
 def test_a_summary_is_not_lost_with_the_connection_that_commits_it(
     kata: Kata, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -692,8 +727,8 @@ def test_in_an_event_loop_a_notification_wakes(
         async with AsyncKata(database) as opened:
             claim = opened.claim_due_compaction
 
-            async def claiming(*arguments: Any) -> Any:
-                result = await claim(*arguments)
+            async def claiming(*arguments: Any, **named: Any) -> Any:
+                result = await claim(*arguments, **named)
                 listening.set()
                 return result
 

@@ -1,7 +1,7 @@
 -- Tokenizers and their counts, statistics and the version are what a deployment is looked after with.
 
 begin;
-select plan(84);
+select plan(93);
 
 -- Tokenizers
 
@@ -98,10 +98,30 @@ select fixture.talk('s1', 'user 1, user 1, user 1'), kata.archive_context(fixtur
 select fixture.fork('s1', 2, 's1 fork');
 select fixture.talk('s1 fork', 'user 1');
 select is(
-  (kata.stats() -> 'statistics') - 'updated_at',
+  (kata.stats() -> 'statistics') - '{updated_at,due,due_for_model,oldest_due_at,leases,failing,with_open_calls}'::text[],
   '{"contexts": 5, "live": 3, "archived": 1, "deleted": 1, "purged": 0, "forks": 1, "entries": 4}',
   'statistics count contexts by state, forks, and what each wrote itself');
 select is((kata.stats() #>> '{statistics,updated_at}')::timestamptz, '2030-01-01 00:00:00.000001+00', 'statistics know the last change');
+select fixture.context('s5', '{"budget": 100, "preserve_recent_count": 1, "min_gain_tokens": 0, "min_interval_seconds": 0}') as s5 \gset
+select fixture.talk('s5', 'user 60, assistant 60, user 1');
+select is(
+  (select row(s -> 'due', s -> 'due_for_model', s -> 'oldest_due_at' <> 'null', s -> 'leases', s -> 'failing')::text
+    from (select kata.stats() -> 'statistics') s(s)),
+  '(1,1,t,0,0)', 'what is due');
+select kata.abort_compaction(c.compaction_id, 'down') from kata.claim_due_compaction('first') c;
+select count(*) from kata.claim_due_compaction('second');
+select is(
+  (select row(s -> 'due', s -> 'due_for_model', s -> 'oldest_due_at', s -> 'leases', s -> 'failing')::text
+    from (select kata.stats() -> 'statistics') s(s)),
+  '(0,0,null,1,1)', 'is compacted by a lease, and has failed before');
+select is(m.value, e.value::double precision, 'the metric ' || e.name)
+from kata.metrics m
+join (values ('kata_failing_contexts', 1.0), ('kata_leases', 1), ('kata_oldest_due_seconds', 0)) e(name, value)
+  on e.name = m.name and m.labels in ('{}', '{"expired": false}');
+select is(fixture.as_role('pg_monitor', 'select count(*) > 20 from kata.metrics'), 'true', 'who monitors sees metrics');
+select is(has_table_privilege(r.role, 'kata.metrics', 'select'), false, r.role || ' does not, for they are of all tenants')
+from (values ('public'), ('kata_reader'), ('kata_writer')) r(role);
+set local kata.tenant = 'statistics';
 set local kata.tenant = 'vacant';
 select is(kata.stats(), '{}', 'a tenant without contexts has no statistics');
 set local kata.tenant = '';

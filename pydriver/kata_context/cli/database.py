@@ -8,6 +8,7 @@ from uuid import UUID
 
 import click
 import psycopg
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import namedtuple_row
 
 from kata_context import Kata, config
@@ -27,20 +28,24 @@ def announce(ctx: click.Context) -> config.Target:
 
 
 @contextmanager
-def open_kata(ctx: click.Context, connections: int = 1) -> Iterator[Kata]:
+def open_kata(ctx: click.Context, connections: int = 1, at_once: bool = True) -> Iterator[Kata]:
     """Open the driver on the target database, for the tenant of the command.
 
     Parameters
     ----------
     connections : most connections
+    at_once : whether to connect now; else the first call does
 
     Raises
     ------
     KataError : there is no such database, or the role may not act for the tenant
     """
     target, tenant = announce(ctx), settings(ctx).tenant
+    dsn = make_conninfo(target.dsn, fallback_application_name=f"kata {ctx.command_path.partition(' ')[2]}")
     # The driver migrates the embedded database.
-    with Kata(None if target.embedded else target.dsn, tenant=tenant, max_size=connections) as kata:
+    with closing(Kata(None if target.embedded else dsn, tenant=tenant, max_size=connections)) as kata:
+        if at_once:
+            kata.open()
         yield kata
 
 

@@ -99,8 +99,11 @@ class AsyncCompactor:
                         await self._indexed()
                         await self._bell.pause(self._poll, listener)
                 except (KataError, psycopg.Error) as error:
-                    if not is_passing(error):
+                    # A claim that was canceled, too: the next one looks at another context.
+                    if not (is_passing(error) or isinstance(error, psycopg.errors.QueryCanceled)):
                         raise
+                    if listener is not None:
+                        await listener.close()  # of a server that may be a standby now
                     if self._report_error:
                         self._report_error(error)
                     has_failed = True
@@ -122,7 +125,8 @@ class AsyncCompactor:
 
     async def step(self) -> Outcome | None:
         """Compact the context that has been due longest; return None if none is due."""
-        lease = await self._kata.claim_due_compaction(self._name, self._lease)
+        can_summarize = self._summarize is not None
+        lease = await self._kata.claim_due_compaction(self._name, self._lease, can_summarize=can_summarize)
         return None if lease is None else await self._compacted(lease)
 
     async def compact(self, context_id: UUID | str, *, force: bool = False) -> Outcome:

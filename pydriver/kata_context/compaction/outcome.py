@@ -6,12 +6,14 @@ from uuid import UUID
 
 import psycopg
 
-from kata_context.database_errors import KataDatabaseError
-from kata_context.errors import KataError, OutcomeUnknownError, PoolTimeoutError, UnreachableError
+from kata_context.errors import KataError, OutcomeUnknownError
 from kata_context.generated.rows import CompactionLeaseRow
 
 LONGEST_REASON = 500  # characters
 BACKOFF = (1.0, 60.0)  # seconds: the first pause after a failure, and the longest
+
+# SQLSTATEs, by their beginnings: connections, standbys, conflicts, resources, locks, shutdowns, the system.
+PASSING = ("08", "25006", "40", "53", "55", "57P", "58")
 
 
 class SummarizerError(KataError):
@@ -75,11 +77,12 @@ def sentence(error: KataError) -> str:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether the connection failed, not the request."""
-    if isinstance(error, KataDatabaseError):
-        return False
-    passing = (OutcomeUnknownError, PoolTimeoutError, UnreachableError)
-    return isinstance(error, (*passing, psycopg.OperationalError, psycopg.InterfaceError))
+    """Whether the connection or the server failed, not the request: the same may succeed later."""
+    if isinstance(error, psycopg.Error) and error.sqlstate:
+        return error.sqlstate.startswith(PASSING)
+    if isinstance(error, KataError):
+        return error.may_retry or isinstance(error, OutcomeUnknownError)
+    return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
 
 
 def backoff(failures: int) -> float:

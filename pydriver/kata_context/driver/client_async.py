@@ -15,7 +15,13 @@ from uuid import UUID
 import psycopg
 from psycopg import pq
 
-from kata_context.database_errors import ContextNotFoundError, DeadlockError, SerializationError, refusal
+from kata_context.database_errors import (
+    ContextNotFoundError,
+    DeadlockError,
+    ReadOnlyError,
+    SerializationError,
+    refusal,
+)
 from kata_context.driver.call import Call
 from kata_context.driver.concurrency import blocking_async, sleep_async
 from kata_context.driver.pool_async import AsyncPool, Connection, act_for
@@ -283,6 +289,8 @@ class AsyncKata(AsyncDatabase):
                 else:
                     conflicts += 1
                     refused = refusal(call.name, error, call.named(arguments))
+                    if isinstance(refused, ReadOnlyError):
+                        await connection.close()  # the next one may lead to the primary
                     if conflicts == CONFLICTS or not isinstance(refused, (SerializationError, DeadlockError)):
                         raise refused from error
             except (Exception, KeyboardInterrupt, SystemExit):  # psycopg may be between any two steps

@@ -98,8 +98,11 @@ class Compactor:
                         self._indexed()
                         self._bell.pause(self._poll, listener)
                 except (KataError, psycopg.Error) as error:
-                    if not is_passing(error):
+                    # A claim that was canceled, too: the next one looks at another context.
+                    if not (is_passing(error) or isinstance(error, psycopg.errors.QueryCanceled)):
                         raise
+                    if listener is not None:
+                        listener.close()  # of a server that may be a standby now
                     if self._report_error:
                         self._report_error(error)
                     has_failed = True
@@ -121,7 +124,8 @@ class Compactor:
 
     def step(self) -> Outcome | None:
         """Compact the context that has been due longest; return None if none is due."""
-        lease = self._kata.claim_due_compaction(self._name, self._lease)
+        can_summarize = self._summarize is not None
+        lease = self._kata.claim_due_compaction(self._name, self._lease, can_summarize=can_summarize)
         return None if lease is None else self._compacted(lease)
 
     def compact(self, context_id: UUID | str, *, force: bool = False) -> Outcome:

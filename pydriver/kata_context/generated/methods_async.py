@@ -2474,7 +2474,10 @@ class AsyncMethods(ABC):
         Under kata.tenant '*' it counts those of every tenant. Returns an object with one key per
         tenant: contexts, live, archived, deleted, purged (of the deleted), forks (contexts each),
         entries (log entries that its contexts wrote themselves, purged ones too), updated_at (last
-        append or change).
+        append or change), due (contexts that are due for compaction), due_for_model (of those, the ones
+        whose strategy is summarize), oldest_due_at, leases (compactions that run), failing (contexts
+        whose last attempt failed or gained nothing), with_open_calls (contexts with a call without a
+        result).
 
         Cost: O(contexts).
         """

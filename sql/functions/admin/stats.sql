@@ -18,9 +18,17 @@ begin
         count(*) filter (where c.purged_at is not null) as purged,
         count(*) filter (where c.parent_id is not null) as forks,
         sum(h.version - coalesce(c.fork_version, 0)) as entries,
-        max(greatest(c.updated_at, h.last_at)) as updated_at
+        max(greatest(c.updated_at, h.last_at)) as updated_at,
+        count(*) filter (where h.due_at <= kata_data.clock()) as due,
+        count(*) filter (where h.due_at <= kata_data.clock() and h.summarizes) as due_for_model,
+        min(h.due_at) filter (where h.due_at <= kata_data.clock()) as oldest_due_at,
+        count(l.context_id) as leases,
+        count(g.context_id) as failing,
+        count(*) filter (where h.open_calls <> '{}') as with_open_calls
       from kata_data.context c
       join kata_data.head h on h.context_id = c.context_id
+      left join kata_data.compaction l on l.context_id = c.context_id and l.status = 'running'
+      left join kata_data.compaction_guard g on g.context_id = c.context_id and g.failures > 0
       where v_tenant in (c.tenant, '*')
       group by c.tenant
     ) s);
@@ -31,5 +39,7 @@ comment on function kata.stats() is
 
 Under kata.tenant ''*'' it counts those of every tenant.
 Returns an object with one key per tenant: contexts, live, archived, deleted, purged (of the deleted), forks (contexts each), entries (log entries
-that its contexts wrote themselves, purged ones too), updated_at (last append or change).
+that its contexts wrote themselves, purged ones too), updated_at (last append or change), due
+(contexts that are due for compaction), due_for_model (of those, the ones whose strategy is summarize), oldest_due_at, leases (compactions
+that run), failing (contexts whose last attempt failed or gained nothing), with_open_calls (contexts with a call without a result).
 Cost: O(contexts).';

@@ -36,7 +36,7 @@ def show(ctx: click.Context, context: str, as_json: bool) -> None:
     if as_json:
         print_json({"policy": fields, "status": status})
         return
-    print_policy(fields)
+    print_fields((name, json.dumps(value)) for name, value in sorted(fields.items()))
     click.echo(f"{'due' if status.due else 'not due'}: {status.reason}", err=True)
 
 
@@ -58,7 +58,7 @@ def set_policy(ctx: click.Context, context: str, fields: tuple[str, ...], as_jso
     if as_json:
         print_json(found)
     else:
-        print_policy(found)
+        print_fields((name, json.dumps(value)) for name, value in sorted(found.items()))
 
 
 @policy.command()
@@ -77,11 +77,6 @@ def parse_value(value: str) -> Json:
         return json.loads(value)
     except ValueError:
         return value
-
-
-def print_policy(fields: dict[str, Json]) -> None:
-    """Print the fields of a policy by name."""
-    print_fields((name, json.dumps(value)) for name, value in sorted(fields.items()))
 
 
 @click.command()

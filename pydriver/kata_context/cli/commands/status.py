@@ -22,19 +22,10 @@ def status(ctx: click.Context, as_json: bool) -> None:
     given = settings(ctx)
     target = config.choose(given.dsn)
     click.echo(f"database: {target.description}", err=True)
-    found: dict[str, object] = {
-        "database": target.description,
-        "embedded": target.embedded,
-        "running": True,
-        "package": __version__,
-        "server": None,
-        "migrated": None,
-        "up_to_date": None,
-        "environment": None,
-        "tenant": None,
-        "contexts": None,
-        "entries": None,
-    }
+    found: dict[str, object] = {"database": target.description, "embedded": target.embedded, "running": True}
+    found["package"] = __version__
+    unknown = ("server", "migrated", "up_to_date", "environment", "tenant", "contexts", "entries")
+    found |= dict.fromkeys(unknown)
     code = 0
     if target.embedded and not _is_running():
         found["running"], code = False, UNREACHABLE

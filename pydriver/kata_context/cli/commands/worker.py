@@ -57,7 +57,10 @@ def worker(
     --once the exit code is 1 if one has failed.
     """
     program = None if summarizer is None else Program(summarizer, timeout)
-    with open_kata(ctx, connections=2) as kata, indexing(kata, embedder, embedding_model, timeout) as indexer:
+    with (
+        open_kata(ctx, connections=2, at_once=once) as kata,
+        indexing(kata, embedder, embedding_model, timeout) as indexer,
+    ):
         compactor = Compactor(
             kata,
             program,
@@ -75,6 +78,11 @@ def worker(
 
         handlers = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
+            waiting = (
+                sum(one["due_for_model"] for one in kata.stats().values()) if once and not program else 0
+            )
+            if waiting:
+                click.echo(f"{waiting} due contexts wait for a worker with a summarizer", err=True)
             if once:
                 failed = any(outcome.status == "failed" for outcome in compactor.drain())
                 ctx.exit(int(failed))
