@@ -1,7 +1,7 @@
 -- A prompt is the window in a provider's form: results follow their calls, nothing dangles, roles alternate where they must.
 
 begin;
-select plan(180);
+select plan(181);
 
 create function pg_temp.told(prompt jsonb) returns text
 language sql
@@ -754,6 +754,14 @@ select is(
   kata.prompt(:'hosted', 100000, 'anthropic') #>> '{messages,5,content,0,text}', '[left out]',
   'a turn of which nothing is left has a placeholder');
 
+select fixture.context('hours') as hours \gset
+select kata.append(:'hours', $$[
+  {"role": "system", "parts": [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral", "ttl": "1h"}}]},
+  {"role": "user", "parts": [{"type": "text", "text": "b", "cache_control": {"type": "ephemeral"}},
+    {"type": "text", "text": "c", "cache_control": {"type": "ephemeral", "ttl": "1h"}}]}]$$);
+select is(
+  jsonb_path_query_array(kata.prompt(:'hours', 10000, 'anthropic'), 'strict $.** ? (exists(@.cache_control)).cache_control.ttl'), '["1h"]',
+  'a mark of an hour behind a shorter one is as short, for the provider refuses it');
 select fixture.context('marks') as marks \gset
 select kata.append(:'marks', jsonb_build_array(
   '{"role": "system", "parts": [{"type": "text", "text": "rules", "cache_control": {"type": "ephemeral"}}]}'::jsonb,

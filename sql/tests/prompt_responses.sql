@@ -1,7 +1,7 @@
 -- A prompt in the OpenAI Responses form: what came in it goes back item by item, what came in another form is translated.
 
 begin;
-select plan(20);
+select plan(22);
 
 create function pg_temp.input(context_id uuid) returns jsonb
 language sql
@@ -110,6 +110,30 @@ select is(kata.prompt(:'instructions', 10000, 'responses'), $${"instructions": "
 select fixture.context('nothing') as nothing \gset
 select is(kata.prompt(:'nothing', 100, 'responses'), '{"instructions": null, "input": []}',
   'an empty context has no instructions and no items');
+
+-- Marks of a cache
+
+select fixture.context('breakpoints') as breakpoints \gset
+select kata.append(:'breakpoints', $$[
+  {"role": "user", "parts": [
+    {"type": "text", "text": "a", "prompt_cache_breakpoint": {"mode": "explicit"}},
+    {"type": "input_image", "image_url": "https://example.com/a.png", "prompt_cache_breakpoint": {"mode": "explicit"}}]},
+  {"role": "assistant", "tool_calls": [{"id": "t1", "type": "function", "function": {"name": "look", "arguments": "{}"}}]},
+  {"role": "tool", "tool_call_id": "t1", "parts": [
+    {"type": "text", "text": "b", "prompt_cache_breakpoint": {"mode": "explicit"}},
+    {"type": "text", "text": "c", "cache_control": {"type": "ephemeral"}},
+    {"type": "text", "text": " ", "prompt_cache_breakpoint": {"mode": "explicit"}},
+    {"type": "input_image", "image_url": "https://example.com/b.png", "prompt_cache_breakpoint": {"mode": "explicit"}}]},
+  {"role": "user", "parts": [{"type": "text", "text": "d", "prompt_cache_breakpoint": {"mode": "explicit"}}]}]$$);
+select is(
+  jsonb_path_query_array(
+    kata.prompt(:'breakpoints', 10000, 'responses'),
+    'strict $.** ? (exists(@.prompt_cache_breakpoint)).keyvalue() ? (@.key == "text" || @.key == "image_url").value'),
+  '["https://example.com/a.png", "b", "https://example.com/b.png", "d"]',
+  'outputs have marks of a cache, too, and the newest four of all go out');
+select is(kata.prompt(:'breakpoints', 10000) #> '{0,content,1}',
+  $${"type": "image_url", "image_url": {"url": "https://example.com/a.png"}, "prompt_cache_breakpoint": {"mode": "explicit"}}$$::jsonb,
+  'so have images of the chat form');
 
 -- Translated
 

@@ -11,7 +11,7 @@ from validator.openai_responses import judge_responses
 
 __all__ = ["FORMS", "Violation", "judge"]
 
-FORMS: dict[str, Callable[[Any], list[Violation]]] = {
+FORMS: dict[str, Callable[[Any, str], list[Violation]]] = {
     "openai": judge_openai,
     "responses": judge_responses,
     "anthropic": judge_anthropic,
@@ -19,6 +19,11 @@ FORMS: dict[str, Callable[[Any], list[Violation]]] = {
 }
 
 
-def judge(form: str, body: Any) -> list[Violation]:
-    """Return the violations of a request body, none if the provider accepts it."""
-    return FORMS[form](body)
+def judge(form: str, body: Any, foreign: str = "") -> list[Violation]:
+    """Return the violations of a request body, none if the provider accepts it.
+
+    Parameters
+    ----------
+    foreign : words that no message of the system has
+    """
+    return FORMS[form](body, foreign)

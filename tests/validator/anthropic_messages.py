@@ -17,6 +17,7 @@ from validator.findings import (
     one_of,
     or_null,
 )
+from validator.tags import check_tags
 
 IDENTIFIER = re.compile(r"[a-zA-Z0-9_-]+")
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
@@ -90,8 +91,8 @@ SOURCES: dict[str, dict[str, Shape]] = {
 }
 
 
-def judge_anthropic(body: Any) -> list[Violation]:
-    """Return the violations of system and messages."""
+def judge_anthropic(body: Any, foreign: str = "") -> list[Violation]:
+    """Return the violations of system and messages; foreign: words that the system never says."""
     findings = Findings()
     if not findings.check_object(body, Shape({"messages": is_list}, {"system": is_any}), "$"):
         return findings.violations
@@ -102,7 +103,11 @@ def judge_anthropic(body: Any) -> list[Violation]:
         _check_turns(findings, body["messages"])
         _check_results(findings, body["messages"])
         _check_open_thinking(findings, body["messages"])
+        for number, message in enumerate(body["messages"]):
+            if message.get("role") == "user":
+                check_tags(findings, blocks_of(message), foreign, f"$.messages[{number}].content")
     findings.check_marks(body, "cache_control")
+    _check_hours(findings, body)
     return findings.violations
 
 
@@ -112,6 +117,23 @@ def blocks_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
     return [block for block in content or [] if isinstance(block, dict)] if isinstance(content, list) else []
+
+
+def _check_hours(findings: Findings, body: dict[str, Any]) -> None:
+    """Check that marks of an hour come before shorter ones, in the order of the request."""
+    system = body.get("system")
+    blocks = [block for block in system if isinstance(block, dict)] if isinstance(system, list) else []
+    for message in body["messages"]:
+        blocks += blocks_of(message) if isinstance(message, dict) else []
+    short = False
+    for block in blocks:
+        inner = block.get("content")
+        for marked in [*(inner if isinstance(inner, list) else []), block]:
+            mark = marked.get("cache_control") if isinstance(marked, dict) else None
+            if isinstance(mark, dict):
+                if short and mark.get("ttl") == "1h":
+                    findings.add("C3", "$", "a mark of an hour comes after a shorter one")
+                short = short or mark.get("ttl") != "1h"
 
 
 def _check_system(findings: Findings, system: Any) -> None:

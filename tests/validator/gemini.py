@@ -16,6 +16,7 @@ from validator.findings import (
     is_text,
     one_of,
 )
+from validator.tags import check_tags
 
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}")
 DATA = {
@@ -48,8 +49,8 @@ PLACES = {
 }
 
 
-def judge_gemini(body: Any) -> list[Violation]:
-    """Return the violations of systemInstruction and contents."""
+def judge_gemini(body: Any, foreign: str = "") -> list[Violation]:
+    """Return the violations of systemInstruction and contents; foreign: words that the system never says."""
     findings = Findings()
     shape = Shape({"contents": is_list}, {"systemInstruction": is_object})
     if not findings.check_object(body, shape, "$"):
@@ -65,6 +66,8 @@ def judge_gemini(body: Any) -> list[Violation]:
         path = f"$.contents[{number}]"
         if findings.check_object(content, Shape({"role": one_of("user", "model"), "parts": is_list}), path):
             _check_parts(findings, content["parts"], content["role"], f"{path}.parts")
+            if content["role"] == "user":
+                check_tags(findings, content["parts"], foreign, f"{path}.parts")
     if contents and isinstance(contents[0], dict) and contents[0].get("role") == "model":
         findings.add("G1", "$.contents[0]", "the first content is the model's")
     _check_responses(findings, contents)

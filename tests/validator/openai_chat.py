@@ -71,7 +71,7 @@ CALLED = {
 }
 
 
-def judge_openai(body: Any) -> list[Violation]:
+def judge_openai(body: Any, _foreign: str = "") -> list[Violation]:
     """Return the violations of a list of messages."""
     findings = Findings()
     if not isinstance(body, list):

@@ -123,7 +123,7 @@ GIVEN = (*OUTPUTS, "item_reference")
 """Items that no model makes in its turn. A compaction is part of the turn that made it."""
 
 
-def judge_responses(body: Any) -> list[Violation]:
+def judge_responses(body: Any, _foreign: str = "") -> list[Violation]:
     """Return the violations of instructions and input."""
     findings = Findings()
     if not findings.check_object(body, Shape({"input": is_list}, {"instructions": or_null(is_text)}), "$"):

@@ -1,18 +1,21 @@
 """The tokens of all that a body sends, counted from the body alone.
 
-Texts count by the tokenizer, each message or turn 4 more, data of an image, a document or a sound 1,500, and
+Texts count by the tokenizer, each message or turn 4 more, data of an image, a document or a sound 1,500,
+an image in low detail 85, and
 encrypted text a token per four characters.
 Ids, roles, types and addresses are the provider's frame, which the 4 are for.
 """
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from kata_context.tokens import count_tokens
 
 FRAMING = 4
 OPAQUE = 1500
+LOW = 85
 TEXTS = {
     "text",
     "content",
@@ -48,8 +51,13 @@ def recount(form: str, body: Any, tokenizer: str = "o200k_base") -> int:
     """
     sent = _sent(_parts_of(form, body))
     return FRAMING * len(_messages_of(form, body)) + sum(
-        count_tokens(amount, tokenizer) if isinstance(amount, str) else amount for amount in sent
+        _count(amount, tokenizer) if isinstance(amount, str) else amount for amount in sent
     )
+
+
+@cache
+def _count(text: str, tokenizer: str) -> int:
+    return count_tokens(text, tokenizer)
 
 
 def _messages_of(form: str, body: Any) -> list[Any]:
@@ -72,7 +80,9 @@ def _sent(value: Any) -> Iterator[str | int]:
             yield from _sent(element)
     elif isinstance(value, dict):
         if value.get("type") in OPAQUE_TYPES or value.keys() & {"inlineData", "fileData"}:
-            yield OPAQUE
+            inner = value.get("image_url")
+            detail = value.get("detail") or (inner.get("detail") if isinstance(inner, dict) else None)
+            yield LOW if detail == "low" else OPAQUE
         elif value.get("type") == "redacted_thinking":
             yield -(-len(value["data"]) // 4)
         elif value.get("type") == "document":

@@ -138,6 +138,9 @@ as $$
         case when p.part ->> 'type' in ('text', 'input_text', 'output_text', 'image') then 0 else
           2 + coalesce(octet_length(p.part ->> 'source'), 0) + coalesce(octet_length(p.part ->> 'title'), 0)
             + coalesce(octet_length(coalesce(p.part #>> '{file,filename}', p.part ->> 'filename')), 0) end
+        -- Only the forms of OpenAI have images in low detail.
+        + case when format in ('anthropic', 'gemini') and coalesce(p.part ->> 'detail', p.part #>> '{image_url,detail}') = 'low'
+          then kata_data.image_tokens((p.part - 'detail') #- '{image_url,detail}') - kata_data.image_tokens(p.part) else 0 end
         -- An item of its own.
         + case when format = 'responses' and role = 'assistant' and p.part ->> 'type' not in ('thinking', 'redacted_thinking') then 4 else 0 end), 0)
     -- A message of the user has media behind the results.
@@ -146,7 +149,7 @@ as $$
   from jsonb_array_elements(parts) p(part)
 $$;
 comment on function kata_data.added_part_tokens(jsonb, text, boolean, text) is
-'At most so many tokens that parts gain where they are translated: a title, the source of a search result, an item, a message.';
+'At most so many tokens that parts gain where they are translated: a title, the source of a search result, an image in full, an item, a message.';
 
 create or replace function kata_data.escape_tokens(content text, is_json boolean) returns integer
 language sql immutable

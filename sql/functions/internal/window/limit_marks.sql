@@ -1,4 +1,5 @@
--- Providers take at most four marks of a cache in a request. The newest stay: each covers all that comes before it.
+-- Providers take at most four marks of a cache in a request. The newest stay: each covers all that comes before it. Anthropic refuses a mark
+-- of an hour behind a shorter one.
 
 create or replace function kata_data.limit_marks(messages jsonb, mark text) returns jsonb
 language plpgsql stable
@@ -6,31 +7,58 @@ as $$
 declare
   v_path jsonpath := format('$[*].content[*] ? (exists(@.%s) || exists(@.content[*].%s))', mark, mark)::jsonpath;
 begin
-  if jsonb_array_length(jsonb_path_query_array(messages, v_path)) = 0 then
+  if not messages @? v_path and not messages @? '$[*].output[*].prompt_cache_breakpoint' then
     return messages;
   end if;
   return (
     with block as (
-      select m.ordinality as turn, b.ordinality as place, b.block, kata_data.count_marks(b.block, mark) as marks
-      from jsonb_array_elements(messages) with ordinality m(message, ordinality)
+      select m.ordinality as turn, m.field, b.ordinality as place, b.block, kata_data.count_marks(b.block, mark) as marks
+      from (
+        -- The blocks of an item of the Responses form may be its output.
+        select e.message, e.ordinality, case when jsonb_typeof(e.message -> 'output') = 'array' then 'output' else 'content' end as field
+        from jsonb_array_elements(messages) with ordinality e(message, ordinality)
+      ) m
       cross join lateral jsonb_array_elements(
-        case jsonb_typeof(m.message -> 'content') when 'array' then m.message -> 'content' end) with ordinality b(block, ordinality)
+        case jsonb_typeof(m.message -> m.field) when 'array' then m.message -> m.field end) with ordinality b(block, ordinality)
     ),
     counted as (
-      select b.turn, b.place, b.block, sum(b.marks) over (order by b.turn desc, b.place desc) as marks
+      select b.turn, b.field, b.place, b.block, sum(b.marks) over (order by b.turn desc, b.place desc) as marks
       from block b
     ),
-    turn as (
-      select c.turn, jsonb_agg(case when c.marks > 4 then kata_data.without_marks(c.block, mark) else c.block end order by c.place) as content
+    kept as (
+      select c.turn, c.field, c.place, case when c.marks > 4 then kata_data.without_marks(c.block, mark) else c.block end as block
       from counted c
-      group by c.turn
+    ),
+    timed as (
+      select k.turn, k.field, k.place, case
+          when k.block @? '$.**.cache_control.ttl ? (@ == "1h")'
+            and bool_or(k.block @? '$.**.cache_control ? (!(@.ttl == "1h"))') over (order by k.turn, k.place)
+          then kata_data.with_short_marks(k.block)
+          else k.block
+        end as block
+      from kept k
+    ),
+    turn as (
+      select t.turn, jsonb_build_object(t.field, jsonb_agg(t.block order by t.place)) as blocks
+      from timed t
+      group by t.turn, t.field
     )
-    select jsonb_agg(m.message || case when t.content is null then '{}' else jsonb_build_object('content', t.content) end order by m.ordinality)
+    select jsonb_agg(m.message || coalesce(t.blocks, '{}') order by m.ordinality)
     from jsonb_array_elements(messages) with ordinality m(message, ordinality)
     left join turn t on t.turn = m.ordinality);
 end
 $$;
-comment on function kata_data.limit_marks(jsonb, text) is 'Messages with the newest four marks of a cache. mark: the field that is one.';
+comment on function kata_data.limit_marks(jsonb, text) is
+'Messages, or items, with the newest four marks of a cache, those of an hour before shorter ones. mark: the field that is one.';
+
+create or replace function kata_data.with_short_marks(block jsonb) returns jsonb
+language sql stable
+as $$
+  select (block #- '{cache_control,ttl}') || case when jsonb_typeof(block -> 'content') = 'array' then jsonb_build_object('content', coalesce((
+    select jsonb_agg(e.element #- '{cache_control,ttl}' order by e.ordinality)
+    from jsonb_array_elements(block -> 'content') with ordinality e(element, ordinality)), '[]')) else '{}' end
+$$;
+comment on function kata_data.with_short_marks(jsonb) is 'A block whose marks of a cache have the usual time; the provider refuses longer ones behind shorter ones.';
 
 create or replace function kata_data.count_marks(block jsonb, mark text) returns integer
 language sql immutable

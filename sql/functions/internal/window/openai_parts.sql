@@ -39,7 +39,7 @@ begin
   elsif role = 'user' then
     v_sent := kata_data.openai_media(part, v_read.kind, v_read.url, v_read.media_type, v_read.data, v_read.file_id, v_read.title);
   end if;
-  return coalesce(v_sent, kata_data.refuse_part(part, version, 'openai'));
+  return coalesce(v_sent || kata_data.object_field(part, 'prompt_cache_breakpoint'), kata_data.refuse_part(part, version, 'openai'));
 end
 $$;
 comment on function kata_data.openai_part(text, jsonb, bigint) is

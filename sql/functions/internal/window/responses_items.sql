@@ -89,8 +89,7 @@ begin
   if v_sent is null then
     perform kata_data.refuse_part(part, version, 'responses');
   end if;
-  return nullif(v_sent, '{}') || case when jsonb_typeof(part -> 'prompt_cache_breakpoint') = 'object' and role <> 'tool'
-    then jsonb_build_object('prompt_cache_breakpoint', part -> 'prompt_cache_breakpoint') else '{}' end;
+  return nullif(v_sent, '{}') || case when v_sent = '{}' then '{}' else kata_data.object_field(part, 'prompt_cache_breakpoint') end;
 end
 $$;
 comment on function kata_data.responses_part(text, jsonb, bigint) is
