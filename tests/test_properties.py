@@ -3,8 +3,9 @@
 `make test-long` runs far more of them, by a seed that it prints.
 """
 
+import re
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -187,6 +188,28 @@ def window_rows(shown: Sequence[model.Shown]) -> list[Draft]:
             row |= {"parts": None, "provider": None}
         rows.append(row)
     return rows
+
+
+def words(row: Draft) -> list[str]:
+    """Return the texts of a message: those of its parts, or else its content."""
+    parts = [part["text"] for part in row["parts"] or [] if part["type"] == "text" and part["text"].strip()]
+    return parts or [row["content"]] if parts or (row["content"] or "").strip() else []
+
+
+def sent_words(messages: Sequence[Draft]) -> Counter[str]:
+    """Return the texts that messages of the OpenAI form send, less what the form adds."""
+    contents = [message["content"] for message in messages]
+    texts = [
+        text
+        for content in contents
+        for text in ([content] if isinstance(content, str) else [p.get("text", "") for p in content or []])
+    ]
+    bare = [
+        re.sub(r"^\[(result of call [^\]]*\] ?|summary of earlier messages\]\n)", "", text) for text in texts
+    ]
+    return Counter(
+        text for text in bare if text not in ("", "[empty]", "[no result]", "[in the next message]")
+    )
 
 
 def without_stubs(rows: Sequence[Draft]) -> list[Draft]:
@@ -404,6 +427,27 @@ class StoreMachine(RuleBasedStateMachine):
             answer = self._bytes(*arguments)
             assert self._bytes(*arguments) == answer
             pair.kept.append((arguments, answer))
+
+    @rule(which=WHICH, data=st.data())
+    def send_what_is_visible(self, which: int, data: st.DataObject) -> None:
+        pair = self._pair(which)
+        at = data.draw(st.one_of(st.none(), st.none(), st.integers(0, pair.model.version)))
+        budget = data.draw(st.one_of(st.just(LARGEST), self._budgets(pair, at)))
+        rows = self._rows(
+            'select * from kata."window"(%s, %s, %s, format => %s)', pair.context_id, budget, at, "openai"
+        )
+        if budget == LARGEST:
+            visible = self._rows("select m.version from kata.state_at(%s, %s) m", pair.context_id, at)
+            assert {row["version"] for row in rows} == {row["version"] for row in visible}
+        statement = "select kata.prompt(%s, %s, 'openai', %s)"
+        prompt, error = self._attempt(lambda: self._value(statement, pair.context_id, budget, at))
+        if error == "KC022":
+            assert any(part["type"] == "image_url" for row in rows for part in row["parts"] or [])
+        elif prompt is None:
+            assert (error, rows[0]["over_budget"]) == ("KC020", True)
+        else:
+            assert not any(row["over_budget"] for row in rows)
+            assert sent_words(prompt) == Counter(word for row in rows for word in words(row))
 
     @rule(which=WHICH, data=st.data())
     def turn_pages(self, which: int, data: st.DataObject) -> None:
