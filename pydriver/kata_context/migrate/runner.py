@@ -25,6 +25,12 @@ from kata_context.migrate.session import (
     value,
 )
 
+# Until 0.1.0 the files are edited in place, and no database of an older checkout follows.
+_RESTORE = (
+    "restore the file, and put the change into a new migration; a newer development version takes a new database, "
+    "on the embedded server KATA_HOME=<new folder>"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -348,7 +354,7 @@ def _read_files(history: dict[int, _Row], root: Path | None) -> Tree:
     for row in history.values():
         for name in (f"{row.name}.up.sql", f"{row.name}.down.sql"):
             if row.number <= last and not (root / "migrations" / name).is_file():
-                raise KataError(f"{name} is missing, but the migration was applied", "restore the file")
+                raise KataError(f"{name} is missing, but the migration was applied", _RESTORE)
     tree = read_tree(root)
     for number in sorted(history.keys() | {m.number for m in tree.migrations}):
         _, refusal = _compare(tree, history, number)
@@ -375,15 +381,10 @@ def _compare(tree: Tree, history: dict[int, _Row], number: int) -> tuple[str, Ka
         )
     migration = tree.migrations[number - 1]
     if migration.name != row.name:
-        return "missing", KataError(
-            f"{row.name}.up.sql is missing, but the migration was applied", "restore the file"
-        )
+        return "missing", KataError(f"{row.name}.up.sql is missing, but the migration was applied", _RESTORE)
     for file, checksum in ((migration.up, row.up_checksum), (migration.down, row.down_checksum)):
         if file.checksum != checksum:
-            return "edited", KataError(
-                f"{file.name} was edited after it was applied",
-                "restore the file, and put the change into a new migration",
-            )
+            return "edited", KataError(f"{file.name} was edited after it was applied", _RESTORE)
     return row.status, None
 
 
