@@ -811,6 +811,18 @@ def test_the_example_of_the_documentation_runs(database: str, capsys: pytest.Cap
     assert [message["role"] for message in names["messages"]] == ["user", "assistant", "tool"]
 
 
+def test_the_example_of_imports_and_retries_holds(kata: Kata, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "python.md").read_text("utf-8")
+    (example,) = [part for part in text.split("```python\n") if part.startswith("posts = ")]
+    names: dict[str, Any] = {"context": kata.create()}
+    exec(example.split("```")[0], names)
+    assert capsys.readouterr().out == "[(1, True), (2, True)]\n[(1, False), (2, False)]\n"
+    assert (names["version"], names["stars"]) == (2, [5])
+    assert [row.version for row in names["context"].messages()] == [1, 2, 4]
+    exec(example.split("```")[0], names)
+    assert len(names["context"].messages()) == 3, "the answer is there"
+
+
 def test_a_client_that_is_not_closed_ends_with_the_program(database: str) -> None:
     # A function that was registered first is called last.
     script = (

@@ -1,7 +1,7 @@
 -- Callers may give messages ids of their own, which are unique among the messages and records of a path.
 
 begin;
-select plan(63);
+select plan(64);
 
 create function pg_temp.given(ids text) returns jsonb
 language sql
@@ -66,6 +66,9 @@ select lives_ok(format('select kata.append_message(%L, %L, %L, external_id => re
 select throws_ok(
   format('select pg_temp.appended(%L, %L, %L)', :'ids', '- b', 'error'), 'KC004', 'external id "b" is taken',
   'a batch with a taken id is refused');
+select matches(
+  (select e.hint from fixture.error(format($$select kata.append_message(%L, 'user', 'x', external_id => 'b')$$, :'ids')) e),
+  'kata[.]append with on_duplicate => skip', 'append_message names the function that skips');
 select throws_ok(format('select pg_temp.appended(%L, %L, %L)', :'ids', 'r', 'error'), 'KC004', null, 'as with the id of a record');
 select throws_ok(format('select pg_temp.appended(%L, %L, %L)', :'ids', 'd d', 'error'), 'KC004', null, 'or with one id twice');
 select throws_ok(format('select kata.append_record(%L, %L, %L, %L)', :'ids', 'note', '1', 'b'), 'KC004', null,

@@ -27,8 +27,8 @@ from kata_context.migrate.session import (
 
 # Until 0.1.0 the files are edited in place, and no database of an older checkout follows.
 _RESTORE = (
-    "restore the file, and put the change into a new migration; a newer development version takes a new database, "
-    "on the embedded server KATA_HOME=<new folder>"
+    "restore the file, and put the change into a new migration; "
+    "a newer development version takes a new database, on the embedded server KATA_HOME=<new folder>"
 )
 
 

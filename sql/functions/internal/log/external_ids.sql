@@ -92,7 +92,7 @@ begin
     detail = concat_ws(' ',
       case when taken is null then 'An earlier message of the batch has it.' else format('Version %s of context %s has it.', taken, context_id) end,
       case when place is not null then format('Message %s of the batch gives it again.', place) end),
-    hint = 'An external id names one entry of a path; pass another, or none.';
+    hint = 'An external id names one entry of a path: pass another, or none; kata.append with on_duplicate => skip leaves such a message out.';
 end
 $$;
 comment on function kata_data.refuse_taken_id(uuid, text, bigint, bigint) is
