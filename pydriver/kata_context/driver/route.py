@@ -10,7 +10,7 @@ from psycopg import adapt
 
 from kata_context import config
 from kata_context.database_errors import NotPermittedError
-from kata_context.driver.transport import OLDEST_SERVER, TIMEOUTS, escaped, is_local, secured
+from kata_context.driver.transport import OLDEST_SERVER, TIMEOUTS, is_local, secured
 from kata_context.errors import (
     ConnectionLostError,
     KataError,
@@ -27,7 +27,8 @@ select pg_backend_pid(), current_setting('server_version_num')::integer / 10000,
   exists (select from pg_catalog.pg_namespace n where n.nspname = 'kata')"""
 # Sets the tenant for the rest of the transaction, and returns the one that the role may act for.
 SET_TENANT = b"select kata.current_tenant() from pg_catalog.set_config('kata.tenant', %s, true)"
-ASK_TENANT = b"select kata.current_tenant()"
+# The same for the session. Options of a connection would do, but poolers drop them, and servers split them.
+KEEP_TENANT = SET_TENANT.replace(b"true", b"false")
 
 
 class PlainInt(adapt.Dumper):
@@ -69,13 +70,8 @@ class Route:
         arguments = self.parameters | {"autocommit": True}
         if pooler:
             return arguments | {"prepare_threshold": None}
-        settings: dict[str, object] = dict(TIMEOUTS)
-        if self.tenant is not None:
-            settings["kata.tenant"] = self.tenant
         given = str(arguments.get("options", ""))
-        ours = " ".join(
-            f"-c {name}={escaped(value)}" for name, value in settings.items() if name not in given
-        )
+        ours = " ".join(f"-c {name}={value}" for name, value in TIMEOUTS.items() if name not in given)
         return arguments | {"options": f"{ours} {given}".strip()}
 
     def examined(

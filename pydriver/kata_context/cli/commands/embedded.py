@@ -6,10 +6,11 @@ import click
 from psycopg.conninfo import make_conninfo
 
 from kata_context import migrate
-from kata_context.cli.database import announce
+from kata_context.cli.database import announce, connect
 from kata_context.cli.settings import settings
 from kata_context.cli.terminal import json_option, print_one
-from kata_context.driver.transport import escaped, secured
+from kata_context.driver.route import refuse_tenant
+from kata_context.driver.transport import checked_tenant, escaped, secured
 from kata_context.embedded import Server, default_home, find_psql
 
 
@@ -22,14 +23,8 @@ def up(ctx: click.Context, as_json: bool) -> None:
     dsn = server.start()
     click.echo(f"the embedded server runs; its data are in {server.home}", err=True)
     migrate.up(dsn)
-    elsewhere = (
-        "--dsn is given"
-        if settings(ctx).dsn
-        else "DATABASE_URL is set"
-        if os.environ.get("DATABASE_URL")
-        else ""
-    )
-    if elsewhere:
+    if settings(ctx).dsn or os.environ.get("DATABASE_URL"):
+        elsewhere = "--dsn is given" if settings(ctx).dsn else "DATABASE_URL is set"
         click.echo(f"{elsewhere}: other commands use that database, not this server", err=True)
     print_one({"dsn": dsn, "home": str(server.home)}, as_json, dsn)
 
@@ -54,7 +49,10 @@ def psql(ctx: click.Context, arguments: tuple[str, ...]) -> None:
     parts, _ = secured(target.dsn)
     tenant = settings(ctx).tenant
     if tenant is not None:
-        parts["options"] = f"{parts.get('options', '')} -c kata.tenant={escaped(tenant)}".strip()
+        setting = escaped(checked_tenant(tenant))
+        parts["options"] = f"{parts.get('options', '')} -c kata.tenant={setting}".strip()
+        with connect(make_conninfo(**parts)) as connection:
+            refuse_tenant(connection.execute("select kata.current_tenant()").fetchone(), tenant)
     password = {"PGPASSWORD": parts.pop("password")} if "password" in parts else {}
     command = [program, "-d", make_conninfo(**parts), *arguments]
     os.execve(program, command, os.environ | password)
