@@ -209,7 +209,7 @@ def test_an_edited_file_of_an_applied_migration_is_refused_by_name(
     files.write(m0004_more="create table kata_data.more ();")
     said = refusal(migrate.up, empty_database, root=files.root)
     assert f"{name} was edited" in said
-    # Who pulled a newer checkout of a development version gets through, too.
+    # A newcomer with a newer checkout reads how to go on.
     assert "KATA_HOME=<new folder>" in said
     assert f"{name} was edited" in refusal(migrate.down, empty_database, to=0, root=files.root)
     assert f"{name} was edited" in refusal(migrate.up, empty_database, root=files.root, dry_run=True)
