@@ -87,6 +87,8 @@ alter default privileges revoke execute on functions from public;
 alter default privileges revoke usage on types from public;
 
 grant usage on schema kata to kata_reader;
+-- For the view kata.metrics, which has no contents.
+grant usage on schema kata to pg_monitor;
 -- kata_eraser owns purge_context and erase_message, which live in kata and write to kata_data.
 grant usage on schema kata_data to kata_eraser;
 grant usage, create on schema kata to kata_eraser;

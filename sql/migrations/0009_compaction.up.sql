@@ -83,6 +83,9 @@ comment on column kata_data.compaction_guard.least_tokens is
 'The tokens of the view from which another attempt is worth it: those that the last one left, and the least gain.';
 comment on column kata_data.compaction_guard.message_count is 'The messages of the path at the last attempt.';
 
+create index compaction_guard_failing on kata_data.compaction_guard (failures) where failures > 0;
+comment on index kata_data.compaction_guard_failing is 'kata.failing_compactions; kata.metrics.';
+
 create table kata_data.policy_change (
   context_id uuid constraint policy_change_context_fkey references kata_data.context,
   changed_at timestamptz,

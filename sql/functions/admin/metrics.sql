@@ -4,10 +4,7 @@
 -- by partial indexes up to 10,000 rows, takes the number of rows of a table from its statistics, and examines a sample of heads, which is
 -- all of them below about 10,000 contexts.
 
-create index compaction_guard_failing on kata_data.compaction_guard (failures) where failures > 0;
-comment on index kata_data.compaction_guard_failing is 'kata.failing_compactions; kata.metrics.';
-
-create view kata.metrics (name, labels, value) as
+create or replace view kata.metrics (name, labels, value) as
 with sample as materialized (
   select h.context_id, h.version, h.open_calls <> '{}' as is_open, z.share
   from (
@@ -75,5 +72,4 @@ comment on column kata.metrics.name is 'The name of the metric.';
 comment on column kata.metrics.labels is 'An object of labels.';
 comment on column kata.metrics.value is 'The value.';
 
-grant usage on schema kata to pg_monitor;
 grant select on kata.metrics to pg_monitor, kata_admin, kata_service;
