@@ -199,6 +199,26 @@ def test_a_second_runner_waits_for_a_bounded_time_and_names_the_first(
     assert migrate.up(empty_database, root=files.root).changed
 
 
+def test_a_role_that_kata_context_has_not_made_is_not_adopted(
+    launch_server: LaunchServer, files: Files
+) -> None:
+    server = launch_server("foreign-roles")
+    server.execute("create role kata_service; create role outsider login; grant kata_service to outsider")
+    said = refusal(migrate.up, server.url(), root=files.root)
+    assert "the role kata_service exists, and Kata Context has not made it" in said
+    assert "comment on role kata_service" in said
+    with psycopg.connect(server.url()) as conn:
+        found = conn.execute("select rolname from pg_roles where rolname like 'kata%'").fetchall()
+        assert found == [("kata_service",)], "nothing was changed"
+    server.execute("drop role kata_service")
+    migrate.up(server.url(), root=files.root)
+    server.execute("create database other")
+    migrate.up(server.url("other"), root=files.root)
+    server.execute("create database third")
+    server.execute("alter role kata_reader login")
+    assert "kata_reader exists" in refusal(migrate.up, server.url("third"), root=files.root)
+
+
 @pytest.mark.parametrize("direction", ["up", "down"])
 def test_an_edited_file_of_an_applied_migration_is_refused_by_name(
     empty_database: str, query: Query, files: Files, direction: str

@@ -13,20 +13,33 @@
 -- runner records this very migration in them.
 --
 -- Runs as the connecting role: a superuser, or a role with CREATEROLE that owns the database. Roles belong to the cluster, so
--- a second database finds them in place. Every later migration runs as kata_owner.
+-- a second database finds them in place. It knows them by their comment, and refuses roles that have the names without it.
+-- Every later migration runs as kata_owner.
 
 do $$
 declare
+  v_mark constant text := 'Kata Context: a role of the databases of this cluster that have it.';
   v_role text;
 begin
   foreach v_role in array array['kata_owner', 'kata_eraser', 'kata_reader', 'kata_writer', 'kata_admin', 'kata_service'] loop
     if not exists (select from pg_catalog.pg_roles r where r.rolname = v_role) then
       begin
         execute format('create role %I nologin', v_role);
+        execute format('comment on role %I is %L', v_role, v_mark);
       exception
         -- Another database of the cluster was being migrated at the same moment.
         when duplicate_object or unique_violation then null;
       end;
+    end if;
+    -- A role that was made for something else, or in advance, has members and rights that are not ours.
+    if (
+      select shobj_description(r.oid, 'pg_authid') is distinct from v_mark or r.rolcanlogin or r.rolsuper or r.rolbypassrls
+      from pg_catalog.pg_roles r
+      where r.rolname = v_role
+    ) then
+      raise exception 'the role % exists, and Kata Context has not made it', v_role
+        using hint = format(
+          'Rename or drop it. To adopt it, see that it has no members, make it nologin, and run: comment on role %I is %L', v_role, v_mark);
     end if;
   end loop;
   -- A role that is not a superuser must be able to SET ROLE to the owners; CREATEROLE lets it grant itself that.

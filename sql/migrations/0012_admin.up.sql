@@ -1,15 +1,20 @@
 -- Administration: the tenants of roles, and the label of the database.
 --
--- tenant_role has one row per database role whose tenant is not its own name; assign_tenant writes it. environment has one
+-- tenant_role has one row per database role with a tenant, by name and identity; assign_tenant writes it, and
+-- create_context for a role that is its own tenant. environment has one
 -- row, or none where the database has no label; set_environment writes it, and destructive commands ask for the label.
 -- Neither takes a lock beyond its row. finding is the shape of what kata.verify reports.
 
 create table kata_data.tenant_role (
   role_name name constraint tenant_role_pkey primary key,
+  role regrole not null,
   tenant text not null constraint tenant_role_tenant_is_one check (tenant <> '' and tenant <> '*')
 );
-comment on table kata_data.tenant_role is 'One row per database role whose tenant is not its own name.';
-comment on column kata_data.tenant_role.role_name is 'The role.';
+comment on table kata_data.tenant_role is 'One row per database role with a tenant: one that assign_tenant gave it, or its own name if it has created contexts.';
+comment on column kata_data.tenant_role.role_name is 'The name of the role.';
+comment on column kata_data.tenant_role.role is
+'The role that had the name when the row was written. A role that was dropped and made again is another one, and has not its tenant. A dump
+holds the name, so a restore finds the role of the other cluster.';
 comment on column kata_data.tenant_role.tenant is 'The tenant that it acts for.';
 
 create table kata_data.environment (

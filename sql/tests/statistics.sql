@@ -22,7 +22,7 @@ insert into harmless values
 ('purge', '{purged_by}'),
 ('search_mark', '{analyzer}'),
 ('summary', '{role,token_source}'),
-('tenant_role', '{role_name,tenant}'),
+('tenant_role', '{role,role_name,tenant}'),
 ('token_count', '{tokenizer}'),
 ('tokenizer', '{name}'),
 ('view_change', '{kind}');

@@ -1,7 +1,7 @@
 -- No role sees or changes another tenant's contexts: the tenant is the caller's, every function checks it, and the table checks again.
 
 begin;
-select plan(81);
+select plan(86);
 
 create role test_ann;
 create role test_bob;
@@ -325,6 +325,29 @@ select is_empty(
     where c.relnamespace = 'kata_data'::regnamespace and c.relkind in ('r', 'p') and a.attname = 'tenant' and not a.attisdropped
       and not (c.relrowsecurity and c.relforcerowsecurity) and c.relname not in ('tenant_role', 'head')$$,
   'on every table with a tenant, but the one that says which role has which, and the head, whose tenant is a copy that holds no text');
+
+-- A role of the same name is another role
+create role test_gone;
+create role test_leased;
+grant kata_writer to test_gone, test_leased;
+select kata.assign_tenant('test_leased', 'lessee');
+select fixture.as_role('test_gone', $$select kata.create_context('old')$$);
+select fixture.as_role('test_leased', $$select kata.create_context('old')$$);
+drop role test_gone;
+drop role test_leased;
+create role test_gone;
+create role test_leased;
+grant kata_writer to test_gone, test_leased;
+select is(fixture.as_role('test_gone', $$select kata.find_context('old')$$), null, 'a role made again does not see what a former role of its name wrote');
+select is(fixture.as_role('test_leased', $$select kata.find_context('old')$$), null, 'nor has it the tenant that was assigned to that role');
+select matches(
+  fixture.as_role('test_gone', $$select kata.current_tenant()$$), E'^test_gone \\([0-9]+\\)$', 'its tenant is its name with its oid');
+select kata.assign_tenant('test_leased', 'lessee');
+select isnt(
+  fixture.as_role('test_leased', $$select kata.find_context('old')$$), null, 'an administrator assigns the tenant again');
+select is(
+  array(select t.role_name::text from kata_data.tenant_role t where t.role_name in ('test_server', 'postgres') and t.tenant <> 'acme'), '{}',
+  'a role that acts for any tenant is not recorded as one');
 
 select * from finish();
 rollback;

@@ -2384,7 +2384,8 @@ class Methods(ABC):
     def assign_tenant(self, role_name: str, tenant: str) -> None:
         """Assigns a tenant to a database role, in place of the one named like the role.
 
-        Members of kata_service may act for any tenant all the same.
+        Members of kata_service may act for any tenant all the same. A role that is dropped and made
+        again starts without its tenant: assign it again.
 
         Parameters
         ----------

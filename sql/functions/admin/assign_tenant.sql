@@ -13,16 +13,17 @@ begin
       detail = format('The role is "%s", the tenant "%s".', coalesce(left(role_name, 100), 'null'), coalesce(left(tenant, 100), 'null')),
       hint = 'Pass a role that exists and a tenant of 1 to 255 characters that is not ''*''.';
   end if;
-  insert into kata_data.tenant_role as t (role_name, tenant)
-  values (assign_tenant.role_name, assign_tenant.tenant)
+  insert into kata_data.tenant_role as t (role_name, role, tenant)
+  values (assign_tenant.role_name, quote_ident(assign_tenant.role_name)::regrole, assign_tenant.tenant)
   on conflict on constraint tenant_role_pkey do update
-  set tenant = excluded.tenant;
+  set role = excluded.role, tenant = excluded.tenant;
 end
 $$;
 comment on function kata.assign_tenant(text, text) is
 'Assigns a tenant to a database role, in place of the one named like the role.
 
-Members of kata_service may act for any tenant all the same.
+Members of kata_service may act for any tenant all the same. A role that is dropped and made again starts without its tenant: assign it
+again.
 
 role_name: an existing role. tenant: 1 to 255 characters, not ''*''.
 

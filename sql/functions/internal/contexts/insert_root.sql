@@ -6,6 +6,7 @@ as $$
 declare
   v_due record;
 begin
+  perform kata_data.keep_tenant(context.tenant);
   v_due := kata_data.first_due(context.policy, 0, 0);
   insert into kata_data.head (context_id, tenant, tokenizer, due_tokens, due_messages, is_strict, notifies, summarizes, last_digest)
   values (
