@@ -238,8 +238,8 @@ def test_a_renderer_that_escapes_less_is_caught(
 
 
 BOTH_WAYS = """
-  select kata_data.usual_{form}_prompt(kata_data.usual_rows(w.rows, '{form}')),
-    kata_data.{form}_prompt(w.rows, {options})
+  select kata_data.usual_prompt(w.rows, '{form}', kata_data.usual_kind(w.rows, '{form}')),
+    kata_data.{form}_prompt(w.rows, {options}), kata_data.usual_kind(w.rows, '{form}')
   from (
     select array_agg(row(w.*)::kata_data.window_row order by w.position) as rows
     from kata.window(%s, %s) w) w"""
@@ -278,6 +278,6 @@ def test_the_short_way_of_a_prompt_makes_what_the_general_way_makes(conn: psycop
         for form, options in OPTIONS.items():
             for budget in (100_000, random.randint(1, 300)):
                 query = BOTH_WAYS.format(form=form, options=options).encode()
-                ((short, general),) = conn.execute(query, [context_id, budget]).fetchall()
-                assert short is not None
+                ((short, general, kind),) = conn.execute(query, [context_id, budget]).fetchall()
+                assert kind is not None
                 assert short == general

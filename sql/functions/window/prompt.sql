@@ -42,7 +42,7 @@ begin
       hint = 'Raise the budget to that, or unpin messages.';
   end if;
   return kata_data.formatted_prompt(
-    case when recall <> '{}' then kata_data.with_recalled_block(v_fitted.rows) else v_fitted.rows end, format, system, thinking);
+    case when recall <> '{}' then kata_data.with_recalled_block(v_fitted.rows) else v_fitted.rows end, format, system, thinking, v_fitted.usual_kind);
 end
 $$;
 comment on function kata.prompt(uuid, integer, text, bigint, integer, text, bigint[], integer, integer, text, text) is

@@ -1,7 +1,7 @@
 -- The tokens that a form adds to those that a window counts: prefixes, wrappers, placeholders, names. They are bounded from the rows alone,
 -- before anything is written, so that a prompt is selected once and written once. The length of a text bounds its tokens.
 
-create or replace function kata_data.added_by_group(rows kata_data.window_row[], format text)
+create or replace function kata_data.added_by_group(rows kata_data.window_row[], format text, are_usual boolean)
 returns table (
   group_version bigint, group_position bigint, newest_version bigint, is_rest boolean, is_answer boolean, token_count bigint, added_tokens bigint
 )
@@ -16,8 +16,16 @@ as $$
       sum(r.token_count) as token_count,
       coalesce(sum(jsonb_array_length(r.tool_calls)), 0) - count(*) filter (where r.role = 'tool' and r.group_version <> r.version) as open_calls,
       sum(case
-        when r.parts is null and r.provider is null and r.name is null and r.tool_calls is null and added_by_group.format in ('openai', 'responses')
-          and (r.role <> 'tool' or (r.group_version <> r.version and not kata_data.is_blank(r.content))) then 0
+        -- The short way again: a function would be called for each message.
+        when are_usual then case
+          when added_by_group.format in ('openai', 'responses') then
+            case when r.role = 'tool' and kata_data.is_blank(r.content) then 3 else 0 end
+            + case when r.tool_calls is null or added_by_group.format = 'openai' then 0
+              else 4 * (jsonb_array_length(r.tool_calls) - kata_data.is_blank(r.content)::integer) end
+          when r.tool_calls is not null then kata_data.added_calls_tokens(r.tool_calls, null, r.content, added_by_group.format)
+          when r.role = 'tool' and added_by_group.format = 'gemini' then 2 + kata_data.added_output_tokens(r.content)
+          else 0
+        end
         else kata_data.added_tokens(r.role, r.content, r.name, r.tool_call_id, r.tool_calls, r.parts, r.provider, r.reason = 'preamble',
           r.role = 'tool' and r.group_version = r.version, added_by_group.format)
       end
@@ -31,19 +39,20 @@ as $$
     group by r.group_version
   ) g
 $$;
-comment on function kata_data.added_by_group(kata_data.window_row[], text) is
+comment on function kata_data.added_by_group(kata_data.window_row[], text, boolean) is
 'The groups of a window with their tokens, and at most how many a form adds to them.
 
-is_rest: whether the group is among those that only fill the budget. is_answer: of what is not the preamble, whether the assistant has the group; null for
+are_usual: as usual_kind has it. is_rest: whether the group is among those that only fill the budget. is_answer: of what is not the preamble, whether the assistant has the group; null for
 a group that is blank.';
 
 create or replace function kata_data.added_tokens(
   role text, content text, name text, tool_call_id text, tool_calls jsonb, parts jsonb, provider jsonb, in_preamble boolean, is_orphan boolean,
   format text
 ) returns integer
-language sql stable
+language plpgsql stable
 as $$
-  select case
+begin
+  return case
     when is_orphan then octet_length(tool_call_id) + 8
     when format in ('openai', 'responses') then
       case
@@ -68,73 +77,87 @@ as $$
       when kata_data.has_bracket(parts::text)
         then kata_data.escape_tokens(content, true) + kata_data.escape_tokens(parts::text, true) + 2 * jsonb_array_length(parts)
       else kata_data.escape_tokens(content, true)
-    end
+    end;
+end
 $$;
 comment on function kata_data.added_tokens(text, text, text, text, jsonb, jsonb, jsonb, boolean, boolean, text) is
 'At most so many tokens that a form adds to a message: the prefix of an orphan, a name, a placeholder, tags of a system message, escaped tags.';
 
 create or replace function kata_data.added_calls_tokens(tool_calls jsonb, parts jsonb, content text, format text) returns integer
-language sql stable
+language plpgsql stable
 as $$
-  select coalesce(sum(
-      kata_data.added_name_tokens(c.call, format)
-      + case format
-          when 'openai' then 0
-          -- An item of its own.
-          when 'responses' then 4
-          when 'anthropic' then kata_data.added_input_tokens(c.call #>> '{function,arguments}')
-          -- The result has the name, too.
-          else kata_data.added_input_tokens(c.call #>> '{function,arguments}') + octet_length(kata_data.call_name(c.call)) / 2 + 10
-        end), 0)::integer
-    - case when format = 'responses' and parts is null and kata_data.is_blank(content) then 4 else 0 end
-  from jsonb_array_elements(tool_calls) c(call)
+begin
+  return (
+    select coalesce(sum(
+        case when kata_data.is_sent_as_stored(c.call, c.call ->> 'id', format) then 0 else kata_data.added_name_tokens(c.call, format) end
+        + case format
+            when 'openai' then 0
+            -- An item of its own.
+            when 'responses' then 4
+            when 'anthropic' then kata_data.added_input_tokens(c.call #>> '{function,arguments}')
+            -- The result has the name, too.
+            else kata_data.added_input_tokens(c.call #>> '{function,arguments}') + octet_length(kata_data.call_name(c.call)) / 2 + 10
+          end), 0)
+      - case when format = 'responses' and parts is null and kata_data.is_blank(content) then 4 else 0 end
+    from jsonb_array_elements(tool_calls) c(call));
+end
 $$;
 comment on function kata_data.added_calls_tokens(jsonb, jsonb, text, text) is 'At most so many tokens that a form adds to the calls of a message.';
 
 create or replace function kata_data.added_name_tokens(call jsonb, format text) returns integer
-language sql immutable
+language plpgsql immutable
 as $$
-  select case when kata_data.sent_call_name(kata_data.call_name(call), format) = kata_data.call_name(call) then 0
+begin
+  return case when kata_data.sent_call_name(kata_data.call_name(call), format) = kata_data.call_name(call) then 0
       else octet_length(kata_data.sent_call_name(kata_data.call_name(call), format)) / 2 + 2 end
     -- The text of a custom call as an object.
     + case when call ? 'custom' and format in ('anthropic', 'gemini')
-      then 6 + octet_length((call #> '{custom,input}')::text) - octet_length(call #>> '{custom,input}') else 0 end
+      then 6 + octet_length((call #> '{custom,input}')::text) - octet_length(call #>> '{custom,input}') else 0 end;
+end
 $$;
 comment on function kata_data.added_name_tokens(jsonb, text) is 'At most so many tokens that a call gains where it is rewritten.';
 
 create or replace function kata_data.added_input_tokens(arguments text) returns integer
-language sql stable
+language plpgsql stable
 as $$
-  select case
+begin
+  return case
     when arguments is null then 0
     when arguments in ('', '{}') then 1
     when kata_data.is_json_object(arguments) then 0
     else 8 + octet_length(to_json(arguments)::text) - octet_length(arguments)
-  end
+  end;
+end
 $$;
 comment on function kata_data.added_input_tokens(text) is
 'At most so many tokens that the arguments of a call gain as an object. Text that is not an object becomes a field.';
 
 create or replace function kata_data.added_output_tokens(content text) returns integer
-language sql stable
+language plpgsql stable
 as $$
-  select case when kata_data.is_json_object(content) then 0 else octet_length(to_json(coalesce(content, ''))::text) - octet_length(coalesce(content, '')) end
+begin
+  return case when kata_data.is_json_object(content) then 0 else octet_length(to_json(coalesce(content, ''))::text) - octet_length(coalesce(content, '')) end;
+end
 $$;
 comment on function kata_data.added_output_tokens(text) is
 'At most so many tokens that the text of a result gains as JSON; one that is an object stays as it is.';
 
 create or replace function kata_data.added_words_tokens(parts jsonb) returns integer
-language sql immutable
+language plpgsql immutable
 as $$
+begin
   -- The JSON of the parts has all that their words need, and a control character takes six characters for one.
-  select 2 + (octet_length(parts::text) - octet_length(replace(parts::text, E'\\', ''))) * case when parts::text ~~ E'%\\\\u%' then 5 else 1 end
+  return 2 + (octet_length(parts::text) - octet_length(replace(parts::text, E'\\', ''))) * case when parts::text ~~ E'%\\\\u%' then 5 else 1 end;
+end
 $$;
 comment on function kata_data.added_words_tokens(jsonb) is 'At most so many tokens that the words of parts gain as JSON.';
 
 create or replace function kata_data.added_part_tokens(parts jsonb, role text, is_orphan boolean, format text) returns integer
-language sql immutable
+language plpgsql immutable
 as $$
-  select (coalesce(sum(
+begin
+  return (
+    select (coalesce(sum(
         case when p.part ->> 'type' in ('text', 'input_text', 'output_text', 'image') then 0 else
           2 + coalesce(octet_length(p.part ->> 'source'), 0) + coalesce(octet_length(p.part ->> 'title'), 0)
             + coalesce(octet_length(coalesce(p.part #>> '{file,filename}', p.part ->> 'filename')), 0) end
@@ -146,20 +169,24 @@ as $$
     -- A message of the user has media behind the results.
     + case when format in ('openai', 'gemini') and role = 'tool' and not is_orphan and kata_data.has_elements(kata_data.media_parts(parts, format))
       then 12 else 0 end)::integer
-  from jsonb_array_elements(parts) p(part)
+    from jsonb_array_elements(parts) p(part));
+end
 $$;
 comment on function kata_data.added_part_tokens(jsonb, text, boolean, text) is
 'At most so many tokens that parts gain where they are translated: a title, the source of a search result, an image in full, an item, a message.';
 
 create or replace function kata_data.escape_tokens(content text, is_json boolean) returns integer
-language sql immutable
+language plpgsql immutable
 as $$
-  select case
-    when not kata_data.has_system_tag(content) then 0
+begin
+  if kata_data.has_system_tag(content) is not true then
+    return 0;
+  elsif is_json then
     -- A line break in a string is a backslash in its JSON.
-    when is_json then 2 + 2 * (select count(*)::integer from regexp_matches(content, E'[<\uff1c\ufe64\u226e]' collate "C", 'g'))
-    else 2 + 2 * (length(kata_data.escape_system_tags(content)) - length(content))
-  end
+    return 2 + 2 * (select count(*)::integer from regexp_matches(content, E'[<\uff1c\ufe64\u226e]' collate "C", 'g'));
+  end if;
+  return 2 + 2 * (length(kata_data.escape_system_tags(content)) - length(content));
+end
 $$;
 comment on function kata_data.escape_tokens(text, boolean) is 'At most so many tokens that escaped tags add to a text. is_json: whether it may be JSON.';
 

@@ -2,7 +2,7 @@
 
 create or replace function kata_data.fitted_rows(
   context_id uuid, budget integer, format text, at bigint, stable_step integer, tokenizer text, recall bigint[], recall_budget integer,
-  out rows kata_data.window_row[], out least_budget bigint
+  out rows kata_data.window_row[], out usual_kind text, out least_budget bigint
 )
 language plpgsql stable
 as $$
@@ -20,10 +20,11 @@ begin
         fitted_rows.recall, fitted_rows.recall_budget) w);
     exit when rows = '{}';
     v_factor := coalesce(v_factor, kata_data.added_factor(context_id, tokenizer));
-    v_sum := kata_data.tokens_with_added(rows, format, v_factor);
+    usual_kind := kata_data.usual_kind(rows, format);
+    v_sum := kata_data.tokens_with_added(rows, format, v_factor, usual_kind is not null);
     if v_sum.tokens > budget and stable_step = 0 and recall is null and not rows[1].over_budget then
-      rows := kata_data.shortened_rows(rows, format, budget, v_factor);
-      v_sum := kata_data.tokens_with_added(rows, format, v_factor);
+      rows := kata_data.shortened_rows(rows, format, budget, v_factor, usual_kind is not null);
+      v_sum := kata_data.tokens_with_added(rows, format, v_factor, usual_kind is not null);
     end if;
     exit when v_sum.tokens <= budget;
     if rows[1].over_budget then
@@ -38,10 +39,10 @@ $$;
 comment on function kata_data.fitted_rows(uuid, integer, text, bigint, integer, text, bigint[], integer) is
 'The rows of a window that a prompt in a form shows within a budget that holds the additions of the form, too.
 
-least_budget: where even what always comes does not fit, the least sufficient budget; else null.';
+usual_kind: of the rows (usual_prompt.sql). least_budget: where even what always comes does not fit, the least sufficient budget; else null.';
 
 create or replace function kata_data.tokens_with_added(
-  rows kata_data.window_row[], format text, factor double precision, out tokens bigint, out added_tokens bigint
+  rows kata_data.window_row[], format text, factor double precision, are_usual boolean, out tokens bigint, out added_tokens bigint
 )
 language plpgsql stable
 as $$
@@ -53,17 +54,17 @@ begin
       else 0
     end)), sum(g.token_count)
   into added_tokens, tokens
-  from kata_data.added_by_group(rows, format) g;
+  from kata_data.added_by_group(rows, format, are_usual) g;
   tokens := tokens + added_tokens;
 end
 $$;
-comment on function kata_data.tokens_with_added(kata_data.window_row[], text, double precision) is
+comment on function kata_data.tokens_with_added(kata_data.window_row[], text, double precision, boolean) is
 'The tokens of the rows of a window, at most so many that a form adds included.
 
 factor: from o200k_base to the tokenizer that counts.';
 
 create or replace function kata_data.shortened_rows(
-  rows kata_data.window_row[], format text, budget integer, factor double precision
+  rows kata_data.window_row[], format text, budget integer, factor double precision, are_usual boolean
 ) returns kata_data.window_row[]
 language plpgsql stable
 as $$
@@ -77,7 +78,7 @@ begin
       select g.group_version, g.is_rest,
         sum(g.token_count) over w
           + ceil(factor * (sum(g.added_tokens) over w + case when format in ('anthropic', 'gemini') then 12 else 0 end)) as running_tokens
-      from kata_data.added_by_group(rows, shortened_rows.format) g
+      from kata_data.added_by_group(rows, shortened_rows.format, are_usual) g
       window w as (order by g.is_rest, g.newest_version desc rows unbounded preceding)
     ) g
     where not g.is_rest
@@ -89,7 +90,7 @@ begin
     order by r.ordinal);
 end
 $$;
-comment on function kata_data.shortened_rows(kata_data.window_row[], text, integer, double precision) is
+comment on function kata_data.shortened_rows(kata_data.window_row[], text, integer, double precision, boolean) is
 'The rows of a window less the oldest groups that only fill it, so that they fit a budget with what a form adds.
 
 Promised groups stay, even if they do not fit. factor: from o200k_base to the tokenizer that counts.';

@@ -1,25 +1,18 @@
 -- One place that knows the forms.
 
-create or replace function kata_data.formatted_prompt(rows kata_data.window_row[], format text, system text, thinking text) returns jsonb
+create or replace function kata_data.formatted_prompt(
+  rows kata_data.window_row[], format text, system text, thinking text, usual_kind text
+) returns jsonb
 language plpgsql stable
 as $$
 declare
   v_marked integer[] := kata_data.marked_summaries(rows);
-  v_rows kata_data.window_row[];
 begin
   if v_marked <> '{}' then
     rows := kata_data.with_marked_summaries(rows, v_marked, format);
   end if;
-  if system <> 'joined' or format not in ('openai', 'responses') then
-    v_rows := kata_data.usual_rows(rows, format);
-  end if;
-  if v_rows is not null then
-    return case format
-      when 'openai' then kata_data.usual_openai_prompt(v_rows)
-      when 'responses' then kata_data.usual_responses_prompt(v_rows)
-      when 'anthropic' then kata_data.usual_anthropic_prompt(v_rows)
-      when 'gemini' then kata_data.usual_gemini_prompt(v_rows)
-    end;
+  if usual_kind is not null and (system <> 'joined' or format not in ('openai', 'responses')) then
+    return kata_data.usual_prompt(rows, format, usual_kind);
   end if;
   return case format
     when 'openai' then kata_data.openai_prompt(rows, system)
@@ -29,7 +22,8 @@ begin
   end;
 end
 $$;
-comment on function kata_data.formatted_prompt(kata_data.window_row[], text, text, text) is 'The rows of a window as a prompt in a form.';
+comment on function kata_data.formatted_prompt(kata_data.window_row[], text, text, text, text) is
+'The rows of a window as a prompt in a form. usual_kind: of these rows.';
 
 create or replace function kata_data.check_prompt_options(format text, system text, thinking text) returns void
 language plpgsql immutable

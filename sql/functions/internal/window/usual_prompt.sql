@@ -2,12 +2,11 @@
 -- as they are stored, and nothing has to be renamed, closed or translated. A prompt of such a window is one pass over its rows, and the same
 -- to the byte as what the general way makes.
 
-create or replace function kata_data.usual_rows(rows kata_data.window_row[], format text) returns kata_data.window_row[]
+create or replace function kata_data.usual_kind(rows kata_data.window_row[], format text) returns text
 language plpgsql stable
 as $$
 declare
   v_rows record;
-  v_calls record;
 begin
   select
     bool_and(r.parts is null and r.provider is null and r.name is null and r.tool_calls is distinct from '[]'
@@ -19,39 +18,85 @@ begin
   into v_rows
   from unnest(rows) r;
   if v_rows.are_usual is not true or not v_rows.have_calls then
-    return case when v_rows.are_usual then rows end;
-  end if;
-
-  select
-    bool_and(kata_data.is_sent_as_stored(c.call, c.id, usual_rows.format)) and count(distinct c.key collate "C") = count(*) as are_usual,
-    array_agg(c.key order by c.key collate "C") filter (where c.group_version <> v_rows.last_group) as closed,
-    jsonb_object_agg(c.key, c.sent_id) filter (where c.sent_id <> c.id) as renamed
-  into v_calls
-  from (
-    select c.group_version, c.call, c.id, c.group_version || ' ' || c.id as key,
-      kata_data.sent_call_id(c.id, row_number() over (partition by c.id collate "C" order by c.group_version, c.ordinality), c.version, c.ordinality,
-        usual_rows.format) as sent_id
+    return case when v_rows.are_usual then 'as stored' end;
+  elsif exists (
+    select
     from (
-      select r.group_version, r.version, e.ordinality, e.call, e.call ->> 'id' as id
+      select sum(case when r.tool_calls is null then -1 else jsonb_array_length(r.tool_calls) end) as open_calls
       from unnest(rows) r
-      cross join lateral jsonb_array_elements(r.tool_calls) with ordinality e(call, ordinality)
-      where r.tool_calls is not null
-    ) c
-  ) c;
-  if v_calls.are_usual is not true or v_calls.closed is distinct from (
-    select array_agg(r.group_version || ' ' || r.tool_call_id order by (r.group_version || ' ' || r.tool_call_id) collate "C")
-    from unnest(rows) r
-    where r.role = 'tool'
-      and r.group_version <> v_rows.last_group
-  ) then
+      where (r.tool_calls is not null or r.role = 'tool')
+        and r.group_version <> v_rows.last_group
+      group by r.group_version
+    ) g
+    where g.open_calls <> 0)
+  then
     return null;
   end if;
-  return case when v_calls.renamed is null then rows else kata_data.renamed_rows(rows, v_calls.renamed) end;
+  return (
+    select case
+      when bool_and(kata_data.is_sent_as_stored(c.call, c.id, usual_kind.format)) is not true
+        or count(distinct (c.group_version, c.id collate "C")) < count(*) then null
+      when count(distinct c.id collate "C") = count(*) and bool_and(kata_data.sent_call_id(c.id, 1, 1, 1, usual_kind.format) = c.id) then 'as stored'
+      else 'renamed'
+    end
+    from (
+      select r.group_version, e.call, e.call ->> 'id' as id
+      from unnest(rows) r
+      cross join lateral jsonb_array_elements(r.tool_calls) e(call)
+      where r.tool_calls is not null
+      offset 0
+    ) c);
 end
 $$;
-comment on function kata_data.usual_rows(kata_data.window_row[], text) is
-'The rows of a window, their calls with the ids that the form takes; null unless they hold only texts, calls that go out as they are stored, and
-one result of each, the last group aside. Where turns alternate, a message of the system after the preamble is not usual, nor are its tags.';
+comment on function kata_data.usual_kind(kata_data.window_row[], text) is
+'Whether the rows of a window hold only texts, calls that go out as they are stored, and one result of each, the last group aside; null if not.
+Where turns alternate, a message of the system after the preamble is not usual, nor are its tags.
+
+as stored: all ids of calls go out; renamed: some get another one. A kind holds for a window and for the same window less some groups.';
+
+create or replace function kata_data.renamed_calls(rows kata_data.window_row[], format text) returns jsonb
+language plpgsql stable
+as $$
+begin
+  return (
+    select jsonb_object_agg(c.group_version || ' ' || c.id, c.sent_id)
+    from (
+      select c.group_version, c.id,
+        kata_data.sent_call_id(c.id, row_number() over (partition by c.id collate "C" order by c.group_version, c.ordinality), c.version, c.ordinality,
+          renamed_calls.format) as sent_id
+      from (
+        select r.group_version, r.version, e.ordinality, e.call ->> 'id' as id
+        from unnest(rows) r
+        cross join lateral jsonb_array_elements(r.tool_calls) with ordinality e(call, ordinality)
+        where r.tool_calls is not null
+      ) c
+    ) c
+    where c.sent_id <> c.id);
+end
+$$;
+comment on function kata_data.renamed_calls(kata_data.window_row[], text) is 'Other ids of calls in a usual window, by group and stored id; null for none.';
+
+create or replace function kata_data.usual_prompt(rows kata_data.window_row[], format text, kind text) returns jsonb
+language plpgsql stable
+as $$
+declare
+  v_renamed jsonb;
+begin
+  if kind = 'renamed' then
+    v_renamed := kata_data.renamed_calls(rows, format);
+    if v_renamed is not null then
+      rows := kata_data.renamed_rows(rows, v_renamed);
+    end if;
+  end if;
+  return case format
+    when 'openai' then kata_data.usual_openai_prompt(rows)
+    when 'responses' then kata_data.usual_responses_prompt(rows)
+    when 'anthropic' then kata_data.usual_anthropic_prompt(rows)
+    when 'gemini' then kata_data.usual_gemini_prompt(rows)
+  end;
+end
+$$;
+comment on function kata_data.usual_prompt(kata_data.window_row[], text, text) is 'The prompt of a usual window. kind: as usual_kind has it.';
 
 create or replace function kata_data.renamed_rows(rows kata_data.window_row[], renamed jsonb) returns kata_data.window_row[]
 language plpgsql stable
@@ -87,20 +132,27 @@ language plpgsql stable
 as $$
 begin
   return (
-    select coalesce(jsonb_agg(
-      case
-        when r.tool_calls is not null then jsonb_build_object('role', r.role, 'content', case when not r.is_blank then r.content end, 'tool_calls', r.tool_calls)
-        when r.tool_call_id is not null
-          then jsonb_build_object('role', r.role, 'content', case when r.is_blank then '[empty]' else r.content end, 'tool_call_id', r.tool_call_id)
-        else jsonb_build_object('role', r.role, 'content', r.content)
-      end order by r.group_position, r.version)
-      filter (where not r.is_blank or r.tool_calls is not null or r.tool_call_id is not null), '[]')
-  from (
-    select r.role, r.content, r.tool_calls, r.tool_call_id, r.version, kata_data.is_blank(r.content) as is_blank,
-      case r.kind when 'summary' then r."position" else r.group_version end as group_position
-    from unnest(rows) r
-    offset 0
-  ) r);
+    select ('[' || coalesce(string_agg(
+        '{"role":"' || r.role || '","content":' || case
+            when not r.is_blank then to_json(r.content)::text
+            when r.tool_calls is not null then 'null'
+            else '"[empty]"'
+          end
+          || case
+            when r.tool_calls is not null then ',"tool_calls":' || r.tool_calls::text || '}'
+            when r.tool_call_id is not null then ',"tool_call_id":' || to_json(r.tool_call_id)::text || '}'
+            else '}'
+          end,
+        ',' order by r.group_position, r.version), '') || ']')::jsonb
+    from (
+      select r.role, r.content, r.tool_calls, r.tool_call_id, r.version, kata_data.is_blank(r.content) as is_blank,
+        case r.kind when 'summary' then r."position" else r.group_version end as group_position
+      from unnest(rows) r
+      offset 0
+    ) r
+    where not r.is_blank
+      or r.tool_calls is not null
+      or r.tool_call_id is not null);
 end
 $$;
 comment on function kata_data.usual_openai_prompt(kata_data.window_row[]) is 'The prompt of a usual window in the OpenAI chat form.';
@@ -110,30 +162,39 @@ language plpgsql stable
 as $$
 begin
   return (
-    select jsonb_build_object(
-      'instructions', string_agg(i.content, E'\n\n' order by i.group_position) filter (where i.is_instruction and not i.is_blank),
-      'input', coalesce(jsonb_agg(
-        case
-          when i.call is not null then jsonb_build_object(
-            'type', 'function_call', 'call_id', i.call -> 'id', 'name', i.call #> '{function,name}', 'arguments', i.call #> '{function,arguments}')
-          when i.tool_call_id is not null then jsonb_build_object(
-            'type', 'function_call_output', 'call_id', i.tool_call_id, 'output', case when i.is_blank then '[empty]' else i.content end)
-          when i.tool_calls is not null then jsonb_build_object('type', 'message', 'role', i.role, 'content',
-            jsonb_build_array(jsonb_build_object('type', 'output_text', 'text', i.content, 'annotations', jsonb_build_array())))
-          else jsonb_build_object('type', 'message', 'role', i.role, 'content', i.content)
-        end order by i.group_position, i.version, i.ordinality)
-        filter (where not i.is_instruction and (not i.is_blank or i.call is not null or i.tool_call_id is not null)), '[]'))
-  from (
-    select r.role, r.content, r.tool_calls, r.tool_call_id, r.version, null::jsonb as call, 0 as ordinality,
-      kata_data.is_blank(r.content) as is_blank, r.role = 'system' and r.reason = 'preamble' as is_instruction,
-      case r.kind when 'summary' then r."position" else r.group_version end as group_position
-    from unnest(rows) r
-    union all
-    select r.role, null, null, null, r.version, e.call, e.ordinality, true, false, r.group_version
-    from unnest(rows) r
-    cross join lateral jsonb_array_elements(r.tool_calls) with ordinality e(call, ordinality)
-    where r.tool_calls is not null
-  ) i);
+    select ('{"instructions":' || coalesce(to_json(
+        string_agg(r.content, E'\n\n' order by r.group_position, r.version) filter (where r.is_instruction and not r.is_blank))::text, 'null')
+      || ',"input":[' || coalesce(string_agg(case
+          when r.tool_call_id is not null then '{"type":"function_call_output","call_id":' || to_json(r.tool_call_id)::text || ',"output":'
+            || case when r.is_blank then '"[empty]"' else to_json(r.content)::text end || '}'
+          when r.tool_calls is not null then kata_data.usual_responses_calls(case when not r.is_blank then r.content end, r.tool_calls)
+          else '{"type":"message","role":"' || r.role || '","content":' || to_json(r.content)::text || '}'
+        end, ',' order by r.group_position, r.version) filter (where not r.is_instruction), '')
+      || ']}')::jsonb
+    from (
+      select r.role, r.content, r.tool_calls, r.tool_call_id, r.version, kata_data.is_blank(r.content) as is_blank,
+        r.role = 'system' and r.reason = 'preamble' as is_instruction,
+        case r.kind when 'summary' then r."position" else r.group_version end as group_position
+      from unnest(rows) r
+      offset 0
+    ) r
+    where not r.is_blank
+      or r.tool_calls is not null
+      or r.tool_call_id is not null);
 end
 $$;
 comment on function kata_data.usual_responses_prompt(kata_data.window_row[]) is 'The prompt of a usual window in the OpenAI Responses form.';
+
+create or replace function kata_data.usual_responses_calls(content text, tool_calls jsonb) returns text
+language plpgsql stable
+as $$
+begin
+  return concat(
+    '{"type":"message","role":"assistant","content":[{"type":"output_text","text":' || to_json(content)::text || ',"annotations":[]}]},', (
+      select string_agg(
+        concat('{"type":"function_call","call_id":', c.call -> 'id', ',"name":', c.call #> '{function,name}', ',"arguments":', c.call #> '{function,arguments}', '}'),
+        ',' order by c.ordinality)
+      from jsonb_array_elements(tool_calls) with ordinality c(call, ordinality)));
+end
+$$;
+comment on function kata_data.usual_responses_calls(text, jsonb) is 'An answer that calls functions as items in JSON. content: null where it says nothing.';
