@@ -106,6 +106,19 @@ def test_an_image_counts_by_the_size_in_the_header_of_its_file(conn: psycopg.Con
             assert image_tokens(conn, image) == expected, (width, height)
 
 
+def test_sql_and_python_read_damaged_headers_alike(conn: psycopg.Connection) -> None:
+    """Also a size where nothing else is; what a header says counts, and nothing in it is an error."""
+    random = Random(0)
+    sizes: list[Any] = [1, 700, 2100, 16383, 512.5, 1e30, -5, True, None, "x", [1]]
+    for _ in range(300):
+        name = random.choice(list(FILES))
+        file = bytearray(FILES[name](random.choice(sizes[:4]), random.choice(sizes[:4])))
+        for _ in range(random.choice((0, 0, 1, 3, 20))):
+            file[random.randrange(min(60, len(file)))] = random.randrange(256)
+        image_tokens(conn, {"source": {"data": data(bytes(file))}})
+        image_tokens(conn, {"width": random.choice(sizes), "height": random.choice(sizes)})
+
+
 def test_an_image_of_unknown_size_counts_1500_and_one_in_low_detail_85(conn: psycopg.Connection) -> None:
     whole = data(png(100, 100))
     assert image_tokens(conn, {"source": {"data": data(png(2**31, 2**32 - 1))}}) == 1500

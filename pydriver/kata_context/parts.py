@@ -64,13 +64,11 @@ def image_tokens(image: Mapping[str, Any]) -> int:
     source, nested = (value if isinstance(value, Mapping) else {} for value in (source, nested))
     if (image.get("detail") or nested.get("detail")) == "low":
         return LOW
-    width, height = image.get("width"), image.get("height")
-    if not isinstance(width, int) or not isinstance(height, int):
+    sides: list[Any] = [image.get("width"), image.get("height")]
+    if any(type(side) not in (int, float) for side in sides):
         files = source.get("data"), source.get("url"), nested.get("url"), image.get("image_url")
-        width, height = _size(
-            next((file for file in (*files, image.get("result")) if isinstance(file, str)), "")
-        )
-    width, height = min(width, LARGEST), min(height, LARGEST)
+        sides = [*_size(next((file for file in (*files, image.get("result")) if isinstance(file, str)), ""))]
+    width, height = (int(max(0, min(side, LARGEST))) for side in sides)
     if width < 1 or height < 1:
         return MEDIA
     return min(MEDIA, max(85 + 170 * -(-width // 512) * -(-height // 512), -(-width * height // 750)))

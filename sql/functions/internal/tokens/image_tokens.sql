@@ -44,10 +44,13 @@ begin
   elsif substr(header, 1, 4) = E'\\x47494638' then
     return array[kata_data.number_at(header, '{6,7}'), kata_data.number_at(header, '{8,9}')];
   elsif substr(header, 1, 4) = E'\\x52494646' and substr(header, 9, 4) = E'\\x57454250' then
-    return case convert_from(substr(header, 13, 4), 'SQL_ASCII')
-      when 'VP8X' then array[kata_data.number_at(header, '{24,25,26}') + 1, kata_data.number_at(header, '{27,28,29}') + 1]
-      when 'VP8L' then array[(kata_data.number_at(header, '{21,22}') & 16383) + 1, ((kata_data.number_at(header, '{22,23,24}') >> 6) & 16383) + 1]
-      when 'VP8 ' then array[kata_data.number_at(header, '{26,27}') & 16383, kata_data.number_at(header, '{28,29}') & 16383]
+    -- VP8X, VP8L and VP8 with a space, compared as bytes: those of a damaged file need not be valid text.
+    return case substr(header, 13, 4)
+      when E'\\x56503858' then array[kata_data.number_at(header, '{24,25,26}') + 1, kata_data.number_at(header, '{27,28,29}') + 1]
+      when E'\\x5650384c' then array[
+        (kata_data.number_at(header, '{21,22}') & 16383) + 1,
+        (((kata_data.number_at(header, '{23,24}') << 2) | (get_byte(header, 22) >> 6)) & 16383) + 1]
+      when E'\\x56503820' then array[kata_data.number_at(header, '{26,27}') & 16383, kata_data.number_at(header, '{28,29}') & 16383]
     end;
   elsif substr(header, 1, 2) = E'\\xffd8' then
     -- Segments of a length, until one starts a frame.
