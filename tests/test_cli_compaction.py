@@ -157,6 +157,20 @@ def test_elide_shortens_results_as_the_model_sees_them(run: Run, read: Query, ta
     complaint(run("elide", talk, "result", code=1))  # it is short already
 
 
+def test_contexts_whose_compaction_fails_are_listed_and_doctor_says_so(
+    run: Run, read: Query, talk: str, database: str
+) -> None:
+    assert "name a context" in run("compactions", code=2).stderr
+    assert "no context fails" in run("compactions", "--failing").stderr
+    with Kata(database) as opened:
+        context = opened.context(talk)
+        opened.abort_compaction(context.begin_compaction(force=True).compaction_id, "no model today")
+    found = read("compactions", "--failing")
+    assert [(row["failures"], row["error"]) for row in found] == [(1, "no model today")]
+    checks = {check["name"]: check for check in read("doctor")["checks"]}
+    assert (checks["failing compactions"]["value"], checks["failing compactions"]["level"]) == (1, "warning")
+
+
 def test_artifacts_outlive_compaction(run: Run, read: Query, talk: str) -> None:
     before = read("artifacts", talk)
     assert {(row["kind"], row["ref"]) for row in before} == {

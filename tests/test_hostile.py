@@ -67,6 +67,7 @@ USUAL: dict[str, dict[str, str]] = {
     "environment": {},
     "erase_message": {"context_id": "{context}", "version": "2", "reason": "x"},
     "erasures": {"context_id": "{context}"},
+    "failing_compactions": {},
     "find_context": {"name": "x"},
     "find_message": {"context_id": "{context}", "external_id": "x"},
     "fork": {"context_id": "{context}"},

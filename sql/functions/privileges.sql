@@ -16,6 +16,7 @@ grant execute on function
   kata.environment,
   kata.erasures,
   kata.explain_window,
+  kata.failing_compactions,
   kata.find_context,
   kata.find_message,
   kata.forks,

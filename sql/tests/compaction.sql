@@ -1,7 +1,7 @@
 -- Compaction: when it is due, what it covers, who may do it, and what comes of it, at times that are set.
 
 begin;
-select plan(348);
+select plan(350);
 
 create function pg_temp.now(o_clock text) returns void
 language sql volatile
@@ -321,6 +321,10 @@ select is(pg_temp.claim('other'), 'weak', 'whose lease runs out, which is a fail
 select is(pg_temp.story('weak'), 'failed aborted failed expired running', 'and all that is written down');
 select kata.abort_compaction(pg_temp.running('weak'), 'still down');
 select pg_temp.now('16:00');
+select is(
+  (select row(f.name, f.failures, f.error, f.next_attempt_at::text)::text from kata.failing_compactions() f),
+  '(weak,4,"still down","2030-01-01 17:30:00+00")', 'an operator sees it');
+select throws_ok('select kata.failing_compactions(0)', 'KC017', null, 'in lists of bounded size');
 select is(pg_temp.claim(), null, 'after so many in a row there is a pause');
 select is(
   pg_temp.due('weak'),

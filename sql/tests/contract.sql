@@ -1,7 +1,7 @@
 -- The contract for other software: names, order, types and defaults of parameters and results, and the rights of a function.
 
 begin;
-select plan(352);
+select plan(356);
 
 create function pg_temp.inputs(function oid) returns text
 language sql
@@ -160,6 +160,10 @@ insert into expected values
     'context_id uuid, budget integer = NULL, at bigint = NULL, stable_step integer = 0, tokenizer text = NULL, recall bigint[] = NULL, '
       'recall_budget integer = NULL, reserve integer = 0, format text = NULL, max_rows integer = 100, after bigint = NULL',
     'rows version bigint, role text, token_count integer, reason text, shown boolean, running_tokens bigint'),
+  ('failing_compactions', 'stable',
+    'max_rows integer = 100',
+    'rows context_id uuid, tenant text, name text, failures integer, error text, attempted_at timestamp with time zone, '
+      'next_attempt_at timestamp with time zone'),
   ('find_context', 'stable',
     'name text',
     'uuid'),

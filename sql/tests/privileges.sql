@@ -1,7 +1,7 @@
 -- Readers read, writers write, administrators administer, and no role has a privilege on a table.
 
 begin;
-select plan(495);
+select plan(500);
 
 create temporary table client (role text);
 insert into client values ('kata_reader'), ('kata_writer'), ('kata_admin'), ('kata_service');
@@ -23,7 +23,7 @@ insert into expected values
   ('diff_versions', 'rwas'),
   ('drop_checkpoint', '-was'), ('elide', '-was'), ('entry_digests', 'rwas'), ('environment', 'rwas'),
   ('erase_message', '--as'), ('erasures', 'rwas'),
-  ('explain_window', 'rwas'), ('find_context', 'rwas'), ('find_message', 'rwas'),
+  ('explain_window', 'rwas'), ('failing_compactions', 'rwas'), ('find_context', 'rwas'), ('find_message', 'rwas'),
   ('fork', '-was'), ('forks', 'rwas'), ('get_context', 'rwas'), ('get_message', 'rwas'), ('get_or_create_context', '-was'),
   ('get_policy', 'rwas'), ('history', 'rwas'),
   ('index_search', '-was'),

@@ -480,6 +480,13 @@ FUNCTIONS = {
             "context_id": Parameter("context"),
         },
     ),
+    "failing_compactions": Function(
+        "Lists the contexts whose last attempt of a compaction failed or gained nothing, most "
+        "failures in a row first.",
+        {
+            "max_rows": Parameter("integer", has_default=True),
+        },
+    ),
     "get_policy": Function(
         "The compaction policy of a context, every field resolved.",
         {

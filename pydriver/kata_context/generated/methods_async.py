@@ -41,6 +41,7 @@ from kata_context.generated.rows import (
     EraseMessageRow,
     ErasureRow,
     ExplainWindowRow,
+    FailingCompactionRow,
     ForkRow,
     FoundOrCreatedRow,
     HistoryRow,
@@ -1797,6 +1798,27 @@ class AsyncMethods(ABC):
         Cost: O(rows).
         """
         return await self._run(statements.COMPACTIONS, (context_id,))
+
+    async def failing_compactions(self, max_rows: int = 100) -> list[FailingCompactionRow]:
+        """Lists the contexts whose last attempt of a compaction failed or gained nothing, most failures in
+        a row first.
+
+        Under kata.tenant '*' those of all tenants. kata.compactions lists the attempts of one.
+
+        Returns rows: context_id, tenant, name, failures (in a row), error (of the last), attempted_at,
+        next_attempt_at (null: not before the view has grown, or the policy is changed).
+
+        Parameters
+        ----------
+        max_rows : 1 to 1,000.
+
+        Raises
+        ------
+        InvalidArgumentError.
+
+        Cost: O(failing contexts).
+        """
+        return await self._run(statements.FAILING_COMPACTIONS, (max_rows,))
 
     async def get_policy(self, context_id: ContextId) -> Json:
         """The compaction policy of a context, every field resolved.

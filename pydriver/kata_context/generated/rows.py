@@ -34,6 +34,7 @@ __all__ = [
     "EraseMessageRow",
     "ErasureRow",
     "ExplainWindowRow",
+    "FailingCompactionRow",
     "ForkRow",
     "FoundOrCreatedRow",
     "HistoryRow",
@@ -389,6 +390,19 @@ class CompactionRow:
     started_at: datetime
     finished_at: datetime | None
     error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FailingCompactionRow:
+    """A row of failing_compactions."""
+
+    context_id: UUID
+    tenant: str
+    name: str | None
+    failures: int
+    error: str | None
+    attempted_at: datetime | None
+    next_attempt_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

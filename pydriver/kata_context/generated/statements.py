@@ -46,6 +46,7 @@ from kata_context.generated.rows import (
     EraseMessageRow,
     ErasureRow,
     ExplainWindowRow,
+    FailingCompactionRow,
     ForkRow,
     FoundOrCreatedRow,
     HistoryRow,
@@ -619,6 +620,14 @@ COMPACTIONS: Call[CompactionRow] = Call(
     b"r.started_at, r.finished_at, r.error from kata.compactions(context_id => %s::uuid) r",
     record(CompactionRow),
     (("context_id", as_context),),
+    reads=True,
+)
+FAILING_COMPACTIONS: Call[FailingCompactionRow] = Call(
+    "failing_compactions",
+    b"select r.context_id, r.tenant, r.name, r.failures, r.error, r.attempted_at, r.next_attempt_at "
+    b"from kata.failing_compactions(max_rows => %s::integer) r",
+    record(FailingCompactionRow),
+    (("max_rows", as_integer),),
     reads=True,
 )
 GET_POLICY: Call[Json] = Call(

@@ -8,8 +8,9 @@ import click
 
 from kata_context import Kata
 from kata_context.cli.database import open_context, open_kata, resolve, version_at
-from kata_context.cli.parameters import at_option, context_argument, refuse_surrogates
+from kata_context.cli.parameters import at_option, complete_context, context_argument, refuse_surrogates
 from kata_context.cli.terminal import (
+    Columns,
     json_option,
     print_fields,
     print_json,
@@ -101,11 +102,19 @@ def compact(ctx: click.Context, context: str, strategy: str, force: bool, as_jso
 
 
 @click.command()
-@context_argument
+@click.argument("context", required=False, shell_complete=complete_context)
+@click.option("--failing", is_flag=True, help="List the contexts whose last attempt failed.")
 @json_option
 @click.pass_context
-def compactions(ctx: click.Context, context: str, as_json: bool) -> None:
+def compactions(ctx: click.Context, context: str | None, failing: bool, as_json: bool) -> None:
     """List the compaction attempts of CONTEXT, newest first, and whether one is due."""
+    if context is None or failing:
+        if not failing:
+            raise click.UsageError("name a context, or pass --failing")
+        with open_kata(ctx) as kata:
+            names = ["context_id", "name", "failures", "next_attempt_at", "error"]
+            print_rows(kata.failing_compactions(1000), as_json, names, empty="no context fails")
+        return
     with open_context(ctx, context) as (kata, context_id):
         rows, status = kata.compactions(context_id), kata.compaction_status(context_id)
     if as_json:
@@ -193,16 +202,6 @@ def artifacts(ctx: click.Context, context: str, kind: str | None, at: str | None
     """List the tools, files, URLs and identifiers that the messages of CONTEXT name, compacted or not."""
     with open_context(ctx, context) as (kata, context_id):
         rows = kata.artifacts(context_id, kind=kind, at=version_at(kata, context_id, at))
-    print_rows(
-        rows,
-        as_json,
-        [
-            "kind",
-            ("first", lambda row: row.first_version),
-            ("last", lambda row: row.last_version),
-            "mentions",
-            "ref",
-            "detail",
-        ],
-        empty="there are no artifacts",
-    )
+    versions: Columns = [("first", lambda row: row.first_version), ("last", lambda row: row.last_version)]
+    columns: Columns = ["kind", *versions, "mentions", "ref", "detail"]
+    print_rows(rows, as_json, columns, empty="there are no artifacts")
