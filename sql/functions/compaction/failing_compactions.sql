@@ -1,4 +1,4 @@
--- What an operator looks at when background work fails: the contexts, why, and when each is tried again.
+-- Background work that fails: the contexts, why, and when each is tried again. For operators.
 -- plans: lookup
 
 create or replace function kata.failing_compactions(max_rows integer default 100)
