@@ -215,6 +215,48 @@ def test_a_schema_without_the_function_is_said_to_be_old(kata: Kata, connect: Co
     assert caught.value.hint == "run: kata migrate up"
 
 
+@pytest.mark.parametrize(
+    ("installed", "hint"),
+    [
+        ("0.1.7", None),
+        ("0.2.0", None),
+        ("0.2.3rc1", None),
+        ("0.3.0", "upgrade the package kata-context"),
+        ("1.0.0", "upgrade the package kata-context"),
+    ],
+)
+def test_a_package_works_one_release_behind_and_says_what_to_upgrade(
+    database: str, connect: Connect, installed: str, hint: str | None
+) -> None:
+    with connect(autocommit=True) as admin:
+        admin.execute(
+            f"create or replace function kata.version() returns text language sql as $$ select '{installed}' $$"
+        )
+    if hint is None:
+        with Kata(database) as kata:
+            assert kata.version() == installed
+        return
+    message = rf"{installed} .* is too new for the package, 0\.1"
+    with pytest.raises(NotInstalledError, match=message) as caught, Kata(database):
+        pass
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize("package", ["0.2.0", "0.3.0", "1.0.0"])
+def test_a_package_works_one_release_ahead_and_says_what_to_upgrade(
+    database: str, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setattr("kata_context.driver.route.__version__", package)
+    if package == "0.2.0":
+        with Kata(database) as kata:
+            assert kata.usage(kata.create().id).version == 0
+        return
+    message = rf"0\.1.* is too old for the package, {package}"
+    with pytest.raises(NotInstalledError, match=message) as caught, Kata(database):
+        pass
+    assert caught.value.hint == "run: kata migrate up"
+
+
 # Lost connections
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import adapt
 
-from kata_context import config
+from kata_context import __version__, config
 from kata_context.database_errors import NotPermittedError
 from kata_context.driver.transport import OLDEST_SERVER, TIMEOUTS, is_local, secured
 from kata_context.errors import (
@@ -21,10 +21,14 @@ from kata_context.errors import (
     UnsafeConnectionError,
 )
 
-# One round trip: is a pooler in between (it greets with a process id of its own), and is Kata Context there?
+# One round trip: is a pooler in between (it greets with a process id of its own), and which release of Kata
+# Context is there? Read from the catalog, where no privilege is needed.
 EXAMINE = b"""
-select pg_backend_pid(), current_setting('server_version_num')::integer / 10000,
-  exists (select from pg_catalog.pg_namespace n where n.nspname = 'kata')"""
+select pg_backend_pid(), current_setting('server_version_num')::integer / 10000, (
+  select split_part(p.prosrc, '''', 2)
+  from pg_catalog.pg_proc p
+  join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+  where n.nspname = 'kata' and p.proname = 'version')"""
 # Sets the tenant for the rest of the transaction, and returns the one that the role may act for.
 SET_TENANT = b"select kata.current_tenant() from pg_catalog.set_config('kata.tenant', %s, true)"
 # The same for the session. Options of a connection would do, but poolers drop them, and servers split them.
@@ -92,6 +96,13 @@ class Route:
                 f"Kata Context is not installed in the database {self.description}",
                 hint="run: kata migrate up",
             )
+        steps = steps_between(installed, __version__)
+        if abs(steps) > 1:
+            raise NotInstalledError(
+                f"Kata Context {installed} in the database {self.description} is too "
+                f"{'old' if steps > 0 else 'new'} for the package, {__version__}",
+                hint="run: kata migrate up" if steps > 0 else "upgrade the package kata-context",
+            )
         return bool(process != connection.info.backend_pid)
 
     def unreachable(self, error: psycopg.Error) -> KataError:
@@ -144,6 +155,17 @@ def find_route(dsn: str | None, tenant: str | None, pooler: bool | None, wait: f
         "keepalives_count": 3,
     }
     return Route(defaults | parameters, target.description, tenant, pooler, must_encrypt, wait)
+
+
+def steps_between(database: str, package: str) -> int:
+    """Return how many minor releases the package is ahead of the database; another major one is far away.
+
+    One release apart, older or newer, works: functions keep their names, parameters and columns for one.
+    """
+    (major, minor), (other_major, other_minor) = (
+        (int(number) for number in text.split(".")[:2]) for text in (package, database)
+    )
+    return minor - other_minor if major == other_major else 1000 * (major - other_major)
 
 
 def refuse_tenant(row: Any, tenant: str) -> None:
