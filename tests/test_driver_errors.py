@@ -21,6 +21,7 @@ from kata_context.database_errors import (
     AccessDeniedError,
     CanceledError,
     DeadlockError,
+    InvalidInputError,
     KataDatabaseError,
     LockTimeoutError,
     PostgresError,
@@ -80,6 +81,36 @@ def test_an_error_of_postgres_is_of_the_class_of_its_sqlstate(conn: psycopg.Conn
     assert (error.sqlstate, error.message, error.detail) == (state, "it failed", "It is 5.")
     assert error.hint
     assert error.as_problem()["type"] == f"urn:kata-context:error:{state}"
+
+
+def test_row_security_that_is_off_is_named_in_the_hint(conn: psycopg.Connection, dsn: str) -> None:
+    conn.execute("set local row_security = off")
+    with pytest.raises(AccessDeniedError) as caught:
+        Kata(dsn).using(conn).create()
+    assert "row_security = on" in str(caught.value.hint)
+
+
+def test_a_character_that_the_client_cannot_read_is_not_a_nul(conn: psycopg.Connection, dsn: str) -> None:
+    kata = Kata(dsn).using(conn)
+    context = kata.create("東京")
+    conn.execute("set local client_encoding = 'latin1'")
+    with pytest.raises(InvalidInputError, match="has no equivalent in encoding") as caught:
+        kata.get_context(context.id)
+    assert caught.value.hint == "set client_encoding to UTF8"
+
+
+def test_settings_of_role_and_database_do_not_reach_the_driver(
+    server: TestServer, database: str, observer: psycopg.Connection
+) -> None:
+    settings = {"client_encoding": "latin1", "datestyle": "German", "row_security": "off"}
+    for name, setting in settings.items():
+        server.execute(f"alter database {observer.info.dbname} set {name} = {setting}")
+    with Kata(database) as kata:
+        context = kata.create("東京", metadata={"İ": "\\"})
+        context.append_message("user", "\\ İ", 5)
+        assert context.get_context().name == "東京"
+        assert context.get_context().created_at.tzinfo
+        assert context.get_message(1).content == "\\ İ"
 
 
 def test_a_call_that_is_rolled_back_for_a_conflict_is_sent_again(

@@ -14,10 +14,12 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from conftest import FAST, LaunchServer
 from kata_context import AsyncKata, Kata, migrate
 from kata_context.database_errors import ContextNotFoundError, InvalidArgumentError
+from kata_context.driver.route import is_passing
 from kata_context.embedded import find_account
 from kata_context.errors import KataError, UnreachableError
 from support.driver import wait_until
@@ -257,6 +259,18 @@ def test_a_restart_of_the_server_loses_and_doubles_nothing(launch_server: Launch
     for worker in range(4):
         of_worker = [mark for mark in found if mark and mark.startswith(f"{worker}:")]
         assert of_worker == marks[worker * 100 : (worker + 1) * 100]
+
+
+def test_a_server_that_stops_is_known_in_any_language(launch_server: LaunchServer) -> None:
+    server = launch_server("stops", FAST)
+    parameters = conninfo_to_dict(server.url())
+    refused = psycopg.OperationalError("FATAL:  das Datenbanksystem wird heruntergefahren")
+    assert not is_passing(refused, parameters)
+    assert server.child_process is not None
+    with closing(psycopg.connect(server.url())):
+        server.child_process.terminate()  # waits for the session
+        wait_until(lambda: is_passing(refused, parameters))
+    server.child_process.wait(PATIENCE)
 
 
 MANY = """

@@ -148,7 +148,8 @@ def refusal(
         )
     state = error.sqlstate or ""
     message = error.diag.message_primary or " ".join(str(error).split())
-    if "NUL (0x00)" in message or state == "22P05":
+    is_unread = error.diag.source_function == "report_untranslatable_char"
+    if "NUL (0x00)" in message or (state == "22P05" and not is_unread):
         refused: KataError = InvalidInputError(
             "a text holds the character NUL, which Postgres does not store",
             hint="remove it",
@@ -164,7 +165,7 @@ def refusal(
         )
         refused = InvalidInputError(
             f"{where} was given a value that Postgres refuses: {message}",
-            hint="pass what the signature of the method says",
+            hint="set client_encoding to UTF8" if is_unread else "pass what the signature of the method says",
         )
     elif state in ("3F000", "42883"):
         return NotInstalledError(
@@ -174,7 +175,10 @@ def refusal(
         )
     else:
         kind = REFUSALS.get(state, PostgresError)
-        refused = kind(message, error.diag.message_hint or kind.advice, error.diag.message_detail)
+        hint = error.diag.message_hint or kind.advice
+        if error.diag.source_function == "check_enable_rls":  # its hint is for owners of tables
+            hint = "set row_security = on, for the session or with alter role"
+        refused = kind(message, hint, error.diag.message_detail)
     refused.sqlstate = error.sqlstate
     return refused
 

@@ -193,7 +193,7 @@ class AsyncPool:
             except psycopg.Error as error:
                 if refuses_options(error) and route.pooler is None:
                     pooler = True
-                elif is_passing(error):
+                elif await blocking_async(is_passing, error, route.parameters):
                     if monotonic() > deadline:
                         raise route.timed_out(self._sizes[1], error) from error
                     await sleep_async(0.05)

@@ -1,16 +1,18 @@
 """How the driver connects: encrypted, with time-outs on the server, directly or through a pooler."""
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import adapt
+from psycopg import adapt, pq
+from psycopg.conninfo import make_conninfo
 
 from kata_context import __version__, config
 from kata_context.database_errors import NotPermittedError
-from kata_context.driver.transport import OLDEST_SERVER, TIMEOUTS, is_local, secured
+from kata_context.driver.transport import OLDEST_SERVER, SETTINGS, is_local, secured
 from kata_context.errors import (
     ConnectionLostError,
     KataError,
@@ -75,7 +77,7 @@ class Route:
         if pooler:
             return arguments | {"prepare_threshold": None}
         given = str(arguments.get("options", ""))
-        ours = " ".join(f"-c {name}={value}" for name, value in TIMEOUTS.items() if name not in given)
+        ours = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items() if name not in given)
         return arguments | {"options": f"{ours} {given}".strip()}
 
     def examined(
@@ -154,7 +156,8 @@ def find_route(dsn: str | None, tenant: str | None, pooler: bool | None, wait: f
         "keepalives_interval": 10,
         "keepalives_count": 3,
     }
-    return Route(defaults | parameters, target.description, tenant, pooler, must_encrypt, wait)
+    parameters = defaults | parameters | {"client_encoding": "utf8"}
+    return Route(parameters, target.description, tenant, pooler, must_encrypt, wait)
 
 
 def steps_between(database: str, package: str) -> int:
@@ -183,15 +186,16 @@ def refuses_options(error: psycopg.Error) -> bool:
     return "unsupported startup parameter" in str(error)
 
 
-def is_passing(error: psycopg.Error) -> bool:
-    """Whether a server that refused a connection may take one in a moment: it is full, or starts."""
-    return any(
-        text in str(error)
-        for text in (
-            "too many clients", "too many connections", "remaining connection slots",
-            "no more connections allowed", "is starting up", "is shutting down", "in recovery mode",
-        )
-    )  # fmt: skip
+FULL = re.compile("too many c|remaining connection slots|no more connections allowed")
+
+
+def is_passing(error: psycopg.Error, parameters: dict[str, Any]) -> bool:
+    """Whether a server that refused a connection may take one in a moment: it is full, or starts.
+
+    libpq keeps the SQLSTATE of a refusal; a ping shows whether it was 57P03, in whatever language it was put.
+    """
+    ping = pq.PGconn.ping(make_conninfo(**parameters).encode())
+    return ping == pq.Ping.REJECT or FULL.search(str(error)) is not None
 
 
 def is_stale(connection: "psycopg.Connection[Any] | psycopg.AsyncConnection[Any]") -> bool:

@@ -10,12 +10,14 @@ from kata_context.database_errors import InvalidInputError
 
 OLDEST_SERVER = 16
 # Milliseconds after which the server gives up a session that is idle, one that is idle inside a
-# transaction, and a statement whose client has gone. Sent as options of the connection, where a pooler in
-# between would refuse them.
-TIMEOUTS = {
+# transaction, and a statement whose client has gone; and settings that psycopg or policies of tables need.
+# Sent as options of the connection, where a pooler in between would refuse them.
+SETTINGS = {
     "idle_session_timeout": 60_000,
     "idle_in_transaction_session_timeout": 60_000,
     "client_connection_check_interval": 5_000,
+    "datestyle": "ISO",
+    "row_security": "on",
 }
 # White space other than a space, control characters, halves of surrogate pairs.
 HIDDEN = re.compile(r"[^\S ]|[\x00-\x1f\x7f-\x9f\ud800-\udfff]")

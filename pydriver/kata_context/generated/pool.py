@@ -172,7 +172,7 @@ class Pool:
             except psycopg.Error as error:
                 if refuses_options(error) and route.pooler is None:
                     pooler = True
-                elif is_passing(error):
+                elif blocking(is_passing, error, route.parameters):
                     if monotonic() > deadline:
                         raise route.timed_out(self._sizes[1], error) from error
                     sleep(0.05)
