@@ -256,8 +256,9 @@ def test_ivfflat_is_refused_with_the_reason(embedded: str) -> None:
     assert "finds few of those that come later" in str(refused.value.hint)
 
 
-def test_a_build_that_is_canceled_leaves_no_index(
-    database: str, connect: Connect, observer: psycopg.Connection
+@pytest.mark.parametrize("end", ["pg_cancel_backend", "pg_terminate_backend"])
+def test_a_build_that_is_ended_leaves_no_index(
+    database: str, connect: Connect, observer: psycopg.Connection, end: str
 ) -> None:
     with Kata(database) as kata:
         context = kata.create("talk")
@@ -269,12 +270,30 @@ def test_a_build_that_is_canceled_leaves_no_index(
             building = pool.submit(build, database, None, "toy")
             builder = wait_for_build(observer)
             assert not building.done()
-            rows(observer, "select pg_cancel_backend(%s)", builder)
+            rows(observer, f"select {end}(%s)", builder)
             wait_for_build(observer, statement="drop index concurrently%")
             blocker.rollback()
-            with pytest.raises(KataError, match="cancel"):
+            with pytest.raises((KataError, psycopg.Error), match=r"cancel|terminat"):
                 building.result(60)
         assert kata.embedding_models()[0].index_state is None
+
+
+def test_the_index_waits_a_bounded_time_for_other_sessions_and_names_them(
+    embedded: str, connect: Connect
+) -> None:
+    with Kata(embedded) as kata:
+        kata.build_embedding_index("toy")
+        user = connect()
+        user.execute("set application_name = 'the embedder'")
+        user.execute("lock table kata_data.embedding in row exclusive mode")
+        waiting = connect()
+        waiting.execute("set lock_timeout = '50ms'")
+        with pytest.raises(psycopg.Error) as refused:
+            waiting.execute("select kata.drop_embedding_index('toy')")
+        assert refused.value.sqlstate == "KC025"
+        assert "the embedder" in str(refused.value.diag.message_detail)
+        assert "drop index concurrently kata_data.embedding_hnsw_" in str(refused.value.diag.message_hint)
+        assert kata.embedding_models()[0].index_state == "valid"
 
 
 def wait_for_build(observer: psycopg.Connection, statement: str = "%create index concurrently%") -> int:

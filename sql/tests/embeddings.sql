@@ -1,7 +1,7 @@
 -- Embeddings find messages by meaning, beside their words, and go with the texts that they are made of.
 
 begin;
-select plan(96);
+select plan(99);
 
 create function pg_temp.say(context text, content text, role text default 'user', name text default null) returns bigint
 language sql
@@ -84,6 +84,24 @@ select ok(
     where s.version is null),
   'the length of an embedding says nothing');
 
+-- The index, and a version of the extension whose indexes stop early
+
+select m.model_id as toy, 'kata_data.embedding_hnsw_' || m.model_id as hnsw, kata_data.vector_schema() is null as no_vector
+from kata.embedding_models() e
+join kata_data.embedding_model m on m.tenant = e.tenant and m.name = e.name \gset
+select case when not :'no_vector'::boolean then (select b.index from kata.build_embedding_index('toy') b) end;
+select ok(:'no_vector'::boolean or (
+    select array_agg(n.version order by n.similarity desc) = '{2,3,5}' and pg_stat_get_xact_numscans(to_regclass(:'hnsw')) > 0
+    from kata_data.near_by_index(:'sea', :toy, '{0,3,4}', '{[2,7)}', 10) n),
+  'the index is scanned for messages among some versions');
+select e.extversion as has from pg_extension e where e.extname = 'vector' union all select 'none' limit 1 \gset
+update pg_extension set extversion = '0.7.4' where extname = 'vector';
+select is((select count(*) from kata_data.near_by_index(:'sea', :toy, '{0,3,4}', '{[2,7)}', 10)), 0::bigint,
+  'without iterative scans it is not asked');
+select throws_ok($$select kata.build_embedding_index('toy')$$, 'KC017', 'the index on model "toy" cannot be built', 'and none is built');
+update pg_extension set extversion = :'has' where extname = 'vector';
+select kata.drop_embedding_index('toy');
+
 -- Arrays, where the extension is missing
 
 create temporary table answer as
@@ -93,6 +111,7 @@ cross join lateral kata.recall(:'sea', q.query, '{0.2,0.9,0.3}', 'toy') r;
 select ok(kata_data.vector_schema() is not null or not exists (select from pg_available_extensions a where a.name = 'vector'),
   'embeddings are halfvec where the server has the extension');
 alter table kata_data.embedding alter column embedding type real[] using embedding::real[];
+select kata_data.record_contract('[]');
 select is(kata_data.vector_schema(), null, 'now they are arrays');
 select is_empty(
   format(

@@ -133,6 +133,7 @@ BUILDS_STATEMENTS = {
     "drop_embedding_index",
     "embedding_index_recall",
     "near_by_index",
+    "prepare_embedding_index",
     "similarities",
 }
 

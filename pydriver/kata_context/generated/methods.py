@@ -2147,7 +2147,8 @@ class Methods(ABC):
         Raises
         ------
         InvalidArgumentError model is unknown, its graph does not fit into maintenance_work_mem, the
-            extension vector is missing, another method.
+            extension vector is missing or older than 0.8, another method, BusyError another session
+            writes embeddings for longer than lock_timeout, or 10 seconds where that is not set.
 
         Locks: put_embeddings, erasures and purges wait for a build.
         Cost: O(embeddings).
@@ -2157,6 +2158,9 @@ class Methods(ABC):
     def drop_embedding_index(self, model: str) -> bool:
         """Drops the index on the embeddings of a model; the embeddings stay.
 
+        An owner of the tables can drop it without making others wait: drop index concurrently, with the
+        name that kata.build_embedding_index returns.
+
         Returns whether there was one.
 
         Parameters
@@ -2165,9 +2169,11 @@ class Methods(ABC):
 
         Raises
         ------
-        InvalidArgumentError model is unknown.
+        InvalidArgumentError model is unknown, BusyError another session uses the embeddings for longer
+            than lock_timeout, or 10 seconds where that is not set.
 
-        Locks: the table of embeddings, for a moment.
+        Locks: the table of embeddings, exclusively, until the end of the transaction; readers wait,
+            too.
         Cost: O(1).
         """
         return self._run(statements.DROP_EMBEDDING_INDEX, (model,))[0]

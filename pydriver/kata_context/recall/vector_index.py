@@ -29,24 +29,28 @@ def build(dsn: str, tenant: str | None, model: str, memory: str | None = None) -
     ------
     KataError : the model is unknown, the graph does not fit into the memory, or the build failed
     """
-    with connect_runner(dsn, 60) as connection:
-        for name, value in (("kata.tenant", tenant), ("maintenance_work_mem", memory)):
-            if value is not None:
-                connection.execute("select set_config(%s, %s, false)", (name, value))
-        planned = _called(connection, model, dry_run=True)
-        seconds = None
-        if connection.execute(STATE, (model,)).fetchone() != ("valid",):
-            drop = f"drop index concurrently if exists {planned.index};\n"
-            create = planned.statement.replace("create index ", "create index concurrently ", 1)
-            start = perf_counter()
-            try:
-                run_apart(connection, SqlFile(planned.index, f"{drop}{create};".encode()), "5s")
-            except BaseException:
-                with suppress(KataError, psycopg.Error):
-                    run_apart(connection, SqlFile(planned.index, drop.encode()), "5s")
-                raise
-            seconds = perf_counter() - start
-        return replace(_called(connection, model, dry_run=False), seconds=seconds)
+    drop: SqlFile | None = None
+    try:
+        with connect_runner(dsn, 60) as connection:
+            for name, value in (("kata.tenant", tenant), ("maintenance_work_mem", memory)):
+                if value is not None:
+                    connection.execute("select set_config(%s, %s, false)", (name, value))
+            planned = _called(connection, model, dry_run=True)
+            seconds = None
+            if connection.execute(STATE, (model,)).fetchone() != ("valid",):
+                statement = f"drop index concurrently if exists {planned.index};\n"
+                drop = SqlFile(planned.index, statement.encode())
+                create = planned.statement.replace("create index ", "create index concurrently ", 1)
+                start = perf_counter()
+                run_apart(connection, SqlFile(planned.index, f"{statement}{create};".encode()), "5s")
+                drop, seconds = None, perf_counter() - start
+            return replace(_called(connection, model, dry_run=False), seconds=seconds)
+    except BaseException:
+        # By another connection, because the first may be what failed.
+        if drop:
+            with suppress(KataError, psycopg.Error), connect_runner(dsn, 60) as other:
+                run_apart(other, drop, "5s")
+        raise
 
 
 def _called(connection: Connection, model: str, *, dry_run: bool) -> BuildEmbeddingIndexRow:

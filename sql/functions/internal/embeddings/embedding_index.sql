@@ -23,6 +23,20 @@ $$;
 comment on function kata_data.embedding_index_state(integer) is
 'valid, or invalid (being built, or left by a build that was interrupted); null without an index on the embeddings of a model.';
 
+create or replace function kata_data.has_iterative_scans() returns boolean
+language plpgsql stable
+as $$
+begin
+  return exists (
+    select
+    from pg_extension e
+    where e.extname = 'vector'
+      and string_to_array(substring(e.extversion from '^[0-9]+[.][0-9]+'), '.')::integer[] >= '{0,8}');
+end
+$$;
+comment on function kata_data.has_iterative_scans() is
+'Whether the extension vector is 0.8 or newer. An index of an older one stops after some rows, of whatever context they are.';
+
 create or replace function kata_data.near_by_index(
   context_id uuid, model_id integer, embedding real[], versions int8multirange, max_rows integer
 )
@@ -33,34 +47,72 @@ declare
   v_segments uuid[];
   v_lows bigint[];
   v_highs bigint[];
-  v_scan text := current_setting('hnsw.iterative_scan', true);
+  -- Null until the library of the extension is loaded, unless it was set before.
+  v_scan text := coalesce(current_setting('hnsw.iterative_scan', true), 'off');
 begin
-  if kata_data.embedding_index_state(model_id) is distinct from 'valid' then
+  if kata_data.embedding_index_state(model_id) is distinct from 'valid' or not kata_data.has_iterative_scans() then
     return;
   end if;
   select array_agg(s.segment_id), array_agg(s.first_version), array_agg(s.last_version) into v_segments, v_lows, v_highs
-  from unnest(versions) r(range)
-  cross join lateral kata_data.segments(near_by_index.context_id, lower(r.range), upper(r.range) - 1) s;
+  from kata_data.segments(near_by_index.context_id, lower(versions), upper(versions) - 1) s;
   -- Else the index stops after forty rows, of whatever context they are.
   perform set_config('hnsw.iterative_scan', 'strict_order', true);
+  -- OFFSET keeps the condition a filter of the index scan: as a join it would read and sort the path.
   return query execute format(
     'select e.version, 1 - (e.embedding::%1$I.halfvec(%2$s) operator(%1$I.<=>) $4::%1$I.halfvec(%2$s))
      from kata_data.embedding e
      where e.model_id = %3$s
+       and $6 @> e.version
        and exists (
          select from unnest($1, $2, $3) s(segment_id, low, high)
          where s.segment_id = e.segment_id
-           and e.version between s.low and s.high)
+           and e.version between s.low and s.high
+         offset 0)
      order by e.embedding::%1$I.halfvec(%2$s) operator(%1$I.<=>) $4::%1$I.halfvec(%2$s)
      limit $5', kata_data.vector_schema(), cardinality(embedding), model_id)
-  using v_segments, v_lows, v_highs, kata_data.normalized(embedding), max_rows;
-  perform set_config('hnsw.iterative_scan', coalesce(v_scan, 'off'), true);
+  using v_segments, v_lows, v_highs, kata_data.normalized(embedding), max_rows, versions;
+  perform set_config('hnsw.iterative_scan', v_scan, true);
 end
 $$;
 comment on function kata_data.near_by_index(uuid, integer, real[], int8multirange, integer) is
 'The messages among some versions of a path that are nearest to an embedding, as the index finds them; none without one.
 
 It may find fewer than there are: the caller looks how many.';
+
+create or replace function kata_data.prepare_embedding_index(index text) returns void
+language plpgsql volatile
+as $$
+begin
+  -- Statistics on the expression would keep embeddings of erased texts; those of the keys help the planner.
+  execute format('alter index %s alter column 1 set statistics 0', index);
+  execute 'analyze kata_data.embedding (segment_id, model_id, version)';
+end
+$$;
+comment on function kata_data.prepare_embedding_index(text) is 'Gives the planner what it needs to use a new index.';
+
+create or replace function kata_data.refuse_busy_index(model_id integer) returns void
+language plpgsql volatile
+as $$
+declare
+  v_pids integer[] := array(
+    select distinct l.pid
+    from pg_catalog.pg_locks l
+    where l.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
+      and l.relation = 'kata_data.embedding'::regclass
+      and l.granted
+      and l.pid <> pg_backend_pid());
+begin
+  raise exception using
+    errcode = 'KC025',
+    message = 'another session uses the embeddings',
+    detail = format('It is %s. The wait was %s.',
+      coalesce(kata_data.named_sessions(v_pids), 'one that has ended since'), current_setting('lock_timeout')),
+    hint = format('Try again when its transaction has ended, set lock_timeout to wait longer, or work concurrently as an owner of the tables: '
+      '`kata index --vectors MODEL`, or drop index concurrently kata_data.%s.', kata_data.embedding_index_name(model_id));
+end
+$$;
+comment on function kata_data.refuse_busy_index(integer) is
+'Refuses a change of the index on embeddings that waited too long, and names the sessions that use the table. KC025.';
 
 create or replace function kata_data.embedding_index_bytes(embeddings bigint, dimensions integer, m integer) returns bigint
 language sql immutable
@@ -100,6 +152,9 @@ begin
   elsif kata_data.vector_schema() is null then
     v_detail := 'The embeddings are arrays: the extension vector 0.7 or newer is missing.';
     v_hint := 'Install it on the server and run `kata migrate up`; kata.recall needs no index.';
+  elsif not kata_data.has_iterative_scans() then
+    v_detail := 'The extension vector is older than 0.8: its indexes find too few rows of one context among those of others.';
+    v_hint := 'Install a newer one on the server and run `alter extension vector update`; kata.recall needs no index.';
   elsif model.dimensions > 4000 then
     v_detail := format('The model has %s dimensions; an index holds at most 4000.', model.dimensions);
     v_hint := 'Use no index: kata.recall looks at every embedding of a path.';
