@@ -1,7 +1,7 @@
 -- Compaction: when it is due, what it covers, who may do it, and what comes of it, at times that are set.
 
 begin;
-select plan(350);
+select plan(351);
 
 create function pg_temp.now(o_clock text) returns void
 language sql volatile
@@ -106,6 +106,11 @@ select fixture.talk('small', 'user 400, assistant 399');
 select is(pg_temp.due('small'), 'not due: the view has 99 % of the threshold of 800 tokens', 'below the threshold it is not due');
 select is(pg_temp.claim(), null, 'and not claimed');
 select throws_ok($$select kata.begin_compaction(fixture.id('small'))$$, 'KC010', null, 'nor begun');
+select fixture.context('bare');
+select results_eq(
+  $$select e.code, e.hint from fixture.error($q$select kata.begin_compaction(fixture.id('bare'), force => true)$q$) e$$,
+  $$values('KC010', 'Unpin messages, preserve fewer in the policy, or try again when there are more.')$$,
+  'a forced one is not told to force');
 select is(
   (select detail from fixture.error($$select kata.compact(fixture.id('small'))$$)), 'the view has 99 % of the threshold of 800 tokens',
   'the refusal says why');

@@ -136,7 +136,7 @@ select results_eq(
   $$values (
       'KC020', 'a budget of 1 tokens is too small',
       'The newest group, the preamble and the pins take 50 tokens, the least sufficient budget.',
-      'Raise the budget to that, or unpin messages.')$$,
+      'Raise the budget to that, unpin messages, or shorten results of tools with kata.elide.')$$,
   'a budget that is too small is refused with the least sufficient one');
 select throws_ok(
   format($$select kata.prompt(%L, 49, 'anthropic')$$, :'short'), 'KC020', null, 'promises over budget make no Anthropic prompt');
@@ -796,7 +796,7 @@ select results_eq(
   $$values (
       'KC020', 'a budget of 60 tokens is too small',
       'The newest group, the preamble and the pins take 61 tokens with the reserve, the least sufficient budget.',
-      'Raise the budget to that, or unpin messages.')$$,
+      'Raise the budget to that, unpin messages, or shorten results of tools with kata.elide.')$$,
   'the least sufficient budget has the reserve');
 select is(jsonb_array_length(kata.prompt(:'reserved', 61, reserve => 11)), 2, 'which is enough');
 select is(jsonb_array_length(kata.prompt(:'reserved')), 2, 'without a budget a prompt has that of the policy');

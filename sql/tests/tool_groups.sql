@@ -49,7 +49,8 @@ select results_eq(
   $$values(
       'KC005', 'message 2 of the batch answers no open call',
       'No call "z" is open: this path never made it, or has answered it already.',
-    'Append the assistant message with the call first; kata.get_context lists the open calls.')$$,
+    'Append the assistant message with the call first; kata.get_context lists the open calls. A result that comes after '
+      'its call was closed may be a message of the user.')$$,
   'a result without its call is named by its place and its call');
 select throws_ok(
   format($$select kata.append_message(%L, 'tool', 'x', tool_call_id => 'z')$$, :'one'), 'KC005', null,
@@ -63,7 +64,7 @@ select throws_ok($$select fixture.talk('one', 'assistant 1 calls c c')$$, 'KC004
 select results_eq(
   $$select * from fixture.error($q$select fixture.talk('one', 'assistant 1 calls a')$q$)$$,
   $$values ('KC004', 'call id "a" is open already', 'Version 4 made it, and it has no result yet; version 5 would make it again.',
-    'Give every open call an id of its own, or answer the open one first.')$$,
+    'Give every open call an id of its own, append the result of the open one first, or close it with kata.close_calls.')$$,
   'an id that is open is named, with where it was made');
 select fixture.talk('one', 'tool 2 answers a');
 select is(pg_temp.groups('one'), '1:1 2:2 3:2 4:4 5:4', 'the answer goes to the newest use of an id');

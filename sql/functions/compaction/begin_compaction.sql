@@ -42,10 +42,10 @@ begin
   perform kata_data.take_over(context_id);
   v_compaction := kata_data.plan_compaction(v_head, v_policy, strategy, claimed_by, lease_seconds, coalesce(force, false));
   if not v_compaction.forced and (v_is_due and v_due.is_due) is not true then
-    perform kata_data.refuse_nothing_to_compact(context_id, v_due.reason);
+    perform kata_data.refuse_nothing_to_compact(context_id, v_due.reason, v_compaction.message_count > 0);
   end if;
   if kata_data.gain_problem(v_compaction) is not null then
-    perform kata_data.refuse_nothing_to_compact(context_id, kata_data.gain_problem(v_compaction));
+    perform kata_data.refuse_nothing_to_compact(context_id, kata_data.gain_problem(v_compaction), v_compaction.message_count > 0);
   end if;
   perform kata_data.start_compaction(v_compaction);
   perform kata_data.set_due(context_id);

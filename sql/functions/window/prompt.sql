@@ -39,7 +39,7 @@ begin
       message = pg_catalog.format('a budget of %s tokens is too small', v_budget + reserve),
       detail = pg_catalog.format('The newest group, the preamble and the pins take %s tokens%s, the least sufficient budget.',
         v_fitted.least_budget + reserve, case when reserve > 0 then ' with the reserve' else '' end),
-      hint = 'Raise the budget to that, or unpin messages.';
+      hint = 'Raise the budget to that, unpin messages, or shorten results of tools with kata.elide.';
   end if;
   return kata_data.formatted_prompt(
     case when recall <> '{}' then kata_data.with_recalled_block(v_fitted.rows) else v_fitted.rows end, format, system, thinking, v_fitted.usual_kind);

@@ -12,7 +12,7 @@ as $$
 $$;
 comment on function kata_data.gain_problem(kata_data.compaction) is 'Why a planned compaction cannot gain enough; null where it may.';
 
-create or replace function kata_data.refuse_nothing_to_compact(context_id uuid, reason text) returns void
+create or replace function kata_data.refuse_nothing_to_compact(context_id uuid, reason text, may_force boolean) returns void
 language plpgsql immutable
 as $$
 begin
@@ -20,11 +20,14 @@ begin
     errcode = 'KC010',
     message = format('there is nothing to compact in context %s', context_id),
     detail = reason,
-    hint = 'kata.compaction_status says when it is due; force => true compacts although it is not.';
+    hint = case
+      when may_force then 'kata.compaction_status says when it is due; force => true compacts although it is not.'
+      else 'Unpin messages, preserve fewer in the policy, or try again when there are more.'
+    end;
 end
 $$;
-comment on function kata_data.refuse_nothing_to_compact(uuid, text) is
-'Refuses a compaction that is not due or has nothing to cover. KC010.';
+comment on function kata_data.refuse_nothing_to_compact(uuid, text, boolean) is
+'Refuses a compaction that is not due or has nothing to cover. may_force: force would help. KC010.';
 
 create or replace function kata_data.check_compaction_arguments(strategy text, lease_seconds integer) returns void
 language plpgsql immutable

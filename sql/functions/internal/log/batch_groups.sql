@@ -75,7 +75,8 @@ begin
     errcode = 'KC005',
     message = case when is_alone then 'the message' else format('message %s of the batch', place) end || ' answers no open call',
     detail = format('No call "%s" is open: this path never made it, or has answered it already.', left(tool_call_id, 100)),
-    hint = 'Append the assistant message with the call first; kata.get_context lists the open calls.';
+    hint = 'Append the assistant message with the call first; kata.get_context lists the open calls. A result that comes after '
+      'its call was closed may be a message of the user.';
 end
 $$;
 comment on function kata_data.refuse_result(bigint, text, boolean) is 'Refuses a result whose call is not open. KC005.';

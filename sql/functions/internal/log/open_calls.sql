@@ -29,7 +29,7 @@ begin
         errcode = 'KC004',
         message = format('call id "%s" is open already', left(v_id, 100)),
         detail = format('Version %s made it, and it has no result yet; version %s would make it again.', v_open -> v_id, group_version),
-        hint = 'Give every open call an id of its own, or answer the open one first.';
+        hint = 'Give every open call an id of its own, append the result of the open one first, or close it with kata.close_calls.';
     end if;
     v_open := v_open || jsonb_build_object(v_id, group_version);
   end loop;
