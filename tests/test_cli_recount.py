@@ -71,7 +71,7 @@ def test_a_tokenizer_that_cannot_count_is_refused(run: Run, session: psycopg.Con
     assert message == 'tokens of "claude" can only be estimated'
     assert hint == "pass one of o200k_base, cl100k_base"
     message, hint = complaint(run("recount", talk, "--tokenizer", "none", code=1))
-    assert message.startswith('token counts for tokenizer "none" cannot be stored')
+    assert message.startswith('tokenizer "none" is unknown')
     assert "kata.tokenizers" in str(hint)
     message, _ = complaint(run("recount", talk, "--tokenizer", "o200k_base", code=1))
     assert 'The context itself counts in "o200k_base"' in message

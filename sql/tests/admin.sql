@@ -1,7 +1,7 @@
 -- Tokenizers and their counts, statistics and the version are what a deployment is looked after with.
 
 begin;
-select plan(93);
+select plan(106);
 
 -- Tokenizers
 
@@ -14,12 +14,13 @@ select is(
 from (values
   ('claude-sonnet-4-5', 'claude'), ('anthropic/claude-opus-4-1', 'claude'), ('claude', 'claude'), ('gpt-5', 'o200k_base'),
   ('gpt-4.1-mini', 'o200k_base'), ('openai/gpt-4o', 'o200k_base'), ('o3', 'o200k_base'), ('gpt-4-turbo', 'cl100k_base'),
-  ('gpt-4', 'cl100k_base'),
-  ('gpt-3.5-turbo', 'cl100k_base')) m (model, tokenizer);
+  ('gpt-4', 'cl100k_base'), ('gpt-3.5-turbo', 'cl100k_base'), ('gpt-35-turbo', 'cl100k_base'), ('gpt-4.5-preview', 'o200k_base'),
+  ('us.anthropic.claude-sonnet-4-5-20250929-v1:0', 'claude'), ('anthropic.claude-3-haiku-20240307-v1:0', 'claude'),
+  ('bedrock/eu.anthropic.claude-opus-4-1', 'claude'), ('ft:gpt-4o-mini-2024-07-18:acme::abc', 'o200k_base')) m (model, tokenizer);
 select throws_ok(
   format('select kata.create_context(tokenizer => %L)', m.model), 'KC017', null,
   'a model without a known tokenizer is refused: ' || m.model)
-from (values ('claudette'), ('gemini-3-pro'), ('mygpt-4'), ('')) m (model);
+from (values ('claudette'), ('gemini-3-pro'), ('mygpt-4'), ('us.amazon.nova-pro'), ('ft:'), ('a.b.'), ('')) m (model);
 select kata.register_tokenizer('mine', 3.5);
 select results_eq(
   $$select bytes_per_token, margin from kata.tokenizers() where name = 'mine'$$, 'values (3.5, 0.15)',
@@ -68,6 +69,7 @@ select is(kata.put_token_counts(:'counted', 'mine', '{1}', '{0}'), 1, 'a count m
 select throws_ok(format('select kata.put_token_counts(%L, %s)', :'counted', a.arguments), a.code, null, a.description)
 from (values
   ($$'o200k_base', '{1}', '{1}'$$, 'KC017', 'the context''s own counts are not put beside'),
+  ($$'gpt-5', '{1}', '{1}'$$, 'KC017', 'nor by the name of a model of its tokenizer'),
   ($$'abacus', '{1}', '{1}'$$, 'KC017', 'a count is in a known tokenizer'),
   ($$null, '{1}', '{1}'$$, 'KC017', 'a count is in some tokenizer'), ($$'mine', '{1,2}', '{1}'$$, 'KC017', 'every version has a count'),
   ($$'mine', '{1}', '{1,2}'$$, 'KC017', 'every count has a version'),
@@ -78,6 +80,12 @@ from (values
   ($$'mine', '{0}', '{1}'$$, 'KC002', 'version 0 has none'), ($$'mine', '{-1}', '{1}'$$, 'KC002', 'a negative version has none'),
   ($$'mine', '{9223372036854775807}', '{1}'$$, 'KC002', 'the greatest version has none')
 ) a(arguments, code, description);
+select is(
+  (select e.hint from fixture.error(format($$select kata.put_token_counts(%L, 'gpt-5', '{1}', '{1}')$$, :'counted')) e),
+  'Append messages with their token counts, or name another tokenizer.', 'the hint is that of this error');
+select is(kata.put_token_counts(:'counted', 'gpt-4', '{1}', '{13}'), 1, 'a model is taken for its tokenizer');
+select is(
+  (select w.token_count from kata."window"(:'counted', 1000, tokenizer => 'cl100k_base') w where w.version = 1), 13, 'as in a window');
 select throws_ok(
   format($$select kata.put_token_counts(%L, 'mine', '{2,4}', '{99,99}')$$, :'counted'), 'KC002', null,
   'one unknown version among known ones is refused');

@@ -1970,7 +1970,7 @@ class AsyncMethods(ABC):
         Parameters
         ----------
         context_id : the context.
-        tokenizer : a registered one.
+        tokenizer : a registered one, or a model of one.
         versions, counts : one count per version; a later one for the same version wins.
 
         Raises

@@ -8,16 +8,20 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_head kata_data.head;
+  v_tokenizer text;
   v_unknown bigint;
   v_rows integer;
 begin
   v_head := kata_data.share_context(context_id, 'write');
-  if tokenizer is not distinct from v_head.tokenizer or not exists (select from kata_data.tokenizer t where t.name = put_token_counts.tokenizer) then
+  v_tokenizer := kata_data.tokenizer_of(tokenizer);
+  if v_tokenizer is null then
+    perform kata_data.refuse_tokenizer(tokenizer);
+  elsif v_tokenizer = v_head.tokenizer then
     raise exception using
       errcode = 'KC017',
-      message = format('token counts for tokenizer "%s" cannot be stored', coalesce(left(tokenizer, 100), 'null')),
-      detail = format('The context itself counts in "%s"; only counts in other, registered tokenizers can be stored.', v_head.tokenizer),
-      hint = 'Register it with kata.register_tokenizer; kata.tokenizers lists the known ones.';
+      message = format('token counts for tokenizer "%s" cannot be stored', left(tokenizer, 100)),
+      detail = format('The context itself counts in "%s"; only counts in other tokenizers can be stored.', v_head.tokenizer),
+      hint = 'Append messages with their token counts, or name another tokenizer.';
   end if;
   if versions is null or counts is null or cardinality(versions) <> cardinality(counts)
     or exists (select from unnest(versions, counts) c(version, count) where c.version is null or c.count is null or c.count < 0) then
@@ -41,7 +45,7 @@ begin
       hint = 'List the messages with kata.messages. No count was stored.';
   end if;
   insert into kata_data.token_count as t (segment_id, version, tokenizer, token_count)
-  select distinct on (m.segment_id, m.version) m.segment_id, m.version, put_token_counts.tokenizer, c.count
+  select distinct on (m.segment_id, m.version) m.segment_id, m.version, v_tokenizer, c.count
   from unnest(versions, counts) with ordinality c(version, count, ordinality)
   cross join lateral kata_data.path_messages(put_token_counts.context_id, int8multirange(int8range(c.version, c.version, '[]'))) m
   order by m.segment_id, m.version, c.ordinality desc
@@ -56,7 +60,7 @@ comment on function kata.put_token_counts(uuid, text, bigint[], integer[]) is
 
 A window in that tokenizer uses them. Counts of inherited messages are shared with the context that wrote the messages.
 
-context_id: the context. tokenizer: a registered one. versions, counts: one count per version; a later one for the same version wins.
+context_id: the context. tokenizer: a registered one, or a model of one. versions, counts: one count per version; a later one for the same version wins.
 
 Returns how many messages have a new count.
 Errors: KC001, KC002, KC006, KC017. Locks: the head of the context (FOR KEY SHARE). Cost: O(versions).';
