@@ -1,7 +1,7 @@
 -- A purge removes the entries that no other context reads: forks read on as before, and the purge of the last leaves nothing behind.
 
 begin;
-select plan(100);
+select plan(101);
 
 -- Purged contexts have no name: here they are known by another list.
 
@@ -341,6 +341,20 @@ select is(pg_temp.damage($$
 select is(
   pg_temp.damage('delete from kata_data.message where segment_id = %L and version = 3', 'oak'), '{digest at 4,head counters,row gone at 3}',
   'a message that is missing is found in the fork that reads it');
+
+-- A call is bounded by entries, too: the sizes of heads decide, and contexts without entries are as good.
+
+select kata.create_context('bulk ' || i) from generate_series(1, 3) i;
+insert into known select name, context_id from kata_data.context where name like 'bulk %';
+select kata.delete_context(k.id) from known k where k.name like 'bulk %';
+update kata_data.context c set deleted_at = '2029-01-01 00:00+00'::timestamptz + right(k.name, 1)::int * interval '1 day'
+from known k where k.id = c.context_id and k.name like 'bulk %';
+update kata_data.head h set version = 60000 from known k where k.id = h.context_id and k.name like 'bulk %';
+select is(
+  (select array_agg(k.name order by k.name) from kata.purge_deleted(interval '0', true) p join known k on k.id = p.context_id
+    where k.name like 'bulk %'),
+  '{bulk 1,bulk 2}', 'a call purges as many contexts as hold 100,000 entries, the last one included');
+update kata_data.head h set version = 0 from known k where k.id = h.context_id and k.name like 'bulk %';
 
 select * from finish();
 rollback;

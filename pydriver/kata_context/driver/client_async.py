@@ -15,13 +15,7 @@ from uuid import UUID
 import psycopg
 from psycopg import pq
 
-from kata_context.database_errors import (
-    ContextNotFoundError,
-    DeadlockError,
-    ReadOnlyError,
-    SerializationError,
-    refusal,
-)
+from kata_context.database_errors import ContextNotFoundError, DeadlockError, SerializationError, refusal
 from kata_context.driver.call import Call
 from kata_context.driver.concurrency import blocking_async, sleep_async
 from kata_context.driver.pool_async import AsyncPool, Connection, act_for
@@ -289,7 +283,7 @@ class AsyncKata(AsyncDatabase):
                 else:
                     conflicts += 1
                     refused = refusal(call.name, error, call.named(arguments))
-                    if isinstance(refused, ReadOnlyError):
+                    if refused.sqlstate == "25006":
                         await connection.close()  # the next one may lead to the primary
                     if conflicts == CONFLICTS or not isinstance(refused, (SerializationError, DeadlockError)):
                         raise refused from error

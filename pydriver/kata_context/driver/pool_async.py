@@ -95,10 +95,7 @@ class AsyncPool:
             await pool.putconn(connection)
 
     async def listen(self, dsn: str | None) -> Connection | None:
-        """Return a connection of its own that receives notifications.
-
-        It takes the DSN, or else the way of the pool; None behind a transaction pooler, which passes none on.
-        """
+        """Return a connection of its own that receives notifications; None behind a pooler without a DSN."""
         await self.opened()
         route = self._route
         if dsn is not None:

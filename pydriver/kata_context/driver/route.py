@@ -149,8 +149,7 @@ def find_route(dsn: str | None, tenant: str | None, pooler: bool | None, wait: f
         migrate.up(target.dsn)
     parameters, must_encrypt = secured(target.dsn)
     defaults = {
-        "application_name": os.environ.get("PGAPPNAME")
-        or parameters.get("fallback_application_name", "kata-context"),
+        "fallback_application_name": "kata-context",
         "connect_timeout": max(1, int(wait)),
         "keepalives_idle": 30,
         "keepalives_interval": 10,

@@ -481,8 +481,7 @@ FUNCTIONS = {
         },
     ),
     "failing_compactions": Function(
-        "Lists the contexts whose last attempt of a compaction failed or gained nothing, most "
-        "failures in a row first.",
+        "Lists the contexts whose last compaction failed or gained nothing, those with most failures first.",
         {
             "max_rows": Parameter("integer", has_default=True),
         },

@@ -1800,8 +1800,8 @@ class AsyncMethods(ABC):
         return await self._run(statements.COMPACTIONS, (context_id,))
 
     async def failing_compactions(self, max_rows: int = 100) -> list[FailingCompactionRow]:
-        """Lists the contexts whose last attempt of a compaction failed or gained nothing, most failures in
-        a row first.
+        """Lists the contexts whose last compaction failed or gained nothing, those with most failures
+        first.
 
         Under kata.tenant '*' those of all tenants. kata.compactions lists the attempts of one.
 
@@ -2100,9 +2100,10 @@ class AsyncMethods(ABC):
     async def purge_deleted(self, older_than: timedelta, dry_run: bool = False) -> list[PurgeDeletedRow]:
         """Purges the contexts that were deleted a while ago, as purge_context does.
 
-        Those deleted longest ago come first, at most 1,000 per call: call again until it returns no
-        row. Under kata.tenant '*' contexts of all tenants are purged. Returns one row per context,
-        forks before their parents: context_id, removed and kept, as purge_context.
+        Those deleted longest ago come first, at most 1,000 per call, and as many as hold 100,000
+        entries together: call again until it returns no row. Under kata.tenant '*' contexts of all
+        tenants are purged. Returns one row per context, forks before their parents: context_id, removed
+        and kept, as purge_context.
 
         Parameters
         ----------

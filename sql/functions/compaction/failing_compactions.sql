@@ -32,7 +32,7 @@ begin
 end
 $$;
 comment on function kata.failing_compactions(integer) is
-'Lists the contexts whose last attempt of a compaction failed or gained nothing, most failures in a row first.
+'Lists the contexts whose last compaction failed or gained nothing, those with most failures first.
 
 Under kata.tenant ''*'' those of all tenants. kata.compactions lists the attempts of one.
 

@@ -25,14 +25,23 @@ begin
   end if;
   -- No timestamp lies much further back.
   v_before := kata_data.clock() - least(older_than, interval '4000 years');
+  -- As many as hold 100,000 entries together, and the first however long it is.
   v_chosen := array(
     select c.context_id
-    from kata_data.context c
-    where v_tenant in (c.tenant, '*')
-      and c.deleted_at < v_before
-      and c.purged_at is null
-    order by c.deleted_at
-    limit 1000);
+    from (
+      select c.context_id, sum(c.entries) over (order by c.deleted_at, c.context_id) - c.entries as before
+      from (
+        select c.context_id, c.deleted_at, h.version - coalesce(c.fork_version, 0) as entries
+        from kata_data.context c
+        join kata_data.head h on h.context_id = c.context_id
+        where v_tenant in (c.tenant, '*')
+          and c.deleted_at < v_before
+          and c.purged_at is null
+        order by c.deleted_at
+        limit 1000
+      ) c
+    ) c
+    where c.before < 100000);
   if dry_run is false then
     perform kata_data.check_isolation();
     v_chosen := kata_data.lock_free_families(v_chosen);
@@ -65,7 +74,8 @@ comment on function kata.purge_deleted(interval, boolean) is
 
 older_than: how long ago they were deleted. dry_run: only report which, and what would be removed.
 
-Those deleted longest ago come first, at most 1,000 per call: call again until it returns no row. Under kata.tenant ''*'' contexts of all
+Those deleted longest ago come first, at most 1,000 per call, and as many as hold 100,000
+entries together: call again until it returns no row. Under kata.tenant ''*'' contexts of all
 tenants are purged.
 Returns one row per context, forks before their parents: context_id, removed and kept, as purge_context.
 Errors: KC017 older_than is negative, or the transaction is not at isolation level read committed, KC025 as purge_context.
