@@ -230,6 +230,15 @@ def test_at_a_moment_a_context_is_what_it_was_then(read: Query, trunk: UUID) -> 
     assert read("at", "trunk", "1999-01-01T00:00:00Z") == {"version": 0, "messages": []}
 
 
+def test_a_time_that_history_shows_leads_to_its_version(run: Run, read: Query, trunk: UUID) -> None:
+    lines = run("history", "trunk").stdout.splitlines()[1:]
+    shown = {
+        found[0]: int(line.split()[0]) for line in lines[::-1] if (found := re.search(r"\d{4}-\S+T\S+", line))
+    }
+    assert len(shown) > 2
+    assert {moment: read("at", "trunk", moment)["version"] for moment in shown} == shown
+
+
 def test_at_before_a_compaction_the_messages_are_there(run: Run, read: Query, trunk: UUID) -> None:
     run("append", "trunk", "long " * 2000, "--role", "assistant")
     run("policy", "set", "trunk", "preserve_recent_count=0", "min_gain_tokens=0")

@@ -261,7 +261,8 @@ def test_a_package_works_one_release_behind_and_says_what_to_upgrade(
 ) -> None:
     with connect(autocommit=True) as admin:
         admin.execute(
-            f"create or replace function kata.version() returns text language sql as $$ select '{installed}' $$"
+            f"create or replace function kata.version() returns text language sql "
+            f"as $$ select '{installed}' $$"
         )
     if hint is None:
         with Kata(database) as kata:

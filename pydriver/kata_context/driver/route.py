@@ -212,7 +212,7 @@ def is_stale(connection: "psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
 
 def has_stale_plan(error: psycopg.Error) -> bool:
     """Whether a prepared statement no longer fits, because the function was replaced; nothing was done."""
-    return isinstance(error, psycopg.errors.FeatureNotSupported) and "cached plan" in str(error)
+    return error.sqlstate == "0A000" and error.diag.source_function == "RevalidateCachedQuery"
 
 
 def outcome_unknown(name: str, error: Exception) -> OutcomeUnknownError:
