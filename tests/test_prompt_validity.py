@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 from typing_extensions import LiteralString
 
 from support.hostile_histories import ARGUMENTS, ATTEMPT, FORGED, IDS, TAGGED, TEXTS, History, shortest
+from support.reported_inputs import ACCEPTED, REFUSED
 from validator import Violation, judge
 from validator.mutations import MUTATIONS
 from validator.published import PUBLISHED
@@ -235,6 +236,32 @@ def test_a_renderer_that_escapes_less_is_caught(
         f"create or replace function kata_data.{function} language sql immutable as 'select {body}'".encode()
     )
     assert set(violations()) == {"T1"}
+
+
+def refused_forms(conn: psycopg.Connection, drafts: list[dict[str, Any]]) -> set[str]:
+    """Judge the prompts of some messages by both judges; return the forms that refuse them by name."""
+    (context_id,) = conn.execute("select kata.create_context()").fetchone() or ()
+    conn.execute("select from kata.append(%s, %s)", [context_id, Jsonb(drafts)])
+    asks = [{"format": form, "budget": 99_999, "step": 0, "system": "wrapped"} for form in FORMS]
+    refused = set()
+    for form, _, body, state, _, detail in conn.execute(
+        "select * from pg_temp.ask(%s, %s)", [context_id, Jsonb(asks)]
+    ).fetchall():
+        if state:
+            assert state == "KC022"
+            assert re.match(r"Version \d+ has a part of type", detail)
+            refused.add(form)
+        else:
+            assert (judge(form, body), PUBLISHED[form](body)) == ([], None), form
+    return refused
+
+
+def test_what_providers_refused_of_others_is_accepted_or_refused_by_name(conn: psycopg.Connection) -> None:
+    conn.execute(ASK)
+    found = {case: refused_forms(conn, drafts) for case, drafts in ACCEPTED.items()}
+    assert {case: forms for case, forms in found.items() if forms} == {}
+    for case, (forms, drafts) in REFUSED.items():
+        assert refused_forms(conn, drafts) == forms, case
 
 
 BOTH_WAYS = """

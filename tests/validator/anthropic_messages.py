@@ -103,6 +103,7 @@ def judge_anthropic(body: Any, foreign: str = "") -> list[Violation]:
         _check_turns(findings, body["messages"])
         _check_results(findings, body["messages"])
         _check_open_thinking(findings, body["messages"])
+        _check_end(findings, body["messages"])
         for number, message in enumerate(body["messages"]):
             if message.get("role") == "user":
                 check_tags(findings, blocks_of(message), foreign, f"$.messages[{number}].content")
@@ -253,6 +254,14 @@ def _check_server_results(findings: Findings, blocks: list[dict[str, Any]], path
             waiting.discard(call_id)
     if waiting and not is_last:
         findings.add("P1", path, f"calls of server tools have no result: {sorted(waiting)!s:.80}")
+
+
+def _check_end(findings: Findings, messages: list[dict[str, Any]]) -> None:
+    """Check that an answer that is to be continued does not end with white space."""
+    blocks = blocks_of(messages[-1]) if messages and messages[-1].get("role") == "assistant" else []
+    text = blocks[-1].get("text") if blocks else None
+    if isinstance(text, str) and text != text.rstrip():
+        findings.add("A6", f"$.messages[{len(messages) - 1}]", "the last text ends with white space")
 
 
 def _check_open_thinking(findings: Findings, messages: list[dict[str, Any]]) -> None:

@@ -563,6 +563,12 @@ BROKEN: list[tuple[str, str, str, Body]] = [
     ),
     (
         "anthropic",
+        "A6",
+        "white space at the end of an answer",
+        _anthropic(_turn("user", _text()), _turn("assistant", _text("so \n"))),
+    ),
+    (
+        "anthropic",
         "C3",
         "a mark of an hour behind a shorter one",
         _anthropic(_turn("user", _text() | _cached(), _text() | _cached(ttl="1h"))),

@@ -218,6 +218,12 @@ def _anthropic_last_thinking(body: Any) -> bool:
     return False
 
 
+def _anthropic_last_space(body: Any) -> bool:
+    last = body["messages"][-1]["content"][-1] if body["messages"] else {}
+    is_answer = last.get("type") == "text" and body["messages"][-1]["role"] == "assistant"
+    return is_answer and _change(last, text=last["text"] + "\n")
+
+
 def _anthropic_marks(body: Any) -> bool:
     text = {"type": "text", "text": "cached", "cache_control": {"type": "ephemeral"}}
     body["system"] = [text] * 5
@@ -414,6 +420,7 @@ MUTATIONS: dict[str, list[tuple[str, Mutation]]] = {
         ("A4", _anthropic_unsigned_thinking),
         ("A4", _anthropic_last_thinking),
         ("A5", _anthropic_finished_thinking),
+        ("A6", _anthropic_last_space),
     ],
     "gemini": [
         *TAGS,

@@ -104,7 +104,7 @@ language sql stable
 as $$
   select case when not kata_data.is_blank(content) then
     kata_data.text_block(content) || kata_data.object_field(part, 'cache_control')
-      || case when jsonb_typeof(part -> 'citations') = 'array' then jsonb_build_object('citations', part -> 'citations') else '{}' end
+      || kata_data.sent_citations(part -> 'citations')
   end
 $$;
 comment on function kata_data.anthropic_text(text, jsonb) is 'A text in place of a part; null if it is blank.';
@@ -126,10 +126,10 @@ as $$
   select case
     when part ->> 'type' = 'server_tool_use' and jsonb_typeof(part -> 'input') = 'object'
       and part ->> 'id' ~ ('^srvtoolu_[a-zA-Z0-9_]+$' collate "C") and part ->> 'name' ~ ('^[a-zA-Z0-9_-]{1,128}$' collate "C")
-      then kata_data.with_fields(part, '{id,name,input}', '{cache_control,caller}')
+      then kata_data.with_fields(part, '{id,name,input}', '{cache_control}') || kata_data.sent_caller(part, 'anthropic')
     when part ->> 'type' in ('web_search_tool_result', 'web_fetch_tool_result', 'code_execution_tool_result', 'bash_code_execution_tool_result',
       'text_editor_code_execution_tool_result', 'tool_search_tool_result')
-      then kata_data.with_fields(part, '{tool_use_id,content}', '{cache_control,caller}')
+      then kata_data.with_fields(part, '{tool_use_id,content}', '{cache_control}') || kata_data.sent_caller(part, 'anthropic')
   end
 $$;
 comment on function kata_data.anthropic_server_block(jsonb) is 'A call of a tool that the provider runs, or its result; null for other parts.';
@@ -138,7 +138,7 @@ create or replace function kata_data.anthropic_search_result(part jsonb) returns
 language sql stable
 as $$
   select case when jsonb_typeof(part -> 'content') = 'array' then
-    kata_data.with_fields(part, '{source,title}', '{cache_control,citations}')
+    kata_data.with_fields(part, '{source,title}', '{cache_control}') || kata_data.sent_citing(part)
       || jsonb_build_object('content', kata_data.anthropic_content('system', null, part -> 'content', null))
   end
 $$;
@@ -150,6 +150,7 @@ create or replace function kata_data.anthropic_media(
 language plpgsql stable
 as $$
 declare
+  v_type text := kata_data.plain_media_type(media_type);
   v_source jsonb;
 begin
   if kind = 'document' and kata_data.is_blank(words) and words is not null then
@@ -159,9 +160,9 @@ begin
     when part #>> '{source,type}' = 'file' and part #>> '{source,file_id}' <> ''
       then jsonb_build_object('type', 'file', 'file_id', part #> '{source,file_id}')
     when url is not null then jsonb_build_object('type', 'url', 'url', url)
-    when data <> '' and media_type = any (
+    when data <> '' and v_type = any (
         case kind when 'image' then '{image/jpeg,image/png,image/gif,image/webp}'::text[] else '{application/pdf}' end)
-      then jsonb_build_object('type', 'base64', 'media_type', media_type, 'data', data)
+      then jsonb_build_object('type', 'base64', 'media_type', v_type, 'data', kata_data.plain_base64(data))
     when jsonb_typeof(part #> '{source,content}') = 'array'
       then jsonb_build_object('type', 'content', 'content', kata_data.anthropic_content('user', null, part #> '{source,content}', null))
     when words is not null then jsonb_build_object('type', 'text', 'media_type', 'text/plain', 'data', words)
@@ -171,7 +172,7 @@ begin
   end if;
   return jsonb_build_object('type', kind, 'source', v_source) || kata_data.object_field(part, 'cache_control')
     || case when kind = 'document' and title <> '' then jsonb_build_object('title', title) else '{}' end
-    || case when kind = 'document' then kata_data.object_field(part, 'citations') else '{}' end
+    || case when kind = 'document' then kata_data.sent_citing(part) else '{}' end
     || case when kind = 'document' and part ->> 'context' <> '' then jsonb_build_object('context', part -> 'context') else '{}' end;
 end
 $$;

@@ -24,3 +24,15 @@ as $$
   from jsonb_array_elements(blocks) with ordinality b(block, ordinality)
 $$;
 comment on function kata_data.joined_texts(jsonb) is 'The texts of blocks as one, a blank line between two; empty for none.';
+
+create or replace function kata_data.without_trailing_space(prompt jsonb) returns jsonb
+language sql immutable
+as $$
+  select case
+    when prompt #>> '{messages,-1,role}' = 'assistant' and prompt #>> '{messages,-1,content,-1,type}' = 'text'
+      and right(prompt #>> '{messages,-1,content,-1,text}', 1) = any (string_to_array(kata_data.white_space(), null))
+    then jsonb_set(prompt, '{messages,-1,content,-1,text}', to_jsonb(rtrim(prompt #>> '{messages,-1,content,-1,text}', kata_data.white_space())))
+    else prompt end
+$$;
+comment on function kata_data.without_trailing_space(jsonb) is
+'A prompt whose last turn, if it is the assistant''s, does not end with white space: the provider refuses it.';

@@ -12,12 +12,15 @@ begin
     rows := kata_data.with_marked_summaries(rows, v_marked, format);
   end if;
   if usual_kind is not null and (system <> 'joined' or format not in ('openai', 'responses')) then
-    return kata_data.usual_prompt(rows, format, usual_kind);
+    return case format
+      when 'anthropic' then kata_data.without_trailing_space(kata_data.usual_prompt(rows, format, usual_kind))
+      else kata_data.usual_prompt(rows, format, usual_kind)
+    end;
   end if;
   return case format
     when 'openai' then kata_data.openai_prompt(rows, system)
     when 'responses' then kata_data.responses_prompt(rows, system, thinking)
-    when 'anthropic' then kata_data.anthropic_prompt(rows, system, thinking)
+    when 'anthropic' then kata_data.without_trailing_space(kata_data.anthropic_prompt(rows, system, thinking))
     when 'gemini' then kata_data.gemini_prompt(rows, system, thinking)
   end;
 end

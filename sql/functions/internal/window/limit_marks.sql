@@ -12,14 +12,17 @@ begin
   end if;
   return (
     with block as (
-      select m.ordinality as turn, m.field, b.ordinality as place, b.block, kata_data.count_marks(b.block, mark) as marks
+      select s.*, kata_data.count_marks(s.block, mark) as marks
       from (
-        -- The blocks of an item of the Responses form may be its output.
-        select e.message, e.ordinality, case when jsonb_typeof(e.message -> 'output') = 'array' then 'output' else 'content' end as field
-        from jsonb_array_elements(messages) with ordinality e(message, ordinality)
-      ) m
-      cross join lateral jsonb_array_elements(
-        case jsonb_typeof(m.message -> m.field) when 'array' then m.message -> m.field end) with ordinality b(block, ordinality)
+        select m.ordinality as turn, m.field, b.ordinality as place, kata_data.with_sent_marks(b.block, mark) as block
+        from (
+          -- The blocks of an item of the Responses form may be its output.
+          select e.message, e.ordinality, case when jsonb_typeof(e.message -> 'output') = 'array' then 'output' else 'content' end as field
+          from jsonb_array_elements(messages) with ordinality e(message, ordinality)
+        ) m
+        cross join lateral jsonb_array_elements(
+          case jsonb_typeof(m.message -> m.field) when 'array' then m.message -> m.field end) with ordinality b(block, ordinality)
+      ) s
     ),
     counted as (
       select b.turn, b.field, b.place, b.block, sum(b.marks) over (order by b.turn desc, b.place desc) as marks

@@ -86,12 +86,27 @@ begin
       data := substr(url, length(media_type) + 14);
     end if;
     url := null;
-  elsif url !~ ('^https?://' collate "C") then
+  elsif url !~* ('^https?://' collate "C") then
     url := null;
   end if;
 end
 $$;
 comment on function kata_data.read_medium(jsonb) is 'What an image, a document or a sound of any provider holds; kind is null for other parts.';
+
+create or replace function kata_data.plain_media_type(media_type text) returns text
+language sql immutable
+as $$
+  select case t.type when 'image/jpg' then 'image/jpeg' else t.type end
+  from (select lower(btrim(split_part(media_type, ';', 1)) collate "C") as type) t
+$$;
+comment on function kata_data.plain_media_type(text) is 'A media type without parameters, in the spelling that all providers take.';
+
+create or replace function kata_data.plain_base64(data text) returns text
+language sql immutable
+as $$
+  select case when strpos(data, E'\n') > 0 then translate(data, E'\r\n', '') else data end
+$$;
+comment on function kata_data.plain_base64(text) is 'Data in base64 without line breaks, which some encoders put every 76 characters.';
 
 create or replace function kata_data.words_of(parts jsonb, version bigint, format text) returns text
 language plpgsql stable

@@ -101,9 +101,7 @@ begin
     return case when not kata_data.is_blank(v_read.words) then jsonb_build_object('type', 'refusal', 'refusal', v_read.words) end;
   elsif v_read.words is not null then
     return case when not kata_data.is_blank(v_read.words) then
-      jsonb_build_object('type', 'output_text', 'text', v_read.words, 'annotations',
-        case when v_read.kind = 'text' and jsonb_typeof(part -> 'annotations') = 'array' then part -> 'annotations' else '[]' end)
-      || case when jsonb_typeof(part -> 'logprobs') = 'array' then jsonb_build_object('logprobs', part -> 'logprobs') else '{}' end
+      jsonb_build_object('type', 'output_text', 'text', v_read.words) || kata_data.sent_annotations(case when v_read.kind = 'text' then part end)
     end;
   elsif v_read.kind = 'audio' then
     return '{"type": "output_text", "text": "[audio]", "annotations": []}'::jsonb;
@@ -143,7 +141,7 @@ declare
   v_fields jsonb := coalesce(call -> 'responses', '{}');
   v_kept jsonb := kata_data.responses_status(v_fields)
     || case when v_fields ->> 'id' <> '' then jsonb_build_object('id', v_fields -> 'id') else '{}' end
-    || case when jsonb_typeof(v_fields -> 'caller') = 'object' then jsonb_build_object('caller', v_fields -> 'caller') else '{}' end
+    || kata_data.sent_caller(v_fields, 'responses')
     || case when v_fields ->> 'namespace' <> '' then jsonb_build_object('namespace', v_fields -> 'namespace') else '{}' end;
 begin
   return case call ->> 'type'

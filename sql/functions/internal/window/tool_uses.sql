@@ -5,7 +5,7 @@ language sql stable
 as $$
   select jsonb_build_object(
       'type', 'tool_use', 'id', call -> 'id', 'name', call #> '{function,name}', 'input', kata_data.tool_input(call #>> '{function,arguments}'))
-    || case when call ? 'anthropic' then kata_data.object_field(call -> 'anthropic', 'caller')
+    || case when call ? 'anthropic' then kata_data.sent_caller(call -> 'anthropic', 'anthropic')
       || kata_data.object_field(call -> 'anthropic', 'cache_control')
       || case when call #>> '{anthropic,toolset_name}' <> '' then jsonb_build_object('toolset_name', call #> '{anthropic,toolset_name}') else '{}' end
     else '{}' end
