@@ -13,6 +13,7 @@ import pytest
 from psycopg.types.json import Jsonb
 from typing_extensions import LiteralString
 
+from kata_context.database_errors import UntranslatableError
 from support.hostile_histories import ARGUMENTS, ATTEMPT, FORGED, IDS, TAGGED, TEXTS, History, shortest
 from support.reported_inputs import ACCEPTED, REFUSED
 from validator import Violation, judge
@@ -308,3 +309,73 @@ def test_the_short_way_of_a_prompt_makes_what_the_general_way_makes(conn: psycop
                 ((short, general, kind),) = conn.execute(query, [context_id, budget]).fetchall()
                 assert kind is not None
                 assert short == general
+
+
+ROWS = """
+  select w.role, w.group_version, w.kind, w.version
+  from kata.window(%s, 1000000) w
+  order by case w.kind when 'summary' then w.position else w.group_version end, w.version"""
+FIRST = """
+  select kata_data.formatted_prompt(w.rows[:%s], %s, 'wrapped', %s, kata_data.usual_kind(w.rows[:%s], %s))
+  from (
+    select array_agg(row(w.*)::kata_data.window_row
+      order by case w.kind when 'summary' then w.position else w.group_version end, w.version) as rows
+    from kata.window(%s, 1000000) w) w"""
+
+
+def units(form: str, body: Any) -> list[Any]:
+    """Return what a body sends, piece by piece, without marks of a cache: those follow the newest."""
+    if form == "openai":
+        pieces = list(body)
+    elif form == "responses":
+        pieces = body["input"]
+    else:
+        turns, field = ("messages", "content") if form == "anthropic" else ("contents", "parts")
+        pieces = [(turn["role"], block) for turn in body[turns] for block in turn[field]]
+    return [without_marks(piece) for piece in pieces]
+
+
+def without_marks(value: Any) -> Any:
+    """Return a value without the fields that mark a cache."""
+    if isinstance(value, dict):
+        return {
+            key: without_marks(inner)
+            for key, inner in value.items()
+            if key not in ("cache_control", "prompt_cache_breakpoint")
+        }
+    if isinstance(value, list | tuple):
+        return [without_marks(inner) for inner in value]
+    return value
+
+
+def test_what_is_written_of_the_first_rows_does_not_depend_on_later_ones(conn: psycopg.Connection) -> None:
+    """A prompt up to a message of the user begins every longer one; after an answer its end is open."""
+    compared = Counter[str]()
+    conn.execute(ATTEMPT)
+    for number in range(30):
+        random = Random(f"first:{number}")
+        with conn.transaction(force_rollback=True):
+            history = History(conn, random, is_counted=True, is_plain=number % 3 == 0)
+            history.run(random.randint(4, STEPS))
+            context = random.choice(history.contexts)
+            rows = conn.execute(ROWS, [context.context_id]).fetchall()
+            ends = [place for place, (role, *_) in enumerate(rows, 1) if role == "user" and place < len(rows)]
+            for form in FORMS:
+                for end in random.sample(ends, min(len(ends), 2)):
+                    thinking = random.choice((None, "keep", "drop"))
+                    bodies = []
+                    for count in (end, len(rows)):
+                        try:
+                            with conn.transaction():
+                                row = conn.execute(
+                                    FIRST, [count, form, thinking, count, form, context.context_id]
+                                ).fetchone()
+                                assert row is not None
+                                bodies.append(units(form, row[0]))
+                        except UntranslatableError:
+                            break
+                    if len(bodies) == 2:
+                        short, long = bodies
+                        assert long[: len(short)] == short, (number, form, thinking, end)
+                        compared[form] += len(short) > 0
+    assert min(compared[form] for form in FORMS) > 10, compared

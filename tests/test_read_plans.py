@@ -130,3 +130,30 @@ def test_calls_of_a_providers_own_tools_are_paired_in_linear_time(conn: psycopg.
     conn.execute("select kata_data.pair_server_calls(%s)", [Jsonb(turns)])
     # 2,000 blocks, and about a dozen nodes.
     assert 10_000 < rows_seen(plans) < 60_000, rows_seen(plans)
+
+
+JOINED = "select jsonb_array_length(kata_data.joined_systems(%s))"
+
+
+@pytest.mark.parametrize("form", ["openai", "responses", "anthropic", "gemini"])
+def test_rows_are_written_and_system_messages_joined_in_linear_time(
+    conn: psycopg.Connection, form: str
+) -> None:
+    """Four times the messages in one turn, with a part each, are at most five times the rows."""
+    plans = listen(conn)
+    conn.execute("set local auto_explain.log_analyze = on")
+    conn.execute("set local auto_explain.log_timing = off")
+    seen = []
+    for length in (100, 400):
+        context_id = conn.execute("select kata.create_context()").fetchone()
+        part = {"parts": [{"type": "text", "text": "look"}], "token_count": 1}
+        drafts = [{"role": role, **part} for role in ("user", "system")] * length
+        conn.execute("select from kata.append(%s, %s)", [*(context_id or ()), Jsonb(drafts)])
+        plans.clear()
+        conn.execute("select kata.prompt(%s, 10000, %s)", [*(context_id or ()), form])
+        if form == "openai":
+            conn.execute(JOINED, [Jsonb([{"role": "system", "content": "look"}] * length)])
+        seen.append(rows_seen(plans))
+    short, long = seen
+    assert short > 200
+    assert long < 5 * short

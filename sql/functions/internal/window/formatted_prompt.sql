@@ -60,39 +60,3 @@ begin
 end
 $$;
 comment on function kata_data.check_prompt_options(text, text, text) is 'Refuses a form, or a way to send system messages or thinking, that prompt does not know. KC017.';
-
-create or replace function kata_data.joined_systems(messages jsonb) returns jsonb
-language plpgsql immutable
-as $$
-declare
-  v_message jsonb;
-  v_last jsonb;
-  v_joined jsonb[] := '{}'::jsonb[];
-begin
-  for v_message in select m.message from jsonb_array_elements(messages) with ordinality m(message, ordinality) order by m.ordinality
-  loop
-    v_last := v_joined[cardinality(v_joined)];
-    if v_message ->> 'role' in ('system', 'developer') and v_last ->> 'role' in ('system', 'developer') then
-      v_joined[cardinality(v_joined)] := jsonb_set(v_last, '{content}', kata_data.joined_contents(v_last -> 'content', v_message -> 'content')) - 'name';
-    else
-      v_joined := v_joined || v_message;
-    end if;
-  end loop;
-  return to_jsonb(v_joined);
-end
-$$;
-comment on function kata_data.joined_systems(jsonb) is
-'The messages of a form of OpenAI with neighboring system and developer messages as one, of the role of the first.';
-
-create or replace function kata_data.joined_contents(content jsonb, added jsonb) returns jsonb
-language sql stable
-as $$
-  select case
-    when jsonb_typeof(content) = 'string' and jsonb_typeof(added) = 'string' then to_jsonb((content #>> '{}') || E'\n\n' || (added #>> '{}'))
-    else (
-      select case jsonb_typeof(content) when 'array' then content else jsonb_build_array(jsonb_build_object('type', t.type, 'text', content)) end
-        || case jsonb_typeof(added) when 'array' then added else jsonb_build_array(jsonb_build_object('type', t.type, 'text', added)) end
-      from (select coalesce(content #>> '{0,type}', added #>> '{0,type}') as type) t)
-  end
-$$;
-comment on function kata_data.joined_contents(jsonb, jsonb) is 'The contents of two messages as one, texts with a blank line between.';
