@@ -6,8 +6,11 @@ create or replace function kata_data.formatted_prompt(
 language plpgsql stable
 as $$
 declare
-  v_marked integer[] := kata_data.marked_summaries(rows);
+  v_marked integer[];
 begin
+  if usual_kind is distinct from 'texts' then
+    v_marked := kata_data.marked_summaries(rows);
+  end if;
   if v_marked <> '{}' then
     rows := kata_data.with_marked_summaries(rows, v_marked, format);
   end if;

@@ -13,12 +13,12 @@ begin
       and (r.role <> 'tool' or r.group_version <> r.version)
       and (format in ('openai', 'responses')
         or (not coalesce(kata_data.has_system_tag(r.content), false) and (r.role not in ('system', 'developer') or r.reason = 'preamble')))) as are_usual,
-    bool_or(r.tool_calls is not null) as have_calls,
+    bool_or(r.tool_calls is not null) as have_calls, bool_or(r.tool_calls is not null or r.role = 'tool' or r.kind = 'summary') as have_more,
     max(case r.kind when 'summary' then r."position" else r.group_version end) as last_group
   into v_rows
   from unnest(rows) r;
   if v_rows.are_usual is not true or not v_rows.have_calls then
-    return case when v_rows.are_usual then 'as stored' end;
+    return case when v_rows.are_usual then case when v_rows.have_more then 'as stored' else 'texts' end end;
   elsif exists (
     select
     from (
@@ -52,7 +52,7 @@ comment on function kata_data.usual_kind(kata_data.window_row[], text) is
 'Whether the rows of a window hold only texts, calls that go out as they are stored, and one result of each, the last group aside; null if not.
 Where turns alternate, a message of the system after the preamble is not usual, nor are its tags.
 
-as stored: all ids of calls go out; renamed: some get another one. A kind holds for a window and for the same window less some groups.';
+texts: nothing but texts; as stored: all ids of calls go out; renamed: some get another one. A kind holds for a window and for the same window less some groups.';
 
 create or replace function kata_data.renamed_calls(rows kata_data.window_row[], format text) returns jsonb
 language plpgsql stable
