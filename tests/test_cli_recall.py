@@ -118,6 +118,21 @@ def test_an_embedder_that_does_not_read_or_answer_ends_at_its_timeout(command: s
         embedder(["x" * 300_000])
 
 
+def test_recall_shows_scores_and_calls_and_keeps_to_tokens(run: Run, read: Query, database: str) -> None:
+    with Kata(database) as kata:
+        context = kata.create("calls")
+        call = {"name": "open_gate", "arguments": "{}"}
+        calls = [{"id": "1", "type": "function", "function": call}]
+        context.append_message("assistant", None, token_count=10, tool_calls=calls)
+        context.append_message("tool", "The gate is open.", token_count=10, tool_call_id="1")
+        context.append_message("user", "Which gate?", token_count=10)
+    shown = run("recall", "calls", "open gate").stdout
+    assert "open_gate" in shown
+    assert "1.00" in shown
+    few = read("recall", "calls", "open gate", "--max-tokens", "20")
+    assert sum(row["token_count"] for row in few) == 20
+
+
 def test_an_embedder_that_the_shell_cannot_split_is_misuse(run: Run) -> None:
     for command in ("it's", " ", "no-such-program"):
         refused = run("embed", "--embedder", command, "--model", "toy", code=2).stderr

@@ -261,7 +261,7 @@ insert into expected values
     'context_id uuid, query text = NULL, embedding real[] = NULL, model text = NULL, max_rows integer = 10, at bigint = NULL, '
       'max_tokens integer = NULL',
     'rows version bigint, role text, content text, token_count integer, score double precision, text_rank bigint, vector_rank bigint, '
-      'compacted_into bigint, name text, created_at timestamp with time zone, group_version bigint, kind text'),
+      'compacted_into bigint, name text, created_at timestamp with time zone, group_version bigint, kind text, preview text'),
   ('records', 'stable',
     'context_id uuid, kind text = NULL, after bigint = NULL, max_rows integer = 100, at bigint = NULL',
     'rows version bigint, kind text, data jsonb, external_id text, created_at timestamp with time zone'),

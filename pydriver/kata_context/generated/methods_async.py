@@ -2381,7 +2381,8 @@ class AsyncMethods(ABC):
         Returns rows by score, then newest first: version, role, content, token_count, score (1 for the
         best), text_rank and vector_rank (place by words and by embedding, null for none),
         compacted_into (the summary that covers it, or null), name, created_at, group_version (the
-        message whose call it answers, else itself), kind (message).
+        message whose call it answers, else itself), kind (message), preview (100 characters of its
+        text, its calls or its parts).
 
         Parameters
         ----------

@@ -537,6 +537,7 @@ class RecallRow:
     created_at: datetime
     group_version: int
     kind: str
+    preview: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -810,9 +810,9 @@ PUT_EMBEDDINGS: Call[int] = Call(
 RECALL: Call[RecallRow] = Call(
     "recall",
     b"select r.version, r.role, r.content, r.token_count, r.score, r.text_rank, r.vector_rank, "
-    b"r.compacted_into, r.name, r.created_at, r.group_version, r.kind from kata.recall(context_id => "
-    b"%s::uuid, query => %s::text, embedding => %s::real[], model => %s::text, max_rows => "
-    b"%s::integer, at => %s::bigint, max_tokens => %s::integer) r",
+    b"r.compacted_into, r.name, r.created_at, r.group_version, r.kind, r.preview from "
+    b"kata.recall(context_id => %s::uuid, query => %s::text, embedding => %s::real[], model => "
+    b"%s::text, max_rows => %s::integer, at => %s::bigint, max_tokens => %s::integer) r",
     record(RecallRow),
     (
         ("context_id", as_context),

@@ -13,7 +13,7 @@ create or replace function kata.recall(
 )
 returns table (
   version bigint, role text, content text, token_count integer, score double precision, text_rank bigint, vector_rank bigint,
-  compacted_into bigint, name text, created_at timestamptz, group_version bigint, kind text
+  compacted_into bigint, name text, created_at timestamptz, group_version bigint, kind text, preview text
 )
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off set jit = off
@@ -38,12 +38,13 @@ begin
   v_versions := array(select r.version from unnest(v_found) with ordinality r order by r.ordinality);
   return query
   select m.version, m.role, m.content, m.token_count, r.score, r.text_rank, r.vector_rank, kata_data.covering_summary(v_view, r.version),
-    m.name, m.created_at, m.group_version, 'message'
+    m.name, m.created_at, m.group_version, 'message', m.preview
   from unnest(v_found) with ordinality r
   join kata_data.rows_that_fit(recall.context_id, v_versions, v_context.at, max_tokens) f on f.version = r.version
   cross join lateral kata_data.segments(recall.context_id, r.version, r.version) s
   cross join lateral (
-    select m.version, m.role, m.content, m.token_count, m.name, m.created_at, m.group_version
+    select m.version, m.role, m.content, m.token_count, m.name, m.created_at, m.group_version,
+      kata_data.preview(m.content, m.tool_calls, m.parts) as preview
     from kata_data.message m
     where m.segment_id = s.segment_id
       and m.version = r.version
@@ -68,7 +69,7 @@ max_tokens: takes rows by score as long as their groups fit together, and passes
 
 Returns rows by score, then newest first: version, role, content, token_count, score (1 for the best), text_rank and vector_rank (place by words and
 by embedding, null for none), compacted_into (the summary that covers it, or null), name, created_at, group_version (the message whose call
-it answers, else itself), kind (message).
+it answers, else itself), kind (message), preview (100 characters of its text, its calls or its parts).
 Errors: KC001, KC002, KC006, KC017 max_rows or max_tokens is out of range, query is empty or too long, model is unknown, or
 embedding has other dimensions or no direction.
 Cost: O(messages that hold a term + erasures and view changes of the path), and the length of what is not indexed yet; with an embedding

@@ -6,7 +6,7 @@ from kata_context import Indexer
 from kata_context.cli.database import announce, open_context, open_kata, resolve, version_at
 from kata_context.cli.parameters import Command, at_option, context_argument, refuse_surrogates
 from kata_context.cli.settings import settings
-from kata_context.cli.terminal import json_option, print_one, print_rows
+from kata_context.cli.terminal import cell, json_option, print_one, print_rows
 from kata_context.recall.program import indexing
 
 embedder_option = click.option(
@@ -38,21 +38,23 @@ def search(ctx: click.Context, context: str, query: str, rows: int, at: str | No
 @at_option
 @embedder_option
 @click.option("--model", metavar="NAME", help="Name of the model of --embedder.")
+@click.option("--max-tokens", type=click.IntRange(min=1), help="Most tokens of the messages together.")
 @json_option
 @click.pass_context
 def recall(
     ctx: click.Context, context: str, query: str, rows: int, at: str | None, embedder: list[str] | None,
-    model: str | None, as_json: bool,
+    model: str | None, max_tokens: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Find the messages of CONTEXT that help to answer QUERY, by words, with --embedder by meaning too."""
     refuse_surrogates(query)
     with open_kata(ctx) as kata, indexing(kata, embedder, model) as indexer:
         context_id = resolve(kata, context)
-        embedding = indexer.embedded(query)
-        version = version_at(kata, context_id, at)
-        found = kata.recall(context_id, query, embedding=embedding, model=model, max_rows=rows, at=version)
-    columns = ["version", "role", "name", "compacted_into", "content"]
-    print_rows(found, as_json, columns, empty="nothing found")
+        found = kata.recall(
+            context_id, query, embedding=indexer.embedded(query), model=model, max_rows=rows,
+            at=version_at(kata, context_id, at), max_tokens=max_tokens,
+        )  # fmt: skip
+    print_rows(found, as_json, ["version", ("score", lambda row: f"{row.score:.2f}"), "role", "name",
+        "compacted_into", ("text", lambda row: cell(row.preview))], empty="nothing found")  # fmt: skip
 
 
 @click.command()
