@@ -23,7 +23,6 @@ from kata_context.driver.route import (
     is_passing,
     is_stale,
     refuse_tenant,
-    refuses_options,
     watch_forks,
 )
 from kata_context.errors import KataError, MisuseError
@@ -188,7 +187,8 @@ class AsyncPool:
             except KataError:
                 raise
             except psycopg.Error as error:
-                if refuses_options(error) and route.pooler is None:
+                # What a pooler answers to options that it does not know.
+                if "unsupported startup parameter" in str(error) and route.pooler is None:
                     pooler = True
                 elif await blocking_async(is_passing, error, route.parameters):
                     if monotonic() > deadline:

@@ -93,17 +93,15 @@ class Route:
         process, version, installed = row
         if version < OLDEST_SERVER:
             raise UnreachableError(f"PostgreSQL {version} is too old: {OLDEST_SERVER} or newer is needed")
+        migrate = "run: kata migrate up"
         if not installed:
+            raise NotInstalledError(f"Kata Context is not installed in {self.description}", hint=migrate)
+        ahead = releases_ahead(installed)
+        if abs(ahead) > 1:
             raise NotInstalledError(
-                f"Kata Context is not installed in the database {self.description}",
-                hint="run: kata migrate up",
-            )
-        steps = steps_between(installed, __version__)
-        if abs(steps) > 1:
-            raise NotInstalledError(
-                f"Kata Context {installed} in the database {self.description} is too "
-                f"{'old' if steps > 0 else 'new'} for the package, {__version__}",
-                hint="run: kata migrate up" if steps > 0 else "upgrade the package kata-context",
+                f"Kata Context {installed} in {self.description} is too {'old' if ahead > 0 else 'new'} for "
+                f"the package, {__version__}",
+                hint=migrate if ahead > 0 else "upgrade the package kata-context",
             )
         return bool(process != connection.info.backend_pid)
 
@@ -159,15 +157,10 @@ def find_route(dsn: str | None, tenant: str | None, pooler: bool | None, wait: f
     return Route(parameters, target.description, tenant, pooler, must_encrypt, wait)
 
 
-def steps_between(database: str, package: str) -> int:
-    """Return how many minor releases the package is ahead of the database; another major one is far away.
-
-    One release apart, older or newer, works: functions keep their names, parameters and columns for one.
-    """
-    (major, minor), (other_major, other_minor) = (
-        (int(number) for number in text.split(".")[:2]) for text in (package, database)
-    )
-    return minor - other_minor if major == other_major else 1000 * (major - other_major)
+def releases_ahead(database: str) -> int:
+    """Return how many minor releases the package is ahead of a version in a database."""
+    ours, theirs = ([int(number) for number in text.split(".")[:2]] for text in (__version__, database))
+    return 100 * (ours[0] - theirs[0]) + ours[1] - theirs[1]
 
 
 def refuse_tenant(row: Any, tenant: str) -> None:
@@ -178,11 +171,6 @@ def refuse_tenant(row: Any, tenant: str) -> None:
             f'this role acts for tenant "{own}", not for "{tenant}"',
             hint="leave out the tenant, or grant kata_service to the role",
         )
-
-
-def refuses_options(error: psycopg.Error) -> bool:
-    """Whether a pooler refused a connection because of its options."""
-    return "unsupported startup parameter" in str(error)
 
 
 FULL = re.compile("too many c|remaining connection slots|no more connections allowed")

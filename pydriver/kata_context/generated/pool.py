@@ -22,7 +22,6 @@ from kata_context.driver.route import (
     is_passing,
     is_stale,
     refuse_tenant,
-    refuses_options,
     watch_forks,
 )
 from kata_context.errors import KataError, MisuseError
@@ -167,7 +166,8 @@ class Pool:
             except KataError:
                 raise
             except psycopg.Error as error:
-                if refuses_options(error) and route.pooler is None:
+                # What a pooler answers to options that it does not know.
+                if "unsupported startup parameter" in str(error) and route.pooler is None:
                     pooler = True
                 elif blocking(is_passing, error, route.parameters):
                     if monotonic() > deadline:
