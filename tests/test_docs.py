@@ -5,8 +5,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from conftest import ROOT, CreateDatabase, TestServer
@@ -124,6 +126,35 @@ def test_what_is_said_of_compaction_runs(environment: dict[str, str], folder: Pa
             printed += run(language, text, database, environment, folder)
     assert re.search(r"committed +2 messages, [\d,]+ tokens became \d+, version 4", printed)
     assert re.search(r"^ +4 +committed +summarize", printed, re.MULTILINE)
+
+
+def test_the_runbook_runs(
+    environment: dict[str, str], folder: Path, database: str, server: TestServer
+) -> None:
+    environment["DATABASE_URL"] = database
+    try:
+        for language, text in blocks(ROOT / "docs" / "runbook.md"):
+            if language != "text":
+                run(language, text, database, environment, folder)
+    finally:
+        server.execute("drop role if exists my_exporter")
+
+
+def test_the_collector_reads_every_metric_with_its_labels(database: str) -> None:
+    text = (ROOT / "docs" / "examples" / "kata.collector.yml").read_text("utf-8")
+    with closing(psycopg.connect(database, autocommit=True)) as conn:
+        read = {}
+        for part in text.split("  - metric_name: ")[1:]:
+            name, query = part.split("\n")[0], part.split("query: |\n")[1].strip()
+            labels = re.findall(r"\w+", (re.search(r"key_labels: \[(.*)\]", part) or ["", ""])[1])
+            cursor = conn.execute(query.encode())
+            assert [column.name for column in cursor.description or []] == [*labels, "value"]
+            assert len(rows := cursor.fetchall()) == len(set(rows)) > 0
+            read[name] = {frozenset(labels)}
+        found: dict[str, set[frozenset[str]]] = {}
+        for name, labels in conn.execute("select name, labels from kata.metrics"):
+            found.setdefault(name, set()).add(frozenset(labels))
+    assert read == found
 
 
 @pytest.fixture
