@@ -129,15 +129,8 @@ class AccessDeniedError(
 # fmt: on
 
 
-def refusal(
-    name: str, error: UnicodeEncodeError | psycopg.Error, given: Iterable[tuple[str, Any]] = ()
-) -> KataError:
-    """Return the error of the package for one that psycopg raised in the call of a function.
-
-    Parameters
-    ----------
-    given : parameters that may be named as refused, and their values
-    """
+def refusal(name: str, error: UnicodeEncodeError | psycopg.Error, given: Iterable[Any] = ()) -> KataError:
+    """Return the error of the package for one that psycopg raised; given: parameters, and their values."""
     if isinstance(error, KataError):
         return error
     if isinstance(error, UnicodeEncodeError):
@@ -160,9 +153,7 @@ def refusal(
     ):
         quoted = re.search(r'"([^"]+)"', message)
         value = quoted and re.compile(rf"(?<![\w.-]){re.escape(quoted[1])}(?![\w.])")
-        where = next(
-            (f"{parameter} of {name}" for parameter, v in given if value and value.search(str(v))), name
-        )
+        where = next((f"{p} of {name}" for p, v in given if value and value.search(str(v))), name)
         refused = InvalidInputError(
             f"{where} was given a value that Postgres refuses: {message}",
             hint="set client_encoding to UTF8" if is_unread else "pass what the signature of the method says",
