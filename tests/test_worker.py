@@ -227,6 +227,24 @@ def test_a_summarizer_that_fails_is_a_failure_on_record(
     assert context.compaction_status().failures == 1
 
 
+def test_a_program_gets_no_secret_of_the_worker_but_what_is_passed(
+    kata: Kata, database: str, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "OPENAI_API_KEY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, f"of {name}")
+    monkeypatch.setenv("DATABASE_URL", f"{database}&password=hunter2")
+    context = due(kata, "with secrets")
+    command = [str(KATA), "--pass-env", "OPENAI_API_KEY", "worker", "--once", "--summarizer"]
+    done = subprocess.run([*command, program("print(json.dumps(dict(os.environ)))")], capture_output=True)
+    assert done.returncode == 0, done.stderr
+    seen = context.messages(visibility="all")[-1].content or ""
+    assert "of OPENAI_API_KEY" in seen
+    assert "of HTTPS_PROXY" in seen
+    assert "PATH" in seen
+    for secret in ("hunter2", "DATABASE_URL", "of PGPASSWORD", "of AWS_SECRET_ACCESS_KEY"):
+        assert secret not in seen
+
+
 @pytest.mark.parametrize("command", ["/nonexistent/summarizer", "/etc/passwd", "/"])
 def test_a_summarizer_that_cannot_be_run_is_refused_before_anything_is_claimed(
     kata: Kata, database: str, command: str

@@ -176,13 +176,15 @@ def complain(message: str, hint: str | None, exit_code: int) -> int:
     "--dsn", metavar="URL", help="Database to use; default: $DATABASE_URL, else the embedded server."
 )
 @click.option(
-    "--tenant",
-    metavar="NAME",
-    envvar="KATA_TENANT",
+    "--tenant", metavar="NAME", envvar="KATA_TENANT",
     help="Tenant to act for, where the role may act for several; default: $KATA_TENANT.",
-)
+)  # fmt: skip
+@click.option(
+    "--pass-env", metavar="NAME", multiple=True,
+    help="Environment variable for the programs that a command runs, besides PATH, HOME, locale and proxies.",
+)  # fmt: skip
 @click.pass_context
-def cli(ctx: click.Context, dsn: str | None, tenant: str | None) -> None:
+def cli(ctx: click.Context, dsn: str | None, tenant: str | None, pass_env: tuple[str, ...]) -> None:
     """Kata Context: a context store for LLM agents that lives inside Postgres.
 
     A CONTEXT is a name, an id, or the first digits of an id. Data go to standard output, everything else to
@@ -191,7 +193,7 @@ def cli(ctx: click.Context, dsn: str | None, tenant: str | None) -> None:
     Exit codes: 0 success; 1 refused, failed, or a check found a problem; 2 wrong command line; 3 the database
     cannot be reached; 4 the database is not migrated; 130 interrupted.
     """
-    ctx.obj = Settings(dsn, tenant or None)
+    ctx.obj = Settings(dsn, tenant or None, pass_env)
 
 
 def main() -> None:

@@ -12,7 +12,9 @@ import psycopg
 from click.shell_completion import CompletionItem
 
 from kata_context import Kata, config
+from kata_context.cli.settings import settings
 from kata_context.errors import KataError
+from kata_context.programs import PASSED
 
 COMPLETED = 1000  # the newest contexts, which completion looks through
 
@@ -71,6 +73,7 @@ class Command(click.ParamType[list[str]]):
             self.fail(f"{str(error).lower()}: {value}", param, ctx)
         if not command or shutil.which(command[0]) is None:
             self.fail(f"{command[0]} cannot be run" if command else "it is empty", param, ctx)
+        PASSED.update(settings(ctx).pass_env if ctx else ())
         return command
 
 

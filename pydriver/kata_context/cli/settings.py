@@ -13,10 +13,12 @@ class Settings:
     ----------
     dsn : the database; None for that of the environment, or the embedded one
     tenant : the tenant to act for; None for the tenant of the role
+    pass_env : environment variables that programs get besides the usual ones
     """
 
     dsn: str | None
     tenant: str | None
+    pass_env: tuple[str, ...] = ()
 
 
 def settings(ctx: click.Context) -> Settings:

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from kata_context.compaction.outcome import StoppedError, SummarizerError
 from kata_context.compaction.source import Source, dump
+from kata_context.programs import start_options
 
 SHOWN = 200  # characters of the error of a program
 
@@ -35,12 +36,8 @@ class Program:
         SummarizerError : it cannot be run, failed, or took too long
         StoppedError : it was stopped
         """
-        pipe = subprocess.PIPE
         try:
-            # A session of its own, so that processes it starts are killed with it.
-            self._process = subprocess.Popen(
-                self._command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
-            )
+            self._process = subprocess.Popen(self._command, stderr=subprocess.PIPE, **start_options())
         except OSError as error:
             raise SummarizerError(f"{self._command[0]}: {error.strerror}") from None
         if self._is_stopping:

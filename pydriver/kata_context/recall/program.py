@@ -15,6 +15,7 @@ from typing import Any
 from kata_context.database_errors import InvalidInputError
 from kata_context.generated.client import Kata
 from kata_context.generated.indexer import Indexer
+from kata_context.programs import start_options
 from kata_context.recall.batches import EmbedderError
 
 LINE = 2**20  # characters that the line of an embedding may have
@@ -95,13 +96,10 @@ class EmbedderProgram:
     def _started(self) -> subprocess.Popen[str]:
         if self._process is None:
             self._read = 0
-            pipe = subprocess.PIPE
             try:
-                # A session of its own, so that processes it starts are killed with it.
                 self._process = subprocess.Popen(
-                    self._command, stdin=pipe, stdout=pipe, encoding="utf-8", errors="replace",
-                    start_new_session=True,
-                )  # fmt: skip
+                    self._command, encoding="utf-8", errors="replace", **start_options()
+                )
             except OSError as error:
                 raise EmbedderError(f"{self._command[0]}: {error.strerror}") from None
         return self._process

@@ -34,8 +34,7 @@ def down() -> None:
     """Stop the embedded server and keep its data."""
     server = Server(default_home())
     stopped = server.stop()
-    state = "stopped" if stopped else "was not running"
-    click.echo(f"the embedded server {state}; its data are in {server.home}", err=True)
+    click.echo(f"the embedded server {'stopped' if stopped else 'was not running'}: {server.home}", err=True)
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -47,8 +46,7 @@ def psql(ctx: click.Context, arguments: tuple[str, ...]) -> None:
     program = find_psql()
     # Every account of the machine can read command lines, so the password goes into the environment.
     parts, _ = secured(target.dsn)
-    tenant = settings(ctx).tenant
-    if tenant is not None:
+    if (tenant := settings(ctx).tenant) is not None:
         setting = escaped(checked_tenant(tenant))
         parts["options"] = f"{parts.get('options', '')} -c kata.tenant={setting}".strip()
         with connect(make_conninfo(**parts)) as connection:

@@ -10,7 +10,9 @@ from kata_context.cli.database import open_context, version_at
 from kata_context.cli.parameters import Command, at_option, context_argument
 from kata_context.cli.terminal import json_option, print_json, print_table
 from kata_context.compaction import probe as probes
+from kata_context.compaction.program import failure
 from kata_context.errors import KataError
+from kata_context.programs import start_options
 
 
 @click.command()
@@ -101,12 +103,11 @@ def answered(command: list[str], question: probes.Question, window: list[dict[st
     """Return what a program answers."""
     given = json.dumps({"question": question.text, "kind": question.kind, "window": window})
     try:
-        done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, input=given, text=True, stderr=subprocess.PIPE, **start_options() | {"stdin": None}
+        )
     except OSError as error:
         raise KataError(f"{command[0]}: {error.strerror}", "give a program that can be run") from None
     if done.returncode:
-        complaint = done.stderr.strip().splitlines()
-        raise KataError(
-            f"{command[0]} ended with exit code {done.returncode}", complaint[-1] if complaint else None
-        )
-    return done.stdout
+        raise KataError(failure(command[0], done.returncode, done.stderr.encode()))
+    return str(done.stdout)
