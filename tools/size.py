@@ -42,6 +42,8 @@ PARTS = {
     "command line": Part(("cli/**/*.py",), 3600),
     "compaction by a model": Part(("compaction/*.py",), 1200),
     "recall": Part(("recall/*.py",), 350),
+    # How programs of the user are started.
+    "programs": Part(("programs.py",), 30),
     "migrations": Part(("migrate/*.py",), 2000),
     "embedded server": Part(("embedded.py",), 500),
     "testing": Part(("testing.py",), 200),

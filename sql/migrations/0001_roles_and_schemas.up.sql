@@ -37,9 +37,12 @@ begin
       from pg_catalog.pg_roles r
       where r.rolname = v_role
     ) then
-      raise exception 'the role % exists, and Kata Context has not made it', v_role
-        using hint = format(
-          'Rename or drop it. To adopt it, see that it has no members, make it nologin, and run: comment on role %I is %L', v_role, v_mark);
+      raise exception using
+        errcode = 'KC018',
+        message = format('the role %s exists, and Kata Context has not made it', v_role),
+        detail = 'It lacks the comment of our roles, or it can log in.',
+        hint = format(
+          'Rename or drop it. To adopt it, see that it has no members, make it nologin, and run: comment on role %I is %L.', v_role, v_mark);
     end if;
   end loop;
   -- A role that is not a superuser must be able to SET ROLE to the owners; CREATEROLE lets it grant itself that.

@@ -338,15 +338,22 @@ drop role test_leased;
 create role test_gone;
 create role test_leased;
 grant kata_writer to test_gone, test_leased;
-select is(fixture.as_role('test_gone', $$select kata.find_context('old')$$), null, 'a role made again does not see what a former role of its name wrote');
-select is(fixture.as_role('test_leased', $$select kata.find_context('old')$$), null, 'nor has it the tenant that was assigned to that role');
+select is(
+  fixture.as_role('test_gone', $$select kata.find_context('old')$$), null,
+  'a role made again does not see what a former role of its name wrote');
+select is(
+  fixture.as_role('test_leased', $$select kata.find_context('old')$$), null, 'nor has it the tenant that was assigned to that role');
 select matches(
-  fixture.as_role('test_gone', $$select kata.current_tenant()$$), E'^test_gone \\([0-9]+\\)$', 'its tenant is its name with its oid');
+  fixture.as_role('test_gone', $$select kata.current_tenant()$$), E'^test_gone \\([0-9]+\\)$',
+  'its tenant is its name with its oid');
 select kata.assign_tenant('test_leased', 'lessee');
 select isnt(
   fixture.as_role('test_leased', $$select kata.find_context('old')$$), null, 'an administrator assigns the tenant again');
 select is(
-  array(select t.role_name::text from kata_data.tenant_role t where t.role_name in ('test_server', 'postgres') and t.tenant <> 'acme'), '{}',
+  array(
+    select t.role_name::text from kata_data.tenant_role t
+    where t.role_name in ('test_server', 'postgres') and t.tenant <> 'acme'),
+  '{}',
   'a role that acts for any tenant is not recorded as one');
 
 select * from finish();

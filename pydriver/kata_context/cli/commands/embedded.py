@@ -52,5 +52,4 @@ def psql(ctx: click.Context, arguments: tuple[str, ...]) -> None:
         with connect(make_conninfo(**parts)) as connection:
             refuse_tenant(connection.execute("select kata.current_tenant()").fetchone(), tenant)
     password = {"PGPASSWORD": parts.pop("password")} if "password" in parts else {}
-    command = [program, "-d", make_conninfo(**parts), *arguments]
-    os.execve(program, command, os.environ | password)
+    os.execve(program, [program, "-d", make_conninfo(**parts), *arguments], os.environ | password)

@@ -32,7 +32,5 @@ def environment(
             current = new or None
     if as_json:
         print_json({"environment": current})
-    elif current is None:
-        click.echo("the database has no label", err=True)
     else:
-        click.echo(current)
+        click.echo(current or "the database has no label", err=current is None)

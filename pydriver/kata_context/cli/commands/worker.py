@@ -112,5 +112,4 @@ def report(outcome: Outcome, as_json: bool) -> None:
 
 def report_error(error: Exception) -> None:
     """Print on standard error a failure that the worker waits out."""
-    problem = explain(error)
-    click.echo(f"kata: {problem.message if problem else error}; trying again", err=True)
+    click.echo(f"kata: {getattr(explain(error), 'message', error)}; trying again", err=True)
