@@ -146,6 +146,24 @@ def test_a_fork_and_an_append_do_not_wait_for_an_indexer(
     assert rows(observer, FOUND, context_id) == [(102,), (2,)]
 
 
+def test_a_fork_finds_the_same_after_its_parent_was_purged_and_nothing_that_was_erased(
+    observer: psycopg.Connection,
+) -> None:
+    context_id = talk(observer)
+    ((fork_id,),) = rows(observer, FORK, context_id)
+    rows(observer, APPEND, fork_id, Jsonb([{"role": "user", "content": "a branch", "token_count": 1}]))
+    recall = "select version, content, score from kata.recall(%s, 'which message', max_rows => 200)"
+    for step in (INDEX, DELETE, PURGE):
+        before = rows(observer, recall, fork_id)
+        rows(observer, step, context_id)
+        assert rows(observer, recall, fork_id) == before
+    assert rows(observer, FOUND, fork_id) == [(2,)]
+    rows(observer, ERASE, fork_id, 2)
+    assert rows(observer, FOUND, fork_id) == []
+    assert "swordfish" not in str(rows(observer, recall, fork_id)) + str(rows(observer, POSTINGS))
+    assert rows(observer, "select problem, detail from kata.verify(%s)", fork_id) == []
+
+
 def cost(conn: psycopg.Connection, statement: str, *arguments: Any) -> tuple[int, int]:
     """Run a statement and return the buffers that it touched and the bytes of WAL that it wrote."""
     explain = f"explain (analyze, buffers, wal, format json) {statement}"
