@@ -4,9 +4,11 @@ import contextlib
 import itertools
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -188,9 +190,10 @@ def test_the_server_is_reachable_through_a_private_socket_only(embedded: Server)
 @pytest.mark.parametrize("name", ["x" * 100, "a,b"])
 def test_a_home_whose_path_does_not_suit_a_socket_gets_one_under_tmp(scratch: Path, name: str) -> None:
     server = Server(scratch / name)
-    assert server.socket_folder.parent == Path("/tmp")
     try:
         with psycopg.connect(server.start()) as conn:
+            assert server.socket_folder.parent == Path("/tmp")
+            assert server.socket_folder.stat().st_mode & 0o777 == 0o700
             assert conn.execute("select current_database(), current_user").fetchone() == ("kata", "postgres")
     finally:
         server.stop()
@@ -231,6 +234,47 @@ def test_programs_where_the_account_cannot_go_are_copied_and_the_folder_stays_cl
         assert "PostgreSQL" in ran.stdout, ran.stderr
     assert binaries.stat().st_uid == os.geteuid()
     assert closed.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="plants files of another account")
+def test_nothing_of_another_account_is_trusted(scratch: Path) -> None:
+    other = pwd.getpwnam("daemon")
+    victim = scratch / "victim"
+    victim.write_text("kept")
+    foreign, open_home, linked = (scratch / name for name in ("foreign", "open", "linked"))
+    for home in (foreign, open_home):
+        home.mkdir()
+        (home / "lock").symlink_to(victim)
+        (home / "server.log").symlink_to(victim)
+    os.chown(foreign, other.pw_uid, other.pw_gid)
+    open_home.chmod(0o777)
+    linked.symlink_to(foreign)
+    for home in (foreign, open_home, linked):
+        for act in (Server(home).start, Server(home).stop):
+            with pytest.raises(KataError, match="must belong to the account"):
+                act()
+    assert (victim.read_text(), victim.stat().st_uid) == ("kept", 0)
+
+    # A socket that another account listens on is not spoken to.
+    home = scratch / "squatted"
+    (home / "run").mkdir(parents=True)
+    os.chown(home / "run", 12345, 12345)
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as squatter:
+        squatter.bind(str(home / "run" / ".s.PGSQL.5432"))
+        squatter.listen()
+        squatter.setblocking(False)
+        with pytest.raises(KataError, match="must be a folder of mode 0700"):
+            Server(home).start()
+        with pytest.raises(BlockingIOError):
+            squatter.accept()
+
+    # A link in a folder of one's own is not followed either.
+    mine = scratch / "mine"
+    mine.mkdir(mode=0o711)
+    (mine / "lock").symlink_to(victim)
+    with pytest.raises(KataError, match="cannot use"):
+        Server(mine).start()
+    assert victim.read_text() == "kept"
 
 
 def test_a_home_that_cannot_be_used_is_named(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:

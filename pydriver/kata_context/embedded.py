@@ -6,7 +6,6 @@ the data.
 """
 
 import fcntl
-import hashlib
 import importlib.util
 import os
 import pwd
@@ -19,9 +18,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 from urllib.parse import quote
 
 import psycopg
@@ -228,10 +228,15 @@ class Server:
     @property
     def socket_folder(self) -> Path:
         """Where the socket lies: in `home`, or under /tmp if libpq could not take that path."""
-        folder = self.home / "run"
-        if len(os.fsencode(folder / f".s.PGSQL.{PORT}")) < SOCKET_PATH_LIMIT and "," not in str(folder):
-            return folder
-        return Path("/tmp") / f"kata-{hashlib.sha256(os.fsencode(self.home)).hexdigest()[:16]}"  # noqa: S108
+        if not self._suits_socket():
+            # Its name cannot be foretold, and is in `home`, which others cannot write to.
+            with suppress(OSError):
+                return Path((self.home / "run.path").read_text())
+        return self.home / "run"
+
+    def _suits_socket(self) -> bool:
+        path = self.home / "run" / f".s.PGSQL.{PORT}"
+        return len(os.fsencode(path)) < SOCKET_PATH_LIMIT and "," not in str(path)
 
     def dsn(self, database: str = DATABASE) -> str:
         """Return the URL of a database of this server."""
@@ -253,9 +258,10 @@ class Server:
         ------
         KataError : it does not start; the hint names the log
         """
-        if self._is_ready():
-            return self.dsn()
+        self._refuse_foreign(self.home)
         account = find_account(self.data)
+        if self._is_ready(account):
+            return self.dsn()
         try:
             self._make_home(account)
             with self._lock():
@@ -273,6 +279,7 @@ class Server:
 
     def stop(self) -> bool:
         """Stop the server and wait until it has stopped; return whether it was running."""
+        self._refuse_foreign(self.home)
         if not self.is_running():
             return False
         account = find_account(self.data)
@@ -283,7 +290,24 @@ class Server:
             self._run(account, [str(pg_ctl), "stop", "-D", str(self.data), "-m", "fast", "-w"])
         return True
 
-    def _is_ready(self) -> bool:
+    @staticmethod
+    def _refuse_foreign(home: Path) -> None:
+        """Refuse a home that another account owns, or may put links into."""
+        try:
+            owners = {home.lstat().st_uid, home.stat().st_uid}
+        except OSError:
+            return
+        if owners != {os.geteuid()} or home.stat().st_mode & 0o022:
+            raise KataError(
+                f"{home} must belong to the account that runs this, and others must not write to it",
+                hint="set KATA_HOME to a folder of your own: its links and sockets are trusted",
+            )
+
+    def _is_ready(self, account: Account | None) -> bool:
+        if not self.socket_folder.exists():
+            return False
+        # Before anything is said to whatever listens there.
+        self._make_private(account, self.socket_folder)
         try:
             psycopg.connect(self.dsn()).close()
         except psycopg.OperationalError:
@@ -300,15 +324,21 @@ class Server:
                 fresh.rename(self.home)
             except OSError:
                 fresh.rmdir()
+        self._refuse_foreign(self.home)
         if account and not _can_enter(account, self.home):
             raise KataError(
                 f"Postgres does not run as root, and the account {account.name} cannot enter {self.home}",
                 hint="set KATA_HOME to a folder that every account can reach, such as /var/lib/kata-context",
             )
 
+    def _own_file(self, name: str) -> TextIO:
+        """Open a file of the home for writing, through no link."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+        return os.fdopen(os.open(self.home / name, flags, 0o600), "a")
+
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        with (self.home / "lock").open("w") as file:
+        with self._own_file("lock") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
@@ -331,10 +361,14 @@ class Server:
         fresh.rename(self.data)
 
     def _launch(self, account: Account | None, binaries: Path) -> None:
+        if not self._suits_socket() and not self.socket_folder.exists():
+            (self.home / "run.path").write_text(tempfile.mkdtemp(prefix="kata-", dir="/tmp"))
+            if account:
+                os.chown(self.socket_folder, account.uid, account.gid)
         self._make_private(account, self.socket_folder)
-        self.log.touch(mode=0o600)
-        if account:
-            os.chown(self.log, account.uid, account.gid)
+        with self._own_file(self.log.name) as log:
+            if account:
+                os.fchown(log.fileno(), account.uid, account.gid)
         socket_folder = str(self.socket_folder).replace('"', '""')
         options = shlex.join(["-k", f'"{socket_folder}"', "-p", str(PORT), "-c", "listen_addresses="])
         # pg_ctl hands these paths to a shell as they are: relative ones, to `home`, are safe.

@@ -1,7 +1,6 @@
 """`kata worker`: compacts due contexts, with a program that writes the summaries."""
 
 import signal
-import sys
 from typing import Any
 
 import click
@@ -95,7 +94,7 @@ def worker(
 
 
 def report(outcome: Outcome, as_json: bool) -> None:
-    """Print the outcome of a compaction, unbuffered."""
+    """Print the outcome of a compaction; click flushes each line."""
     if as_json:
         print_json(outcome)
     else:
@@ -107,7 +106,6 @@ def report(outcome: Outcome, as_json: bool) -> None:
             )
         else:
             click.echo(f"{what}: {outcome.error}")
-    sys.stdout.flush()
 
 
 def report_error(error: Exception) -> None:
