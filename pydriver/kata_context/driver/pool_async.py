@@ -187,7 +187,7 @@ class AsyncPool:
             except KataError:
                 raise
             except psycopg.Error as error:
-                # What a pooler answers to options that it does not know.
+                # A pooler answers so to options that it does not know.
                 if "unsupported startup parameter" in str(error) and route.pooler is None:
                     pooler = True
                 elif await blocking_async(is_passing, error, route.parameters):

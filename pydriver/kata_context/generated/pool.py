@@ -166,7 +166,7 @@ class Pool:
             except KataError:
                 raise
             except psycopg.Error as error:
-                # What a pooler answers to options that it does not know.
+                # A pooler answers so to options that it does not know.
                 if "unsupported startup parameter" in str(error) and route.pooler is None:
                     pooler = True
                 elif blocking(is_passing, error, route.parameters):
