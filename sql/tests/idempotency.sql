@@ -1,7 +1,7 @@
 -- A request that is sent twice under one key is carried out once; a key never names two requests.
 
 begin;
-select plan(87);
+select plan(89);
 
 create function pg_temp.log(context text) returns text
 language sql
@@ -286,6 +286,17 @@ select results_eq(
   $$select created from kata.get_or_create_context('found', idempotency_key => 'f')$$, 'values (false)', 'so is a found context'
 );
 select is(kata.find_context('found'), null, 'and not created by the repetition');
+
+insert into kata_data.idempotency (scope, key, function_name, result, created_at)
+select 'tenant:gone', 'old ' || i, 'create_context', '1', kata_data.clock() - i * interval '1 day' - interval '1 minute'
+from generate_series(1, 120) i;
+select count(*) from kata.claim_due_compaction('worker');
+select is(
+  (select row(count(*), count(*) filter (where i.key in ('old 1', 'old 6')))::text from kata_data.idempotency i where i.key ~ '^old '),
+  '(20,2)', 'each look of a worker removes a hundred expired keys, the oldest first');
+select count(*) from kata.claim_due_compaction('worker');
+select is(
+  (select count(*) from kata_data.idempotency i where i.key ~ '^old '), 6::bigint, 'and the next one the rest, however few new keys come');
 
 select * from finish();
 rollback;

@@ -44,6 +44,8 @@ begin
 
   perform kata_data.postpone(v_later);
   perform kata_data.record_failure(e, e.error) from unnest(v_ended) e;
+  -- Workers look here every few seconds, so keys leave although no new ones come.
+  perform kata_data.remove_expired_keys(100);
   -- There may be more to look at: workers need not wait until they look again.
   if v_is_over and cardinality(v_later) + cardinality(v_ended) > 0 then
     perform pg_notify('kata', '');

@@ -1,6 +1,6 @@
 -- Idempotency keys: a retry must not do the work twice. A request claims its key by inserting the row; a second request with the key waits
--- until the first commits, then finds its result. Expired keys are overwritten, and each claim deletes a few others, so that the table
--- stays small without a job.
+-- until the first commits, then finds its result. Expired keys are overwritten, and each claim deletes a few others, as do the claims
+-- of compactions, so that the table stays small without a job.
 --
 -- The row keeps a salted digest of the request, not the request. An erasure of an entry that the result names removes salt and digest:
 -- what is short could be guessed from them. The key then answers any request, for to forget it would let a retry bring the text back.
@@ -33,14 +33,7 @@ begin
       created_at = excluded.created_at
   where i.created_at < v_expired;
   if found then
-    delete from kata_data.idempotency i
-    where (i.scope, i.key) in (
-      select e.scope, e.key
-      from kata_data.idempotency e
-      where e.created_at < v_expired
-      order by e.created_at
-      limit 10
-      for update skip locked);
+    perform kata_data.remove_expired_keys(10);
     return null;
   end if;
 
@@ -75,6 +68,23 @@ as $$
   from (select request::text as body offset 0) b
 $$;
 comment on function kata_data.canonical(jsonb) is 'A request as text, the same for requests that are equal.';
+
+create or replace function kata_data.remove_expired_keys(max_keys integer) returns void
+language plpgsql volatile
+as $$
+begin
+  delete from kata_data.idempotency i
+  where (i.scope, i.key) in (
+    select e.scope, e.key
+    from kata_data.idempotency e
+    where e.created_at < kata_data.clock() - interval '7 days'
+    order by e.created_at
+    limit max_keys
+    for update skip locked);
+end
+$$;
+comment on function kata_data.remove_expired_keys(integer) is
+'Removes idempotency keys that have expired, of any tenant, the oldest first. Passes over locked ones. Cost: O(log n + keys removed).';
 
 create or replace function kata_data.set_key_result(scope text, key text, result jsonb) returns void
 language plpgsql volatile
