@@ -119,6 +119,7 @@ def test_a_context_that_exceeds_statement_timeout_is_its_own_failure(
     assert [status for status, _ in rows(observer, STORY, gainless[0][0])] == ["failed"]
     worker.execute("set statement_timeout = 0")
     assert claimed(worker) == [sound]
+    observer.execute(f"drop function public.hold_{slow.hex} cascade".encode())  # verify reports it
     assert is_sound(observer)
 
 
