@@ -108,13 +108,13 @@ def compact(ctx: click.Context, context: str, strategy: str, force: bool, as_jso
 @click.pass_context
 def compactions(ctx: click.Context, context: str | None, failing: bool, as_json: bool) -> None:
     """List the compaction attempts of CONTEXT, newest first, and whether one is due."""
-    if context is None or failing:
-        if not failing:
-            raise click.UsageError("name a context, or pass --failing")
+    if failing:
         with open_kata(ctx) as kata:
             names = ["context_id", "name", "failures", "next_attempt_at", "error"]
             print_rows(kata.failing_compactions(1000), as_json, names, empty="no context fails")
         return
+    if context is None:
+        raise click.UsageError("name a context, or pass --failing")
     with open_context(ctx, context) as (kata, context_id):
         rows, status = kata.compactions(context_id), kata.compaction_status(context_id)
     if as_json:
@@ -203,5 +203,4 @@ def artifacts(ctx: click.Context, context: str, kind: str | None, at: str | None
     with open_context(ctx, context) as (kata, context_id):
         rows = kata.artifacts(context_id, kind=kind, at=version_at(kata, context_id, at))
     versions: Columns = [("first", lambda row: row.first_version), ("last", lambda row: row.last_version)]
-    columns: Columns = ["kind", *versions, "mentions", "ref", "detail"]
-    print_rows(rows, as_json, columns, empty="there are no artifacts")
+    print_rows(rows, as_json, ["kind", *versions, "mentions", "ref", "detail"], "there are no artifacts")
