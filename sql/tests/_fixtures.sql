@@ -156,7 +156,11 @@ begin
       perform set_config('kata.tenant', '*', true);
     end if;
     v_found := array(
-      select distinct concat_ws(' at ', v.problem, v.version) as problem from kata.verify(fixture.id(context)) v order by problem);
+      select distinct concat_ws(' at ', v.problem, v.version) as problem
+      from kata.verify(fixture.id(context)) v
+      -- The triggers that are disabled here are not damage of the statement.
+      where v.problem <> 'security'
+      order by problem);
     raise exception using errcode = 'KC999';
   exception
     when sqlstate 'KC999' then null;
