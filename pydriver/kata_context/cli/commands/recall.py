@@ -13,6 +13,7 @@ embedder_option = click.option(
     "--embedder", type=Command(),
     help="Program that reads one text per line as JSON, and writes one JSON array of numbers per line.",
 )  # fmt: skip
+MESSAGE = ("version", "role", "name", "compacted_into")
 rows_option = click.option("-n", "--rows", type=click.IntRange(1, 1000), default=10, help="Most messages.")
 
 
@@ -27,8 +28,7 @@ def search(ctx: click.Context, context: str, query: str, rows: int, at: str | No
     """Find the messages of CONTEXT that hold words of QUERY, best first; "quoted" text as it is written."""
     with open_context(ctx, context) as (kata, context_id):
         found = kata.search(context_id, refuse_surrogates(query), rows, at=version_at(kata, context_id, at))
-    columns = ["version", "role", "name", "compacted_into", "headline"]
-    print_rows(found, as_json, columns, empty="nothing found")
+    print_rows(found, as_json, [*MESSAGE, "headline"], empty="nothing found")
 
 
 @click.command()
@@ -46,15 +46,13 @@ def recall(
     model: str | None, max_tokens: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Find the messages of CONTEXT that help to answer QUERY, by words, with --embedder by meaning too."""
-    refuse_surrogates(query)
     with open_kata(ctx) as kata, indexing(kata, embedder, model) as indexer:
         context_id = resolve(kata, context)
-        found = kata.recall(
-            context_id, query, embedding=indexer.embedded(query), model=model, max_rows=rows,
-            at=version_at(kata, context_id, at), max_tokens=max_tokens,
-        )  # fmt: skip
-    print_rows(found, as_json, ["version", ("score", lambda row: f"{row.score:.2f}"), "role", "name",
-        "compacted_into", ("text", lambda row: cell(row.preview))], empty="nothing found")  # fmt: skip
+        found = kata.recall(context_id, refuse_surrogates(query), model=model,
+            embedding=indexer.embedded(query), at=version_at(kata, context_id, at), max_rows=rows,
+            max_tokens=max_tokens)  # fmt: skip
+    print_rows(found, as_json, [*MESSAGE, ("score", lambda row: f"{row.score:.2f}"),
+        ("text", lambda row: cell(row.preview))], empty="nothing found")  # fmt: skip
 
 
 @click.command()
