@@ -123,7 +123,7 @@ class UnsupportedError(
 class AccessDeniedError(
     PostgresError, psycopg.errors.InsufficientPrivilege,
     state="42501", title="access denied",
-    advice="grant kata_reader, kata_writer, kata_admin or kata_service to the role",
+    advice="grant kata_reader, kata_writer, kata_admin or kata_service to the role; set row_security = on",
 ):
     """The role may not call the function."""
 # fmt: on
@@ -166,10 +166,8 @@ def refusal(name: str, error: UnicodeEncodeError | psycopg.Error, given: Iterabl
         )
     else:
         kind = REFUSALS.get(state, PostgresError)
-        hint = error.diag.message_hint or kind.advice
-        if error.diag.source_function == "check_enable_rls":  # its hint is for owners of tables
-            hint = "set row_security = on, for the session or with alter role"
-        refused = kind(message, hint, error.diag.message_detail)
+        hint = state != "42501" and error.diag.message_hint  # those are for owners of tables
+        refused = kind(message, hint or kind.advice, error.diag.message_detail)
     refused.sqlstate = error.sqlstate
     return refused
 

@@ -153,8 +153,7 @@ def find_route(dsn: str | None, tenant: str | None, pooler: bool | None, wait: f
         "keepalives_interval": 10,
         "keepalives_count": 3,
     }
-    parameters = defaults | parameters | {"client_encoding": "utf8"}
-    return Route(parameters, target.description, tenant, pooler, must_encrypt, wait)
+    return Route(defaults | parameters, target.description, tenant, pooler, must_encrypt, wait)
 
 
 def releases_ahead(database: str) -> int:
@@ -173,16 +172,12 @@ def refuse_tenant(row: Any, tenant: str) -> None:
         )
 
 
-FULL = re.compile("too many c|remaining connection slots|no more connections allowed")
-
-
 def is_passing(error: psycopg.Error, parameters: dict[str, Any]) -> bool:
-    """Whether a server that refused a connection may take one in a moment: it is full, or starts.
-
-    libpq keeps the SQLSTATE of a refusal; a ping shows whether it was 57P03, in whatever language it was put.
-    """
+    """Whether a server that refused a connection may take one in a moment: it is full, or starts."""
+    # libpq keeps the SQLSTATE of a refusal; a ping shows whether it was 57P03, in whatever language.
     ping = pq.PGconn.ping(make_conninfo(**parameters).encode())
-    return ping == pq.Ping.REJECT or FULL.search(str(error)) is not None
+    full = re.search("too many c|remaining connection slots|no more connections allowed", str(error))
+    return ping == pq.Ping.REJECT or full is not None
 
 
 def is_stale(connection: "psycopg.Connection[Any] | psycopg.AsyncConnection[Any]") -> bool:

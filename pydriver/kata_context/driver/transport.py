@@ -33,7 +33,7 @@ def secured(dsn: str) -> tuple[dict[str, Any], bool]:
     ------
     KataError : the string is malformed
     """
-    parameters: dict[str, Any] = dict(config.parse(dsn))
+    parameters: dict[str, Any] = dict(config.parse(dsn)) | {"client_encoding": "utf8"}
     must_encrypt = "sslmode" not in parameters and "service" not in parameters
     if must_encrypt and not is_local(parameters) and os.environ.get("PGSSLMODE") not in ENCRYPTED:
         parameters["sslmode"] = "require"

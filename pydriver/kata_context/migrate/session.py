@@ -97,7 +97,6 @@ def _connect(dsn: str) -> Iterator[Connection]:
                     "connect_timeout": 10,
                     "fallback_application_name": "kata migrate",
                     **parameters,
-                    "client_encoding": "utf8",
                 },
             )
         ) as connection:
