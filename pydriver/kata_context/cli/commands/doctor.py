@@ -20,6 +20,7 @@ GROUPS = ("kata_reader", "kata_writer", "kata_admin", "kata_service")
 OWNERS = ("kata_owner", "kata_eraser")
 CROWDED, FULL = 0.8, 0.95  # shares of the connections that a server allows
 LONG_SECONDS = 300
+FAILING = "see why: kata compactions --failing"
 GRANT = "grant kata_reader, or more, to the role"
 
 
@@ -169,9 +170,7 @@ def session(connection: Connection, tenant: str | None) -> Iterator[Check]:
             acts_for = ask(connection, "select kata.current_tenant()")
             failing = ask(connection, "select count(*) from kata.failing_compactions(1000)")
         yield Check(topic, "tenant", acts_for)
-        yield judge(
-            topic, "failing compactions", failing, bool(failing), "see: kata compactions --failing", WARNING
-        )
+        yield judge(topic, "failing compactions", failing, bool(failing), FAILING, WARNING)
     except (errors.InvalidSchemaName, errors.UndefinedFunction, errors.InsufficientPrivilege):
         yield Check(topic, "tenant", None, WARNING, "see the versions above")
     # Up to the next hop, which may be a pooler.
