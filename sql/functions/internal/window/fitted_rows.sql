@@ -20,8 +20,7 @@ begin
         fitted_rows.recall, fitted_rows.recall_budget) w);
     exit when rows = '{}';
     usual_kind := kata_data.usual_kind(rows, format);
-    -- Nothing is added to texts there.
-    exit when usual_kind = 'texts' and format in ('openai', 'responses') and not rows[1].over_budget;
+    exit when usual_kind = 'bare' and format in ('openai', 'responses') and not rows[1].over_budget;
     v_factor := coalesce(v_factor, kata_data.added_factor(context_id, tokenizer));
     v_sum := kata_data.tokens_with_added(rows, format, v_factor, usual_kind is not null);
     if v_sum.tokens > budget and stable_step = 0 and recall is null and not rows[1].over_budget then

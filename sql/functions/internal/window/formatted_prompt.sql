@@ -8,7 +8,7 @@ as $$
 declare
   v_marked integer[];
 begin
-  if usual_kind is distinct from 'texts' then
+  if usual_kind is distinct from 'bare' then
     v_marked := kata_data.marked_summaries(rows);
   end if;
   if v_marked <> '{}' then

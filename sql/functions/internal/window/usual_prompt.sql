@@ -13,12 +13,14 @@ begin
       and (r.role <> 'tool' or r.group_version <> r.version)
       and (format in ('openai', 'responses')
         or (not coalesce(kata_data.has_system_tag(r.content), false) and (r.role not in ('system', 'developer') or r.reason = 'preamble')))) as are_usual,
-    bool_or(r.tool_calls is not null) as have_calls, bool_or(r.tool_calls is not null or r.role = 'tool' or r.kind = 'summary') as have_more,
+    bool_or(r.tool_calls is not null) as have_calls, bool_or(r.kind = 'summary' or case usual_kind.format
+      when 'openai' then r.role = 'tool' and kata_data.is_blank(r.content)
+      else r.tool_calls is not null or r.role = 'tool' end) as have_more,
     max(case r.kind when 'summary' then r."position" else r.group_version end) as last_group
   into v_rows
   from unnest(rows) r;
   if v_rows.are_usual is not true or not v_rows.have_calls then
-    return case when v_rows.are_usual then case when v_rows.have_more then 'as stored' else 'texts' end end;
+    return case when v_rows.are_usual then case when v_rows.have_more then 'as stored' else 'bare' end end;
   elsif exists (
     select
     from (
@@ -36,7 +38,8 @@ begin
     select case
       when bool_and(kata_data.is_sent_as_stored(c.call, c.id, usual_kind.format)) is not true
         or count(distinct (c.group_version, c.id collate "C")) < count(*) then null
-      when count(distinct c.id collate "C") = count(*) and bool_and(kata_data.sent_call_id(c.id, 1, 1, 1, usual_kind.format) = c.id) then 'as stored'
+      when count(distinct c.id collate "C") = count(*) and bool_and(kata_data.sent_call_id(c.id, 1, 1, 1, usual_kind.format) = c.id)
+        then case when v_rows.have_more then 'as stored' else 'bare' end
       else 'renamed'
     end
     from (
@@ -52,7 +55,7 @@ comment on function kata_data.usual_kind(kata_data.window_row[], text) is
 'Whether the rows of a window hold only texts, calls that go out as they are stored, and one result of each, the last group aside; null if not.
 Where turns alternate, a message of the system after the preamble is not usual, nor are its tags.
 
-texts: nothing but texts; as stored: all ids of calls go out; renamed: some get another one. A kind holds for a window and for the same window less some groups.';
+bare: the forms of OpenAI add nothing to it, and all ids of calls go out; as stored: all ids of calls go out; renamed: some get another one. A kind holds for a window and for the same window less some groups.';
 
 create or replace function kata_data.renamed_calls(rows kata_data.window_row[], format text) returns jsonb
 language plpgsql stable
