@@ -135,18 +135,13 @@ language plpgsql stable
 as $$
 begin
   return (
-    select ('[' || coalesce(string_agg(
-        '{"role":"' || r.role || '","content":' || case
-            when not r.is_blank then to_json(r.content)::text
-            when r.tool_calls is not null then 'null'
-            else '"[empty]"'
-          end
-          || case
-            when r.tool_calls is not null then ',"tool_calls":' || r.tool_calls::text || '}'
-            when r.tool_call_id is not null then ',"tool_call_id":' || to_json(r.tool_call_id)::text || '}'
-            else '}'
-          end,
-        ',' order by r.group_position, r.version), '') || ']')::jsonb
+    select coalesce(jsonb_agg(
+        case
+          when r.tool_calls is not null then jsonb_build_object('role', r.role, 'content', case when not r.is_blank then r.content end, 'tool_calls', r.tool_calls)
+          when r.tool_call_id is not null
+            then jsonb_build_object('role', r.role, 'content', case when r.is_blank then '[empty]' else r.content end, 'tool_call_id', r.tool_call_id)
+          else jsonb_build_object('role', r.role, 'content', r.content)
+        end order by r.group_position, r.version), '[]')
     from (
       select r.role, r.content, r.tool_calls, r.tool_call_id, r.version, kata_data.is_blank(r.content) as is_blank,
         case r.kind when 'summary' then r."position" else r.group_version end as group_position
