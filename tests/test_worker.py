@@ -227,6 +227,15 @@ def test_a_summarizer_that_fails_is_a_failure_on_record(
     assert context.compaction_status().failures == 1
 
 
+def test_a_worker_refuses_a_database_with_another_label(kata: Kata, database: str) -> None:
+    context = due(kata, "labeled", strategy="drop")
+    kata.set_environment("production")
+    for given in ((), ("--environment", "staging")):
+        assert once(database, *given, code=1) == []
+    assert context.compactions() == []
+    assert [row["status"] for row in once(database, "--environment", "production")] == ["committed"]
+
+
 def test_a_program_gets_no_secret_of_the_worker_but_what_is_passed(
     kata: Kata, database: str, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,13 +1,12 @@
 """`kata worker`: compacts due contexts, with a program that writes the summaries."""
 
 import signal
-from typing import Any
 
 import click
 
 from kata_context.cli.commands.recall import embedder_option
-from kata_context.cli.database import open_kata
-from kata_context.cli.parameters import Command
+from kata_context.cli.database import confirm, open_kata
+from kata_context.cli.parameters import Command, environment_option
 from kata_context.cli.problems import explain
 from kata_context.cli.terminal import json_option, print_json
 from kata_context.compaction.outcome import Outcome
@@ -42,12 +41,13 @@ from kata_context.recall.program import indexing
     help="Direct URL of the database, to receive notifications where --dsn is that of a transaction pooler.",
 )  # fmt: skip
 @click.option("--once", is_flag=True, help="Compact the contexts that are due now, then exit.")
+@environment_option
 @json_option
 @click.pass_context
 def worker(
     ctx: click.Context, summarizer: list[str] | None, timeout: float, lease: int, poll: float,
     name: str | None, listen_dsn: str | None, once: bool, as_json: bool, embedder: list[str] | None,
-    embedding_model: str | None,
+    embedding_model: str | None, environment: str | None,
 ) -> None:  # fmt: skip
     """Compact due contexts until stopped with SIGTERM or Ctrl-C; several workers may run.
 
@@ -60,6 +60,7 @@ def worker(
         open_kata(ctx, connections=2, at_once=once) as kata,
         indexing(kata, embedder, embedding_model, timeout) as indexer,
     ):
+        confirm(kata, environment)  # a restored copy has another label, or the label of another worker
         compactor = Compactor(
             kata,
             program,
@@ -72,10 +73,8 @@ def worker(
             report_error=report_error,
         )
 
-        def stop(*_: Any) -> None:
-            compactor.stop()
-
-        handlers = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        signals = (signal.SIGTERM, signal.SIGINT)
+        handlers = {number: signal.signal(number, lambda *_: compactor.stop()) for number in signals}
         try:
             waiting = (
                 sum(one["due_for_model"] for one in kata.stats().values()) if once and not program else 0
