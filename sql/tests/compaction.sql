@@ -1,7 +1,7 @@
 -- Compaction: when it is due, what it covers, who may do it, and what comes of it, at times that are set.
 
 begin;
-select plan(351);
+select plan(353);
 
 create function pg_temp.now(o_clock text) returns void
 language sql volatile
@@ -79,6 +79,10 @@ from (values
   ('{"strategy": "magic"}'), ('{"preserve_roles": "system"}'), ('{"preserve_roles": ["bard"]}'), ('{"preserve_recent_count": -1}'),
   ('{"every_messages": 0}'), ('{"summary_role": "tool"}'),
   ('{"max_failures": 0}'), ('{"min_gain_tokens": -1}'), ('{"budget": 5, "nonsense": true}')) b(patch);
+select throws_ok(format('select kata.set_policy(%L, %L)', :'plain', b.patch), 'KC013', null, 'no policy: too long')
+from (values
+  (jsonb_build_object('threshold', ('0.5' || repeat('0', 1000))::numeric)),
+  (jsonb_build_object('preserve_roles', (select jsonb_agg('user'::text) from generate_series(1, 1000))))) b(patch);
 select is(kata.get_policy(:'plain') -> 'budget', '1000', 'what is refused changes nothing');
 select is(
   (select array_agg(p.name order by p.name) from kata.policy_presets() p), '{audit,default,multi_phase,sequential}', 'there are presets');

@@ -101,6 +101,8 @@ language sql immutable
 as $$
   select case
     when kind is null then false
+    -- Every claim reads the policy: no value is longer than all choices together.
+    when octet_length(value::text) > 1000 then false
     when jsonb_typeof(value) = 'null' then true
     when kind = 'boolean' then jsonb_typeof(value) = 'boolean'
     when kind in ('integer', 'number') then
