@@ -80,7 +80,7 @@ declare
 begin
   v_tenant := kata_data.current_tenant();
   if v_tenant <> '*' then
-    return kata_data.oldest_due(hashtextextended(v_tenant, 0), moment, can_summarize, seen);
+    return kata_data.oldest_due(hashtextextended(v_tenant, 0), moment, can_summarize, seen, v_tenant);
   end if;
   v_turn := (select t.last_value from kata_data.tenant_turn t);
   for v_probe in 1 .. 100 loop
@@ -143,7 +143,9 @@ comment on function kata_data.next_turn(bigint) is
 'The tenant after another in the order of turns, by hash of its name, of those with a context that is or will be due; null where none has.
 Cost: O(log n).';
 
-create or replace function kata_data.oldest_due(turn bigint, moment timestamptz, can_summarize boolean, seen uuid[]) returns uuid
+create or replace function kata_data.oldest_due(
+  turn bigint, moment timestamptz, can_summarize boolean, seen uuid[], tenant text default null
+) returns uuid
 language plpgsql stable
 as $$
 begin
@@ -157,6 +159,8 @@ begin
       where (hashtextextended(h.tenant, 0), h.summarizes, h.due_at) between (turn, k.summarizes, '-infinity') and (turn, k.summarizes, moment)
         and h.due_at is not null
         and h.context_id <> all (seen)
+        -- Another name may have the same hash.
+        and (oldest_due.tenant is null or h.tenant = oldest_due.tenant)
       order by hashtextextended(h.tenant, 0), h.summarizes, h.due_at
       limit 1
     ) h
@@ -164,10 +168,10 @@ begin
     limit 1);
 end
 $$;
-comment on function kata_data.oldest_due(bigint, timestamptz, boolean, uuid[]) is
+comment on function kata_data.oldest_due(bigint, timestamptz, boolean, uuid[], text) is
 'The context of a tenant that has been due longest and is not among the seen ones; null where there is none.
 
-turn: the hash of the tenant''s name. can_summarize: whether contexts with the strategy summarize count. Cost: O(log n + seen).';
+turn: the hash of the tenant''s name. tenant: its name; null for all whose names have the hash. can_summarize: whether contexts with the strategy summarize count. Cost: O(log n + seen).';
 
 create or replace function kata_data.is_late() returns boolean
 language sql volatile
