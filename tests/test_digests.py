@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from support import digests
 
-TABLES = ("message", "view_change", "summary", "record", "stub", "erasure", "merge_origin")
+TABLES = ("act", "message", "view_change", "summary", "record", "stub", "erasure", "merge_origin")
 CALL = {"id": "a", "type": "function", "function": {"name": "find", "arguments": '{"b": 1.50, "aa": "é"}'}}
 CUSTOM = {"id": "c", "type": "custom", "custom": {"name": "shell", "input": "ls"}}
 MESSAGES = [
@@ -168,6 +168,30 @@ def test_a_stranger_finds_another_name_of_a_call_in_an_erased_message(story: Sto
             assert f"frame at {version}" in found or f"digest at {version}" in found, path
             assert version in by_verify, path
         story.call("select count(*) from kata.erase_message(%s, %s, 'asked to')", story.context, version)
+
+
+def test_a_stranger_recomputes_the_acts_and_finds_what_was_changed(story: Story) -> None:
+    kinds = [row[0] for row in story.conn.execute("select kind from kata.acts(%s)", [story.context])]
+    assert kinds == ["create", "compaction", "compaction", "erase", "erase", "erase"]
+    changes = {
+        "content = '{{}}'": "act digest at 2",
+        "salt = salt || salt": "salt at 2",
+        "facts = '{{}}'": "act digest at 2",
+        "acted_by = 'another'": "act digest at 2",
+        "acted_at = acted_at - interval '1 us'": "act digest at 2",
+        "digest = sha256(digest)": "act digest at 2",
+    }
+    for change, problem in changes.items():
+        statement = f"update kata_data.act set {change} where context_id = {{context}} and number = 2"
+        found, _ = story.after(statement)
+        assert problem in found, change
+    with story.conn.transaction(force_rollback=True):
+        story.run("alter table kata_data.message disable trigger all")
+        story.run(
+            "update kata_data.message set digest = sha256(digest)"
+            " where segment_id = {context} and version = 8"
+        )
+        assert "fork at 1" in digests.damage(story.conn, story.fork)
 
 
 def test_a_stranger_finds_entries_that_are_gone_or_changed_places(story: Story) -> None:

@@ -44,6 +44,7 @@ READS = {
     "a window with a stable step": 'select * from kata."window"(%(context)s, 8000, %(at)s, 2000)',
     "a prompt": "select kata.prompt(%(context)s, 8000, 'anthropic', %(at)s)",
     "the first page": "select * from kata.messages(%(context)s)",
+    "the acts": "select * from kata.acts(%(context)s)",
     "a page": "select * from kata.messages(%(context)s, %(at)s - 100, 50)",
     "a window with recall": "select * from kata.window(%(context)s, 8000, %(at)s, recall => '{3, 5}')",
     "a page backwards": "select * from kata.messages(%(context)s, %(at)s, 50, true)",

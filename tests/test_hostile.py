@@ -31,6 +31,7 @@ FUNCTIONS = """
 TALK = '[{{"role": "user", "content": "x"}}]'
 USUAL: dict[str, dict[str, str]] = {
     "abort_compaction": {"compaction_id": "{compaction}"},
+    "acts": {"context_id": "{context}"},
     "add_artifact": {"context_id": "{context}", "kind": "url", "ref": "x", "version": "3"},
     "ancestry": {"context_id": "{fork}"},
     "append": {"context_id": "{context}", "messages": TALK},

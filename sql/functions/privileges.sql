@@ -2,6 +2,7 @@
 -- The default privileges of kata_owner give no role a right on a new function.
 
 grant execute on function
+  kata.acts,
   kata.ancestry,
   kata.artifacts,
   kata.checkpoints,
@@ -102,7 +103,14 @@ to kata_admin, kata_service;
 
 -- The helpers of kata.erase_message and kata.purge_context, which run as kata_eraser.
 grant execute on function
+  kata_data.act_content_digest,
+  kata_data.act_digest,
+  kata_data.act_frame,
+  kata_data.add_act,
+  kata_data.add_erasure,
   kata_data.ancestors,
+  kata_data.blank_acts,
+  kata_data.blank_own_acts,
   kata_data.bound_wait,
   kata_data.calling_role,
   kata_data.check_access,
@@ -120,10 +128,14 @@ grant execute on function
   kata_data.cut_segment,
   kata_data.detail_at,
   kata_data.end_compactions,
+  kata_data.entry_digest,
+  kata_data.entry_time,
   kata_data.erase_entry,
   kata_data.erase_record,
   kata_data.erase_summary,
+  kata_data.facts_of_erasure,
   kata_data.families_of,
+  kata_data.first_digest,
   kata_data.forget_artifacts,
   kata_data.forget_embeddings,
   kata_data.forget_keys,
@@ -142,6 +154,8 @@ grant execute on function
   kata_data.message_content,
   kata_data.messages_after,
   kata_data.named_sessions,
+  kata_data.new_salt,
+  kata_data.next_receipt,
   kata_data.originals_of,
   kata_data.own_tenant,
   kata_data.plan_purge,
@@ -152,6 +166,7 @@ grant execute on function
   kata_data.refold_artifacts,
   kata_data.refuse_busy,
   kata_data.remover_pids,
+  kata_data.salt_setting,
   kata_data.search_policy,
   kata_data.segment_reach,
   kata_data.segment_start,

@@ -1,6 +1,5 @@
 -- kata: destructive
 
 drop type kata_data.lease;
-drop table kata_data.policy_change;
 drop table kata_data.compaction_guard;
 drop table kata_data.compaction;

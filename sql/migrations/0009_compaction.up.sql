@@ -4,7 +4,7 @@
 -- extends the lease, and committing, aborting, failing or a takeover after the lease ends it. The row is locked after the
 -- head of its context. The work between, calling a model, holds no lock and no transaction. compaction_guard has one row per
 -- context that was ever attempted: the state that keeps it from being compacted again and again without gain; the end of each
--- attempt and set_policy write it, and fork copies the count of messages. policy_change has one row per set_policy. Whether a
+-- attempt and set_policy write it, and fork copies the count of messages. Whether a
 -- context is due is kept in its head (due_at, due_tokens, due_messages), so an append decides it without another look-up.
 --
 -- Invariants: a context has at most one running attempt; a commit applies to the view that it began from, or not at all.
@@ -28,7 +28,9 @@ create table kata_data.compaction (
   started_at timestamptz not null,
   lease_expires_at timestamptz not null,
   finished_at timestamptz,
-  error text
+  error text,
+  act_context_id uuid,
+  act_number bigint
 );
 comment on table kata_data.compaction is 'One row per attempt to compact a context.';
 comment on column kata_data.compaction.compaction_id is 'The id of the attempt, in the layout of context ids.';
@@ -52,6 +54,9 @@ comment on column kata_data.compaction.started_at is 'The time when it was begun
 comment on column kata_data.compaction.lease_expires_at is 'The time after which another worker may take over.';
 comment on column kata_data.compaction.finished_at is 'The time when it ended; null while it is running.';
 comment on column kata_data.compaction.error is 'The reason why it did not succeed.';
+comment on column kata_data.compaction.act_context_id is
+'With act_number: the erasure that ended it; null for one that ended otherwise, of which its context has an act.';
+comment on column kata_data.compaction.act_number is 'The number of that act.';
 
 -- Statistics would keep what an erasure or a purge removes, also after VACUUM. Look-ups are by whole keys and need none.
 alter table kata_data.compaction
@@ -86,25 +91,6 @@ comment on column kata_data.compaction_guard.message_count is 'The messages of t
 create index compaction_guard_failing on kata_data.compaction_guard (failures) where failures > 0;
 comment on index kata_data.compaction_guard_failing is 'kata.failing_compactions; kata.metrics.';
 
-create table kata_data.policy_change (
-  context_id uuid constraint policy_change_context_fkey references kata_data.context,
-  changed_at timestamptz,
-  changed_by text not null,
-  patch jsonb not null,
-  policy jsonb not null,
-  constraint policy_change_pkey primary key (context_id, changed_at)
-);
-comment on table kata_data.policy_change is 'One row per change of a policy.';
-comment on column kata_data.policy_change.context_id is 'The context.';
-comment on column kata_data.policy_change.changed_at is 'The time of the change.';
-comment on column kata_data.policy_change.changed_by is 'The role that made it.';
-comment on column kata_data.policy_change.patch is 'The fields that were given.';
-comment on column kata_data.policy_change.policy is 'The policy after it: the fields that differ from the defaults.';
-
-alter table kata_data.policy_change
-  alter column patch set statistics 0,
-  alter column policy set statistics 0;
-
 -- The row that begin_compaction and claim_due_compaction hand to a worker.
 create type kata_data.lease as (
   context_id uuid,
@@ -124,5 +110,5 @@ comment on column kata_data.lease.needs_summary is 'Whether the worker has to wr
 comment on column kata_data.lease.summary_budget is 'The tokens that a good summary takes at most.';
 
 -- An erasure ends the running compactions that may have read what it erases.
-grant select, update (status, error, finished_at), delete on kata_data.compaction to kata_eraser;
-grant select, delete on kata_data.compaction_guard, kata_data.policy_change to kata_eraser;
+grant select, update (status, error, finished_at, act_context_id, act_number), delete on kata_data.compaction to kata_eraser;
+grant select, delete on kata_data.compaction_guard to kata_eraser;

@@ -38,6 +38,8 @@ create table kata_data.erasure (
   erased_by text not null,
   erased_at timestamptz not null,
   content_digest bytea not null constraint erasure_content_digest_has_32_bytes check (octet_length(content_digest) = 32),
+  act_context_id uuid not null,
+  act_number bigint not null,
   constraint erasure_pkey primary key (segment_id, version)
 );
 comment on table kata_data.erasure is
@@ -50,6 +52,9 @@ comment on column kata_data.erasure.erased_by is 'The role that erased.';
 comment on column kata_data.erasure.erased_at is 'The time of the erasure.';
 comment on column kata_data.erasure.content_digest is
 'SHA-256 over the salt and the content that the message had: its digest can still be recomputed, its content not be guessed.';
+comment on column kata_data.erasure.act_context_id is
+'With act_number: the act of the erasure, in the context through which it was asked for. No foreign key: a copy may be another''s.';
+comment on column kata_data.erasure.act_number is 'The number of that act.';
 
 -- Statistics would keep what an erasure or a purge removes, also after VACUUM. Look-ups are by whole keys and need none.
 alter table kata_data.erasure

@@ -148,6 +148,8 @@ begin
     alter table kata_data.stub disable trigger all;
     alter table kata_data.record disable trigger all;
     alter table kata_data.entry_id disable trigger all;
+    alter table kata_data.act disable trigger all;
+    alter table kata_data.purge disable trigger all;
     set constraints all immediate;
     perform set_config('session_replication_role', 'replica', true);
     execute statement;

@@ -64,13 +64,13 @@ select is(
 select is(kata.set_policy(:'plain', null), kata.get_policy(:'plain'), 'no patch changes nothing');
 select is(kata.set_policy(:'plain', '{}'), kata.get_policy(:'plain'), 'nor does an empty one');
 select is(kata.get_policy(:'plain') -> 'every_messages', '7', 'a field that is set stays');
-select is(array(select p.patch::text from kata_data.policy_change p where p.context_id = :'plain' order by p.changed_at),
+select is(array(select a.content ->> 'patch' from kata.acts(:'plain') a where a.kind = 'policy' order by a.number),
   '{"{\"budget\": 1000, \"threshold\": 0.5}","{\"threshold\": null, \"every_messages\": 7}","{}","{}"}', 'every change is kept');
 select is(
-  (select policy from kata_data.policy_change p where p.context_id = :'plain' order by p.changed_at desc limit 1),
+  (select a.content -> 'policy' from kata.acts(:'plain') a where a.kind = 'policy' order by a.number desc limit 1),
   '{"budget": 1000, "every_messages": 7}', 'with what it led to');
 select is(
-  (select array_agg(distinct p.changed_by) from kata_data.policy_change p where p.context_id = :'plain'), array[session_user::text],
+  (select array_agg(distinct a.acted_by) from kata.acts(:'plain') a where a.kind = 'policy'), array[session_user::text],
   'and who it was');
 select throws_ok(format('select kata.set_policy(%L, %L)', :'plain', b.patch), 'KC013', null, 'no policy: ' || b.patch)
 from (values

@@ -35,6 +35,10 @@ insert into expected values
   ('abort_compaction', 'volatile',
     'compaction_id uuid, reason text = NULL',
     'void'),
+  ('acts', 'stable',
+    'context_id uuid, after bigint = NULL, max_rows integer = 100',
+    'rows number bigint, kind text, acted_at timestamp with time zone, acted_by text, facts jsonb, content jsonb, digest bytea, '
+      'frame text, content_digest bytea, salt bytea'),
   ('add_artifact', 'volatile',
     'context_id uuid, kind text, ref text, detail jsonb = NULL, version bigint = NULL',
     'void'),

@@ -250,7 +250,7 @@ select is(
   fixture.damage(
     format('update kata_data.erasure set content_digest = sha256(content_digest) where segment_id = %L and version = 9', :'long'),
     'long'),
-  '{digest at 9}', 'and a record that was changed');
+  '{digest at 9,receipt at 9}', 'and a record that was changed');
 select is(
   fixture.damage(format('update kata_data.summary set %s where segment_id = %L', d.changes, :'long'), 'long') @> array[d.problem], true,
   d.description)
@@ -330,25 +330,28 @@ select is(
     'trunk') @> '{digest at 4}',
   true, 'a field that was moved from the message into the record is found');
 select is(
-  fixture.damage(format('delete from kata_data.erasure where segment_id = %L and version = 4', :'trunk'), 'trunk'), '{digest at 4}',
+  fixture.damage(format('delete from kata_data.erasure where segment_id = %L and version = 4', :'trunk'), 'trunk'),
+  '{digest at 4,receipt at 4}',
   'a message that is blank without record is found');
 select is(
   fixture.damage(
     format(
-      $$insert into kata_data.erasure select e.segment_id, 8, e.what, e.reason, e.erased_by, e.erased_at, e.content_digest
+      $$insert into kata_data.erasure select e.segment_id, 8, e.what, e.reason, e.erased_by, e.erased_at, e.content_digest,
+        e.act_context_id, e.act_number
         from kata_data.erasure e
         where e.segment_id = %L and e.version = 2$$,
       :'trunk'),
     'trunk'),
-  '{erasure at 8}', 'a record of a message that is not erased is found');
+  '{erasure at 8,receipt at 8}', 'a record of a message that is not erased is found');
 select is(
   fixture.damage(
     format(
-      $$insert into kata_data.erasure select e.segment_id, 99, e.what, e.reason, e.erased_by, e.erased_at, e.content_digest
+      $$insert into kata_data.erasure select e.segment_id, 99, e.what, e.reason, e.erased_by, e.erased_at, e.content_digest,
+        e.act_context_id, e.act_number
         from kata_data.erasure e
         where e.segment_id = %L and e.version = 2$$,
       :'trunk')),
-  '{orphan row at 99}', 'a record of no message, too');
+  '{orphan row at 99,receipt at 99}', 'a record of no message, too');
 
 select * from finish();
 rollback;

@@ -82,6 +82,8 @@ select lives_ok(
 select is((select count(*) from kata_data.message where segment_id = :'stone'), 0::bigint, 'then they are gone');
 select lives_ok($$select pg_temp.try_as('kata_eraser', 'truncate kata_data.message')$$, 'the eraser is let through by every trigger');
 
+grant delete on kata_data.act to kata_eraser;
+select pg_temp.try_as('kata_eraser', format('delete from kata_data.act where context_id = %L', :'stone'));
 delete from kata_data.lineage where context_id = :'stone';
 delete from kata_data.head where context_id = :'stone';
 delete from kata_data.context where context_id = :'stone';

@@ -9,7 +9,8 @@ insert into client values ('kata_reader'), ('kata_writer'), ('kata_admin'), ('ka
 -- Which function is for whom: r, w, a, s for kata_reader, kata_writer, kata_admin, kata_service.
 create temporary table expected (function text, roles text);
 insert into expected values
-  ('abort_compaction', '-was'), ('add_artifact', '-was'), ('ancestry', 'rwas'), ('append', '-was'), ('append_message', '-was'),
+  ('abort_compaction', '-was'), ('acts', 'rwas'),
+  ('add_artifact', '-was'), ('ancestry', 'rwas'), ('append', '-was'), ('append_message', '-was'),
   ('append_record', '-was'), ('archive_context', '-was'), ('records', 'rwas'),
   ('archive_inactive', '-was'), ('artifacts', 'rwas'), ('assign_tenant', '--a-'), ('begin_compaction', '-was'),
   ('build_embedding_index', '--a-'),

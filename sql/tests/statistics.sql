@@ -8,6 +8,7 @@ select plan(2);
 
 create temporary table harmless (relation text, names text[]);
 insert into harmless values
+('act', '{acted_by,kind}'),
 ('compaction', '{status}'),
 ('context', '{tenant,tokenizer}'),
 ('embedding_model', '{name,tenant}'),
@@ -18,7 +19,6 @@ insert into harmless values
 ('idempotency', '{function_name,scope}'),
 ('message', '{role,token_source}'),
 ('migration', '{applied_by,down_checksum,name,reason,status,up_checksum}'),
-('policy_change', '{changed_by}'),
 ('purge', '{purged_by}'),
 ('search_mark', '{analyzer}'),
 ('summary', '{role,token_source}'),

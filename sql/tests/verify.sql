@@ -179,7 +179,7 @@ select is(
   fixture.damage(format('delete from kata_data.head where context_id = %L', :'sound')), '{head counters}', 'a context without head is found'
 );
 select is(
-  fixture.damage(format('update kata_data.context set deleted_at = null where context_id = %L', :'gone'), 'gone'), '{head counters}',
+  fixture.damage(format('update kata_data.context set deleted_at = null where context_id = %L', :'gone'), 'gone'), '{act,head counters}',
   'a context that was restored by hand is found');
 
 -- The lineage
@@ -238,8 +238,8 @@ from (values
   (format('family_id = %L', :'sound'), 'another family is found')
 ) d(changes, description);
 select is(
-  fixture.damage(format('update kata_data.context set fork_version = 4 where context_id = %L', :'twig'), 'twig'), '{lineage gap}',
-  'another fork version is found');
+  fixture.damage(format('update kata_data.context set fork_version = 4 where context_id = %L', :'twig'), 'twig'),
+  '{act,act at 4,lineage gap}', 'another fork version is found');
 select is(
   fixture.damage(
     format(
@@ -258,7 +258,7 @@ select is(
 select is(fixture.damage(format(d.statement, :'merged', :'twig'), 'merged'), d.problems::text[], d.description)
 from (values
   (
-    'update kata_data.checkpoint set version = 4 where context_id = %L and name = ''end''', '{dangling checkpoint at 4}',
+    'update kata_data.checkpoint set version = 4 where context_id = %L and name = ''end''', '{act at 4,dangling checkpoint at 4}',
     'a checkpoint of a version that does not exist is found'),
   (
     'update kata_data.head set version = 2, message_count = 2, content_version = 2 where context_id = %L',
@@ -527,13 +527,14 @@ select is(
 
 select is(fixture.damage(format(d.statement, :'viewed'), 'viewed'), d.problems::text[], d.description)
 from (values
-  ('delete from kata_data.compaction where context_id = %L', '{compaction at 14}', 'a compaction that is gone is found'),
-  ('update kata_data.compaction set status = ''failed'' where context_id = %L', '{compaction at 14}', 'one that did not end so is found'),
+  ('delete from kata_data.compaction where context_id = %L', '{act at 14,compaction at 14}', 'a compaction that is gone is found'),
+  ('update kata_data.compaction set status = ''failed'' where context_id = %L', '{act at 14,compaction at 14}',
+    'one that did not end so is found'),
   (
-    'update kata_data.compaction set summary_version = 13 where context_id = %L', '{compaction at 13,compaction at 14}',
+    'update kata_data.compaction set summary_version = 13 where context_id = %L', '{act at 13,compaction at 13,compaction at 14}',
     'one that took another version is found'),
   (
-    'update kata_data.compaction set covered = ''{[3,4)}'' where context_id = %L', '{compaction at 14}',
+    'update kata_data.compaction set covered = ''{[3,4)}'' where context_id = %L', '{act at 14,compaction at 14}',
     'one that covered something else is found'),
   ('update kata_data.head set view_version = 14 where context_id = %L', '{head counters}', 'a head with an older view is found'),
   ('update kata_data.head set view_version = null where context_id = %L', '{head counters}', 'a head without the view is found'),
@@ -550,7 +551,7 @@ from (values
     'a head that waits for more messages is found'),
   ('update kata_data.head set due_at = null where context_id = %L', '{due}', 'a head that forgot that it is due is found'),
   (
-    'update kata_data.context set policy = policy || ''{"every_messages": 5}'' where context_id = %L', '{due}',
+    'update kata_data.context set policy = policy || ''{"every_messages": 5}'' where context_id = %L', '{act,due}',
     'a policy that was changed by hand is found'),
   ('update kata_data.compaction_guard set least_tokens = 100000 where context_id = %L', '{due}', 'a guard that was changed is found')
 ) d(statement, problems, description);

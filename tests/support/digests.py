@@ -23,6 +23,10 @@ m.tool_call_id, m.tool_name, m.tool_calls, (
 MESSAGES = f"select {ROW} from kata.messages(%s, %s, 1000, visibility => 'all') m"
 MESSAGE = f"select {ROW} from kata.get_message(%s, %s) m"
 RECORDS = "select version, kind, data::text, external_id, created_at from kata.records(%s, null, %s, 1000)"
+ACTS = """
+select number as version, kind, acted_at, acted_by, facts, content::text, digest, frame, content_digest, salt
+from kata.acts(%s, %s, 1000)
+"""
 ENTRIES = "select * from kata.entry_digests(%s, %s, 1000)"
 STUBS = (
     "select version, token_count, content from kata.state_at(%s, %s, max_rows => 1000) where kind = 'stub'"
@@ -36,6 +40,7 @@ class Verifier:
         self.cursor = conn.cursor(row_factory=namedtuple_row)
         self.context_id = context_id
         self.found: list[str] = []
+        self.digests: dict[int, bytes] = {}
         self.messages = {row.version: row for row in self._pages(MESSAGES)}
         self.records = {row.version: row for row in self._pages(RECORDS)}
 
@@ -58,9 +63,30 @@ class Verifier:
             if entry.digest != sha256(covered).digest():
                 self._find("digest", version)
             digest = entry.digest
+            self.digests[version] = digest
         if version != self._rows("select version from kata.get_context(%s)", self.context_id)[0].version:
             self._find("gap", version + 1)
+        self._check_acts()
         return self.found
+
+    def _check_acts(self) -> None:
+        """Recompute the chain of acts; the first act of a fork holds the digest of the log there."""
+        digest = sha256(UUID(str(self.context_id)).bytes).digest()
+        for number, act in enumerate(self._pages(ACTS), 1):
+            form, kind, *fields, facts = act.frame.split("|", 6)
+            shown = [str(self.context_id), str(number), str(microseconds(act.acted_at)), act.kind]
+            if (form, kind, *fields) != ("1", "act", *shown) or json.loads(facts) != act.facts | {
+                "by": act.acted_by
+            }:
+                self._find("act frame", number)
+            if act.content is not None or act.content_digest is not None:
+                self._check_text(act, act.salt, act.content or "", act.content_digest, act.content)
+            if act.digest != sha256(digest + act.frame.encode() + (act.content_digest or b"")).digest():
+                self._find("act digest", number)
+            version = act.facts["version"] if act.kind == "fork" else 0
+            if version and self.digests[version].hex() != act.facts["digest"]:
+                self._find("fork", number)
+            digest = act.digest
 
     def _check_message(self, entry: Any, fields: list[str], marks: dict[str, Any]) -> None:
         row = self.messages[entry.version]

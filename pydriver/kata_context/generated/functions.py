@@ -310,6 +310,14 @@ FUNCTIONS = {
             "context_id": Parameter("context"),
         },
     ),
+    "acts": Function(
+        "Lists the acts of a context, the changes that take no version of its log, oldest first.",
+        {
+            "context_id": Parameter("context"),
+            "after": Parameter("bigint", has_default=True),
+            "max_rows": Parameter("integer", has_default=True),
+        },
+    ),
     "checkpoint": Function(
         "Names a version of a context, for use in selectors.",
         {

@@ -22,6 +22,7 @@ from kata_context.driver.values import (
 )
 from kata_context.generated import statements
 from kata_context.generated.rows import (
+    ActRow,
     AncestryRow,
     AppendedRow,
     ArchiveInactiveRow,
@@ -1204,6 +1205,33 @@ class Methods(ABC):
         """
         return self._run(statements.TREE, (context_id,))
 
+    def acts(self, context_id: ContextId, after: int | None = None, *, max_rows: int = 100) -> list[ActRow]:
+        """Lists the acts of a context, the changes that take no version of its log, oldest first.
+
+        Acts are its creation, a new name or policy, a checkpoint made or dropped, the end of a
+        compaction, archiving, deletion and their reversal, erasure and purge. Metadata are not among
+        them. Each act continues a chain of digests; docs/concepts.md describes the form.
+
+        Returns rows: number, kind (create, fork, rename, policy, checkpoint, drop, compaction, archive,
+        unarchive, delete, restore, erase, purge), acted_at, acted_by (the role), facts (what a removal
+        leaves), content (names, policies, notes, reasons; null for none, and where an erasure or a
+        purge removed them), digest, frame (what the digest covers beside the content), content_digest
+        (null for an act that never had content), salt (of the content; null without).
+
+        Parameters
+        ----------
+        context_id : the context, deleted or purged ones too.
+        after : the last number of the previous page; null for the first.
+        max_rows : 1 to 1,000.
+
+        Raises
+        ------
+        ContextNotFoundError, InvalidArgumentError.
+
+        Cost: O(log n + rows).
+        """
+        return self._run(statements.ACTS, (context_id, after, max_rows))
+
     def checkpoint(
         self, context_id: ContextId, name: str, at: Version | None = None, *, note: str | None = None
     ) -> int:
@@ -1851,7 +1879,7 @@ class Methods(ABC):
     def set_policy(self, context_id: ContextId, policy: Mapping[str, Any]) -> Json:
         """Changes the compaction policy of a context, and resets its failure counter.
 
-        Each change is kept in a history.
+        Each change is kept: kata.acts lists it.
 
         Returns the policy, every field resolved.
 
@@ -2928,6 +2956,13 @@ class Context(Handle):
         See Kata.tree.
         """
         return self.database.tree(self.id)
+
+    def acts(self, after: int | None = None, *, max_rows: int = 100) -> list[ActRow]:
+        """Lists the acts of a context, the changes that take no version of its log, oldest first.
+
+        See Kata.acts.
+        """
+        return self.database.acts(self.id, after, max_rows=max_rows)
 
     def checkpoint(self, name: str, at: Version | None = None, *, note: str | None = None) -> int:
         """Names a version of a context, for use in selectors.

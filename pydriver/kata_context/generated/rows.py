@@ -15,6 +15,7 @@ from kata_context.driver.values import (
 )
 
 __all__ = [
+    "ActRow",
     "AncestryRow",
     "AppendedRow",
     "ArchiveInactiveRow",
@@ -268,6 +269,22 @@ class TreeRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ActRow:
+    """A row of acts."""
+
+    number: int
+    kind: str
+    acted_at: datetime
+    acted_by: str
+    facts: Json
+    content: Json
+    digest: bytes
+    frame: str
+    content_digest: bytes | None
+    salt: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointRow:
     """A row of checkpoints."""
 
@@ -296,7 +313,7 @@ class EntryDigestRow:
     version: int
     kind: str
     digest: bytes
-    frame: str | None
+    frame: str
     content_digest: bytes | None
     salt: bytes | None
     stub_salts: list[bytes] | None

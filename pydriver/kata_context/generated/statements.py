@@ -27,6 +27,7 @@ from kata_context.driver.values import (
     as_versions,
 )
 from kata_context.generated.rows import (
+    ActRow,
     AncestryRow,
     AppendedRow,
     ArchiveInactiveRow,
@@ -432,6 +433,15 @@ TREE: Call[TreeRow] = Call(
     b"r.updated_at, r.archived_at, r.deleted_at, r.purged_at from kata.tree(context_id => %s::uuid) r",
     record(TreeRow),
     (("context_id", as_context),),
+    reads=True,
+)
+ACTS: Call[ActRow] = Call(
+    "acts",
+    b"select r.number, r.kind, r.acted_at, r.acted_by, r.facts, r.content, r.digest, r.frame, "
+    b"r.content_digest, r.salt from kata.acts(context_id => %s::uuid, after => %s::bigint, max_rows => "
+    b"%s::integer) r",
+    record(ActRow),
+    (("context_id", as_context), ("after", as_integer), ("max_rows", as_integer)),
     reads=True,
 )
 CHECKPOINT: Call[int] = Call(

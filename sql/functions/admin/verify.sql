@@ -10,22 +10,21 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
 as $$
 declare
   v_tenant text;
-  v_context_id uuid;
-  v_is_purged boolean;
+  v_context kata_data.context;
 begin
   v_tenant := kata_data.current_tenant();
   if context_id is not null and not (
     v_tenant = '*' and exists (select from kata_data.context c where c.context_id = verify.context_id)) then
     perform kata_data.check_access(context_id, 'any');
   end if;
-  for v_context_id, v_is_purged in
-    select c.context_id, c.purged_at is not null
+  for v_context in
+    select c.*
     from kata_data.context c
     where v_tenant in (c.tenant, '*')
       and (verify.context_id is null or c.context_id = verify.context_id)
     order by c.context_id
   loop
-    return query select v_context_id, f.version, f.problem, f.detail from kata_data.verify_context(v_context_id, v_is_purged) f;
+    return query select v_context.context_id, f.version, f.problem, f.detail from kata_data.verify_context(v_context) f;
   end loop;
   if context_id is null and (v_tenant = '*' or pg_has_role(kata_data.calling_role(), 'kata_admin', 'member')) then
     return query select o.segment_id, o.version, o.problem, o.detail from kata_data.verify_orphans() o;

@@ -14,12 +14,8 @@ begin
       updated_at = kata_data.clock()
   where c.context_id = set_policy.context_id
   returning c.policy into strict v_policy;
-  insert into kata_data.policy_change (context_id, changed_at, changed_by, patch, policy)
-  values (
-    set_policy.context_id,
-    greatest(kata_data.clock(), (
-      select max(p.changed_at) + interval '1 microsecond' from kata_data.policy_change p where p.context_id = set_policy.context_id)),
-    kata_data.calling_role(), coalesce(set_policy.policy, '{}'), v_policy);
+  perform kata_data.add_act(
+    context_id, 'policy', content => jsonb_build_object('patch', coalesce(set_policy.policy, '{}'), 'policy', v_policy));
   v_resolved := kata_data.resolved_policy(context_id);
   update kata_data.head h
   set is_strict = (v_resolved -> 'strict')::boolean,
@@ -38,7 +34,7 @@ $$;
 comment on function kata.set_policy(uuid, jsonb) is
 'Changes the compaction policy of a context, and resets its failure counter.
 
-Each change is kept in a history.
+Each change is kept: kata.acts lists it.
 
 context_id: the context.
 policy: a patch, an object of fields as get_policy names them; null resets a field to its default.

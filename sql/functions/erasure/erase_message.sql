@@ -20,6 +20,7 @@ declare
   v_wait text;
   v_concerned uuid[];
   v_head kata_data.head;
+  v_receipt kata_data.erasure;
   v_segment_id uuid;
   v_entries kata_data.concerned_entry[];
 begin
@@ -48,16 +49,18 @@ begin
       hint = 'List what there is with kata.messages.';
   end if;
 
+  v_receipt := kata_data.next_receipt(context_id, reason);
   v_entries := array(
-    select e from kata_data.erase_entry(v_segment_id, erase_message.version, 'message', erase_message.reason) e
+    select e from kata_data.erase_entry(v_segment_id, erase_message.version, 'message', v_receipt) e
     union all
-    select e from kata_data.erase_summary(v_segment_id, erase_message.version, erase_message.reason) e
+    select e from kata_data.erase_summary(v_segment_id, erase_message.version, v_receipt) e
     union all
-    select e from kata_data.erase_record(v_segment_id, erase_message.version, erase_message.reason) e);
+    select e from kata_data.erase_record(v_segment_id, erase_message.version, v_receipt) e);
   -- After all rows of messages, as a request locks them.
   perform kata_data.forget_requests(e.segment_id, e.version)
   from unnest(v_entries) e
   where e.what in ('message', 'copy');
+  perform kata_data.add_erasure(v_receipt, v_entries);
   return query select e.segment_id, e.version, e.what from unnest(v_entries) e;
   return query
   select o.segment_id, o.version, o.what

@@ -20,6 +20,7 @@ declare
   v_now timestamptz;
   v_context kata_data.context;
   v_cut record;
+  v_cuts jsonb := '[]';
 begin
   v_tenant := kata_data.current_tenant();
   if v_is_real then
@@ -58,11 +59,12 @@ begin
     if v_is_real and (v_cut.segment_id = context_id or v_cut.removed > 0) then
       insert into kata_data.purge (context_id, cause_id, purged_at, purged_by, removed, kept)
       values (v_cut.segment_id, purge_context.context_id, v_now, kata_data.calling_role(), v_cut.removed, v_cut.kept);
+      v_cuts := v_cuts || jsonb_build_array(jsonb_build_array(v_cut.segment_id, v_cut.removed, v_cut.kept));
     end if;
   end loop;
 
   if v_is_real then
-    perform kata_data.make_tombstone(v_context, v_now);
+    perform kata_data.make_tombstone(v_context, v_now, v_cuts);
   end if;
   perform set_config('lock_timeout', coalesce(v_wait, current_setting('lock_timeout')), true);
   return next;

@@ -144,10 +144,15 @@ begin
     coalesce((child.policy -> 'notify')::boolean, false),
     v_head.last_digest, v_head.open_calls, v_head.open_groups, v_head.oldest_open_group, v_head.turn_version,
     coalesce(child.policy ->> 'strategy', 'summarize') = 'summarize');
+  perform kata_data.add_act(
+    child.context_id, 'fork', jsonb_build_object(
+      'tenant', child.tenant, 'tokenizer', child.tokenizer, 'parent', child.parent_id, 'version', v_at,
+      'digest', encode(v_head.last_digest, 'hex')),
+    jsonb_strip_nulls(jsonb_build_object('name', child.name, 'policy', child.policy)), child.created_at);
 end
 $$;
 comment on function kata_data.insert_fork_head(kata_data.context, kata_data.head) is
-'Inserts the head of a fork: that of its parent as of the fork version.';
+'Inserts the head of a fork, that of its parent as of the fork version, and its first act, which holds the digest there.';
 
 create or replace function kata_data.inherit_guard(context_id uuid, parent_id uuid) returns void
 language plpgsql volatile

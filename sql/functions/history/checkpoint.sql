@@ -9,6 +9,7 @@ as $$
 declare
   v_head kata_data.head;
   v_at bigint;
+  v_now timestamptz := kata_data.clock();
 begin
   v_head := kata_data.lock_context(checkpoint.context_id);
   v_at := coalesce(at, v_head.version);
@@ -22,7 +23,7 @@ begin
   end if;
   perform kata_data.check_version(checkpoint.context_id, v_at, v_head.version);
   insert into kata_data.checkpoint (context_id, name, version, note, created_at)
-  values (checkpoint.context_id, checkpoint.name, v_at, checkpoint.note, kata_data.clock())
+  values (checkpoint.context_id, checkpoint.name, v_at, checkpoint.note, v_now)
   on conflict (context_id, name) do nothing;
   if not found then
     raise exception using
@@ -32,6 +33,9 @@ begin
         (kata_data.find_checkpoint(checkpoint.context_id, checkpoint.name)).version, checkpoint.context_id),
       hint = 'Choose another name, or drop that one with kata.drop_checkpoint.';
   end if;
+  perform kata_data.add_act(
+    checkpoint.context_id, 'checkpoint', jsonb_build_object('version', v_at),
+    jsonb_strip_nulls(jsonb_build_object('name', checkpoint.name, 'note', checkpoint.note)), v_now);
   return v_at;
 end
 $$;

@@ -12,6 +12,7 @@ begin
   where k.context_id = drop_checkpoint.context_id
     and k.name = drop_checkpoint.name;
   if found then
+    perform kata_data.add_act(context_id, 'drop', content => jsonb_build_object('name', name));
     return;
   end if;
   v_owner := (kata_data.find_checkpoint(context_id, name)).owner_id;

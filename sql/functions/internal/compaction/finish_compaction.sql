@@ -7,6 +7,7 @@ as $$
 declare
   v_now timestamptz := kata_data.clock();
   v_head kata_data.head;
+  v_ended kata_data.compaction;
 begin
   update kata_data.compaction c
   set status = finish_compaction.status,
@@ -14,7 +15,9 @@ begin
       finished_at = v_now,
       summary_version = compaction.summary_version,
       result_tokens = compaction.result_tokens
-  where c.compaction_id = compaction.compaction_id;
+  where c.compaction_id = compaction.compaction_id
+  returning c.* into strict v_ended;
+  perform kata_data.add_act(v_ended.context_id, 'compaction', f.facts, f.content, v_now) from kata_data.facts_of(v_ended) f;
   if status <> 'aborted' then
     select h.* into strict v_head from kata_data.head h where h.context_id = compaction.context_id;
     insert into kata_data.compaction_guard as g (context_id, failures, attempted_at)

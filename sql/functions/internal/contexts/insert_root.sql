@@ -1,4 +1,4 @@
--- The other rows of a root context: a head, and a lineage of one open-ended segment, its own.
+-- The other rows of a root context: a head, a lineage of one open-ended segment, its own, and the act of its creation.
 
 create or replace function kata_data.insert_root(context kata_data.context) returns void
 language plpgsql volatile
@@ -16,6 +16,9 @@ begin
     kata_data.first_digest(context.context_id));
   insert into kata_data.lineage (context_id, first_version, segment_id)
   values (context.context_id, 1, context.context_id);
+  perform kata_data.add_act(
+    context.context_id, 'create', jsonb_build_object('tenant', context.tenant, 'tokenizer', context.tokenizer),
+    jsonb_strip_nulls(jsonb_build_object('name', context.name, 'policy', context.policy)), context.created_at);
 end
 $$;
-comment on function kata_data.insert_root(kata_data.context) is 'Inserts head and lineage of a root whose context row has been inserted.';
+comment on function kata_data.insert_root(kata_data.context) is 'Inserts head, lineage and first act of a root whose context row has been inserted.';

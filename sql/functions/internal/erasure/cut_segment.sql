@@ -44,13 +44,15 @@ comment on function kata_data.cut_segment(uuid, bigint) is
 
 Runs as kata_eraser: the triggers of the log refuse every other role. The caller holds the lock of the family. Cost: O(rows removed).';
 
-create or replace function kata_data.make_tombstone(purged kata_data.context, purged_at timestamptz) returns void
+create or replace function kata_data.make_tombstone(purged kata_data.context, purged_at timestamptz, cuts jsonb) returns void
 language plpgsql volatile
 as $$
 begin
+  perform kata_data.blank_own_acts(
+    purged.context_id,
+    kata_data.add_act(purged.context_id, 'purge', jsonb_build_object('cuts', cuts), acted_at => make_tombstone.purged_at));
   perform kata_data.forget_keys(purged);
   delete from kata_data.compaction_guard g where g.context_id = purged.context_id;
-  delete from kata_data.policy_change y where y.context_id = purged.context_id;
   update kata_data.context c
   set name = null, metadata = '{}', policy = kata_data.search_policy(c.policy), purged_at = make_tombstone.purged_at,
       updated_at = make_tombstone.purged_at
@@ -61,5 +63,5 @@ begin
   where h.context_id = purged.context_id;
 end
 $$;
-comment on function kata_data.make_tombstone(kata_data.context, timestamptz) is
+comment on function kata_data.make_tombstone(kata_data.context, timestamptz, jsonb) is
 'Leaves of a purged context what its forks need: no name, no metadata, no policy except the search_config that they search with.';

@@ -4,7 +4,7 @@
 -- (FOR UPDATE). A merge that copies the message right now shares its row: it is waited for, then its copy is seen. A later merge copies the
 -- redacted message.
 
-create or replace function kata_data.erase_entry(segment_id uuid, version bigint, what text, reason text)
+create or replace function kata_data.erase_entry(segment_id uuid, version bigint, what text, receipt kata_data.erasure)
 returns setof kata_data.concerned_entry
 language plpgsql volatile rows 10
 as $$
@@ -13,10 +13,11 @@ declare
 begin
   perform kata_data.lock_families(array[erase_entry.segment_id]);
   if not kata_data.is_erased(segment_id, version) then
-    perform kata_data.end_compactions(erase_entry.segment_id, erase_entry.version);
+    perform kata_data.end_compactions(erase_entry.segment_id, erase_entry.version, receipt);
+    perform kata_data.blank_acts(erase_entry.segment_id, erase_entry.version, receipt);
   end if;
   -- A copy may have been purged, and copies of it may remain.
-  if kata_data.redact_message(segment_id, version, what, reason) then
+  if kata_data.redact_message(segment_id, version, what, receipt) then
     return query select erase_entry.segment_id, erase_entry.version, erase_entry.what;
     return query select s.segment_id, s.version, s.what from kata_data.summaries_of(erase_entry.segment_id, erase_entry.version) s;
   end if;
@@ -25,11 +26,11 @@ begin
   loop
     return query
     select e.segment_id, e.version, e.what
-    from kata_data.erase_entry(v_copy.segment_id, v_copy.version, 'copy', erase_entry.reason) e;
+    from kata_data.erase_entry(v_copy.segment_id, v_copy.version, 'copy', erase_entry.receipt) e;
   end loop;
 end
 $$;
-comment on function kata_data.erase_entry(uuid, bigint, text, text) is
+comment on function kata_data.erase_entry(uuid, bigint, text, kata_data.erasure) is
 'Erases a message and, one after the other, its merged copies and theirs.
 
 An earlier erasure stays as recorded.
@@ -49,19 +50,21 @@ comment on function kata_data.is_erased(uuid, bigint) is 'Whether an entry was e
 
 Volatile: it sees what was committed while the caller waited for a lock.';
 
-create or replace function kata_data.record_erasure(segment_id uuid, version bigint, what text, reason text, content_digest bytea)
+create or replace function kata_data.record_erasure(segment_id uuid, version bigint, what text, receipt kata_data.erasure, content_digest bytea)
 returns void
 language sql volatile
 as $$
-  insert into kata_data.erasure (segment_id, version, what, reason, erased_by, erased_at, content_digest)
-  values (segment_id, version, what, reason, kata_data.calling_role(), kata_data.clock(), content_digest)
+  insert into kata_data.erasure (
+    segment_id, version, what, reason, erased_by, erased_at, content_digest, act_context_id, act_number)
+  values (
+    segment_id, version, what, receipt.reason, receipt.erased_by, receipt.erased_at, content_digest, receipt.act_context_id, receipt.act_number)
 $$;
-comment on function kata_data.record_erasure(uuid, bigint, text, text, bytea) is
+comment on function kata_data.record_erasure(uuid, bigint, text, kata_data.erasure, bytea) is
 'Writes the receipt of an erasure.
 
 content_digest: of the text, before it goes: with it the digest of the entry can still be recomputed.';
 
-create or replace function kata_data.redact_message(segment_id uuid, version bigint, what text, reason text) returns boolean
+create or replace function kata_data.redact_message(segment_id uuid, version bigint, what text, receipt kata_data.erasure) returns boolean
 language plpgsql volatile
 as $$
 declare
@@ -78,7 +81,7 @@ begin
   if kata_data.is_erased(segment_id, version) then
     return true;
   end if;
-  perform kata_data.record_erasure(segment_id, version, what, reason, kata_data.content_digest_of(v_message));
+  perform kata_data.record_erasure(segment_id, version, what, receipt, kata_data.content_digest_of(v_message));
   v_message := kata_data.redacted(v_message);
   update kata_data.message m
   set salt = v_message.salt, content = v_message.content, name = v_message.name, model = v_message.model, parts = v_message.parts,
@@ -96,12 +99,12 @@ begin
   return true;
 end
 $$;
-comment on function kata_data.redact_message(uuid, bigint, text, text) is
+comment on function kata_data.redact_message(uuid, bigint, text, kata_data.erasure) is
 'Redacts a message, with its stubs and artifacts, and records it; once.
 
 Returns whether there is such a message.';
 
-create or replace function kata_data.erase_summary(segment_id uuid, version bigint, reason text)
+create or replace function kata_data.erase_summary(segment_id uuid, version bigint, receipt kata_data.erasure)
 returns setof kata_data.concerned_entry
 language plpgsql volatile rows 10
 as $$
@@ -117,7 +120,7 @@ begin
     return;
   end if;
   if not kata_data.is_erased(segment_id, version) then
-    perform kata_data.record_erasure(segment_id, version, 'message', reason, kata_data.summary_digest(v_summary));
+    perform kata_data.record_erasure(segment_id, version, 'message', receipt, kata_data.summary_digest(v_summary));
     update kata_data.summary y
     set salt = null, content = '', metadata = null
     where y.segment_id = erase_summary.segment_id
@@ -127,12 +130,12 @@ begin
   return query select s.segment_id, s.version, s.what from kata_data.summaries_of(erase_summary.segment_id, erase_summary.version) s;
 end
 $$;
-comment on function kata_data.erase_summary(uuid, bigint, text) is
+comment on function kata_data.erase_summary(uuid, bigint, kata_data.erasure) is
 'Redacts a summary, and names those that have absorbed it.
 
 Returns as erase_entry; nothing where there is no summary.';
 
-create or replace function kata_data.erase_record(segment_id uuid, version bigint, reason text)
+create or replace function kata_data.erase_record(segment_id uuid, version bigint, receipt kata_data.erasure)
 returns setof kata_data.concerned_entry
 language plpgsql volatile rows 1
 as $$
@@ -148,7 +151,7 @@ begin
     return;
   end if;
   if not kata_data.is_erased(segment_id, version) then
-    perform kata_data.record_erasure(segment_id, version, 'message', reason, kata_data.record_digest(v_record));
+    perform kata_data.record_erasure(segment_id, version, 'message', receipt, kata_data.record_digest(v_record));
     update kata_data.record r
     set salt = null, data = null
     where r.segment_id = erase_record.segment_id
@@ -157,7 +160,7 @@ begin
   return query select erase_record.segment_id, erase_record.version, 'message';
 end
 $$;
-comment on function kata_data.erase_record(uuid, bigint, text) is
+comment on function kata_data.erase_record(uuid, bigint, kata_data.erasure) is
 'Redacts the data of a record; nothing where there is no record.
 
 Returns as erase_entry.';

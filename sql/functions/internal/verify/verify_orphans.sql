@@ -61,6 +61,10 @@ as $$
   from kata_data.lineage l
   where not exists (select from kata_data.context c where c.context_id = l.context_id)
   union all
+  select a.context_id, null, format('Act %s belongs to no context.', a.number)
+  from kata_data.act a
+  where not exists (select from kata_data.context c where c.context_id = a.context_id)
+  union all
   select k.context_id, k.version, format('Checkpoint "%s" belongs to no context.', k.name)
   from kata_data.checkpoint k
   where not exists (select from kata_data.context c where c.context_id = k.context_id)
