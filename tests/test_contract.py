@@ -65,8 +65,8 @@ DAMAGES = {
         {"table kata_data.message: owner"},
     ),
     "a function owned by another": (
-        "alter function kata_data.new_salt() owner to kata_eraser",
-        {"routine kata_data.new_salt(): owner"},
+        "alter function kata_data.draft_keys() owner to kata_eraser",
+        {"routine kata_data.draft_keys(): owner"},
     ),
     "a schema owned by another": ("alter schema kata_data owner to kata_admin", {"schema kata_data: owner"}),
     "a type owned by another": (

@@ -54,7 +54,7 @@ CHANGES = (
     ("{pin}", "view_change set turn_version = 2", "digest"),
     ("{summary}", "summary set content = 'all is lost'", "digest"),
     ("{summary}", "summary set salt = salt || '|f|all is well', content = 'all is lost'", "salt"),
-    ("{lost_summary}", "summary set role = 'user'", "digest"),
+    ("{lost_summary}", "summary set role = 'system'", "digest"),
     ("{lost_summary}", "summary set content = 'no secret'", "erasure"),
     ("{copy}", "merge_origin set source_version = 1", "digest"),
 )

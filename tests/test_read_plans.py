@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from test_growth import APPEND, MESSAGES, READS, connect, create_two
 
 # One profile is enough for these: they look up rows by key.
-LOOKUPS = {"a context", "the acts", "ancestry", "the policy", "the result of a key"}
+LOOKUPS = {"a context", "the acts", "the heads", "ancestry", "the policy", "the result of a key"}
 
 
 def listen(conn: psycopg.Connection) -> list[str]:

@@ -44,6 +44,8 @@ PARTS = {
     "recall": Part(("recall/*.py",), 350),
     # How programs of the user are started.
     "programs": Part(("programs.py",), 30),
+    # Heads in a file, and verification in steps: of use without the command line.
+    "evidence": Part(("evidence.py",), 150),
     "migrations": Part(("migrate/*.py",), 2000),
     "embedded server": Part(("embedded.py",), 500),
     "testing": Part(("testing.py",), 200),

@@ -1,7 +1,7 @@
 -- The contract for other software: names, order, types and defaults of parameters and results, and the rights of a function.
 
 begin;
-select plan(356);
+select plan(368);
 
 create function pg_temp.inputs(function oid) returns text
 language sql
@@ -77,6 +77,12 @@ insert into expected values
   ('build_embedding_index', 'volatile',
     'model text, m integer = 16, ef_construction integer = 64, dry_run boolean = false, method text = ''hnsw''',
     'rows index text, bytes bigint, seconds double precision, recall_at_10 double precision, statement text'),
+  ('check_heads', 'stable',
+    'heads jsonb',
+    'rows context_id uuid, version bigint, problem text, detail text'),
+  ('heads', 'stable',
+    'after uuid = NULL, max_rows integer = 1000',
+    'rows context_id uuid, version bigint, digest bytea, last_digest bytea, acts bigint, act_digest bytea, requests bigint'),
   ('checkpoint', 'volatile',
     'context_id uuid, name text, at bigint = NULL, note text = NULL',
     'bigint'),
@@ -327,7 +333,7 @@ insert into expected values
     'context_id uuid, at bigint = NULL',
     'rows version bigint, message_count bigint, raw_tokens bigint, view_tokens bigint'),
   ('verify', 'stable',
-    'context_id uuid = NULL',
+    'context_id uuid = NULL, after uuid = NULL, max_contexts integer = NULL',
     'rows context_id uuid, version bigint, problem text, detail text'),
   ('version', 'immutable',
     '',

@@ -69,7 +69,7 @@ select is_empty(
 
 -- The eraser
 
-grant select, update, delete, truncate on kata_data.message to kata_eraser;
+grant truncate on kata_data.message to kata_eraser;
 select lives_ok(
   format(
     'select pg_temp.try_as(%L, %L)', 'kata_eraser',
@@ -87,6 +87,8 @@ select pg_temp.try_as('kata_eraser', format('delete from kata_data.act where con
 delete from kata_data.lineage where context_id = :'stone';
 delete from kata_data.head where context_id = :'stone';
 delete from kata_data.context where context_id = :'stone';
+revoke truncate on kata_data.message from kata_eraser;
+revoke delete on kata_data.act from kata_eraser;
 
 select * from finish();
 rollback;

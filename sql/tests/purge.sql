@@ -346,9 +346,9 @@ select is(
 
 select kata.create_context('bulk ' || i) from generate_series(1, 3) i;
 insert into known select name, context_id from kata_data.context where name like 'bulk %';
-select kata.delete_context(k.id) from known k where k.name like 'bulk %';
-update kata_data.context c set deleted_at = '2029-01-01 00:00+00'::timestamptz + right(k.name, 1)::int * interval '1 day'
-from known k where k.id = c.context_id and k.name like 'bulk %';
+select set_config('kata.clock', format('2029-01-0%s 00:00+00', right(k.name, 1)), true), kata.delete_context(k.id)
+from known k where k.name like 'bulk %';
+select set_config('kata.clock', '2030-01-22', true);
 update kata_data.head h set version = 60000 from known k where k.id = h.context_id and k.name like 'bulk %';
 select is(
   (select array_agg(k.name order by k.name) from kata.purge_deleted(interval '0', true) p join known k on k.id = p.context_id

@@ -11,6 +11,7 @@ insert into harmless values
 ('act', '{acted_by,kind}'),
 ('compaction', '{status}'),
 ('context', '{tenant,tokenizer}'),
+('contract', '{aspect,object,place,statement,undo}'),
 ('embedding_model', '{name,tenant}'),
 ('environment', '{label,set_by}'),
 ('erasure', '{erased_by,what}'),

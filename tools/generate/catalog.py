@@ -37,16 +37,18 @@ MAYBE_NULL = {"environment", "find_context", "find_message"}
 NULLABLE_PARAMETERS = {("append_message", "content"), ("commit_compaction", "summary")}
 # Columns that are never null, whichever function returns them, and the exceptions.
 NEVER_NULL = {
-    "acted_at", "acted_by", "budget", "bytes", "bytes_per_token", "cause_id", "change", "checkpoints",
-    "claimed_by",
+    "act_digest", "acted_at", "acted_by", "acts", "budget", "bytes", "bytes_per_token", "cause_id", "change",
+    "checkpoints", "claimed_by",
     "compaction_id", "context_id", "covered", "created", "created_at", "depth", "description", "digest",
     "dimensions", "due", "embeddings", "erased_at", "erased_by", "facts", "failures", "first_version",
-    "frame", "group_version", "in_progress", "in_view", "index", "is_new", "kept", "kind", "last_version",
+    "frame", "group_version", "in_progress", "in_view", "index", "is_new", "kept", "kind",
+    "last_digest", "last_version",
     "lease_expires_at",
     "margin", "mentions", "merged_summaries", "message_count", "needs_summary", "number", "open_calls",
     "ordinal",
     "over_budget", "pinned", "policy", "position", "problem", "purged_by", "raw_tokens", "reason", "ref",
-    "relation", "removed", "result_tokens", "role", "running_tokens", "segment_id", "side", "source_tokens",
+    "relation", "removed", "requests", "result_tokens", "role", "running_tokens", "segment_id", "side",
+    "source_tokens",
     "started_at", "statement", "status", "strategy", "summary_budget", "tenant", "token_count",
     "token_source", "tokenizer", "updated_at", "version", "view_tokens", "warning", "what",
 }  # fmt: skip
@@ -129,6 +131,7 @@ NAMED_PARAMETERS = {
     # A record may be any JSON; None is refused, as null of SQL is.
     "data": ("Json", "as_json"),
     "format": ("Format", "as_text"),
+    "heads": OBJECTS,
     "messages": ("Sequence[Message]", "as_objects"),
     "parts": OBJECTS,
     "role": ("Role", "as_text"),

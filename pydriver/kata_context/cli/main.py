@@ -23,10 +23,7 @@ SECTIONS = {
         "status": ("status:status", "Show which database is used, and its state."),
         "doctor": ("doctor:doctor", "Examine the database: versions, connections, drift, roles, timeouts."),
         "migrate": ("migrations:migrate", "Apply, roll back and inspect migrations."),
-        "environment": (
-            "environment:environment",
-            "Show or set the label that destructive commands ask for.",
-        ),
+        "environment": ("environment:environment", "Show or set the label that destructive commands need."),
         "psql": ("embedded:psql", "Open psql on the database."),
         "call": ("call:call", "Call any function of the SQL API."),
     },
@@ -38,6 +35,7 @@ SECTIONS = {
         "import": ("importing:import_file", "Import conversations from a file, one per line."),
         "usage": ("log:usage", "Show how many messages and tokens a context holds."),
         "verify": ("verify:verify", "Verify the integrity of the log."),
+        "heads": ("verify:heads", "Print the digest of every context: evidence to keep elsewhere."),
     },
     "Windows": {
         "window": ("window:window", "Show which messages a model sees within a budget, and why."),
@@ -71,10 +69,7 @@ SECTIONS = {
         "pin": ("compaction:pin", "Keep a message in every window."),
         "unpin": ("compaction:unpin", "Unpin a message."),
         "elide": ("compaction:elide", "Shorten tool results in the view."),
-        "artifacts": (
-            "compaction:artifacts",
-            "List the files, URLs, identifiers and tools that messages name.",
-        ),
+        "artifacts": ("compaction:artifacts", "List the files, URLs, ids and tools that messages name."),
         "probe": ("probe:probe", "Measure what a model can still answer about compacted messages."),
     },
     "Archive, delete, erase": {
@@ -82,10 +77,7 @@ SECTIONS = {
         "unarchive": ("lifecycle:unarchive", "Make an archived context writable again."),
         "delete": ("lifecycle:delete", "Delete a context; restore undoes it."),
         "restore": ("lifecycle:restore", "Restore a deleted context."),
-        "purge": (
-            "lifecycle:purge",
-            "Permanently remove a deleted context, except messages that forks read.",
-        ),
+        "purge": ("lifecycle:purge", "Permanently remove a deleted context, except entries that forks read."),
         "erase": ("lifecycle:erase", "Permanently blank a message, in every fork."),
     },
 }
@@ -172,9 +164,7 @@ def complain(message: str, hint: str | None, exit_code: int) -> int:
 
 @click.group(cls=Kata, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="kata")
-@click.option(
-    "--dsn", metavar="URL", help="Database to use; default: $DATABASE_URL, else the embedded server."
-)
+@click.option("--dsn", metavar="URL", help="Database; default: $DATABASE_URL, else the embedded server.")
 @click.option(
     "--tenant", metavar="NAME", envvar="KATA_TENANT",
     help="Tenant to act for, where the role may act for several; default: $KATA_TENANT.",

@@ -677,6 +677,12 @@ FUNCTIONS = {
             "tenant": Parameter("text"),
         },
     ),
+    "check_heads": Function(
+        "Compares rows of kata.heads that were kept elsewhere with the database as it is now.",
+        {
+            "heads": Parameter("jsonb"),
+        },
+    ),
     "current_tenant": Function(
         "The tenant that the caller acts for.",
         {},
@@ -684,6 +690,13 @@ FUNCTIONS = {
     "environment": Function(
         "The environment label of this database, for example production; null if it has none.",
         {},
+    ),
+    "heads": Function(
+        "Lists the digest of every context of the caller's tenant, to be kept elsewhere as evidence.",
+        {
+            "after": Parameter("context", has_default=True),
+            "max_rows": Parameter("integer", has_default=True),
+        },
     ),
     "set_environment": Function(
         "Labels this database with its environment, for example production.",
@@ -700,6 +713,8 @@ FUNCTIONS = {
         "Verifies the integrity of the log: one row per problem found, none if it is sound.",
         {
             "context_id": Parameter("context", has_default=True),
+            "after": Parameter("context", has_default=True),
+            "max_contexts": Parameter("integer", has_default=True),
         },
     ),
     "version": Function(

@@ -28,6 +28,7 @@ from kata_context.generated.rows import (
     ArchiveInactiveRow,
     ArtifactRow,
     BuildEmbeddingIndexRow,
+    CheckHeadRow,
     CheckpointRow,
     CommonAncestorRow,
     CompactedRow,
@@ -45,6 +46,7 @@ from kata_context.generated.rows import (
     FailingCompactionRow,
     ForkRow,
     FoundOrCreatedRow,
+    HeadRow,
     HistoryRow,
     KeyResultRow,
     MessageRow,
@@ -2491,6 +2493,30 @@ class AsyncMethods(ABC):
         """
         await self._run(statements.ASSIGN_TENANT, (role_name, tenant))
 
+    async def check_heads(self, heads: Sequence[Mapping[str, Any]]) -> list[CheckHeadRow]:
+        """Compares rows of kata.heads that were kept elsewhere with the database as it is now.
+
+        A message that was rewritten together with all later digests, a log or acts that were cut, a
+        context that is gone, and a database that was set back to an earlier state are found. Appends,
+        view changes, forks, erasures, deletions and purges since are sound. It looks at the digests of
+        the rows only: kata.verify looks whether everything before agrees with them.
+
+        Returns one row per problem, none if all heads are still part of the database: context_id,
+        version, problem (a short name), detail (a sentence).
+
+        Parameters
+        ----------
+        heads : an array of at most 1,000 objects with the columns of kata.heads, digests in
+            hexadecimal; of the tenants that the caller sees.
+
+        Raises
+        ------
+        InvalidArgumentError.
+
+        Cost: O(heads × log n); takes no lock.
+        """
+        return await self._run(statements.CHECK_HEADS, (heads,))
+
     async def current_tenant(self) -> str:
         """The tenant that the caller acts for.
 
@@ -2508,6 +2534,30 @@ class AsyncMethods(ABC):
         Cost: O(1).
         """
         return next(iter(await self._run(statements.ENVIRONMENT, ())), None)
+
+    async def heads(self, after: ContextId | None = None, *, max_rows: int = 1000) -> list[HeadRow]:
+        """Lists the digest of every context of the caller's tenant, to be kept elsewhere as evidence.
+
+        Under kata.tenant '*' it lists those of all tenants. Deleted and purged contexts are among them.
+        kata.check_heads compares rows that were kept with what the database holds later; kata heads
+        writes a file of them.
+
+        Returns rows by context_id: context_id, version, digest (SHA-256 over the rest of the row:
+        docs/concepts.md), last_digest (of the newest entry), acts (how many), act_digest (of the newest
+        act), requests (always 0).
+
+        Parameters
+        ----------
+        after : the last context_id of the previous page; null for the first.
+        max_rows : 1 to 1,000.
+
+        Raises
+        ------
+        InvalidArgumentError.
+
+        Cost: O(log n + rows).
+        """
+        return await self._run(statements.HEADS, (after, max_rows))
 
     async def set_environment(self, label: str, current_label: str | None = None) -> None:
         """Labels this database with its environment, for example production.
@@ -2544,8 +2594,18 @@ class AsyncMethods(ABC):
         """
         return (await self._run(statements.STATS, ()))[0]
 
-    async def verify(self, context_id: ContextId | None = None) -> list[VerifyRow]:
+    async def verify(
+        self,
+        context_id: ContextId | None = None,
+        *,
+        after: ContextId | None = None,
+        max_contexts: int | None = None,
+    ) -> list[VerifyRow]:
         """Verifies the integrity of the log: one row per problem found, none if it is sound.
+
+        A call is one snapshot. With max_contexts a large store is verified in steps, on several
+        connections if need be: where contexts are left, the last row has the problem "cursor" and the
+        context_id to pass as after. The last step looks at rows that belong to no context.
 
         Recomputes versions, totals, groups, open calls and digests from the log and compares, and
         follows every reference to a version. Returns one row per problem: context_id, version (null
@@ -2556,14 +2616,16 @@ class AsyncMethods(ABC):
         context_id : one context, deleted or not; null for all of the caller's tenant (under kata.tenant
             '*' of all tenants) and, for administrators, for rows that belong to no context and the
             security contract: owners, privileges, triggers, constraints and the like.
+        after : verify the contexts after this one, by id; null for all.
+        max_contexts : verify at most so many; null for all.
 
         Raises
         ------
-        ContextNotFoundError.
+        ContextNotFoundError, InvalidArgumentError.
 
         Cost: O(length of the paths verified); reads only, takes no lock.
         """
-        return await self._run(statements.VERIFY, (context_id,))
+        return await self._run(statements.VERIFY, (context_id, after, max_contexts))
 
     async def version(self) -> str:
         """The version of Kata Context in this database."""
@@ -3259,9 +3321,11 @@ class AsyncContext(Handle):
         """
         return await self.database.search(self.id, query, max_rows, at=at)
 
-    async def verify(self) -> list[VerifyRow]:
+    async def verify(
+        self, after: ContextId | None = None, *, max_contexts: int | None = None
+    ) -> list[VerifyRow]:
         """Verifies the integrity of the log: one row per problem found, none if it is sound.
 
         See AsyncKata.verify.
         """
-        return await self.database.verify(self.id)
+        return await self.database.verify(self.id, after=after, max_contexts=max_contexts)

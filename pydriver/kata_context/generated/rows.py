@@ -21,6 +21,7 @@ __all__ = [
     "ArchiveInactiveRow",
     "ArtifactRow",
     "BuildEmbeddingIndexRow",
+    "CheckHeadRow",
     "CheckpointRow",
     "CommonAncestorRow",
     "CompactedRow",
@@ -38,6 +39,7 @@ __all__ = [
     "FailingCompactionRow",
     "ForkRow",
     "FoundOrCreatedRow",
+    "HeadRow",
     "HistoryRow",
     "KeyResultRow",
     "MessageRow",
@@ -569,6 +571,29 @@ class SearchRow:
     compacted_into: int | None
     name: str | None
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CheckHeadRow:
+    """A row of check_heads."""
+
+    context_id: UUID
+    version: int
+    problem: str
+    detail: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HeadRow:
+    """A row of heads."""
+
+    context_id: UUID
+    version: int
+    digest: bytes
+    last_digest: bytes
+    acts: int
+    act_digest: bytes
+    requests: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from kata_context.generated.rows import (
     ArchiveInactiveRow,
     ArtifactRow,
     BuildEmbeddingIndexRow,
+    CheckHeadRow,
     CheckpointRow,
     CommonAncestorRow,
     CompactedRow,
@@ -50,6 +51,7 @@ from kata_context.generated.rows import (
     FailingCompactionRow,
     ForkRow,
     FoundOrCreatedRow,
+    HeadRow,
     HistoryRow,
     KeyResultRow,
     MessageRow,
@@ -850,8 +852,23 @@ ASSIGN_TENANT: Call[None] = Call(
     scalar,
     (("role_name", as_text), ("tenant", as_text)),
 )
+CHECK_HEADS: Call[CheckHeadRow] = Call(
+    "check_heads",
+    b"select r.context_id, r.version, r.problem, r.detail from kata.check_heads(heads => %s::jsonb) r",
+    record(CheckHeadRow),
+    (("heads", as_objects),),
+    reads=True,
+)
 CURRENT_TENANT: Call[str] = Call("current_tenant", b"select kata.current_tenant()", scalar, (), reads=True)
 ENVIRONMENT: Call[str] = Call("environment", b"select kata.environment()", scalar, (), reads=True)
+HEADS: Call[HeadRow] = Call(
+    "heads",
+    b"select r.context_id, r.version, r.digest, r.last_digest, r.acts, r.act_digest, r.requests from "
+    b"kata.heads(after => %s::uuid, max_rows => %s::integer) r",
+    record(HeadRow),
+    (("after", as_context), ("max_rows", as_integer)),
+    reads=True,
+)
 SET_ENVIRONMENT: Call[None] = Call(
     "set_environment",
     b"select kata.set_environment(label => %s::text, current_label => %s::text)",
@@ -861,9 +878,10 @@ SET_ENVIRONMENT: Call[None] = Call(
 STATS: Call[Json] = Call("stats", b"select kata.stats()", scalar, (), reads=True)
 VERIFY: Call[VerifyRow] = Call(
     "verify",
-    b"select r.context_id, r.version, r.problem, r.detail from kata.verify(context_id => %s::uuid) r",
+    b"select r.context_id, r.version, r.problem, r.detail from kata.verify(context_id => %s::uuid, "
+    b"after => %s::uuid, max_contexts => %s::integer) r",
     record(VerifyRow),
-    (("context_id", as_context),),
+    (("context_id", as_context), ("after", as_context), ("max_contexts", as_integer)),
     reads=True,
 )
 VERSION: Call[str] = Call("version", b"select kata.version()", scalar, (), reads=True)

@@ -145,10 +145,9 @@ begin
     v_head.last_digest, v_head.open_calls, v_head.open_groups, v_head.oldest_open_group, v_head.turn_version,
     coalesce(child.policy ->> 'strategy', 'summarize') = 'summarize');
   perform kata_data.add_act(
-    child.context_id, 'fork', jsonb_build_object(
-      'tenant', child.tenant, 'tokenizer', child.tokenizer, 'parent', child.parent_id, 'version', v_at,
-      'digest', encode(v_head.last_digest, 'hex')),
-    jsonb_strip_nulls(jsonb_build_object('name', child.name, 'policy', child.policy)), child.created_at);
+    child.context_id, 'fork',
+    jsonb_build_object('parent', child.parent_id, 'version', v_at, 'digest', encode(v_head.last_digest, 'hex')),
+    kata_data.first_content(child), child.created_at);
 end
 $$;
 comment on function kata_data.insert_fork_head(kata_data.context, kata_data.head) is

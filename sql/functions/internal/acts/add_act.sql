@@ -34,6 +34,15 @@ comment on function kata_data.add_act(uuid, text, jsonb, jsonb, timestamptz) is
 
 facts: what stays after an erasure or a purge. content: what goes; null for none. acted_at: the time of the change; null for now.';
 
+create or replace function kata_data.first_content(context kata_data.context) returns jsonb
+language sql immutable
+as $$
+  select nullif(
+    jsonb_strip_nulls(jsonb_build_object('name', context.name, 'policy', nullif(context.policy, '{}'))), '{}')
+$$;
+comment on function kata_data.first_content(kata_data.context) is
+'The content of the first act of a context: name and policy; null where it has neither.';
+
 create or replace function kata_data.act_frame(act kata_data.act) returns text
 language sql stable
 as $$

@@ -27,7 +27,7 @@ begin
   where a.context_id = r.context_id
     and (a.kind = 'checkpoint' and a.content ? 'note' and a.acted_at >= v_since
       or a.kind = 'compaction' and a.content ? 'error' and (a.facts ->> 'status') = 'failed'
-        and upper((a.facts ->> 'covered')::int8multirange) > blank_acts.version);
+        and (a.facts ->> 'covered')::int8multirange && int8multirange(int8range(blank_acts.version, null)));
 end
 $$;
 comment on function kata_data.blank_acts(uuid, bigint, kata_data.erasure) is

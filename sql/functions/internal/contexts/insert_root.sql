@@ -18,7 +18,7 @@ begin
   values (context.context_id, 1, context.context_id);
   perform kata_data.add_act(
     context.context_id, 'create', jsonb_build_object('tenant', context.tenant, 'tokenizer', context.tokenizer),
-    jsonb_strip_nulls(jsonb_build_object('name', context.name, 'policy', context.policy)), context.created_at);
+    kata_data.first_content(context), context.created_at);
 end
 $$;
 comment on function kata_data.insert_root(kata_data.context) is 'Inserts head, lineage and first act of a root whose context row has been inserted.';

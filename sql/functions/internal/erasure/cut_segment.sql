@@ -64,4 +64,6 @@ begin
 end
 $$;
 comment on function kata_data.make_tombstone(kata_data.context, timestamptz, jsonb) is
-'Leaves of a purged context what its forks need: no name, no metadata, no policy except the search_config that they search with.';
+'Leaves of a purged context what its forks need: no name, no metadata, no policy except the search_config that they search with.
+
+cuts: for each segment that lost entries the array of its id, entries removed and entries kept; the act of the purge keeps them.';

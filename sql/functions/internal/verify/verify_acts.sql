@@ -76,11 +76,11 @@ declare
   v_last record;
 begin
   v_first := (select a from kata_data.act a where a.context_id = context.context_id order by a.number limit 1);
-  -- Facts of the creation; the digest is that of the log at the fork.
+  -- A fork has tenant and tokenizer of its parent, which verify_parent compares.
   if (v_first.kind, v_first.facts ->> 'tenant', v_first.facts ->> 'tokenizer', v_first.facts ->> 'parent', v_first.facts ->> 'version')
     is distinct from (
-      case when context.parent_id is null then 'create' else 'fork' end, context.tenant, context.tokenizer, context.parent_id::text,
-      context.fork_version::text) then
+      case when context.parent_id is null then 'create' else 'fork' end, case when context.parent_id is null then context.tenant end,
+      case when context.parent_id is null then context.tokenizer end, context.parent_id::text, context.fork_version::text) then
     return next kata_data.differs(null, 'act',
       concat_ws(', ', 'tenant ' || context.tenant, 'tokenizer ' || context.tokenizer, 'fork of ' || context.parent_id, 'at ' || context.fork_version),
       concat_ws(', ', v_first.kind, v_first.facts::text));
@@ -90,7 +90,8 @@ begin
   end if;
   select
     (array_agg(a.content order by a.number desc) filter (where a.kind in ('create', 'fork', 'rename')))[1] ->> 'name' as name,
-    (array_agg(a.content -> 'policy' order by a.number desc) filter (where a.kind in ('create', 'fork', 'policy')))[1] as policy,
+    coalesce((array_agg(a.content -> 'policy' order by a.number desc) filter (where a.kind in ('create', 'fork', 'policy')))[1], '{}')
+      as policy,
     (array_agg(case a.kind when 'archive' then a.acted_at end order by a.number desc) filter (where a.kind in ('archive', 'unarchive')))[1]
       as archived_at,
     (array_agg(case a.kind when 'delete' then a.acted_at end order by a.number desc) filter (where a.kind in ('delete', 'restore')))[1]

@@ -59,12 +59,13 @@ begin
   join kata_data.context p on p.context_id = h.context_id
   where p.context_id = context.parent_id
     and p.tenant = context.tenant
+    and p.tokenizer = context.tokenizer
     and p.family_id = context.family_id
     and p.depth = context.depth - 1
     and kata_data.bucket(p.context_id) = kata_data.bucket(context.context_id);
   if v_parent_version is null or v_parent_version < context.fork_version then
     return next row(null, 'broken parent', format(
-      'Context %s, forked at version %s, is not its parent by tenant, family, depth, bucket and version.',
+      'Context %s, forked at version %s, is not its parent by tenant, tokenizer, family, depth, bucket and version.',
       context.parent_id, context.fork_version))::kata_data.finding;
   elsif exists (
     select from kata_data.segments(context.parent_id, 1, context.fork_version) p
