@@ -1,6 +1,5 @@
 """Compactions of several connections at once: every interleaving by name, at times that are set."""
 
-import json
 import uuid
 from typing import Any
 
@@ -578,5 +577,5 @@ def test_a_view_change_notifies_at_commit_and_once(connect: Connect, context_id:
     worker.commit()
     rows(worker, "select kata.pin(%s, 9)", context_id)
     worker.commit()
-    told = [json.loads(note.payload) for note in listener.notifies(timeout=PATIENCE, stop_after=2)]
-    assert told == [{"context_id": str(context_id), "version": version} for version in (11, 12)]
+    told = [(note.channel, note.payload) for note in listener.notifies(timeout=PATIENCE, stop_after=2)]
+    assert told == [("kata", "")] * 2

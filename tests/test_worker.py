@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -20,6 +21,7 @@ import pytest
 
 from kata_context import AsyncCompactor, AsyncKata, Compactor, Context, Kata, Source
 from kata_context.compaction import outcome as module
+from kata_context.compaction.compactor_async import QUIET
 from kata_context.compaction.outcome import Outcome
 from kata_context.database_errors import CompactionInProgressError, NothingToCompactError, ReadOnlyError
 from kata_context.embedded import find_account
@@ -503,6 +505,33 @@ def test_a_notification_wakes_a_worker_that_would_not_look_for_ten_minutes(
         )
         assert worker.stdout
         assert f"{context.id}  committed" in worker.stdout.readline()
+
+
+def test_a_flood_of_foreign_notifications_does_not_keep_a_worker_busy(kata: Kata, database: str) -> None:
+    looks = []
+
+    class Counted(Compactor):
+        def step(self) -> Outcome | None:
+            looks.append(time.monotonic())
+            return super().step()
+
+    worker = Counted(kata, poll_seconds=600)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        with closing(psycopg.connect(database, autocommit=True)) as flooding:
+            wait_until(lambda: flooding.execute(LISTENING).fetchone())
+            for number in range(1000):
+                flooding.execute(
+                    "select pg_notify('kata', %s || n) from generate_series(1, 10) n", [f"{number} "]
+                )
+        context = due(kata, "c", strategy="drop", notify=True)
+        wait_until(lambda: story(context) == ["committed"])
+    finally:
+        worker.stop()
+        thread.join(PATIENCE)
+    # One look ends with a compaction, and the next one follows at once.
+    assert 2 <= len(looks) <= (looks[-1] - looks[0]) / (0.9 * QUIET) + 3
 
 
 def test_behind_a_transaction_pooler_a_worker_hears_through_the_direct_way(

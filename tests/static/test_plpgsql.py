@@ -41,6 +41,17 @@ def test_every_variable_is_read() -> None:
     assert offenders == []
 
 
+def test_notifications_have_no_payload() -> None:
+    """Any login may listen: a payload would show it ids of other tenants."""
+    calls = [
+        (str(function), call)
+        for function in FUNCTIONS
+        for call in re.findall(r"pg_notify\s*\(.*|\bnotify\s+\w+\s*,.*", function.body)
+    ]
+    assert len(calls) >= 3
+    assert [one for one in calls if not one[1].startswith("pg_notify('kata', '')")] == []
+
+
 def test_every_parameter_is_read() -> None:
     offenders = [
         f"{function}, {name}"

@@ -39,6 +39,7 @@ T = TypeVar("T")
 
 LEASE = 300  # seconds
 POLL = 10.0  # seconds
+QUIET = 0.05  # seconds after a look in which notifications wait: any login can send them
 RETRIES = 5  # repetitions of a call whose connection fails, before the lease is left to expire
 
 
@@ -97,6 +98,7 @@ class AsyncCompactor:
                     has_failed = done is not None and done.status == "failed"
                     if done is None:
                         await self._indexed()
+                        await self._bell.pause(QUIET)
                         await self._bell.pause(self._poll, listener)
                 except (KataError, psycopg.Error) as error:
                     # A claim that was canceled, too: the next one looks at another context.

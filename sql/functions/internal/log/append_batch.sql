@@ -194,7 +194,7 @@ begin
     perform kata_data.set_due(head.context_id);
   end if;
   if head.notifies then
-    perform pg_notify('kata', json_build_object('context_id', head.context_id, 'version', v_version)::text);
+    perform pg_notify('kata', '');
   end if;
 end
 $$;

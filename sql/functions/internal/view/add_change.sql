@@ -73,7 +73,7 @@ begin
   end if;
 
   if head.notifies then
-    perform pg_notify('kata', json_build_object('context_id', v_change.segment_id, 'version', v_change.version)::text);
+    perform pg_notify('kata', '');
   end if;
   return v_change.version;
 end
