@@ -1,6 +1,7 @@
 """Claims of compactions: tenants in turn, bounded work, and failures that stay with their context."""
 
 import uuid
+from time import monotonic
 
 import psycopg
 import pytest
@@ -121,6 +122,42 @@ def test_a_context_that_exceeds_statement_timeout_is_its_own_failure(
     assert claimed(worker) == [sound]
     observer.execute(f"drop function public.hold_{slow.hex} cascade".encode())  # verify reports it
     assert is_sound(observer)
+
+
+def test_a_context_that_exceeds_statement_timeout_fails_although_it_grows(
+    connect: Connect, observer: psycopg.Connection, start: Start
+) -> None:
+    slow, sound = make(observer), make(observer)
+    hold_up(observer, slow, "pg_sleep(600)")
+    worker = connect(autocommit=True)
+    worker.execute("set statement_timeout = '2s'")
+    later = start(worker, CLAIM, "worker")
+    asleep = "select wait_event = 'PgSleep' from pg_stat_activity where pid = %s"
+    give_up = monotonic() + PATIENCE
+    while rows(observer, asleep, worker.info.backend_pid) != [(True,)]:
+        assert monotonic() < give_up, "the claim never slept"
+    append(observer, slow, 10)
+    assert later.result(PATIENCE) == []
+    assert [status for status, _ in rows(observer, STORY, slow)] == ["failed"]
+    worker.execute("set statement_timeout = 0")
+    assert claimed(worker) == [sound]
+
+
+@pytest.mark.parametrize(
+    ("timeout", "elapsed", "has_timed_out"),
+    [
+        ("6s", "3.5s", False),
+        ("6s", "6s", True),
+        ("6s", "5.95s", True),
+        ("50ms", "50ms", True),
+        ("0", "1h", False),
+    ],
+)
+def test_a_cancel_is_a_timeout_only_at_its_end(
+    conn: psycopg.Connection, timeout: str, elapsed: str, has_timed_out: bool
+) -> None:
+    conn.execute("select set_config('statement_timeout', %s, true)", (timeout,))
+    assert rows(conn, "select kata_data.has_timed_out(%s)", elapsed) == [(has_timed_out,)]
 
 
 def test_a_claim_that_a_user_cancels_is_not_a_failure(

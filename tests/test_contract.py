@@ -60,6 +60,14 @@ DAMAGES = {
         "alter table kata_data.context no force row level security",
         {"table kata_data.context: forced row security"},
     ),
+    "a policy added": (
+        "create policy evil on kata_data.context using (true)",
+        {"policy evil on kata_data.context: definition"},
+    ),
+    "a policy widened": (
+        "alter policy context_of_tenant on kata_data.context using (true)",
+        {"policy context_of_tenant on kata_data.context: definition"},
+    ),
     "a table owned by another": (
         "alter table kata_data.message owner to current_user",
         {"table kata_data.message: owner"},
@@ -90,7 +98,7 @@ DAMAGES = {
         {"table kata_data.message: privileges of stranger"},
     ),
     "a column for a stranger": (
-        "create role stranger; grant select (content) on kata_data.message to stranger",
+        "create role stranger; grant select (content), update (content) on kata_data.message to stranger",
         {"column kata_data.message.content: privileges of stranger"},
     ),
     "a schema for a stranger": (

@@ -84,7 +84,7 @@ begin
     begin
       execute format('create collation kata_data.c_utf8 (%s)', v_definition);
       comment on collation kata_data.c_utf8 is
-        'The rules of Unicode for letters and case, the same in every database; texts are in the order of code points.';
+        'The rules of Unicode for letters and case. Built in, or that of libc, texts are in the order of code points; that of ICU has an order of its own.';
       return;
     exception
       when undefined_object or invalid_parameter_value or feature_not_supported then null;

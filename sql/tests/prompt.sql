@@ -1,7 +1,7 @@
 -- A prompt is the window in a provider's form: results follow their calls, nothing dangles, roles alternate where they must.
 
 begin;
-select plan(181);
+select plan(182);
 
 create function pg_temp.told(prompt jsonb) returns text
 language sql
@@ -131,6 +131,10 @@ select is(
 -- Budgets that are too small, and arguments that are wrong
 
 select throws_ok(format('select kata.prompt(%L, 49)', :'short'), 'KC020', null, 'promises over budget make no prompt');
+select fixture.context('small') as small \gset
+select kata.append_message(:'small', 'assistant', 'hi', 0) as version \gset
+select throws_ok(
+  format('select kata.prompt(%L, 5, %L)', :'small', 'anthropic'), 'KC020', null, 'nor do messages that count as nothing beside what a form adds');
 select results_eq(
   format('select * from fixture.error($q$select kata.prompt(%L, 1)$q$)', :'short'),
   $$values (

@@ -25,6 +25,7 @@ declare
   v_context_id uuid;
   v_claim record;
   v_is_over boolean;
+  v_recorded bigint;
 begin
   perform kata_data.check_compaction_arguments(null, lease_seconds);
   loop
@@ -42,12 +43,11 @@ begin
     exit when v_is_over or v_claim.outcome = 'claimed';
   end loop;
 
-  perform kata_data.postpone(v_later);
-  perform kata_data.record_failure(e, e.error) from unnest(v_ended) e;
+  v_recorded := kata_data.postpone(v_later) + (select count(*) from unnest(v_ended) e where kata_data.record_failure(e, e.error));
   -- Workers look here every few seconds, so keys leave although no new ones come.
   perform kata_data.remove_expired_keys(100);
-  -- There may be more to look at: workers need not wait until they look again.
-  if v_is_over and cardinality(v_later) + cardinality(v_ended) > 0 then
+  -- There may be more to look at: workers need not wait until they look again. Where nothing was recorded, the same would come again.
+  if v_is_over and v_recorded > 0 then
     perform pg_notify('kata', '');
   end if;
 end

@@ -280,7 +280,9 @@ def roles(connection: Connection) -> Iterator[Check]:
                 f"alter role {group} nologin nosuperuser nobypassrls",
             )  # fmt: skip
         else:
-            yield Check(topic, f"members of {group}", row.members)
+            many = group in OWNERS and len(row.members) > 1
+            advice = f"they can change history: revoke {group} from all except the role that migrates"
+            yield judge(topic, f"members of {group}", row.members, many, advice, WARNING)
     if not found.keys() >= set(GROUPS):
         return
     own = ask(

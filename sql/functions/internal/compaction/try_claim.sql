@@ -23,8 +23,10 @@ begin
 exception
   when lock_not_available then
     outcome := 'skipped';
+  when data_corrupted or index_corrupted then
+    raise;
   when query_canceled then
-    if not kata_data.has_timed_out() then
+    if not kata_data.has_timed_out(clock_timestamp() - statement_timestamp()) then
       raise;
     end if;
     outcome := 'ended';
@@ -42,15 +44,15 @@ comment on function kata_data.guarded_claim(uuid, text, integer) is
 
 outcome: claimed, later, ended (compaction: the attempt, with its error) or skipped. leases: of claimed, the one for the worker.';
 
-create or replace function kata_data.has_timed_out() returns boolean
-language sql volatile
+create or replace function kata_data.has_timed_out(elapsed interval) returns boolean
+language sql stable
 as $$
-  select current_setting('statement_timeout')::interval between '1 microsecond' and 2 * (clock_timestamp() - statement_timestamp())
+  select current_setting('statement_timeout')::interval between '1 microsecond' and greatest(elapsed * 1.1, elapsed + interval '100 ms')
 $$;
-comment on function kata_data.has_timed_out() is
+comment on function kata_data.has_timed_out(interval) is
 'Whether a statement that was canceled has exceeded statement_timeout; else a user canceled it.
 
-The timeout may have begun before statement_timestamp, with an earlier message of the protocol: half of it is proof enough.';
+The timeout may have begun shortly before statement_timestamp, with an earlier message of the protocol.';
 
 create or replace function kata_data.empty_plan(head kata_data.head, claimed_by text) returns kata_data.compaction
 language plpgsql volatile
@@ -133,12 +135,13 @@ or gains nothing under the lock, which is recorded). compaction: of claimed and 
 Locks: the family against removals, and the head only where there is something to gain. Cost: O(view); extraction
 O(new messages).';
 
-create or replace function kata_data.postpone(contexts uuid[]) returns void
+create or replace function kata_data.postpone(contexts uuid[]) returns bigint
 language plpgsql volatile
 as $$
 declare
   v_head kata_data.head;
   v_running kata_data.compaction;
+  v_postponed bigint := 0;
 begin
   for v_head in
     select h.*
@@ -156,13 +159,16 @@ begin
     else
       perform kata_data.set_due(v_head.context_id);
     end if;
+    v_postponed := v_postponed + 1;
   end loop;
+  return v_postponed;
 end
 $$;
 comment on function kata_data.postpone(uuid[]) is
-'Recomputes and stores when some contexts are due, and ends their leases that ran out an hour ago. Locks their heads, and skips locked ones.';
+'Recomputes and stores when some contexts are due, and ends their leases that ran out an hour ago; returns of how many. Locks their heads,
+and skips locked ones.';
 
-create or replace function kata_data.record_failure(plan kata_data.compaction, error text) returns void
+create or replace function kata_data.record_failure(plan kata_data.compaction, error text) returns boolean
 language plpgsql volatile
 as $$
 declare
@@ -172,27 +178,32 @@ begin
   select h.* into v_head
   from kata_data.head h
   where h.context_id = plan.context_id
-    and h.version = plan.base_version
+    -- One that gains nothing may gain something now. One that fails is recorded although it grows, or it would be the first again.
+    and (not v_is_gainless or h.version = plan.base_version)
   for no key update skip locked;
-  -- A context that has changed meanwhile is left to the next claim.
   if not found or plan.policy <> kata_data.resolved_policy(plan.context_id) then
-    return;
+    return false;
   end if;
   if v_is_gainless and not (kata_data.due_state(v_head, plan.policy)).is_due or kata_data.is_leased(plan.context_id) then
-    return;
+    return false;
   end if;
   perform kata_data.take_over(plan.context_id);
   perform kata_data.start_compaction(plan);
   perform kata_data.finish_compaction(plan, 'failed', error, v_is_gainless);
+  return true;
 exception
+  when data_corrupted or index_corrupted then
+    raise;
   when sqlstate 'KC000' or cardinality_violation or data_exception or syntax_error_or_access_rule_violation or plpgsql_error or internal_error then
     -- Not even the time of the next attempt is readable.
     perform kata_data.record_broken(plan, error);
+    return true;
 end
 $$;
 comment on function kata_data.record_failure(kata_data.compaction, text) is
-'Records as failed an attempt of a claim, if the context is as it was and not locked. One that gains nothing is recorded once: the context is
-not due again until the view has grown.';
+'Records as failed an attempt of a claim, if the context is not locked and its policy is as it was; returns whether it did.
+
+One that gains nothing is recorded if the context has not grown meanwhile, and once: it is not due again until the view has grown.';
 
 create or replace function kata_data.is_leased(context_id uuid) returns boolean
 language plpgsql volatile

@@ -57,14 +57,15 @@ $$;
 comment on function kata_data.contract_of_roles() is
 'Attributes of our roles, their memberships in each other, and the default privileges of the owner.';
 
-create or replace function kata_data.contract_privileges(object text, target text, owner oid, acl aclitem[]) returns setof kata_data.contract
+create or replace function kata_data.contract_privileges(object text, target text, owner oid, acl aclitem[], attribute name default null)
+returns setof kata_data.contract
 language sql stable rows 2
 as $$
   select 15::smallint, contract_privileges.object, concat('privileges of ', g.grantee, ', with grant option' || g.option),
     format(
-      'grant %s on %s to %s%s', string_agg(distinct lower(a.privilege_type collate "C"), ', '), target, g.grantee,
+      'grant %s on %s to %s%s', string_agg(distinct concat(lower(a.privilege_type collate "C"), ' (' || quote_ident(attribute) || ')'), ', '), target, g.grantee,
       ' with grant option' || g.option),
-    format('revoke all on %s from %s', target, g.grantee)
+    format('revoke all%s on %s from %s', ' (' || quote_ident(attribute) || ')', target, g.grantee)
   from aclexplode(acl) a
   left join pg_roles r on r.oid = a.grantee
   cross join lateral (
@@ -73,8 +74,8 @@ as $$
   where a.grantee <> contract_privileges.owner
   group by g.grantee, g.option
 $$;
-comment on function kata_data.contract_privileges(text, text, oid, aclitem[]) is
-'The privileges on an object that others than its owner have. target: the object as GRANT names it.';
+comment on function kata_data.contract_privileges(text, text, oid, aclitem[], name) is
+'The privileges on an object that others than its owner have. target: the object as GRANT names it; attribute: its column.';
 
 create or replace function kata_data.contract_of_schemas() returns setof kata_data.contract
 language sql stable rows 10
@@ -131,13 +132,26 @@ as $$
   join pg_rewrite w on w.ev_class = r.oid
   where w.rulename <> '_RETURN'
   union all
+  select 14::smallint, format('policy %s on %s', p.polname, r.name), 'definition',
+    concat_ws(
+      ' ', format('create policy %I on %s as', p.polname, r.name), case when p.polpermissive then 'permissive' else 'restrictive' end, 'for',
+      case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all' end, 'to',
+      (
+        select string_agg(case o.oid when 0 then 'public' else o.oid::regrole::text end, ', ' order by o.oid::regrole::text collate "C")
+        from unnest(p.polroles) o(oid)),
+      'using (' || pg_get_expr(p.polqual, p.polrelid) || ')',
+      'with check (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')'),
+    format('drop policy %I on %s', p.polname, r.name)
+  from relation r
+  join pg_policy p on p.polrelid = r.oid
+  union all
   select p.*
   from relation r
   cross join lateral kata_data.contract_privileges(
     r.object, case when r.object like 'sequence %' then r.object else 'table ' || r.name end, r.relowner, r.acl) p
 $$;
 comment on function kata_data.contract_of_relations() is
-'Owners, row security, rules and privileges of our tables, views and sequences.';
+'Owners, row security, policies, rules and privileges of our tables, views and sequences.';
 
 create or replace function kata_data.contract_of_columns() returns setof kata_data.contract
 language sql stable rows 500
@@ -163,10 +177,9 @@ as $$
   join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
   where a.attgenerated = ''
   union all
-  select 15::smallint, p.object, p.aspect, replace(p.statement, ' on ', format(' (%I) on ', a.attname)),
-    replace(p.undo, 'revoke all on ', format('revoke all (%I) on ', a.attname))
+  select p.*
   from attribute a
-  cross join lateral kata_data.contract_privileges(a.object, 'table ' || a.relation, a.relowner, a.attacl) p
+  cross join lateral kata_data.contract_privileges(a.object, 'table ' || a.relation, a.relowner, a.attacl, a.attname) p
 $$;
 comment on function kata_data.contract_of_columns() is 'Which columns are not null, their defaults, and privileges on single columns.';
 

@@ -22,7 +22,7 @@ create or replace function kata_data.is_breach(fact kata_data.contract) returns 
 language sql stable
 as $$
   -- Indexes, constraints and defaults of an administrator are their own; so are grants on the public functions to roles of theirs.
-  select fact.object ~ ('^(trigger|rule) ' collate "C") and fact.aspect = 'definition'
+  select fact.object ~ ('^(trigger|rule|policy) ' collate "C") and fact.aspect = 'definition'
     or fact.statement like '% -- not valid'
     or fact.aspect like 'member %'
     or fact.aspect like 'privileges of %'

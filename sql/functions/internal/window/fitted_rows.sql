@@ -27,8 +27,9 @@ begin
       rows := kata_data.shortened_rows(rows, format, budget, v_factor, usual_kind is not null);
       v_sum := kata_data.tokens_with_added(rows, format, v_factor, usual_kind is not null);
     end if;
-    exit when v_sum.tokens <= budget;
-    if rows[1].over_budget then
+    exit when (v_sum.tokens > budget) is not true;
+    -- A window within 1 token is the smallest: what it shows always comes, and a caller may have counted it as nothing.
+    if rows[1].over_budget or v_budget = 1 then
       least_budget := v_sum.tokens;
       exit;
     end if;
