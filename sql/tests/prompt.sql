@@ -134,7 +134,8 @@ select throws_ok(format('select kata.prompt(%L, 49)', :'short'), 'KC020', null, 
 select fixture.context('small') as small \gset
 select kata.append_message(:'small', 'assistant', 'hi', 0) as version \gset
 select throws_ok(
-  format('select kata.prompt(%L, 5, %L)', :'small', 'anthropic'), 'KC020', null, 'nor do messages that count as nothing beside what a form adds');
+  format('select kata.prompt(%L, 5, %L)', :'small', 'anthropic'), 'KC020', null,
+  'nor do messages that count as nothing beside what a form adds');
 select results_eq(
   format('select * from fixture.error($q$select kata.prompt(%L, 1)$q$)', :'short'),
   $$values (
