@@ -2049,8 +2049,8 @@ class Methods(ABC):
 
         Locks: other purges, erasures and new compactions of the family wait; then the head of the
             context, the compactions that it ends, the message and its copies, keys that name them.
-        Cost: O(copies + family + keys of the last seven days). The bytes leave the disk with the next
-            vacuum; backups keep them until they expire.
+        Cost: O(copies + family + keys of the last seven days). The bytes leave the tables with the next
+            VACUUM FULL; backups keep them until they expire (docs/runbook.md).
         """
         return self._run(statements.ERASE_MESSAGE, (context_id, version, reason))
 
@@ -2097,8 +2097,8 @@ class Methods(ABC):
         Locks: other purges, erasures and new compactions of the family wait; then the head of the
             context (FOR UPDATE); a dry run takes none.
         Cost: O(entries removed + forks of the context and of its purged forks, for every purged
-            ancestor + idempotency keys of the tenant and of the parent). The bytes leave the disk with
-            the next vacuum.
+            ancestor + idempotency keys of the tenant and of the parent). The bytes leave the tables
+            with the next VACUUM FULL (docs/runbook.md).
         """
         return self._run(statements.PURGE_CONTEXT, (context_id, dry_run))[0]
 

@@ -90,8 +90,8 @@ Errors: KC001, KC002 no message has this version, KC006 (restore a deleted conte
 reason, or the transaction is not at isolation level read committed, KC025 another session holds a lock for longer than lock_timeout, or
 10 seconds where that is not set.
 Locks: other purges, erasures and new compactions of the family wait; then the head of the context, the compactions that it
-ends, the message and its copies, keys that name them. Cost: O(copies + family + keys of the last seven days). The bytes leave the disk with the next vacuum; backups keep them until
-they expire.';
+ends, the message and its copies, keys that name them. Cost: O(copies + family + keys of the last seven days). The
+bytes leave the tables with the next VACUUM FULL; backups keep them until they expire (docs/runbook.md).';
 
 revoke execute on function kata.erase_message from public;
 -- For privileges.sql to grant on.

@@ -88,7 +88,7 @@ Errors: KC001, KC017 not deleted, or the transaction is not at isolation level r
 KC025 another session holds a lock for longer than lock_timeout, or 10 seconds where that is not set.
 Locks: other purges, erasures and new compactions of the family wait; then the head of the context (FOR UPDATE); a dry run takes none.
 Cost: O(entries removed + forks of the context and of its purged forks, for every purged ancestor + idempotency keys of the tenant and of
-the parent). The bytes leave the disk with the next vacuum.';
+the parent). The bytes leave the tables with the next VACUUM FULL (docs/runbook.md).';
 
 revoke execute on function kata.purge_context from public;
 -- For purge_deleted, and for privileges.sql to grant on.

@@ -26,7 +26,8 @@ begin
     left join kata_data.head h on h.context_id = c.context_id
     where c.context_id = verify_purged.context_id
       and (c.name, c.metadata, c.policy, h.tenant, h.tokenizer, h.closed, h.is_strict, h.notifies, h.open_calls, h.open_groups)
-        is distinct from (null::text, '{}'::jsonb, '{}'::jsonb, c.tenant, c.tokenizer, true, true, false, '{}'::jsonb, '{}'::jsonb)) then
+        is distinct from (
+          null::text, '{}'::jsonb, kata_data.search_policy(c.policy), c.tenant, c.tokenizer, true, true, false, '{}'::jsonb, '{}'::jsonb)) then
     return next row(null, 'left behind', 'The context is purged, and its rows in context and head are not empty.')::kata_data.finding;
   end if;
 end
