@@ -331,6 +331,7 @@ def test_what_a_worker_does_not_compact_is_written_to_while_it_works_on_another(
     assert rows(observer, "select due from kata.compaction_status(%s)", passed_over) == [(False,)]
     due_at = "select due_at is null or due_at > clock_timestamp() from kata_data.head where context_id = %s"
     assert rows(observer, due_at, passed_over) == [(True,)]
+    observer.execute("drop function public.hold cascade")
     assert is_sound(observer)
 
 

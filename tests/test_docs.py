@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -115,8 +116,13 @@ def test_the_tour_runs_from_top_to_bottom_on_the_embedded_server(
 
 def test_the_concepts_run(environment: dict[str, str], folder: Path, database: str) -> None:
     found = blocks(ROOT / "docs" / "concepts.md")
-    assert {language for language, _ in found} == {"sql"}
-    run("sql", "\n".join(text for _, text in found), database, environment, folder)  # one session
+    statements = "\n".join(text for language, text in found if language == "sql")
+    run("sql", statements, database, environment, folder)  # one session
+    environment["DATABASE_URL"] = database
+    ((_, evidence),) = [block for block in found if block[0] != "sql"]
+    if shutil.which("ssh-keygen"):
+        assert "Good" in run("sh", evidence, database, environment, folder)
+    assert len(run("sh", "kata heads", database, environment, folder).splitlines()) > 2
 
 
 def test_what_is_said_of_compaction_runs(environment: dict[str, str], folder: Path, database: str) -> None:

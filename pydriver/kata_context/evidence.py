@@ -99,8 +99,8 @@ def steps(kata: Kata) -> Iterator[tuple[UUID | None, int, UUID]]:
             yield before, contexts, last
             before, contexts, entries = last, 0, 0
         contexts, entries, last = contexts + 1, entries + head.version, head.context_id
-    if last:
-        yield before, contexts, last
+    # The last one has no end: it takes what is created meanwhile, and what belongs to no context.
+    yield before, max(contexts, 1), UUID(int=2**128 - 1)
 
 
 def verify_in_steps(
@@ -114,16 +114,15 @@ def verify_in_steps(
     progress : called after each step with how many are done, and of how many
     """
     todo = list(steps(kata))
-    # The last step has no context of its own: rows that belong to none, and contexts made meanwhile.
-    todo.append((todo[-1][2] if todo else None, PAGE, UUID(int=2**128 - 1)))
 
     def verify(step: tuple[UUID | None, int, UUID]) -> list[VerifyRow]:
         after, contexts, last = step
         found: list[VerifyRow] = []
         while True:
             rows = kata.verify(after=after, max_contexts=contexts)
-            found += [row for row in rows if row.problem != "cursor"]
-            cursor = next((row.context_id for row in rows if row.problem == "cursor"), last)
+            cursor = rows.pop().context_id if rows and rows[-1].problem == "cursor" else None
+            # A context that was created meanwhile moves the end of a step into the next one.
+            found += [row for row in rows if not row.context_id or row.context_id <= last]
             if cursor is None or cursor >= last:
                 return found
             after = cursor

@@ -2572,7 +2572,8 @@ class Methods(ABC):
 
         A call is one snapshot. With max_contexts a large store is verified in steps, on several
         connections if need be: where contexts are left, the last row has the problem "cursor" and the
-        context_id to pass as after. The last step looks at rows that belong to no context.
+        context_id to pass as after. The step without after looks at the security contract, the last one
+        at rows that belong to no context.
 
         Recomputes versions, totals, groups, open calls and digests from the log and compares, and
         follows every reference to a version. Returns one row per problem: context_id, version (null

@@ -17,6 +17,7 @@ declare
   v_context kata_data.context;
   v_last uuid;
   v_contexts bigint := 0;
+  v_is_administrator boolean;
 begin
   v_tenant := kata_data.current_tenant();
   if max_contexts < 1 then
@@ -29,6 +30,11 @@ begin
   if context_id is not null and not (
     v_tenant = '*' and exists (select from kata_data.context c where c.context_id = verify.context_id)) then
     perform kata_data.check_access(context_id, 'any');
+  end if;
+  v_is_administrator := v_tenant = '*' or pg_has_role(kata_data.calling_role(), 'kata_admin', 'member');
+  -- Once, however many steps there are.
+  if context_id is null and after is null and v_is_administrator then
+    return query select null::uuid, null::bigint, s.problem, s.detail from kata_data.verify_contract() s;
   end if;
   for v_context in
     select c.*
@@ -47,9 +53,8 @@ begin
     v_contexts := v_contexts + 1;
     v_last := v_context.context_id;
   end loop;
-  if context_id is null and (v_tenant = '*' or pg_has_role(kata_data.calling_role(), 'kata_admin', 'member')) then
+  if context_id is null and v_is_administrator then
     return query select o.segment_id, o.version, o.problem, o.detail from kata_data.verify_orphans() o;
-    return query select null::uuid, null::bigint, s.problem, s.detail from kata_data.verify_contract() s;
   end if;
 end
 $$;
@@ -58,11 +63,11 @@ comment on function kata.verify(uuid, uuid, integer) is
 
 context_id: one context, deleted or not; null for all of the caller''s tenant (under kata.tenant ''*'' of all tenants) and, for
   administrators, for rows that belong to no context and the security contract: owners, privileges, triggers, constraints and the like.
-
 after: verify the contexts after this one, by id; null for all. max_contexts: verify at most so many; null for all.
 
 A call is one snapshot. With max_contexts a large store is verified in steps, on several connections if need be: where contexts are left, the
-last row has the problem "cursor" and the context_id to pass as after. The last step looks at rows that belong to no context.
+last row has the problem "cursor" and the context_id to pass as after. The step without after looks at the security contract, the last one
+at rows that belong to no context.
 
 Recomputes versions, totals, groups, open calls and digests from the log and compares, and follows every reference to a version.
 Returns one row per problem: context_id, version (null where it is not about one), problem (a short name), detail (a sentence).
