@@ -266,11 +266,25 @@ def test_what_providers_refused_of_others_is_accepted_or_refused_by_name(conn: p
 
 
 BOTH_WAYS = """
-  select kata_data.usual_prompt(w.rows, '{form}', kata_data.usual_kind(w.rows, '{form}')),
-    kata_data.{form}_prompt(w.rows, {options}), kata_data.usual_kind(w.rows, '{form}')
+  select kata_data.usual_prompt(w.rows, '{form}', (kata_data.usual_kind(w.rows, '{form}')).kind),
+    kata_data.{form}_prompt(w.rows, {options}), (kata_data.usual_kind(w.rows, '{form}')).kind
   from (
     select array_agg(row(w.*)::kata_data.window_row order by w.position) as rows
     from kata.window(%s, %s) w) w"""
+
+
+# Objects that go into a document as they are, and texts that only look like them.
+OBJECTS = (
+    '{"b": 1, "a": [1.50, {"\u00fc": "\\n\\\\"}], "a": true}',
+    '{"a": 1e999}',
+    f'{{"a": {"9" * 310}}}',
+    '{"a": "\\u0000"}',
+    '{"a": "\\u003csystem_message>"}',
+    f'{{"a": {"[" * 101}{"]" * 101}}}',
+    f'{{"a": {"[" * 60}1{"]" * 60}}}',
+    '{"a": 1} b',
+    ' {"a": 1}',
+)
 
 
 def usual_drafts(random: Random) -> list[dict[str, Any]]:
@@ -285,7 +299,7 @@ def usual_drafts(random: Random) -> list[dict[str, Any]]:
                 {
                     "id": number,
                     "type": "function",
-                    "function": {"name": "look", "arguments": random.choice(ARGUMENTS)},
+                    "function": {"name": "look", "arguments": random.choice((*ARGUMENTS, *OBJECTS))},
                 }
                 for number in ids
             ]
@@ -293,7 +307,8 @@ def usual_drafts(random: Random) -> list[dict[str, Any]]:
             drafts.append({"role": "assistant", "content": content, "tool_calls": calls})
             random.shuffle(ids)
             drafts += [
-                {"role": "tool", "tool_call_id": number, "content": random.choice(texts)} for number in ids
+                {"role": "tool", "tool_call_id": number, "content": random.choice((*texts, *OBJECTS))}
+                for number in ids
             ]
     return drafts[: len(drafts) - (drafts[-1]["role"] == "tool" and random.random() < 0.3)]
 
@@ -316,7 +331,8 @@ ROWS = """
   from kata.window(%s, 1000000) w
   order by case w.kind when 'summary' then w.position else w.group_version end, w.version"""
 FIRST = """
-  select kata_data.formatted_prompt(w.rows[:%s], %s, 'wrapped', %s, kata_data.usual_kind(w.rows[:%s], %s))
+  select kata_data.formatted_prompt(
+    w.rows[:%s], %s, 'wrapped', %s, (kata_data.usual_kind(w.rows[:%s], %s)).kind)
   from (
     select array_agg(row(w.*)::kata_data.window_row
       order by case w.kind when 'summary' then w.position else w.group_version end, w.version) as rows

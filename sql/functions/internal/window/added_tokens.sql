@@ -1,49 +1,63 @@
 -- The tokens that a form adds to those that a window counts: prefixes, wrappers, placeholders, names. They are bounded from the rows alone,
 -- before anything is written, so that a prompt is selected once and written once. The length of a text bounds its tokens.
 
-create or replace function kata_data.added_by_group(rows kata_data.window_row[], format text, are_usual boolean)
+create or replace function kata_data.prompt_groups(rows kata_data.window_row[], format text, are_usual boolean)
 returns table (
   group_version bigint, group_position bigint, newest_version bigint, is_rest boolean, is_answer boolean, token_count bigint, added_tokens bigint
 )
 language sql stable rows 100
 as $$
   select g.group_version, g.group_position, g.newest_version, g.is_rest, g.is_answer, g.token_count,
-    g.added_tokens + case when g.group_position = max(g.group_position) over () then 0 else 8 * greatest(g.open_calls, 0) end
+    g.added_tokens + case when g.open_calls <= 0 or g.group_position = max(g.group_position) over () then 0 else 8 * g.open_calls end
   from (
     select r.group_version, min(case r.kind when 'summary' then r."position" else r.group_version end) as group_position,
       max(r.version) as newest_version, bool_and(r.reason in ('recent', 'covered')) as is_rest,
-      case when bool_or(r.reason <> 'preamble' and (r.role = 'assistant' or not kata_data.is_blank(r.content))) then bool_or(r.role = 'assistant') end as is_answer,
+      case when bool_or(r.reason <> 'preamble' and (r.role = 'assistant' or not r.is_blank)) then bool_or(r.role = 'assistant') end as is_answer,
       sum(r.token_count) as token_count,
       coalesce(sum(jsonb_array_length(r.tool_calls)), 0) - count(*) filter (where r.role = 'tool' and r.group_version <> r.version) as open_calls,
       sum(case
+        when not are_usual then kata_data.added_tokens(r.role, r.content, r.name, r.tool_call_id, r.tool_calls, r.parts, r.provider,
+          r.reason = 'preamble', r.role = 'tool' and r.group_version = r.version, prompt_groups.format)
         -- The short way again: a function would be called for each message.
-        when are_usual then case
-          when added_by_group.format in ('openai', 'responses') then
-            case when r.role = 'tool' and kata_data.is_blank(r.content) then 3 else 0 end
-            + case when r.tool_calls is null or added_by_group.format = 'openai' then 0
-              else 4 * (jsonb_array_length(r.tool_calls) - kata_data.is_blank(r.content)::integer) end
-          when r.tool_calls is not null then kata_data.added_calls_tokens(r.tool_calls, null, r.content, added_by_group.format)
-          when r.role = 'tool' and added_by_group.format = 'gemini' then 2 + kata_data.added_output_tokens(r.content)
+        when r.tool_calls is not null then case prompt_groups.format
+          when 'openai' then 0
+          when 'responses' then 4 * (jsonb_array_length(r.tool_calls) - r.is_blank::integer)
+          else (
+            select sum(case when kata_data.is_plain_object(c.arguments) then (c.arguments = '{}')::integer else kata_data.added_input_tokens(c.arguments) end
+              + case prompt_groups.format when 'gemini' then octet_length(c.name) / 2 + 10 else 0 end)
+            from (
+              select e.call #>> '{function,arguments}' as arguments, e.call #>> '{function,name}' as name
+              from jsonb_array_elements(r.tool_calls) e(call)
+              offset 0
+            ) c)
+        end
+        when r.role = 'tool' then case
+          when prompt_groups.format = 'gemini' then 2 + case when kata_data.is_plain_object(r.content) then 0 else kata_data.added_output_tokens(r.content) end
+          when prompt_groups.format <> 'anthropic' and r.is_blank then 3
           else 0
         end
-        else kata_data.added_tokens(r.role, r.content, r.name, r.tool_call_id, r.tool_calls, r.parts, r.provider, r.reason = 'preamble',
-          r.role = 'tool' and r.group_version = r.version, added_by_group.format)
+        else 0
       end
       + case
           when r.kind <> 'summary' or r.role not in ('user', 'assistant') then 0
           -- A mark; the words of a user are escaped anyway.
-          when r.role = 'user' or added_by_group.format in ('openai', 'responses') then 8
+          when r.role = 'user' or prompt_groups.format in ('openai', 'responses') then 8
           else 8 + kata_data.escape_tokens(r.content, false)
         end) as added_tokens
-    from unnest(rows) r
+    from (
+      select r.group_version, r."position", r.version, r.reason, r.kind, r.role, r.content, r.name, r.tool_call_id, r.tool_calls, r.parts,
+        r.provider, r.token_count, kata_data.is_blank(r.content) as is_blank
+      from unnest(rows) r
+      offset 0
+    ) r
     group by r.group_version
   ) g
 $$;
-comment on function kata_data.added_by_group(kata_data.window_row[], text, boolean) is
+comment on function kata_data.prompt_groups(kata_data.window_row[], text, boolean) is
 'The groups of a window with their tokens, and at most how many a form adds to them.
 
-are_usual: as usual_kind has it. is_rest: whether the group is among those that only fill the budget. is_answer: of what is not the preamble, whether the assistant has the group; null for
-a group that is blank.';
+are_usual: as usual_kind has it. is_rest: whether the group is among those that only fill the budget. is_answer: of what is not the
+preamble, whether the assistant has the group; null for a group that is blank.';
 
 create or replace function kata_data.added_tokens(
   role text, content text, name text, tool_call_id text, tool_calls jsonb, parts jsonb, provider jsonb, in_preamble boolean, is_orphan boolean,

@@ -9,7 +9,8 @@ as $$
 declare
   v_budget integer := budget;
   v_factor double precision;
-  v_sum record;
+  v_usual record;
+  v_sums record;
 begin
   loop
     rows := array(
@@ -19,22 +20,30 @@ begin
         case when stable_step < v_budget or v_budget = budget then stable_step else 0 end, fitted_rows.tokenizer,
         fitted_rows.recall, fitted_rows.recall_budget) w);
     exit when rows = '{}';
-    usual_kind := kata_data.usual_kind(rows, format);
-    exit when usual_kind = 'bare' and format in ('openai', 'responses') and not rows[1].over_budget;
+    v_usual := kata_data.usual_kind(rows, format);
+    usual_kind := v_usual.kind;
+    exit when v_usual.added_tokens = 0 and not rows[1].over_budget;
     v_factor := coalesce(v_factor, kata_data.added_factor(context_id, tokenizer));
-    v_sum := kata_data.tokens_with_added(rows, format, v_factor, usual_kind is not null);
-    if v_sum.tokens > budget and stable_step = 0 and recall is null and not rows[1].over_budget then
-      rows := kata_data.shortened_rows(rows, format, budget, v_factor, usual_kind is not null);
-      v_sum := kata_data.tokens_with_added(rows, format, v_factor, usual_kind is not null);
+    exit when rows[cardinality(rows)].running_tokens + ceil(v_factor * v_usual.added_tokens) <= budget;
+    v_sums := kata_data.prompt_sums(rows, format, budget, v_factor, usual_kind is not null);
+    exit when (v_sums.tokens > budget) is not true;
+    if stable_step = 0 and recall is null and not rows[1].over_budget then
+      rows := array(
+        select r
+        from unnest(rows) r
+        where r.group_version = any (v_sums.kept)
+        order by r.ordinal);
+      exit when (v_sums.kept_tokens > budget) is not true;
+      v_sums := kata_data.prompt_sums(rows, format, budget, v_factor, usual_kind is not null);
+      exit when v_sums.tokens <= budget;
     end if;
-    exit when (v_sum.tokens > budget) is not true;
     -- A window within 1 token is the smallest: what it shows always comes, and a caller may have counted it as nothing.
     if rows[1].over_budget or v_budget = 1 then
-      least_budget := v_sum.tokens;
+      least_budget := v_sums.tokens;
       exit;
     end if;
     -- Where the start of the rest is kept for a step, or promised groups take more: the window gets that much less.
-    v_budget := greatest(least(budget - v_sum.added_tokens, v_budget - 1), 1);
+    v_budget := greatest(least(budget - v_sums.added_tokens, v_budget - 1), 1);
   end loop;
 end
 $$;
@@ -43,59 +52,40 @@ comment on function kata_data.fitted_rows(uuid, integer, text, bigint, integer, 
 
 usual_kind: of the rows (usual_prompt.sql). least_budget: where even what always comes does not fit, the least sufficient budget; else null.';
 
-create or replace function kata_data.tokens_with_added(
-  rows kata_data.window_row[], format text, factor double precision, are_usual boolean, out tokens bigint, out added_tokens bigint
+create or replace function kata_data.prompt_sums(
+  rows kata_data.window_row[], format text, budget integer, factor double precision, are_usual boolean,
+  out tokens bigint, out added_tokens bigint, out kept bigint[], out kept_tokens bigint
 )
 language plpgsql stable
 as $$
 begin
-  -- The first turn must be the user's.
-  select ceil(factor * (sum(g.added_tokens) + case
+  -- Groups pay at their newest message, as they do where the rest is chosen (select_rest). The first turn must be the user's.
+  select sum(g.token_count),
+    ceil(factor * (sum(g.added_tokens) + case
       when format in ('anthropic', 'gemini') and min(g.group_position) filter (where g.is_answer)
         < coalesce(min(g.group_position) filter (where not g.is_answer), 9223372036854775807) then 12
       else 0
-    end)), sum(g.token_count)
-  into added_tokens, tokens
-  from kata_data.added_by_group(rows, format, are_usual) g;
+    end)),
+    array_agg(g.group_version) filter (where g.is_kept), max(g.running_tokens) filter (where g.is_kept)
+  into tokens, added_tokens, kept, kept_tokens
+  from (
+    select g.*, not g.is_rest or g.running_tokens <= prompt_sums.budget as is_kept
+    from (
+      select g.*, sum(g.token_count) over w
+        + ceil(factor * (sum(g.added_tokens) over w + case when prompt_sums.format in ('anthropic', 'gemini') then 12 else 0 end)) as running_tokens
+      from kata_data.prompt_groups(rows, prompt_sums.format, are_usual) g
+      window w as (order by g.is_rest, g.newest_version desc rows unbounded preceding)
+    ) g
+    offset 0
+  ) g;
   tokens := tokens + added_tokens;
 end
 $$;
-comment on function kata_data.tokens_with_added(kata_data.window_row[], text, double precision, boolean) is
-'The tokens of the rows of a window, at most so many that a form adds included.
+comment on function kata_data.prompt_sums(kata_data.window_row[], text, integer, double precision, boolean) is
+'The tokens of the rows of a window, at most so many that a form adds included, and what stays if they do not fit.
 
-factor: from o200k_base to the tokenizer that counts.';
-
-create or replace function kata_data.shortened_rows(
-  rows kata_data.window_row[], format text, budget integer, factor double precision, are_usual boolean
-) returns kata_data.window_row[]
-language plpgsql stable
-as $$
-declare
-  v_kept bigint[];
-begin
-  -- Groups pay at their newest message, as they do where the rest is chosen (select_rest).
-  v_kept := array(
-    select g.group_version
-    from (
-      select g.group_version, g.is_rest,
-        sum(g.token_count) over w
-          + ceil(factor * (sum(g.added_tokens) over w + case when format in ('anthropic', 'gemini') then 12 else 0 end)) as running_tokens
-      from kata_data.added_by_group(rows, shortened_rows.format, are_usual) g
-      window w as (order by g.is_rest, g.newest_version desc rows unbounded preceding)
-    ) g
-    where not g.is_rest
-      or g.running_tokens <= shortened_rows.budget);
-  return array(
-    select r
-    from unnest(rows) r
-    where r.group_version = any (v_kept)
-    order by r.ordinal);
-end
-$$;
-comment on function kata_data.shortened_rows(kata_data.window_row[], text, integer, double precision, boolean) is
-'The rows of a window less the oldest groups that only fill it, so that they fit a budget with what a form adds.
-
-Promised groups stay, even if they do not fit. factor: from o200k_base to the tokenizer that counts.';
+factor: from o200k_base to the tokenizer that counts. are_usual: as usual_kind has it. kept: groups that fit, the oldest of those that only
+fill the window left out; promised ones stay, even if they do not fit. kept_tokens: at most so many tokens of these.';
 
 create or replace function kata_data.numbered_rows(rows kata_data.window_row[]) returns setof kata_data.window_row
 language sql stable rows 100

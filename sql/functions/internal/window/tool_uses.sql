@@ -47,6 +47,22 @@ end
 $$;
 comment on function kata_data.read_json(text) is 'A text as JSON; null if it is not JSON, or not such that every client can read.';
 
+create or replace function kata_data.is_plain_object(content text) returns boolean
+language sql immutable
+as $$
+  select case
+    -- jsonb refuses some escaped characters, and they may hide tags.
+    when ascii(content) <> 123 or strpos(content, E'\\u') > 0 then false
+    -- Each level opens a bracket, and a number beyond 1e308 has an exponent or many digits.
+    when octet_length(content) > octet_length(replace(content, '{', '')) + 50 then false
+    when octet_length(content) > octet_length(replace(content, '[', '')) + 50 then false
+    when content ~ ('[0-9]([eE][-+]?[0-9]|[0-9]{99})' collate "C") then false
+    else content is json object
+  end
+$$;
+comment on function kata_data.is_plain_object(text) is
+'Whether a text is a JSON object that goes into a document as it is, without being read. Few that read_json can read do not.';
+
 create or replace function kata_data.is_json_object(content text) returns boolean
 language plpgsql stable
 as $$
@@ -54,6 +70,7 @@ begin
   -- The first character excludes most other texts.
   return case
     when ascii(content) <> 123 and content !~ E'^[ \\t\\n\\r]*[{]' then false
+    when kata_data.is_plain_object(content) then true
     else coalesce(jsonb_typeof(kata_data.read_json(content)) = 'object', false)
   end;
 end

@@ -2,60 +2,77 @@
 -- as they are stored, and nothing has to be renamed, closed or translated. A prompt of such a window is one pass over its rows, and the same
 -- to the byte as what the general way makes.
 
-create or replace function kata_data.usual_kind(rows kata_data.window_row[], format text) returns text
+create or replace function kata_data.usual_kind(rows kata_data.window_row[], format text, out kind text, out added_tokens bigint)
 language plpgsql stable
 as $$
 declare
   v_rows record;
+  v_calls record;
 begin
   select
     bool_and(r.parts is null and r.provider is null and r.name is null and r.tool_calls is distinct from '[]'
       and (r.role <> 'tool' or r.group_version <> r.version)
       and (format in ('openai', 'responses')
         or (not coalesce(kata_data.has_system_tag(r.content), false) and (r.role not in ('system', 'developer') or r.reason = 'preamble')))) as are_usual,
-    bool_or(r.tool_calls is not null) as have_calls, bool_or(r.kind = 'summary' or case usual_kind.format
-      when 'openai' then r.role = 'tool' and kata_data.is_blank(r.content)
-      else r.tool_calls is not null or r.role = 'tool' end) as have_more,
-    max(case r.kind when 'summary' then r."position" else r.group_version end) as last_group
+    bool_or(r.tool_calls is not null) as have_calls, bool_or(r.kind = 'summary') as have_summaries,
+    array_agg(r.group_version order by r.group_version) filter (where r.role = 'tool') as answered,
+    max(case r.kind when 'summary' then r."position" else r.group_version end) as last_group,
+    case when format in ('openai', 'responses') then sum(case
+      when r.role = 'tool' then 3 * kata_data.is_blank(r.content)::integer
+      when r.kind = 'summary' then 8 * (r.role in ('user', 'assistant'))::integer
+      when format = 'openai' or r.tool_calls is null then 0
+      else 4 * (jsonb_array_length(r.tool_calls) - kata_data.is_blank(r.content)::integer) end) end as added_tokens
   into v_rows
   from unnest(rows) r;
-  if v_rows.are_usual is not true or not v_rows.have_calls then
-    return case when v_rows.are_usual then case when v_rows.have_more then 'as stored' else 'bare' end end;
-  elsif exists (
-    select
-    from (
-      select sum(case when r.tool_calls is null then -1 else jsonb_array_length(r.tool_calls) end) as open_calls
-      from unnest(rows) r
-      where (r.tool_calls is not null or r.role = 'tool')
-        and r.group_version <> v_rows.last_group
-      group by r.group_version
-    ) g
-    where g.open_calls <> 0)
-  then
-    return null;
+  if v_rows.are_usual is not true then
+    return;
   end if;
-  return (
-    select case
-      when bool_and(kata_data.is_sent_as_stored(c.call, c.id, usual_kind.format)) is not true
-        or count(distinct (c.group_version, c.id collate "C")) < count(*) then null
-      when count(distinct c.id collate "C") = count(*) and bool_and(kata_data.sent_call_id(c.id, 1, 1, 1, usual_kind.format) = c.id)
-        then case when v_rows.have_more then 'as stored' else 'bare' end
-      else 'renamed'
-    end
+  kind := case when v_rows.have_summaries then 'as stored' else 'bare' end;
+  if v_rows.have_calls then
+    select bool_and(kata_data.is_sent_as_stored(c.call, c.id, usual_kind.format) is true) as are_usual,
+      count(distinct c.id collate "C") = count(*) as are_unique,
+      bool_and(kata_data.sent_call_id(c.id, 1, 1, 1, usual_kind.format) = c.id) as fit,
+      array_agg(c.group_version order by c.group_version) as called
+    into v_calls
     from (
       select r.group_version, e.call, e.call ->> 'id' as id
       from unnest(rows) r
       cross join lateral jsonb_array_elements(r.tool_calls) e(call)
       where r.tool_calls is not null
       offset 0
-    ) c);
+    ) c;
+    kind := case
+      when not v_calls.are_usual
+        or array_remove(v_calls.called, v_rows.last_group) <> coalesce(array_remove(v_rows.answered, v_rows.last_group), '{}') then null
+      when v_calls.are_unique and v_calls.fit then kind
+      when v_calls.are_unique or kata_data.ids_differ_in_groups(rows) then 'renamed'
+    end;
+  end if;
+  if kind is not null then
+    added_tokens := v_rows.added_tokens;
+  end if;
 end
 $$;
 comment on function kata_data.usual_kind(kata_data.window_row[], text) is
-'Whether the rows of a window hold only texts, calls that go out as they are stored, and one result of each, the last group aside; null if not.
+'Whether the rows of a window hold only texts, calls that go out as they are stored, and one result of each, the last group aside.
 Where turns alternate, a message of the system after the preamble is not usual, nor are its tags.
 
-bare: the forms of OpenAI add nothing to it, and all ids of calls go out; as stored: all ids of calls go out; renamed: some get another one. A kind holds for a window and for the same window less some groups.';
+kind: bare if all messages and ids of calls go out as they are, as stored if summaries get a mark, renamed if some ids become others; null for
+rows that are not usual. It holds for a window and for the same window less some groups. added_tokens: at most how many the forms of OpenAI
+add; null in others.';
+
+create or replace function kata_data.ids_differ_in_groups(rows kata_data.window_row[]) returns boolean
+language plpgsql stable
+as $$
+begin
+  return (
+    select count(distinct (r.group_version, e.call ->> 'id' collate "C")) = count(*)
+    from unnest(rows) r
+    cross join lateral jsonb_array_elements(r.tool_calls) e(call)
+    where r.tool_calls is not null);
+end
+$$;
+comment on function kata_data.ids_differ_in_groups(kata_data.window_row[]) is 'Whether no two calls of a group have the same id.';
 
 create or replace function kata_data.renamed_calls(rows kata_data.window_row[], format text) returns jsonb
 language plpgsql stable

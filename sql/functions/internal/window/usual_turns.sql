@@ -7,6 +7,9 @@ declare
   v_names jsonb;
   v_text text := case format when 'gemini' then '{"text":' else '{"type":"text","text":' end;
   v_field text := case format when 'gemini' then '","parts":[' else '","content":[' end;
+  v_call text := case format when 'gemini' then '{"functionCall":{"id":' else '{"type":"tool_use","id":' end;
+  v_input text := case format when 'gemini' then ',"args":' else ',"input":' end;
+  v_end text := case format when 'gemini' then '}}' else '}' end;
   v_opening text := case format
     when 'gemini' then '{"role":"user","parts":[{"text":"[beginning of the messages]"}]},'
     else '{"role":"user","content":[{"type":"text","text":"[beginning of the messages]"}]},'
@@ -17,7 +20,7 @@ begin
   end if;
   return (
     -- The first turn must be the user's.
-    select concat('[', case when (array_agg(t.role order by t.group_position, t.version))[1] <> 'user' then v_opening end,
+    select concat('[', case when min(t.role) filter (where t.role_before is null) <> 'user' then v_opening end,
       string_agg(case
             when t.role = t.role_before then ','
             when t.role_before is null then '{"role":"' || t.role || v_field
@@ -26,12 +29,22 @@ begin
     from (
       select m.role, m.group_position, m.version, lag(m.role) over (order by m.group_position, m.version) as role_before,
         case
-          when m.tool_call_id is not null and format = 'gemini' then kata_data.usual_gemini_result(m.tool_call_id, m.content, v_names)
+          when m.tool_call_id is not null and format = 'gemini' then concat('{"functionResponse":{"id":', to_json(m.tool_call_id), ',"name":',
+            v_names -> m.tool_call_id, ',"response":', case
+              when kata_data.is_plain_object(m.content) then m.content
+              else coalesce(kata_data.gemini_object(m.content)::text, '{"output":' || to_json(m.content)::text || '}') end, '}}')
           when m.tool_call_id is not null then '{"type":"tool_result","tool_use_id":' || to_json(m.tool_call_id)::text || ',"content":['
             || case when m.is_blank then ']}' else '{"type":"text","text":' || to_json(m.content)::text || '}]}' end
           when m.tool_calls is null then v_text || to_json(m.content)::text || '}'
-          when m.is_blank then kata_data.usual_calls(m.tool_calls, format)
-          else v_text || to_json(m.content)::text || '},' || kata_data.usual_calls(m.tool_calls, format)
+          else case when m.is_blank then '' else v_text || to_json(m.content)::text || '},' end || (
+            select string_agg(concat(v_call, c.call -> 'id', ',"name":', c.call #> '{function,name}', v_input,
+                case when kata_data.is_plain_object(c.arguments) then c.arguments else kata_data.tool_input(c.arguments)::text end, v_end),
+              ',' order by c.ordinality)
+            from (
+              select e.ordinality, e.call, e.call #>> '{function,arguments}' as arguments
+              from jsonb_array_elements(m.tool_calls) with ordinality e(call, ordinality)
+              offset 0
+            ) c)
         end as blocks
       from (
         select case when r.role <> 'assistant' then 'user' when usual_turns.format = 'gemini' then 'model' else 'assistant' end as role,
@@ -58,32 +71,6 @@ as $$
   where r.tool_calls is not null
 $$;
 comment on function kata_data.usual_names(kata_data.window_row[]) is 'The names of what the calls of a usual window call, by their ids.';
-
-create or replace function kata_data.usual_calls(tool_calls jsonb, format text) returns text
-language plpgsql stable
-as $$
-begin
-  return (
-    select string_agg(
-      concat(case format when 'gemini' then '{"functionCall":{"id":' else '{"type":"tool_use","id":' end, c.call -> 'id', ',"name":', c.call #> '{function,name}',
-        case format when 'gemini' then ',"args":' else ',"input":' end, kata_data.tool_input(c.call #>> '{function,arguments}'),
-        case format when 'gemini' then '}}' else '}' end), ',' order by c.ordinality)
-    from jsonb_array_elements(tool_calls) with ordinality c(call, ordinality));
-end
-$$;
-comment on function kata_data.usual_calls(jsonb, text) is 'Calls of a usual window as blocks in JSON, without the brackets around them.';
-
-create or replace function kata_data.usual_gemini_result(tool_call_id text, content text, names jsonb) returns text
-language plpgsql stable
-as $$
-begin
-  return concat(
-    '{"functionResponse":{"id":', to_json(tool_call_id), ',"name":', names -> tool_call_id,
-    ',"response":', coalesce(kata_data.gemini_object(content)::text, '{"output":' || to_json(content)::text || '}'), '}}');
-end
-$$;
-comment on function kata_data.usual_gemini_result(text, text, jsonb) is
-'A result of a usual window as a part of the Gemini form in JSON. names: of calls, by their ids.';
 
 create or replace function kata_data.usual_anthropic_prompt(rows kata_data.window_row[]) returns jsonb
 language plpgsql stable
