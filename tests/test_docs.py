@@ -150,7 +150,7 @@ def test_the_runbook_runs(
             if language != "text" and (language, text) not in elsewhere:
                 run(language, text, database, environment, folder)
     finally:
-        server.execute("drop role if exists my_exporter")
+        server.execute("drop role if exists my_exporter, my_app")
 
 
 def test_the_collector_reads_every_metric_with_its_labels(database: str) -> None:
