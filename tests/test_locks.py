@@ -120,6 +120,52 @@ def test_a_removal_bounds_its_wait_by_itself_and_leaves_the_setting_of_the_sessi
     assert rows(conn, "select kata_data.bound_wait(), current_setting('lock_timeout')") == [("0", "10s")]
 
 
+def test_a_refusal_names_the_wait_of_a_session_that_sets_none(
+    connect: Connect, observer: psycopg.Connection
+) -> None:
+    context_id = made(observer)
+    conn = connect(autocommit=True, options="-c lock_timeout=0")
+    for refusal in (f"refuse_busy(array['{context_id}'::uuid])", "refuse_busy_index(1)"):
+        with pytest.raises(psycopg.Error) as caught:
+            rows(conn, f"select kata_data.{refusal}")
+        assert caught.value.sqlstate == "KC025"
+        assert (caught.value.diag.message_detail or "").endswith("The wait was 10s."), refusal
+
+
+def test_sessions_that_share_a_row_are_named_as_ones_that_may_hold_it(
+    connect: Connect, observer: psycopg.Connection
+) -> None:
+    context_id, holders = made(observer), [connect(), connect()]
+    find = "select pids, are_sure from kata_data.lock_holders(array[%s::uuid], null)"
+    assert rows(observer, find, context_id) == [([], False)]
+    for holder in holders:
+        rows(holder, "select from kata_data.lineage where context_id = %s for key share", context_id)
+        ((pids, are_sure),) = rows(observer, find, context_id)
+        assert holder.info.backend_pid in pids
+        # One session is the number of its transaction, several are a number of their own.
+        assert are_sure == (holder is holders[0])
+    assert {holder.info.backend_pid for holder in holders} <= set(pids)
+
+
+def test_the_holders_of_a_family_are_found_without_looking_at_others(
+    connect: Connect, observer: psycopg.Connection
+) -> None:
+    family = [made(observer)]
+    family += [rows(observer, "select kata.fork(%s)", family[0])[0][0] for _ in range(2)]
+    rows(observer, "select count(kata.create_context()) from generate_series(1, 200)")
+    holder, conn = connect(), connect()
+    append(holder, family[2], 1)
+    seen = """
+        select pg_stat_get_xact_tuples_returned(c.oid) + pg_stat_get_xact_tuples_fetched(c.oid)
+        from pg_class c where c.oid = 'kata_data.context'::regclass"""
+    conn.execute("set enable_seqscan = off")  # as public functions have it
+    ((before,),) = rows(conn, seen)
+    found = rows(conn, "select pids from kata_data.lock_holders(array[%s::uuid], null)", family[0])
+    ((after,),) = rows(conn, seen)
+    assert found == [([holder.info.backend_pid],)]
+    assert after - before < 20
+
+
 def test_a_key_that_found_a_context_which_is_purged_at_that_moment_keeps_nothing_of_the_request(
     connect: Connect, observer: psycopg.Connection
 ) -> None:

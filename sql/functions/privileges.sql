@@ -148,7 +148,6 @@ grant execute on function
   kata_data.last_mention,
   kata_data.lock_context,
   kata_data.lock_families,
-  kata_data.lock_free_families,
   kata_data.lock_holders,
   kata_data.lock_marks,
   kata_data.lock_removal,
@@ -179,6 +178,7 @@ grant execute on function
   kata_data.trim_embeddings,
   kata_data.trim_postings,
   kata_data.update_artifacts,
+  kata_data.waited,
   kata_data.weighed_version,
   kata_data.weight_of
 to kata_eraser;

@@ -106,7 +106,7 @@ begin
     errcode = 'KC025',
     message = 'another session uses the embeddings',
     detail = format('It is %s. The wait was %s.',
-      coalesce(kata_data.named_sessions(v_pids), 'one that has ended since'), current_setting('lock_timeout')),
+      coalesce(kata_data.named_sessions(v_pids), 'one that has ended since'), kata_data.waited()),
     hint = format('Try again when its transaction has ended, set lock_timeout to wait longer, or work concurrently as an owner of the tables: '
       '`kata index --vectors MODEL`, or drop index concurrently kata_data.%s.', kata_data.embedding_index_name(model_id));
 end
