@@ -326,6 +326,44 @@ def test_the_purge_of_deleted_contexts_passes_over_one_that_is_being_restored(
     assert rows(observer, VERIFY) == []
 
 
+PURGE_DELETED = "select context_id from kata.purge_deleted(interval '0')"
+HOLD = {
+    "a mark": "select from kata_data.search_mark where segment_id = %s for update",
+    "a mark that is not committed": "select kata.index_search(%s)",
+    "a family": "select from kata_data.lineage where context_id = %s for key share",
+    "a head": "select from kata_data.head where context_id = %s for key share",
+    # Which a purge meets only when it has the locks above.
+    "a log": "select from kata_data.message where segment_id = %s for key share",
+}
+
+
+@pytest.mark.parametrize("held", HOLD)
+def test_the_purge_of_deleted_contexts_passes_over_what_is_held_and_waits_for_nothing(
+    connect: Connect, observer: psycopg.Connection, held: str
+) -> None:
+    first, second, third = (rows(observer, CREATE, name)[0][0] for name in ("first", "second", "third"))
+    for context_id in (first, second, third):
+        rows(observer, APPEND, context_id, Jsonb([{"role": "user", "content": "hello"}] * 3))
+        if held == "a mark":
+            rows(observer, "select kata.index_search(%s)", context_id)
+    holder, purger = connect(), connect(autocommit=True, options=HURRY if held == "a log" else "")
+    if held.startswith("a mark that"):
+        rows(holder, HOLD[held], first)
+    for context_id in (first, second, third):
+        rows(observer, DELETE, context_id)
+    # Alone as much as one call purges: it must not use up what others may have.
+    observer.execute("update kata_data.head set version = 200000 where context_id = %s", (first,))
+    if not held.startswith("a mark that"):
+        rows(holder, HOLD[held], first)
+    # A purge that waits without bound fails here.
+    purger.execute("set statement_timeout = '8s'")
+    assert {*rows(purger, PURGE_DELETED)} == {(second,), (third,)}
+    assert rows(purger, PURGE_DELETED) == []
+    holder.rollback()
+    observer.execute("update kata_data.head set version = 3 where context_id = %s", (first,))
+    assert rows(purger, PURGE_DELETED) == [(first,)]
+
+
 def test_neither_a_purge_nor_who_goes_on_in_another_context_of_the_family_waits(
     connect: Connect, observer: psycopg.Connection, family: Family
 ) -> None:

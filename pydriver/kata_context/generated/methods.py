@@ -2106,9 +2106,10 @@ class Methods(ABC):
         """Purges the contexts that were deleted a while ago, as purge_context does.
 
         Those deleted longest ago come first, at most 1,000 per call, and as many as hold 100,000
-        entries together: call again until it returns no row. Under kata.tenant '*' contexts of all
-        tenants are purged. Returns one row per context, forks before their parents: context_id, removed
-        and kept, as purge_context.
+        entries together: call again until it returns no row. A context that another session holds is
+        passed over, counts toward neither, and is left to a later call. Under kata.tenant '*' contexts
+        of all tenants are purged. Returns one row per context, forks before their parents: context_id,
+        removed and kept, as purge_context.
 
         Parameters
         ----------
@@ -2118,12 +2119,11 @@ class Methods(ABC):
         Raises
         ------
         InvalidArgumentError older_than is negative, or the transaction is not at isolation level read
-            committed, BusyError as purge_context.
+            committed.
 
-        Locks: the families of the contexts, against other removals and new compactions; one that is
-            locked is left to a later call. Then the heads of the contexts (FOR UPDATE), by id
-            ascending; a dry run takes none.
-        Cost: that of purge_context for each.
+        Locks: of each context those of purge_context, without waiting for families, search marks and
+            heads; a dry run takes none.
+        Cost: that of purge_context for each, and O(contexts passed over).
         """
         return self._run(statements.PURGE_DELETED, (older_than, dry_run))
 

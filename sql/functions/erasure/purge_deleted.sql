@@ -1,8 +1,9 @@
 -- Purges deleted contexts, a bounded number per call. Forks go before their parents, so that a family that is purged whole leaves nothing
 -- behind.
 --
--- Locks: the families and marks, then the heads by id ascending, as everywhere. Families that another session is at work on are skipped, so
--- that one idle transaction does not stop the purge of all others; so are contexts that were restored before their lock.
+-- Locks: of each context the family, the marks and the head, as everywhere. A context of which another session holds one is passed over, so
+-- that one idle transaction does not stop the purge of all others; so is one that was restored before its lock, and one whose purge meets
+-- another lock.
 -- plans: lookup
 
 create or replace function kata.purge_deleted(older_than interval, dry_run boolean default false)
@@ -13,6 +14,7 @@ declare
   v_tenant text;
   v_before timestamptz;
   v_purged uuid[] := '{}'::uuid[];
+  v_passed uuid[] := '{}'::uuid[];
   v_chosen uuid[];
 begin
   v_tenant := kata_data.current_tenant();
@@ -25,47 +27,37 @@ begin
   end if;
   -- No timestamp lies much further back.
   v_before := kata_data.clock() - least(older_than, interval '4000 years');
-  -- As many as hold 100,000 entries together, and the first however long it is.
-  v_chosen := array(
-    select c.context_id
-    from (
-      select c.context_id, sum(c.entries) over (order by c.deleted_at, c.context_id) - c.entries as before
-      from (
-        select c.context_id, c.deleted_at, h.version - coalesce(c.fork_version, 0) as entries
-        from kata_data.context c
-        join kata_data.head h on h.context_id = c.context_id
-        where v_tenant in (c.tenant, '*')
-          and c.deleted_at < v_before
-          and c.purged_at is null
-        order by c.deleted_at
-        limit 1000
-      ) c
-    ) c
-    where c.before < 100000);
   if dry_run is false then
     perform kata_data.check_isolation();
-    v_chosen := kata_data.lock_free_families(v_chosen);
-    perform kata_data.lock_removal(v_chosen);
-    v_chosen := array(select h.context_id from kata_data.head h where h.context_id = any (v_chosen) order by h.context_id for update skip locked);
   end if;
-  for context_id in
-    select c.context_id
-    from kata_data.context c
-    where c.context_id = any (v_chosen)
-      and c.deleted_at < v_before
-      and c.purged_at is null
-    order by c.depth desc, c.context_id
   loop
-    if dry_run is false then
-      select p.removed, p.kept into strict removed, kept
-      from kata.purge_context(purge_deleted.context_id) p;
-    else
-      select sum(p.removed), sum(p.kept) filter (where p.segment_id = purge_deleted.context_id)
-      into strict removed, kept
-      from kata_data.plan_purge(purge_deleted.context_id, v_purged) p;
-    end if;
-    v_purged := v_purged || context_id;
-    return next;
+    v_chosen := kata_data.choose_deleted(v_tenant, v_before, v_passed, dry_run is false);
+    for context_id in
+      select c.context_id
+      from kata_data.context c
+      where c.context_id = any (v_chosen)
+        and c.deleted_at < v_before
+        and c.purged_at is null
+      order by c.depth desc, c.context_id
+    loop
+      if dry_run is false then
+        begin
+          select p.removed, p.kept into strict removed, kept
+          from kata.purge_context(purge_deleted.context_id) p;
+        exception
+          when sqlstate 'KC025' then continue;
+        end;
+      else
+        select sum(p.removed), sum(p.kept) filter (where p.segment_id = purge_deleted.context_id)
+        into strict removed, kept
+        from kata_data.plan_purge(purge_deleted.context_id, v_purged) p;
+      end if;
+      v_purged := v_purged || context_id;
+      return next;
+    end loop;
+    -- No row says that none is left, so it goes on while all that it chose was passed over.
+    exit when v_purged <> '{}' or v_chosen = '{}';
+    v_passed := v_passed || v_chosen;
   end loop;
 end
 $$;
@@ -75,9 +67,9 @@ comment on function kata.purge_deleted(interval, boolean) is
 older_than: how long ago they were deleted. dry_run: only report which, and what would be removed.
 
 Those deleted longest ago come first, at most 1,000 per call, and as many as hold 100,000
-entries together: call again until it returns no row. Under kata.tenant ''*'' contexts of all
-tenants are purged.
+entries together: call again until it returns no row. A context that another session holds is passed over, counts toward neither, and is
+left to a later call. Under kata.tenant ''*'' contexts of all tenants are purged.
 Returns one row per context, forks before their parents: context_id, removed and kept, as purge_context.
-Errors: KC017 older_than is negative, or the transaction is not at isolation level read committed, KC025 as purge_context.
-Locks: the families of the contexts, against other removals and new compactions; one that is locked is left to a later call. Then the heads of the contexts (FOR UPDATE), by id ascending; a dry run takes none.
-Cost: that of purge_context for each.';
+Errors: KC017 older_than is negative, or the transaction is not at isolation level read committed.
+Locks: of each context those of purge_context, without waiting for families, search marks and heads; a dry run takes none.
+Cost: that of purge_context for each, and O(contexts passed over).';

@@ -33,29 +33,6 @@ comment on function kata_data.lock_families(uuid[]) is
 
 Call it before a head is locked.';
 
-create or replace function kata_data.lock_free_families(contexts uuid[]) returns uuid[]
-language plpgsql volatile
-as $$
-declare
-  v_free uuid[];
-begin
-  v_free := array(
-    select l.context_id
-    from kata_data.lineage l
-    where l.context_id = any (kata_data.families_of(contexts))
-      and l.first_version = 1
-    for update skip locked);
-  return array(
-    select c.context_id
-    from kata_data.context c
-    where c.context_id = any (contexts)
-      and c.family_id = any (v_free));
-end
-$$;
-comment on function kata_data.lock_free_families(uuid[]) is
-'Locks the families of some contexts as lock_families does, except those that another session is at work on. Returns the contexts whose
-families are locked. Never waits.';
-
 create or replace function kata_data.share_family(context_id uuid, waits boolean) returns boolean
 language plpgsql volatile
 as $$
