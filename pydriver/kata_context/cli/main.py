@@ -177,8 +177,7 @@ def complain(message: str, hint: str | None, exit_code: int) -> int:
 def cli(ctx: click.Context, dsn: str | None, tenant: str | None, pass_env: tuple[str, ...]) -> None:
     """Kata Context: a context store for LLM agents that lives inside Postgres.
 
-    A CONTEXT is a name, an id, or the first digits of an id. Data go to standard output, everything else to
-    standard error.
+    A CONTEXT is a name, an id, or its first digits. Data go to standard output, all else to standard error.
 
     Exit codes: 0 success; 1 refused, failed, or a check found a problem; 2 wrong command line; 3 the database
     cannot be reached; 4 the database is not migrated; 130 interrupted.

@@ -2,11 +2,10 @@
 
 import click
 
-from kata_context import evidence
 from kata_context.cli.database import open_kata, resolve
 from kata_context.cli.parameters import complete_context
 from kata_context.cli.terminal import json_option, print_rows
-from kata_context.evidence import Lines
+from kata_context.evidence import Lines, file_lines, findings
 
 
 @click.command()
@@ -18,7 +17,7 @@ from kata_context.evidence import Lines
 def verify(ctx: click.Context, context: str | None, against: Lines | None, jobs: int, as_json: bool) -> None:
     """Verify the log of CONTEXT, or of all contexts of the tenant; exits with 1 if it finds a problem."""
     with open_kata(ctx, jobs) as kata:
-        rows = evidence.findings(kata, resolve(kata, context) if context else None, against, jobs)
+        rows = findings(kata, resolve(kata, context) if context else None, against, jobs)
     print_rows(rows, as_json, ["context_id", "version", "problem", "detail"], empty="sound")
     ctx.exit(bool(rows))
 
@@ -28,4 +27,4 @@ def verify(ctx: click.Context, context: str | None, against: Lines | None, jobs:
 def heads(ctx: click.Context) -> None:
     """Print the digest of every context of the tenant, and a root over all: evidence to sign and keep."""
     with open_kata(ctx) as kata:
-        click.echo("".join(evidence.file_lines(kata)), nl=False)
+        click.echo("".join(file_lines(kata)), nl=False)
