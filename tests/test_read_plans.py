@@ -157,3 +157,24 @@ def test_rows_are_written_and_system_messages_joined_in_linear_time(
     short, long = seen
     assert short > 200
     assert long < 5 * short
+
+
+def test_a_purge_in_a_chain_of_forks_looks_up_its_ancestors_by_key(conn: psycopg.Connection) -> None:
+    """Without statistics a join with the contexts reads all of them at each step of the chain."""
+    deep = Jsonb({"max_fork_depth": 1000})
+    plans = listen(conn)
+    conn.execute("set local auto_explain.log_timing = off")
+    seen = []
+    for length in (20, 80):
+        (context_id,) = conn.execute("select kata.create_context(policy => %s)", [deep]).fetchone() or ()
+        for _ in range(length):
+            (context_id,) = conn.execute("select kata.fork(%s)", [context_id]).fetchone() or ()
+        conn.execute("select kata.delete_context(%s)", [context_id])
+        conn.execute("set local auto_explain.log_analyze = on")
+        plans.clear()
+        conn.execute("select * from kata.purge_context(%s)", [context_id])
+        seen.append(rows_seen(plans))
+        conn.execute("set local auto_explain.log_analyze = off")
+    short, long = seen
+    assert short > 100
+    assert long < 5 * short, seen

@@ -15,7 +15,12 @@ begin
     union all
     select c.parent_id, a.distance + 1, least(a.reach, c.fork_version)
     from ancestor a
-    join kata_data.context c on c.context_id = a.parent_id
+    cross join lateral (
+      select c.parent_id, c.fork_version
+      from kata_data.context c
+      where c.context_id = a.parent_id
+      offset 0
+    ) c
     where c.parent_id is not null
   )
   select a.parent_id, a.distance, a.reach from ancestor a;

@@ -10,7 +10,12 @@ begin
   return array(
     select distinct c.family_id
     from unnest(contexts) o(context_id)
-    join kata_data.context c on c.context_id = o.context_id
+    cross join lateral (
+      select c.family_id
+      from kata_data.context c
+      where c.context_id = o.context_id
+      offset 0
+    ) c
     order by c.family_id);
 end
 $$;

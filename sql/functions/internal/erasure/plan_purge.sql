@@ -13,7 +13,12 @@ begin
       union all
       select c.context_id, least(r.reach, c.fork_version), c.purged_at is not null or c.context_id = any (assumed)
       from reader r
-      join kata_data.context c on c.parent_id = r.context_id
+      cross join lateral (
+        select c.context_id, c.fork_version, c.purged_at
+        from kata_data.context c
+        where c.parent_id = r.context_id
+        offset 0
+      ) c
       where r.is_purged
     )
     select coalesce(max(r.reach) filter (where not r.is_purged), -1)
@@ -45,8 +50,18 @@ begin
       select a.ancestor_id, a.distance
       from kata_data.ancestors(plan_purge.context_id) a
     ) a
-    join kata_data.context c on c.context_id = a.context_id
-    join kata_data.head h on h.context_id = c.context_id
+    cross join lateral (
+      select c.context_id, c.fork_version, c.purged_at
+      from kata_data.context c
+      where c.context_id = a.context_id
+      offset 0
+    ) c
+    cross join lateral (
+      select h.version
+      from kata_data.head h
+      where h.context_id = a.context_id
+      offset 0
+    ) h
     where c.purged_at is not null or c.context_id = any (v_assumed)
     order by a.distance
   loop

@@ -36,11 +36,18 @@ begin
   from (
     select distinct s.segment_id
     from unnest(segments) s(segment_id)
-    join kata_data.context c on c.context_id = s.segment_id
+    cross join lateral (
+      select
+      from kata_data.context c
+      where c.context_id = s.segment_id
+      offset 0
+    ) c
     order by s.segment_id
   ) s
   on conflict on constraint search_mark_pkey do update
-  set indexed_through = m.indexed_through;
+  set indexed_through = m.indexed_through
+  -- Written once per transaction: each look-up of a mark passes over all versions that its own transaction wrote.
+  where m.xmin <> pg_current_xact_id()::xid;
 end
 $$;
 comment on function kata_data.lock_marks(uuid[]) is
