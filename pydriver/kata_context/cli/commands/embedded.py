@@ -45,7 +45,7 @@ def psql(ctx: click.Context, arguments: tuple[str, ...]) -> None:
     target = announce(ctx)
     program = find_psql()
     # Every account of the machine can read command lines, so the password goes into the environment.
-    parts, _ = secured(target.dsn)
+    parts = {name: value for name, value in secured(target.dsn)[0].items() if name != "client_encoding"}
     if (tenant := settings(ctx).tenant) is not None:
         setting = escaped(checked_tenant(tenant))
         parts["options"] = f"{parts.get('options', '')} -c kata.tenant={setting}".strip()
