@@ -1,7 +1,8 @@
 """Which database is meant: --dsn, or else DATABASE_URL, or else the embedded server."""
 
 import os
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -22,7 +23,7 @@ class Target:
     description : what to show to people; never holds the password
     """
 
-    dsn: str
+    dsn: str = field(repr=False)
     embedded: bool
     description: str
 
@@ -86,11 +87,12 @@ def parse(dsn: str, source: str | None = None) -> dict[str, str]:
     KataError : it is malformed; what it says is not repeated, for a password may be in it anywhere
     """
     what = f"the connection string in {source}" if source else "the connection string"
-    # libpq quotes the offending string in its message, password and all: that text is not passed on.
-    try:
+    # libpq quotes the offending string in its message, password and all: the error has no context, either.
+    parts = None
+    with suppress(psycopg.ProgrammingError, AttributeError, UnicodeError):  # AttributeError: not a str
         parts = {name: str(value) for name, value in conninfo_to_dict(dsn).items()}
-    except (psycopg.ProgrammingError, AttributeError, UnicodeError):  # AttributeError: not a str
-        raise KataError(f"{what} is malformed", hint=FORM) from None
+    if parts is None:
+        raise KataError(f"{what} is malformed", hint=FORM)
     # libpq ends a password in a URL at the first @, or takes what stands before a / for host and port.
     hosts, ports = parts.get("host", "").split(","), parts.get("port", "").split(",")
     if (

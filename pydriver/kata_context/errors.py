@@ -86,7 +86,7 @@ class UnsafeConnectionError(KataError):
 
 
 class PoolTimeoutError(KataError):
-    """No connection of the pool was free within the wait; the call was never sent."""
+    """No connection of the pool was free within the wait; the call changed nothing."""
 
     title = "no connection was free in time"
     may_retry = True

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -64,7 +64,7 @@ class Route:
     wait : seconds to wait for a connection
     """
 
-    parameters: dict[str, Any]
+    parameters: dict[str, Any] = field(repr=False)
     description: str
     tenant: str | None
     pooler: bool | None
