@@ -1,5 +1,7 @@
 -- Access check. Every public function that takes a context calls open_context, lock_context or share_context before it reads; they
--- check tenant, existence and state. verify and purge_context, which span contexts, check by check_access. Readers open a context. Writers lock it: the lock is the head row, taken before anything is decided.
+-- check tenant, existence and state. Exceptions: verify and purge_context, which span contexts, check by check_access; pending_embeddings
+-- only continues a list of the tenant's contexts behind after_context. Readers open a context. Writers lock it: the lock is the head row,
+-- taken before anything is decided.
 --
 -- The head is looked up from its newest version backwards: equal keys are in the order of their rows' places, and the range with ORDER BY
 -- has the index read from its end. Under an old snapshot no version of the row can be removed; from the front a look-up would try
