@@ -199,6 +199,18 @@ def test_a_second_runner_waits_for_a_bounded_time_and_names_the_first(
     assert migrate.up(empty_database, root=files.root).changed
 
 
+def test_a_schema_with_the_name_of_the_lock_is_refused_with_its_remedy(
+    empty_database: str, files: Files
+) -> None:
+    with psycopg.connect(empty_database, autocommit=True) as conn:
+        conn.execute("create schema kata_migrating")
+        said = refusal(migrate.up, empty_database, root=files.root)
+        assert "the database has a schema kata_migrating" in said
+        assert "drop schema kata_migrating" in said
+        conn.execute("drop schema kata_migrating")
+    assert migrate.up(empty_database, root=files.root).changed
+
+
 def test_a_role_that_kata_context_has_not_made_is_not_adopted(
     launch_server: LaunchServer, files: Files
 ) -> None:

@@ -385,6 +385,11 @@ def _take_lock(guard: Connection, wait: float) -> None:
         try:
             guard.execute(f"create schema {GUARD}".encode())
             return
+        except errors.DuplicateSchema as error:
+            raise KataError(
+                f"the database has a schema {GUARD}, whose name is the lock of migrations",
+                f"as its owner: drop schema {GUARD}",
+            ) from error
         except errors.LockNotAvailable as error:
             guard.execute("rollback")
             holder = value(guard, _HOLDER)
