@@ -10,44 +10,51 @@ as $$
   select g.group_version, g.group_position, g.newest_version, g.is_rest, g.is_answer, g.token_count,
     g.added_tokens + case when g.open_calls <= 0 or g.group_position = max(g.group_position) over () then 0 else 8 * g.open_calls end
   from (
-    select r.group_version, min(case r.kind when 'summary' then r."position" else r.group_version end) as group_position,
-      max(r.version) as newest_version, bool_and(r.reason in ('recent', 'covered')) as is_rest,
-      case when bool_or(r.reason <> 'preamble' and (r.role = 'assistant' or not r.is_blank)) then bool_or(r.role = 'assistant') end as is_answer,
-      sum(r.token_count) as token_count,
-      coalesce(sum(jsonb_array_length(r.tool_calls)), 0) - count(*) filter (where r.role = 'tool' and r.group_version <> r.version) as open_calls,
-      sum(case
-        when not are_usual then kata_data.added_tokens(r.role, r.content, r.name, r.tool_call_id, r.tool_calls, r.parts, r.provider,
-          r.reason = 'preamble', r.role = 'tool' and r.group_version = r.version, prompt_groups.format)
-        -- The short way again: a function would be called for each message.
-        when r.tool_calls is not null then case prompt_groups.format
-          when 'openai' then 0
-          when 'responses' then 4 * (jsonb_array_length(r.tool_calls) - r.is_blank::integer)
-          else (
-            select sum(case when kata_data.is_plain_object(c.arguments) then (c.arguments = '{}')::integer else kata_data.added_input_tokens(c.arguments) end
-              + case prompt_groups.format when 'gemini' then octet_length(c.name) / 2 + 10 else 0 end)
-            from (
-              select e.call #>> '{function,arguments}' as arguments, e.call #>> '{function,name}' as name
-              from jsonb_array_elements(r.tool_calls) e(call)
-              offset 0
-            ) c)
-        end
-        when r.role = 'tool' then case
-          when prompt_groups.format = 'gemini' then 2 + case when kata_data.is_plain_object(r.content) then 0 else kata_data.added_output_tokens(r.content) end
-          when prompt_groups.format <> 'anthropic' and r.is_blank then 3
+    select r.group_version, min(r.group_position) as group_position, max(r.version) as newest_version, bool_and(r.is_rest) as is_rest,
+      case when bool_or(r.is_turn) then bool_or(r.role = 'assistant') end as is_answer, sum(r.token_count) as token_count,
+      sum(r.open_calls) as open_calls, sum(r.added_tokens) as added_tokens
+    from (
+      -- Apart, so that no content is sorted.
+      select r.group_version, case r.kind when 'summary' then r."position" else r.group_version end as group_position, r.version, r.role,
+        r.reason in ('recent', 'covered') as is_rest, r.token_count,
+        r.reason <> 'preamble' and (r.role = 'assistant' or not r.is_blank) as is_turn,
+        case when r.tool_calls is not null then jsonb_array_length(r.tool_calls) else 0 end
+          - (r.role = 'tool' and r.group_version <> r.version)::integer as open_calls,
+        case
+          when not are_usual then kata_data.added_tokens(r.role, r.content, r.name, r.tool_call_id, r.tool_calls, r.parts, r.provider,
+            r.reason = 'preamble', r.role = 'tool' and r.group_version = r.version, prompt_groups.format)
+          -- The short way again: a function would be called for each message.
+          when r.tool_calls is not null then case prompt_groups.format
+            when 'openai' then 0
+            when 'responses' then 4 * (jsonb_array_length(r.tool_calls) - r.is_blank::integer)
+            else (
+              select sum(case when kata_data.is_plain_object(c.arguments) then (c.arguments = '{}')::integer else kata_data.added_input_tokens(c.arguments) end
+                + case prompt_groups.format when 'gemini' then octet_length(c.name) / 2 + 10 else 0 end)
+              from (
+                select e.call #>> '{function,arguments}' as arguments, e.call #>> '{function,name}' as name
+                from jsonb_array_elements(r.tool_calls) e(call)
+                offset 0
+              ) c)
+          end
+          when r.role = 'tool' then case
+            when prompt_groups.format = 'gemini' then 2 + case when kata_data.is_plain_object(r.content) then 0 else kata_data.added_output_tokens(r.content) end
+            when prompt_groups.format <> 'anthropic' and r.is_blank then 3
+            else 0
+          end
           else 0
         end
-        else 0
-      end
-      + case
-          when r.kind <> 'summary' or r.role not in ('user', 'assistant') then 0
-          -- A mark; the words of a user are escaped anyway.
-          when r.role = 'user' or prompt_groups.format in ('openai', 'responses') then 8
-          else 8 + kata_data.escape_tokens(r.content, false)
-        end) as added_tokens
-    from (
-      select r.group_version, r."position", r.version, r.reason, r.kind, r.role, r.content, r.name, r.tool_call_id, r.tool_calls, r.parts,
-        r.provider, r.token_count, kata_data.is_blank(r.content) as is_blank
-      from unnest(rows) r
+        + case
+            when r.kind <> 'summary' or r.role not in ('user', 'assistant') then 0
+            -- A mark; the words of a user are escaped anyway.
+            when r.role = 'user' or prompt_groups.format in ('openai', 'responses') then 8
+            else 8 + kata_data.escape_tokens(r.content, false)
+          end as added_tokens
+      from (
+        select r.group_version, r."position", r.version, r.reason, r.kind, r.role, r.content, r.name, r.tool_call_id, r.tool_calls, r.parts,
+          r.provider, r.token_count, kata_data.is_blank(r.content) as is_blank
+        from unnest(rows) r
+        offset 0
+      ) r
       offset 0
     ) r
     group by r.group_version

@@ -71,7 +71,8 @@ comment on function kata_data.escape_system_tags(text, boolean) is
 create or replace function kata_data.has_system_tag(content text) returns boolean
 language sql immutable
 as $$
-  select kata_data.holds_system_tag(content) or kata_data.ends_in_tag(content)
+  -- Most texts have no bracket.
+  select case when not kata_data.has_bracket(content) then false else kata_data.holds_system_tag(content) or kata_data.ends_in_tag(content) end
 $$;
 comment on function kata_data.has_system_tag(text) is 'Whether a text may have system_message tags, or may end with the beginning of one.';
 

@@ -71,8 +71,10 @@ begin
   from (
     select g.*, not g.is_rest or g.running_tokens <= prompt_sums.budget as is_kept
     from (
-      select g.*, sum(g.token_count) over w
-        + ceil(factor * (sum(g.added_tokens) over w + case when prompt_sums.format in ('anthropic', 'gemini') then 12 else 0 end)) as running_tokens
+      -- A sum of bigint is a numeric.
+      select g.group_version, g.group_position, g.is_rest, g.is_answer, g.token_count::double precision, g.added_tokens::double precision,
+        sum(g.token_count::double precision) over w
+        + ceil(factor * (sum(g.added_tokens::double precision) over w + case when prompt_sums.format in ('anthropic', 'gemini') then 12 else 0 end)) as running_tokens
       from kata_data.prompt_groups(rows, prompt_sums.format, are_usual) g
       window w as (order by g.is_rest, g.newest_version desc rows unbounded preceding)
     ) g

@@ -10,20 +10,28 @@ declare
   v_calls record;
 begin
   select
-    bool_and(r.parts is null and r.provider is null and r.name is null and r.tool_calls is distinct from '[]'
-      and (r.role <> 'tool' or r.group_version <> r.version)
-      and (format in ('openai', 'responses')
-        or (not coalesce(kata_data.has_system_tag(r.content), false) and (r.role not in ('system', 'developer') or r.reason = 'preamble')))) as are_usual,
-    bool_or(r.tool_calls is not null) as have_calls, bool_or(r.kind = 'summary') as have_summaries,
-    array_agg(r.group_version order by r.group_version) filter (where r.role = 'tool') as answered,
-    max(case r.kind when 'summary' then r."position" else r.group_version end) as last_group,
-    case when format in ('openai', 'responses') then sum(case
-      when r.role = 'tool' then 3 * kata_data.is_blank(r.content)::integer
-      when r.kind = 'summary' then 8 * (r.role in ('user', 'assistant'))::integer
-      when format = 'openai' or r.tool_calls is null then 0
-      else 4 * (jsonb_array_length(r.tool_calls) - kata_data.is_blank(r.content)::integer) end) end as added_tokens
+    bool_and(r.is_usual) as are_usual, bool_or(r.has_calls) as have_calls, bool_or(r.is_summary) as have_summaries,
+    array_agg(r.group_version order by r.group_version) filter (where r.is_result) as answered,
+    max(r.group_position) as last_group, sum(r.added_tokens) as added_tokens
   into v_rows
-  from unnest(rows) r;
+  from (
+    -- Apart, so that no content is sorted.
+    select r.group_version, r.tool_calls is not null as has_calls, r.kind = 'summary' as is_summary, r.role = 'tool' as is_result,
+      r.parts is null and r.provider is null and r.name is null and r.tool_calls is distinct from '[]'
+        and (r.role <> 'tool' or r.group_version <> r.version)
+        and (format in ('openai', 'responses')
+          or (not coalesce(kata_data.has_system_tag(r.content), false) and (r.role not in ('system', 'developer') or r.reason = 'preamble'))) as is_usual,
+      case r.kind when 'summary' then r."position" else r.group_version end as group_position,
+      case
+        when format not in ('openai', 'responses') then null
+        when r.role = 'tool' then 3 * kata_data.is_blank(r.content)::integer
+        when r.kind = 'summary' then 8 * (r.role in ('user', 'assistant'))::integer
+        when format = 'openai' or r.tool_calls is null then 0
+        else 4 * (jsonb_array_length(r.tool_calls) - kata_data.is_blank(r.content)::integer)
+      end as added_tokens
+    from unnest(rows) r
+    offset 0
+  ) r;
   if v_rows.are_usual is not true then
     return;
   end if;
@@ -69,7 +77,8 @@ begin
     select count(distinct (r.group_version, e.call ->> 'id' collate "C")) = count(*)
     from unnest(rows) r
     cross join lateral jsonb_array_elements(r.tool_calls) e(call)
-    where r.tool_calls is not null);
+    -- A group has one message that calls, and most have one call.
+    where jsonb_array_length(r.tool_calls) > 1);
 end
 $$;
 comment on function kata_data.ids_differ_in_groups(kata_data.window_row[]) is 'Whether no two calls of a group have the same id.';
@@ -182,7 +191,14 @@ begin
       || ',"input":[' || coalesce(string_agg(case
           when r.tool_call_id is not null then '{"type":"function_call_output","call_id":' || to_json(r.tool_call_id)::text || ',"output":'
             || case when r.is_blank then '"[empty]"' else to_json(r.content)::text end || '}'
-          when r.tool_calls is not null then kata_data.usual_responses_calls(case when not r.is_blank then r.content end, r.tool_calls)
+          when r.tool_calls is not null then
+            case when r.is_blank then '' else '{"type":"message","role":"assistant","content":[{"type":"output_text","text":' || to_json(r.content)::text
+              || ',"annotations":[]}]},' end || (
+              select string_agg(
+                concat('{"type":"function_call","call_id":', c.call -> 'id', ',"name":', c.call #> '{function,name}', ',"arguments":',
+                  c.call #> '{function,arguments}', '}'),
+                ',' order by c.ordinality)
+              from jsonb_array_elements(r.tool_calls) with ordinality c(call, ordinality))
           else '{"type":"message","role":"' || r.role || '","content":' || to_json(r.content)::text || '}'
         end, ',' order by r.group_position, r.version) filter (where not r.is_instruction), '')
       || ']}')::jsonb
@@ -199,17 +215,3 @@ begin
 end
 $$;
 comment on function kata_data.usual_responses_prompt(kata_data.window_row[]) is 'The prompt of a usual window in the OpenAI Responses form.';
-
-create or replace function kata_data.usual_responses_calls(content text, tool_calls jsonb) returns text
-language plpgsql stable
-as $$
-begin
-  return concat(
-    '{"type":"message","role":"assistant","content":[{"type":"output_text","text":' || to_json(content)::text || ',"annotations":[]}]},', (
-      select string_agg(
-        concat('{"type":"function_call","call_id":', c.call -> 'id', ',"name":', c.call #> '{function,name}', ',"arguments":', c.call #> '{function,arguments}', '}'),
-        ',' order by c.ordinality)
-      from jsonb_array_elements(tool_calls) with ordinality c(call, ordinality)));
-end
-$$;
-comment on function kata_data.usual_responses_calls(text, jsonb) is 'An answer that calls functions as items in JSON. content: null where it says nothing.';
