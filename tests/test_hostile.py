@@ -413,3 +413,20 @@ def test_json_of_a_hundred_levels_is_kept(conn: psycopg.Connection) -> None:
         "select c.metadata = %s::jsonb from kata.get_context(%s) c", (value, context_id)
     ).fetchall()
     assert same == [(True,)]
+
+
+def test_no_list_is_too_long_for_its_limit(conn: psycopg.Connection, calls: Calls) -> None:
+    """Whatever takes an array says how many elements fit, and refuses more before it looks at one."""
+    longest = {"embedding": 16_000}
+    tried = set()
+    for function, (parameters, arguments) in calls.items():
+        for name in [name for name, kind in parameters.items() if kind.endswith("[]")]:
+            length = longest.get(name, 10_000) + 1
+            element = "{1}" if name == "embeddings" else "1"
+            elements = "{" + ",".join([element] * length) + "}"
+            outcome = call(conn, function, parameters, arguments | {name: elements})
+            assert isinstance(outcome, psycopg.Error), (function, name)
+            assert outcome.sqlstate == "KC017", (function, name, outcome)
+            tried.add(f"{function}.{name}")
+    assert {"close_calls.call_ids", "put_embeddings.versions", "window.recall", "prompt.recall"} <= tried
+    assert {"put_token_counts.versions", "recall.embedding"} <= tried

@@ -587,12 +587,13 @@ class Methods(ABC):
         Parameters
         ----------
         context_id : the context.
-        call_ids : the calls to close; null: all that are open.
+        call_ids : the calls to close, at most 10,000; null: all that are open, at most 1,000.
         reason : the content of the messages.
 
         Raises
         ------
-        ContextNotFoundError, OrphanToolResultError a call is not open, ContextClosedError.
+        ContextNotFoundError, OrphanToolResultError a call is not open, ContextClosedError,
+            InvalidArgumentError.
 
         Locks: the head of the context.
         Cost: O(calls closed).
@@ -1008,8 +1009,8 @@ class Methods(ABC):
             room for a step, the window starts as without one.
         tokenizer : count in this one instead of the context's, with stored counts, or else a padded
             conversion.
-        recall : versions whose messages come whatever else fits, best first, for example those that
-            kata.recall returns.
+        recall : at most 10,000 versions whose messages come whatever else fits, best first, for example
+            those that kata.recall returns.
         recall_budget : tokens of the budget to keep for them, used or not; null for an eighth of the
             budget, at most 2,000, where recall is given.
         reserve : tokens of the budget to keep for the answer and the tools; from 0 to below the budget.
@@ -1978,7 +1979,7 @@ class Methods(ABC):
         ----------
         context_id : the context.
         tokenizer : a registered one, or a model of one.
-        versions, counts : one count per version; a later one for the same version wins.
+        versions, counts : one count per version, at most 10,000; a later one for the same version wins.
 
         Raises
         ------
@@ -2343,8 +2344,8 @@ class Methods(ABC):
         context_id : the context.
         model : a name of the embedding model, 1 to 255 characters. All of its embeddings have the
             dimensions of the first.
-        versions, embeddings : one embedding for every version, an array of arrays; a later one for the
-            same version wins. It replaces an earlier embedding.
+        versions, embeddings : one embedding for every version, at most 10,000, an array of arrays; a
+            later one for the same version wins. It replaces an earlier embedding.
         digests : what kata.pending_embeddings returned with the texts; null to store in any case. Where
             the text is another one now, because it or the message before was erased, the embedding is
             passed over.
@@ -2352,8 +2353,8 @@ class Methods(ABC):
         Raises
         ------
         ContextNotFoundError, VersionNotFoundError no message with a text has this version,
-            ContextClosedError, InvalidArgumentError arrays do not match, other dimensions, a zero
-            vector, NaN.
+            ContextClosedError, InvalidArgumentError arrays do not match or are too long, other
+            dimensions, a zero vector, NaN.
 
         Locks: the messages and those before them (FOR KEY SHARE); a model while another session makes
             it.

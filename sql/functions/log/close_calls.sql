@@ -13,6 +13,7 @@ declare
   v_unknown text;
 begin
   v_open_calls := (kata_data.lock_context(context_id)).open_calls;
+  perform kata_data.check_list('call_ids', cardinality(call_ids));
   v_unknown := (select min(coalesce(i.id, 'null')) from unnest(call_ids) i(id) where not coalesce(v_open_calls ? i.id, false));
   if v_unknown is not null then
     raise exception using
@@ -34,8 +35,8 @@ $$;
 comment on function kata.close_calls(uuid, text[], text) is
 'Answers open tool calls with one tool message each.
 
-context_id: the context. call_ids: the calls to close; null: all that are open. reason: the content of the messages.
+context_id: the context. call_ids: the calls to close, at most 10,000; null: all that are open, at most 1,000. reason: the content of the messages.
 
 Returns one row per message, as append; none where no call is open.
-Errors: KC001, KC005 a call is not open, KC006.
+Errors: KC001, KC005 a call is not open, KC006, KC017.
 Locks: the head of the context. Cost: O(calls closed).';

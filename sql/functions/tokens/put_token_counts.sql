@@ -13,6 +13,7 @@ declare
   v_rows integer;
 begin
   v_head := kata_data.share_context(context_id, 'write');
+  perform kata_data.check_list('versions', cardinality(versions));
   v_tokenizer := kata_data.tokenizer_of(tokenizer);
   if v_tokenizer is null then
     perform kata_data.refuse_tokenizer(tokenizer);
@@ -60,7 +61,7 @@ comment on function kata.put_token_counts(uuid, text, bigint[], integer[]) is
 
 A window in that tokenizer uses them. Counts of inherited messages are shared with the context that wrote the messages.
 
-context_id: the context. tokenizer: a registered one, or a model of one. versions, counts: one count per version; a later one for the same version wins.
+context_id: the context. tokenizer: a registered one, or a model of one. versions, counts: one count per version, at most 10,000; a later one for the same version wins.
 
 Returns how many messages have a new count.
 Errors: KC001, KC002, KC006, KC017. Locks: the head of the context (FOR KEY SHARE). Cost: O(versions).';

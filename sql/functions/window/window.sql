@@ -90,7 +90,7 @@ at: as of this version; null for now.
 stable_step: tokens for which the start of the window stays still, so that a provider''s prompt cache is hit; 0 for none; smaller
   than the budget. If the rows that always come leave no room for a step, the window starts as without one.
 tokenizer: count in this one instead of the context''s, with stored counts, or else a padded conversion.
-recall: versions whose messages come whatever else fits, best first, for example those that kata.recall returns.
+recall: at most 10,000 versions whose messages come whatever else fits, best first, for example those that kata.recall returns.
 recall_budget: tokens of the budget to keep for them, used or not; null for an eighth of the budget, at most 2,000, where recall is given.
 reserve: tokens of the budget to keep for the answer and the tools; from 0 to below the budget.
 format: select as prompt does in this form (openai, responses, anthropic, gemini), whose additions take part of the budget; null counts

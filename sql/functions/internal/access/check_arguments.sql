@@ -16,6 +16,21 @@ end
 $$;
 comment on function kata_data.check_max_rows(integer) is 'Refuses a page size that is not 1 to 1,000. KC017.';
 
+create or replace function kata_data.check_list(what text, length integer) returns void
+language plpgsql immutable
+as $$
+begin
+  if length > 10000 then
+    raise exception using
+      errcode = 'KC017',
+      message = format('%s has too many elements', what),
+      detail = format('It has %s; at most 10000 fit.', length),
+      hint = 'Pass a part of the list per call.';
+  end if;
+end
+$$;
+comment on function kata_data.check_list(text, integer) is 'Refuses a list of more than 10,000 elements. KC017.';
+
 create or replace function kata_data.check_name(name text) returns void
 language plpgsql immutable
 as $$

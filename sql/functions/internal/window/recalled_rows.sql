@@ -18,6 +18,7 @@ begin
       detail = format('It is %s.', recall_budget),
       hint = 'Pass how many tokens recalled messages may take, or null for an eighth of the budget, at most 2,000.';
   end if;
+  perform kata_data.check_list('recall', cardinality(recall));
   foreach v_version in array coalesce(recall, '{}')
   loop
     if (v_version between 1 and at) is not true then
