@@ -238,6 +238,19 @@ def test_a_worker_refuses_a_database_with_another_label(kata: Kata, database: st
     assert [row["status"] for row in once(database, "--environment", "production")] == ["committed"]
 
 
+def test_a_worker_ends_where_the_label_becomes_another_one(kata: Kata, database: str) -> None:
+    kata.set_environment("production")
+    with working(database, "--environment", "production", "--poll", "0.1") as worker:
+        assert worker.stderr
+        while worker.stderr.readline().strip() != "waiting for work":
+            pass
+        kata.set_environment("copy", "production")
+        context = due(kata, "c", strategy="drop")
+        assert worker.wait(PATIENCE) == 1
+        assert 'this database is labeled "copy"' in worker.stderr.read()
+    assert context.compactions() == []
+
+
 def test_a_program_gets_no_secret_of_the_worker_but_what_is_passed(
     kata: Kata, database: str, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
