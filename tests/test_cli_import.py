@@ -271,6 +271,14 @@ def test_a_conversation_longer_than_a_batch_enters(load: Load, query: Load) -> N
     assert query("select count(*), max(version) from kata_data.message") == [(20_003, 20_003)]
 
 
+def test_a_message_over_the_limit_is_refused_and_the_next_line_enters(load: Load, query: Load) -> None:
+    long = {"role": "user", "content": "word " * 3_400_000}
+    summary = load(line("long", long), line("short", USER), code=1)
+    assert (summary["added"], [refusal["line"] for refusal in summary["refused"]]) == (1, [1])
+    assert "16 MB" in summary["refused"][0]["error"]
+    assert query("select c.name from kata_data.context c") == [("short",)]
+
+
 def test_the_tokenizer_is_that_of_the_new_contexts(database: str, query: Load) -> None:
     kata("import", "-", "--tokenizer", "cl100k_base", dsn=database, input=line("a", USER))
     assert query("select tokenizer from kata_data.context") == [("cl100k_base",)]

@@ -184,6 +184,13 @@ def test_a_million_spaces_are_estimated_and_do_not_bring_down_the_caller(kata: K
         tokens.count_tokens(text, "o200k_base")
 
 
+def test_a_text_that_the_database_refuses_is_not_counted_first() -> None:
+    text = "word " * 3_400_000
+    assert tokens.count_of({"role": "user", "content": text}, "o200k_base") == (None, None)
+    with pytest.raises(KataError, match="too long"):
+        tokens.count_tokens(text, "o200k_base")
+
+
 def test_counting_can_be_switched_off(database: str) -> None:
     with Kata(database, count_tokens=False) as kata:
         context = kata.create()

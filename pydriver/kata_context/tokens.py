@@ -32,6 +32,7 @@ TEXT_PARTS = ("text", "input_text", "output_text")
 SENT_FIELDS = ("refusal", "reasoning", "reasoning_content", "reasoning_details", "function_call", "audio")
 COUNTED = frozenset(("name", "parts", "tool_calls", "provider"))  # fields that count beside the content
 LONG = 50_000  # characters; as many are counted within milliseconds
+LONGEST = 16 << 20  # the database refuses more, so counting it takes half a minute for nothing
 # The patterns backtrack through white space, and tiktoken crashes at some 500,000 characters of it in a row.
 # The search starts at the beginning of a run only, so that it reads a run once.
 UNCOUNTABLE = re.compile(r"(?<![\s\x85])[\s\x85]{100000}")
@@ -73,11 +74,11 @@ def count_tokens(text: str, tokenizer: str) -> int:
 
     Raises
     ------
-    KataError : the text holds a run of 100,000 characters of white space, or more
+    KataError : the text has more than 16,777,216 characters, or a run of 100,000 of white space
     """
     count = _count(text, tokenizer)
     if count is None:
-        raise KataError("the text has too much white space in one place to be counted")
+        raise KataError("the text is too long, or has too much white space in one place, to be counted")
     return count
 
 
@@ -235,7 +236,7 @@ def _list(value: Any) -> Sequence[Any]:
 def _count(text: str, tokenizer: str) -> int | None:
     if not text:
         return 0
-    if len(text) > LONG and UNCOUNTABLE.search(text):
+    if len(text) > LONG and (len(text) > LONGEST or UNCOUNTABLE.search(text)):
         return None
     return len(_encoding(tokenizer).encode_ordinary(text))
 

@@ -29,7 +29,7 @@ from kata_context.database_errors import NameTakenError
 from kata_context.errors import KataError
 
 CONNECTIONS = 2  # one conversation is counted while another is written
-WAITING = 4  # conversations to read ahead per connection
+AHEAD = 32_000_000  # bytes of lines to read ahead, of which each counts for an eighth at least
 BATCH = 10_000  # most messages per append
 KEYS = {"name", "messages", "metadata"}
 COMPARED = {"role", "content", "tool_calls", "tool_call_id", "name", "parts", "provider"}
@@ -137,7 +137,7 @@ def import_lines(kata: Kata, file: BinaryIO, tokenizer: str, summary: Summary) -
             for number, line in enumerate(file, start=1):
                 if line.strip(BLANK + BOM_UTF8 if number == 1 else BLANK):
                     pending.append((number, len(line), workers.submit(number, line)))
-                if len(pending) > WAITING * CONNECTIONS:
+                while sum(max(length, AHEAD // 8) for _, length, _ in pending) > AHEAD:
                     conclude()
             while pending:
                 conclude()
