@@ -1,6 +1,7 @@
 """The security contract: what weakens it is found, and what a restore lost comes back."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from conftest import FAST, LaunchServer, TestServer
+from conftest import FAST, ROOT, LaunchServer, TestServer
 from kata_context import migrate
 from kata_context.embedded import SUPERUSER, find_binaries
 from kata_context.errors import KataError
@@ -21,6 +22,8 @@ from support.commands import Run
 PROGRAMS = find_binaries()
 PROBLEMS = "select p.object, p.aspect, p.expected, p.found, p.repair from kata_data.contract_problems() p"
 FACTS = "select f.object, f.aspect, f.statement from kata_data.contract_facts() f"
+# Roles with a tenant, which a dump names.
+KEPT_ROLES = {"kept_app", 'kept "App"'}
 DIGESTS = "select h.context_id, h.version, h.last_digest from kata_data.head h"
 
 # Damage that a hand or a restore does, and the findings: the beginnings of object and aspect.
@@ -299,6 +302,12 @@ def kept(server: TestServer, template: str, tmp_path_factory: pytest.TempPathFac
     """A database that was dumped."""
     server.execute(f"create database kept template {template} strategy file_copy")
     with closing(psycopg.connect(server.url("kept"), autocommit=True)) as conn:
+        for role in ("kept_app", '"kept ""App"""', "kept_gone"):
+            conn.execute(f"create role {role} login".encode())
+        conn.execute(
+            "select kata.assign_tenant(r, 'one') from unnest(%s::text[]) r", ([*KEPT_ROLES, "kept_gone"],)
+        )
+        conn.execute("drop role kept_gone")
         for tenant in ("one", "other"):
             conn.execute("select set_config('kata.tenant', %s, false)", (tenant,))
             conn.execute(
@@ -318,6 +327,7 @@ def kept(server: TestServer, template: str, tmp_path_factory: pytest.TempPathFac
     program("pg_dump", "--format=custom", f"--file={dump}", server.url("kept"))
     yield Kept(server.url("kept"), dump, state(server.url("kept")))
     server.execute("drop database kept with (force)")
+    server.execute('drop role kept_app, "kept ""App"""')
 
 
 @pytest.mark.slow
@@ -351,10 +361,25 @@ def test_a_restore_into_another_cluster_comes_back_whole(kept: Kept, launch_serv
     migrate.up(elsewhere.url("first"))
     elsewhere.execute("drop database first")
     elsewhere.execute("create database restored")
+    restore = ("pg_restore", "--exit-on-error", f"--dbname={elsewhere.url('restored')}", kept.dump)
+    assert 'role "kept_app" does not exist' in program(*restore, code=1)
+    elsewhere.execute("drop database restored")
 
-    program("pg_restore", "--exit-on-error", f"--dbname={elsewhere.url('restored')}", kept.dump)
+    # The query of docs/operations.md.
+    listing = re.search(r"select format\('create role .*", (ROOT / "docs/operations.md").read_text())
+    assert listing
+    with closing(psycopg.connect(kept.dsn)) as conn:
+        for (statement,) in conn.execute(listing[0].encode()).fetchall():
+            elsewhere.execute(statement)
+    elsewhere.execute("create database restored")
+    program(*restore)
 
     assert state(elsewhere.url("restored")) ^ kept.state == set()
+    with closing(psycopg.connect(elsewhere.url("restored"))) as conn:
+        tenants = """
+            select t.role_name::text from kata_data.tenant_role t
+            join pg_roles r on r.oid = t.role and r.rolname = t.role_name"""
+        assert {role for (role,) in conn.execute(tenants)} == KEPT_ROLES
 
 
 @pytest.mark.slow
