@@ -57,7 +57,11 @@ begin
     end;
   end if;
   if kind is not null then
-    added_tokens := v_rows.added_tokens;
+    added_tokens := case
+      when format in ('openai', 'responses') then v_rows.added_tokens
+      -- Texts alone: at most the first turn, which must be the user's.
+      when not v_rows.have_calls and not v_rows.have_summaries and v_rows.answered is null then 12
+    end;
   end if;
 end
 $$;
@@ -67,7 +71,7 @@ Where turns alternate, a message of the system after the preamble is not usual, 
 
 kind: bare if all messages and ids of calls go out as they are, as stored if summaries get a mark, renamed if some ids become others; null for
 rows that are not usual. It holds for a window and for the same window less some groups. added_tokens: at most how many the forms of OpenAI
-add; null in others.';
+add, or the others to texts alone; null where the groups must be measured.';
 
 create or replace function kata_data.ids_differ_in_groups(rows kata_data.window_row[]) returns boolean
 language plpgsql stable
