@@ -67,6 +67,7 @@ READS = {
     "no difference": "select * from kata.diff(%(context)s, %(context)s)",
     "whether it is due": "select * from kata.compaction_status(%(context)s)",
     "the policy": "select kata.get_policy(%(context)s)",
+    "failing compactions": "select * from kata.failing_compactions()",
 }
 APPEND_MESSAGE = "select kata.append_message(%(context)s, 'user', repeat('word ', 40), 60)"
 CALLS = READS | {
