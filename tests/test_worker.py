@@ -652,6 +652,18 @@ def test_a_worker_waits_for_a_server_that_does_not_answer_yet_and_ends_on_a_sign
         assert worker.wait(PATIENCE) == 0
 
 
+def test_sessions_of_a_worker_and_of_the_driver_have_names_of_their_own(kata: Kata, database: str) -> None:
+    kata.version()
+    names = """select distinct a.application_name from pg_stat_activity a
+    where a.datname = current_database()
+      and a.pid <> pg_backend_pid() and a.backend_type = 'client backend'"""
+    with working(database) as worker, psycopg.connect(database, autocommit=True) as observer:
+        assert worker.stderr
+        assert any("waiting for work" in line for line in worker.stderr)
+        wait_until(lambda: observer.execute(LISTENING.encode()).fetchall())
+        assert {name for (name,) in observer.execute(names)} == {"kata-context", "kata worker"}
+
+
 def test_a_summary_is_not_lost_with_the_connection_that_commits_it(
     kata: Kata, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
