@@ -655,8 +655,8 @@ def test_a_call_planned_when_there_were_few_contexts_costs_the_same_when_there_a
             """
         )
         after = least_costs()
-    # Creating a context descends a dozen indexes, forking one two dozen; each may have a level more now.
-    levels = {name: 40 if "kata.fork" in statement else 20 for name, statement in CALLS.items()}
+    # Creating a context descends twenty indexes, forking one twice as many; each may have a level more now.
+    levels = {name: 50 if "kata.fork" in statement else 25 for name, statement in CALLS.items()}
     grown = {name: (before[name], after[name]) for name in CALLS if after[name] > before[name] + levels[name]}
     assert not grown
 
@@ -934,8 +934,9 @@ def test_no_plan_of_a_change_goes_through_the_log(
                 measured.append(cost(conn, CHANGES[name], **values)[0])
         costs.append(min(measured))
     few, many = costs
-    # A merge and an elision look at each message, an index of a hundred times the rows has a level more.
-    assert many <= few + 30
+    # A merge and an elision look at each message, an undo takes two versions; an index of a hundred times the rows has a
+    # level more.
+    assert many <= few + 40
 
 
 @pytest.mark.parametrize("planner", ["as it is", "misled"])

@@ -22,8 +22,8 @@ begin
     limit 1
   ), g.attempted_at, h.due_at
   from kata_data.compaction_guard g
-  join kata_data.head h on h.context_id = g.context_id
-  join kata_data.context c on c.context_id = g.context_id
+  cross join lateral (select h.tenant, h.closed, h.due_at from kata_data.head h where h.context_id = g.context_id offset 0) h
+  cross join lateral (select c.name from kata_data.context c where c.context_id = g.context_id offset 0) c
   where g.failures > 0
     and not h.closed
     and v_tenant in (h.tenant, '*')

@@ -20,7 +20,7 @@ declare
   v_now timestamptz;
   v_context kata_data.context;
   v_cut record;
-  v_cuts jsonb := '[]';
+  v_cuts jsonb := '[]'::jsonb;
 begin
   v_tenant := kata_data.current_tenant();
   if v_is_real then

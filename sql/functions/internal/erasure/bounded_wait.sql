@@ -72,7 +72,7 @@ as $$
 declare
   v_families uuid[];
   v_lockers xid[];
-  v_members xid[] := '{}';
+  v_members xid[] := '{}'::xid[];
   v_locker xid;
 begin
   v_families := kata_data.families_of(contexts);

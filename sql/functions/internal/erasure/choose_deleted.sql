@@ -6,7 +6,7 @@ language plpgsql volatile
 as $$
 declare
   v_context record;
-  v_chosen uuid[] := '{}';
+  v_chosen uuid[] := '{}'::uuid[];
   v_entries bigint := 0;
 begin
   for v_context in
