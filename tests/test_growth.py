@@ -934,7 +934,7 @@ def test_no_plan_of_a_change_goes_through_the_log(
                 measured.append(cost(conn, CHANGES[name], **values)[0])
         costs.append(min(measured))
     few, many = costs
-    # A merge and an elision look at each message, an undo takes two versions; a longer index has a level more.
+    # A merge and an elision look at each message, an undo takes two versions; an index may have a level more.
     assert many <= few + 40
 
 
