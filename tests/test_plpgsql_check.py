@@ -25,7 +25,7 @@ EXPECTED = {
     },
     ("open_calls_at", 'unmodified OUT variable "oldest_open_group"'): "it is handed in, and back",
     ("head_digests", 'unmodified OUT variable "context_id"'): "it is handed in, and back",
-    # The check runs on PostgreSQL 15, which has no IS JSON; inlined, the test stands in its callers.
+    # The check runs on PostgreSQL 15, which has no IS JSON; inlined, the test is in its callers.
     **{
         (function, 'syntax error at or near "json"'): "PostgreSQL 16 has it"
         for function in ("is_json_object", "prompt_sums", "usual_turns")
