@@ -95,8 +95,9 @@ def test_damage_that_a_file_leaves_is_found(judged: Callable[[str], list[str]]) 
     body = """
         select plan(1);
         select ok(true);
-        create or replace function kata.verify(context_id uuid default null)
-        returns table (context_id uuid, version bigint, problem text, detail text)
+        create or replace function kata.verify(
+          inout context_id uuid default null, after uuid default null, max_contexts integer default null,
+          out version bigint, out problem text, out detail text) returns setof record
         language sql as $$ select null::uuid, 7::bigint, 'row gone'::text, 'told by the test'::text $$;
     """
     assert "verify: , version 7: row gone (told by the test)" in judged(body)
