@@ -149,14 +149,14 @@ LOCALES = {
 @pytest.fixture(scope="module")
 def foreign(launch_server: LaunchServer, scratch: Path) -> Iterator[TestServer]:
     """A server that knows the Turkish locale, made for it where the machine has its sources."""
-    folder = scratch / "locale"
+    folder = scratch / "made-locales"
     folder.mkdir(mode=0o755)
     if shutil.which("localedef") and Path("/usr/share/i18n/locales/tr_TR").exists():
         command = ["localedef", "-i", "tr_TR", "-f", "UTF-8", str(folder / "tr_TR.UTF-8")]
         subprocess.run(command, check=True, capture_output=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOCPATH", f"{folder}:/usr/lib/locale")
-        yield launch_server("foreign", FAST)
+        yield launch_server("locales", FAST)
 
 
 @pytest.mark.parametrize("locale", LOCALES)
