@@ -219,22 +219,21 @@ create or replace function kata_data.contract_of_triggers() returns setof kata_d
 language sql stable rows 50
 as $$
   with ours as materialized (
-    select t.oid, t.tgname, t.tgenabled, t.tgisinternal, t.tgrelid::regclass::text as relation
+    select t.oid, t.tgname, t.tgenabled, t.tgisinternal, t.tgrelid::regclass::text as relation,
+      format('trigger %s on %s', t.tgname, t.tgrelid::regclass) as object
     from pg_trigger t
     join pg_class c on c.oid = t.tgrelid
     join pg_namespace n on n.oid = c.relnamespace
     where n.nspname in ('kata', 'kata_data')
   )
-  select 12::smallint, o.name, 'definition', pg_get_triggerdef(t.oid), format('drop trigger %I on %s', t.tgname, t.relation)
+  select 12::smallint, t.object, 'definition', pg_get_triggerdef(t.oid), format('drop trigger %I on %s', t.tgname, t.relation)
   from ours t
-  cross join lateral (select format('trigger %s on %s', t.tgname, t.relation)) o(name)
   where not t.tgisinternal
   union all
-  select 13::smallint, o.name, 'state', format(
+  select 13::smallint, t.object, 'state', format(
       'alter table %s %s trigger %I', t.relation,
       case t.tgenabled when 'A' then 'enable always' when 'R' then 'enable replica' when 'D' then 'disable' else 'enable' end, t.tgname), null
   from ours t
-  cross join lateral (select format('trigger %s on %s', t.tgname, t.relation)) o(name)
   where not t.tgisinternal
   union all
   -- Their names have numbers that a restore changes.
