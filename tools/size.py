@@ -39,7 +39,9 @@ PARTS = {
     "adapters": Part(("adapters/*.py",), 900),
     # Token counts of content parts; loaded with the first message that has any.
     "content parts": Part(("parts.py",), 150),
-    "command line": Part(("cli/**/*.py",), 3600),
+    # Recorded requests: what a program of an agent gets back and answers.
+    "requests": Part(("requests.py",), 250),
+    "command line": Part(("cli/**/*.py",), 3700),
     "compaction by a model": Part(("compaction/*.py",), 1200),
     "recall": Part(("recall/*.py",), 350),
     # How programs of the user are started.
