@@ -1,6 +1,6 @@
 -- The view: an overlay on the log that a model sees.
 --
--- view_change has one row per change of what is seen: compaction, deletion, elision, pin, unpin, undo. It takes a version of
+-- view_change has one row per change of what is seen: compaction, deletion, elision, pin, unpin, undo, rewind. It takes a version of
 -- its own in the log and holds what it does and the whole view after it, so the view as of any version is the newest change
 -- up to it and the messages since. summary has one row per compaction that put a message in the place of what it covers, stub
 -- one row per message that an elision shortens. A record is stored as a change that leaves the view as it was; its data are a row of record.
@@ -8,7 +8,7 @@
 -- immutable as those of the log are; kata_eraser redacts what an erased message left in them and deletes those of a purged
 -- context.
 --
--- Invariants: visible and deleted share no version; covers never overlap each other or visible; replacements, elisions and
+-- Invariants: visible shares no version with deleted or rewound; covers never overlap each other or visible; replacements, elisions and
 -- pinned_groups ascend; a view has at most 1,000 pieces, so a change costs the same however long the log.
 
 create sequence kata_data.change_id;
@@ -18,11 +18,13 @@ create table kata_data.view_change (
   segment_id uuid,
   version bigint,
   change_id bigint not null constraint view_change_change_id_key unique,
-  kind text not null constraint view_change_kind_known check (kind in ('compaction', 'deletion', 'elision', 'pin', 'unpin', 'undo', 'record')),
+  kind text not null constraint view_change_kind_known check (
+    kind in ('compaction', 'deletion', 'elision', 'pin', 'unpin', 'undo', 'rewind', 'record')),
   created_at timestamptz not null,
   digest bytea not null,
   versions int8multirange not null,
   undone_version bigint,
+  rewound_to bigint,
   is_summarized boolean not null,
   content_version bigint not null,
   message_count bigint not null,
@@ -33,20 +35,22 @@ create table kata_data.view_change (
   turn_version bigint,
   visible int8multirange not null,
   deleted int8multirange not null,
+  rewound int8multirange not null,
   pinned_groups bigint[] not null,
   elisions bigint[] not null,
   replacements bigint[] not null,
   covers int8multirange[] not null,
   constraint view_change_pkey primary key (segment_id, version),
   constraint view_change_undo_is_whole check ((kind = 'undo') = (undone_version is not null)),
-  constraint view_change_visible_is_not_deleted check (not visible && deleted)
+  constraint view_change_rewind_is_whole check ((kind = 'rewind') = (rewound_to is not null)),
+  constraint view_change_visible_is_not_hidden check (not (visible && deleted or visible && rewound))
 );
 comment on table kata_data.view_change is
 'One row per view change: the change (kind, versions, undone_version) and the whole view after it. Immutable.';
 comment on column kata_data.view_change.segment_id is 'The context that wrote it.';
 comment on column kata_data.view_change.version is 'Its version; the log has no message of that version.';
 comment on column kata_data.view_change.change_id is 'Its number in stub and in elisions; a later change of a path has a greater one.';
-comment on column kata_data.view_change.kind is 'compaction, deletion, elision, pin, unpin, undo or record.';
+comment on column kata_data.view_change.kind is 'compaction, deletion, elision, pin, unpin, undo, rewind or record.';
 comment on column kata_data.view_change.created_at is 'The time of the change.';
 comment on column kata_data.view_change.digest is
 'SHA-256 over the digest of the entry before it and this change, with its summary and stubs.';
@@ -54,6 +58,7 @@ comment on column kata_data.view_change.versions is
 'The messages that it covers, deletes, shortens, pins (a whole group) or unpins. A compaction includes the summaries that it
 absorbs.';
 comment on column kata_data.view_change.undone_version is 'Of an undo: the view change that it reverts.';
+comment on column kata_data.view_change.rewound_to is 'Of a rewind: the version whose view it brings back; 0 for the empty context.';
 comment on column kata_data.view_change.is_summarized is 'Of a compaction: whether a summary replaces the covered messages.';
 comment on column kata_data.view_change.content_version is 'As of this change: the version of the last message appended or deleted.';
 comment on column kata_data.view_change.message_count is 'As of this change: the messages of the path.';
@@ -68,6 +73,9 @@ comment on column kata_data.view_change.visible is
 'The versions up to this one that are in the view. They include the versions of view changes, which have no message: leaving those
 out would cut the ranges.';
 comment on column kata_data.view_change.deleted is 'The versions whose messages are deleted.';
+comment on column kata_data.view_change.rewound is
+'The versions that rewinds took off the line, those of the rewinds included: they have no message, and leaving them out would cut the
+ranges.';
 comment on column kata_data.view_change.pinned_groups is 'The pinned groups, ascending.';
 comment on column kata_data.view_change.elisions is
 'The change_id of each elision in force, ascending. A message is shortened by the last one that has a stub of it.';
@@ -80,7 +88,8 @@ lowest is the place of the summary.';
 alter table kata_data.view_change
   alter column digest set statistics 0;
 comment on constraint view_change_undo_is_whole on kata_data.view_change is 'An undo, and nothing else, names the change that it reverts.';
-comment on constraint view_change_visible_is_not_deleted on kata_data.view_change is 'A deleted message is not visible.';
+comment on constraint view_change_rewind_is_whole on kata_data.view_change is 'A rewind, and nothing else, names the version that it goes to.';
+comment on constraint view_change_visible_is_not_hidden on kata_data.view_change is 'A message that is deleted or rewound is not visible.';
 
 create index view_change_undo on kata_data.view_change (segment_id, version) where undone_version is not null;
 comment on index kata_data.view_change_undo is 'The changes that are undone as of a version.';
@@ -206,6 +215,7 @@ create type kata_data.view as (
   change_id bigint,
   visible int8multirange,
   deleted int8multirange,
+  rewound int8multirange,
   pinned_groups bigint[],
   elisions bigint[],
   replacements bigint[],

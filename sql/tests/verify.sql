@@ -1,7 +1,7 @@
 -- Damage does not stay hidden: verify finds every kind of it, says which, and finds nothing where nothing is wrong.
 
 begin;
-select plan(222);
+select plan(223);
 
 -- Sound data of every kind
 
@@ -364,6 +364,7 @@ from (values
   ('visible = visible + ''{[3,5)}''', 14, 'view at 14', 'one that was put into a view is found'),
   ('deleted = deleted + ''{[3,4)}'', visible = visible - ''{[3,4)}''', 12, 'view at 12', 'a deletion without a change is found'),
   ('deleted = ''{}''', 11, 'view at 11', 'a deletion that was taken out is found'),
+  ('rewound = rewound + ''{[3,4)}'', visible = visible - ''{[3,4)}''', 12, 'view at 12', 'a message that was taken off the line is found'),
   ('pinned_groups = ''{}''', 12, 'view at 12', 'a pin that was taken off is found'),
   ('pinned_groups = ''{2,3}''', 13, 'view at 13', 'a pin without a change is found'),
   ('elisions = ''{}''', 10, 'view at 10', 'an elision that is not in force is found'),
@@ -411,8 +412,8 @@ select is(
   fixture.damage(
     format(
       $$insert into kata_data.view_change select %L, %s, nextval('kata_data.change_id'), kind, created_at, digest, versions, undone_version,
-        is_summarized, content_version, message_count, raw_tokens, view_tokens,
-    preamble_end, oldest_open_group, turn_version, visible, deleted, pinned_groups, elisions, replacements, covers
+        rewound_to, is_summarized, content_version, message_count, raw_tokens, view_tokens,
+    preamble_end, oldest_open_group, turn_version, visible, deleted, rewound, pinned_groups, elisions, replacements, covers
     from kata_data.view_change
     where segment_id = %L and version = 12$$, v.segment_id, v.version, :'viewed'), v.context) @> array[v.problem], true, v.what)
 from (values

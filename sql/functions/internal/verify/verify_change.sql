@@ -23,11 +23,12 @@ begin
   if not kata_data.stubs_agree(change) then
     return next row(change.version, 'stub', 'The stubs of an elision do not agree with it or with their messages.')::kata_data.finding;
   end if;
-  if (v_folded.visible, v_folded.deleted, v_folded.pinned_groups, v_folded.elisions, v_folded.replacements, v_folded.covers)
-    is distinct from (change.visible, change.deleted, change.pinned_groups, change.elisions, change.replacements, change.covers) then
+  if (v_folded.visible, v_folded.deleted, v_folded.rewound, v_folded.pinned_groups, v_folded.elisions, v_folded.replacements, v_folded.covers)
+    is distinct from (
+      change.visible, change.deleted, change.rewound, change.pinned_groups, change.elisions, change.replacements, change.covers) then
     return next kata_data.differs(change.version, 'view',
-      format('visible %s, deleted %s', change.visible, change.deleted),
-      format('visible %s, deleted %s', v_folded.visible, v_folded.deleted));
+      format('visible %s, deleted %s, rewound %s', change.visible, change.deleted, change.rewound),
+      format('visible %s, deleted %s, rewound %s', v_folded.visible, v_folded.deleted, v_folded.rewound));
   end if;
   v_view_tokens := kata_data.view_tokens_after(context_id, view, v_folded, before.view_tokens);
   v_content_version := case when v_folded.deleted = view.deleted then before.content_version else change.version end;

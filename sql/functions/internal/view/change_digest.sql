@@ -11,6 +11,7 @@ as $$
     jsonb_strip_nulls(jsonb_build_object(
       'versions', change.versions::text,
       'undone_version', change.undone_version,
+      'rewound_to', change.rewound_to,
       'preamble_end', change.preamble_end,
       'oldest_open_group', change.oldest_open_group,
       'turn_version', change.turn_version,

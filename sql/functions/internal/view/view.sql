@@ -11,6 +11,7 @@ begin
   v_view.change_id := 0;
   v_view.visible := '{}';
   v_view.deleted := '{}';
+  v_view.rewound := '{}';
   v_view.pinned_groups := '{}';
   v_view.elisions := '{}';
   v_view.replacements := '{}';
@@ -27,8 +28,8 @@ create or replace function kata_data.view_after(change kata_data.view_change) re
 language sql immutable
 as $$
   select row(
-    change.version, change.change_id, change.visible, change.deleted, change.pinned_groups, change.elisions, change.replacements,
-    change.covers)::kata_data.view
+    change.version, change.change_id, change.visible, change.deleted, change.rewound, change.pinned_groups, change.elisions,
+    change.replacements, change.covers)::kata_data.view
 $$;
 comment on function kata_data.view_after(kata_data.view_change) is 'The view that a view change stores.';
 
@@ -38,7 +39,7 @@ as $$
 declare
   v_view kata_data.view;
 begin
-  select c.version, c.change_id, c.visible, c.deleted, c.pinned_groups, c.elisions, c.replacements, c.covers
+  select c.version, c.change_id, c.visible, c.deleted, c.rewound, c.pinned_groups, c.elisions, c.replacements, c.covers
   into v_view
   from kata_data.change_at(view_at.context_id, view_at.at) c;
   if not found then
