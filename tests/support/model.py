@@ -18,6 +18,7 @@ Receipt = tuple[int, int, datetime, bool]
 ROLES = {"system", "developer", "user", "assistant", "tool"}
 KEYS = {"role", "content", "token_count", "token_source", "tool_call_id", "tool_name", "tool_calls", "model"}
 KEYS |= {"metadata", "pinned", "name", "parts", "provider", "external_id", "occurred_at"}
+AMENDABLE = {"content", "parts", "tool_calls", "provider", "name", "metadata", "token_count"}
 TICK = timedelta(microseconds=1)
 
 
@@ -52,11 +53,14 @@ class Change:
 
     Parameters
     ----------
-    versions : what it covers, deletes, shortens, pins (a whole group) or unpins
+    versions : what it covers, deletes, shortens, amends, pins (a whole group) or unpins
     undone_version : of an undo
     summary : of a compaction, the replacement of what it covers; None: there is none
     stubs : of an elision, the tokens that each message is shortened to
     external_id : of a record, which changes nothing
+    to_version : of a rewind, where it goes to
+    words : of an amendment, the message as it is shown from then on
+    tools : of a change of tools, the list as text; None: there are none from then on
     """
 
     version: int
@@ -68,6 +72,12 @@ class Change:
     summary: Message | None = None
     stubs: dict[int, int] = field(default_factory=dict)
     external_id: str | None = None
+    to_version: int | None = None
+    words: Message | None = None
+    tools: str | None = None
+
+
+Entry = Message | Change
 
 
 @dataclass(slots=True)
@@ -79,6 +89,8 @@ class View:
     pinned : groups
     stubs : the tokens of messages that are shortened
     covers : summary → the versions that it covers
+    words : what amended messages say, under stubs too
+    tools : the version that set the tools in force; 0: none
     """
 
     visible: set[int] = field(default_factory=set)
@@ -86,6 +98,12 @@ class View:
     pinned: set[int] = field(default_factory=set)
     stubs: dict[int, int] = field(default_factory=dict)
     covers: dict[int, set[int]] = field(default_factory=dict)
+    words: dict[int, Message] = field(default_factory=dict)
+    tools: int = 0
+
+    def kind_of(self, version: int) -> str:
+        """Return how a message is shown."""
+        return "stub" if version in self.stubs else "amended" if version in self.words else "message"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +133,7 @@ class Context:
     strict: bool = True
     parent: "Context | None" = None
     fork_version: int = 0
-    log: list[Message | Change] = field(default_factory=list)
+    log: list[Entry] = field(default_factory=list)
     open_calls: dict[str, int] = field(default_factory=dict)
     requests: dict[str, tuple[list[Draft], list[Receipt]]] = field(default_factory=dict)
     checkpoints: dict[str, int] = field(default_factory=dict)
@@ -129,27 +147,72 @@ class Context:
 
     @property
     def content_version(self) -> int:
-        """The version at which a message was last appended or deleted, or a deletion undone."""
+        """The version at which words of an agent's conversation last changed.
+
+        That is an append, a deletion or an amendment, the undo of one, or a rewind; system messages may be
+        amended without it.
+        """
         version = self.version
         while version and isinstance(self.log[version - 1], Change):
-            if self.view(version).deleted != self.view(version - 1).deleted:
+            now, before = self.view(version), self.view(version - 1)
+            if self.root(version).kind == "rewind" or now.deleted != before.deleted:
+                break
+            if _agents_words(now) != _agents_words(before):
                 break
             version -= 1
         return version
 
+    def line(self, at: int | None) -> tuple[list[Entry], set[int]]:
+        """Return the entries that lead to a version, oldest first, and which of them are undone.
+
+        Walking back, a rewind in force leads to the version that it names; undos off the line do nothing.
+        """
+        line: list[Entry] = []
+        undone: set[int] = set()
+        version = self.version if at is None else at
+        while version:
+            entry = self.log[version - 1]
+            line.append(entry)
+            version -= 1
+            if isinstance(entry, Change) and entry.version not in undone:
+                undone |= {entry.undone_version} if entry.undone_version else set()
+                version = version if entry.to_version is None else entry.to_version
+        return line[::-1], undone
+
+    def rewound(self, at: int | None) -> dict[int, int]:
+        """Return the versions off the line, each with the rewind that jumps over it."""
+        line, undone = self.line(at)
+        rewinds = [e for e in line if isinstance(e, Change) and e.to_version is not None]
+        return {
+            version: rewind.version
+            for rewind in rewinds
+            if rewind.version not in undone
+            for version in range((rewind.to_version or 0) + 1, rewind.version)
+        }
+
+    def root(self, version: int) -> Change:
+        """Return the change that an undo, or the undo of one, is about in the end; else the change itself."""
+        change = self.log[version - 1]
+        assert isinstance(change, Change)
+        return self.root(change.undone_version) if change.undone_version else change
+
     def ids(self, at: int | None) -> dict[str, int]:
-        """Return the versions that have external ids."""
-        return {entry.external_id: entry.version for entry in self.log[:at] if entry.external_id}
+        """Return the versions of the line that have external ids."""
+        return {entry.external_id: entry.version for entry in self.line(at)[0] if entry.external_id}
+
+    def is_rewound_key(self, key: str | None) -> bool:
+        """Return whether a version that a key remembers is rewound (KC021)."""
+        receipts = self.requests[key][1] if key in self.requests else []
+        return not self.rewound(None).keys().isdisjoint(version for version, *_ in receipts)
 
     def problems(
         self, drafts: list[Draft], expected_version: int | None, key: str | None, on_duplicate: str = "error"
     ) -> set[str]:
         """Return the errors that may refuse a batch; where there are none it must be accepted."""
         if key in self.requests and self.requests[key][0] == drafts:
-            return set()
+            return {"KC021"} if self.is_rewound_key(key) else set()
         problems = {"KC019"} if key in self.requests else set()
-        if expected_version is not None and not self.content_version <= expected_version <= self.version:
-            problems.add("KC003")
+        problems |= self.conflict(expected_version)
         open_calls = dict(self.open_calls)
         ids = set(self.ids(None))
         for draft in drafts:
@@ -165,6 +228,12 @@ class Context:
             else:
                 _take_group(draft, 0, open_calls)
         return problems
+
+    def conflict(self, expected_version: int | None) -> set[str]:
+        """Return KC003 where the context is not the one that a caller has seen."""
+        if expected_version is None or self.content_version <= expected_version <= self.version:
+            return set()
+        return {"KC003"}
 
     def append(
         self, drafts: list[Draft], now: datetime, counts: Iterable[int], key: str | None
@@ -219,15 +288,23 @@ class Context:
     def change(self, kind: str, now: datetime, **values: Any) -> int:
         """Append a view change and return its version."""
         self.log.append(Change(self.version + 1, kind, self.time_after(now), self.context_id, **values))
+        if self.root(self.version).kind == "rewind":
+            self.open_calls = self.calls_open_at(None)
         return self.version
 
     def fork(self, context_id: Hashable, at: int) -> "Context":
         """Return a fork: the same messages up to a version, and the calls open then."""
         child = Context(context_id, self.strict, self, at, self.log[:at])
         child.originals = {version: first for version, first in self.originals.items() if version <= at}
-        for message in child.messages_at(None):
-            _take_group(_draft_of(message), message.version, child.open_calls)
+        child.open_calls = child.calls_open_at(None)
         return child
+
+    def calls_open_at(self, at: int | None) -> dict[str, int]:
+        """Return the calls of the line that have no result on it, and their groups."""
+        open_calls: dict[str, int] = {}
+        for message in self.messages_on_line(at):
+            _take_group(_draft_of(message), message.version, open_calls)
+        return open_calls
 
     def calls_in_order(self) -> list[str]:
         """Return the open calls, oldest first."""
@@ -239,27 +316,25 @@ class Context:
         return [{"role": "tool", "tool_call_id": call, "content": reason} for call in closed]
 
     def messages_at(self, at: int | None) -> list[Message]:
-        """Return the messages up to a version, whatever the view shows of them."""
+        """Return the messages of the path up to a version, rewound ones included."""
         return [entry for entry in self.log[:at] if isinstance(entry, Message)]
 
-    def undone(self, at: int | None) -> set[int]:
-        """Return the changes that are undone as of a version; an undo that is undone undoes nothing."""
-        undone: set[int] = set()
-        for entry in reversed(self.log[:at]):
-            if isinstance(entry, Change) and entry.undone_version and entry.version not in undone:
-                undone.add(entry.undone_version)
-        return undone
+    def messages_on_line(self, at: int | None) -> list[Message]:
+        """Return the messages that lead to a version, whatever the view shows of them."""
+        return [entry for entry in self.line(at)[0] if isinstance(entry, Message)]
 
     def view(self, at: int | None) -> View:
-        """Fold the log up to a version, less what is undone by then."""
+        """Fold the line up to a version, less what is undone by then."""
         view = View()
-        undone = self.undone(at)
-        for entry in self.log[:at]:
+        groups: dict[int, int] = {}
+        line, undone = self.line(at)
+        for entry in line:
             if isinstance(entry, Message):
+                groups[entry.version] = entry.group_version
                 view.visible.add(entry.version)
                 view.pinned |= {entry.group_version} if entry.pinned else set()
             elif entry.version not in undone:
-                _fold(view, entry, {m.version: m.group_version for m in self.messages_at(entry.version)})
+                _fold(view, entry, groups)
         return view
 
     def summary(self, version: int) -> Message:
@@ -269,19 +344,72 @@ class Context:
         assert entry.summary
         return entry.summary
 
+    def amended(self, version: int, patch: Draft) -> Message:
+        """Return what a message, or a summary, says once it is amended; a count must be in the patch."""
+        entry = self.log[version - 1]
+        said = entry if isinstance(entry, Message) else self.summary(version)
+        return replace(self.view(None).words.get(version, said), **patch)
+
+    def amend_problems(self, version: int, patch: Draft, expected_version: int | None) -> set[str]:
+        """Return the errors that may refuse an amendment; where there are none it must be accepted."""
+        problems = self.conflict(expected_version)
+        line = {entry.version: entry for entry in self.line(None)[0]}
+        entry = line.get(version)
+        if isinstance(entry, Change) and not entry.summary:
+            entry = None
+        if not 1 <= version <= self.version or not (entry or version in self.rewound(None)):
+            return problems | {"KC002"}
+        if entry is None or version in self.view(None).deleted:
+            return problems | {"KC017", "KC002"}
+        if not patch or not patch.keys() <= AMENDABLE:
+            return problems | {"KC004"}
+        words = self.amended(version, patch)
+        calls = [[call["id"] for call in m.tool_calls or []] for m in (words, self.amended(version, {}))]
+        if calls[0] != calls[1] or _is_blank(words):
+            problems.add("KC004")
+        return problems
+
+    def rewind_problems(self, to_version: int, expected_version: int | None) -> set[str]:
+        """Return the errors that may refuse a rewind; where there are none it must be accepted."""
+        problems = self.conflict(expected_version)
+        if not 0 <= to_version <= self.version:
+            problems.add("KC002")
+        elif to_version == self.version:
+            problems.add("KC017")
+        return problems
+
+    def undo_problems(self, version: int) -> set[str]:
+        """Return the errors that may refuse an undo; where there are none it must be accepted."""
+        line, undone = self.line(None)
+        on_line = {entry.version: entry for entry in line}
+        entry = on_line.get(version)
+        if not isinstance(entry, Change) or entry.kind == "record" or version in undone:
+            return {"KC017"}
+        is_late = self.root(version).kind == "rewind" and version < self.version
+        return {"KC021"} if is_late or self.blocking(version) else set()
+
+    def tools(self, at: int | None) -> tuple[str | None, int]:
+        """Return the list of tools in force, and the version that set it."""
+        version = self.view(at).tools
+        entry = self.log[version - 1] if version else None
+        return (entry.tools if isinstance(entry, Change) else None), version
+
     def rows(self, visibility: str, at: int | None) -> list[Draft]:
         """Return all message rows, in order."""
         view = self.view(at)
+        line = {message.version for message in self.messages_on_line(at)}
         is_view = visibility == "effective"
         hidden = {version: summary for summary, covers in view.covers.items() for version in covers}
         rows = []
         for message in self.messages_at(at):
             stub = view.stubs.get(message.version) if is_view else None
+            words = view.words.get(message.version) if is_view else None
             if (is_view and message.version not in view.visible) or (
-                visibility == "raw" and message.version in view.deleted
+                visibility == "raw" and message.version not in line - view.deleted
             ):
                 continue
-            rows.append(_row(message, message.version, "message", None if is_view else hidden))
+            kind = "amended" if words else "message"
+            rows.append(_row(words or message, message.version, kind, None if is_view else hidden))
             rows[-1] |= {
                 "pinned": message.group_version in view.pinned,
                 "in_view": message.version in view.visible,
@@ -293,7 +421,8 @@ class Context:
             if isinstance(entry, Change) and entry.summary and (not is_view or entry.version in view.covers):
                 covers = view.covers.get(entry.version, self.covered_by(entry.version))
                 position = min(covers, default=entry.version)
-                rows.append(_row(entry.summary, position, "summary", None if is_view else hidden))
+                words = view.words.get(entry.version) if is_view else None
+                rows.append(_row(words or entry.summary, position, "summary", None if is_view else hidden))
                 rows[-1]["in_view"] = entry.version in view.covers
         return sorted(rows, key=lambda row: row["position" if is_view else "version"])
 
@@ -320,8 +449,8 @@ class Context:
         return len(self.log[:at]), len(messages), sum(m.token_count for m in messages), shown
 
     def group(self, version: int) -> frozenset[int]:
-        """Return the group of a message; empty where the version is none."""
-        groups = {m.version: m.group_version for m in self.messages_at(None)}
+        """Return the group of a message of the line, as far as it is on it; else nothing."""
+        groups = {m.version: m.group_version for m in self.messages_on_line(None)}
         return frozenset(v for v, group in groups.items() if group == groups.get(version))
 
     def is_open(self, versions: Iterable[int]) -> bool:
@@ -335,7 +464,8 @@ class Context:
             m.version
             for m in self.messages_at(None)
             if m.version in view.visible & set(versions) and m.role == "tool"
-            if m.group_version not in view.pinned and view.stubs.get(m.version, m.token_count) > over
+            if m.group_version not in view.pinned
+            if view.stubs.get(m.version, view.words.get(m.version, m).token_count) > over
         }
 
     def coverable(self, recent: int, preserved_roles: set[str]) -> set[int]:
@@ -344,17 +474,22 @@ class Context:
         visible = [m for m in self.messages_at(None) if m.version in view.visible]
         kept = {m.group_version for m in visible[len(visible) - recent :]} if recent else set()
         kept |= {m.group_version for m in visible if m.role in preserved_roles}
-        kept |= view.pinned | set(self.open_calls.values()) | _preamble(self.messages_at(None))
+        kept |= view.pinned | set(self.open_calls.values()) | _preamble(self.messages_on_line(None))
         kept |= set([m.version for m in visible if m.role == "user"][-1:])
         return {m.version for m in visible if m.group_version not in kept}
 
     def blocking(self, version: int) -> bool:
-        """Return whether a later compaction covers what an undo would bring back or take away (KC021)."""
-        undone = self.undone(None)
-        moved = self._moved(version)
-        later = [entry for entry in self.log[version:] if isinstance(entry, Change)]
+        """Return whether a later change in force stands on what an undo would change (KC021).
+
+        A compaction does that covers what the undo brings back, takes away or says in other words; an elision
+        does that was made of the words of an amendment.
+        """
+        line, undone = self.line(None)
+        moved, root = self._moved(version), self.root(version)
+        kinds = {"compaction", "elision"} if root.kind == "amendment" else {"compaction"}
+        later = [e for e in line if isinstance(e, Change) and e.version > version]
         return any(
-            change.kind == "compaction" and change.version not in undone and moved & change.versions
+            change.kind in kinds and change.version not in undone and moved & change.versions
             for change in later
         )
 
@@ -368,8 +503,8 @@ class Context:
             return {*change.versions, change.version}
         if change.kind == "pin" and not is_redo:
             return set(change.versions) - self.view(change.version - 1).visible
-        moves = {"deletion": True, "elision": False, "pin": True, "unpin": not is_redo}
-        return set(change.versions) if moves[change.kind] else set()
+        moves = {"deletion": True, "pin": True, "amendment": True, "unpin": not is_redo}
+        return set(change.versions) if moves.get(change.kind) else set()
 
     def shared_with(self, other: "Context") -> int:
         """Return the last version at which both have the same entry."""
@@ -382,9 +517,10 @@ class Context:
 
     def to_merge(self, source: "Context", versions: set[int] | None) -> list[Message]:
         """Return the messages of the source that a merge appends: whole groups that are not here yet."""
-        shared, deleted = self.shared_with(source), source.view(None).deleted
-        after = [m for m in source.messages_at(None) if m.version > shared and m.version not in deleted]
-        here = {self.original(message) for message in self.messages_at(None)}
+        shared, view = self.shared_with(source), source.view(None)
+        after = [m for m in source.messages_on_line(None) if m.version > shared]
+        after = [view.words.get(m.version, m) for m in after if m.version not in view.deleted]
+        here = {self.original(message) for message in self.messages_on_line(None)}
         calls = {m.version for m in after if m.version == m.group_version and source.original(m) not in here}
         chosen = {m.group_version for m in after if versions is None or m.version in versions}
         return [message for message in after if message.group_version in calls & chosen]
@@ -439,20 +575,27 @@ class Context:
         recall_budget : the tokens that are kept for them
         """
         view = self.view(at)
-        log = [m for m in self.messages_at(at) if m.version in view.visible]
+        line = [view.words.get(m.version, m) for m in self.messages_on_line(at)]
+        log = [m for m in line if m.version in view.visible]
         covered = set().union(*view.covers.values()) - view.deleted
         groups: dict[int, list[Message]] = {}
-        for message in self.messages_at(at):
+        for message in line:
             if message.version in view.visible | covered:
                 groups.setdefault(message.group_version, []).append(message)
 
         def cost(message: Message) -> int:
             stub = view.stubs.get(message.version)
-            return count(message) if stub is None else count(replace(message, version=0, token_count=stub))
+            if stub is None and message.version not in view.words:
+                return count(message)
+            tokens = message.token_count if stub is None else stub
+            return count(replace(message, version=0, token_count=tokens))
+
+        def summary(version: int) -> Message:
+            return view.words.get(version, self.summary(version))
 
         def total(chosen: set[int], summaries: Iterable[int] = ()) -> int:
             tokens = sum(cost(m) for group in chosen for m in groups[group])
-            return tokens + sum(count(self.summary(version)) for version in summaries)
+            return tokens + sum(count(summary(version)) for version in summaries)
 
         def rest(summaries: set[int]) -> set[int]:
             """Return the groups that are visible, or that a summary covers which is left out."""
@@ -473,7 +616,7 @@ class Context:
         # Without a message the newest summary comes in any case.
         lone = set() if log else set(sorted(view.covers)[-1:])
         stable_step = 0 if lone else stable_step
-        preamble = _preamble(self.messages_at(at)) & view.visible
+        preamble = _preamble(line) & view.visible
         chosen = promised = preamble | view.pinned | newest
         request: set[int] = set()
         summaries = lone
@@ -484,7 +627,9 @@ class Context:
                 request = asked
             chosen = promised = promised | request
             summaries = fitting(budget - stable_step - total(preamble | view.pinned))
-            starts = _stable_starts(self.messages_at(at), stable_step) & rest(summaries)
+            # Totals run over the path, but what is rewound begins no window.
+            on_line = {m.version for m in line}
+            starts = _stable_starts(self.messages_at(at), stable_step, on_line) & rest(summaries)
             whole = (promised | met_from(start, summaries) for start in [0, *sorted(starts)])
             # Recalled messages give way to promises and summaries, and the rest to them.
             room = max(budget - recall_budget, total(promised, summaries)) if recall_budget else budget
@@ -509,18 +654,16 @@ class Context:
         sets = {"preamble": preamble, "pinned": view.pinned, "newest": newest}
         sets |= {"request": request, "covered": groups.keys() - view.visible, "recent": chosen}
         shown = [
-            Shown(
-                m, m.version, "stub" if m.version in view.stubs else "message", cost(m), reason, over_budget
-            )
-            for m in self.messages_at(at)
-            if m.group_version in chosen
+            Shown(m, m.version, view.kind_of(m.version), cost(m), reason, over_budget)
+            for m in line
+            if m.group_version in chosen and m.version in view.visible | covered
             for reason in [next(name for name in sets if m.group_version in sets[name])]
         ]
         for version in summaries:
-            summary = self.summary(version)
             position = min(view.covers[version], default=version)
             reason = "newest" if version in lone else "summary"
-            shown.append(Shown(summary, position, "summary", count(summary), reason, over_budget))
+            said = summary(version)
+            shown.append(Shown(said, position, "summary", count(said), reason, over_budget))
         if not over_budget:
             left = budget - sum(s.token_count for s in shown)
             shown += self._recalled(shown, at, count, recall, min(recall_budget, left))
@@ -535,11 +678,12 @@ class Context:
         room: int,
     ) -> list[Shown]:
         """Return the recalled messages, as one block before the user's last request or the rest."""
-        log = {m.version: m for m in self.messages_at(at)}
+        view = self.view(at)
+        log = {m.version: view.words.get(m.version, m) for m in self.messages_on_line(at)}
         messages = [s for s in shown if s.kind != "summary"]
-        hidden = self.view(at).deleted | {s.message.version for s in messages}
-        asked = [v for v in self.view(at).visible if v in log and log[v].role == "user"]
-        newest = max(self.view(at).visible & log.keys(), default=0)
+        hidden = view.deleted | {s.message.version for s in messages}
+        asked = [v for v in view.visible if v in log and log[v].role == "user"]
+        newest = max(view.visible & log.keys(), default=0)
         rest = [
             s.message.group_version
             for s in messages
@@ -559,7 +703,9 @@ class Context:
             words = [message.content or "", *(call["function"]["arguments"] for call in calls)]
             tokens = 48 + 4 * len(calls) + 2 * sum(_escapes(text) for text in words)
             name = message.name or message.tool_name or ""
-            return count(message) + priced(tokens + len(name.encode()) + _escapes(name))
+            own = message.version not in view.words
+            said = count(message) if own else priced(message.token_count)
+            return said + priced(tokens + len(name.encode()) + _escapes(name))
 
         taken: dict[int, int] = {}
         room -= priced(16) if log else 0
@@ -588,6 +734,11 @@ def _fold(view: View, change: Change, groups: dict[int, int]) -> None:
         view.pinned -= versions
     elif change.kind == "elision":
         view.stubs |= change.stubs
+    elif change.kind == "amendment" and change.words:
+        view.words[change.words.version] = change.words
+        view.stubs.pop(change.words.version, None)
+    elif change.kind == "tools":
+        view.tools = change.version
     elif change.kind == "pin" and not versions & view.deleted:
         view.visible |= versions
         view.pinned.add(min(versions))
@@ -602,6 +753,18 @@ def _fold(view: View, change: Change, groups: dict[int, int]) -> None:
         for version, first in firsts.items()
         if first is not None
     }
+
+
+def _agents_words(view: View) -> dict[int, Message]:
+    return {v: m for v, m in view.words.items() if m.role not in ("system", "developer")}
+
+
+def _is_blank(message: Message) -> bool:
+    """Return whether there is nothing to send (P4)."""
+    texts = [part.get("text") for part in message.parts or [] if part["type"] == "text"]
+    other = [part for part in message.parts or [] if part["type"] != "text"]
+    said = texts if message.parts else [message.content]
+    return not message.tool_calls and not other and not any(text and text.strip() for text in said)
 
 
 def _preamble(messages: Iterable[Message]) -> set[int]:
@@ -645,12 +808,13 @@ def _escapes(text: str) -> int:
     return len(text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")) - len(text)
 
 
-def _stable_starts(log: Sequence[Message], step: int) -> set[int]:
+def _stable_starts(log: Sequence[Message], step: int, on_line: set[int]) -> set[int]:
     """Return the groups with a message that first carries the tokens past a multiple of the step."""
     starts: set[int] = set()
     through = 0
     for message in log if step else ():
-        if -(-through // step) < -(-(through + message.token_count) // step):
+        passes = -(-through // step) < -(-(through + message.token_count) // step)
+        if passes and message.version in on_line:
             starts.add(message.group_version)
         through += message.token_count
     return starts
