@@ -21,11 +21,13 @@ insert into harmless values
 ('message', '{role,token_source}'),
 ('migration', '{applied_by,down_checksum,name,reason,status,up_checksum}'),
 ('purge', '{purged_by}'),
+('request_profile', '{cache,format,renderer,system,tenant,thinking,tokenizer}'),
 ('search_mark', '{analyzer}'),
 ('summary', '{role,token_source}'),
 ('tenant_role', '{role,role_name,tenant}'),
 ('token_count', '{tokenizer}'),
 ('tokenizer', '{name}'),
+('tool_list', '{tenant}'),
 ('view_change', '{kind}');
 
 -- Versions and other numbers, times, flags and ids of contexts say nothing; every other type must be listed or without statistics.

@@ -1,0 +1,6 @@
+-- kata: destructive
+
+drop table kata_data.request;
+drop table kata_data.request_profile;
+drop table kata_data.tool_list;
+drop function kata_data.refuse_request_change();
