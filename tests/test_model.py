@@ -176,7 +176,9 @@ def histories(is_long: bool, seed: int) -> list[History]:
     return [History(seed + number) for number in range(3000 if is_long else 70)]
 
 
-def test_the_invariants_hold_after_each_step_and_a_rewind_shows_what_was(histories: list[History]) -> None:
+def test_the_invariants_hold_after_each_step_and_a_rewind_is_exact(
+    histories: list[History],
+) -> None:
     kinds: dict[str, int] = {}
     for history in histories:
         context = history.context
@@ -201,7 +203,7 @@ def test_the_invariants_hold_after_each_step_and_a_rewind_shows_what_was(histori
     assert min(kinds.values()) > len(histories) // 4, kinds
 
 
-def test_an_undo_that_is_undone_at_once_changes_nothing_and_a_fork_sees_what_was_seen(seed: int) -> None:
+def test_an_undo_that_is_undone_at_once_changes_nothing_and_a_fork_sees_the_same(seed: int) -> None:
     for number in range(60):
         history = History(seed + number)
         context = history.context
