@@ -1,5 +1,6 @@
 -- kata: destructive
 
+drop type kata_data.prompt_row;
 drop type kata_data.window_row;
 drop type kata_data.selection;
 drop type kata_data.numbering;

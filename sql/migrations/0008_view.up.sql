@@ -293,3 +293,24 @@ create type kata_data.window_row as (
   group_version bigint
 );
 comment on type kata_data.window_row is 'A row of kata."window".';
+
+create type kata_data.prompt_row as (
+  version bigint,
+  group_version bigint,
+  place bigint,
+  kind text,
+  role text,
+  content text,
+  name text,
+  tool_call_id text,
+  tool_calls jsonb,
+  parts jsonb,
+  provider jsonb,
+  created_at timestamptz
+);
+comment on type kata_data.prompt_row is
+'A message of a prompt before it takes the form of a provider: all that a renderer sees, so that the same rows make the same bytes.';
+comment on column kata_data.prompt_row.place is 'Where the group reads: the version of a message''s group, the position of a summary or of recalled messages.';
+comment on column kata_data.prompt_row.kind is 'preamble, message, summary or recalled. A stub is a message with other words.';
+comment on column kata_data.prompt_row.name is 'The name of the speaker; of a recalled result without one, that of the tool.';
+comment on column kata_data.prompt_row.created_at is 'Set for recalled messages, whose times are printed.';
