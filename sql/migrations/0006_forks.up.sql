@@ -34,6 +34,7 @@ create table kata_data.merge_origin (
   source_version bigint not null,
   origin_segment_id uuid not null,
   origin_version bigint not null,
+  amendment_id bigint,
   constraint merge_origin_pkey primary key (segment_id, version)
 );
 comment on table kata_data.merge_origin is
@@ -45,6 +46,8 @@ comment on column kata_data.merge_origin.source_version is 'The version of that 
 comment on column kata_data.merge_origin.origin_segment_id is
 'With origin_version: the message that all copies go back to. It differs from the source if that is a copy, too.';
 comment on column kata_data.merge_origin.origin_version is 'The version of that message.';
+comment on column kata_data.merge_origin.amendment_id is
+'The amendment whose words the copy has, by its change_id; null where it has those of the message.';
 
 create index merge_origin_origin on kata_data.merge_origin (origin_segment_id, origin_version);
 comment on index kata_data.merge_origin_origin is

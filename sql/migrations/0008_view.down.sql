@@ -7,6 +7,7 @@ drop type kata_data.numbering;
 drop type kata_data.placed_summary;
 drop type kata_data.view;
 drop table kata_data.record;
+drop table kata_data.amendment;
 drop table kata_data.stub;
 drop table kata_data.summary;
 drop table kata_data.view_change;

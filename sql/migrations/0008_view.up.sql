@@ -3,13 +3,14 @@
 -- view_change has one row per change of what is seen: compaction, deletion, elision, pin, unpin, undo, rewind. It takes a version of
 -- its own in the log and holds what it does and the whole view after it, so the view as of any version is the newest change
 -- up to it and the messages since. summary has one row per compaction that put a message in the place of what it covers, stub
--- one row per message that an elision shortens. A record is stored as a change that leaves the view as it was; its data are a row of record.
+-- one row per message that an elision shortens, amendment one row per amendment: the words that it shows. A record is stored as a
+-- change that leaves the view as it was; its data are a row of record.
 -- kata_data.add_change writes the first three, kata.append_record the last, under the lock of the head. Rows are
 -- immutable as those of the log are; kata_eraser redacts what an erased message left in them and deletes those of a purged
 -- context.
 --
--- Invariants: visible shares no version with deleted or rewound; covers never overlap each other or visible; replacements, elisions and
--- pinned_groups ascend; a view has at most 1,000 pieces, so a change costs the same however long the log.
+-- Invariants: visible shares no version with deleted or rewound; covers never overlap each other or visible; replacements, elisions,
+-- amendments and pinned_groups ascend; a view has at most 1,000 pieces, so a change costs the same however long the log.
 
 create sequence kata_data.change_id;
 comment on sequence kata_data.change_id is 'Numbers view changes; a later change of a path has a greater number.';
@@ -19,7 +20,7 @@ create table kata_data.view_change (
   version bigint,
   change_id bigint not null constraint view_change_change_id_key unique,
   kind text not null constraint view_change_kind_known check (
-    kind in ('compaction', 'deletion', 'elision', 'pin', 'unpin', 'undo', 'rewind', 'record')),
+    kind in ('compaction', 'deletion', 'elision', 'pin', 'unpin', 'undo', 'rewind', 'record', 'tools', 'amendment')),
   created_at timestamptz not null,
   digest bytea not null,
   versions int8multirange not null,
@@ -40,8 +41,12 @@ create table kata_data.view_change (
   elisions bigint[] not null,
   replacements bigint[] not null,
   covers int8multirange[] not null,
+  amendments bigint[] not null,
+  tools_digest bytea constraint view_change_tools_digest_has_32_bytes check (octet_length(tools_digest) = 32),
+  tools_tokens integer constraint view_change_tools_tokens_not_negative check (tools_tokens >= 0),
   constraint view_change_pkey primary key (segment_id, version),
   constraint view_change_undo_is_whole check ((kind = 'undo') = (undone_version is not null)),
+  constraint view_change_tools_are_counted check ((tools_digest is null) = (tools_tokens is null)),
   constraint view_change_rewind_is_whole check ((kind = 'rewind') = (rewound_to is not null)),
   constraint view_change_visible_is_not_hidden check (not (visible && deleted or visible && rewound))
 );
@@ -49,13 +54,15 @@ comment on table kata_data.view_change is
 'One row per view change: the change (kind, versions, undone_version) and the whole view after it. Immutable.';
 comment on column kata_data.view_change.segment_id is 'The context that wrote it.';
 comment on column kata_data.view_change.version is 'Its version; the log has no message of that version.';
-comment on column kata_data.view_change.change_id is 'Its number in stub and in elisions; a later change of a path has a greater one.';
-comment on column kata_data.view_change.kind is 'compaction, deletion, elision, pin, unpin, undo, rewind or record.';
+comment on column kata_data.view_change.change_id is
+'Its number in stub, amendment, elisions and amendments; a later change of a path has a greater one.';
+comment on column kata_data.view_change.kind is
+'compaction, deletion, elision, pin, unpin, undo, rewind, record, tools or amendment.';
 comment on column kata_data.view_change.created_at is 'The time of the change.';
 comment on column kata_data.view_change.digest is
 'SHA-256 over the digest of the entry before it and this change, with its summary and stubs.';
 comment on column kata_data.view_change.versions is
-'The messages that it covers, deletes, shortens, pins (a whole group) or unpins. A compaction includes the summaries that it
+'The messages that it covers, deletes, shortens, amends, pins (a whole group) or unpins. A compaction includes the summaries that it
 absorbs.';
 comment on column kata_data.view_change.undone_version is 'Of an undo: the view change that it reverts.';
 comment on column kata_data.view_change.rewound_to is 'Of a rewind: the version whose view it brings back; 0 for the empty context.';
@@ -84,12 +91,20 @@ comment on column kata_data.view_change.covers is
 'Of each of the replacements: the messages that it replaces, those of absorbed summaries included. Never visible, never shared; the
 lowest is the place of the summary.';
 
+comment on column kata_data.view_change.amendments is
+'The change_id of each amendment in force of a message in the view, ascending. A message has the words of its last one.';
+comment on column kata_data.view_change.tools_digest is 'The digest of the tool list in force; null for none.';
+comment on column kata_data.view_change.tools_tokens is 'The tokens of that list; null for none.';
+
 -- Statistics would keep what an erasure or a purge removes, also after VACUUM. Look-ups are by whole keys and need none.
 alter table kata_data.view_change
-  alter column digest set statistics 0;
+  alter column digest set statistics 0,
+  alter column tools_digest set statistics 0;
 comment on constraint view_change_undo_is_whole on kata_data.view_change is 'An undo, and nothing else, names the change that it reverts.';
 comment on constraint view_change_rewind_is_whole on kata_data.view_change is 'A rewind, and nothing else, names the version that it goes to.';
 comment on constraint view_change_visible_is_not_hidden on kata_data.view_change is 'A message that is deleted or rewound is not visible.';
+
+comment on constraint view_change_tools_are_counted on kata_data.view_change is 'A list of tools has a number of tokens, no list none.';
 
 create index view_change_undo on kata_data.view_change (segment_id, version) where undone_version is not null;
 comment on index kata_data.view_change_undo is 'The changes that are undone as of a version.';
@@ -156,6 +171,55 @@ alter table kata_data.stub
 create index stub_change on kata_data.stub (change_id, version);
 comment on index kata_data.stub_change is 'Whether an elision still shortens anything; the stubs of a purged change.';
 
+create table kata_data.amendment (
+  segment_id uuid,
+  group_version bigint,
+  version bigint,
+  change_id bigint constraint amendment_change_fkey references kata_data.view_change (change_id),
+  base_change_id bigint,
+  saved_tokens integer not null,
+  token_count integer not null constraint amendment_token_count_positive check (token_count >= 0),
+  token_source text not null,
+  salt bytea constraint amendment_salt_has_16_bytes check (octet_length(salt) = 16),
+  content text,
+  name text,
+  metadata jsonb,
+  tool_calls jsonb,
+  parts jsonb,
+  provider jsonb,
+  constraint amendment_pkey primary key (segment_id, group_version, version, change_id)
+);
+comment on table kata_data.amendment is
+'One row per amendment: the words that a message has while the amendment is in force, whole. Immutable.';
+comment on column kata_data.amendment.segment_id is 'With version: the message, or the summary.';
+comment on column kata_data.amendment.group_version is 'The group of the message; of a summary its version.';
+comment on column kata_data.amendment.version is 'The version of the message.';
+comment on column kata_data.amendment.change_id is 'The amendment, by the change_id of its view change.';
+comment on column kata_data.amendment.base_change_id is
+'The earlier amendment of the message from which it took words that it left as they were; null where it took none.';
+comment on column kata_data.amendment.saved_tokens is 'The tokens of the message minus those of the amendment; negative where it is longer.';
+comment on column kata_data.amendment.token_count is 'The tokens of the amended message.';
+comment on column kata_data.amendment.token_source is 'The source of token_count: exact, given or estimate.';
+comment on column kata_data.amendment.salt is '16 random bytes that the digest of the words begins with; null after an erasure.';
+comment on column kata_data.amendment.content is 'The text; blank after an erasure.';
+comment on column kata_data.amendment.name is 'The name of the author; null after an erasure.';
+comment on column kata_data.amendment.metadata is 'A JSON object of the caller; null after an erasure.';
+comment on column kata_data.amendment.tool_calls is 'The calls, with the ids and names of those of the message; without arguments after an erasure.';
+comment on column kata_data.amendment.parts is 'Content parts of a provider; null after an erasure.';
+comment on column kata_data.amendment.provider is 'Opaque fields of a provider; null after an erasure.';
+
+alter table kata_data.amendment
+  alter column salt set statistics 0,
+  alter column content set statistics 0,
+  alter column name set statistics 0,
+  alter column metadata set statistics 0,
+  alter column tool_calls set statistics 0,
+  alter column parts set statistics 0,
+  alter column provider set statistics 0;
+
+create index amendment_change on kata_data.amendment (change_id);
+comment on index kata_data.amendment_change is 'The words of an amendment by its view change; the foreign key.';
+
 create table kata_data.record (
   segment_id uuid,
   version bigint,
@@ -194,6 +258,12 @@ create trigger stub_is_immutable before update or delete on kata_data.stub
   for each row execute function kata_data.refuse_change();
 create trigger stub_is_immutable_as_a_whole before update or delete or truncate on kata_data.stub
   for each statement execute function kata_data.refuse_change();
+create trigger amendment_is_immutable before update or delete on kata_data.amendment
+  for each row execute function kata_data.refuse_change();
+create trigger amendment_is_immutable_as_a_whole before update or delete or truncate on kata_data.amendment
+  for each statement execute function kata_data.refuse_change();
+alter table kata_data.amendment enable always trigger amendment_is_immutable;
+alter table kata_data.amendment enable always trigger amendment_is_immutable_as_a_whole;
 create trigger record_is_immutable before update or delete on kata_data.record
   for each row execute function kata_data.refuse_change();
 create trigger record_is_immutable_as_a_whole before update or delete or truncate on kata_data.record
@@ -207,7 +277,8 @@ alter table kata_data.summary enable always trigger summary_is_immutable_as_a_wh
 alter table kata_data.stub enable always trigger stub_is_immutable;
 alter table kata_data.stub enable always trigger stub_is_immutable_as_a_whole;
 
-grant select, update, delete on kata_data.view_change, kata_data.summary, kata_data.stub, kata_data.record to kata_eraser;
+grant select, update, delete on kata_data.view_change, kata_data.summary, kata_data.stub, kata_data.amendment, kata_data.record
+  to kata_eraser;
 
 -- Functions pass a view in this shape: the columns of view_change that describe it, by the same names.
 create type kata_data.view as (
@@ -219,7 +290,10 @@ create type kata_data.view as (
   pinned_groups bigint[],
   elisions bigint[],
   replacements bigint[],
-  covers int8multirange[]
+  covers int8multirange[],
+  amendments bigint[],
+  tools_digest bytea,
+  tools_tokens integer
 );
 comment on type kata_data.view is
 'A view as of its newest view change. version and change_id are those of the change; the other fields are columns of view_change.';

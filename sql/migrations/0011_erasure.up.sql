@@ -33,7 +33,7 @@ comment on index kata_data.purge_context is 'kata.purges; the foreign key.';
 create table kata_data.erasure (
   segment_id uuid,
   version bigint,
-  what text not null constraint erasure_what_known check (what in ('message', 'copy')),
+  what text not null constraint erasure_what_known check (what in ('message', 'copy', 'amendment')),
   reason text not null constraint erasure_reason_not_blank check (reason ~ E'\\S'),
   erased_by text not null,
   erased_at timestamptz not null,
@@ -46,7 +46,9 @@ comment on table kata_data.erasure is
 'One row per redacted message. Immutable. kata.verify accepts a message without its content only if it has a row here.';
 comment on column kata_data.erasure.segment_id is 'With version: the message.';
 comment on column kata_data.erasure.version is 'The version of the message.';
-comment on column kata_data.erasure.what is 'message: erased by its version; copy: a merged copy of an erased message.';
+comment on column kata_data.erasure.what is
+'message: erased by its version; copy: a merged copy of an erased message; amendment: words that an
+amendment showed for it.';
 comment on column kata_data.erasure.reason is 'The reason that the caller gave.';
 comment on column kata_data.erasure.erased_by is 'The role that erased.';
 comment on column kata_data.erasure.erased_at is 'The time of the erasure.';
@@ -67,7 +69,7 @@ create type kata_data.concerned_entry as (
   what text
 );
 comment on type kata_data.concerned_entry is
-'An entry that an erasure concerns; what: message, copy (both redacted), original or summary (both only named).';
+'An entry that an erasure concerns; what: message, copy, amendment (all redacted), original or summary (both only named).';
 
 create trigger purge_is_immutable before update or delete on kata_data.purge
   for each row execute function kata_data.refuse_change();

@@ -9,6 +9,7 @@ select plan(2);
 create temporary table harmless (relation text, names text[]);
 insert into harmless values
 ('act', '{acted_by,kind}'),
+('amendment', '{token_source}'),
 ('compaction', '{status}'),
 ('context', '{tenant,tokenizer}'),
 ('contract', '{aspect,object,place,statement,undo}'),

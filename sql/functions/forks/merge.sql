@@ -164,7 +164,7 @@ begin
   return array(
     select row(
       target_id, target_version + d.ordinality, d.segment_id, d.version, coalesce(o.origin_segment_id, d.segment_id),
-      coalesce(o.origin_version, d.version))::kata_data.merge_origin
+      coalesce(o.origin_version, d.version), null)::kata_data.merge_origin
     from unnest(drafts) with ordinality d
     left join lateral (
       select o.origin_segment_id, o.origin_version

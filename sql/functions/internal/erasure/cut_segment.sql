@@ -20,12 +20,20 @@ begin
   delete from kata_data.stub s
   where s.segment_id = cut_segment.segment_id
     and s.version > reach;
-  -- Stubs of a fork may be of an ancestor's messages.
+  -- Stubs and amendments of a fork may be of an ancestor's messages.
   delete from kata_data.stub s
   using kata_data.view_change v
   where v.segment_id = cut_segment.segment_id
     and v.version > reach
     and s.change_id = v.change_id;
+  delete from kata_data.amendment a
+  where a.segment_id = cut_segment.segment_id
+    and a.version > reach;
+  delete from kata_data.amendment a
+  using kata_data.view_change v
+  where v.segment_id = cut_segment.segment_id
+    and v.version > reach
+    and a.change_id = v.change_id;
   delete from kata_data.summary y where y.segment_id = cut_segment.segment_id and y.version > reach;
   delete from kata_data.record r where r.segment_id = cut_segment.segment_id and r.version > reach;
   delete from kata_data.view_change v where v.segment_id = cut_segment.segment_id and v.version > reach;
