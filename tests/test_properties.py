@@ -164,6 +164,16 @@ class Pair:
     model: model.Context
     kept: list[tuple[tuple[Any, ...], str | None]] = field(default_factory=list)
     """Windows that were asked for, and the bytes of the answer."""
+    begun: "Begun | None" = None
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A compaction in progress: what it covers, as it was handed out."""
+
+    compaction_id: uuid.UUID
+    covered: frozenset[int]
+    rows: list[Draft]
 
 
 def window_rows(shown: Sequence[model.Shown]) -> list[Draft]:
@@ -688,13 +698,21 @@ class StoreMachine(RuleBasedStateMachine):
         expected = pair.model.change("elision", self.now, versions=frozenset(versions), stubs=stubs)
         assert changed == expected
 
+    def _pass_grace(self, pair: Pair) -> None:
+        """Move the clock on: a call that is as old as the clock, or younger, is within its grace."""
+        self.now = max([self.now, *(entry.created_at for entry in pair.model.log)]) + model.TICK
+        self._set_clock(self.now)
+
+    def _said(self, pair: Pair, version: int | None) -> Message:
+        """Return a summary that was committed."""
+        row = self._rows("select * from kata.get_message(%s, %s)", pair.context_id, version)[0]
+        return Message(**{name: row[name] for name in Message.__dataclass_fields__})
+
     @rule(which=WHICH, strategy=st.sampled_from(["summarize", "summarize", "digest", "drop", "elide"]))
     def compact(self, which: int, strategy: str) -> None:
         pair = self._pair(which)
         view = pair.model.view(None)
-        # A call that was made this very moment, or later by a clock that went back, is within its grace.
-        self.now = max([self.now, *(entry.created_at for entry in pair.model.log)]) + model.TICK
-        self._set_clock(self.now)
+        self._pass_grace(pair)
         if strategy == "elide":
             covered = pair.model.elidable(range(1, pair.model.version + 1), 2000)
             covered &= pair.model.coverable(RECENT, set())
@@ -705,8 +723,8 @@ class StoreMachine(RuleBasedStateMachine):
                 "select * from kata.begin_compaction(%s, %s, force => true)", pair.context_id, strategy
             )
         )
-        if not covered:
-            assert error == "KC010"
+        if not covered or pair.begun:
+            assert error in (["KC009"] if pair.begun else []) + ([] if covered else ["KC010"])
             return
         assert begun is not None, error
         compaction_id = begun[0]["compaction_id"]
@@ -734,11 +752,51 @@ class StoreMachine(RuleBasedStateMachine):
             return
         said = None
         if summary:
-            row = self._rows("select * from kata.get_message(%s, %s)", pair.context_id, changed)[0]
-            said = Message(**{name: row[name] for name in Message.__dataclass_fields__})
+            said = self._said(pair, changed)
             assert (said.role, said.content, said.token_count) == ("user", summary, 5)
         versions = frozenset(covered | absorbed)
         assert changed == pair.model.change("compaction", self.now, versions=versions, summary=said)
+
+    @rule(which=WHICH)
+    def begin_a_compaction(self, which: int) -> None:
+        pair = self._pair(which)
+        self._pass_grace(pair)
+        covered = pair.model.coverable(RECENT, {"system"})
+        begin = "select compaction_id from kata.begin_compaction(%s, 'summarize', null, 86400, true)"
+        compaction_id, error = self._attempt(lambda: self._value(begin, pair.context_id))
+        if pair.begun:
+            assert error == "KC009"
+        elif not covered:
+            assert error == "KC010"
+        else:
+            assert compaction_id, error
+            covered |= pair.model.view(None).covers.keys()
+            pair.begun = Begun(compaction_id, frozenset(covered), self._shown(pair, covered))
+
+    @precondition(lambda self: any(pair.begun for pair in self.pairs))
+    @rule(data=st.data())
+    def commit_a_compaction(self, data: st.DataObject) -> None:
+        pair = data.draw(st.sampled_from([pair for pair in self.pairs if pair.begun]))
+        assert pair.begun
+        compaction_id, covered = pair.begun.compaction_id, pair.begun.covered
+        rows, pair.begun = pair.begun.rows, None
+        commit = "select summary_version from kata.commit_compaction(%s, 'so far', 5)"
+        changed, error = self._attempt(lambda: self._value(commit, compaction_id))
+        pinned = pair.model.view(None).pinned
+        if self._shown(pair, covered) != rows or any(row["group_version"] in pinned for row in rows):
+            assert error == "KC011"
+        elif sum(row["token_count"] for row in rows) <= 5:
+            assert error == "KC012"
+            self._value("select kata.abort_compaction(%s) is null", compaction_id)
+        else:
+            assert error is None
+            said = self._said(pair, changed)
+            assert changed == pair.model.change("compaction", self.now, versions=covered, summary=said)
+
+    def _shown(self, pair: Pair, versions: Set[int]) -> list[Draft]:
+        """Return what a model sees of some versions."""
+        rows = [row for row in pair.model.rows("effective", None) if row["version"] in versions]
+        return [{name: value for name, value in row.items() if name != "position"} for row in rows]
 
     @rule(which=WHICH, data=st.data())
     def undo(self, which: int, data: st.DataObject) -> None:
