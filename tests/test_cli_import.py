@@ -27,6 +27,7 @@ DATA = ROOT / "tests" / "data" / "conversations"
 AIRLINE = DATA / "airline.jsonl"
 Load = Callable[..., Any]
 
+NOTHING: dict[str, Any] = {"refused": [], "compactions": 0, "skipped": {}}
 USER = {"role": "user", "content": "hi"}
 CALL = {
     "role": "assistant",
@@ -71,7 +72,7 @@ def counts(query: Load) -> Any:
 
 def test_real_conversations_enter_as_they_are_with_exact_counts(database: str, query: Load) -> None:
     first = kata("import", str(AIRLINE), "--json", dsn=database)
-    assert json.loads(first.stdout) == {"added": 100, "messages": 2658, "present": 0, "refused": []}
+    assert json.loads(first.stdout) == {"added": 100, "messages": 2658, "present": 0, **NOTHING}
     stored = query(
         """
         select c.name, m.role, m.content, m.tool_calls, m.tool_call_id, m.name, m.token_count, m.token_source
@@ -288,7 +289,7 @@ def test_the_tokenizer_is_that_of_the_new_contexts(database: str, query: Load) -
 
 def test_a_file_that_cannot_be_read_is_one_line(database: str, tmp_path: Path) -> None:
     message, hint = complaint(kata("import", str(tmp_path / "none"), dsn=database, code=2))
-    assert message == f"Invalid value for 'FILE': '{tmp_path / 'none'}': No such file or directory"
+    assert message == f"Invalid value for 'FILE...': '{tmp_path / 'none'}': No such file or directory"
     assert hint == "kata import --help"
     message, _ = complaint(kata("import", str(tmp_path), dsn=database, code=2))
     assert message.endswith("Is a directory")

@@ -32,7 +32,7 @@ SECTIONS = {
         "list": ("contexts:list_contexts", "List contexts, newest first."),
         "show": ("contexts:show", "Show a context and its newest messages, or one message in full."),
         "append": ("log:append", "Append a message, or a batch."),
-        "import": ("importing:import_file", "Import conversations from a file, one per line."),
+        "import": ("importing:import_files", "Import conversations from files of any known format."),
         "usage": ("log:usage", "Show how many messages and tokens a context holds."),
         "verify": ("verify:verify", "Verify the integrity of the log."),
         "heads": ("verify:heads", "Print the digest of every context: evidence to keep elsewhere."),

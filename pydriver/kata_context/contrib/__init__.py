@@ -1,1 +1,1 @@
-"""What surrounds the core: importers, integrations, reports. The core never imports it."""
+"""What surrounds the core: importers, integrations, reports. Only commands import it, when they run."""

@@ -1,16 +1,18 @@
-"""`kata import`: conversations from a file, one per line; a second run adds nothing.
+"""`kata import`: conversations from files; a second run adds nothing.
 
 Each conversation is imported in one transaction, a context with all its messages. A conversation whose name
-exists is compared with that context, so that another conversation of the name is refused.
+exists is compared with that context, so that another conversation of the name is refused. Lines with name and
+messages are imported here, several at a time; any other form by kata_context.contrib.importers.
 """
 
 import os
 import sys
 from codecs import BOM_UTF8
-from collections import deque
+from collections import Counter, deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
+from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import UUID
 
@@ -38,9 +40,9 @@ BLANK = b" \t\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A line that was not imported."""
+    """A line or a record that was not imported."""
 
-    line: int
+    line: int | str
     error: str
     hint: str | None
 
@@ -51,15 +53,19 @@ class Summary:
 
     Parameters
     ----------
-    added, messages : imported conversations, and their messages
+    added, messages : imported conversations, branches among them, and their messages
     present : conversations that existed
     refused : lines that are wrong, or that the database refused
+    compactions : those that files record
+    skipped : records that do not become messages, by kind
     """
 
     added: int = 0
     messages: int = 0
     present: int = 0
     refused: list[Refusal] = field(default_factory=list)
+    compactions: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
 
     def enter(self, messages: int | None) -> None:
         """Count a conversation: imported with so many messages, or None for one that existed."""
@@ -69,23 +75,32 @@ class Summary:
 
 
 @click.command("import")
-@click.argument("file", type=click.File("rb"))
+@click.argument("files", metavar="FILE...", type=click.File("rb"), nargs=-1, required=True)
 @click.option(
     "--tokenizer", default="o200k_base", show_default=True, metavar="NAME", help="Unit of the budgets."
 )
+@click.option("--format", "form", metavar="NAME", help="Format of the files, instead of recognizing it.")
 @json_option
 @click.pass_context
-def import_file(ctx: click.Context, file: BinaryIO, tokenizer: str, as_json: bool) -> None:
-    """Import conversations from FILE, - for standard input, and count their tokens exactly.
+def import_files(
+    ctx: click.Context, files: tuple[BinaryIO, ...], tokenizer: str, form: str | None, as_json: bool
+) -> None:
+    """Import conversations from each FILE, - for standard input, and count their tokens exactly.
 
-    Each line is a JSON object {"name": …, "messages": […]} with messages in OpenAI chat form, and optional
-    "metadata". Each becomes a context of that name. Existing conversations are skipped, so a second run adds
-    nothing. A wrong line is reported by its number and not imported, and the exit code is 1.
+    Known are the chat forms of OpenAI, Anthropic and Gemini, and what Claude Code, Codex, ADK and ChatGPT
+    write. Branches become forks, recorded compactions become compactions. In a file with a JSON object
+    {"name": …, "messages": […]} per line, and optional "metadata", each becomes a context of that name.
+    Existing conversations are skipped, so a second run adds nothing. A wrong line is reported by its number
+    and not imported, and the exit code is 1.
     """
     summary = Summary()
     with open_kata(ctx, CONNECTIONS) as kata:
         try:
-            import_lines(kata, file, tokenizer, summary)
+            for file in files:
+                if form or not has_named_lines(file):
+                    import_other(kata, Path(file.name), form, tokenizer, summary)
+                else:
+                    import_lines(kata, file, tokenizer, summary)
         finally:
             # Report nothing as imported that a crash could still undo.
             if summary.added:
@@ -93,6 +108,43 @@ def import_file(ctx: click.Context, file: BinaryIO, tokenizer: str, as_json: boo
             report(summary, as_json)
     if summary.refused:
         ctx.exit(1)
+
+
+def has_named_lines(file: BinaryIO) -> bool:
+    """Return whether the lines of a file are to have names: unless the first has another form."""
+    if not file.seekable():
+        return True
+    first = file.readline().strip(BLANK + BOM_UTF8)
+    file.seek(0)
+    try:
+        return not first or not isinstance(value := parse_json(first), dict) or "name" in value.keys() & KEYS
+    except ValueError:
+        return False
+
+
+def import_other(kata: Kata, path: Path, form: str | None, tokenizer: str, summary: Summary) -> None:
+    """Import a file of another form."""
+    from kata_context.contrib.importers import Source, load, recognize
+
+    source = Source(path)
+    for conversation in recognize(source, form).read(source):
+        summary.skipped += conversation.skipped
+        summary.refused += [Refusal(place, why, None) for place, why in conversation.wrong]
+        if not conversation.entries:
+            continue
+        try:
+            loaded = load(kata, conversation, tokenizer)
+        except Exception as error:
+            problem = explain(error)
+            if problem is None or keeps_all_out(error, problem):
+                raise
+            summary.refused.append(Refusal(conversation.name, problem.message, problem.hint))
+            continue
+        summary.added += loaded.contexts
+        summary.messages += loaded.messages
+        summary.compactions += loaded.compactions
+        summary.skipped += loaded.left_out
+        summary.present += not (loaded.contexts or loaded.messages)
 
 
 def flush(kata: Kata) -> None:
@@ -104,13 +156,18 @@ def flush(kata: Kata) -> None:
 def report(summary: Summary, as_json: bool) -> None:
     """Print the result of an import, also of one that was interrupted."""
     for refusal in summary.refused:
-        click.echo(f"line {refusal.line}: {one_line(refusal.error)}", err=True)
+        place = f"line {refusal.line}" if isinstance(refusal.line, int) else one_line(refusal.line)
+        click.echo(f"{place}: {one_line(refusal.error)}", err=True)
     if as_json:
         print_json(summary)
         return
     present = f"; {summary.present:,} existed" if summary.present else ""
     refused = f"; {len(summary.refused):,} refused" if summary.refused else ""
-    click.echo(f"{summary.added:,} conversations added, {summary.messages:,} messages{present}{refused}")
+    compactions = f", {summary.compactions:,} compactions" if summary.compactions else ""
+    added = f"{summary.added:,} conversations added, {summary.messages:,} messages{compactions}"
+    click.echo(f"{added}{present}{refused}")
+    for kind, count in summary.skipped.most_common():
+        click.echo(f"skipped: {count:,} × {one_line(kind)}")
 
 
 def import_lines(kata: Kata, file: BinaryIO, tokenizer: str, summary: Summary) -> None:
