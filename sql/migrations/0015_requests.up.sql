@@ -169,7 +169,7 @@ begin
     v_completed.output_tokens := coalesce(old.output_tokens, new.output_tokens);
     v_completed.error := coalesce(old.error, new.error);
   end if;
-  if current_user = 'kata_eraser' or (new is distinct from old and new is not distinct from v_completed) then
+  if current_user = 'kata_eraser' or (tg_op = 'UPDATE' and new is distinct from old and new is not distinct from v_completed) then
     return case tg_op when 'DELETE' then old else new end;
   end if;
   raise exception using
