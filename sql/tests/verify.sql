@@ -1,7 +1,7 @@
 -- Damage does not stay hidden: verify finds every kind of it, says which, and finds nothing where nothing is wrong.
 
 begin;
-select plan(223);
+select plan(246);
 
 -- Sound data of every kind
 
@@ -143,6 +143,24 @@ select is(
 select is(
   fixture.damage(format('update kata_data.message set content = %L where segment_id = %L and version = 5', 'x', :'trunk'), 'twig'), '{}',
   'but not in one that was forked before it');
+
+-- Pages: messages that only follow from the one before are compared in pages of 1,000, and damage at an edge is found once.
+
+select fixture.context('long') as long \gset
+select count(*) from kata.append(:'long', (select jsonb_agg('{"role": "user", "content": "x"}'::jsonb) from generate_series(1, 2002)));
+select kata.pin(:'long', 3);
+select fixture.talk('long', 'user 1, user 2, user 4');
+select is(array(select v::text from kata.verify(:'long') v), '{}', 'a log of several pages is sound');
+select is(pg_temp.damaged(d.changes, 'long', v.version), array[d.problem || ' at ' || v.version], d.changes || ' is found at ' || v.version)
+from (values (500), (1000), (1001), (2005)) v(version)
+cross join (values
+  ('content = ''forged''', 'digest'), ('group_tokens = 5', 'group'), ('oldest_open_group = 1', 'group'), ('turn_version = 1', 'turn'),
+  ('metadata = ''{}''', 'digest')
+) d(changes, problem);
+select is(
+  fixture.damage(format('delete from kata_data.message m where m.segment_id = %L and m.version = %s', :'long', v.version), 'long'),
+  array['digest at ' || v.version + 1, 'head counters', 'row gone at ' || v.version], 'a row gone at ' || v.version || ' is found')
+from (values (1000), (1001)) v(version);
 
 -- The head
 

@@ -107,31 +107,38 @@ $$;
 comment on function kata_data.entry_digest(bytea, text, bytea) is
 'SHA-256 over the digest of the entry before, the frame of this one, and the digest of its content.';
 
+create or replace function kata_data.frame_with(message kata_data.message, origin jsonb) returns text
+language sql stable
+as $$
+  select kata_data.message_frame(
+    message.segment_id, message.version, message.created_at, message.role, message.token_count, message.token_source,
+    message.group_version, message.pinned, kata_data.message_marks(
+      message.tool_call_id, message.tool_name, message.tool_calls, message.external_id, message.occurred_at, origin))
+$$;
+comment on function kata_data.frame_with(kata_data.message, jsonb) is
+'The frame of a stored message, erased or not, given its origin as kata_data.origin_mark makes it. Queries inline it.';
+
 create or replace function kata_data.frame_of(message kata_data.message) returns text
 language plpgsql stable
 as $$
 begin
-  return kata_data.message_frame(
-    message.segment_id, message.version, message.created_at, message.role, message.token_count, message.token_source,
-    message.group_version, message.pinned, kata_data.message_marks(
-      message.tool_call_id, message.tool_name, message.tool_calls, message.external_id, message.occurred_at, (
-        select kata_data.origin_mark(o)
-        from kata_data.merge_origin o
-        where o.segment_id = message.segment_id
-          and o.version = message.version)));
+  return kata_data.frame_with(message, (
+    select kata_data.origin_mark(o)
+    from kata_data.merge_origin o
+    where o.segment_id = message.segment_id
+      and o.version = message.version));
 end
 $$;
 comment on function kata_data.frame_of(kata_data.message) is 'The frame of a stored message, erased or not.';
 
 create or replace function kata_data.content_digest_of(message kata_data.message) returns bytea
-language plpgsql stable
+language sql stable
 as $$
-begin
-  return kata_data.content_digest(message.salt, kata_data.message_content(
-    message.content, message.name, message.model, message.tool_calls, message.parts, message.provider, message.metadata));
-end
+  select kata_data.content_digest(message.salt, kata_data.message_content(
+    message.content, message.name, message.model, message.tool_calls, message.parts, message.provider, message.metadata))
 $$;
-comment on function kata_data.content_digest_of(kata_data.message) is 'The content digest of a stored message; null of an erased one.';
+comment on function kata_data.content_digest_of(kata_data.message) is
+'The content digest of a stored message; null of an erased one. Queries inline it.';
 
 create or replace function kata_data.origin_mark(origin kata_data.merge_origin) returns jsonb
 language sql immutable

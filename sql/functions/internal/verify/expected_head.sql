@@ -68,6 +68,29 @@ comment on function kata_data.head_after_message(kata_data.head, bigint, kata_da
 
 last_message: the version of the message before it, or 0.';
 
+create or replace function kata_data.head_after_run(head kata_data.head, message kata_data.message) returns kata_data.head
+language plpgsql immutable
+as $$
+declare
+  v_head kata_data.head := head;
+begin
+  if (message.version > head.version) is not true then
+    return head;
+  end if;
+  v_head.version := message.version;
+  v_head.message_count := head.message_count + message.version - head.version;
+  v_head.view_tokens := head.view_tokens + message.tokens_through - head.raw_tokens;
+  v_head.raw_tokens := message.tokens_through;
+  v_head.content_version := message.version;
+  v_head.last_at := message.created_at;
+  v_head.last_digest := message.digest;
+  v_head.turn_version := message.turn_version;
+  return v_head;
+end
+$$;
+comment on function kata_data.head_after_run(kata_data.head, kata_data.message) is
+'The head after messages without calls, behind the preamble, the last of which is given. One that the head has passed changes nothing.';
+
 create or replace function kata_data.head_after_change(head kata_data.head, change kata_data.view_change) returns kata_data.head
 language plpgsql immutable
 as $$

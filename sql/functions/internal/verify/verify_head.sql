@@ -7,6 +7,9 @@ as $$
 declare
   v_expected kata_data.head := expected;
 begin
+  if expected.version < head.version then
+    return next kata_data.rows_gone(expected.version + 1, head.version);
+  end if;
   -- From the messages themselves, not from the totals of the changes before.
   v_expected.view_tokens := kata_data.shown_tokens(head.context_id, kata_data.visible_at(view, head.version), view.elisions)
     + kata_data.summary_tokens(head.context_id, view.replacements);

@@ -6,20 +6,9 @@ create or replace function kata_data.verify_message(
 language plpgsql stable rows 1
 as $$
 declare
-  v_group bigint;
-  v_group_tokens bigint;
   v_content_digest bytea;
 begin
-  v_group := kata_data.group_after(before.open_calls, case when message.role = 'tool' then message.tool_call_id end, message.version);
-  if v_group < message.version then
-    v_group_tokens := kata_data.group_tokens_after(before.open_groups, v_group, message.token_count);
-  end if;
-  if (message.group_version, message.group_tokens, message.oldest_open_group)
-    is distinct from (v_group, v_group_tokens, after.oldest_open_group) then
-    return next kata_data.differs(message.version, 'group',
-      concat_ws(', ', 'group ' || message.group_version, 'its tokens ' || message.group_tokens, 'oldest open group ' || message.oldest_open_group),
-      concat_ws(', ', 'group ' || v_group, 'its tokens ' || v_group_tokens, 'oldest open group ' || after.oldest_open_group));
-  end if;
+  return query select f.version, f.problem, f.detail from kata_data.verify_group(before, after, message) f;
   if message.tokens_through <> before.raw_tokens + message.token_count then
     return next kata_data.differs(
       message.version, 'running total', message.tokens_through::text, (before.raw_tokens + message.token_count)::text);
@@ -31,7 +20,8 @@ begin
   if message.turn_version is distinct from after.turn_version then
     return next kata_data.differs(message.version, 'turn', message.turn_version::text, after.turn_version::text);
   end if;
-  if is_erased and message is distinct from kata_data.redacted(message) then
+  -- A null condition would be evaluated to its end.
+  if coalesce(is_erased, false) and message is distinct from kata_data.redacted(message) then
     return next row(message.version, 'erasure', 'The entry is not as the recorded erasure left it.')::kata_data.finding;
     return;
   end if;
@@ -54,3 +44,26 @@ end
 $$;
 comment on function kata_data.verify_message(kata_data.head, kata_data.head, kata_data.message, boolean) is
 'Damage in a message, given the expected head before and after it.';
+
+create or replace function kata_data.verify_group(before kata_data.head, after kata_data.head, message kata_data.message)
+returns setof kata_data.finding
+language plpgsql stable rows 1
+as $$
+declare
+  v_group bigint;
+  v_group_tokens bigint;
+begin
+  v_group := kata_data.group_after(before.open_calls, case when message.role = 'tool' then message.tool_call_id end, message.version);
+  if v_group < message.version then
+    v_group_tokens := kata_data.group_tokens_after(before.open_groups, v_group, message.token_count);
+  end if;
+  if (message.group_version, message.group_tokens, message.oldest_open_group)
+    is distinct from (v_group, v_group_tokens, after.oldest_open_group) then
+    return next kata_data.differs(message.version, 'group',
+      concat_ws(', ', 'group ' || message.group_version, 'its tokens ' || message.group_tokens, 'oldest open group ' || message.oldest_open_group),
+      concat_ws(', ', 'group ' || v_group, 'its tokens ' || v_group_tokens, 'oldest open group ' || after.oldest_open_group));
+  end if;
+end
+$$;
+comment on function kata_data.verify_group(kata_data.head, kata_data.head, kata_data.message) is
+'Damage in the group of a message, given the expected head before and after it.';
