@@ -91,7 +91,7 @@ class Bench:
     dsn : of its migrated database
     messages : of real conversations
     pairs : pairs of runs a comparison
-    size : messages of the one long context of the section growth
+    size : messages of the one long context of the section growth, and of all contexts of verify
     """
 
     server: Server

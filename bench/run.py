@@ -30,6 +30,7 @@ from probe import retention
 from recall import recall
 from sizes import sizes
 from through_driver import driver
+from verification import verification
 from windows import prompts, windows, windows_in_another_tokenizer, windows_with_records
 
 SECTIONS: dict[str, Callable[[Bench], Iterator[Result]]] = {
@@ -52,6 +53,7 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[Result]]] = {
     "cli": command_line,
     "cold": cold,
     "probe": retention,
+    "verify": verification,
 }
 
 
@@ -65,7 +67,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=30, help="pairs of runs a comparison (default 30)")
     parser.add_argument(
         "--size", type=int, default=1_000_000,
-        help="messages of the one long context of growth, and of recall up to 100000 (default 1000000)",
+        help="messages of the long context of growth, of recall up to 100000, of verify (default 1000000)",
     )  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write JSON lines to this file")
     options = parser.parse_args()
