@@ -35,6 +35,7 @@ STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 0 auto; max-width: 100rem; padding: 1rem; }
 h1 { font-size: 1.3rem; margin: 0 0 .3rem; } h2 { font-size: 1.05rem; margin: 1.2rem 0 .4rem; }
 pre { font: inherit; margin: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
+summary pre { display: inline; }
 code, .call { font-family: ui-monospace, monospace; font-size: .9em; }
 dl { display: flex; flex-wrap: wrap; gap: .2rem 1.5rem; margin: 0; } dt { opacity: .7; } dd { margin: 0; }
 dl div { display: flex; gap: .4rem; }
