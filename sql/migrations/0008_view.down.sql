@@ -2,6 +2,7 @@
 
 drop type kata_data.prompt_row;
 drop type kata_data.window_row;
+drop type kata_data.plan;
 drop type kata_data.selection;
 drop type kata_data.numbering;
 drop type kata_data.placed_summary;

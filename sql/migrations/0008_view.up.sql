@@ -344,6 +344,18 @@ comment on column kata_data.selection.elisions is 'Those of the view, and of cov
 comment on column kata_data.selection.covered is 'The versions that left-out summaries cover; null for none.';
 comment on column kata_data.selection.numbering is 'Null if the rows must be counted.';
 
+create type kata_data.plan as (
+  start bigint,
+  keep_tokens integer,
+  is_cold boolean,
+  until bigint
+);
+comment on type kata_data.plan is 'Where a request starts, so that a provider''s cache is read.';
+comment on column kata_data.plan.start is 'Where the request before it started; 0 for none.';
+comment on column kata_data.plan.keep_tokens is 'The tokens that a leap leaves of the rest; null for half of what fits.';
+comment on column kata_data.plan.is_cold is 'Whether no cache has what that request sent.';
+comment on column kata_data.plan.until is 'The version as of which that request showed the context; null for none.';
+
 create type kata_data.window_row as (
   ordinal integer,
   version bigint,

@@ -2,7 +2,7 @@
 
 create or replace function kata_data.fitted_rows(
   context_id uuid, budget integer, format text, at bigint, stable_step integer, tokenizer text, recall bigint[], recall_budget integer,
-  out rows kata_data.window_row[], out usual_kind text, out least_budget bigint
+  plan kata_data.plan default null, out rows kata_data.window_row[], out usual_kind text, out least_budget bigint
 )
 language plpgsql stable
 as $$
@@ -13,12 +13,21 @@ declare
   v_sums record;
 begin
   loop
-    rows := array(
-      select row(w.*)::kata_data.window_row
-      from kata."window"(
-        fitted_rows.context_id, v_budget, fitted_rows.at,
-        case when stable_step < v_budget or v_budget = budget then stable_step else 0 end, fitted_rows.tokenizer,
-        fitted_rows.recall, fitted_rows.recall_budget) w);
+    if plan.start is not null then
+      rows := array(
+        select row(w.*)::kata_data.window_row
+        from kata_data.planned_rows(
+          fitted_rows.context_id, v_budget, fitted_rows.at, fitted_rows.tokenizer, fitted_rows.recall, fitted_rows.recall_budget,
+          fitted_rows.plan) w
+        order by w.ordinal);
+    else
+      rows := array(
+        select row(w.*)::kata_data.window_row
+        from kata."window"(
+          fitted_rows.context_id, v_budget, fitted_rows.at,
+          case when stable_step < v_budget or v_budget = budget then stable_step else 0 end, fitted_rows.tokenizer,
+          fitted_rows.recall, fitted_rows.recall_budget) w);
+    end if;
     exit when rows = '{}';
     v_usual := kata_data.usual_kind(rows, format);
     usual_kind := v_usual.kind;
@@ -27,7 +36,7 @@ begin
     exit when rows[cardinality(rows)].running_tokens + ceil(v_factor * v_usual.added_tokens) <= budget;
     v_sums := kata_data.prompt_sums(rows, format, budget, v_factor, usual_kind is not null);
     exit when (v_sums.tokens > budget) is not true;
-    if stable_step = 0 and recall is null and not rows[1].over_budget then
+    if stable_step = 0 and recall is null and plan.start is null and not rows[1].over_budget then
       rows := array(
         select r
         from unnest(rows) r
@@ -47,8 +56,10 @@ begin
   end loop;
 end
 $$;
-comment on function kata_data.fitted_rows(uuid, integer, text, bigint, integer, text, bigint[], integer) is
+comment on function kata_data.fitted_rows(uuid, integer, text, bigint, integer, text, bigint[], integer, kata_data.plan) is
 'The rows of a window that a prompt in a form shows within a budget that holds the additions of the form, too.
+
+plan: of a request whose start is planned; null for none.
 
 usual_kind: of the rows (usual_prompt.sql). least_budget: where even what always comes does not fit, the least sufficient budget; else null.';
 

@@ -2,7 +2,7 @@
 --
 -- With a stable step the rest starts at the oldest candidate at or after that start: a group one of whose messages carries
 -- tokens_through past a multiple of the step. Candidates are facts of the log, so the start stays where it is until everything
--- from it no longer fits.
+-- from it no longer fits. With a plan (planner/) it stays where the request before it started.
 
 create or replace function kata_data.select_rest(
   context_id uuid,
@@ -14,6 +14,7 @@ create or replace function kata_data.select_rest(
   budget bigint,
   stable_step integer,
   measure kata_data.measure,
+  plan kata_data.plan,
   out start bigint,
   out tokens_before bigint,
   out older_groups bigint[],
@@ -26,11 +27,12 @@ declare
   v_versions int8multirange := versions + coalesce(covered, '{}');
   v_message record;
   v_left bigint := budget;
-  v_candidate bigint;
+  v_keep bigint := case when plan.start is not null then coalesce(plan.keep_tokens, budget / 2) end;
+  v_leap bigint;
+  v_start bigint;
 begin
   -- Groups that are paid for, and whose first message was not met yet.
   older_groups := promised;
-  is_stable := budget >= 0;
   for v_message in
     select n.version, n.group_version, n.group_tokens, n.tokens_through, n.role, n.converted_tokens
     from kata_data.newest_first(select_rest.context_id, v_versions, measure) n
@@ -39,8 +41,7 @@ begin
     if v_message.group_version <> all (older_groups) then
       if covered @> v_message.version and v_message.role = 'tool' then
         -- Its elisions may shorten nothing else in the view, which then does not list them.
-        elisions := elisions || kata_data.elisions_of(
-          context_id, kata_data.group_members(context_id, array[v_message.group_version], at), at + 1, at, null);
+        elisions := elisions || kata_data.elisions_of(context_id, kata_data.group_members(context_id, array[v_message.group_version], at), at + 1, at, null);
         v_is_as_counted := v_is_as_counted and elisions = '{}';
       end if;
       v_left := v_left - case
@@ -53,9 +54,9 @@ begin
       if v_left < 0 then
         start := v_message.version + 1;
         tokens_before := v_message.tokens_through;
-        is_stable := false;
         exit;
       end if;
+      v_leap := coalesce(v_leap, case when budget - v_left >= v_keep then v_message.version end);
       if v_message.group_version < v_message.version then
         older_groups := older_groups || v_message.group_version;
       end if;
@@ -63,6 +64,7 @@ begin
       older_groups := array_remove(older_groups, v_message.version);
     end if;
   end loop;
+  is_stable := budget >= 0 and start is null;
   if not found then
     start := at + 1;
   elsif start is null then
@@ -71,26 +73,42 @@ begin
     tokens_before := v_message.tokens_through - v_message.group_tokens;
   end if;
 
-  if not is_stable and budget >= 0 and stable_step > 0 then
-    v_candidate := kata_data.stable_start(context_id, v_versions, start, stable_step);
-    if v_candidate is not null then
-      start := v_candidate;
-      tokens_before := (select m.tokens_through - m.group_tokens from kata_data.message_of(select_rest.context_id, start) m);
-      older_groups := kata_data.groups_before(context_id, v_versions, start, promised);
-      is_stable := true;
-    end if;
+  v_start := kata_data.kept_start(context_id, v_versions, budget, stable_step, plan, start, is_stable, v_leap);
+  if v_start is not null then
+    start := v_start;
+    tokens_before := coalesce((select m.tokens_through from kata_data.message_at(select_rest.context_id, start - 1) m), 0);
+    older_groups := kata_data.groups_before(context_id, v_versions, start, promised);
+    is_stable := true;
   end if;
 end
 $$;
 comment on function kata_data.select_rest(
-  uuid, int8multirange, int8multirange, bigint, bigint[], bigint[], bigint, integer, kata_data.measure) is
+  uuid, int8multirange, int8multirange, bigint, bigint[], bigint[], bigint, integer, kata_data.measure, kata_data.plan) is
 'Where the rest of a window starts among some versions, and what is below.
 
-covered: versions that are not in the view and join it; null for none. elisions: of the view; with those of what is covered. promised: groups that are paid for. budget: what is left for the rest; it may be negative. Returns start, right after the newest message
+covered: versions that are not in the view and join it; null for none. elisions: of the view; with those of what is covered. promised: groups that are paid for. budget: what is left for the rest; it may be negative. plan: null for none. Returns start, right after the newest message
 whose group does not fit any more, or where everything fits the oldest; tokens_before, the running total below it (null where there is no
 message); older_groups, groups promised or met there that may have messages below; is_stable: everything fits, or a candidate of the step
 was found.
 Cost: O(log n + rows that fit).';
+
+create or replace function kata_data.kept_start(
+  context_id uuid, versions int8multirange, budget bigint, stable_step integer, plan kata_data.plan, start bigint, all_fit boolean, leap bigint
+) returns bigint
+language plpgsql stable
+as $$
+begin
+  return case
+    when budget < 0 then null
+    when plan.start is not null then kata_data.planned_start(plan, start, all_fit, leap)
+    when stable_step > 0 and not all_fit then kata_data.stable_start(context_id, versions, start, stable_step)
+  end;
+end
+$$;
+comment on function kata_data.kept_start(uuid, int8multirange, bigint, integer, kata_data.plan, bigint, boolean, bigint) is
+'A start of the rest that stays for a step, or that is planned; null for none.
+
+start: the lowest that fits. all_fit, leap: as planned_start takes them.';
 
 create or replace function kata_data.stable_start(context_id uuid, versions int8multirange, start bigint, stable_step integer) returns bigint
 language plpgsql stable

@@ -20,7 +20,8 @@ create or replace function kata_data.select_window(
   budget integer,
   stable_step integer,
   measure kata_data.measure,
-  recall_budget integer default 0
+  recall_budget integer default 0,
+  plan kata_data.plan default null
 ) returns kata_data.selection
 language plpgsql stable
 as $$
@@ -40,7 +41,7 @@ begin
   v_window.pinned_groups := kata_data.pinned_groups_at(context_id, view, at);
   v_newest := kata_data.newest_message(context_id, v_visible, v_window.preamble_end);
   if v_newest.version is null and view.replacements <> '{}' then
-    return kata_data.select_summaries(context_id, at, v_window, view, v_visible, budget, measure, recall_budget);
+    return kata_data.select_summaries(context_id, at, v_window, view, v_visible, budget, measure, recall_budget, plan);
   end if;
   v_window.newest_group := v_newest.group_version;
   v_window.request := v_newest.turn_version;
@@ -62,13 +63,15 @@ begin
   end if;
   return kata_data.select_more(
     context_id, at, v_window, view, v_visible, v_promised, v_left, budget, stable_step, v_newest.preamble_tokens, v_is_as_counted, measure,
-    recall_budget);
+    recall_budget, plan);
 end
 $$;
-comment on function kata_data.select_window(uuid, bigint, bigint, kata_data.view, integer, integer, kata_data.measure, integer) is
+comment on function kata_data.select_window(
+  uuid, bigint, bigint, kata_data.view, integer, integer, kata_data.measure, integer, kata_data.plan) is
 'What a window shows as of a version above 0.
 
 preamble_end: as the head has it. view: as view_at returns it for the version. measure: null for the context''s own tokenizer. recall_budget: tokens that the rest leaves for recalled messages.
+plan: of a request whose start is planned; null for none.
 Cost: O(log n + window + pins + pieces of the view + fork depth).';
 
 create or replace function kata_data.select_more(
@@ -84,7 +87,8 @@ create or replace function kata_data.select_more(
   preamble_tokens bigint,
   is_as_counted boolean,
   measure kata_data.measure,
-  recall_budget integer
+  recall_budget integer,
+  plan kata_data.plan
 ) returns kata_data.selection
 language plpgsql stable
 as $$
@@ -126,7 +130,7 @@ begin
     end if;
     v_rest := kata_data.select_rest(
       context_id, v_body, v_window.covered, at, view.elisions, v_promised,
-      v_left - v_summary_tokens - least(recall_budget, greatest(v_left - v_summary_tokens, 0)), v_step, measure);
+      v_left - v_summary_tokens - least(recall_budget, greatest(v_left - v_summary_tokens, 0)), v_step, measure, plan);
     v_start := v_rest.start;
     continue when v_window.request < v_start and v_window.request <> all (v_promised);
     exit when v_step = 0 or v_rest.is_stable or view.replacements = '{}';
@@ -151,7 +155,7 @@ end
 $$;
 comment on function kata_data.select_more(
   uuid, bigint, kata_data.selection, kata_data.view, int8multirange, bigint[], bigint, integer, integer, bigint, boolean, kata_data.measure,
-  integer) is
+  integer, kata_data.plan) is
 'A window that has what is promised, with all else that fits: the request, summaries, the rest.
 
 promised: the groups that are paid for. room: what they leave of the budget. preamble_tokens: the running total at the preamble''s end.
@@ -159,7 +163,7 @@ is_as_counted: whether all that is promised is shown as it was counted.';
 
 create or replace function kata_data.select_summaries(
   context_id uuid, at bigint, selection kata_data.selection, view kata_data.view, visible int8multirange, budget integer,
-  measure kata_data.measure, recall_budget integer
+  measure kata_data.measure, recall_budget integer, plan kata_data.plan
 ) returns kata_data.selection
 language plpgsql stable
 as $$
@@ -171,11 +175,11 @@ begin
   if selection.over_budget then
     return selection;
   end if;
-  return kata_data.select_more(context_id, at, selection, view, visible, '{}', budget, budget, 0, 0, false, measure, recall_budget);
+  return kata_data.select_more(context_id, at, selection, view, visible, '{}', budget, budget, 0, 0, false, measure, recall_budget, plan);
 end
 $$;
 comment on function kata_data.select_summaries(
-  uuid, bigint, kata_data.selection, kata_data.view, int8multirange, integer, kata_data.measure, integer) is
+  uuid, bigint, kata_data.selection, kata_data.view, int8multirange, integer, kata_data.measure, integer, kata_data.plan) is
 'A window of a view that has summaries and no message: the newest one always comes.';
 
 create or replace function kata_data.newest_message(
