@@ -53,6 +53,7 @@ USUAL: dict[str, dict[str, str]] = {
     "compact": {"context_id": "{context}", "strategy": "drop", "force": "true"},
     "compaction_artifacts": {"compaction_id": "{compaction}"},
     "compaction_source": {"compaction_id": "{compaction}"},
+    "complete_request": {"context_id": "{context}", "request_id": "1", "error": "x"},
     "compaction_status": {"context_id": "{context}"},
     "compactions": {"context_id": "{context}"},
     "create_context": {},

@@ -65,6 +65,7 @@ grant execute on function
   kata.compact,
   kata.compaction_artifacts,
   kata.compaction_source,
+  kata.complete_request,
   kata.create_context,
   kata.delete_context,
   kata.delete_messages,

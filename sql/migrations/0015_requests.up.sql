@@ -91,6 +91,7 @@ create table kata_data.request (
   created_at timestamptz not null,
   start_version bigint not null,
   answer_version bigint,
+  framed_from bigint,
   bridge bigint,
   recall_place bigint,
   profile_id integer not null,
@@ -125,6 +126,8 @@ comment on column kata_data.request.at is 'The version as of which it shows the 
 comment on column kata_data.request.created_at is 'The time when it was made.';
 comment on column kata_data.request.start_version is 'The version from which on everything that is visible was shown, beside the preamble.';
 comment on column kata_data.request.answer_version is 'The message that answers it, in its context; null for none.';
+comment on column kata_data.request.framed_from is
+'The first of the requests that the digest of the answer covers, up to this one; null before the answer.';
 comment on column kata_data.request.bridge is 'The version of the last mark before that of the tail; null for none.';
 comment on column kata_data.request.recall_place is 'The position at which the recalled messages stand; null for none.';
 comment on column kata_data.request.profile_id is 'The way to ask, in request_profile.';
@@ -162,6 +165,7 @@ begin
   if current_user <> 'kata_eraser' and tg_op = 'UPDATE' then
     v_completed := old;
     v_completed.answer_version := coalesce(old.answer_version, new.answer_version);
+    v_completed.framed_from := coalesce(old.framed_from, new.framed_from);
     v_completed.duration := coalesce(old.duration, new.duration);
     v_completed.input_tokens := coalesce(old.input_tokens, new.input_tokens);
     v_completed.cached_tokens := coalesce(old.cached_tokens, new.cached_tokens);
@@ -204,3 +208,13 @@ alter table kata_data.request enable always trigger request_is_immutable_as_a_wh
 -- A purge removes rows; an erasure blanks what would let its text be guessed.
 grant select, update (salt, error), delete on kata_data.request to kata_eraser;
 grant select, delete on kata_data.request_profile, kata_data.tool_list to kata_eraser;
+
+create type kata_data.answer as (
+  place bigint,
+  request_id bigint,
+  framed bigint,
+  requests text
+);
+comment on type kata_data.answer is
+'The message of a batch that answers a request: its place among the new messages; the request; the greatest request that the
+digests of answers cover then, as in head; the digest of the requests that its own frame covers.';

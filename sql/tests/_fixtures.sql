@@ -150,6 +150,9 @@ begin
     alter table kata_data.entry_id disable trigger all;
     alter table kata_data.act disable trigger all;
     alter table kata_data.purge disable trigger all;
+    alter table kata_data.request disable trigger all;
+    alter table kata_data.request_profile disable trigger all;
+    alter table kata_data.tool_list disable trigger all;
     set constraints all immediate;
     perform set_config('session_replication_role', 'replica', true);
     execute statement;

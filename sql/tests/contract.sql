@@ -1,7 +1,7 @@
 -- The contract for other software: names, order, types and defaults of parameters and results, and the rights of a function.
 
 begin;
-select plan(368);
+select plan(372);
 
 create function pg_temp.inputs(function oid) returns text
 language sql
@@ -47,13 +47,14 @@ insert into expected values
     'rows context_id uuid, name text, fork_version bigint, depth integer, deleted_at timestamp with time zone, '
       'purged_at timestamp with time zone'),
   ('append', 'volatile',
-    'context_id uuid, messages jsonb, expected_version bigint = NULL, idempotency_key text = NULL, on_duplicate text = ''error''',
+    'context_id uuid, messages jsonb, expected_version bigint = NULL, idempotency_key text = NULL, on_duplicate text = ''error'', '
+      'request_id bigint = NULL, usage jsonb = NULL',
     'rows version bigint, token_count integer, created_at timestamp with time zone, is_new boolean'),
   ('append_message', 'volatile',
     'context_id uuid, role text, content text, token_count integer = NULL, tool_call_id text = NULL, tool_name text = NULL, '
       'tool_calls jsonb = NULL, model text = NULL, metadata jsonb = NULL, pinned boolean = false, expected_version bigint = NULL, '
       'idempotency_key text = NULL, name text = NULL, parts jsonb = NULL, provider jsonb = NULL, token_source text = NULL, '
-      'external_id text = NULL, occurred_at timestamp with time zone = NULL',
+      'external_id text = NULL, occurred_at timestamp with time zone = NULL, request_id bigint = NULL, usage jsonb = NULL',
     'bigint'),
   ('append_record', 'volatile',
     'context_id uuid, kind text, data jsonb, external_id text = NULL, idempotency_key text = NULL, on_duplicate text = ''error''',
@@ -114,6 +115,9 @@ insert into expected values
       'tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint, '
       'group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb, '
       'in_view boolean, external_id text, occurred_at timestamp with time zone'),
+  ('complete_request', 'volatile',
+    'context_id uuid, request_id bigint, usage jsonb = NULL, error text = NULL',
+    'void'),
   ('compaction_status', 'stable',
     'context_id uuid',
     'rows due boolean, reason text, view_tokens bigint, threshold_tokens bigint, budget integer, open_calls integer, in_progress boolean, '

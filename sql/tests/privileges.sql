@@ -1,7 +1,7 @@
 -- Readers read, writers write, administrators administer, and no role has a privilege on a table.
 
 begin;
-select plan(515);
+select plan(520);
 
 create temporary table client (role text);
 insert into client values ('kata_reader'), ('kata_writer'), ('kata_admin'), ('kata_service');
@@ -18,7 +18,8 @@ insert into expected values
   ('put_embeddings', '-was'), ('checkpoint', '-was'),
   ('checkpoints', 'rwas'), ('claim_due_compaction', '-was'), ('close_calls', '-was'), ('commit_compaction', '-was'),
   ('common_ancestor', 'rwas'),
-  ('compact', '-was'), ('compaction_artifacts', '-was'), ('compaction_source', '-was'), ('compaction_status', 'rwas'),
+  ('compact', '-was'), ('compaction_artifacts', '-was'), ('complete_request', '-was'),
+  ('compaction_source', '-was'), ('compaction_status', 'rwas'),
   ('compactions', 'rwas'),
   ('create_context', '-was'), ('current_tenant', 'rwas'), ('delete_context', '-was'), ('delete_messages', '-was'), ('diff', 'rwas'),
   ('diff_versions', 'rwas'),

@@ -118,6 +118,8 @@ FUNCTIONS = {
             "expected_version": Parameter("version", has_default=True),
             "idempotency_key": Parameter("text", has_default=True),
             "on_duplicate": Parameter("text", has_default=True),
+            "request_id": Parameter("bigint", has_default=True),
+            "usage": Parameter("jsonb", has_default=True),
         },
     ),
     "append_message": Function(
@@ -141,6 +143,8 @@ FUNCTIONS = {
             "token_source": Parameter("text", has_default=True),
             "external_id": Parameter("text", has_default=True),
             "occurred_at": Parameter("timestamp with time zone", has_default=True),
+            "request_id": Parameter("bigint", has_default=True),
+            "usage": Parameter("jsonb", has_default=True),
         },
     ),
     "append_record": Function(
@@ -668,6 +672,15 @@ FUNCTIONS = {
             "query": Parameter("text"),
             "max_rows": Parameter("integer", has_default=True),
             "at": Parameter("version", has_default=True),
+        },
+    ),
+    "complete_request": Function(
+        "Records the usage of a request, or the error that came instead of an answer.",
+        {
+            "context_id": Parameter("context"),
+            "request_id": Parameter("bigint"),
+            "usage": Parameter("jsonb", has_default=True),
+            "error": Parameter("text", has_default=True),
         },
     ),
     "assign_tenant": Function(

@@ -414,6 +414,8 @@ class Methods(ABC):
         *,
         idempotency_key: str | None = None,
         on_duplicate: str = "error",
+        request_id: int | None = None,
+        usage: Mapping[str, Any] | None = None,
     ) -> list[AppendedRow]:
         """Appends a batch of messages: all of them or none.
 
@@ -440,18 +442,26 @@ class Methods(ABC):
         on_duplicate : of a message whose external id is taken: 'error' refuses the batch; 'skip' leaves
             the message out. Contents are not compared. Of two messages in the batch the first has the
             id.
+        request_id : the request of this context, from kata.request, that the batch answers: its first
+            message of an assistant is the answer. Answers may come in any order, each request has one.
+            A retry by idempotency key returns the first result, whatever request it names.
+        usage : of the request, as kata.complete_request takes it.
 
         Raises
         ------
         ContextNotFoundError, VersionConflictError version conflict, InvalidMessageError invalid message
             or a taken external id (DETAIL names the version), OrphanToolResultError a tool result whose
-            call is not open, ContextClosedError, InvalidArgumentError, IdempotencyConflictError.
+            call is not open, ContextClosedError, InvalidArgumentError among others a request that is
+            not there, has an answer, or gets none here, IdempotencyConflictError among others a request
+            with other usage.
 
-        Locks: the head of the context, until the end of the transaction.
-        Cost: O(batch), whatever the length of the log; of external ids O(ids × fork depth).
+        Locks: the head of the context, then the request, until the end of the transaction.
+        Cost: O(batch), whatever the length of the log; of external ids O(ids × fork depth); of an
+            answer O(requests since the last one that was answered).
         """
         return self._run(
-            statements.APPEND, (context_id, messages, expected_version, idempotency_key, on_duplicate)
+            statements.APPEND,
+            (context_id, messages, expected_version, idempotency_key, on_duplicate, request_id, usage),
         )
 
     def append_message(
@@ -475,6 +485,8 @@ class Methods(ABC):
         token_source: TokenSource | None = None,
         external_id: str | None = None,
         occurred_at: datetime | None = None,
+        request_id: int | None = None,
+        usage: Mapping[str, Any] | None = None,
     ) -> int:
         """Appends one message and returns its version.
 
@@ -501,15 +513,21 @@ class Methods(ABC):
         external_id : 1 to 255 characters, unique among the messages and records of the path;
             kata.find_message finds the version. An erasure leaves it: put no personal data into it.
         occurred_at : when it happened, as the caller knows it; it orders nothing.
+        request_id : of an assistant's answer, the request of this context that it answers, from
+            kata.request. Answers may come in any order, each request has one.
+        usage : of the request, as kata.complete_request takes it.
 
         Raises
         ------
         ContextNotFoundError, VersionConflictError version conflict, InvalidMessageError invalid message
             or a taken external id (DETAIL names the version), OrphanToolResultError a tool result whose
-            call is not open, ContextClosedError, InvalidArgumentError, IdempotencyConflictError.
+            call is not open, ContextClosedError, InvalidArgumentError among others a request that is
+            not there or has an answer, IdempotencyConflictError among others a request with other
+            usage.
 
-        Locks: the head of the context, until the end of the transaction.
-        Cost: O(1), whatever the length of the log.
+        Locks: the head of the context, then the request, until the end of the transaction.
+        Cost: O(1), whatever the length of the log; of an answer O(requests since the last one that was
+            answered).
         """
         return self._run(
             statements.APPEND_MESSAGE,
@@ -532,6 +550,8 @@ class Methods(ABC):
                 token_source,
                 external_id,
                 occurred_at,
+                request_id,
+                usage,
             ),
         )[0]
 
@@ -2442,6 +2462,40 @@ class Methods(ABC):
         """
         return self._run(statements.SEARCH, (context_id, query, max_rows, at))
 
+    def complete_request(
+        self,
+        context_id: ContextId,
+        request_id: int,
+        usage: Mapping[str, Any] | None = None,
+        *,
+        error: str | None = None,
+    ) -> None:
+        """Records the usage of a request, or the error that came instead of an answer.
+
+        kata.append and kata.append_message tie an answer to its request and take usage with it; this is
+        for what comes later, or without an answer. Each value is set once: the same again changes
+        nothing.
+
+        Parameters
+        ----------
+        context_id : the context that asked; a fork does not inherit requests.
+        request_id : that of kata.request.
+        usage : {"input", "cached", "written", "output", "duration_ms"}, each optional, where input
+            counts the tokens of a cache, too; or the usage object of OpenAI (chat or Responses),
+            Anthropic or Gemini as it came. duration_ms may be added to these.
+        error : what came instead of an answer, at most 64 kB; an erasure of an entry that the request
+            showed removes it, and none is kept after.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, InvalidArgumentError no such request, or usage in no
+            known form, IdempotencyConflictError completed with other values.
+
+        Locks: the head of the context (FOR KEY SHARE), the request.
+        Cost: O(log n).
+        """
+        self._run(statements.COMPLETE_REQUEST, (context_id, request_id, usage, error))
+
     def assign_tenant(self, role_name: str, tenant: str) -> None:
         """Assigns a tenant to a database role, in place of the one named like the role.
 
@@ -2512,7 +2566,7 @@ class Methods(ABC):
 
         Returns rows by context_id: context_id, version, digest (SHA-256 over the rest of the row:
         docs/concepts.md), last_digest (of the newest entry), acts (how many), act_digest (of the newest
-        act), requests (always 0).
+        act), requests (how many).
 
         Parameters
         ----------
@@ -2668,13 +2722,21 @@ class Context(Handle):
         *,
         idempotency_key: str | None = None,
         on_duplicate: str = "error",
+        request_id: int | None = None,
+        usage: Mapping[str, Any] | None = None,
     ) -> list[AppendedRow]:
         """Appends a batch of messages: all of them or none.
 
         See Kata.append.
         """
         return self.database.append(
-            self.id, messages, expected_version, idempotency_key=idempotency_key, on_duplicate=on_duplicate
+            self.id,
+            messages,
+            expected_version,
+            idempotency_key=idempotency_key,
+            on_duplicate=on_duplicate,
+            request_id=request_id,
+            usage=usage,
         )
 
     def append_message(
@@ -2697,6 +2759,8 @@ class Context(Handle):
         token_source: TokenSource | None = None,
         external_id: str | None = None,
         occurred_at: datetime | None = None,
+        request_id: int | None = None,
+        usage: Mapping[str, Any] | None = None,
     ) -> int:
         """Appends one message and returns its version.
 
@@ -2721,6 +2785,8 @@ class Context(Handle):
             token_source=token_source,
             external_id=external_id,
             occurred_at=occurred_at,
+            request_id=request_id,
+            usage=usage,
         )
 
     def append_record(
@@ -3285,6 +3351,15 @@ class Context(Handle):
         See Kata.search.
         """
         return self.database.search(self.id, query, max_rows, at=at)
+
+    def complete_request(
+        self, request_id: int, usage: Mapping[str, Any] | None = None, *, error: str | None = None
+    ) -> None:
+        """Records the usage of a request, or the error that came instead of an answer.
+
+        See Kata.complete_request.
+        """
+        self.database.complete_request(self.id, request_id, usage, error=error)
 
     def verify(self, after: ContextId | None = None, *, max_contexts: int | None = None) -> list[VerifyRow]:
         """Verifies the integrity of the log: one row per problem found, none if it is sound.

@@ -179,7 +179,7 @@ APPEND: Call[AppendedRow] = Call(
     "append",
     b"select r.version, r.token_count, r.created_at, r.is_new from kata.append(context_id => %s::uuid, "
     b"messages => %s::jsonb, expected_version => %s::bigint, idempotency_key => %s::text, on_duplicate "
-    b"=> %s::text) r",
+    b"=> %s::text, request_id => %s::bigint, usage => %s::jsonb) r",
     record(AppendedRow),
     (
         ("context_id", as_context),
@@ -187,6 +187,8 @@ APPEND: Call[AppendedRow] = Call(
         ("expected_version", as_integer),
         ("idempotency_key", as_text),
         ("on_duplicate", as_text),
+        ("request_id", as_integer),
+        ("usage", as_object),
     ),
     count=tokens.BatchCounter(messages=1),
 )
@@ -197,7 +199,7 @@ APPEND_MESSAGE: Call[int] = Call(
     b"%s::jsonb, model => %s::text, metadata => %s::jsonb, pinned => %s::boolean, expected_version => "
     b"%s::bigint, idempotency_key => %s::text, name => %s::text, parts => %s::jsonb, provider => "
     b"%s::jsonb, token_source => %s::text, external_id => %s::text, occurred_at => %s::timestamp with "
-    b"time zone)",
+    b"time zone, request_id => %s::bigint, usage => %s::jsonb)",
     scalar,
     (
         ("context_id", as_context),
@@ -218,6 +220,8 @@ APPEND_MESSAGE: Call[int] = Call(
         ("token_source", as_text),
         ("external_id", as_text),
         ("occurred_at", as_moment),
+        ("request_id", as_integer),
+        ("usage", as_object),
     ),
     count=tokens.MessageCounter(
         content=2, token_count=3, tool_calls=6, name=12, parts=13, provider=14, token_source=15
@@ -845,6 +849,13 @@ SEARCH: Call[SearchRow] = Call(
     record(SearchRow),
     (("context_id", as_context), ("query", as_text), ("max_rows", as_integer), ("at", as_version)),
     reads=True,
+)
+COMPLETE_REQUEST: Call[None] = Call(
+    "complete_request",
+    b"select kata.complete_request(context_id => %s::uuid, request_id => %s::bigint, usage => "
+    b"%s::jsonb, error => %s::text)",
+    scalar,
+    (("context_id", as_context), ("request_id", as_integer), ("usage", as_object), ("error", as_text)),
 )
 ASSIGN_TENANT: Call[None] = Call(
     "assign_tenant",

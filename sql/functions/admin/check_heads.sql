@@ -87,7 +87,7 @@ begin
     return next row(version, 'context gone', format('It was at version %s, and is not there.', version))::kata_data.finding;
     return;
   end if;
-  select h.version, h.last_digest, h.acts into v_now from kata_data.head_digests(verify_given_head.context_id) h;
+  select h.version, h.last_digest, h.acts, h.requests into v_now from kata_data.head_digests(verify_given_head.context_id) h;
   if v_now.version is null or v_now.version < version then
     return next row(version, 'log cut', format('It was at version %s, and is at %s.', version, v_now.version))::kata_data.finding;
   else
@@ -105,6 +105,9 @@ begin
       and a.number = acts
       and a.digest = decode(verify_given_head.act_digest, 'hex')) then
     return next row(version, 'acts rewritten', format('The digest of act %s is not what it was.', acts))::kata_data.finding;
+  end if;
+  if v_purged_at is null and v_now.requests < requests then
+    return next row(version, 'requests cut', format('There were %s requests, and there are %s.', requests, v_now.requests))::kata_data.finding;
   end if;
 end
 $$;

@@ -44,5 +44,5 @@ were kept with what the database holds later; kata heads writes a file of them.
 after: the last context_id of the previous page; null for the first. max_rows: 1 to 1,000.
 
 Returns rows by context_id: context_id, version, digest (SHA-256 over the rest of the row: docs/concepts.md), last_digest (of the newest
-entry), acts (how many), act_digest (of the newest act), requests (always 0).
+entry), acts (how many), act_digest (of the newest act), requests (how many).
 Errors: KC017. Cost: O(log n + rows).';

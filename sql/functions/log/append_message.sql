@@ -24,7 +24,9 @@ create or replace function kata.append_message(
   provider jsonb default null,
   token_source text default null,
   external_id text default null,
-  occurred_at timestamptz default null
+  occurred_at timestamptz default null,
+  request_id bigint default null,
+  usage jsonb default null
 ) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
@@ -42,6 +44,8 @@ declare
   v_open_calls jsonb;
   v_open_groups jsonb;
   v_marks jsonb;
+  v_framed bigint;
+  v_requests text;
   v_source text;
   v_messages jsonb;
 begin
@@ -109,7 +113,7 @@ begin
         v_open_groups := jsonb_build_object(v_version, token_count);
       end if;
     end if;
-    v_marks := kata_data.message_marks(tool_call_id, tool_name, tool_calls, null, null, null);
+    v_marks := kata_data.message_marks(tool_call_id, tool_name, tool_calls, null, null, null, null);
   end if;
   if v_version is null then
     v_messages := jsonb_build_array(kata_data.draft(
@@ -118,9 +122,15 @@ begin
       parts => parts, provider => provider, external_id => external_id, occurred_at => occurred_at));
     perform kata_data.lock_context(context_id);
     perform kata_data.check_drafts(v_messages, true);
-    return (select b.version from kata_data.append_batch(context_id, v_messages, expected_version, idempotency_key) b);
+    return (select b.version from kata_data.append_batch(
+      context_id, v_messages, expected_version, idempotency_key, request_id => request_id, usage => usage) b);
   end if;
 
+  if num_nonnulls(request_id, usage) > 0 then
+    select a.framed, a.requests into strict v_framed, v_requests
+    from kata_data.message_answer(v_place, context_id, request_id, usage, role, v_version) a;
+    v_marks := coalesce(v_marks, '{}') || jsonb_build_object('requests', v_requests);
+  end if;
   v_at := kata_data.batch_time(v_at);
   v_salt := kata_data.new_salt();
   v_last_digest := kata_data.entry_digest(
@@ -138,7 +148,8 @@ begin
         content_version = v_version,
         last_at = v_at,
         last_digest = v_last_digest,
-        turn_version = v_turn
+        turn_version = v_turn,
+        framed_request = coalesce(v_framed, h.framed_request)
     where h.ctid = v_place;
   else
     update kata_data.head h
@@ -152,21 +163,22 @@ begin
         turn_version = v_turn,
         open_calls = v_open_calls,
         open_groups = v_open_groups,
-        oldest_open_group = v_oldest_open_group
+        oldest_open_group = v_oldest_open_group,
+        framed_request = coalesce(v_framed, h.framed_request)
     where h.ctid = v_place;
   end if;
   insert into kata_data.message (
-    segment_id, version, tokens_through, group_version, created_at, oldest_open_group, turn_version, group_tokens, token_count,
+    segment_id, version, tokens_through, group_version, created_at, oldest_open_group, turn_version, group_tokens, request_id, token_count,
     pinned, role, token_source, digest, salt, content, name, tool_call_id, tool_name, model, tool_calls)
   values (
     append_message.context_id, v_version, v_tokens_through, coalesce(v_group, v_version), v_at, v_oldest_open_group, v_turn, v_group_tokens,
-    append_message.token_count, coalesce(append_message.pinned, false), append_message.role,
+    append_message.request_id, append_message.token_count, coalesce(append_message.pinned, false), append_message.role,
     coalesce(append_message.token_source, v_source, 'given'), v_last_digest, v_salt, append_message.content, append_message.name,
     append_message.tool_call_id, append_message.tool_name, append_message.model, append_message.tool_calls);
   return v_version;
 end
 $$;
-comment on function kata.append_message(uuid, text, text, integer, text, text, jsonb, text, jsonb, boolean, bigint, text, text, jsonb, jsonb, text, text, timestamptz) is
+comment on function kata.append_message(uuid, text, text, integer, text, text, jsonb, text, jsonb, boolean, bigint, text, text, jsonb, jsonb, text, text, timestamptz, bigint, jsonb) is
 'Appends one message and returns its version.
 
 context_id: the context.
@@ -182,11 +194,16 @@ token_source: ''exact'' (counted with the context''s tokenizer) or ''given'', of
 external_id: 1 to 255 characters, unique among the messages and records of the path; kata.find_message finds the version. An erasure
   leaves it: put no personal data into it.
 occurred_at: when it happened, as the caller knows it; it orders nothing.
+request_id: of an assistant''s answer, the request of this context that it answers, from kata.request. Answers may come in any order, each
+  request has one.
+usage: of the request, as kata.complete_request takes it.
 
 Returns the version that the message took.
 Errors: KC001, KC003 version conflict, KC004 invalid message or a taken external id (DETAIL names the version), KC005 a tool result
-whose call is not open, KC006, KC017, KC019.
-Locks: the head of the context, until the end of the transaction. Cost: O(1), whatever the length of the log.';
+whose call is not open, KC006, KC017 among others a request that is not there or has an answer,
+KC019 among others a request with other usage.
+Locks: the head of the context, then the request, until the end of the transaction. Cost: O(1), whatever the length of the log; of an answer
+O(requests since the last one that was answered).';
 
 create or replace function kata_data.plain_estimate(context_id uuid, content text, tool_calls jsonb, name text) returns integer
 language plpgsql stable

@@ -1,4 +1,4 @@
--- One digest of all that a context is: its log and its acts.
+-- One digest of all that a context is: its log, its acts, and how many requests it has made; entries cover the requests.
 
 create or replace function kata_data.head_digest(
   context_id uuid, version bigint, last_digest bytea, acts bigint, act_digest bytea, requests bigint
@@ -36,7 +36,9 @@ begin
     acts := 0;
     act_digest := kata_data.first_digest(context_id);
   end if;
-  requests := 0;
+  -- Numbered without a gap: the newest says how many.
+  requests := coalesce(
+    (select r.request_id from kata_data.request r where r.context_id = head_digests.context_id order by r.request_id desc limit 1), 0);
   digest := kata_data.head_digest(context_id, version, last_digest, acts, act_digest, requests);
   return next;
 end

@@ -13,7 +13,9 @@ create or replace function kata_data.append_batch(
   expected_version bigint,
   idempotency_key text,
   origins jsonb[] default null,
-  on_duplicate text default 'error'
+  on_duplicate text default 'error',
+  request_id bigint default null,
+  usage jsonb default null
 ) returns table (version bigint, token_count integer, created_at timestamptz, is_new boolean)
 language plpgsql volatile
 as $$
@@ -23,6 +25,7 @@ declare
   v_known kata_data.batch_ids;
   v_new jsonb := messages;
   v_groups kata_data.batch_groups;
+  v_answer kata_data.answer;
 begin
   v_head := kata_data.lock_context(context_id);
   if jsonb_path_exists(messages, '$[*].external_id') then
@@ -38,6 +41,10 @@ begin
   if false = any (v_ids.is_new) then
     v_new := kata_data.new_messages(v_head, messages, v_ids, on_duplicate);
   end if;
+  if num_nonnulls(request_id, usage) > 0 then
+    v_answer := kata_data.batch_answer(v_head, messages, v_ids, request_id, usage);
+    v_head.framed_request := coalesce(v_answer.framed, v_head.framed_request);
+  end if;
   if v_new <> '[]' then
     if jsonb_path_exists(v_new, 'strict $[*] ? (@.tool_calls != null || @.tool_call_id != null)') then
       v_groups := kata_data.batch_groups(v_head, v_new, v_ids);
@@ -48,9 +55,9 @@ begin
     end if;
     if v_ids.versions is null then
       return query
-      select i.version, i.token_count, i.created_at, true from kata_data.insert_messages(v_head, v_new, v_groups, origins) i;
+      select i.version, i.token_count, i.created_at, true from kata_data.insert_messages(v_head, v_new, v_groups, origins, v_answer) i;
     else
-      perform kata_data.insert_messages(v_head, v_new, v_groups, origins);
+      perform kata_data.insert_messages(v_head, v_new, v_groups, origins, v_answer);
       perform kata_data.insert_ids(v_head, v_ids);
     end if;
     perform kata_data.advance_head(v_head, v_new, v_groups, (
@@ -66,13 +73,15 @@ begin
   end if;
 end
 $$;
-comment on function kata_data.append_batch(uuid, jsonb, bigint, text, jsonb[], text) is
+comment on function kata_data.append_batch(uuid, jsonb, bigint, text, jsonb[], text, bigint, jsonb) is
 'Appends a batch of messages to the log and returns one row for each, in order.
 
 messages: an array of objects as kata.append takes it, in which kata_data.check_drafts has found no problem. origins: of merged copies, one
-for each message, as kata_data.origin_mark makes them. on_duplicate: as kata.append takes it. KC001, KC003 to KC006, KC017, KC019.';
+for each message, as kata_data.origin_mark makes them. on_duplicate, request_id, usage: as kata.append takes them. KC001, KC003 to KC006, KC017, KC019.';
 
-create or replace function kata_data.insert_messages(head kata_data.head, messages jsonb, groups kata_data.batch_groups, origins jsonb[])
+create or replace function kata_data.insert_messages(
+  head kata_data.head, messages jsonb, groups kata_data.batch_groups, origins jsonb[], answer kata_data.answer
+)
 returns table (version bigint, token_count integer, created_at timestamptz)
 language plpgsql volatile
 as $$
@@ -82,17 +91,18 @@ declare
 begin
   return query
   insert into kata_data.message as m (
-    segment_id, version, tokens_through, group_version, created_at, oldest_open_group, turn_version, group_tokens, occurred_at, token_count,
+    segment_id, version, tokens_through, group_version, created_at, oldest_open_group, turn_version, group_tokens, request_id, occurred_at, token_count,
     pinned, role, token_source, digest, salt, external_id, content, name, tool_call_id, tool_name, model, tool_calls, parts, provider,
     metadata)
   select head.context_id, d.version, head.raw_tokens + sum(d.token_count) over w, d.group_version, v_at, d.oldest_open_group,
-    coalesce(max(d.version) filter (where d.role = 'user') over w, head.turn_version), d.group_tokens, d.occurred_at, d.token_count,
-    d.pinned, d.role, d.token_source,
+    coalesce(max(d.version) filter (where d.role = 'user') over w, head.turn_version), d.group_tokens,
+    case when d.ordinality = (answer).place then (answer).request_id end, d.occurred_at, d.token_count, d.pinned, d.role, d.token_source,
     kata_data.entry_chain(
       head.last_digest,
       kata_data.message_frame(
         head.context_id, d.version, v_at, d.role, d.token_count, d.token_source, d.group_version, d.pinned,
-        kata_data.message_marks(d.tool_call_id, d.tool_name, d.tool_calls, d.external_id, d.occurred_at, origins[d.ordinality])),
+        kata_data.message_marks(d.tool_call_id, d.tool_name, d.tool_calls, d.external_id, d.occurred_at, origins[d.ordinality],
+          case when d.ordinality = (answer).place then (answer).requests end)),
       kata_data.content_digest(
         d.salt, kata_data.message_content(d.content, d.name, d.model, d.tool_calls, d.parts, d.provider, d.metadata))) over w,
     d.salt, d.external_id, d.content, d.name, d.tool_call_id, d.tool_name, d.model, d.tool_calls, d.parts, d.provider, d.metadata
@@ -116,7 +126,7 @@ begin
   returning m.version, m.token_count, m.created_at;
 end
 $$;
-comment on function kata_data.insert_messages(kata_data.head, jsonb, kata_data.batch_groups, jsonb[]) is
+comment on function kata_data.insert_messages(kata_data.head, jsonb, kata_data.batch_groups, jsonb[], kata_data.answer) is
 'Inserts the messages of a batch after a head, by one statement.';
 
 create or replace function kata_data.batch_drafts(messages jsonb)
@@ -180,7 +190,8 @@ begin
       turn_version = l.turn_version,
       open_calls = groups.open_calls,
       open_groups = groups.open_groups,
-      oldest_open_group = groups.oldest_open_group
+      oldest_open_group = groups.oldest_open_group,
+      framed_request = head.framed_request
   from kata_data.message l
   where h.ctid = place
     and l.segment_id = head.context_id

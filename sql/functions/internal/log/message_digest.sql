@@ -19,12 +19,12 @@ comment on function kata_data.message_frame(uuid, bigint, timestamptz, text, int
 'What the digest of a message covers beside its content. created_at counts in microseconds.';
 
 create or replace function kata_data.message_marks(
-  tool_call_id text, tool_name text, tool_calls jsonb, external_id text, occurred_at timestamptz, origin jsonb
+  tool_call_id text, tool_name text, tool_calls jsonb, external_id text, occurred_at timestamptz, origin jsonb, requests text
 ) returns jsonb
 language sql stable
 as $$
   select case
-    when num_nonnulls(tool_call_id, tool_name, tool_calls, external_id, occurred_at, origin) > 0 then jsonb_strip_nulls(jsonb_build_object(
+    when num_nonnulls(tool_call_id, tool_name, tool_calls, external_id, occurred_at, origin, requests) > 0 then jsonb_strip_nulls(jsonb_build_object(
       'tool_call_id', tool_call_id,
       'tool_name', tool_name,
       'call_ids', jsonb_path_query_array(tool_calls, 'strict $[*].id', silent => true),
@@ -34,13 +34,14 @@ as $$
       end,
       'external_id', external_id,
       'occurred_at', (extract(epoch from occurred_at) * 1000000)::bigint,
-      'origin', origin))
+      'origin', origin,
+      'requests', requests))
   end
 $$;
-comment on function kata_data.message_marks(text, text, jsonb, text, timestamptz, jsonb) is
+comment on function kata_data.message_marks(text, text, jsonb, text, timestamptz, jsonb, text) is
 'The fields of a frame that few messages have; null where a message has none of them.
 
-origin: of a merged copy, as kata_data.origin_mark makes it.';
+origin: of a merged copy, as kata_data.origin_mark makes it. requests: of an answer, as kata_data.requests_digest makes it.';
 
 create or replace function kata_data.call_names(tool_calls jsonb) returns jsonb
 language plpgsql immutable
@@ -107,26 +108,29 @@ $$;
 comment on function kata_data.entry_digest(bytea, text, bytea) is
 'SHA-256 over the digest of the entry before, the frame of this one, and the digest of its content.';
 
-create or replace function kata_data.frame_with(message kata_data.message, origin jsonb) returns text
+create or replace function kata_data.frame_with(message kata_data.message, origin jsonb, requests text) returns text
 language sql stable
 as $$
   select kata_data.message_frame(
     message.segment_id, message.version, message.created_at, message.role, message.token_count, message.token_source,
     message.group_version, message.pinned, kata_data.message_marks(
-      message.tool_call_id, message.tool_name, message.tool_calls, message.external_id, message.occurred_at, origin))
+      message.tool_call_id, message.tool_name, message.tool_calls, message.external_id, message.occurred_at, origin, requests))
 $$;
-comment on function kata_data.frame_with(kata_data.message, jsonb) is
-'The frame of a stored message, erased or not, given its origin as kata_data.origin_mark makes it. Queries inline it.';
+comment on function kata_data.frame_with(kata_data.message, jsonb, text) is
+'The frame of a stored message, erased or not, given its origin and its requests as message_marks takes them. Queries inline it.';
 
 create or replace function kata_data.frame_of(message kata_data.message) returns text
 language plpgsql stable
 as $$
 begin
-  return kata_data.frame_with(message, (
-    select kata_data.origin_mark(o)
-    from kata_data.merge_origin o
-    where o.segment_id = message.segment_id
-      and o.version = message.version));
+  return kata_data.frame_with(
+    message,
+    (
+      select kata_data.origin_mark(o)
+      from kata_data.merge_origin o
+      where o.segment_id = message.segment_id
+        and o.version = message.version),
+    case when message.request_id is not null then kata_data.framed_requests(message.segment_id, message.request_id) end);
 end
 $$;
 comment on function kata_data.frame_of(kata_data.message) is 'The frame of a stored message, erased or not.';

@@ -43,6 +43,7 @@ begin
   v_head.last_at := message.created_at;
   v_head.last_digest := message.digest;
   v_head.turn_version := case when message.role = 'user' then message.version else head.turn_version end;
+  v_head.framed_request := greatest(head.framed_request, message.request_id);
   if head.preamble_end is null and message.role not in ('system', 'developer') then
     v_head.preamble_end := last_message;
   end if;

@@ -16,6 +16,7 @@ begin
     return query select f.version, f.problem, f.detail from kata_data.verify_marks(context.context_id) f;
     return query select f.version, f.problem, f.detail from kata_data.verify_artifacts(context.context_id) f;
   end if;
+  return query select f.version, f.problem, f.detail from kata_data.verify_requests(context.context_id) f;
   return query select f.version, f.problem, f.detail from kata_data.verify_search(context.context_id) f;
   return query select f.version, f.problem, f.detail from kata_data.verify_embeddings(context.context_id) f;
 end

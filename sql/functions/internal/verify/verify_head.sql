@@ -13,10 +13,11 @@ begin
   -- From the messages themselves, not from the totals of the changes before.
   v_expected.view_tokens := kata_data.shown_tokens(head.context_id, kata_data.visible_at(view, head.version), view.elisions)
     + kata_data.summary_tokens(head.context_id, view.replacements);
-  if (head.message_count, head.raw_tokens, head.view_tokens, head.content_version, head.preamble_end, head.view_version, head.turn_version)
+  if (head.message_count, head.raw_tokens, head.view_tokens, head.content_version, head.preamble_end, head.view_version, head.turn_version,
+      head.framed_request)
     is distinct from (
       v_expected.message_count, v_expected.raw_tokens, v_expected.view_tokens, v_expected.content_version, v_expected.preamble_end,
-      v_expected.view_version, v_expected.turn_version)
+      v_expected.view_version, v_expected.turn_version, v_expected.framed_request)
     or head.last_at < v_expected.last_at
     or (head.tenant, head.tokenizer, head.closed, head.is_strict, head.notifies, head.summarizes)
       is distinct from (v_expected.tenant, v_expected.tokenizer, v_expected.closed, v_expected.is_strict, v_expected.notifies,
@@ -42,6 +43,7 @@ language sql stable
 as $$
   select concat_ws(', ', head.message_count || ' messages', head.raw_tokens || ' tokens', head.view_tokens || ' in view',
     'content version ' || head.content_version, 'preamble to ' || head.preamble_end, 'view version ' || head.view_version, 'turn ' || head.turn_version,
+    'requests framed to ' || head.framed_request,
     'last at ' || head.last_at, 'tenant ' || head.tenant, 'tokenizer ' || head.tokenizer,
     case when head.closed then 'closed' end, case when head.is_strict then 'strict' end, case when head.notifies then 'notifying' end,
     case when head.summarizes then 'summarized' end)

@@ -26,9 +26,8 @@ begin
     return;
   end if;
   v_expected := kata_data.first_head((select c from kata_data.context c where c.context_id = verify_log.context_id));
-  for v_page in
-    select p.segment_id, p.low, p.high, p.erased from kata_data.log_pages(verify_log.context_id, v_head.version) p order by p.low
-  loop
+  for v_page in select p.* from kata_data.log_pages(verify_log.context_id, v_head.version) p order by p.low loop
+    v_expected.framed_request := case when not v_page.is_first then v_expected.framed_request end;
     for v_entry in select e.* from kata_data.page_entries(v_page.segment_id, v_page.low, v_page.high, v_page.erased) e loop
       if v_is_linked and v_entry.follows and v_entry.is_plain and v_entry.version <= v_head.version
         and v_entry.oldest_open_group is not distinct from v_expected.oldest_open_group and v_expected.preamble_end is not null then
@@ -57,7 +56,7 @@ begin
       v_expected := kata_data.head_after_message(v_before, v_last_message, v_entry.message);
       v_last_message := v_entry.version;
       if v_is_linked and v_entry.follows then
-        return query select g.version, g.problem, g.detail from kata_data.verify_group(v_before, v_expected, v_entry.message) g;
+        return query select g.version, g.problem, g.detail from kata_data.verify_place(v_before, v_expected, v_entry.message) g;
       else
         return query
         select m.version, m.problem, m.detail
@@ -73,10 +72,10 @@ $$;
 comment on function kata_data.verify_log(uuid) is 'Damage in the log of a context and in its head. Cost: O(length of the path).';
 
 create or replace function kata_data.log_pages(context_id uuid, head_version bigint)
-returns table (segment_id uuid, low bigint, high bigint, erased int8multirange)
+returns table (segment_id uuid, low bigint, high bigint, is_first boolean, erased int8multirange)
 language sql stable
 as $$
-  select s.segment_id, p.low, p.high, kata_data.erased_versions(s.segment_id, p.low, p.high)
+  select s.segment_id, p.low, p.high, p.low = s.first_version, kata_data.erased_versions(s.segment_id, p.low, p.high)
   from kata_data.segments(log_pages.context_id, 1, 9223372036854775807) s
   cross join lateral (
     -- The last one has no end: it takes what lies beyond the head.
@@ -87,7 +86,7 @@ as $$
 $$;
 comment on function kata_data.log_pages(uuid, bigint) is
 'The path of a context in ranges of 1,000 versions, clipped to the segments that hold them, and the erased versions of each. A page is sorted in
-memory, however long the log.';
+memory, however long the log. is_first: it begins a segment, whose requests are another context''s than those before.';
 
 create or replace function kata_data.row_added(version bigint, head_version bigint) returns kata_data.finding
 language sql stable
@@ -115,10 +114,11 @@ as $$
     e.role, e.tokens_through, e.created_at, e.digest, e.turn_version, e.oldest_open_group, e.message, e.change
   from (
     select m.version,
-      m.role <> 'tool' and m.tool_calls is null and m.group_version = m.version and m.group_tokens is null as is_plain,
+      m.role <> 'tool' and m.tool_calls is null and m.request_id is null and m.group_version = m.version and m.group_tokens is null as is_plain,
       octet_length(m.salt) = 16 and (m.version <@ page_entries.erased) is not true as is_whole,
       m.role, m.tokens_through - m.token_count as tokens_before, m.tokens_through, m.created_at, m.turn_version, m.oldest_open_group,
-      kata_data.frame_with(m, o.origin) as frame, kata_data.content_digest_of(m) as content_digest, m.digest, m as message,
+      kata_data.frame_with(
+        m, o.origin, case when m.request_id is not null then kata_data.framed_requests(m.segment_id, m.request_id) end) as frame, kata_data.content_digest_of(m) as content_digest, m.digest, m as message,
       null::kata_data.view_change as change
     from kata_data.message m
     left join lateral (

@@ -8,7 +8,7 @@ as $$
 declare
   v_content_digest bytea;
 begin
-  return query select f.version, f.problem, f.detail from kata_data.verify_group(before, after, message) f;
+  return query select f.version, f.problem, f.detail from kata_data.verify_place(before, after, message) f;
   if message.tokens_through <> before.raw_tokens + message.token_count then
     return next kata_data.differs(
       message.version, 'running total', message.tokens_through::text, (before.raw_tokens + message.token_count)::text);
@@ -45,7 +45,7 @@ $$;
 comment on function kata_data.verify_message(kata_data.head, kata_data.head, kata_data.message, boolean) is
 'Damage in a message, given the expected head before and after it.';
 
-create or replace function kata_data.verify_group(before kata_data.head, after kata_data.head, message kata_data.message)
+create or replace function kata_data.verify_place(before kata_data.head, after kata_data.head, message kata_data.message)
 returns setof kata_data.finding
 language plpgsql stable rows 1
 as $$
@@ -63,7 +63,10 @@ begin
       concat_ws(', ', 'group ' || message.group_version, 'its tokens ' || message.group_tokens, 'oldest open group ' || message.oldest_open_group),
       concat_ws(', ', 'group ' || v_group, 'its tokens ' || v_group_tokens, 'oldest open group ' || after.oldest_open_group));
   end if;
+  if message.request_id is not null then
+    return query select f.version, f.problem, f.detail from kata_data.verify_answer(message, before.framed_request) f;
+  end if;
 end
 $$;
-comment on function kata_data.verify_group(kata_data.head, kata_data.head, kata_data.message) is
-'Damage in the group of a message, given the expected head before and after it.';
+comment on function kata_data.verify_place(kata_data.head, kata_data.head, kata_data.message) is
+'Damage in the group of a message and in what it answers, given the expected head before and after it.';
