@@ -49,6 +49,7 @@ POLICY = {
     "open_call_grace_seconds": 0,
     "summary_role": "user",
 }
+STRATEGIES = ("summarize", "summarize", "digest", "drop", "elide")
 IDS = st.sampled_from(["a", "b", "c", "d", "é 1"])
 TEXTS = st.sampled_from(["", "yes", "Grüße, 世界 🌍\n", '{"a": "\\u0041"}', "word " * 40, "x" * 3000])
 COUNTS = st.one_of(st.none(), st.integers(0, 30), st.integers(0, 30), st.integers(0, 400), st.just(0))
@@ -134,7 +135,7 @@ def conversation(random: Random, open_calls: Sequence[str], size: int) -> list[D
     batch: list[Draft] = []
     waiting = list(open_calls)
     for number in range(size):
-        draft: Draft = {"content": "…", "token_count": random.choice([0, 1, 5, 10, 20, 50])}
+        draft: Draft = {"content": "…", "token_count": random.choice([0, 1, 5, 10, 20, 50, 300])}
         kind = random.random()
         if waiting and kind < 0.45:
             call = waiting.pop(random.randrange(len(waiting)))
@@ -239,8 +240,8 @@ class StoreMachine(RuleBasedStateMachine):
         super().__init__()
         self.now = NOON
 
-    @initialize()
-    def create(self) -> None:
+    @initialize(seed=st.integers(0, 2**32), size=st.integers(0, 25))
+    def create(self, seed: int, size: int) -> None:
         self._set_clock(self.now)
         self.connection.execute("select kata.register_tokenizer(%s, 2.2, 0)", [OTHER])
         self.counts: dict[tuple[Any, int], int] = {}
@@ -249,6 +250,8 @@ class StoreMachine(RuleBasedStateMachine):
             policy = Jsonb(POLICY | {"strict": strict})
             made = self._value("select kata.create_context(policy => %s)", policy)
             self.pairs.append(Pair(made, model.Context(made, strict)))
+        self.append_a_conversation(0, seed, size)
+        self.append_a_conversation(1, seed + 1, size)
 
     def teardown(self) -> None:
         for pair in getattr(self, "pairs", []):
@@ -708,7 +711,7 @@ class StoreMachine(RuleBasedStateMachine):
         row = self._rows("select * from kata.get_message(%s, %s)", pair.context_id, version)[0]
         return Message(**{name: row[name] for name in Message.__dataclass_fields__})
 
-    @rule(which=WHICH, strategy=st.sampled_from(["summarize", "summarize", "digest", "drop", "elide"]))
+    @rule(which=WHICH, strategy=st.sampled_from(STRATEGIES))
     def compact(self, which: int, strategy: str) -> None:
         pair = self._pair(which)
         view = pair.model.view(None)
@@ -821,6 +824,23 @@ class StoreMachine(RuleBasedStateMachine):
     def undo_the_last_changes(self, which: int, data: st.DataObject, length: int) -> None:
         for _ in range(length):
             self.undo(which, data)
+
+    @rule(which=WHICH, data=st.data(), seed=st.integers(0, 2**32), size=st.integers(3, 25))
+    def talk_and_change_what_was_said(self, which: int, data: st.DataObject, seed: int, size: int) -> None:
+        """Take steps that meet each other more often than those of a uniform choice."""
+        self.append_a_conversation(which, seed, size)
+        steps: dict[str, Callable[[], None]] = {
+            "undo": lambda: self.undo(which, data),
+            "pin": lambda: self.pin_or_unpin(which, data, "pin"),
+            "compact": lambda: self.compact(which, data.draw(st.sampled_from(STRATEGIES))),
+            "delete": lambda: self.delete(which, data, 0),
+            "commit": lambda: self.commit_a_compaction(data) if self._pair(which).begun else None,
+            "elide": lambda: self.elide(which, data, 100, 100),
+            "say": lambda: self.append_a_conversation(which, seed + 1, 3),
+            "begin": lambda: self.begin_a_compaction(which),
+        }
+        for name in data.draw(st.lists(st.sampled_from(list(steps)), min_size=2, max_size=8)):
+            steps[name]()
 
     @rule(which=WHICH, data=st.data())
     def see_the_same_in_every_way(self, which: int, data: st.DataObject) -> None:
