@@ -616,7 +616,7 @@ class Methods(ABC):
             InvalidArgumentError.
 
         Locks: the head of the context.
-        Cost: O(calls closed).
+        Cost: O(calls closed × open calls).
         """
         return self._run(statements.CLOSE_CALLS, (context_id, call_ids, reason))
 
@@ -1189,9 +1189,9 @@ class Methods(ABC):
         ----------
         target : the context to append to.
         source : the context to copy from; it may be archived.
-        versions : the messages of the source to copy, widened to whole groups; a range that is open at
-            an end begins at the first version, or ends at the newest; null for all after the common
-            ancestor.
+        versions : the messages of the source to copy, at most 10,000 with their groups, which come as a
+            whole; a range that is open at an end begins at the first version, or ends at the newest;
+            null for all after the common ancestor.
         idempotency_key : 1 to 255 characters; the same request again within seven days returns the
             first result.
 

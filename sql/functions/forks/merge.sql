@@ -71,7 +71,7 @@ are messages that the target already has, from its history or an earlier merge. 
 ancestor are left out, too: the target has answered these calls itself.
 
 target: the context to append to. source: the context to copy from; it may be archived.
-versions: the messages of the source to copy, widened to whole groups; a range that is open at an end begins at the first version, or
+versions: the messages of the source to copy, at most 10,000 with their groups, which come as a whole; a range that is open at an end begins at the first version, or
   ends at the newest; null for all after the common ancestor.
 idempotency_key: 1 to 255 characters; the same request again within seven days returns the first result.
 

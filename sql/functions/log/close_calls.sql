@@ -39,4 +39,4 @@ context_id: the context. call_ids: the calls to close, at most 10,000; null: all
 
 Returns one row per message, as append; none where no call is open.
 Errors: KC001, KC005 a call is not open, KC006, KC017.
-Locks: the head of the context. Cost: O(calls closed).';
+Locks: the head of the context. Cost: O(calls closed × open calls).';

@@ -36,12 +36,12 @@ begin
       hint = 'Embed the messages that kata.pending_embeddings lists. No embedding was stored.';
   end if;
   insert into kata_data.embedding as e (segment_id, model_id, version, embedding)
-  select distinct on (t.segment_id, t.version) t.segment_id, v_model.model_id, t.version,
-    kata_data.normalized(array(select x.element from unnest(embeddings[p.place:p.place]) x(element)))
+  select distinct on (t.segment_id, t.version) t.segment_id, v_model.model_id, t.version, kata_data.normalized(p.embedding)
   from unnest(v_texts) t
   join (
-    select u.version, u.ordinality, d.digest, array_lower(embeddings, 1) + u.ordinality::integer - 1 as place
+    select u.version, u.ordinality, d.digest, e.embedding
     from unnest(versions) with ordinality u(version, ordinality)
+    join kata_data.embedding_rows(embeddings) with ordinality e(embedding, ordinality) on e.ordinality = u.ordinality
     left join unnest(digests) with ordinality d(digest, ordinality) on d.ordinality = u.ordinality
   ) p on p.version = t.version
   where digests is null

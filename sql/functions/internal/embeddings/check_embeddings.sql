@@ -49,7 +49,8 @@ create or replace function kata_data.check_embeddings(versions bigint[], embeddi
 language plpgsql immutable
 as $$
 declare
-  v_index integer;
+  v_place integer := array_lower(versions, 1);
+  v_embedding real[];
 begin
   if array_ndims(versions) is distinct from 1 or array_position(versions, null) is not null
     or array_ndims(embeddings) is distinct from 2 or cardinality(versions) <> array_length(embeddings, 1)
@@ -62,12 +63,25 @@ begin
         coalesce(cardinality(digests)::text, 'no')),
       hint = 'Pass one embedding for every version, in the same order, as an array of arrays.';
   end if;
-  foreach v_index in array array(select i from generate_subscripts(embeddings, 1) i) loop
-    perform kata_data.check_embedding(
-      array(select e.element from unnest(embeddings[v_index:v_index]) e(element)),
-      format('the embedding of version %s', versions[array_lower(versions, 1) + v_index - array_lower(embeddings, 1)]));
+  foreach v_embedding slice 1 in array embeddings loop
+    perform kata_data.check_embedding(v_embedding, format('the embedding of version %s', versions[v_place]));
+    v_place := v_place + 1;
   end loop;
 end
 $$;
 comment on function kata_data.check_embeddings(bigint[], real[], text[]) is
 'Refuses embeddings that do not match their versions, or have no direction. KC017.';
+
+create or replace function kata_data.embedding_rows(embeddings real[]) returns setof real[]
+language plpgsql immutable
+as $$
+declare
+  v_embedding real[];
+begin
+  -- A subscript would copy the whole array for each of its rows.
+  foreach v_embedding slice 1 in array embeddings loop
+    return next v_embedding;
+  end loop;
+end
+$$;
+comment on function kata_data.embedding_rows(real[]) is 'The rows of an array of arrays, in order.';

@@ -21,13 +21,16 @@ begin
   select o.owner_id, k.version into find_checkpoint.owner_id, find_checkpoint.version
   from kata_data.checkpoint_owners(find_checkpoint.context_id) o
   cross join lateral (
-    select k.version
+    -- A range in the order of names: for an equality the planner may take the index of versions, and read all checkpoints for one name.
+    select k.name, k.version
     from kata_data.checkpoint k
     where k.context_id = o.owner_id
-      and k.name = find_checkpoint.name
-      and k.version <= o.reach
-    offset 0
+      and k.name >= find_checkpoint.name
+    order by k.name
+    limit 1
   ) k
+  where k.name = find_checkpoint.name
+    and k.version <= o.reach
   order by o.distance
   limit 1;
 end

@@ -127,9 +127,11 @@ language plpgsql volatile
 as $$
 begin
   insert into kata_data.entry_id (segment_id, external_id, version)
-  select head.context_id, ids.external_ids[p.place], ids.versions[p.place]
-  from unnest(ids.places) p(place)
-  where ids.external_ids[p.place] is not null;
+  -- Not by subscript: an element of an array of texts is found by walking through those before it.
+  select head.context_id, i.external_id, i.version
+  from unnest(ids.external_ids, ids.versions, ids.is_new) i(external_id, version, is_new)
+  where i.is_new
+    and i.external_id is not null;
 end
 $$;
 comment on function kata_data.insert_ids(kata_data.head, kata_data.batch_ids) is
