@@ -1,7 +1,7 @@
 -- Answers: which request a message answers, what is refused, and that the digest of the answer covers the request.
 
 begin;
-select plan(91);
+select plan(98);
 
 insert into kata_data.tool_list (tenant, digest, created_at, content)
 select 'default', sha256('[{"name": "search"}]'), now(), '[{"name": "search"}]';
@@ -322,6 +322,35 @@ select is(
 select is(
   (select e.code from fixture.error(format('select kata.append_message(%L, $$assistant$$, $$x$$, request_id => 5)', :'sound')) e),
     'KC006', 'and no answer');
+
+-- A purge keeps the requests that forks need to verify the answers that they read
+
+select kata.unarchive_context(:'sound');
+select kata.complete_request(:'sound', 1, error => 'the secret');
+select kata.fork(:'sound', 3, 'sprout') as sprout \gset
+select kata.delete_context(:'sound');
+select is(
+  (select e.code from fixture.error(format('select kata.complete_request(%L, 5, error => $$x$$)', :'sound')) e), 'KC006',
+  'a deleted context takes no usage');
+select kata.purge_context(:'sound');
+select is(
+  array(
+    select concat_ws(' ', r.request_id, r.answer_version, r.salt, r.error)
+    from kata_data.request r
+    where r.context_id = :'sound'
+    order by 1),
+  '{1,"2 3"}', 'up to the newest answer that is kept, without salts and errors');
+select is(array(select v.problem from kata.verify(:'sprout') v), '{}', 'the fork verifies them');
+select is_empty('select c.* from kept cross join kata.check_heads(kept.heads) c', 'heads that were kept do not miss the others');
+select is(
+  fixture.damage(format(d.statement, :'sound')), d.found, d.what)
+from (values
+  ('update kata_data.request r set budget = 1 where r.context_id = %L', '{"digest at 3"}'::text[], 'a change of one is found'),
+  ('update kata_data.request r set salt = uuid_send(r.context_id) where r.context_id = %L', '{left behind}', 'so is a salt that is left')
+  ) d(statement, found, what);
+select kata.delete_context(:'sprout');
+select kata.purge_context(:'sprout');
+select is_empty(format('select from kata_data.request r where r.context_id = %L', :'sound'), 'the purge of the last fork leaves none');
 
 select * from finish();
 rollback;

@@ -126,7 +126,7 @@ begin
       context_id, v_messages, expected_version, idempotency_key, request_id => request_id, usage => usage) b);
   end if;
 
-  if num_nonnulls(request_id, usage) > 0 then
+  if request_id is not null or usage is not null then
     select a.framed, a.requests into strict v_framed, v_requests
     from kata_data.message_answer(v_place, context_id, request_id, usage, role, v_version) a;
     v_marks := coalesce(v_marks, '{}') || jsonb_build_object('requests', v_requests);

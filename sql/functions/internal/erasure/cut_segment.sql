@@ -45,6 +45,7 @@ begin
   perform kata_data.trim_embeddings(cut_segment.segment_id, reach);
   delete from kata_data.erasure e where e.segment_id = cut_segment.segment_id and e.version > reach;
   delete from kata_data.checkpoint p where p.context_id = cut_segment.segment_id and p.version > reach;
+  perform kata_data.cut_requests(cut_segment.segment_id, reach);
 end
 $$;
 comment on function kata_data.cut_segment(uuid, bigint) is

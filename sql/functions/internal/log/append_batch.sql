@@ -41,7 +41,7 @@ begin
   if false = any (v_ids.is_new) then
     v_new := kata_data.new_messages(v_head, messages, v_ids, on_duplicate);
   end if;
-  if num_nonnulls(request_id, usage) > 0 then
+  if request_id is not null or usage is not null then
     v_answer := kata_data.batch_answer(v_head, messages, v_ids, request_id, usage);
     v_head.framed_request := coalesce(v_answer.framed, v_head.framed_request);
   end if;

@@ -21,6 +21,14 @@ begin
   from kata_data.checkpoint k
   where k.context_id = verify_purged.context_id
     and k.version > kata_data.segment_reach(verify_purged.context_id);
+  return query
+  select r.answer_version, 'left behind', format('The context is purged, and no context needs its request %s as it is.', r.request_id)
+  from kata_data.request r
+  where r.context_id = verify_purged.context_id
+    and (num_nonnulls(r.salt, r.error) > 0
+      or r.request_id > kata_data.kept_requests(verify_purged.context_id, kata_data.segment_reach(verify_purged.context_id)))
+  order by r.request_id
+  limit 1;
   if exists (
     select from kata_data.context c
     left join kata_data.head h on h.context_id = c.context_id
