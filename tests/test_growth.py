@@ -911,6 +911,7 @@ CHANGES = {
     "a merge": "select * from kata.merge(%(context)s, %(fork)s)",
     "a pin": "select kata.pin(%(context)s, %(at)s)",
     "an elision": "select kata.elide(%(context)s, %(at)s, %(at)s + 9, 10)",
+    "an amendment": 'select kata.amend(%(context)s, %(at)s, \'{"content": "x"}\')',
     "a deletion": "select kata.delete_messages(%(context)s, %(at)s, %(at)s + 9)",
     "an undo": "select kata.undo(%(context)s, kata.pin(%(context)s, %(at)s))",
 }

@@ -33,6 +33,7 @@ USUAL: dict[str, dict[str, str]] = {
     "abort_compaction": {"compaction_id": "{compaction}"},
     "acts": {"context_id": "{context}"},
     "add_artifact": {"context_id": "{context}", "kind": "url", "ref": "x", "version": "3"},
+    "amend": {"context_id": "{context}", "version": "3", "message": '{{"name": "x"}}'},
     "ancestry": {"context_id": "{fork}"},
     "append": {"context_id": "{context}", "messages": TALK},
     "append_message": {"context_id": "{context}", "role": "user", "content": "x"},
@@ -233,6 +234,7 @@ WORLD = """
   from kata.append(pg_temp.id('fork'), fixture.drafts('user 10, assistant 20 calls a, tool 2 answers a'));
   select kata.pin(pg_temp.id('context'), 1);
   select kata.elide(pg_temp.id('context'), 4);
+  select kata.amend(pg_temp.id('context'), 2, '{"content": "other words"}');
   insert into world select 'open', kata.create_context('open');
   select count(*) from kata.append(pg_temp.id('open'), fixture.drafts('user 10, assistant 20 calls x y'));
   insert into world select 'archived', kata.create_context('archived');

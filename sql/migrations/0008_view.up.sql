@@ -42,6 +42,8 @@ create table kata_data.view_change (
   replacements bigint[] not null,
   covers int8multirange[] not null,
   amendments bigint[] not null,
+  amended_from bigint,
+  tools_version bigint,
   tools_digest bytea constraint view_change_tools_digest_has_32_bytes check (octet_length(tools_digest) = 32),
   tools_tokens integer constraint view_change_tools_tokens_not_negative check (tools_tokens >= 0),
   constraint view_change_pkey primary key (segment_id, version),
@@ -93,6 +95,9 @@ lowest is the place of the summary.';
 
 comment on column kata_data.view_change.amendments is
 'The change_id of each amendment in force of a message in the view, ascending. A message has the words of its last one.';
+comment on column kata_data.view_change.amended_from is
+'The version of the oldest amendment in force, of a hidden message, too; null for none.';
+comment on column kata_data.view_change.tools_version is 'The change that put the list of tools in force; null before the first.';
 comment on column kata_data.view_change.tools_digest is 'The digest of the tool list in force; null for none.';
 comment on column kata_data.view_change.tools_tokens is 'The tokens of that list; null for none.';
 
@@ -292,6 +297,8 @@ create type kata_data.view as (
   replacements bigint[],
   covers int8multirange[],
   amendments bigint[],
+  amended_from bigint,
+  tools_version bigint,
   tools_digest bytea,
   tools_tokens integer
 );
@@ -332,6 +339,7 @@ create type kata_data.selection as (
   newest_group bigint,
   request bigint,
   elisions bigint[],
+  amendments bigint[],
   covered int8multirange,
   summaries kata_data.placed_summary[],
   over_budget boolean,
@@ -341,6 +349,7 @@ comment on type kata_data.selection is
 'The content of a window: messages by version, summaries in reading order, and the facts from which the reasons follow.';
 comment on column kata_data.selection.request is 'The newest visible message of the user; null if there is none, or if it does not fit.';
 comment on column kata_data.selection.elisions is 'Those of the view, and of covered messages that are shown.';
+comment on column kata_data.selection.amendments is 'Those of the view, and of covered messages that are shown.';
 comment on column kata_data.selection.covered is 'The versions that left-out summaries cover; null for none.';
 comment on column kata_data.selection.numbering is 'Null if the rows must be counted.';
 

@@ -1,7 +1,7 @@
 -- The contract for other software: names, order, types and defaults of parameters and results, and the rights of a function.
 
 begin;
-select plan(372);
+select plan(376);
 
 create function pg_temp.inputs(function oid) returns text
 language sql
@@ -42,6 +42,9 @@ insert into expected values
   ('add_artifact', 'volatile',
     'context_id uuid, kind text, ref text, detail jsonb = NULL, version bigint = NULL',
     'void'),
+  ('amend', 'volatile',
+    'context_id uuid, version bigint, message jsonb, expected_version bigint = NULL, idempotency_key text = NULL',
+    'bigint'),
   ('ancestry', 'stable',
     'context_id uuid',
     'rows context_id uuid, name text, fork_version bigint, depth integer, deleted_at timestamp with time zone, '

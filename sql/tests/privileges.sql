@@ -1,7 +1,7 @@
 -- Readers read, writers write, administrators administer, and no role has a privilege on a table.
 
 begin;
-select plan(520);
+select plan(525);
 
 create temporary table client (role text);
 insert into client values ('kata_reader'), ('kata_writer'), ('kata_admin'), ('kata_service');
@@ -10,7 +10,7 @@ insert into client values ('kata_reader'), ('kata_writer'), ('kata_admin'), ('ka
 create temporary table expected (function text, roles text);
 insert into expected values
   ('abort_compaction', '-was'), ('acts', 'rwas'), ('check_heads', 'rwas'), ('heads', 'rwas'),
-  ('add_artifact', '-was'), ('ancestry', 'rwas'), ('append', '-was'), ('append_message', '-was'),
+  ('add_artifact', '-was'), ('amend', '-was'), ('ancestry', 'rwas'), ('append', '-was'), ('append_message', '-was'),
   ('append_record', '-was'), ('archive_context', '-was'), ('records', 'rwas'),
   ('archive_inactive', '-was'), ('artifacts', 'rwas'), ('assign_tenant', '--a-'), ('begin_compaction', '-was'),
   ('build_embedding_index', '--a-'),

@@ -386,6 +386,16 @@ FUNCTIONS = {
             "max_rows": Parameter("integer", has_default=True),
         },
     ),
+    "amend": Function(
+        "Shows other words for a message, in its place.",
+        {
+            "context_id": Parameter("context"),
+            "version": Parameter("version"),
+            "message": Parameter("jsonb"),
+            "expected_version": Parameter("version", has_default=True),
+            "idempotency_key": Parameter("text", has_default=True),
+        },
+    ),
     "delete_messages": Function(
         "Deletes messages from the view of a context.",
         {

@@ -1195,9 +1195,9 @@ class AsyncMethods(ABC):
         from its history or an earlier merge. Results of calls that were made before the common ancestor
         are left out, too: the target has answered these calls itself.
 
-        A copy keeps its external id where no entry of the target's path has it, else it has none. Token
-        counts are kept if both contexts count in one tokenizer; else stored counts are used, or new
-        estimates.
+        A copy has the words in force. It keeps its external id where no entry of the target's path has
+        it, else it has none. Token counts are kept if both contexts count in one tokenizer; else stored
+        counts are used, or new estimates.
 
         Returns one row per message, as append; none if there is nothing to merge.
 
@@ -1323,8 +1323,8 @@ class AsyncMethods(ABC):
     ) -> list[DiffVersionRow]:
         """The changes from the view of a context at one version to the view at another.
 
-        Returns rows by version: change (added, removed, shortened, restored), version, role, kind,
-        preview (100 characters), token_count.
+        Returns rows by version: change (added, removed, shortened, amended, restored: whole, or in its
+        own words, again), version, role, kind, preview (100 characters), token_count.
 
         Parameters
         ----------
@@ -1396,9 +1396,9 @@ class AsyncMethods(ABC):
     ) -> list[HistoryRow]:
         """A page of the entries of a context, newest first, inherited ones included.
 
-        Returns rows: version, kind (message, compaction, elision, deletion, pin, unpin, undo, record),
-        role, preview (100 characters), token_count (of the entry), view_tokens (of what a model would
-        see as of the entry), checkpoints (the names of the version), created_at.
+        Returns rows: version, kind (message, compaction, elision, deletion, pin, unpin, undo, record,
+        amendment, tools), role, preview (100 characters), token_count (of the entry), view_tokens (of
+        what a model would see as of the entry), checkpoints (the names of the version), created_at.
 
         Parameters
         ----------
@@ -1467,6 +1467,57 @@ class AsyncMethods(ABC):
         Cost: O(log n + rows + fork depth), whatever `at` is.
         """
         return await self._run(statements.STATE_AT, (context_id, at, visibility, after, max_rows))
+
+    async def amend(
+        self,
+        context_id: ContextId,
+        version: Version,
+        message: Mapping[str, Any],
+        expected_version: int | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> int:
+        """Shows other words for a message, in its place.
+
+        The log keeps the first words: kata.get_message and the lists raw and all return them, kata.undo
+        brings them back. Windows, prompts, the list effective, digests, searches and merges have the
+        new words. Forks made before keep the old ones. A late or final result of a tool is recorded so;
+        a summary can be amended, too. To take a message out, use kata.delete_messages; to remove text
+        permanently, kata.erase_message.
+
+        Returns the version that the amendment took. It conflicts with expected_version of others,
+        except where it is of a system or developer message. A summary that covers the message may still
+        repeat its old words.
+
+        Parameters
+        ----------
+        context_id : the context.
+        version : of a message or a summary, not deleted; covered, shortened and erased ones may be
+            amended.
+        message : an object with any of content, parts, tool_calls, provider, name, metadata,
+            token_count; a key that is absent stays as it is shown now, and null removes it. Role,
+            tool_call_id, and ids and names of calls stay; the message is never blank. A summary takes
+            content, metadata and token_count. A token_count that is absent is estimated where the words
+            change.
+        expected_version : a version since which no message may have been appended, deleted or amended.
+        idempotency_key : 1 to 255 characters; the same request again within seven days returns the
+            first result.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError no message or summary has this version,
+            VersionConflictError version conflict, InvalidMessageError the message is invalid,
+            ContextClosedError, InvalidArgumentError deleted, or too many pieces,
+            IdempotencyConflictError.
+
+        Locks: the head of the context, then the message (FOR KEY SHARE).
+        Cost: O(size + pieces of the view + fork depth).
+        """
+        return (
+            await self._run(
+                statements.AMEND, (context_id, version, message, expected_version, idempotency_key)
+            )
+        )[0]
 
     async def delete_messages(
         self, context_id: ContextId, first_version: Version, last_version: Version | None = None
@@ -1555,8 +1606,9 @@ class AsyncMethods(ABC):
     async def undo(self, context_id: ContextId, version: Version) -> int:
         """Undoes the view change at a version.
 
-        Messages that it covered, deleted or shortened come back, except those deleted since. The undo
-        takes a version itself, and undoing it is redo. The views of past versions stay as they are.
+        Messages that it covered, deleted, shortened or amended come back, except those deleted since.
+        The undo takes a version itself, and undoing it is redo. The views of past versions stay as they
+        are.
 
         Returns the version that the undo took.
 
@@ -1569,7 +1621,8 @@ class AsyncMethods(ABC):
         ------
         ContextNotFoundError, ContextClosedError, InvalidArgumentError not a view change, or undone
             already, SupersededError a later compaction in force covers a message that the undo would
-            bring back or take away (DETAIL names it).
+            bring back, take away or reword, or a later elision is made of the amended words (DETAIL
+            names it).
 
         Locks: the head of the context.
         Cost: O(view changes since the oldest one that is undone + messages that come or go).
@@ -3194,6 +3247,22 @@ class AsyncContext(Handle):
         """
         return await self.database.state_at(
             self.id, at, visibility=visibility, after=after, max_rows=max_rows
+        )
+
+    async def amend(
+        self,
+        version: Version,
+        message: Mapping[str, Any],
+        expected_version: int | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> int:
+        """Shows other words for a message, in its place.
+
+        See AsyncKata.amend.
+        """
+        return await self.database.amend(
+            self.id, version, message, expected_version, idempotency_key=idempotency_key
         )
 
     async def delete_messages(self, first_version: Version, last_version: Version | None = None) -> int:

@@ -520,6 +520,19 @@ STATE_AT: Call[MessageRow] = Call(
     ),
     reads=True,
 )
+AMEND: Call[int] = Call(
+    "amend",
+    b"select kata.amend(context_id => %s::uuid, version => %s::bigint, message => %s::jsonb, "
+    b"expected_version => %s::bigint, idempotency_key => %s::text)",
+    scalar,
+    (
+        ("context_id", as_context),
+        ("version", as_version),
+        ("message", as_object),
+        ("expected_version", as_integer),
+        ("idempotency_key", as_text),
+    ),
+)
 DELETE_MESSAGES: Call[int] = Call(
     "delete_messages",
     b"select kata.delete_messages(context_id => %s::uuid, first_version => %s::bigint, last_version => "

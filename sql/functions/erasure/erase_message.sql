@@ -22,11 +22,14 @@ declare
   v_head kata_data.head;
   v_receipt kata_data.erasure;
   v_segment_id uuid;
+  v_amended kata_data.amendment;
   v_entries kata_data.concerned_entry[];
 begin
   perform kata_data.check_isolation();
   v_wait := kata_data.bound_wait();
-  v_concerned := context_id || kata_data.copy_segments(context_id, version);
+  -- Looked up before the locks: rows never move, and access is checked below.
+  v_amended := kata_data.path_amendment(context_id, version);
+  v_concerned := context_id || kata_data.copy_segments(context_id, coalesce(v_amended.version, version));
   perform kata_data.lock_removal(v_concerned);
   v_head := kata_data.lock_context(context_id);
   if reason is null or reason !~ E'\\S' collate kata_data.c_utf8 then
@@ -41,7 +44,8 @@ begin
   where erase_message.version <= v_head.version;
   if not exists (select from kata_data.message m where m.segment_id = v_segment_id and m.version = erase_message.version)
     and not exists (select from kata_data.summary y where y.segment_id = v_segment_id and y.version = erase_message.version)
-    and not exists (select from kata_data.record r where r.segment_id = v_segment_id and r.version = erase_message.version) then
+    and not exists (select from kata_data.record r where r.segment_id = v_segment_id and r.version = erase_message.version)
+    and v_amended.version is null then
     raise exception using
       errcode = 'KC002',
       message = format('version %s not found', coalesce(version::text, 'null')),
@@ -55,11 +59,13 @@ begin
     union all
     select e from kata_data.erase_summary(v_segment_id, erase_message.version, v_receipt) e
     union all
-    select e from kata_data.erase_record(v_segment_id, erase_message.version, v_receipt) e);
+    select e from kata_data.erase_record(v_segment_id, erase_message.version, v_receipt) e
+    union all
+    select e from kata_data.erase_amendment(v_segment_id, erase_message.version, v_receipt) e);
   -- After all rows of messages, as a request locks them.
   perform kata_data.forget_requests(e.segment_id, e.version)
   from unnest(v_entries) e
-  where e.what in ('message', 'copy');
+  where e.what in ('message', 'copy', 'amendment');
   perform kata_data.add_erasure(v_receipt, v_entries);
   return query select e.segment_id, e.version, e.what from unnest(v_entries) e;
   return query

@@ -43,7 +43,7 @@ begin
       return;
     end if;
     v_drafts := kata_data.with_free_ids(v_target, v_drafts);
-    v_origins := kata_data.origins_of(target, v_target.version, v_drafts);
+    v_origins := kata_data.origins_of(target, v_target.version, v_source, v_drafts);
     v_first_version := (
       select min(b.version)
       from kata_data.append_batch(
@@ -51,8 +51,9 @@ begin
         (select jsonb_agg(kata_data.draft_of(d) order by d.version) from unnest(v_drafts) d),
         null, null, array(select kata_data.origin_mark(o) from unnest(v_origins) o order by o.version)) b);
     v_last_version := v_first_version + cardinality(v_drafts) - 1;
-    insert into kata_data.merge_origin (segment_id, version, source_segment_id, source_version, origin_segment_id, origin_version)
-    select o.segment_id, o.version, o.source_segment_id, o.source_version, o.origin_segment_id, o.origin_version
+    insert into kata_data.merge_origin (
+      segment_id, version, source_segment_id, source_version, origin_segment_id, origin_version, amendment_id)
+    select o.segment_id, o.version, o.source_segment_id, o.source_version, o.origin_segment_id, o.origin_version, o.amendment_id
     from unnest(v_origins) o;
   end if;
   return query
@@ -75,7 +76,7 @@ versions: the messages of the source to copy, at most 10,000 with their groups, 
   ends at the newest; null for all after the common ancestor.
 idempotency_key: 1 to 255 characters; the same request again within seven days returns the first result.
 
-A copy keeps its external id where no entry of the target''s path has it, else it has none.
+A copy has the words in force. It keeps its external id where no entry of the target''s path has it, else it has none.
 Token counts are kept if both contexts count in one tokenizer; else stored counts are used, or new estimates.
 
 Returns one row per message, as append; none if there is nothing to merge.
@@ -90,18 +91,21 @@ as $$
 declare
   v_first bigint;
   v_versions int8multirange;
+  v_amendments bigint[];
+  v_amendment_id bigint;
   v_message kata_data.message;
   v_drafts kata_data.message[] := '{}'::kata_data.message[];
 begin
   perform kata_data.check_versions(source, versions);
   v_first := (kata_data.shared_history(target.context_id, target.version, source.context_id, source.version)).version + 1;
-  v_versions := kata_data.versions_to_merge(source, v_first, versions);
+  v_versions := kata_data.unmerged(
+    target.context_id, target.version, source.context_id, kata_data.versions_to_merge(source, v_first, versions), v_first);
+  v_amendments := kata_data.merged_amendments(source, v_versions);
   for v_message in
-    select m.*
+    select w.*
     from (
       select c.segment_id, c.version
-      from kata_data.path_messages(
-        source.context_id, kata_data.unmerged(target.context_id, target.version, source.context_id, v_versions, v_first)) c
+      from kata_data.path_messages(source.context_id, v_versions) c
       order by c.version
       offset 0
     ) c
@@ -113,14 +117,19 @@ begin
       -- Against an erasure at this moment: it waits and finds the copy, or what is copied is blank already.
       for key share
     ) m
+    left join lateral kata_data.amendment_of(m.segment_id, m.group_version, m.version, v_amendments) a on true
+    cross join lateral kata_data.amended(m, a) w
     order by c.version
   loop
     if target.tokenizer <> source.tokenizer then
+      v_amendment_id := (
+        select a.change_id from kata_data.amendment_of(v_message.segment_id, v_message.group_version, v_message.version, v_amendments) a);
       select t.token_count into v_message.token_count
       from kata_data.token_count t
       where t.segment_id = v_message.segment_id
         and t.version = v_message.version
-        and t.tokenizer = target.tokenizer;
+        and t.tokenizer = target.tokenizer
+        and v_amendment_id is null;
       v_message.token_source := case when found then 'exact' end;
     elsif v_message.token_source = 'estimate' then
       -- It is made anew, and is the same.
@@ -133,7 +142,18 @@ begin
 end
 $$;
 comment on function kata_data.merge_drafts(kata_data.head, kata_data.head, int8multirange) is
-'The messages that a merge appends, with token counts in the tokenizer of the target. KC002.';
+'The messages that a merge appends, in the words in force, with token counts in the tokenizer of the target. KC002.';
+
+create or replace function kata_data.merged_amendments(source kata_data.head, versions int8multirange) returns bigint[]
+language plpgsql stable
+as $$
+begin
+  return kata_data.amendments_at(
+    source.context_id, kata_data.view_of(source.context_id, source.version, source.view_version), versions, source.version);
+end
+$$;
+comment on function kata_data.merged_amendments(kata_data.head, int8multirange) is
+'The amendments in force of messages that a merge copies, visible or not.';
 
 create or replace function kata_data.with_free_ids(target kata_data.head, drafts kata_data.message[]) returns kata_data.message[]
 language plpgsql stable
@@ -156,15 +176,18 @@ $$;
 comment on function kata_data.with_free_ids(kata_data.head, kata_data.message[]) is
 'The messages that a merge appends, without the external ids that entries of the target have.';
 
-create or replace function kata_data.origins_of(target_id uuid, target_version bigint, drafts kata_data.message[])
+create or replace function kata_data.origins_of(target_id uuid, target_version bigint, source kata_data.head, drafts kata_data.message[])
 returns kata_data.merge_origin[]
 language plpgsql stable
 as $$
+declare
+  v_amendments bigint[];
 begin
+  v_amendments := kata_data.merged_amendments(source, (select range_agg(int8range(d.version, d.version, '[]')) from unnest(drafts) d));
   return array(
     select row(
       target_id, target_version + d.ordinality, d.segment_id, d.version, coalesce(o.origin_segment_id, d.segment_id),
-      coalesce(o.origin_version, d.version), null)::kata_data.merge_origin
+      coalesce(o.origin_version, d.version), a.change_id)::kata_data.merge_origin
     from unnest(drafts) with ordinality d
     left join lateral (
       select o.origin_segment_id, o.origin_version
@@ -173,10 +196,11 @@ begin
         and o.version = d.version
       offset 0
     ) o on true
+    left join lateral kata_data.amendment_of(d.segment_id, d.group_version, d.version, v_amendments) a on true
     order by d.ordinality);
 end
 $$;
-comment on function kata_data.origins_of(uuid, bigint, kata_data.message[]) is
+comment on function kata_data.origins_of(uuid, bigint, kata_data.head, kata_data.message[]) is
 'The origins of the copies that a merge appends after a version, in order.';
 
 create or replace function kata_data.check_versions(source kata_data.head, versions int8multirange) returns void

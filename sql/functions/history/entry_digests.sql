@@ -32,14 +32,16 @@ begin
     offset 0
   ) e on true
   union all
-  select c.version, c.kind, c.digest, kata_data.change_frame(c, t.summary, t.record, t.stubs),
-    coalesce(t.erased, nullif(kata_data.change_content_digest(c, t.summary, t.record), '')), coalesce((t.summary).salt, (t.record).salt),
+  select c.version, c.kind, c.digest, kata_data.change_frame(c, t.summary, t.record, t.stubs, t.amendment),
+    coalesce(t.erased, nullif(kata_data.change_content_digest(c, t.summary, t.record, t.amendment), '')),
+    coalesce((t.summary).salt, (t.record).salt, (t.amendment).salt),
     (select array_agg(s.salt order by s.version) from unnest(t.stubs) s)
   from kata_data.path_changes(entry_digests.context_id, v_low + 1, v_high) c
   cross join lateral (
     select
       (select y from kata_data.summary y where y.segment_id = c.segment_id and y.version = c.version) as summary,
       (select r from kata_data.record r where r.segment_id = c.segment_id and r.version = c.version) as record,
+      (select a from kata_data.amendment a where a.change_id = c.change_id) as amendment,
       (select e.content_digest from kata_data.erasure e where e.segment_id = c.segment_id and e.version = c.version) as erased,
       array(select s from kata_data.stub s where s.change_id = c.change_id) as stubs
     offset 0

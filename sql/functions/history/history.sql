@@ -34,6 +34,6 @@ comment on function kata.history(uuid, bigint, integer) is
 
 context_id: the context. before: the last version of the previous page; null for the newest. max_rows: 1 to 1,000.
 
-Returns rows: version, kind (message, compaction, elision, deletion, pin, unpin, undo, record), role, preview (100 characters), token_count (of
+Returns rows: version, kind (message, compaction, elision, deletion, pin, unpin, undo, record, amendment, tools), role, preview (100 characters), token_count (of
 the entry), view_tokens (of what a model would see as of the entry), checkpoints (the names of the version), created_at.
 Errors: KC001, KC006, KC017. Cost: O(log n + rows + checkpoints of the page + fork depth).';

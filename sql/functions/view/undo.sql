@@ -10,7 +10,9 @@ declare
   v_change kata_data.view_change;
   v_undone bigint[];
   v_moved int8multirange;
+  v_stands_on text[];
   v_blocking bigint;
+  v_kind text;
 begin
   v_head := kata_data.lock_context(context_id);
   select c.* into v_change
@@ -19,7 +21,7 @@ begin
     raise exception using
       errcode = 'KC017',
       message = format('version %s is not a view change', coalesce(version::text, 'null')),
-      detail = format('Only compactions, deletions, elisions, pins, unpins and undos of context %s can be undone.', context_id),
+      detail = format('Only compactions, deletions, elisions, pins, unpins, amendments, changes of tools and undos of context %s can be undone.', context_id),
       hint = 'Find them with kata.history. To go back before a message, fork there.';
   end if;
   if v_change.kind = 'record' then
@@ -39,17 +41,25 @@ begin
   end if;
 
   v_moved := kata_data.moved_by_undo(context_id, v_change);
-  select min(c.version) into v_blocking
+  v_stands_on := case
+    when (kata_data.root_change(context_id, v_change)).kind = 'amendment' then '{compaction,elision}' else '{compaction}'
+  end;
+  select c.version, c.kind into v_blocking, v_kind
   from kata_data.path_changes(undo.context_id, undo.version + 1, v_head.version) c
-  where c.kind = 'compaction'
+  where c.kind = any (v_stands_on)
     and c.version <> all (v_undone)
     and c.versions && v_moved
-    and kata_data.holds_messages(undo.context_id, c.versions * v_moved);
+    and kata_data.holds_messages(undo.context_id, c.versions * v_moved)
+  order by c.version
+  limit 1;
   if v_blocking is not null then
     raise exception using
       errcode = 'KC021',
-      message = format('version %s is superseded by the compaction at version %s', version, v_blocking),
-      detail = format('That compaction covers messages that the undo would bring back or take away: %s.', v_moved),
+      message = format('version %s is superseded by the %s at version %s', version, v_kind, v_blocking),
+      detail = case v_kind
+        when 'elision' then format('The short form that it shows is made of the words in force then: %s.', v_moved)
+        else format('That compaction covers messages that the undo would bring back or take away: %s.', v_moved)
+      end,
       hint = format('Undo version %s first.', v_blocking);
   end if;
   return kata_data.add_change(v_head, kata_data.new_change('undo', '{}', version));
@@ -58,14 +68,14 @@ $$;
 comment on function kata.undo(uuid, bigint) is
 'Undoes the view change at a version.
 
-Messages that it covered, deleted or shortened come back, except those deleted since. The undo takes a version itself, and undoing it is
+Messages that it covered, deleted, shortened or amended come back, except those deleted since. The undo takes a version itself, and undoing it is
 redo. The views of past versions stay as they are.
 
 context_id: the context; a change that a fork inherited is undone in the fork only. version: that of the view change.
 
 Returns the version that the undo took.
 Errors: KC001, KC006, KC017 not a view change, or undone already, KC021 a later compaction in force covers a message that the undo would bring
-back or take away (DETAIL names it).
+back, take away or reword, or a later elision is made of the amended words (DETAIL names it).
 Locks: the head of the context. Cost: O(view changes since the oldest one that is undone + messages that come or go).';
 
 create or replace function kata_data.moved_by_undo(context_id uuid, change kata_data.view_change) returns int8multirange
@@ -85,6 +95,8 @@ begin
       + case when v_change.is_summarized then int8multirange(int8range(v_change.version, v_change.version + 1)) else '{}' end
     when 'deletion' then v_change.versions
     when 'elision' then '{}'
+    when 'tools' then '{}'
+    when 'amendment' then v_change.versions
     -- A pin brings back what was covered; without it that goes again, and without an unpin it stays.
     when 'pin' then case
       when v_is_redo then v_change.versions

@@ -41,7 +41,7 @@ as $$
 begin
   return (
     with entry as (
-      select distinct e.segment_id, e.version from unnest(entries) e where e.what in ('message', 'copy')
+      select distinct e.segment_id, e.version from unnest(entries) e where e.what in ('message', 'copy', 'amendment')
     ),
     reader as materialized (
       select distinct r.context_id from entry e cross join lateral kata_data.contexts_reading(e.segment_id, e.version) r

@@ -1,6 +1,8 @@
 -- Removes the content of acts. Digest and facts stay, so the chain is recomputed as before, and the content cannot be guessed.
 
-create or replace function kata_data.blank_acts(segment_id uuid, version bigint, receipt kata_data.erasure) returns void
+create or replace function kata_data.blank_acts(
+  segment_id uuid, version bigint, receipt kata_data.erasure, words_of bigint default null
+) returns void
 language plpgsql volatile
 as $$
 declare
@@ -19,7 +21,7 @@ begin
   where c.context_id = r.context_id
     and c.status = 'failed'
     and c.error is not null
-    and upper(c.covered) > blank_acts.version;
+    and upper(c.covered) > coalesce(words_of, blank_acts.version);
   update kata_data.act a
   set salt = null, content = null, content_digest = kata_data.act_content_digest(a),
       act_context_id = receipt.act_context_id, act_number = receipt.act_number
@@ -27,14 +29,14 @@ begin
   where a.context_id = r.context_id
     and (a.kind = 'checkpoint' and a.content ? 'note' and a.acted_at >= v_since
       or a.kind = 'compaction' and a.content ? 'error' and (a.facts ->> 'status') = 'failed'
-        and (a.facts ->> 'covered')::int8multirange && int8multirange(int8range(blank_acts.version, null)));
+        and (a.facts ->> 'covered')::int8multirange && int8multirange(int8range(coalesce(words_of, blank_acts.version), null)));
 end
 $$;
-comment on function kata_data.blank_acts(uuid, bigint, kata_data.erasure) is
+comment on function kata_data.blank_acts(uuid, bigint, kata_data.erasure, bigint) is
 'Removes the notes of checkpoints and the errors of compactions that may repeat an entry, with the acts that hold them.
 
 A note may, if it was written after the entry by a context that reads it; an error, if the compaction covers the entry or later ones.
-Cost: O(family + acts of the contexts that read the entry).';
+words_of: of an amendment, the message that it amends. Cost: O(family + acts of the contexts that read the entry).';
 
 create or replace function kata_data.blank_own_acts(context_id uuid, act_number bigint) returns void
 language plpgsql volatile

@@ -28,11 +28,12 @@ begin
     coalesce(range_agg(int8range(m.version, m.version + 1)), '{}'), count(*), coalesce(sum(m.shown), 0)
   into covered, message_count, source_tokens
   from (
-    select m.version, m.role, m.group_version, coalesce(s.token_count, m.token_count) as shown,
+    select m.version, m.role, m.group_version, coalesce(s.token_count, a.token_count, m.token_count) as shown,
       max(m.version) over g as newest, bool_or(m.role = any (v_preserved_roles)) over g as is_preserved,
       m.group_version = max(m.group_version) filter (where m.role = 'user') over () as is_last_request
     from kata_data.path_messages(v_context_id, v_body) m
-    left join lateral kata_data.stub_of(m.segment_id, m.group_version, m.version, view.elisions) s on true
+    left join lateral kata_data.stub_of(m.segment_id, m.group_version, m.version, view.elisions, view.amendments) s on true
+    left join lateral kata_data.amendment_of(m.segment_id, m.group_version, m.version, view.amendments) a on true
     window g as (partition by m.group_version)
   ) m
   where m.newest <= v_limit
@@ -49,7 +50,7 @@ begin
 
   if strategy <> 'drop' then
     merged_summaries := array(select r.version from unnest(view.replacements) r(version) order by r.version);
-    source_tokens := source_tokens + kata_data.summary_tokens(v_context_id, merged_summaries);
+    source_tokens := source_tokens + kata_data.summary_tokens(v_context_id, merged_summaries, view.amendments);
   end if;
   -- A summary that is undone, or that stays, is not covered.
   covered := kata_data.closed(

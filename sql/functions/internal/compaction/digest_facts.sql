@@ -10,13 +10,10 @@ begin
     select m.version, m.role, m.token_count, kata_data.media_of(m.parts) as media,
       m.role = 'assistant' and not kata_data.is_blank(m.content) as has_words,
       m.role = 'assistant' and kata_data.plan_in(m.tool_calls) is not null as has_plan
-    from kata_data.path_messages(compaction.context_id, compaction.covered) m
+    from kata_data.words_at(compaction.context_id, compaction.base_version, compaction.covered) m
   ),
   absorbed as materialized (
-    select kata_data.facts_in(y.metadata) as facts
-    from unnest(compaction.merged_summaries) s(version)
-    cross join lateral kata_data.summary_of(compaction.context_id, s.version) y
-    where kata_data.facts_in(y.metadata) is not null
+    select s.facts from kata_data.absorbed_summaries(compaction) s where s.facts is not null
   )
   select jsonb_build_object(
     'requests', coalesce((
@@ -64,6 +61,30 @@ comment on function kata_data.digest_facts(kata_data.compaction) is
 Returns an object. Numbers: roles (messages of each), media (images, files and sounds), tokens, first_version, last_version. Versions:
 requests (the last five messages of the user), words (the last message in which the assistant wrote), plan (its last plan), failures
 (the results of commands that failed, at most three).';
+
+create or replace function kata_data.absorbed_summaries(compaction kata_data.compaction)
+returns table (version bigint, content text, facts jsonb, place bigint)
+language plpgsql stable rows 5
+as $$
+declare
+  v_amendments bigint[];
+begin
+  v_amendments := (kata_data.view_at(compaction.context_id, compaction.base_version)).amendments;
+  return query
+  select s.version, (kata_data.amended_summary(y, v_amendments)).content,
+    case
+      when not exists (select from kata_data.amendment_of(y.segment_id, y.version, y.version, v_amendments) a)
+      then kata_data.facts_in(y.metadata)
+    end,
+    lower(y.covered)
+  from unnest(compaction.merged_summaries) s(version)
+  cross join lateral kata_data.summary_of(compaction.context_id, s.version) y;
+end
+$$;
+comment on function kata_data.absorbed_summaries(kata_data.compaction) is
+'The summaries that a compaction absorbs, in the words in force when it began; facts of those that are digests as they were made.
+
+The facts of an amended digest say nothing of its words: it is a summary like any other.';
 
 create or replace function kata_data.facts_in(metadata jsonb) returns jsonb
 language plpgsql immutable

@@ -17,10 +17,7 @@ begin
     'requests', kata_data.digest_requests(compaction, facts),
     'failures', kata_data.digest_failures(compaction, facts),
     'summaries', (
-      select string_agg(y.content, E'\n\n' order by lower(y.covered))
-      from unnest(compaction.merged_summaries) s(version)
-      cross join lateral kata_data.summary_of(compaction.context_id, s.version) y
-      where kata_data.facts_in(y.metadata) is null))
+      select string_agg(s.content, E'\n\n' order by s.place) from kata_data.absorbed_summaries(compaction) s where s.facts is null))
     || kata_data.digest_artifacts(compaction, 50, 60);
 end
 $$;
@@ -45,8 +42,8 @@ begin
   v_view := kata_data.view_at(compaction.context_id, compaction.base_version);
   return query
   select m.*
-  from kata_data.path_messages(
-    compaction.context_id, v_versions - v_view.deleted - (kata_data.visible_at(v_view, compaction.base_version) - compaction.covered)) m;
+  from kata_data.words_at(
+    compaction.context_id, compaction.base_version, v_versions - v_view.deleted - (kata_data.visible_at(v_view, compaction.base_version) - compaction.covered)) m;
 end
 $$;
 comment on function kata_data.digest_messages(kata_data.compaction, bigint[]) is
@@ -104,8 +101,8 @@ begin
       order by m.version desc)
     from kata_data.digest_messages(
       compaction, array(select v.version::bigint from jsonb_array_elements_text(facts -> 'failures') v(version))) m
-    cross join lateral kata_data.path_messages(
-      compaction.context_id, int8multirange(int8range(m.group_version, m.group_version, '[]'))) g
+    cross join lateral kata_data.words_at(
+      compaction.context_id, compaction.base_version, int8multirange(int8range(m.group_version, m.group_version, '[]'))) g
     cross join lateral jsonb_array_elements(g.tool_calls) c(call)
     where c.call ->> 'id' = m.tool_call_id);
 end
@@ -163,8 +160,8 @@ begin
   return (
     select kata_data.written_by(c.call)
     from kata_data.digest_messages(compaction, array[changed_version]) m
-    cross join lateral kata_data.path_messages(
-      compaction.context_id, int8multirange(int8range(m.group_version, m.group_version, '[]'))) g
+    cross join lateral kata_data.words_at(
+      compaction.context_id, compaction.base_version, int8multirange(int8range(m.group_version, m.group_version, '[]'))) g
     cross join lateral jsonb_array_elements(g.tool_calls) with ordinality c(call, place)
     where case
         -- An editor may name the open file in its result only.

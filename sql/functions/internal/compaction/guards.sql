@@ -111,23 +111,13 @@ begin
   if v_pinned is not null then
     perform kata_data.refuse_stale(compaction, format('Version %s, which it covers, is pinned now.', v_pinned));
   end if;
-  if exists (
-    select
-    from unnest(view.elisions) e(change_id)
-    cross join lateral (
-      select
-      from kata_data.stub s
-      where s.change_id = e.change_id
-        and compaction.covered @> s.version
-      offset 0
-    ) s
-    where e.change_id > compaction.base_change_id) then
-    perform kata_data.refuse_stale(compaction, 'Some of what it covers was shortened since.');
+  if kata_data.restubbed(kata_data.view_at(compaction.context_id, compaction.base_version), view) && compaction.covered then
+    perform kata_data.refuse_stale(compaction, 'Some of what it covers is shown in other words since: shortened, amended, or whole again.');
   end if;
 end
 $$;
 comment on function kata_data.check_stale(kata_data.head, kata_data.view, kata_data.compaction) is
-'Refuses a commit where something covered left the view, is pinned now, or was shortened since the compaction began. KC011.';
+'Refuses a commit where something covered left the view, is pinned now, or is shown in other words than when the compaction began. KC011.';
 
 create or replace function kata_data.check_same_summary(compaction kata_data.compaction, summary text) returns void
 language plpgsql stable

@@ -8,7 +8,7 @@ begin
     with result as materialized (
       select m.version, m.group_version, m.tool_call_id, coalesce(m.provider -> 'is_error' = 'true', false) as is_error,
         concat(left(m.content, 2000), E'\n', right(m.content, 2000)) as ends
-      from kata_data.path_messages(compaction.context_id, compaction.covered + coalesce(earlier, '{}')) m
+      from kata_data.words_at(compaction.context_id, compaction.base_version, compaction.covered + coalesce(earlier, '{}')) m
       where m.role = 'tool'
     ),
     run as (
@@ -18,7 +18,7 @@ begin
         select range_agg(int8range(r.group_version, r.group_version, '[]')) as groups
         from (select distinct r.group_version from result r where r.version <> r.group_version) r
       ) g
-      cross join lateral kata_data.path_messages(compaction.context_id, g.groups) m
+      cross join lateral kata_data.words_at(compaction.context_id, compaction.base_version, g.groups) m
       cross join lateral jsonb_array_elements(m.tool_calls) c(call)
       join result r on r.group_version = m.version and r.tool_call_id = c.call ->> 'id'
       cross join lateral (select kata_data.command_of(c.call) as command offset 0) k

@@ -14,9 +14,7 @@ comment on function kata_data.lease_row(kata_data.compaction) is 'The lease on a
 create or replace function kata_data.previous_summary(compaction kata_data.compaction) returns text
 language sql stable
 as $$
-  select string_agg(y.content, E'\n\n' order by lower(y.covered))
-  from unnest(compaction.merged_summaries) s(version)
-  cross join lateral kata_data.summary_of(compaction.context_id, s.version) y
+  select string_agg(s.content, E'\n\n' order by s.place) from kata_data.absorbed_summaries(compaction) s
 $$;
 comment on function kata_data.previous_summary(kata_data.compaction) is
 'The text of the summaries that a compaction absorbs; null where there is none.';

@@ -65,6 +65,18 @@ as $$
 $$;
 comment on function kata_data.originals_of(uuid, bigint) is 'The message that a copy was made from, past copies that were purged.';
 
+create or replace function kata_data.path_amendment(context_id uuid, version bigint) returns kata_data.amendment
+language plpgsql volatile
+as $$
+begin
+  return (
+    select kata_data.amendment_target(s.segment_id, path_amendment.version)
+    from kata_data.segments(path_amendment.context_id, path_amendment.version, path_amendment.version) s);
+end
+$$;
+comment on function kata_data.path_amendment(uuid, bigint) is
+'The words of the amendment that took a version of a path; all null where none did.';
+
 create or replace function kata_data.copy_segments(context_id uuid, version bigint) returns uuid[]
 language plpgsql stable
 as $$

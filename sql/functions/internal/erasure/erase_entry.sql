@@ -19,6 +19,9 @@ begin
   -- A copy may have been purged, and copies of it may remain.
   if kata_data.redact_message(segment_id, version, what, receipt) then
     return query select erase_entry.segment_id, erase_entry.version, erase_entry.what;
+    return query
+    select a.segment_id, a.version, a.what
+    from kata_data.erase_amendments(erase_entry.segment_id, erase_entry.version, erase_entry.receipt) a;
     return query select s.segment_id, s.version, s.what from kata_data.summaries_of(erase_entry.segment_id, erase_entry.version) s;
   end if;
   for v_copy in
@@ -127,6 +130,9 @@ begin
       and y.version = erase_summary.version;
   end if;
   return query select erase_summary.segment_id, erase_summary.version, 'message';
+  return query
+  select a.segment_id, a.version, a.what
+  from kata_data.erase_amendments(erase_summary.segment_id, erase_summary.version, erase_summary.receipt) a;
   return query select s.segment_id, s.version, s.what from kata_data.summaries_of(erase_summary.segment_id, erase_summary.version) s;
 end
 $$;

@@ -18,13 +18,8 @@ begin
         'is_new', coalesce(ids.is_new, array_fill(true, array[jsonb_array_length(messages)]))),
       false = any (ids.is_new) and kata_data.names_erased(head.context_id, ids.versions));
   end if;
-  if v_known is null and expected_version not between head.content_version and head.version then
-    raise exception using
-      errcode = 'KC003',
-      message = format('version conflict on context %s', head.context_id),
-      detail = format('Version %s was expected; the context is at version %s, and its last message is version %s.',
-        expected_version, head.version, head.content_version),
-      hint = 'Read what came in between, then append again with the new version.';
+  if v_known is null then
+    perform kata_data.check_expected_version(head, expected_version);
   end if;
   return jsonb_populate_record(null::kata_data.batch_ids, v_known);
 end
@@ -33,6 +28,23 @@ comment on function kata_data.check_request(kata_data.head, jsonb, kata_data.bat
 'The result that a request had the first time, if its idempotency key was used before; else null, after checking expected_version.
 
 ids: null where no message has an external id. KC003, KC017, KC019.';
+
+create or replace function kata_data.check_expected_version(head kata_data.head, expected_version bigint) returns void
+language plpgsql immutable
+as $$
+begin
+  if expected_version not between head.content_version and head.version then
+    raise exception using
+      errcode = 'KC003',
+      message = format('version conflict on context %s', head.context_id),
+      detail = format('Version %s was expected; the context is at version %s, and its last message is version %s.',
+        expected_version, head.version, head.content_version),
+      hint = 'Read what came in between, then append again with the new version.';
+  end if;
+end
+$$;
+comment on function kata_data.check_expected_version(kata_data.head, bigint) is
+'Refuses a version since which a message was appended, deleted or amended. KC003.';
 
 create or replace function kata_data.versions_after(version bigint, length integer) returns bigint[]
 language sql immutable

@@ -27,10 +27,15 @@ begin
         null::bigint as ahead, m.created_at
       from kata_data.path_messages(entries.context_id, int8multirange(int8range(low, high, '[]'))) m
       union all
-      select c.version, c.kind, y.role,
+      select c.version, c.kind, coalesce(y.role, a.role),
         left(coalesce(
-          y.content, r.preview, case when c.kind = 'undo' then format('version %s', c.undone_version) else format('versions %s', c.versions) end), 100),
-        y.token_count, c.raw_tokens, c.view_tokens - c.raw_tokens, c.created_at
+          y.content, r.preview, a.preview,
+          case c.kind
+            when 'undo' then format('version %s', c.undone_version)
+            when 'tools' then coalesce(format('%s tokens', c.tools_tokens), 'none')
+            else format('versions %s', c.versions)
+          end), 100),
+        coalesce(y.token_count, a.token_count, case c.kind when 'tools' then c.tools_tokens end), c.raw_tokens, c.view_tokens - c.raw_tokens, c.created_at
       from kata_data.path_changes(entries.context_id, low, high) c
       left join lateral (
         select y.role, y.content, y.token_count
@@ -46,6 +51,13 @@ begin
           and r.version = c.version
         offset 0
       ) r on c.kind = 'record'
+      left join lateral (
+        select m.role, kata_data.preview(a.content, a.tool_calls, a.parts) as preview, a.token_count
+        from kata_data.amendment a
+        left join kata_data.message m on m.segment_id = a.segment_id and m.version = a.version
+        where a.change_id = c.change_id
+        offset 0
+      ) a on c.kind = 'amendment'
     ) e
   ) e
   order by e.version;

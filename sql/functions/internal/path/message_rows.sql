@@ -19,6 +19,7 @@ declare
   v_view kata_data.view;
   v_pinned bigint[];
   v_elisions bigint[] := '{}'::bigint[];
+  v_amendments bigint[] := '{}'::bigint[];
   v_visible int8multirange;
   v_coverings kata_data.view;
   v_messages int8multirange;
@@ -35,6 +36,7 @@ begin
   v_scope := v_messages;
   if v_is_view then
     v_elisions := v_view.elisions;
+    v_amendments := v_view.amendments;
     v_scope := v_scope + kata_data.summary_places(v_view, within);
   else
     v_visible := kata_data.visible_at(v_view, at);
@@ -59,8 +61,8 @@ begin
     return query
     select r.*
     from kata_data.page_rows(
-      message_rows.context_id, v_page * v_messages, v_summaries, v_pinned, v_elisions, v_visible, v_coverings.replacements,
-      v_coverings.covers) r
+      message_rows.context_id, v_page * v_messages, v_summaries, v_pinned, v_elisions, v_amendments, v_visible,
+      v_coverings.replacements, v_coverings.covers) r
     order by case when descending then -1 else 1 end * case when v_is_view then r."position" else r.version end
     limit v_left;
     get diagnostics v_rows = row_count;
@@ -122,7 +124,7 @@ as $$
 begin
   if is_view then
     return (
-      select array_agg(row(y, p.place, null)::kata_data.placed_summary)
+      select array_agg(row(kata_data.amended_summary(y, view.amendments), p.place, null)::kata_data.placed_summary)
       from (
         select r.version, coalesce(lower(r.covers), r.version) as place
         from unnest(view.replacements, view.covers) r(version, covers)
@@ -144,7 +146,7 @@ is_view: those that read in the page; else those that took a version in it.';
 
 create or replace function kata_data.page_rows(
   context_id uuid, versions int8multirange, summaries kata_data.placed_summary[], pinned_groups bigint[], elisions bigint[],
-  visible int8multirange, replacements bigint[], covers int8multirange[]
+  amendments bigint[], visible int8multirange, replacements bigint[], covers int8multirange[]
 ) returns setof kata_data.message_row
 language sql stable rows 100
 as $$
@@ -154,15 +156,41 @@ as $$
       select c.version from unnest(replacements, covers) c(version, covers) where c.covers @> r.version) end,
     r.group_version, r.segment_id, r.created_at, r.name, r.parts, r.provider, coalesce(r.in_view, true), r.external_id, r.occurred_at
   from (
-    select m.version, m.version as "position", m.role, coalesce((m.stub).content, m.content) as content,
-      coalesce((m.stub).token_count, m.token_count) as token_count,
-      case when (m.stub).version is null then m.token_source else 'estimate' end as token_source, m.tool_call_id, m.tool_name, m.tool_calls, m.model,
-      m.metadata, m.group_version = any (pinned_groups) as pinned, case when (m.stub).version is null then 'message' else 'stub' end as kind,
-      m.group_version, m.segment_id, m.created_at, m.name, case when (m.stub).version is null then m.parts end as parts, m.provider,
+    select m.version, m.version as "position", m.role,
+      case
+        when (m.stub).content is not null then (m.stub).content
+        when (m.amendment).change_id is not null then (m.amendment).content
+        else m.content
+      end as content,
+      coalesce((m.stub).token_count, (m.amendment).token_count, m.token_count) as token_count,
+      case
+        when (m.stub).change_id is not null then 'estimate'
+        else coalesce((m.amendment).token_source, m.token_source)
+      end as token_source,
+      m.tool_call_id, m.tool_name,
+      case when (m.amendment).change_id is null then m.tool_calls else (m.amendment).tool_calls end as tool_calls, m.model,
+      case when (m.amendment).change_id is null then m.metadata else (m.amendment).metadata end as metadata,
+      m.group_version = any (pinned_groups) as pinned,
+      case
+        when (m.stub).change_id is not null then 'stub'
+        when (m.amendment).change_id is not null then 'amended'
+        else 'message'
+      end as kind,
+      m.group_version, m.segment_id, m.created_at,
+      case when (m.amendment).change_id is null then m.name else (m.amendment).name end as name,
+      case
+        when (m.stub).change_id is not null then null
+        when (m.amendment).change_id is not null then (m.amendment).parts
+        else m.parts
+      end as parts,
+      case when (m.amendment).change_id is null then m.provider else (m.amendment).provider end as provider,
       visible @> m.version as in_view, m.external_id, m.occurred_at
     from (
-      select m.*, case when elisions <> '{}' then (
-        select s from kata_data.stub_of(m.segment_id, m.group_version, m.version, elisions) s) end as stub
+      select m.*,
+        case when elisions <> '{}' then (
+          select s from kata_data.stub_of(m.segment_id, m.group_version, m.version, elisions, amendments) s) end as stub,
+        case when amendments <> '{}' then (
+          select a from kata_data.amendment_of(m.segment_id, m.group_version, m.version, amendments) a) end as amendment
       from kata_data.path_messages(page_rows.context_id, versions) m
       offset 0
     ) m
@@ -174,8 +202,8 @@ as $$
   ) r
 $$;
 comment on function kata_data.page_rows(
-  uuid, int8multirange, kata_data.placed_summary[], bigint[], bigint[], int8multirange, bigint[], int8multirange[]) is
+  uuid, int8multirange, kata_data.placed_summary[], bigint[], bigint[], bigint[], int8multirange, bigint[], int8multirange[]) is
 'The messages at some versions and some summaries as rows, in no order.
 
-pinned_groups, elisions: in force. visible, replacements, covers: of the view, to find what is in it, and the summary that covers a message;
+pinned_groups, elisions, amendments: in force. visible, replacements, covers: of the view, to find what is in it, and the summary that covers a message;
 null where all rows are in the view.';

@@ -4,6 +4,7 @@ create or replace function kata_data.shown_tokens(
   context_id uuid,
   versions int8multirange,
   elisions bigint[],
+  amendments bigint[],
   measure kata_data.measure default null
 ) returns bigint
 language plpgsql stable
@@ -11,9 +12,9 @@ as $$
 begin
   return (
     select coalesce(sum(case
-      when measure.tokenizer is null then coalesce(s.token_count, m.token_count)
+      when measure.tokenizer is null then coalesce(s.token_count, a.token_count, m.token_count)
       else coalesce(
-        kata_data.padded_tokens(s.token_count, measure.factor),
+        kata_data.padded_tokens(coalesce(s.token_count, a.token_count), measure.factor),
         (select c.token_count
          from kata_data.token_count c
          where c.segment_id = m.segment_id
@@ -22,15 +23,18 @@ begin
         kata_data.padded_tokens(m.token_count, measure.factor))
     end), 0)
     from kata_data.path_messages(shown_tokens.context_id, versions) m
-    left join lateral kata_data.stub_of(m.segment_id, m.group_version, m.version, elisions) s on true);
+    left join lateral kata_data.stub_of(m.segment_id, m.group_version, m.version, elisions, amendments) s on true
+    left join lateral kata_data.amendment_of(m.segment_id, m.group_version, m.version, amendments) a on true);
 end
 $$;
-comment on function kata_data.shown_tokens(uuid, int8multirange, bigint[], kata_data.measure) is
-'The tokens of messages as a view with these elisions shows them.
+comment on function kata_data.shown_tokens(uuid, int8multirange, bigint[], bigint[], kata_data.measure) is
+'The tokens of messages as a view with these elisions and amendments shows them.
 
 measure: null for the context''s own tokenizer. Cost: O(messages).';
 
-create or replace function kata_data.saved_tokens(context_id uuid, group_version bigint, at bigint, elisions bigint[]) returns bigint
+create or replace function kata_data.saved_tokens(
+  context_id uuid, group_version bigint, at bigint, elisions bigint[], amendments bigint[]
+) returns bigint
 language plpgsql stable
 as $$
 begin
@@ -46,22 +50,32 @@ begin
           and s.group_version = saved_tokens.group_version
           and s.version between g.first_version and g.last_version
           and s.change_id + 0 = any (elisions)
+        union all
+        select a.version, a.change_id, a.saved_tokens
+        from kata_data.amendment a
+        where amendments <> '{}'
+          and a.segment_id = g.segment_id
+          and a.group_version = saved_tokens.group_version
+          and a.version between g.first_version and g.last_version
+          and a.change_id + 0 = any (amendments)
         offset 0
       ) s
       order by s.version, s.change_id desc
     ) s);
 end
 $$;
-comment on function kata_data.saved_tokens(uuid, bigint, bigint, bigint[]) is 'What these elisions save in a group, as of a version.';
+comment on function kata_data.saved_tokens(uuid, bigint, bigint, bigint[], bigint[]) is
+'The tokens that these elisions and amendments save in a group, as of a version; negative where amendments are longer.';
 
 create or replace function kata_data.group_tokens_in(
-  context_id uuid, group_version bigint, at bigint, elisions bigint[], measure kata_data.measure
+  context_id uuid, group_version bigint, at bigint, elisions bigint[], amendments bigint[], measure kata_data.measure
 ) returns bigint
 language plpgsql stable
 as $$
 begin
-  if elisions <> '{}' then
-    return kata_data.shown_tokens(context_id, kata_data.group_members(context_id, array[group_version], at), elisions, measure);
+  if elisions <> '{}' or amendments <> '{}' then
+    return kata_data.shown_tokens(
+      context_id, kata_data.group_members(context_id, array[group_version], at), elisions, amendments, measure);
   end if;
   return (
     select sum(coalesce(c.token_count, kata_data.padded_tokens(m.token_count, measure.factor)))
@@ -85,12 +99,14 @@ begin
     ) c on true);
 end
 $$;
-comment on function kata_data.group_tokens_in(uuid, bigint, bigint, bigint[], kata_data.measure) is
+comment on function kata_data.group_tokens_in(uuid, bigint, bigint, bigint[], bigint[], kata_data.measure) is
 'The tokens of a tool group in another tokenizer, as of a version.
 
 Cost: O(members).';
 
-create or replace function kata_data.summary_tokens_in(summary kata_data.summary, measure kata_data.measure) returns integer
+create or replace function kata_data.summary_tokens_in(
+  summary kata_data.summary, amendments bigint[], measure kata_data.measure
+) returns integer
 language plpgsql stable
 as $$
 begin
@@ -102,12 +118,13 @@ begin
      from kata_data.token_count c
      where c.segment_id = summary.segment_id
        and c.version = summary.version
-       and c.tokenizer = measure.tokenizer),
+       and c.tokenizer = measure.tokenizer
+       and not exists (select from kata_data.amendment_of(summary.segment_id, summary.version, summary.version, amendments) a)),
     kata_data.padded_tokens(summary.token_count, measure.factor));
 end
 $$;
-comment on function kata_data.summary_tokens_in(kata_data.summary, kata_data.measure) is
-'The tokens of a summary. measure: null for the context''s own tokenizer.';
+comment on function kata_data.summary_tokens_in(kata_data.summary, bigint[], kata_data.measure) is
+'The tokens of a summary in the words in force under some amendments. measure: null for the context''s own tokenizer.';
 
 create or replace function kata_data.padded_tokens(token_count bigint, factor double precision) returns integer
 language sql immutable

@@ -24,16 +24,19 @@ begin
     return next row(change.version, 'stub', 'The stubs of an elision do not agree with it or with their messages.')::kata_data.finding;
   end if;
   if (v_folded.visible, v_folded.deleted, v_folded.rewound, v_folded.pinned_groups, v_folded.elisions, v_folded.replacements, v_folded.covers,
-    v_folded.amendments, v_folded.tools_digest, v_folded.tools_tokens)
+    v_folded.amendments, v_folded.amended_from, v_folded.tools_version, v_folded.tools_digest, v_folded.tools_tokens)
     is distinct from (
       change.visible, change.deleted, change.rewound, change.pinned_groups, change.elisions, change.replacements, change.covers,
-      change.amendments, change.tools_digest, change.tools_tokens) then
+      change.amendments, change.amended_from, change.tools_version, change.tools_digest, change.tools_tokens) then
     return next kata_data.differs(change.version, 'view',
       format('visible %s, deleted %s, rewound %s', change.visible, change.deleted, change.rewound),
       format('visible %s, deleted %s, rewound %s', v_folded.visible, v_folded.deleted, v_folded.rewound));
   end if;
   v_view_tokens := kata_data.view_tokens_after(context_id, view, v_folded, before.view_tokens);
-  v_content_version := case when v_folded.deleted = view.deleted then before.content_version else change.version end;
+  v_content_version := case
+    when v_folded.deleted <> view.deleted or kata_data.rewords(context_id, change) then change.version
+    else before.content_version
+  end;
   if (change.message_count, change.raw_tokens, change.content_version, change.view_tokens)
     is distinct from (before.message_count, before.raw_tokens, v_content_version, v_view_tokens) then
     return next kata_data.differs(change.version, 'running total',
@@ -63,26 +66,33 @@ language plpgsql stable rows 1
 as $$
 declare
   v_record kata_data.record;
+  v_amendment kata_data.amendment;
   v_content_digest bytea;
 begin
   select r.* into v_record from kata_data.record r where r.segment_id = change.segment_id and r.version = change.version;
   if (v_record.version is not null) <> (change.kind = 'record') then
     return next row(change.version, 'record', 'A record and its data are not both there.')::kata_data.finding;
   end if;
+  select a.* into v_amendment from kata_data.amendment a where a.change_id = change.change_id;
+  if (v_amendment.version is not null) <> (change.kind = 'amendment') or not kata_data.amendment_agrees(change, v_amendment) then
+    return next row(change.version, 'amendment', 'An amendment and its words do not agree.')::kata_data.finding;
+  end if;
   select e.content_digest into v_content_digest
   from kata_data.erasure e
   where e.segment_id = change.segment_id
     and e.version = change.version;
   if not found then
-    v_content_digest := kata_data.change_content_digest(change, summary, v_record);
-    return query select f.version, f.problem, f.detail from kata_data.verify_salt(change.version, coalesce(summary.salt, v_record.salt)) f;
+    v_content_digest := kata_data.change_content_digest(change, summary, v_record, v_amendment);
+    return query select f.version, f.problem, f.detail from kata_data.verify_salt(
+      change.version, coalesce(summary.salt, v_record.salt, v_amendment.salt)) f;
   elsif octet_length(v_content_digest) <> 32 or summary.content <> ''
-    or num_nonnulls(summary.salt, summary.metadata, v_record.salt, v_record.data) > 0 then
+    or num_nonnulls(summary.salt, summary.metadata, v_record.salt, v_record.data) > 0
+    or (change.kind = 'amendment' and v_amendment is distinct from kata_data.redacted_amendment(v_amendment)) then
     return next row(change.version, 'erasure', 'The entry is not as the recorded erasure left it.')::kata_data.finding;
   end if;
   if change.digest is distinct from kata_data.entry_digest(
     previous,
-    kata_data.change_frame(change, summary, v_record, array(select s from kata_data.stub s where s.change_id = change.change_id)),
+    kata_data.change_frame(change, summary, v_record, array(select s from kata_data.stub s where s.change_id = change.change_id), v_amendment),
     v_content_digest) then
     return next row(change.version, 'digest', 'The view change, or the digest before it, was changed.')::kata_data.finding;
   end if;
@@ -100,6 +110,33 @@ as $$
     coalesce(preamble_end::text, 'null'), coalesce(oldest_open_group::text, 'null'), coalesce(turn_version::text, 'null'))
 $$;
 comment on function kata_data.log_state(bigint, bigint, bigint) is 'What a view change carries of the log before it, in words.';
+
+create or replace function kata_data.amendment_agrees(change kata_data.view_change, amendment kata_data.amendment) returns boolean
+language plpgsql stable
+as $$
+begin
+  if change.kind <> 'amendment' then
+    return true;
+  end if;
+  return change.versions = int8multirange(int8range(amendment.version, amendment.version, '[]')) and exists (
+    select
+    from kata_data.message m
+    where m.segment_id = amendment.segment_id
+      and m.version = amendment.version
+      and m.group_version = amendment.group_version
+      and m.token_count - amendment.token_count = amendment.saved_tokens
+      and kata_data.named_calls(m.tool_calls) = kata_data.named_calls(amendment.tool_calls)
+    union all
+    select
+    from kata_data.summary y
+    where y.segment_id = amendment.segment_id
+      and y.version = amendment.version
+      and amendment.group_version = amendment.version
+      and y.token_count - amendment.token_count = amendment.saved_tokens);
+end
+$$;
+comment on function kata_data.amendment_agrees(kata_data.view_change, kata_data.amendment) is
+'Whether the words of an amendment agree with its view change and with their message.';
 
 create or replace function kata_data.stubs_agree(change kata_data.view_change) returns boolean
 language plpgsql stable

@@ -11,8 +11,8 @@ begin
     return next kata_data.rows_gone(expected.version + 1, head.version);
   end if;
   -- From the messages themselves, not from the totals of the changes before.
-  v_expected.view_tokens := kata_data.shown_tokens(head.context_id, kata_data.visible_at(view, head.version), view.elisions)
-    + kata_data.summary_tokens(head.context_id, view.replacements);
+  v_expected.view_tokens := kata_data.shown_tokens(head.context_id, kata_data.visible_at(view, head.version), view.elisions, view.amendments)
+    + kata_data.summary_tokens(head.context_id, view.replacements, view.amendments);
   if (head.message_count, head.raw_tokens, head.view_tokens, head.content_version, head.preamble_end, head.view_version, head.turn_version,
       head.framed_request)
     is distinct from (

@@ -114,11 +114,20 @@ as $$
       select from kata_data.message m where m.segment_id = s.segment_id and m.version = s.version and m.group_version = s.group_version)
     or not exists (select from kata_data.view_change v where v.change_id = s.change_id and v.kind = 'elision')
   union all
+  select a.segment_id, a.version, 'Words of an amendment belong to no message, or to no amendment.'
+  from kata_data.amendment a
+  where not exists (
+      select from kata_data.message m where m.segment_id = a.segment_id and m.version = a.version and m.group_version = a.group_version)
+      and not exists (select from kata_data.summary y where y.segment_id = a.segment_id and y.version = a.version)
+    or not exists (select from kata_data.view_change v where v.change_id = a.change_id and v.kind = 'amendment')
+  union all
   select e.segment_id, e.version, 'An erasure belongs to no message.'
   from kata_data.erasure e
   where not exists (select from kata_data.message m where m.segment_id = e.segment_id and m.version = e.version)
     and not exists (select from kata_data.summary y where y.segment_id = e.segment_id and y.version = e.version)
     and not exists (select from kata_data.record r where r.segment_id = e.segment_id and r.version = e.version)
+    and not exists (
+      select from kata_data.view_change v where v.segment_id = e.segment_id and v.version = e.version and v.kind = 'amendment')
   union all
   -- A purge leaves the origins that lead to copies.
   select o.segment_id, o.version, 'An origin belongs to no message.'

@@ -1,8 +1,8 @@
 -- Digests of view changes. They continue the chain of the messages' digests, in the same form: see internal/log/message_digest.sql. The frame is
--- what an erasure leaves, the content its text: that of a summary or the data of a record. The digest of a stub is part of the frame.
+-- what an erasure leaves, the content its text: that of a summary or an amendment, or the data of a record. The digest of a stub is part of the frame.
 
 create or replace function kata_data.change_frame(
-  change kata_data.view_change, summary kata_data.summary, record kata_data.record, stubs kata_data.stub[]
+  change kata_data.view_change, summary kata_data.summary, record kata_data.record, stubs kata_data.stub[], amendment kata_data.amendment
 ) returns text
 language sql stable
 as $$
@@ -18,26 +18,33 @@ as $$
       'summary', case when summary.role is not null then jsonb_build_object(
         'role', summary.role, 'token_count', summary.token_count, 'token_source', summary.token_source) end,
       'record', case when record.kind is not null then jsonb_build_object('kind', record.kind, 'external_id', record.external_id) end,
+      'amendment', case when amendment.version is not null then jsonb_build_object(
+        'token_count', amendment.token_count, 'token_source', amendment.token_source) end,
+      'tools', case when change.kind = 'tools' and change.tools_digest is not null then jsonb_build_object(
+        'digest', encode(change.tools_digest, 'hex'), 'token_count', change.tools_tokens) end,
       'stubs', (
         select jsonb_agg(jsonb_build_array(s.version, s.token_count, encode(s.digest, 'hex')) order by s.version) from unnest(stubs) s))))
 $$;
-comment on function kata_data.change_frame(kata_data.view_change, kata_data.summary, kata_data.record, kata_data.stub[]) is
+comment on function kata_data.change_frame(
+  kata_data.view_change, kata_data.summary, kata_data.record, kata_data.stub[], kata_data.amendment) is
 'What the digest of a view change covers beside its content. created_at counts in microseconds.
 
 A field without a value is left out, so a field that comes later changes no old digest.';
 
 create or replace function kata_data.change_content_digest(
-  change kata_data.view_change, summary kata_data.summary, record kata_data.record
+  change kata_data.view_change, summary kata_data.summary, record kata_data.record, amendment kata_data.amendment
 ) returns bytea
 language sql stable
 as $$
   select case
     when change.kind = 'record' then kata_data.record_digest(record)
+    when change.kind = 'amendment' then kata_data.amendment_digest(amendment)
     when change.is_summarized then kata_data.summary_digest(summary)
     else ''
   end
 $$;
-comment on function kata_data.change_content_digest(kata_data.view_change, kata_data.summary, kata_data.record) is
+comment on function kata_data.change_content_digest(
+  kata_data.view_change, kata_data.summary, kata_data.record, kata_data.amendment) is
 'The content digest of a view change; empty where it has no text of its own, null where the text was erased.';
 
 create or replace function kata_data.summary_digest(summary kata_data.summary) returns bytea
@@ -55,3 +62,12 @@ as $$
   select kata_data.content_digest(record.salt, record.data::text)
 $$;
 comment on function kata_data.record_digest(kata_data.record) is 'The content digest of a record; null of an erased one.';
+
+create or replace function kata_data.amendment_digest(amendment kata_data.amendment) returns bytea
+language sql stable
+as $$
+  select kata_data.content_digest(amendment.salt, kata_data.message_content(
+    amendment.content, amendment.name, null, amendment.tool_calls, amendment.parts, amendment.provider, amendment.metadata))
+$$;
+comment on function kata_data.amendment_digest(kata_data.amendment) is
+'The content digest of an amendment, made as that of a message without a model; null of an erased one.';

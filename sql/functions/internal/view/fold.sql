@@ -76,12 +76,14 @@ begin
     when 'compaction' then
       v_view := kata_data.cover(context_id, v_view, change);
       v_view.elisions := kata_data.elisions_in_force(v_view);
+      v_view.amendments := kata_data.amendments_in_force(v_view);
     when 'deletion' then
       v_view.visible := kata_data.without_empty_pieces(context_id, v_visible, v_visible - change.versions, change.version);
       v_view.deleted := v_view.deleted + change.versions;
       v_view.pinned_groups := array(select p.pinned from unnest(v_view.pinned_groups) p(pinned) where not change.versions @> p.pinned);
       v_view := kata_data.without_summaries(v_view, change.versions);
       v_view.elisions := kata_data.elisions_in_force(v_view);
+      v_view.amendments := kata_data.amendments_in_force(v_view);
     when 'elision' then
       v_view.elisions := v_view.elisions || change.change_id;
       if newest >= change.version then
@@ -95,22 +97,34 @@ begin
         v_view := kata_data.uncover(context_id, v_view, change.versions);
         v_view.elisions := v_view.elisions || kata_data.elisions_of(
           context_id, change.versions - v_visible, change.version, newest, undone_version);
+        if v_view.amended_from is not null then
+          v_view.amendments := kata_data.amendments_in_force(v_view) || kata_data.amendments_of(
+            context_id, change.versions - v_visible, change.version, newest, undone_version);
+        end if;
       end if;
     when 'unpin' then
       v_view.pinned_groups := array_remove(v_view.pinned_groups, lower(change.versions));
+    when 'amendment' then
+      v_view := kata_data.fold_amendment(v_view, change);
+    when 'tools' then
+      v_view.tools_version := change.version;
+      v_view.tools_digest := change.tools_digest;
+      v_view.tools_tokens := change.tools_tokens;
     when 'undo', 'record' then
       -- fold_undo has left out what an undo undoes; a record leaves the view as it was.
       null;
   end case;
   v_view.pinned_groups := array(select distinct p.pinned from unnest(v_view.pinned_groups) p(pinned) order by p.pinned);
   v_view.elisions := array(select distinct e.change_id from unnest(v_view.elisions) e(change_id) order by e.change_id);
+  v_view.amendments := array(select distinct e.change_id from unnest(v_view.amendments) e(change_id) order by e.change_id);
   return v_view;
 end
 $$;
 comment on function kata_data.fold_change(uuid, kata_data.view, kata_data.view_change, bigint, bigint) is
 'The view after a view change, given the view before it; of an undo, fold_undo has left out what it undoes.
 
-newest, undone_version: the newest change that is known, and what one more undo after it undoes, or null; they say which elisions are undone.
+newest, undone_version: the newest change that is known, and what one more undo after it undoes, or null; they say which elisions and
+amendments are undone.
 Cost: O(pieces of the view).';
 
 create or replace function kata_data.cover(context_id uuid, view kata_data.view, change kata_data.view_change) returns kata_data.view

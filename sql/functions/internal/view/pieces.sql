@@ -19,7 +19,7 @@ begin
   raise exception using
     errcode = 'KC017',
     message = format('the view would fall into %s pieces', v_after),
-    detail = 'A view holds at most 1000 ranges of versions, pins, summaries and elisions together.',
+    detail = 'A view holds at most 1000 ranges of versions, pins, summaries, elisions and amendments together.',
     hint = 'Compact with kata.compact or kata.begin_compaction, or unpin what need not stay, and try again.';
 end
 $$;
@@ -30,5 +30,6 @@ create or replace function kata_data.piece_count(view kata_data.view) returns bi
 language sql immutable
 as $$
   select (select count(*) from unnest(view.visible)) + cardinality(view.pinned_groups) + cardinality(view.replacements) + cardinality(view.elisions)
+    + cardinality(view.amendments)
 $$;
-comment on function kata_data.piece_count(kata_data.view) is 'The number of ranges, pins, summaries and elisions of a view.';
+comment on function kata_data.piece_count(kata_data.view) is 'The number of ranges, pins, summaries, elisions and amendments of a view.';

@@ -23,7 +23,7 @@ begin
     select p.segment_id, p.version
     from kata_data.path_messages(stubs_for.context_id, versions * kata_data.visible_at(view, head.version)) p
     where p.role = 'tool'
-      and p.token_count > keep_tokens
+      and (p.token_count > keep_tokens or view.amendments <> '{}')
     offset 0
   ) p
   cross join lateral (
@@ -38,14 +38,16 @@ begin
       m.segment_id, m.group_version, m.version, null, m.token_count - t.token_count, t.token_count,
       kata_data.content_digest(m.salt, t.content), m.salt, t.content)::kata_data.stub
     from (
-      select m.segment_id, m.group_version, m.version, m.content, m.token_count, coalesce(s.token_count, m.token_count) as shown,
+      select m.segment_id, m.group_version, m.version, m.token_count, coalesce(s.token_count, a.token_count, m.token_count) as shown,
+        case when a.change_id is null then m.content else a.content end as words, coalesce(a.token_count, m.token_count) as whole,
         kata_data.new_salt() as salt
       from kata_data.path_messages(stubs_for.context_id, versions * kata_data.visible_at(view, head.version)) m
-      left join lateral kata_data.stub_of(m.segment_id, m.group_version, m.version, view.elisions) s on true
+      left join lateral kata_data.stub_of(m.segment_id, m.group_version, m.version, view.elisions, view.amendments) s on true
+      left join lateral kata_data.amendment_of(m.segment_id, m.group_version, m.version, view.amendments) a on true
       where m.role = 'tool'
         and m.group_version <> all (v_pinned)
     ) m
-    cross join lateral kata_data.stub_text(m.content, m.version, m.token_count, keep_tokens, head.tokenizer) t
+    cross join lateral kata_data.stub_text(m.words, m.version, m.whole, keep_tokens, head.tokenizer) t
     where m.shown > keep_tokens
       and m.shown > t.token_count
     order by m.version);
@@ -82,8 +84,9 @@ comment on function kata_data.stub_text(text, bigint, integer, integer, text) is
 
 It has at most keep_tokens tokens, as far as the note allows.';
 
-create or replace function kata_data.stub_of(segment_id uuid, group_version bigint, version bigint, elisions bigint[])
-returns setof kata_data.stub
+create or replace function kata_data.stub_of(
+  segment_id uuid, group_version bigint, version bigint, elisions bigint[], amendments bigint[]
+) returns setof kata_data.stub
 language sql stable rows 1
 as $$
   select s.*
@@ -94,13 +97,20 @@ as $$
     and s.version = stub_of.version
     -- Not as an index condition: it would be looked up once for each elision.
     and s.change_id + 0 = any (elisions)
+    and (amendments = '{}' or not exists (
+      select from kata_data.amendment a
+      where a.segment_id = stub_of.segment_id
+        and a.group_version = stub_of.group_version
+        and a.version = stub_of.version
+        and a.change_id > s.change_id
+        and a.change_id + 0 = any (amendments)))
   order by s.change_id desc
   limit 1
 $$;
-comment on function kata_data.stub_of(uuid, bigint, bigint, bigint[]) is
-'The stub of a message under some elisions, the last that shortens it.
+comment on function kata_data.stub_of(uuid, bigint, bigint, bigint[], bigint[]) is
+'The stub of a message under some elisions and amendments, the last that shortens it.
 
-No row where the message is shown whole.';
+No row where the message is shown whole, or amended since.';
 
 create or replace function kata_data.elision_of(stubs kata_data.stub[]) returns kata_data.view_change
 language sql volatile
@@ -113,7 +123,8 @@ create or replace function kata_data.stub_gain(context_id uuid, view kata_data.v
 language plpgsql stable
 as $$
 begin
-  return kata_data.shown_tokens(context_id, (select range_agg(int8range(s.version, s.version + 1)) from unnest(stubs) s), view.elisions)
+  return kata_data.shown_tokens(
+      context_id, (select range_agg(int8range(s.version, s.version + 1)) from unnest(stubs) s), view.elisions, view.amendments)
     - (select coalesce(sum(s.token_count), 0) from unnest(stubs) s);
 end
 $$;

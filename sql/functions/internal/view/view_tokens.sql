@@ -12,12 +12,13 @@ declare
   v_total bigint := view_tokens;
 begin
   v_restubbed := kata_data.restubbed(before, after) * v_before * after.visible;
-  if before.replacements <> after.replacements then
-    v_total := v_total - kata_data.summary_tokens(context_id, before.replacements) + kata_data.summary_tokens(context_id, after.replacements);
+  if (before.replacements, before.amendments) is distinct from (after.replacements, after.amendments) then
+    v_total := v_total - kata_data.summary_tokens(context_id, before.replacements, before.amendments)
+      + kata_data.summary_tokens(context_id, after.replacements, after.amendments);
   end if;
   return v_total
-    - kata_data.shown_tokens(context_id, v_gone + v_restubbed, before.elisions)
-    + kata_data.shown_tokens(context_id, v_come + v_restubbed, after.elisions);
+    - kata_data.shown_tokens(context_id, v_gone + v_restubbed, before.elisions, before.amendments)
+    + kata_data.shown_tokens(context_id, v_come + v_restubbed, after.elisions, after.amendments);
 end
 $$;
 comment on function kata_data.view_tokens_after(uuid, kata_data.view, kata_data.view, bigint) is
@@ -30,27 +31,34 @@ create or replace function kata_data.restubbed(view_a kata_data.view, view_b kat
 language plpgsql stable
 as $$
 declare
-  v_elisions bigint[];
+  v_changes bigint[];
 begin
-  if view_a.elisions = view_b.elisions then
+  if (view_a.elisions, view_a.amendments) is not distinct from (view_b.elisions, view_b.amendments) then
     return '{}'::int8multirange;
   end if;
-  v_elisions := array(
-    select e.change_id from unnest(view_a.elisions || view_b.elisions) e(change_id) group by e.change_id having count(*) = 1);
+  v_changes := array(
+    select e.change_id
+    from unnest(view_a.elisions || view_b.elisions || view_a.amendments || view_b.amendments) e(change_id)
+    group by e.change_id
+    having count(*) = 1);
   return coalesce((
     select range_agg(int8range(s.version, s.version + 1))
-    from kata_data.stub s
-    where s.change_id = any (v_elisions)), '{}');
+    from (
+      select s.version from kata_data.stub s where s.change_id = any (v_changes)
+      union all
+      select a.version from kata_data.amendment a where a.change_id = any (v_changes)
+    ) s), '{}');
 end
 $$;
 comment on function kata_data.restubbed(kata_data.view, kata_data.view) is
-'The messages that have a stub of an elision which is in force in only one of two views.';
+'The messages that have a stub of an elision, or an amendment, which is in force in only one of two views.';
 
-create or replace function kata_data.summary_tokens(context_id uuid, versions bigint[]) returns bigint
+create or replace function kata_data.summary_tokens(context_id uuid, versions bigint[], amendments bigint[]) returns bigint
 language sql stable
 as $$
-  select coalesce(sum(y.token_count), 0)
+  select coalesce(sum(coalesce(a.token_count, y.token_count)), 0)
   from unnest(versions) v(version)
   cross join lateral kata_data.summary_of(summary_tokens.context_id, v.version) y
+  left join lateral kata_data.amendment_of(y.segment_id, y.version, y.version, amendments) a on true
 $$;
-comment on function kata_data.summary_tokens(uuid, bigint[]) is 'The tokens of some summaries of a path.';
+comment on function kata_data.summary_tokens(uuid, bigint[], bigint[]) is 'The tokens of some summaries of a path under some amendments.';

@@ -28,11 +28,15 @@ declare
   v_fitting kata_data.placed_summary[];
 begin
   for v_summary in
-    select y as summary, coalesce(lower(r.covers), r.version) as place,
-      kata_data.summary_tokens_in(y, measure) as token_count
+    select y.summary, coalesce(lower(r.covers), r.version) as place,
+      kata_data.summary_tokens_in(y.summary, view.amendments, measure) as token_count
     from unnest(view.replacements, view.covers) r(version, covers)
-    cross join lateral kata_data.summary_of(fitting_summaries.context_id, r.version) y
-    order by y.version desc
+    cross join lateral (
+      select kata_data.amended_summary(y, view.amendments) as summary
+      from kata_data.summary_of(fitting_summaries.context_id, r.version) y
+      offset 0
+    ) y
+    order by r.version desc
   loop
     if v_summary.token_count <= v_left then
       v_left := v_left - v_summary.token_count;

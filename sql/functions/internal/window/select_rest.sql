@@ -10,6 +10,8 @@ create or replace function kata_data.select_rest(
   covered int8multirange,
   at bigint,
   inout elisions bigint[],
+  inout amendments bigint[],
+  is_amended boolean,
   promised bigint[],
   budget bigint,
   stable_step integer,
@@ -23,7 +25,7 @@ create or replace function kata_data.select_rest(
 language plpgsql stable
 as $$
 declare
-  v_is_as_counted boolean := measure.tokenizer is null and elisions = '{}';
+  v_is_as_counted boolean := measure.tokenizer is null and elisions = '{}' and amendments = '{}';
   v_versions int8multirange := versions + coalesce(covered, '{}');
   v_message record;
   v_left bigint := budget;
@@ -39,16 +41,17 @@ begin
   loop
     -- A group is paid for at its newest message, whose row carries the tokens of the whole group.
     if v_message.group_version <> all (older_groups) then
-      if covered @> v_message.version and v_message.role = 'tool' then
-        -- Its elisions may shorten nothing else in the view, which then does not list them.
-        elisions := elisions || kata_data.elisions_of(context_id, kata_data.group_members(context_id, array[v_message.group_version], at), at + 1, at, null);
-        v_is_as_counted := v_is_as_counted and elisions = '{}';
+      if covered @> v_message.version and (v_message.role = 'tool' or is_amended) then
+        select c.elisions, c.amendments into strict elisions, amendments
+        from kata_data.changes_of_group(context_id, v_message.group_version, v_message.role, at, is_amended, elisions, amendments) c;
+        v_is_as_counted := v_is_as_counted and elisions = '{}' and amendments = '{}';
       end if;
       v_left := v_left - case
         when v_is_as_counted then v_message.group_tokens
-        when v_message.converted_tokens is not null and (elisions = '{}' or v_message.role <> 'tool') then v_message.converted_tokens
-        when measure.tokenizer is not null then kata_data.group_tokens_in(context_id, v_message.group_version, at, elisions, measure)
-        when v_message.role = 'tool' then v_message.group_tokens - kata_data.saved_tokens(context_id, v_message.group_version, at, elisions)
+        when (elisions = '{}' or v_message.role <> 'tool') and amendments = '{}' and v_message.converted_tokens is not null then v_message.converted_tokens
+        when measure.tokenizer is not null then kata_data.group_tokens_in(context_id, v_message.group_version, at, elisions, amendments, measure)
+        when v_message.role = 'tool' or amendments <> '{}'
+          then v_message.group_tokens - kata_data.saved_tokens(context_id, v_message.group_version, at, elisions, amendments)
         else v_message.group_tokens
       end;
       if v_left < 0 then
@@ -83,10 +86,12 @@ begin
 end
 $$;
 comment on function kata_data.select_rest(
-  uuid, int8multirange, int8multirange, bigint, bigint[], bigint[], bigint, integer, kata_data.measure, kata_data.plan) is
+  uuid, int8multirange, int8multirange, bigint, bigint[], bigint[], boolean, bigint[], bigint, integer, kata_data.measure,
+  kata_data.plan) is
 'Where the rest of a window starts among some versions, and what is below.
 
-covered: versions that are not in the view and join it; null for none. elisions: of the view; with those of what is covered. promised: groups that are paid for. budget: what is left for the rest; it may be negative. plan: null for none. Returns start, right after the newest message
+covered: versions that are not in the view and join it; null for none. elisions, amendments: of the view; with those of what is covered.
+is_amended: whether hidden messages may have amendments. promised: groups that are paid for. budget: what is left for the rest; it may be negative. plan: null for none. Returns start, right after the newest message
 whose group does not fit any more, or where everything fits the oldest; tokens_before, the running total below it (null where there is no
 message); older_groups, groups promised or met there that may have messages below; is_stable: everything fits, or a candidate of the step
 was found.
@@ -109,6 +114,27 @@ comment on function kata_data.kept_start(uuid, int8multirange, bigint, integer, 
 'A start of the rest that stays for a step, or that is planned; null for none.
 
 start: the lowest that fits. all_fit, leap: as planned_start takes them.';
+
+create or replace function kata_data.changes_of_group(
+  context_id uuid, group_version bigint, role text, at bigint, is_amended boolean, inout elisions bigint[], inout amendments bigint[]
+)
+language plpgsql stable
+as $$
+declare
+  v_members int8multirange;
+begin
+  v_members := kata_data.group_members(context_id, array[group_version], at);
+  -- They may change nothing else in the view, which then does not list them.
+  if role = 'tool' then
+    elisions := elisions || kata_data.elisions_of(context_id, v_members, at + 1, at, null);
+  end if;
+  if is_amended then
+    amendments := amendments || kata_data.amendments_of(context_id, v_members, at + 1, at, null);
+  end if;
+end
+$$;
+comment on function kata_data.changes_of_group(uuid, bigint, text, bigint, boolean, bigint[], bigint[]) is
+'The elisions and amendments of a window, with those of a covered group that joins it. role: of its newest message.';
 
 create or replace function kata_data.stable_start(context_id uuid, versions int8multirange, start bigint, stable_step integer) returns bigint
 language plpgsql stable

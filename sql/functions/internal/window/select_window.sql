@@ -38,6 +38,7 @@ begin
   v_preamble := int8multirange(int8range(1, v_window.preamble_end + 1));
   v_window.versions := v_visible * v_preamble;
   v_window.elisions := view.elisions;
+  v_window.amendments := view.amendments;
   v_window.pinned_groups := kata_data.pinned_groups_at(context_id, view, at);
   v_newest := kata_data.newest_message(context_id, v_visible, v_window.preamble_end);
   if v_newest.version is null and view.replacements <> '{}' then
@@ -50,11 +51,12 @@ begin
   end if;
   v_promised := array_remove(v_window.pinned_groups || v_newest.group_version, null);
   -- Where all is shown as it was counted, running totals are the sums.
-  v_is_as_counted := measure.tokenizer is null and v_window.pinned_groups = '{}' and view.elisions = '{}'
+  v_is_as_counted := measure.tokenizer is null and v_window.pinned_groups = '{}' and view.elisions = '{}' and view.amendments = '{}'
     and v_newest.version > v_window.preamble_end and v_window.versions = v_preamble;
   v_left := budget - case
     when v_is_as_counted then v_newest.preamble_tokens + v_newest.group_tokens
-    else kata_data.shown_tokens(context_id, v_window.versions + kata_data.group_members(context_id, v_promised, at), view.elisions, measure)
+    else kata_data.shown_tokens(
+      context_id, v_window.versions + kata_data.group_members(context_id, v_promised, at), view.elisions, view.amendments, measure)
   end;
   v_window.over_budget := v_left < 0;
   if v_window.over_budget then
@@ -109,8 +111,8 @@ begin
     if v_window.request is not null and v_window.request <> all (v_promised)
       and (view.replacements <> '{}' or v_window.request < greatest(v_start, at - 50)) then
       v_request_tokens := case
-        when measure.tokenizer is null then (select m.group_tokens from kata_data.message_of(select_more.context_id, v_window.request) m)
-        else kata_data.shown_tokens(context_id, int8multirange(int8range(v_window.request, v_window.request, '[]')), '{}', measure)
+        when measure.tokenizer is null and view.amendments = '{}' then (select m.group_tokens from kata_data.message_of(select_more.context_id, v_window.request) m)
+        else kata_data.shown_tokens(context_id, int8multirange(int8range(v_window.request, v_window.request, '[]')), '{}', view.amendments, measure)
       end;
       if v_request_tokens <= v_left then
         v_promised := v_promised || v_window.request;
@@ -123,13 +125,13 @@ begin
       v_window.summaries := kata_data.fitting_summaries(
         context_id, view,
         case when v_step = 0 then v_left else budget - v_step - kata_data.shown_tokens(
-          context_id, v_window.versions + kata_data.group_members(context_id, v_window.pinned_groups, at), view.elisions, measure) end,
+          context_id, v_window.versions + kata_data.group_members(context_id, v_window.pinned_groups, at), view.elisions, view.amendments, measure) end,
         preamble_tokens, measure);
       v_summary_tokens := coalesce((v_window.summaries[cardinality(v_window.summaries)]).total - preamble_tokens, 0);
       v_window.covered := kata_data.covered_by_others(view, v_window.summaries);
     end if;
     v_rest := kata_data.select_rest(
-      context_id, v_body, v_window.covered, at, view.elisions, v_promised,
+      context_id, v_body, v_window.covered, at, view.elisions, view.amendments, view.amended_from is not null, v_promised,
       v_left - v_summary_tokens - least(recall_budget, greatest(v_left - v_summary_tokens, 0)), v_step, measure, plan);
     v_start := v_rest.start;
     continue when v_window.request < v_start and v_window.request <> all (v_promised);
@@ -138,7 +140,7 @@ begin
   end loop;
 
   v_is_below := coalesce(v_window.request < v_start, false);
-  v_window.elisions := v_rest.elisions;
+  select v_rest.elisions, v_rest.amendments into v_window.elisions, v_window.amendments;
   v_window.versions := v_window.versions + (v_body + coalesce(v_window.covered, '{}')) * int8multirange(int8range(v_start, at + 1));
   if v_is_below then
     v_window.versions := v_window.versions + int8multirange(int8range(v_window.request, v_window.request, '[]'));

@@ -44,7 +44,8 @@ comment on function kata_data.numbered_summaries(kata_data.placed_summary[], kat
 'The summaries of a window that need not be counted; they follow the preamble.';
 
 create or replace function kata_data.counted_rows(
-  context_id uuid, selection kata_data.selection, elisions bigint[], covered int8multirange, measure kata_data.measure
+  context_id uuid, selection kata_data.selection, elisions bigint[], amendments bigint[], covered int8multirange,
+  measure kata_data.measure
 ) returns setof kata_data.window_row
 language sql stable rows 100
 as $$
@@ -54,11 +55,16 @@ as $$
     selection.over_budget, m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at, m.kind, m.name, m.parts,
     m.provider, m.group_version
   from (
-    select m.version, m.version as "position", m.role, coalesce((m.stub).content, m.content) as content,
+    select m.version, m.version as "position", m.role,
       case
-        when measure.tokenizer is null then coalesce((m.stub).token_count, m.token_count)
+        when (m.stub).content is not null then (m.stub).content
+        when (m.amendment).change_id is not null then (m.amendment).content
+        else m.content
+      end as content,
+      case
+        when measure.tokenizer is null then coalesce((m.stub).token_count, (m.amendment).token_count, m.token_count)
         else coalesce(
-          kata_data.padded_tokens((m.stub).token_count, measure.factor),
+          kata_data.padded_tokens(coalesce((m.stub).token_count, (m.amendment).token_count), measure.factor),
           (select c.token_count
            from kata_data.token_count c
            where c.segment_id = m.segment_id
@@ -66,27 +72,42 @@ as $$
              and c.tokenizer = measure.tokenizer),
           kata_data.padded_tokens(m.token_count, measure.factor))
       end as token_count,
-      m.tool_call_id, m.tool_name, m.tool_calls, m.model, m.metadata, m.created_at,
-      case when (m.stub).version is null then 'message' else 'stub' end as kind, m.name, case when (m.stub).version is null then m.parts end as parts,
-      m.provider, m.group_version
+      m.tool_call_id, m.tool_name,
+      case when (m.amendment).change_id is null then m.tool_calls else (m.amendment).tool_calls end as tool_calls, m.model,
+      case when (m.amendment).change_id is null then m.metadata else (m.amendment).metadata end as metadata, m.created_at,
+      case
+        when (m.stub).change_id is not null then 'stub'
+        when (m.amendment).change_id is not null then 'amended'
+        else 'message'
+      end as kind,
+      case when (m.amendment).change_id is null then m.name else (m.amendment).name end as name,
+      case
+        when (m.stub).change_id is not null then null
+        when (m.amendment).change_id is not null then (m.amendment).parts
+        else m.parts
+      end as parts,
+      case when (m.amendment).change_id is null then m.provider else (m.amendment).provider end as provider, m.group_version
     from (
-      select m.*, case when elisions <> '{}' then (
-        select s from kata_data.stub_of(m.segment_id, m.group_version, m.version, elisions) s) end as stub
+      select m.*,
+        case when elisions <> '{}' then (
+          select s from kata_data.stub_of(m.segment_id, m.group_version, m.version, elisions, amendments) s) end as stub,
+        case when amendments <> '{}' then (
+          select a from kata_data.amendment_of(m.segment_id, m.group_version, m.version, amendments) a) end as amendment
       from kata_data.path_messages(counted_rows.context_id, selection.versions) m
       offset 0
     ) m
     union all
     select (y.summary).version, y.place, (y.summary).role, (y.summary).content,
-      kata_data.summary_tokens_in(y.summary, measure), null, null, null, null,
+      kata_data.summary_tokens_in(y.summary, amendments, measure), null, null, null, null,
       (y.summary).metadata, (y.summary).created_at, 'summary', null, null, null, (y.summary).version
     from unnest(selection.summaries) y
   ) m
   window w as (order by m."position" rows unbounded preceding)
 $$;
-comment on function kata_data.counted_rows(uuid, kata_data.selection, bigint[], int8multirange, kata_data.measure) is
+comment on function kata_data.counted_rows(uuid, kata_data.selection, bigint[], bigint[], int8multirange, kata_data.measure) is
 'The rows of a window, counted one by one in reading order.
 
-elisions, covered: of the selection, taken out once and not for every message.';
+elisions, amendments, covered: of the selection, taken out once and not for every message.';
 
 create or replace function kata_data.window_reason(
   kind text, version bigint, group_version bigint, preamble_end bigint, pinned_groups bigint[], newest_group bigint, request bigint,
