@@ -22,7 +22,6 @@ from validator.published import PUBLISHED
 from validator.recount import recount
 
 FORMS = ("openai", "responses", "anthropic", "gemini")
-OPTIONS = {form: "'wrapped'" if form == "openai" else "'wrapped', null" for form in FORMS}
 HISTORIES = 1_000
 HISTORIES_LONG = 10_000
 STEPS = 14
@@ -266,11 +265,9 @@ def test_what_providers_refused_of_others_is_accepted_or_refused_by_name(conn: p
 
 
 BOTH_WAYS = """
-  select kata_data.usual_prompt(w.rows, '{form}', (kata_data.usual_kind(w.rows, '{form}')).kind),
-    kata_data.{form}_prompt(w.rows, {options}), (kata_data.usual_kind(w.rows, '{form}')).kind
-  from (
-    select array_agg(row(w.*)::kata_data.window_row order by w.position) as rows
-    from kata.window(%s, %s) w) w"""
+  select kata_data.{form}_1(f.prompt, 'wrapped', null, null, f.kind),
+    kata_data.{form}_1(f.prompt, 'wrapped', null, null, 'general'), f.kind
+  from kata_data.fitted_rows(%s, %s, '{form}', null, 0, null, null, null) f"""
 
 
 # Objects that go into a document as they are, and texts that only look like them.
@@ -318,11 +315,11 @@ def test_the_short_way_of_a_prompt_makes_what_the_general_way_makes(conn: psycop
         random = Random(f"ways:{number}")
         (context_id,) = conn.execute("select kata.create_context()").fetchone() or ()
         conn.execute("select from kata.append(%s, %s)", [context_id, Jsonb(usual_drafts(random))])
-        for form, options in OPTIONS.items():
+        for form in FORMS:
             for budget in (100_000, random.randint(1, 300)):
-                query = BOTH_WAYS.format(form=form, options=options).encode()
+                query = BOTH_WAYS.format(form=form).encode()
                 ((short, general, kind),) = conn.execute(query, [context_id, budget]).fetchall()
-                assert kind is not None
+                assert kind != "general"
                 assert short == general
 
 
@@ -331,12 +328,10 @@ ROWS = """
   from kata.window(%s, 1000000) w
   order by case w.kind when 'summary' then w.position else w.group_version end, w.version"""
 FIRST = """
-  select kata_data.formatted_prompt(
-    w.rows[:%s], %s, 'wrapped', %s, (kata_data.usual_kind(w.rows[:%s], %s)).kind)
+  select kata_data.rendered(f.rows[:%s], %s, 'wrapped', %s, null, 1)
   from (
-    select array_agg(row(w.*)::kata_data.window_row
-      order by case w.kind when 'summary' then w.position else w.group_version end, w.version) as rows
-    from kata.window(%s, 1000000) w) w"""
+    select array_agg(r order by r.place, r.version) as rows
+    from unnest((kata_data.fitted_rows(%s, 1000000, 'openai', null, 0, null, null, null)).prompt) r) f"""
 
 
 def units(form: str, body: Any) -> list[Any]:
@@ -384,7 +379,7 @@ def test_what_is_written_of_the_first_rows_does_not_depend_on_later_ones(conn: p
                         try:
                             with conn.transaction():
                                 row = conn.execute(
-                                    FIRST, [count, form, thinking, count, form, context.context_id]
+                                    FIRST, [count, form, thinking, context.context_id]
                                 ).fetchone()
                                 assert row is not None
                                 bodies.append(units(form, row[0]))

@@ -41,8 +41,7 @@ begin
         v_fitted.least_budget + reserve, case when reserve > 0 then ' with the reserve' else '' end),
       hint = 'Raise the budget to that, unpin messages, or shorten results of tools with kata.elide.';
   end if;
-  return kata_data.formatted_prompt(
-    case when recall <> '{}' then kata_data.with_recalled_block(v_fitted.rows) else v_fitted.rows end, format, system, thinking, v_fitted.usual_kind);
+  return kata_data.rendered(v_fitted.prompt, format, system, thinking, null, kata_data.newest_renderer(format), v_fitted.kind);
 end
 $$;
 comment on function kata.prompt(uuid, integer, text, bigint, integer, text, bigint[], integer, integer, text, text) is

@@ -66,6 +66,51 @@ comment on function kata_data.prompt_groups(kata_data.window_row[], text, boolea
 are_usual: as usual_kind has it. is_rest: whether the group is among those that only fill the budget. is_answer: of what is not the
 preamble, whether the assistant has the group; null for a group that is blank.';
 
+create or replace function kata_data.usual_added_tokens(rows kata_data.prompt_row[], format text) returns bigint
+language plpgsql stable
+as $$
+begin
+  if format in ('anthropic', 'gemini') then
+    return (
+      -- The first turn must be the user's.
+      select case
+          when min(r.place) filter (where r.kind <> 'preamble' and r.role = 'assistant')
+            < coalesce(min(r.place) filter (where r.kind <> 'preamble' and r.role not in ('assistant', 'tool') and not kata_data.is_blank(r.content)),
+              9223372036854775807) then 12
+          else 0
+        end
+        + sum(case
+        when r.kind = 'summary' then 8 + case when r.role = 'assistant' then kata_data.escape_tokens(r.content, false) else 0 end
+        when r.role = 'tool' and usual_added_tokens.format = 'gemini'
+          then 2 + case when kata_data.is_plain_object(r.content) then 0 else kata_data.added_output_tokens(r.content) end
+        else 0
+      end)
+      from unnest(rows) r)
+      + coalesce((
+        select sum(
+          case when kata_data.is_plain_object(c.arguments) then (c.arguments = '{}')::integer else kata_data.added_input_tokens(c.arguments) end
+          + case usual_added_tokens.format when 'gemini' then octet_length(c.name) / 2 + 10 else 0 end)
+        from (
+          select e.call #>> '{function,arguments}' as arguments, e.call #>> '{function,name}' as name
+          from unnest(rows) r
+          cross join lateral jsonb_array_elements(r.tool_calls) e(call)
+          where r.tool_calls is not null
+          offset 0
+        ) c), 0);
+  end if;
+  return (
+    select sum(case
+      when r.role = 'tool' then 3 * kata_data.is_blank(r.content)::integer
+      when r.kind = 'summary' then 8 * (r.role in ('user', 'assistant'))::integer
+      when usual_added_tokens.format = 'openai' or r.tool_calls is null then 0
+      else 4 * (jsonb_array_length(r.tool_calls) - kata_data.is_blank(r.content)::integer)
+    end)
+    from unnest(rows) r);
+end
+$$;
+comment on function kata_data.usual_added_tokens(kata_data.prompt_row[], text) is
+'At most so many tokens that a form adds to usual rows whose calls are answered.';
+
 create or replace function kata_data.added_tokens(
   role text, content text, name text, tool_call_id text, tool_calls jsonb, parts jsonb, provider jsonb, in_preamble boolean, is_orphan boolean,
   format text

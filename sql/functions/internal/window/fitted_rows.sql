@@ -2,14 +2,15 @@
 
 create or replace function kata_data.fitted_rows(
   context_id uuid, budget integer, format text, at bigint, stable_step integer, tokenizer text, recall bigint[], recall_budget integer,
-  plan kata_data.plan default null, out rows kata_data.window_row[], out usual_kind text, out least_budget bigint
+  plan kata_data.plan default null, out rows kata_data.window_row[], out prompt kata_data.prompt_row[], out kind text,
+  out least_budget bigint
 )
 language plpgsql stable
 as $$
 declare
   v_budget integer := budget;
   v_factor double precision;
-  v_usual record;
+  v_added bigint;
   v_sums record;
 begin
   loop
@@ -29,12 +30,13 @@ begin
           fitted_rows.recall, fitted_rows.recall_budget) w);
     end if;
     exit when rows = '{}';
-    v_usual := kata_data.usual_kind(rows, format);
-    usual_kind := v_usual.kind;
-    exit when v_usual.added_tokens = 0 and not rows[1].over_budget;
+    prompt := kata_data.prompt_rows(rows);
+    kind := kata_data.usual_kind(prompt, format);
+    v_added := case when kind <> 'general' then kata_data.usual_added_tokens(prompt, format) end;
+    exit when v_added = 0 and not rows[1].over_budget;
     v_factor := coalesce(v_factor, kata_data.added_factor(context_id, tokenizer));
-    exit when rows[cardinality(rows)].running_tokens + ceil(v_factor * v_usual.added_tokens) <= budget;
-    v_sums := kata_data.prompt_sums(rows, format, budget, v_factor, usual_kind is not null);
+    exit when rows[cardinality(rows)].running_tokens + ceil(v_factor * v_added) <= budget;
+    v_sums := kata_data.prompt_sums(rows, format, budget, v_factor, kind <> 'general');
     exit when (v_sums.tokens > budget) is not true;
     if stable_step = 0 and recall is null and plan.start is null and not rows[1].over_budget then
       rows := array(
@@ -42,8 +44,9 @@ begin
         from unnest(rows) r
         where r.group_version = any (v_sums.kept)
         order by r.ordinal);
+      prompt := kata_data.prompt_rows(rows);
       exit when (v_sums.kept_tokens > budget) is not true;
-      v_sums := kata_data.prompt_sums(rows, format, budget, v_factor, usual_kind is not null);
+      v_sums := kata_data.prompt_sums(rows, format, budget, v_factor, kind <> 'general');
       exit when v_sums.tokens <= budget;
     end if;
     -- A window within 1 token is the smallest: what it shows always comes, and a caller may have counted it as nothing.
@@ -59,9 +62,8 @@ $$;
 comment on function kata_data.fitted_rows(uuid, integer, text, bigint, integer, text, bigint[], integer, kata_data.plan) is
 'The rows of a window that a prompt in a form shows within a budget that holds the additions of the form, too.
 
-plan: of a request whose start is planned; null for none.
-
-usual_kind: of the rows (usual_prompt.sql). least_budget: where even what always comes does not fit, the least sufficient budget; else null.';
+plan: of a request whose start is planned; null for none. prompt: the rows as a renderer takes them. kind: as usual_kind has it, of these or of
+more rows. least_budget: where even what always comes does not fit, the least sufficient budget; else null.';
 
 create or replace function kata_data.prompt_sums(
   rows kata_data.window_row[], format text, budget integer, factor double precision, are_usual boolean,

@@ -140,7 +140,8 @@ declare
   v_row kata_data.window_row;
   v_plain text;
 begin
-  v_row.content := case when kata_data.has_elements(message.parts) then kata_data.parts_text(message.parts) else message.content end;
+  -- As the renderers have it.
+  v_row.content := kata_data.recalled_text(message.role, message.content, message.parts);
   v_row.token_count := coalesce(
     case when measure.tokenizer is not null then (
       select c.token_count
@@ -151,7 +152,6 @@ begin
     kata_data.padded_tokens(message.token_count, coalesce(measure.factor, 1)));
   v_row.kind := 'message';
   if message.role = 'tool' and length(v_row.content) > 800 then
-    v_row.content := left(v_row.content, 800) || ' […]';
     v_row.token_count := least(v_row.token_count, ceil(kata_data.estimate_tokens(v_row.content) * factor));
     v_row.kind := 'stub';
   end if;

@@ -1,6 +1,6 @@
 -- The messages of a prompt, before they take the form of a provider: results follow their call, nothing dangles, ids are unique.
 
-create or replace function kata_data.prompt_messages(rows kata_data.window_row[], format text)
+create or replace function kata_data.prompt_messages(rows kata_data.prompt_row[], format text)
 returns table (
   group_position bigint, place bigint, ordinality bigint, role text, content text, name text, tool_call_id text, tool_calls jsonb, parts jsonb,
   provider jsonb, in_preamble boolean, is_orphan boolean, answered jsonb, version bigint
@@ -9,7 +9,7 @@ language sql stable rows 100
 as $$
   with message as materialized (
     select w.version, w.role, w.content, w.name, w.tool_call_id, w.tool_calls, w.parts, w.provider, w.group_version,
-      w.reason = 'preamble' as in_preamble, case w.kind when 'summary' then w."position" else w.group_version end as group_position,
+      w.kind = 'preamble' as in_preamble, w.place as group_position,
       w.role = 'tool' and w.group_version = w.version as is_orphan
     from unnest(prompt_messages.rows) w
   ),
@@ -98,7 +98,7 @@ as $$
       where o.is_last
         and o.group_position = m.group_position)
 $$;
-comment on function kata_data.prompt_messages(kata_data.window_row[], text) is
+comment on function kata_data.prompt_messages(kata_data.prompt_row[], text) is
 'The rows of a window with the calls of a format, and a result for each call that has none, except those of the last group.
 
 group_position, place, ordinality, version: the order, in which results follow their call. is_orphan: a result whose call is not known.

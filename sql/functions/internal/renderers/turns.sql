@@ -2,7 +2,7 @@
 -- calls open the turn after them, because prompt_messages puts results behind their call.
 
 create or replace function kata_data.turns(
-  rows kata_data.window_row[], format text, system text, thinking text,
+  rows kata_data.prompt_row[], format text, system text, thinking text,
   out preamble jsonb, out has_parts boolean, out turns jsonb
 )
 language plpgsql stable
@@ -46,7 +46,7 @@ begin
   end if;
 end
 $$;
-comment on function kata_data.turns(kata_data.window_row[], text, text, text) is
+comment on function kata_data.turns(kata_data.prompt_row[], text, text, text) is
 'A prompt as turns that alternate. preamble: its blocks, null for none; has_parts: whether any came as a part.';
 
 create or replace function kata_data.turn(role text, blocks jsonb, names text[]) returns jsonb
@@ -101,7 +101,7 @@ $$;
 comment on function kata_data.without_thinking(jsonb[], integer, text, text) is
 'The blocks of messages without the thinking of those that are finished. finished: how many.';
 
-create or replace function kata_data.turn_blocks(rows kata_data.window_row[], format text, system text)
+create or replace function kata_data.turn_blocks(rows kata_data.prompt_row[], format text, system text)
 returns table (role text, blocks jsonb, ordinality bigint, has_thinking boolean, has_parts boolean)
 language sql stable rows 100
 as $$
@@ -127,7 +127,7 @@ as $$
     offset 0
   ) m
 $$;
-comment on function kata_data.turn_blocks(kata_data.window_row[], text, text) is
+comment on function kata_data.turn_blocks(kata_data.prompt_row[], text, text) is
 'The messages of a prompt as blocks, in reading order: role is that of the turn, or preamble.
 
 blocks: an empty array for a message of which nothing is left.';

@@ -1,31 +1,35 @@
 -- The block of recalled messages in a prompt: one message of the user, for the words in it are those of users and tools, too, and must not
--- pass for the system's. Its text is escaped, so that nothing in it closes a tag or opens one.
+-- pass for the system's. Its text is escaped, so that nothing in it closes a tag or opens one. A long result is cut after a number of
+-- characters, so that the cut does not depend on a tokenizer.
 
-create or replace function kata_data.with_recalled_block(rows kata_data.window_row[]) returns kata_data.window_row[]
+create or replace function kata_data.recalled_block(rows kata_data.prompt_row[]) returns kata_data.prompt_row
 language plpgsql stable
 as $$
 declare
-  v_block kata_data.window_row;
+  v_block kata_data.prompt_row;
 begin
-  select E'<recalled>\n' || string_agg(kata_data.recalled_element(r.version, r.role, coalesce(r.name, r.tool_name), r.created_at,
-      kata_data.recalled_words(r.content, r.tool_calls)), '' order by r.ordinal) || '</recalled>',
-    min(r."position")
-  into v_block.content, v_block."position"
+  select E'<recalled>\n' || string_agg(kata_data.recalled_element(r.version, r.role, r.name, r.created_at,
+      kata_data.recalled_words(kata_data.recalled_text(r.role, r.content, r.parts), r.tool_calls)), '' order by r.version) || '</recalled>',
+    min(r.place)
+  into v_block.content, v_block.place
   from unnest(rows) r
-  where r.reason = 'recalled';
-  if v_block.content is null then
-    return rows;
-  end if;
+  where r.kind = 'recalled';
   v_block.role := 'user';
-  v_block.reason := 'recalled';
-  -- Like a summary it has a position, that of the message behind it.
-  v_block.kind := 'summary';
+  v_block.kind := 'recalled';
   v_block.version := 0;
   v_block.group_version := 0;
-  return array(select r from unnest(rows) r where r.reason <> 'recalled') || v_block;
+  return v_block;
 end
 $$;
-comment on function kata_data.with_recalled_block(kata_data.window_row[]) is 'The rows of a window, those that are recalled as one that holds them all.';
+comment on function kata_data.recalled_block(kata_data.prompt_row[]) is 'The recalled rows among some as one that holds them all; without content where there are none.';
+
+create or replace function kata_data.recalled_text(role text, content text, parts jsonb) returns text
+language sql immutable
+as $$
+  select case when t.role = 'tool' and length(t.text) > 800 then left(t.text, 800) || ' […]' else t.text end
+  from (select recalled_text.role, case when kata_data.has_elements(parts) then kata_data.parts_text(parts) else content end as text) t
+$$;
+comment on function kata_data.recalled_text(text, text, jsonb) is 'The text of a recalled message. Only text comes; a long result is cut.';
 
 create or replace function kata_data.recalled_element(version bigint, role text, name text, created_at timestamptz, words text) returns text
 language sql stable
