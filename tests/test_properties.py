@@ -335,6 +335,10 @@ class StoreMachine(RuleBasedStateMachine):
         )
         ids = pair.model.ids(at)
         assert [row["version"] for row in found] == [ids.get(row["i"]) for row in found]
+        rows = self._rows("select r.version from kata.records(%s, at => %s) r", pair.context_id, at)
+        line = pair.model.line(at)[0]
+        records = [e.version for e in line if not isinstance(e, Message) and e.kind == "record"]
+        assert [row["version"] for row in rows] == records
 
     @rule(which=WHICH, seed=st.integers(0, 2**32), size=st.integers(1, 40))
     def append_a_conversation(self, which: int, seed: int, size: int) -> None:
@@ -449,7 +453,7 @@ class StoreMachine(RuleBasedStateMachine):
         rows = self._rows(
             'select * from kata."window"(%s, %s, %s, format => %s)', pair.context_id, budget, at, "openai"
         )
-        if budget == LARGEST:
+        if budget == LARGEST and pair.model.usage(at)[3] < LARGEST // 2:
             visible = self._rows("select m.version from kata.state_at(%s, %s) m", pair.context_id, at)
             assert {row["version"] for row in rows} == {row["version"] for row in visible}
         statement = "select kata.prompt(%s, %s, 'openai', %s)"
@@ -604,7 +608,7 @@ class StoreMachine(RuleBasedStateMachine):
         for row, entry in zip(rows, page, strict=True):
             assert sorted(row["checkpoints"]) == sorted(n for n in names if names[n] == entry.version)
             assert row["view_tokens"] == pair.model.usage(entry.version)[3]
-            said = entry if isinstance(entry, Message) else entry.summary
+            said = entry if isinstance(entry, Message) else entry.summary or entry.words
             assert row["kind"] == ("message" if isinstance(entry, Message) else entry.kind)
             preview = row["preview"].removeprefix("[image] ").removeprefix("[image] ")
             assert not said or not said.content or preview == said.content[:100]
@@ -660,13 +664,14 @@ class StoreMachine(RuleBasedStateMachine):
         call = "select kata.delete_messages(%s, %s, %s)"
         changed, error = self._attempt(lambda: self._value(call, pair.context_id, first, last))
         versions = set(range(first, last + 1)).union(*map(pair.model.group, range(first, last + 1)))
-        messages = {message.version for message in pair.model.messages_at(None)}
+        messages = {message.version for message in pair.model.messages_on_line(None)}
         view = pair.model.view(None)
+        versions &= messages | view.covers.keys()
         if last > pair.model.version:
             assert error == "KC002"
         elif pair.model.is_open(versions):
             assert error == "KC005"
-        elif not (versions & messages) - view.deleted and not versions & view.covers.keys():
+        elif not versions - view.deleted:
             assert error == "KC017"
         else:
             expected = pair.model.change("deletion", self.now, versions=frozenset(versions))
@@ -802,6 +807,45 @@ class StoreMachine(RuleBasedStateMachine):
         rows = [row for row in pair.model.rows("effective", None) if row["version"] in versions]
         return [{name: value for name, value in row.items() if name != "position"} for row in rows]
 
+    @rule(which=WHICH, data=st.data(), content=TEXTS, count=COUNTS)
+    def amend(self, which: int, data: st.DataObject, content: str, count: int | None) -> None:
+        pair = self._pair(which)
+        version = data.draw(self._versions(pair))
+        patches: list[Draft] = [{"content": content}] * 4
+        patches += [
+            {"name": "bo"},
+            {"metadata": None},
+            {"provider": {"x": 1}},
+            {"content": content, "name": "bo"},
+        ]
+        patches += [{"parts": [{"type": "text", "text": content}]}, {"content": content, "parts": None}]
+        patches += [{"role": "user"}, {"model": "m"}, {}, {"tool_calls": [{"id": "z"}]}]
+        patch = data.draw(st.sampled_from(patches))
+        entry = pair.model.log[version - 1] if version <= pair.model.version else None
+        if isinstance(entry, Message) and entry.tool_calls and content:
+            arguments = [{"function": call["function"] | {"arguments": content}} for call in entry.tool_calls]
+            calls = [call | new for call, new in zip(entry.tool_calls, arguments, strict=True)]
+            patch = data.draw(st.sampled_from([patch, {"tool_calls": calls}]))
+        if count is not None or version not in pair.model.view(None).visible:
+            patch = patch | {"token_count": count or 3}
+        expected = data.draw(self._expected(pair))
+        problems = pair.model.amend_problems(version, patch, expected)
+        call = "select kata.amend(%s, %s, %s, %s)"
+        changed, error = self._attempt(
+            lambda: self._value(call, pair.context_id, version, Jsonb(patch), expected)
+        )
+        if problems:
+            assert error in problems
+            return
+        assert error is None
+        if "token_count" in patch:
+            patch = patch | {"token_source": "given"}
+        else:
+            row = self._rows("select * from kata.messages(%s, %s, 1)", pair.context_id, version - 1)[0]
+            patch = patch | {name: row[name] for name in ("token_count", "token_source")}
+        words = pair.model.amended(version, patch)
+        assert changed == pair.model.change("amendment", self.now, versions=frozenset({version}), words=words)
+
     @rule(which=WHICH, data=st.data())
     def undo(self, which: int, data: st.DataObject) -> None:
         pair = self._pair(which)
@@ -832,6 +876,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.append_a_conversation(which, seed, size)
         steps: dict[str, Callable[[], None]] = {
             "undo": lambda: self.undo(which, data),
+            "amend": lambda: self.amend(which, data, data.draw(TEXTS), data.draw(COUNTS)),
             "pin": lambda: self.pin_or_unpin(which, data, "pin"),
             "compact": lambda: self.compact(which, data.draw(st.sampled_from(STRATEGIES))),
             "delete": lambda: self.delete(which, data, 0),

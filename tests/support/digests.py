@@ -22,10 +22,19 @@ m.tool_call_id, m.tool_name, m.tool_calls, (
 """
 MESSAGES = f"select {ROW} from kata.messages(%s, %s, 1000, visibility => 'all') m"
 MESSAGE = f"select {ROW} from kata.get_message(%s, %s) m"
-RECORDS = "select version, kind, data::text, external_id, created_at from kata.records(%s, null, %s, 1000)"
+# As of its own version every entry is on the line, whatever was rewound since.
+RECORD = (
+    "select version, kind, data::text, external_id, created_at from kata.records(%s, null, %s, 1, at => %s)"
+)
+TOOLS = "select tools::text, token_count from kata.get_tools(%s, %s)"
 ACTS = """
 select number as version, kind, acted_at, acted_by, facts, content::text, digest, frame, content_digest, salt
 from kata.acts(%s, %s, 1000)
+"""
+AMENDED = f"""
+select {ROW.replace("'model', ", "")}
+from kata.state_at(%s, %s, max_rows => 1000) m
+where int8multirange(int8range(m.version, m.version, '[]')) = %s::int8multirange
 """
 ENTRIES = "select * from kata.entry_digests(%s, %s, 1000)"
 STUBS = (
@@ -42,7 +51,6 @@ class Verifier:
         self.found: list[str] = []
         self.digests: dict[int, bytes] = {}
         self.messages = {row.version: row for row in self._pages(MESSAGES)}
-        self.records = {row.version: row for row in self._pages(RECORDS)}
 
     def damage(self) -> list[str]:
         """Return "problem at version" for everything that is not as the digests say."""
@@ -108,13 +116,26 @@ class Verifier:
                 self._find("frame", entry.version)
             self._check_text(entry, entry.salt, text_of(row), entry.content_digest, row.content)
         elif "record" in marks:
-            row = self.records[entry.version]
+            row = self._rows(RECORD, self.context_id, entry.version - 1, entry.version)[0]
             values = {"kind": row.kind} | ({"external_id": row.external_id} if row.external_id else {})
             if marks["record"] != values or int(fields[2]) != microseconds(row.created_at):
                 self._find("frame", entry.version)
             self._check_text(entry, entry.salt, row.data or "", entry.content_digest, row.data)
+        elif "amendment" in marks:
+            # Words of a message that left the view are shown nowhere.
+            for row in self._rows(AMENDED, self.context_id, entry.version, marks["versions"]):
+                if marks["amendment"] != {
+                    name: getattr(row, name) for name in ("token_count", "token_source")
+                }:
+                    self._find("frame", entry.version)
+                self._check_text(entry, entry.salt, text_of(row), entry.content_digest, row.content)
         elif entry.content_digest is not None or entry.salt is not None:
             self._find("content", entry.version)
+        if "tools" in marks:
+            row = self._rows(TOOLS, self.context_id, entry.version)[0]
+            digest = sha256(row.tools.encode()).hexdigest()
+            if marks["tools"] != {"digest": digest, "token_count": row.token_count}:
+                self._find("frame", entry.version)
         if "stubs" in marks:
             shown = {row.version: row for row in self._rows(STUBS, self.context_id, entry.version)}
             for (version, tokens, digest), salt in zip(marks["stubs"], entry.stub_salts, strict=True):

@@ -19,6 +19,7 @@ ROLES = {"system", "developer", "user", "assistant", "tool"}
 KEYS = {"role", "content", "token_count", "token_source", "tool_call_id", "tool_name", "tool_calls", "model"}
 KEYS |= {"metadata", "pinned", "name", "parts", "provider", "external_id", "occurred_at"}
 AMENDABLE = {"content", "parts", "tool_calls", "provider", "name", "metadata", "token_count"}
+OF_SUMMARY = {"content", "metadata", "token_count"}
 TICK = timedelta(microseconds=1)
 
 
@@ -270,8 +271,7 @@ class Context:
                 values |= {"token_count": estimate, "token_source": "estimate"}
             values["token_source"] = values["token_source"] or "given"
             if values["content"] is None:
-                texts = [part["text"] for part in values["parts"] or [] if part["type"] == "text"]
-                values["content"] = "\n".join(texts) if texts else None
+                values["content"] = _text_of(values["parts"])
             version = self.version + 1
             group_version = _take_group(draft, version, self.open_calls)
             values |= {"version": version, "group_version": group_version, "segment_id": self.context_id}
@@ -348,24 +348,27 @@ class Context:
         """Return what a message, or a summary, says once it is amended; a count must be in the patch."""
         entry = self.log[version - 1]
         said = entry if isinstance(entry, Message) else self.summary(version)
-        return replace(self.view(None).words.get(version, said), **patch)
+        words = replace(self.view(None).words.get(version, said), **patch)
+        if "parts" in patch and patch.get("content") is None:
+            words = replace(words, content=_text_of(words.parts))
+        return words
 
     def amend_problems(self, version: int, patch: Draft, expected_version: int | None) -> set[str]:
         """Return the errors that may refuse an amendment; where there are none it must be accepted."""
         problems = self.conflict(expected_version)
-        line = {entry.version: entry for entry in self.line(None)[0]}
-        entry = line.get(version)
-        if isinstance(entry, Change) and not entry.summary:
-            entry = None
-        if not 1 <= version <= self.version or not (entry or version in self.rewound(None)):
+        entry = self.log[version - 1] if 1 <= version <= self.version else None
+        is_summary = isinstance(entry, Change) and entry.summary is not None
+        if not (isinstance(entry, Message) or is_summary):
             return problems | {"KC002"}
-        if entry is None or version in self.view(None).deleted:
-            return problems | {"KC017", "KC002"}
-        if not patch or not patch.keys() <= AMENDABLE:
+        if version in self.view(None).deleted | self.rewound(None).keys():
+            return problems | {"KC017"}
+        if not patch or not patch.keys() <= (OF_SUMMARY if is_summary else AMENDABLE):
             return problems | {"KC004"}
-        words = self.amended(version, patch)
-        calls = [[call["id"] for call in m.tool_calls or []] for m in (words, self.amended(version, {}))]
-        if calls[0] != calls[1] or _is_blank(words):
+        words, before = self.amended(version, patch), self.amended(version, {})
+        calls = [[call["id"] for call in m.tool_calls or []] for m in (words, before)]
+        # Parts are sent instead of the content, so that new content alone would change nothing.
+        is_void = "content" in patch and "parts" not in patch and before.parts
+        if calls[0] != calls[1] or is_void or _is_blank(words):
             problems.add("KC004")
         return problems
 
@@ -757,6 +760,11 @@ def _fold(view: View, change: Change, groups: dict[int, int]) -> None:
 
 def _agents_words(view: View) -> dict[int, Message]:
     return {v: m for v, m in view.words.items() if m.role not in ("system", "developer")}
+
+
+def _text_of(parts: list[Draft] | None) -> str | None:
+    texts = [part["text"] for part in parts or [] if part["type"] == "text"]
+    return "\n".join(texts) if texts else None
 
 
 def _is_blank(message: Message) -> bool:
