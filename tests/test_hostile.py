@@ -112,6 +112,10 @@ USUAL: dict[str, dict[str, str]] = {
     "records": {"context_id": "{context}"},
     "register_tokenizer": {"name": "x", "bytes_per_token": "4"},
     "renew_compaction": {"compaction_id": "{compaction}"},
+    "replay": {"context_id": "{context}", "request_id": "1"},
+    "request": {"context_id": "{context}", "budget": "100000", "model": "m", "reserve": "9"},
+    "request_rows": {"context_id": "{context}", "request_id": "1"},
+    "requests": {"context_id": "{context}"},
     "resolve_context": {"selector": "plan"},
     "resolve_version": {"context_id": "{context}", "selector": "head~1"},
     "restore_context": {"context_id": "{deleted}"},
@@ -216,6 +220,7 @@ ODD: dict[str, list[str | None]] = {
         "{[1,2),[3,4),[9,99)}",
     ],
 }
+ODD["json"] = ODD["jsonb"]
 
 WORLD = """
   create temporary table world (name text, id uuid) on commit drop;

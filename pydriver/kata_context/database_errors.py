@@ -241,6 +241,9 @@ class SupersededError(KataDatabaseError, code="KC021", title="superseded", statu
 class UntranslatableError(KataDatabaseError, code="KC022", title="content cannot be translated", status=422):
     """The form that a prompt is asked for has no place for a part; `detail` names its version and type."""
 
+class NotReplayableError(KataDatabaseError, code="KC023", title="cannot be replayed", status=409):
+    """A request showed an entry that was erased since; `detail` names its version and the time."""
+
 class BusyError(KataDatabaseError, code="KC025", title="locked by another session", status=409):
     """An erasure or a purge waited too long for a lock; `detail` names the sessions that hold it."""
 

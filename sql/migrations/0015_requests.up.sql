@@ -89,6 +89,7 @@ create table kata_data.request (
   request_id bigint,
   at bigint not null,
   created_at timestamptz not null,
+  preamble_end bigint not null,
   start_version bigint not null,
   answer_version bigint,
   framed_from bigint,
@@ -124,6 +125,7 @@ comment on column kata_data.request.context_id is 'The context that asked. A for
 comment on column kata_data.request.request_id is 'Its number in the context: 1, 2, 3 …';
 comment on column kata_data.request.at is 'The version as of which it shows the context.';
 comment on column kata_data.request.created_at is 'The time when it was made.';
+comment on column kata_data.request.preamble_end is 'The last version of the preamble that it showed; 0 for none.';
 comment on column kata_data.request.start_version is 'The version from which on everything that is visible was shown, beside the preamble.';
 comment on column kata_data.request.answer_version is 'The message that answers it, in its context; null for none.';
 comment on column kata_data.request.framed_from is

@@ -7,23 +7,21 @@ insert into kata_data.tool_list (tenant, digest, created_at, content)
 select 'default', sha256('[{"name": "search"}]'), now(), '[{"name": "search"}]';
 insert into kata_data.request_profile (
   renderer, tools_tokens, created_at, tenant, format, system, model, tokenizer, digest, prefix_digest, tools_digest, options)
-select 1, 9, now(), 'default', 'openai', 'wrapped', 'm', 'o200k_base', kata_data.profile_digest(jsonb_populate_record(
-    null::kata_data.request_profile,
-    jsonb_build_object(
-      'renderer', 1, 'tools_tokens', 9, 'tenant', 'default', 'format', 'openai', 'system', 'wrapped', 'model', 'm', 'tokenizer',
-        'o200k_base',
-      'prefix_digest', E'\\x01', 'tools_digest', sha256('[{"name": "search"}]'), 'options', '{"b": 1, "a": 2}'))),
-  '\x01', sha256('[{"name": "search"}]'), '{"b": 1, "a": 2}'
+select 1, 9, now(), 'default', 'openai', 'wrapped', 'm', 'o200k_base', kata_data.profile_digest(a),
+  kata_data.prefix_digest(a), sha256('[{"name": "search"}]'), '{"b": 1, "a": 2}'
+from jsonb_populate_record(null::kata_data.request_profile, jsonb_build_object(
+  'renderer', 1, 'tenant', 'default', 'format', 'openai', 'system', 'wrapped', 'model', 'm', 'tokenizer', 'o200k_base',
+  'tools_digest', sha256('[{"name": "search"}]'), 'options', '{"b": 1, "a": 2}')) a
 returning profile_id \gset
 
 create function pg_temp.ask(context text, requests integer default 1) returns bigint
 language sql
 as $$
   insert into kata_data.request (
-    context_id, request_id, at, created_at, start_version, profile_id, budget, stable_step, token_count, message_count, long_ttl, open_end,
-    body_digest, salt)
+    context_id, request_id, at, created_at, preamble_end, start_version, profile_id, budget, stable_step, token_count, message_count,
+    long_ttl, open_end, body_digest, salt)
   select h.context_id, coalesce((select max(r.request_id) from kata_data.request r where r.context_id = h.context_id), 0) + i, h.version,
-    now(), 0, (select max(p.profile_id) from kata_data.request_profile p), 100, 0, 20, 3, false, false, sha256('x'),
+    now(), 0, 0, (select max(p.profile_id) from kata_data.request_profile p), 100, 0, 20, 3, false, false, sha256('x'),
     uuid_send(gen_random_uuid())
   from kata_data.head h
   cross join generate_series(1, requests) i

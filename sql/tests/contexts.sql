@@ -1,7 +1,7 @@
 -- A context can be made, found, listed, renamed, archived, deleted and brought back, and its names and policy keep the rules.
 
 begin;
-select plan(417);
+select plan(434);
 
 -- Making one
 
@@ -261,7 +261,7 @@ select set_eq(
     ('min_gain_tokens', '500'),
     ('open_call_grace_seconds', '600'), ('summary_role', '"user"'), ('elide_over_tokens', '2000'), ('max_fork_depth', '10'),
     ('max_failures', '3'),
-    ('strict', 'true'), ('notify', 'false'), ('search_config', '"english"')$$,
+    ('strict', 'true'), ('notify', 'false'), ('search_config', '"english"'), ('format', '"openai"'), ('model', 'null')$$,
   'the fields of a policy and their defaults are those of the interface');
 select lives_ok(
   format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, null)), f.name || ' may be null, for the default')
@@ -294,7 +294,7 @@ select throws_ok(format('select kata.create_context(policy => %L)', jsonb_build_
 from kata_data.policy_fields() f
 cross join (values ('"x"'::jsonb), ('7'), ('true'), ('["x"]'), ('{"x": 1}')) w(value)
 where jsonb_typeof(w.value) <> case f.kind
-  when 'integer' then 'number' when 'choice' then 'string' when 'choices' then 'array' else f.kind end;
+  when 'integer' then 'number' when 'choice' then 'string' when 'text' then 'string' when 'choices' then 'array' else f.kind end;
 select throws_ok(
   format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, 'nonsense')), 'KC013', null,
   f.name || ' is one of its choices')

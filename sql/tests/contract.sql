@@ -1,7 +1,7 @@
 -- The contract for other software: names, order, types and defaults of parameters and results, and the rights of a function.
 
 begin;
-select plan(376);
+select plan(392);
 
 create function pg_temp.inputs(function oid) returns text
 language sql
@@ -288,6 +288,25 @@ insert into expected values
   ('renew_compaction', 'volatile',
     'compaction_id uuid, lease_seconds integer = 300',
     'timestamp with time zone'),
+  ('replay', 'stable',
+    'context_id uuid, request_id bigint',
+    'rows body text, body_digest bytea, is_same boolean'),
+  ('request', 'volatile',
+    'context_id uuid, budget integer = NULL, format text = NULL, model text = NULL, tools json = NULL, options json = NULL, '
+      'cache text = NULL, stable_step integer = NULL, tokenizer text = NULL, at bigint = NULL, recall bigint[] = NULL, '
+      'recall_budget integer = NULL, reserve integer = 0, system text = NULL, thinking text = NULL',
+    'rows request_id bigint, body text, token_count integer, start_version bigint, marks integer[], notes jsonb, '
+      'body_digest bytea'),
+  ('request_rows', 'stable',
+    'context_id uuid, request_id bigint',
+    'rows ordinal integer, version bigint, "position" bigint, role text, content text, reason text, display text, tool_call_id text, '
+      'tool_name text, tool_calls jsonb, model text, metadata jsonb, created_at timestamp with time zone, kind text, name text, '
+      'parts jsonb, provider jsonb, group_version bigint'),
+  ('requests', 'stable',
+    'context_id uuid, before bigint = NULL, max_rows integer = 50, showing bigint = NULL',
+    'rows request_id bigint, at bigint, created_at timestamp with time zone, format text, model text, budget integer, '
+      'token_count integer, message_count integer, start_version bigint, answer_version bigint, input_tokens integer, '
+      'cached_tokens integer, written_tokens integer, output_tokens integer, duration_ms integer, error text'),
   ('resolve_context', 'stable',
     'selector text, include_deleted boolean = false',
     'uuid'),

@@ -242,21 +242,25 @@ class History:
         self.summary_role = self.random.choice(("user", "user", "assistant", "system", "developer"))
         policy = POLICY | {"strict": is_strict, "summary_role": self.summary_role}
         self._start("select kata.create_context(policy => %s)", Jsonb(policy), is_strict=is_strict)
+        for step in range(steps):
+            self.step(is_first=step < 2)
+
+    def step(self, *, is_first: bool = False) -> None:
+        """Take a random step in a random context; the first ones append."""
         takes = [self._append] * 8 + [self._fork, self._merge, self._compact, self._summarize]
         takes += [self._elide, self._pin, self._unpin, self._delete, self._undo, self._close, self._record]
-        for step in range(steps):
-            context = self.random.choice(self.contexts)
-            take = self._append if step < 2 else self.random.choice(takes)
-            take(context)
+        context = self.random.choice(self.contexts)
+        take = self._append if is_first else self.random.choice(takes)
+        take(context)
 
     def _start(self, statement: LiteralString, *arguments: Any, is_strict: bool) -> None:
         made = self.conn.execute(statement, arguments).fetchone()
         assert made
         context = Context(made[0], is_strict)
         self.contexts.append(context)
-        self._do(context, "select 1")
+        self.attempt(context, "select 1")
 
-    def _do(self, context: Context, statement: LiteralString, *arguments: Any) -> str | None:
+    def attempt(self, context: Context, statement: LiteralString, *arguments: Any) -> str | None:
         """Try a statement, and look at the context; return its result as text, None if it is refused."""
         text = psycopg.ClientCursor(self.conn).mogrify(statement, arguments)
         row = self.conn.execute(
@@ -275,26 +279,26 @@ class History:
         batch = []
         for _ in range(self.random.choice((1, 1, 2, 4))):
             batch.append(self._draft(context, waiting))
-        self._do(context, "select kata.append(%s, %s)", context.context_id, Jsonb(batch))
+        self.attempt(context, "select kata.append(%s, %s)", context.context_id, Jsonb(batch))
 
     def _fork(self, context: Context) -> None:
         at = self.random.choice((None, self._version(context)))
-        made = self._do(context, "select kata.fork(%s, %s)", context.context_id, at)
+        made = self.attempt(context, "select kata.fork(%s, %s)", context.context_id, at)
         if made:
             child = Context(uuid.UUID(made), context.is_strict)
             self.contexts.append(child)
-            self._do(child, "select 1")
+            self.attempt(child, "select 1")
 
     def _merge(self, context: Context) -> None:
         source = self.random.choice(self.contexts)
-        self._do(context, "select kata.merge(%s, %s)", context.context_id, source.context_id)
+        self.attempt(context, "select kata.merge(%s, %s)", context.context_id, source.context_id)
 
     def _compact(self, context: Context) -> None:
         strategy = self.random.choice(("digest", "drop", "elide"))
-        self._do(context, "select kata.compact(%s, %s, true)", context.context_id, strategy)
+        self.attempt(context, "select kata.compact(%s, %s, true)", context.context_id, strategy)
 
     def _summarize(self, context: Context) -> None:
-        begun = self._do(
+        begun = self.attempt(
             context,
             "select b.compaction_id from kata.begin_compaction(%s, 'summarize', force => true) b",
             context.context_id,
@@ -304,21 +308,21 @@ class History:
         if self.random.random() < 0.3:
             self._append(context)
         summary = self.random.choice(SUMMARIES)
-        self._do(context, "select kata.commit_compaction(%s, %s)", begun, summary)
+        self.attempt(context, "select kata.commit_compaction(%s, %s)", begun, summary)
 
     def _elide(self, context: Context) -> None:
-        self._do(context, "select kata.elide(%s, 1, %s, 5)", context.context_id, max(context.version, 1))
+        self.attempt(context, "select kata.elide(%s, 1, %s, 5)", context.context_id, max(context.version, 1))
 
     def _pin(self, context: Context) -> None:
-        self._do(context, "select kata.pin(%s, %s)", context.context_id, self._version(context))
+        self.attempt(context, "select kata.pin(%s, %s)", context.context_id, self._version(context))
 
     def _unpin(self, context: Context) -> None:
-        self._do(context, "select kata.unpin(%s, %s)", context.context_id, self._version(context))
+        self.attempt(context, "select kata.unpin(%s, %s)", context.context_id, self._version(context))
 
     def _delete(self, context: Context) -> None:
         first = self._version(context)
         last = first + self.random.randrange(2)
-        self._do(context, "select kata.delete_messages(%s, %s, %s)", context.context_id, first, last)
+        self.attempt(context, "select kata.delete_messages(%s, %s, %s)", context.context_id, first, last)
 
     def _undo(self, context: Context) -> None:
         changes = self.conn.execute(
@@ -328,13 +332,13 @@ class History:
         if changes:
             # Mostly the newest: earlier ones are often superseded.
             (version,) = self.random.choice([*changes[:1] * 2, *changes])
-            self._do(context, "select kata.undo(%s, %s)", context.context_id, version)
+            self.attempt(context, "select kata.undo(%s, %s)", context.context_id, version)
 
     def _close(self, context: Context) -> None:
-        self._do(context, "select kata.close_calls(%s)", context.context_id)
+        self.attempt(context, "select kata.close_calls(%s)", context.context_id)
 
     def _record(self, context: Context) -> None:
-        self._do(context, "select kata.append_record(%s, 'note', '{}')", context.context_id)
+        self.attempt(context, "select kata.append_record(%s, 'note', '{}')", context.context_id)
 
     def _version(self, context: Context) -> int:
         return self.random.randint(1, max(context.version, 1))

@@ -22,13 +22,14 @@ FUNCTIONS = ROOT / "sql" / "functions"
 
 # Families in the order of docs/sql.md; others follow by name.
 FAMILIES = (
-    "contexts", "log", "window", "forks", "history", "view", "compaction", "artifacts", "tokens", "erasure",
-    "admin",
+    "contexts", "log", "window", "requests", "forks", "history", "view", "compaction", "artifacts", "tokens",
+    "erasure", "admin",
 )  # fmt: skip
 # Set-returning functions that return exactly one row, and those that return one or none.
 ONE_ROW = {
     "begin_compaction", "build_embedding_index", "commit_compaction", "common_ancestor", "compact",
-    "compaction_status", "get_context", "get_message", "get_or_create_context", "purge_context", "usage",
+    "compaction_status", "get_context", "get_message", "get_or_create_context", "purge_context", "replay",
+    "request", "usage",
 }  # fmt: skip
 ONE_ROW_OR_NONE = {"claim_due_compaction", "key_result"}
 # Functions that return a value which may be null.
@@ -37,15 +38,16 @@ MAYBE_NULL = {"environment", "find_context", "find_message"}
 NULLABLE_PARAMETERS = {("append_message", "content"), ("commit_compaction", "summary")}
 # Columns that are never null, whichever function returns them, and the exceptions.
 NEVER_NULL = {
-    "act_digest", "acted_at", "acted_by", "acts", "budget", "bytes", "bytes_per_token", "cause_id", "change",
-    "checkpoints", "claimed_by",
+    "act_digest", "acted_at", "acted_by", "acts", "body_digest", "budget", "bytes", "bytes_per_token",
+    "cause_id", "change", "checkpoints", "claimed_by",
     "compaction_id", "context_id", "covered", "created", "created_at", "depth", "description", "digest",
-    "dimensions", "due", "embeddings", "erased_at", "erased_by", "facts", "failures", "first_version",
-    "frame", "group_version", "in_progress", "in_view", "index", "is_new", "kept", "kind",
+    "dimensions", "display", "due", "embeddings", "erased_at", "erased_by", "facts", "failures",
+    "first_version", "frame", "group_version", "in_progress", "in_view", "index", "is_new", "is_same", "kept",
+    "kind",
     "last_digest", "last_version",
     "lease_expires_at",
-    "margin", "mentions", "merged_summaries", "message_count", "needs_summary", "number", "open_calls",
-    "ordinal",
+    "margin", "mentions", "merged_summaries", "message_count", "needs_summary", "notes", "number",
+    "open_calls", "ordinal",
     "over_budget", "pinned", "policy", "position", "problem", "purged_by", "raw_tokens", "reason", "ref",
     "relation", "removed", "requests", "result_tokens", "role", "running_tokens", "segment_id", "side",
     "source_tokens",
@@ -60,6 +62,8 @@ BUT_NULL = {
 NOT_NULL = {
     ("checkpoints", "name"), ("embedding_models", "name"), ("forks", "fork_version"),
     ("pending_embeddings", "content"), ("policy_presets", "name"), ("purges", "purged_at"),
+    ("replay", "body"), ("request", "body"), ("request", "request_id"), ("request", "start_version"),
+    ("requests", "at"), ("requests", "format"), ("requests", "request_id"), ("requests", "start_version"),
     ("tokenizers", "name"), ("verify", "detail"),
 }  # fmt: skip
 # Names of row classes that do not follow from the function.
@@ -70,6 +74,8 @@ ROW_NAMES = {
     "get_context": "ContextRow",
     "get_message": "MessageRow",
     "get_or_create_context": "FoundOrCreatedRow",
+    "request": "RecordedRequestRow",
+    "request_rows": "ShownMessageRow",
 }
 # Functions that make a context. A database has a second method, of this name, that returns a handle; the
 # method of a context returns a handle itself.
@@ -133,10 +139,12 @@ NAMED_PARAMETERS = {
     "format": ("Format", "as_text"),
     "heads": OBJECTS,
     "messages": ("Sequence[Message]", "as_objects"),
+    "options": ("Mapping[str, Any]", "as_options"),
     "parts": OBJECTS,
     "role": ("Role", "as_text"),
     "token_source": ("TokenSource", "as_text"),
     "tool_calls": OBJECTS,
+    "tools": (OBJECTS[0], "as_tools"),
     "visibility": ("Visibility", "as_text"),
 }
 # Functions whose result depends on the value of a parameter: the parameter, and the result of each value.

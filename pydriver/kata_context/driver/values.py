@@ -16,6 +16,7 @@ from math import isfinite
 from typing import Any, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
+from psycopg.types.json import Json as OrderedJson
 from psycopg.types.json import Jsonb
 from psycopg.types.multirange import Multirange
 
@@ -181,6 +182,16 @@ def as_objects(name: str, value: Any) -> Jsonb:
 def as_json(name: str, value: Json) -> Jsonb:
     """Return a value as JSON; it is written when psycopg sends it."""
     return Jsonb(value, partial(json_text, name))
+
+
+def as_options(name: str, value: Any) -> OrderedJson:
+    """Return an object of JSON whose keys stay in their order, which jsonb changes."""
+    return OrderedJson((jsonb := as_object(name, value)).obj, jsonb.dumps)
+
+
+def as_tools(name: str, value: Any) -> OrderedJson:
+    """Return an array of objects of JSON whose keys stay in their order."""
+    return OrderedJson((jsonb := as_objects(name, value)).obj, jsonb.dumps)
 
 
 def json_text(name: str, value: Json) -> str:

@@ -262,6 +262,58 @@ FUNCTIONS = {
             "format": Parameter("text", has_default=True),
         },
     ),
+    "complete_request": Function(
+        "Records the usage of a request, or the error that came instead of an answer.",
+        {
+            "context_id": Parameter("context"),
+            "request_id": Parameter("bigint"),
+            "usage": Parameter("jsonb", has_default=True),
+            "error": Parameter("text", has_default=True),
+        },
+    ),
+    "replay": Function(
+        "Makes the body of a recorded request again, byte for byte.",
+        {
+            "context_id": Parameter("context"),
+            "request_id": Parameter("bigint"),
+        },
+    ),
+    "request": Function(
+        "Builds the body of a call to a model, and records it for kata.replay.",
+        {
+            "context_id": Parameter("context"),
+            "budget": Parameter("integer", has_default=True),
+            "format": Parameter("text", has_default=True),
+            "model": Parameter("text", has_default=True),
+            "tools": Parameter("json", has_default=True),
+            "options": Parameter("json", has_default=True),
+            "cache": Parameter("text", has_default=True),
+            "stable_step": Parameter("integer", has_default=True),
+            "tokenizer": Parameter("text", has_default=True),
+            "at": Parameter("version", has_default=True),
+            "recall": Parameter("bigint[]", has_default=True),
+            "recall_budget": Parameter("integer", has_default=True),
+            "reserve": Parameter("integer", has_default=True),
+            "system": Parameter("text", has_default=True),
+            "thinking": Parameter("text", has_default=True),
+        },
+    ),
+    "request_rows": Function(
+        "Lists the messages and summaries that a recorded request showed, in reading order.",
+        {
+            "context_id": Parameter("context"),
+            "request_id": Parameter("bigint"),
+        },
+    ),
+    "requests": Function(
+        "Lists the requests of a context, newest first: what was asked, what came, what it cost.",
+        {
+            "context_id": Parameter("context"),
+            "before": Parameter("bigint", has_default=True),
+            "max_rows": Parameter("integer", has_default=True),
+            "showing": Parameter("bigint", has_default=True),
+        },
+    ),
     "ancestry": Function(
         "The ancestors of a context, from its parent to the root; deleted and purged ones too.",
         {
@@ -682,15 +734,6 @@ FUNCTIONS = {
             "query": Parameter("text"),
             "max_rows": Parameter("integer", has_default=True),
             "at": Parameter("version", has_default=True),
-        },
-    ),
-    "complete_request": Function(
-        "Records the usage of a request, or the error that came instead of an answer.",
-        {
-            "context_id": Parameter("context"),
-            "request_id": Parameter("bigint"),
-            "usage": Parameter("jsonb", has_default=True),
-            "error": Parameter("text", has_default=True),
         },
     ),
     "assign_tenant": Function(

@@ -58,8 +58,12 @@ from kata_context.generated.rows import (
     PurgeDeletedRow,
     PurgeRow,
     RecallRow,
+    RecordedRequestRow,
     RecordRow,
+    ReplayRow,
+    RequestRow,
     SearchRow,
+    ShownMessageRow,
     TokenizerRow,
     TreeRow,
     UsageRow,
@@ -1064,6 +1068,196 @@ class AsyncMethods(ABC):
             (context_id, budget, at, stable_step, tokenizer, recall, recall_budget, reserve, format),
         )
 
+    async def complete_request(
+        self,
+        context_id: ContextId,
+        request_id: int,
+        usage: Mapping[str, Any] | None = None,
+        *,
+        error: str | None = None,
+    ) -> None:
+        """Records the usage of a request, or the error that came instead of an answer.
+
+        kata.append and kata.append_message tie an answer to its request and take usage with it; this is
+        for what comes later, or without an answer. Each value is set once: the same again changes
+        nothing.
+
+        Parameters
+        ----------
+        context_id : the context that asked; a fork does not inherit requests.
+        request_id : that of kata.request.
+        usage : {"input", "cached", "written", "output", "duration_ms"}, each optional, where input
+            counts the tokens of a cache, too; or the usage object of OpenAI (chat or Responses),
+            Anthropic or Gemini as it came. duration_ms may be added to these.
+        error : what came instead of an answer, at most 64 kB; an erasure of an entry that the request
+            showed removes it, and none is kept after.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, InvalidArgumentError no such request, or usage in no
+            known form, IdempotencyConflictError completed with other values.
+
+        Locks: the head of the context (FOR KEY SHARE), the request.
+        Cost: O(log n).
+        """
+        await self._run(statements.COMPLETE_REQUEST, (context_id, request_id, usage, error))
+
+    async def replay(self, context_id: ContextId, request_id: int) -> ReplayRow:
+        """Makes the body of a recorded request again, byte for byte.
+
+        Neither changes of the context since then nor other token counts, tokenizers or policies matter.
+
+        Returns one row: body, body_digest (SHA-256 over the salt of the request and the body), is_same
+        (whether it is the digest that was recorded; false means that stored data were changed outside
+        of the functions).
+
+        Parameters
+        ----------
+        context_id : the context.
+        request_id : the request, as kata.request returned it.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, InvalidArgumentError the context has no such request,
+            NotReplayableError an entry in it was erased (DETAIL has its version and the time).
+
+        Cost: as prompt.
+        """
+        return (await self._run(statements.REPLAY, (context_id, request_id)))[0]
+
+    async def request(
+        self,
+        context_id: ContextId,
+        budget: int | None = None,
+        format: Format | None = None,
+        *,
+        model: str | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        options: Mapping[str, Any] | None = None,
+        cache: str | None = None,
+        stable_step: int | None = None,
+        tokenizer: str | None = None,
+        at: Version | None = None,
+        recall: Numbers[int] | None = None,
+        recall_budget: int | None = None,
+        reserve: int = 0,
+        system: str | None = None,
+        thinking: str | None = None,
+    ) -> RecordedRequestRow:
+        """Builds the body of a call to a model, and records it for kata.replay.
+
+        The body is text, because those bytes are recorded: post it as it is. Tools are text in it, byte
+        for byte, because the order of keys in a schema is part of what the model reads.
+
+        Returns one row: request_id (1, 2, 3 … in the context), body, token_count (of messages and
+        tools), start_version (everything visible from it on is in the body, beside the preamble), marks
+        (of a cache; null for none), notes (what the caller must know and the body does not say),
+        body_digest (SHA-256 over a random salt and the body).
+
+        Parameters
+        ----------
+        context_id : the context.
+        budget : the tokens of everything, reserve and tools included; null for the budget of the
+            policy.
+        format : openai, responses, anthropic or gemini; null for the format of the policy.
+        model : the model, which the body names except in the Gemini form, where the URL does; null for
+            the model of the policy.
+        tools : the tools as the provider takes them, a JSON array of objects, at most 1 MB; null or
+            empty for none.
+        options : further keys of the body, a JSON object, for example {"max_tokens": 1000,
+            "temperature": 0}; null for none. They go out as they are given, in their order. Give
+            settings, not what changes from call to call: each new value is one more row that stays.
+        cache : none or null.
+        stable_step (null for 0), tokenizer, at, recall, recall_budget, system (null for wrapped),
+            thinking : as for prompt.
+        reserve : tokens of the budget to keep for the answer. In the Anthropic form they are its
+            max_tokens where options have none.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError an argument
+            is out of range, the context has nothing to show, the model or max_tokens is missing, or
+            options have a key that the function writes, BudgetTooSmallError the budget is too small
+            (DETAIL has the least sufficient one), UntranslatableError as for prompt.
+
+        Locks: shares the head of the context.
+        Cost: as prompt, and one row of some 250 bytes.
+        """
+        return (
+            await self._run(
+                statements.REQUEST,
+                (
+                    context_id,
+                    budget,
+                    format,
+                    model,
+                    tools,
+                    options,
+                    cache,
+                    stable_step,
+                    tokenizer,
+                    at,
+                    recall,
+                    recall_budget,
+                    reserve,
+                    system,
+                    thinking,
+                ),
+            )
+        )[0]
+
+    async def request_rows(self, context_id: ContextId, request_id: int) -> list[ShownMessageRow]:
+        """Lists the messages and summaries that a recorded request showed, in reading order.
+
+        Returns rows: ordinal from 1, version, position, role, content (empty if it was erased since),
+        reason (preamble, summary, recalled, or recent for all else), display (whole, stub if it was
+        shortened, amended, or without thinking), tool_call_id, tool_name, tool_calls, model, metadata,
+        created_at, kind (message, summary, stub, amended), name, parts, provider, group_version. There
+        are no counts, because a recipe has none.
+
+        Parameters
+        ----------
+        context_id : the context.
+        request_id : the request.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, InvalidArgumentError the context has no such request.
+
+        Cost: O(log n + rows).
+        """
+        return await self._run(statements.REQUEST_ROWS, (context_id, request_id))
+
+    async def requests(
+        self,
+        context_id: ContextId,
+        before: int | None = None,
+        *,
+        max_rows: int = 50,
+        showing: int | None = None,
+    ) -> list[RequestRow]:
+        """Lists the requests of a context, newest first: what was asked, what came, what it cost.
+
+        Returns rows: request_id, at (the version as of which it shows the context), created_at, format,
+        model, budget, token_count (as counted then), message_count, start_version, answer_version (null
+        without an answer), input_tokens, cached_tokens, written_tokens, output_tokens and duration_ms
+        (as the caller reported them; null if not), error (what came instead of an answer).
+
+        Parameters
+        ----------
+        context_id : the context. A fork begins its own list.
+        before : only requests below this number, to go on from the last one seen; null for the newest.
+        max_rows : 1 to 1,000 rows.
+        showing : only requests whose body showed this version, a message or a summary; null for all.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
+
+        Cost: O(log n + rows); with showing O(requests) at most.
+        """
+        return await self._run(statements.REQUESTS, (context_id, before, max_rows, showing))
+
     async def ancestry(self, context_id: ContextId) -> list[AncestryRow]:
         """The ancestors of a context, from its parent to the root; deleted and purged ones too.
 
@@ -1934,7 +2128,8 @@ class AsyncMethods(ABC):
         messages that are never covered) and preserve_roles; strategy (summarize, digest, elide, drop);
         min_interval_seconds, debounce_seconds, min_gain_tokens, open_call_grace_seconds, max_failures
         (limits on when it is due); summary_role; elide_over_tokens; max_fork_depth; strict; notify;
-        search_config (the text search configuration of kata.search).
+        search_config (the text search configuration of kata.search); format and model (of kata.request;
+        model null: none).
 
         Parameters
         ----------
@@ -2548,40 +2743,6 @@ class AsyncMethods(ABC):
         """
         return await self._run(statements.SEARCH, (context_id, query, max_rows, at))
 
-    async def complete_request(
-        self,
-        context_id: ContextId,
-        request_id: int,
-        usage: Mapping[str, Any] | None = None,
-        *,
-        error: str | None = None,
-    ) -> None:
-        """Records the usage of a request, or the error that came instead of an answer.
-
-        kata.append and kata.append_message tie an answer to its request and take usage with it; this is
-        for what comes later, or without an answer. Each value is set once: the same again changes
-        nothing.
-
-        Parameters
-        ----------
-        context_id : the context that asked; a fork does not inherit requests.
-        request_id : that of kata.request.
-        usage : {"input", "cached", "written", "output", "duration_ms"}, each optional, where input
-            counts the tokens of a cache, too; or the usage object of OpenAI (chat or Responses),
-            Anthropic or Gemini as it came. duration_ms may be added to these.
-        error : what came instead of an answer, at most 64 kB; an erasure of an entry that the request
-            showed removes it, and none is kept after.
-
-        Raises
-        ------
-        ContextNotFoundError, ContextClosedError, InvalidArgumentError no such request, or usage in no
-            known form, IdempotencyConflictError completed with other values.
-
-        Locks: the head of the context (FOR KEY SHARE), the request.
-        Cost: O(log n).
-        """
-        await self._run(statements.COMPLETE_REQUEST, (context_id, request_id, usage, error))
-
     async def assign_tenant(self, role_name: str, tenant: str) -> None:
         """Assigns a tenant to a database role, in place of the one named like the role.
 
@@ -3134,6 +3295,78 @@ class AsyncContext(Handle):
             format=format,
         )
 
+    async def complete_request(
+        self, request_id: int, usage: Mapping[str, Any] | None = None, *, error: str | None = None
+    ) -> None:
+        """Records the usage of a request, or the error that came instead of an answer.
+
+        See AsyncKata.complete_request.
+        """
+        await self.database.complete_request(self.id, request_id, usage, error=error)
+
+    async def replay(self, request_id: int) -> ReplayRow:
+        """Makes the body of a recorded request again, byte for byte.
+
+        See AsyncKata.replay.
+        """
+        return await self.database.replay(self.id, request_id)
+
+    async def request(
+        self,
+        budget: int | None = None,
+        format: Format | None = None,
+        *,
+        model: str | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        options: Mapping[str, Any] | None = None,
+        cache: str | None = None,
+        stable_step: int | None = None,
+        tokenizer: str | None = None,
+        at: Version | None = None,
+        recall: Numbers[int] | None = None,
+        recall_budget: int | None = None,
+        reserve: int = 0,
+        system: str | None = None,
+        thinking: str | None = None,
+    ) -> RecordedRequestRow:
+        """Builds the body of a call to a model, and records it for kata.replay.
+
+        See AsyncKata.request.
+        """
+        return await self.database.request(
+            self.id,
+            budget,
+            format=format,
+            model=model,
+            tools=tools,
+            options=options,
+            cache=cache,
+            stable_step=stable_step,
+            tokenizer=tokenizer,
+            at=at,
+            recall=recall,
+            recall_budget=recall_budget,
+            reserve=reserve,
+            system=system,
+            thinking=thinking,
+        )
+
+    async def request_rows(self, request_id: int) -> list[ShownMessageRow]:
+        """Lists the messages and summaries that a recorded request showed, in reading order.
+
+        See AsyncKata.request_rows.
+        """
+        return await self.database.request_rows(self.id, request_id)
+
+    async def requests(
+        self, before: int | None = None, *, max_rows: int = 50, showing: int | None = None
+    ) -> list[RequestRow]:
+        """Lists the requests of a context, newest first: what was asked, what came, what it cost.
+
+        See AsyncKata.requests.
+        """
+        return await self.database.requests(self.id, before, max_rows=max_rows, showing=showing)
+
     async def ancestry(self) -> list[AncestryRow]:
         """The ancestors of a context, from its parent to the root; deleted and purged ones too.
 
@@ -3457,15 +3690,6 @@ class AsyncContext(Handle):
         See AsyncKata.search.
         """
         return await self.database.search(self.id, query, max_rows, at=at)
-
-    async def complete_request(
-        self, request_id: int, usage: Mapping[str, Any] | None = None, *, error: str | None = None
-    ) -> None:
-        """Records the usage of a request, or the error that came instead of an answer.
-
-        See AsyncKata.complete_request.
-        """
-        await self.database.complete_request(self.id, request_id, usage, error=error)
 
     async def verify(
         self, after: ContextId | None = None, *, max_contexts: int | None = None

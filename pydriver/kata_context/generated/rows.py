@@ -52,7 +52,11 @@ __all__ = [
     "PurgeRow",
     "RecallRow",
     "RecordRow",
+    "RecordedRequestRow",
+    "ReplayRow",
+    "RequestRow",
     "SearchRow",
+    "ShownMessageRow",
     "TokenizerRow",
     "TreeRow",
     "UsageRow",
@@ -206,6 +210,74 @@ class WindowRow:
     parts: Json
     provider: Json
     group_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRow:
+    """A row of replay."""
+
+    body: str
+    body_digest: bytes
+    is_same: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRequestRow:
+    """A row of request."""
+
+    request_id: int
+    body: str
+    token_count: int
+    start_version: int
+    marks: list[int] | None
+    notes: Json
+    body_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ShownMessageRow:
+    """A row of request_rows."""
+
+    ordinal: int
+    version: int
+    position: int
+    role: str
+    content: str | None
+    reason: str
+    display: str
+    tool_call_id: str | None
+    tool_name: str | None
+    tool_calls: Json
+    model: str | None
+    metadata: Json
+    created_at: datetime
+    kind: str
+    name: str | None
+    parts: Json
+    provider: Json
+    group_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRow:
+    """A row of requests."""
+
+    request_id: int
+    at: int
+    created_at: datetime
+    format: str
+    model: str | None
+    budget: int
+    token_count: int
+    message_count: int
+    start_version: int
+    answer_version: int | None
+    input_tokens: int | None
+    cached_tokens: int | None
+    written_tokens: int | None
+    output_tokens: int | None
+    duration_ms: int | None
+    error: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,10 @@ from kata_context.driver.values import (
     as_numbers,
     as_object,
     as_objects,
+    as_options,
     as_text,
     as_texts,
+    as_tools,
     as_uuid,
     as_version,
     as_versions,
@@ -63,8 +65,12 @@ from kata_context.generated.rows import (
     PurgeDeletedRow,
     PurgeRow,
     RecallRow,
+    RecordedRequestRow,
     RecordRow,
+    ReplayRow,
+    RequestRow,
     SearchRow,
+    ShownMessageRow,
     TokenizerRow,
     TreeRow,
     UsageRow,
@@ -378,6 +384,67 @@ WINDOW: Call[WindowRow] = Call(
         ("reserve", as_integer),
         ("format", as_text),
     ),
+    reads=True,
+)
+COMPLETE_REQUEST: Call[None] = Call(
+    "complete_request",
+    b"select kata.complete_request(context_id => %s::uuid, request_id => %s::bigint, usage => "
+    b"%s::jsonb, error => %s::text)",
+    scalar,
+    (("context_id", as_context), ("request_id", as_integer), ("usage", as_object), ("error", as_text)),
+)
+REPLAY: Call[ReplayRow] = Call(
+    "replay",
+    b"select r.body, r.body_digest, r.is_same from kata.replay(context_id => %s::uuid, request_id => "
+    b"%s::bigint) r",
+    record(ReplayRow),
+    (("context_id", as_context), ("request_id", as_integer)),
+    reads=True,
+)
+REQUEST: Call[RecordedRequestRow] = Call(
+    "request",
+    b"select r.request_id, r.body, r.token_count, r.start_version, r.marks, r.notes, r.body_digest "
+    b"from kata.request(context_id => %s::uuid, budget => %s::integer, format => %s::text, model => "
+    b"%s::text, tools => %s::json, options => %s::json, cache => %s::text, stable_step => %s::integer, "
+    b"tokenizer => %s::text, at => %s::bigint, recall => %s::bigint[], recall_budget => %s::integer, "
+    b"reserve => %s::integer, system => %s::text, thinking => %s::text) r",
+    record(RecordedRequestRow),
+    (
+        ("context_id", as_context),
+        ("budget", as_integer),
+        ("format", as_text),
+        ("model", as_text),
+        ("tools", as_tools),
+        ("options", as_options),
+        ("cache", as_text),
+        ("stable_step", as_integer),
+        ("tokenizer", as_text),
+        ("at", as_version),
+        ("recall", as_numbers),
+        ("recall_budget", as_integer),
+        ("reserve", as_integer),
+        ("system", as_text),
+        ("thinking", as_text),
+    ),
+)
+REQUEST_ROWS: Call[ShownMessageRow] = Call(
+    "request_rows",
+    b'select r.ordinal, r.version, r."position", r.role, r.content, r.reason, r.display, '
+    b"r.tool_call_id, r.tool_name, r.tool_calls, r.model, r.metadata, r.created_at, r.kind, r.name, "
+    b"r.parts, r.provider, r.group_version from kata.request_rows(context_id => %s::uuid, request_id "
+    b"=> %s::bigint) r",
+    record(ShownMessageRow),
+    (("context_id", as_context), ("request_id", as_integer)),
+    reads=True,
+)
+REQUESTS: Call[RequestRow] = Call(
+    "requests",
+    b"select r.request_id, r.at, r.created_at, r.format, r.model, r.budget, r.token_count, "
+    b"r.message_count, r.start_version, r.answer_version, r.input_tokens, r.cached_tokens, "
+    b"r.written_tokens, r.output_tokens, r.duration_ms, r.error from kata.requests(context_id => "
+    b"%s::uuid, before => %s::bigint, max_rows => %s::integer, showing => %s::bigint) r",
+    record(RequestRow),
+    (("context_id", as_context), ("before", as_integer), ("max_rows", as_integer), ("showing", as_integer)),
     reads=True,
 )
 ANCESTRY: Call[AncestryRow] = Call(
@@ -862,13 +929,6 @@ SEARCH: Call[SearchRow] = Call(
     record(SearchRow),
     (("context_id", as_context), ("query", as_text), ("max_rows", as_integer), ("at", as_version)),
     reads=True,
-)
-COMPLETE_REQUEST: Call[None] = Call(
-    "complete_request",
-    b"select kata.complete_request(context_id => %s::uuid, request_id => %s::bigint, usage => "
-    b"%s::jsonb, error => %s::text)",
-    scalar,
-    (("context_id", as_context), ("request_id", as_integer), ("usage", as_object), ("error", as_text)),
 )
 ASSIGN_TENANT: Call[None] = Call(
     "assign_tenant",

@@ -34,12 +34,7 @@ begin
   end if;
   v_fitted := kata_data.fitted_rows(context_id, v_budget, format, at, stable_step, tokenizer, recall, v_recall_budget);
   if v_fitted.least_budget is not null then
-    raise exception using
-      errcode = 'KC020',
-      message = pg_catalog.format('a budget of %s tokens is too small', v_budget + reserve),
-      detail = pg_catalog.format('The newest group, the preamble and the pins take %s tokens%s, the least sufficient budget.',
-        v_fitted.least_budget + reserve, case when reserve > 0 then ' with the reserve' else '' end),
-      hint = 'Raise the budget to that, unpin messages, or shorten results of tools with kata.elide.';
+    perform kata_data.refuse_small_budget(v_fitted.least_budget, v_budget + reserve, reserve, 0);
   end if;
   return kata_data.rendered(v_fitted.prompt, format, system, thinking, null, kata_data.newest_renderer(format), v_fitted.kind);
 end

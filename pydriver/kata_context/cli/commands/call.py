@@ -42,6 +42,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "integer": int,
     "integer[]": parse_numbers,
     "interval": lambda text: Age().convert(text, None, None),
+    "json": parse_json,
     "jsonb": parse_json,
     "numeric": Decimal,
     "real[]": parse_numbers,

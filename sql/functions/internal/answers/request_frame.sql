@@ -5,9 +5,9 @@
 create or replace function kata_data.request_frame(request kata_data.request, profile_digest bytea) returns text
 language sql stable
 as $$
-  select format('1|request|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s',
+  select format('1|request|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s',
     request.context_id, request.request_id, (extract(epoch from request.created_at) * 1000000)::bigint, request.at, encode(profile_digest, 'hex'),
-    request.start_version, request.budget, request.stable_step, request.token_count, request.message_count, request.long_ttl, request.open_end,
+    request.preamble_end, request.start_version, request.budget, request.stable_step, request.token_count, request.message_count, request.long_ttl, request.open_end,
     encode(request.body_digest, 'hex'), nullif(jsonb_strip_nulls(jsonb_build_object(
       'bridge', request.bridge, 'shown', request.shown, 'hidden_thinking', request.hidden_thinking, 'recalled', request.recalled,
       'recall_place', request.recall_place)), '{}'))
@@ -52,10 +52,11 @@ create or replace function kata_data.profile_digest(profile kata_data.request_pr
 language sql stable
 as $$
   select substr(sha256(convert_to(jsonb_strip_nulls(jsonb_build_object(
-    'renderer', profile.renderer, 'tools_tokens', profile.tools_tokens, 'tenant', profile.tenant, 'format', profile.format,
-    'system', profile.system, 'thinking', profile.thinking, 'model', profile.model, 'tokenizer', profile.tokenizer, 'cache', profile.cache,
-    'prefix', encode(profile.prefix_digest, 'hex'), 'tools', encode(profile.tools_digest, 'hex'), 'options', profile.options))::text,
-    'UTF8')), 1, 16)
+    'renderer', profile.renderer, 'tenant', profile.tenant, 'format', profile.format, 'system', profile.system,
+    'thinking', profile.thinking, 'model', profile.model, 'tokenizer', profile.tokenizer, 'cache', profile.cache,
+    'tools', encode(profile.tools_digest, 'hex'), 'options', profile.options))::text, 'UTF8')), 1, 16)
 $$;
 comment on function kata_data.profile_digest(kata_data.request_profile) is
-'The digest of a profile, over all of its columns except its number, its time and the digest itself. options counts as the text that it is.';
+'The digest of a profile, over what was asked for: all of its columns except its number, its time, the digests and tokens that follow.
+
+options counts as the text that it is. kata.request finds a profile by it, before anything is counted.';

@@ -2,7 +2,7 @@
 
 create or replace function kata_data.policy_fields()
 returns table (name text, kind text, fallback jsonb, low numeric, high numeric, choices text[])
-language sql immutable rows 16
+language sql immutable rows 20
 as $$
   values
     ('enabled', 'boolean', 'true'::jsonb, null::numeric, null::numeric, null::text[]),
@@ -25,7 +25,9 @@ as $$
     -- The configurations that every PostgreSQL from 14 on has.
     ('search_config', 'choice', '"english"', null, null,
       '{arabic,armenian,basque,catalan,danish,dutch,english,finnish,french,german,greek,hindi,hungarian,indonesian,irish,italian,lithuanian,'
-        'nepali,norwegian,portuguese,romanian,russian,serbian,simple,spanish,swedish,tamil,turkish,yiddish}')
+        'nepali,norwegian,portuguese,romanian,russian,serbian,simple,spanish,swedish,tamil,turkish,yiddish}'),
+    ('format', 'choice', '"openai"', null, null, '{openai,responses,anthropic,gemini}'),
+    ('model', 'text', 'null', null, null, null)
 $$;
 comment on function kata_data.policy_fields() is 'The fields of a policy: type, default and range or choices.';
 
@@ -85,6 +87,7 @@ begin
         when v_field.name is null then 'Known fields are ' || (select string_agg(f.name, ', ') from kata_data.policy_fields() f) || '.'
         when v_field.choices is not null then format('Pass %s of %s.',
           case v_field.kind when 'choice' then 'one' else 'an array' end, array_to_string(v_field.choices, ', '))
+        when v_field.kind = 'text' then 'Pass a string of 1 to 255 characters, or null for the default.'
         when v_field.low is not null then format('Pass %s from %s to %s, or null for the default.',
           case v_field.kind when 'integer' then 'an integer' else 'a number' end, v_field.low, v_field.high)
         else 'Pass true or false, or null for the default.'
@@ -109,6 +112,7 @@ as $$
       jsonb_typeof(value) = 'number' and case jsonb_typeof(value) when 'number' then
         value::numeric between low and high and (kind = 'number' or value::numeric % 1 = 0)
       end
+    when kind = 'text' then jsonb_typeof(value) = 'string' and length(value #>> '{}') between 1 and 255
     when kind = 'choice' then jsonb_typeof(value) = 'string' and value #>> '{}' = any (choices)
     when kind = 'choices' then
       jsonb_typeof(value) = 'array' and value <@ to_jsonb(choices)

@@ -93,7 +93,8 @@ begin
   select p.* into v_profile
   from kata_data.request_profile p
   where p.profile_id = request.profile_id;
-  if v_profile.profile_id is null or v_profile.digest <> kata_data.profile_digest(v_profile) then
+  if v_profile.profile_id is null or v_profile.digest <> kata_data.profile_digest(v_profile)
+    or v_profile.prefix_digest <> kata_data.prefix_digest(v_profile) then
     return next row(
       request.answer_version, 'request', format('The profile of request %s is missing, or was changed.', request.request_id))::kata_data.finding;
   elsif v_profile.tools_digest is not null and not exists (

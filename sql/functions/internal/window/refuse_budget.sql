@@ -49,3 +49,24 @@ end
 $$;
 comment on function kata_data.refuse_budget(integer, integer) is
 'Refuses a budget that is not positive, or a stable step that is not 0 to below it. KC017.';
+
+create or replace function kata_data.refuse_small_budget(least_budget bigint, budget integer, reserve integer, tools_tokens integer) returns void
+language plpgsql immutable
+as $$
+begin
+  raise exception using
+    errcode = 'KC020',
+    message = format('a budget of %s tokens is too small', budget),
+    detail = format(
+      'The newest group, the preamble and the pins take %s tokens%s, the least sufficient budget.', least_budget + reserve + tools_tokens,
+      case
+        when reserve > 0 and tools_tokens > 0 then ' with the reserve and the tools'
+        when reserve > 0 then ' with the reserve'
+        when tools_tokens > 0 then ' with the tools'
+        else ''
+      end),
+    hint = 'Raise the budget to that, unpin messages, or shorten results of tools with kata.elide.';
+end
+$$;
+comment on function kata_data.refuse_small_budget(bigint, integer, integer, integer) is
+'Refuses a budget that does not hold what always comes. least_budget: of the messages alone. KC020.';

@@ -1,0 +1,117 @@
+-- The body of a request: what the caller gives, as text, and the prompt. Nothing that a model reads goes through jsonb on the way, which would
+-- change the order of keys.
+
+create or replace function kata_data.body_of(profile kata_data.request_profile, tools text, prompt jsonb) returns text
+language plpgsql immutable
+as $$
+begin
+  return concat(
+    '{',
+    '"model": ' || to_json(case when profile.format <> 'gemini' then profile.model end)::text || ', ',
+    nullif(kata_data.object_members(profile.options), '') || ', ',
+    '"tools": ' || tools || ', ',
+    case profile.format
+      when 'openai' then '"messages": ' || prompt::text
+      when 'responses' then concat(
+        '"instructions": ' || nullif((prompt -> 'instructions')::text, 'null') || ', ', '"input": ', (prompt -> 'input')::text)
+      when 'anthropic' then concat('"system": ' || nullif((prompt -> 'system')::text, '""') || ', ', '"messages": ', (prompt -> 'messages')::text)
+      when 'gemini' then concat('"systemInstruction": ' || (prompt -> 'systemInstruction')::text || ', ', '"contents": ', (prompt -> 'contents')::text)
+    end,
+    '}');
+end
+$$;
+comment on function kata_data.body_of(kata_data.request_profile, text, jsonb) is
+'The body of a request: model, options, tools, system, messages. prompt: as the renderer of the profile makes it.';
+
+create or replace function kata_data.object_members(object text) returns text
+language sql immutable
+as $$
+  select btrim(substr(o.trimmed, 2, length(o.trimmed) - 2), E' \t\r\n') from btrim(object, E' \t\r\n') o(trimmed)
+$$;
+comment on function kata_data.object_members(text) is 'The text between the braces of a JSON object; empty for an empty object, null for null.';
+
+create or replace function kata_data.tools_text(tools json) returns text
+language sql immutable
+as $$
+  select case when tools::text !~ E'^[ \t\r\n]*\\[[ \t\r\n]*\\][ \t\r\n]*$' collate "C" then tools::text end
+$$;
+comment on function kata_data.tools_text(json) is 'A list of tools as text; null for an empty list.';
+
+create or replace function kata_data.check_tools(tools text) returns void
+language plpgsql immutable
+as $$
+declare
+  v_detail text;
+begin
+  v_detail := case
+    when tools is null then null
+    when octet_length(tools) > 1048576 then format('They have %s bytes.', octet_length(tools))
+    when json_typeof(tools::json) <> 'array' then format('They are %s.', json_typeof(tools::json))
+    when exists (select from json_array_elements(tools::json) e(tool) where json_typeof(e.tool) <> 'object') then 'An element is not an object.'
+    when not kata_data.json_fits(tools::jsonb) then 'They nest more than 100 deep, or hold a number beyond 1e308.'
+  end;
+  if v_detail is null then
+    return;
+  end if;
+  raise exception using
+    errcode = 'KC017',
+    message = 'tools must be an array of objects of at most 1 MB',
+    detail = v_detail,
+    hint = 'Pass them as the provider takes them, or null for none.';
+end
+$$;
+comment on function kata_data.check_tools(text) is 'Refuses tools that are not a JSON array of objects, or over 1 MB. KC017.';
+
+create or replace function kata_data.check_options(options text) returns void
+language plpgsql immutable
+as $$
+declare
+  v_key text;
+  v_detail text;
+begin
+  if options is null then
+    return;
+  end if;
+  v_detail := case
+    when json_typeof(options::json) <> 'object' then format('They are %s.', json_typeof(options::json))
+    when octet_length(options) > 1048576 then format('They have %s bytes.', octet_length(options))
+    when not kata_data.json_fits(options::jsonb) then 'They nest more than 100 deep, or hold a number beyond 1e308.'
+  end;
+  if v_detail is null then
+    v_key := (
+      select min(o.key collate "C")
+      from json_object_keys(options::json) o(key)
+      where o.key = any ('{model,tools,system,instructions,systemInstruction,system_instruction,messages,input,contents}'));
+    v_detail := 'The key "' || v_key || '" is written by kata.request.';
+  end if;
+  if v_detail is null then
+    v_key := (select min(o.key collate "C") from (select o.key from json_object_keys(options::json) o(key) group by o.key having count(*) > 1) o);
+    v_detail := 'The key "' || left(v_key, 100) || '" comes twice.';
+  end if;
+  if v_detail is null then
+    return;
+  end if;
+  raise exception using
+    errcode = 'KC017',
+    message = 'options must be an object of further keys of the body, at most 1 MB',
+    detail = v_detail,
+    hint = 'Pass model and tools as parameters; system and messages come from the context.';
+end
+$$;
+comment on function kata_data.check_options(text) is
+'Refuses options that are not an object, are over 1 MB, or have a key that the body has already. KC017.';
+
+create or replace function kata_data.prompt_options(options json) returns text
+language sql immutable
+as $$
+  select string_agg(
+    to_json(o.key)::text || ': ' || case
+      when o.key = 'generationConfig' and json_typeof(o.value) = 'object' then '{' || coalesce(kata_data.prompt_options(o.value), '') || '}'
+      else o.value::text
+    end, ', ' order by o.ordinality)
+  from json_each(options) with ordinality o(key, value, ordinality)
+  where o.key <> all ('{max_tokens,max_completion_tokens,max_output_tokens,temperature,top_p,top_k,seed,stop,stop_sequences,stream,
+    stream_options,user,metadata,service_tier,store,timeout,n,maxOutputTokens,topP,topK,stopSequences,candidateCount}')
+$$;
+comment on function kata_data.prompt_options(json) is
+'The options that act on the prompt, as text; null for none. The others change the answer, and neither thinking nor a cache of the prompt.';

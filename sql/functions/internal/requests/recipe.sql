@@ -1,0 +1,183 @@
+-- The recipe of a request: which versions its body shows. Most bodies show the preamble, everything visible from some version on, and all
+-- summaries: then the two versions say it, and the view as of the request, which is an immutable row. Else the versions are stored.
+
+create or replace function kata_data.recipe_of(
+  context_id uuid, at bigint, preamble_end bigint, view_version bigint, rows kata_data.window_row[]
+) returns kata_data.request
+language plpgsql stable
+as $$
+declare
+  v_request kata_data.request;
+  v_view kata_data.view;
+  v_facts record;
+  v_plain int8multirange;
+begin
+  v_request.context_id := context_id;
+  v_request.at := at;
+  v_request.preamble_end := least(coalesce(preamble_end, at), at);
+  select
+    count(*) filter (where r.is_message) as messages, count(*) filter (where r.kind = 'summary') as summaries,
+    bool_or(r.reason = 'covered') as has_covered, bool_or(r.reason = 'recalled') as has_recalled,
+    coalesce(sum(r.token_count), 0) as tokens, min(r.version) filter (where r.is_message and r.version > v_request.preamble_end) as start,
+    max(case when r.kind = 'summary' then r."position" else r.group_version end) filter (where r.reason <> 'recalled') as last_group,
+    bool_or(r.tool_calls is not null and r.reason <> 'recalled') as has_calls
+  into v_facts
+  from (
+    select r.version, r.group_version, r."position", r.kind, r.reason, r.token_count, r.tool_calls,
+      r.kind <> 'summary' and r.reason <> 'recalled' as is_message
+    from unnest(rows) r
+    offset 0
+  ) r;
+  if v_facts.messages + v_facts.summaries = 0 then
+    perform kata_data.refuse_empty_request(context_id, at);
+  end if;
+  v_view := kata_data.view_of(context_id, at, view_version);
+  v_request.start_version := coalesce(v_facts.start, at + 1);
+  v_plain := kata_data.plainly_shown(v_view, at, v_request.preamble_end, v_request.start_version);
+  if v_facts.has_covered or v_facts.summaries <> cardinality(v_view.replacements)
+    or v_facts.messages <> kata_data.message_total(context_id, v_plain, v_view.version) then
+    v_request.start_version := coalesce(kata_data.rest_start(rows), v_request.start_version);
+    v_request.shown := kata_data.versions_shown(context_id, v_view, v_plain, v_request.start_version, rows);
+  end if;
+  if v_facts.has_recalled then
+    select range_agg(int8range(r.version, r.version, '[]')), min(r."position") into v_request.recalled, v_request.recall_place
+    from unnest(rows) r
+    where r.reason = 'recalled';
+  end if;
+  v_request.token_count := least(v_facts.tokens, 2147483647);
+  v_request.message_count := cardinality(rows);
+  v_request.long_ttl := false;
+  v_request.open_end := v_facts.has_calls and kata_data.is_open_group(rows, v_facts.last_group);
+  return v_request;
+end
+$$;
+comment on function kata_data.recipe_of(uuid, bigint, bigint, bigint, kata_data.window_row[]) is
+'The recipe of a request that shows the rows of a window, not yet numbered. KC017 nothing to show.
+
+preamble_end, view_version: as the head has them.';
+
+create or replace function kata_data.plainly_shown(view kata_data.view, at bigint, preamble_end bigint, start_version bigint)
+returns int8multirange
+language sql immutable
+as $$
+  select kata_data.visible_at(view, at)
+    * (int8multirange(int8range(1, preamble_end + 1)) + int8multirange(int8range(start_version, greatest(at + 1, start_version))))
+$$;
+comment on function kata_data.plainly_shown(kata_data.view, bigint, bigint, bigint) is
+'The versions of a view that a request shows whose recipe names none: the preamble, and everything from a version on.';
+
+create or replace function kata_data.message_total(context_id uuid, versions int8multirange, view_version bigint) returns bigint
+language plpgsql stable
+as $$
+declare
+  v_total bigint;
+begin
+  v_total := (select coalesce(sum(upper(r.range) - lower(r.range)), 0) from unnest(versions) r(range));
+  if view_version > 0 then
+    -- Each version is a message or a change of the view.
+    v_total := v_total - (select count(*) from kata_data.changes_among(message_total.context_id, versions));
+  end if;
+  return v_total;
+end
+$$;
+comment on function kata_data.message_total(uuid, int8multirange, bigint) is
+'The number of messages among some versions of a path. view_version: of its newest change; 0 for none. Cost: O(log n + changes).';
+
+create or replace function kata_data.rest_start(rows kata_data.window_row[]) returns bigint
+language sql immutable
+as $$
+  select min(g.newest)
+  from (
+    select max(r.version) as newest
+    from unnest(rows) r
+    where r.kind <> 'summary'
+      and r.reason in ('newest', 'covered', 'recent')
+    group by r.group_version
+  ) g
+$$;
+comment on function kata_data.rest_start(kata_data.window_row[]) is
+'Where the rest of a window starts: groups count by their newest message. Null where it has none.';
+
+create or replace function kata_data.versions_shown(
+  context_id uuid, view kata_data.view, plain int8multirange, start_version bigint, rows kata_data.window_row[]
+) returns int8multirange
+language plpgsql stable
+as $$
+begin
+  return (
+    select range_agg(int8range(v.version, v.version, '[]'))
+    from (
+      select r.version from unnest(rows) r where r.reason <> 'recalled'
+      union all
+      -- Changes between two messages, so that ranges are few; but a summary that did not fit is not shown.
+      select c.version
+      from kata_data.changes_among(versions_shown.context_id, plain * int8multirange(int8range(start_version, null))) c
+      where c.version <> all (view.replacements)
+    ) v);
+end
+$$;
+comment on function kata_data.versions_shown(uuid, kata_data.view, int8multirange, bigint, kata_data.window_row[]) is
+'The versions of the messages and summaries of a window, and of changes between them that show nothing.';
+
+create or replace function kata_data.is_open_group(rows kata_data.window_row[], group_version bigint) returns boolean
+language sql immutable
+as $$
+  select coalesce(sum(jsonb_array_length(r.tool_calls)), 0) > count(*) filter (where r.role = 'tool')
+  from unnest(rows) r
+  where r.group_version = is_open_group.group_version
+    and r.kind <> 'summary'
+    and r.reason <> 'recalled'
+$$;
+comment on function kata_data.is_open_group(kata_data.window_row[], bigint) is 'Whether a call of a group has no result among the rows of a window.';
+
+create or replace function kata_data.refuse_empty_request(context_id uuid, at bigint) returns void
+language plpgsql immutable
+as $$
+begin
+  raise exception using
+    errcode = 'KC017',
+    message = 'nothing to send',
+    detail = format('As of version %s context %s shows no message.', at, context_id),
+    hint = 'Append a message first.';
+end
+$$;
+comment on function kata_data.refuse_empty_request(uuid, bigint) is 'Refuses a request that would show nothing. KC017.';
+
+create or replace function kata_data.record_request(request kata_data.request) returns bigint
+language plpgsql volatile
+as $$
+declare
+  v_request_id bigint;
+begin
+  loop
+    -- Where another session has taken the number, this one waits until it commits, and looks again.
+    insert into kata_data.request as r (
+      context_id, request_id, at, created_at, preamble_end, start_version, bridge, recall_place, profile_id, budget, stable_step, token_count,
+      message_count, long_ttl, open_end, body_digest, salt, shown, hidden_thinking, recalled)
+    values (
+      request.context_id, 1 + kata_data.last_request(request.context_id), request.at, kata_data.clock(), request.preamble_end,
+      request.start_version, request.bridge, request.recall_place, request.profile_id, request.budget, request.stable_step, request.token_count,
+      request.message_count, request.long_ttl, request.open_end, request.body_digest, request.salt, request.shown, request.hidden_thinking,
+      request.recalled)
+    on conflict on constraint request_pkey do nothing
+    returning r.request_id into v_request_id;
+    exit when found;
+  end loop;
+  return v_request_id;
+end
+$$;
+comment on function kata_data.record_request(kata_data.request) is 'Stores a request under the next number of its context, which it returns.';
+
+create or replace function kata_data.last_request(context_id uuid) returns bigint
+language sql volatile
+as $$
+  select coalesce(max(q.request_id), 0)
+  from (
+    select q.request_id
+    from kata_data.request q
+    where q.context_id = last_request.context_id
+    order by q.request_id desc
+    limit 1
+  ) q
+$$;
+comment on function kata_data.last_request(uuid) is 'The number of the newest request of a context; 0 for none. Volatile: it sees what was committed since.';

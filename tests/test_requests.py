@@ -1,0 +1,232 @@
+"""A recorded request is made again byte for byte, whatever has happened since, or an erasure is named."""
+
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+from typing_extensions import LiteralString
+
+from support.hostile_histories import ATTEMPT, History
+
+FORMS = ("openai", "responses", "anthropic", "gemini")
+REQUESTS = 300
+REQUESTS_LONG = 10_000
+STEPS = 24
+TOOLS = (
+    None,
+    "[]",
+    '[{"type": "function",\n  "function": {"parameters": {"zeta": 1, "a": {"é": "x\\"y"}}, "name": "look"}}]',
+    '[{"name":"b","input_schema":{"type":"object"}},{"name":"a"}]',
+)
+OPTIONS = (None, "{}", '{"zeta": 0.10, "alpha": {"b": 1, "a": 2}}', ' { "temperature" : 1.0 } ')
+
+ASK: LiteralString = """
+create type pg_temp.asked as (recall bigint[]);
+create function pg_temp.ask(
+  context_id uuid, ask jsonb, tools json, options json,
+  out request_id bigint, out is_prompt boolean, out refused text
+)
+language plpgsql
+as $$
+declare
+  v_recall bigint[] := (select p.recall from jsonb_populate_record(null::pg_temp.asked, ask) p);
+  v_form text := ask ->> 'format';
+  v_made record;
+  v_prompt jsonb;
+begin
+  select r.* into v_made
+  from kata.request(
+    context_id, (ask ->> 'budget')::integer, v_form, 'm', tools, options, null, (ask ->> 'step')::integer,
+    ask ->> 'tokenizer', (ask ->> 'at')::bigint, v_recall, (ask ->> 'recall_budget')::integer, 7,
+    ask ->> 'system', ask ->> 'thinking') r;
+  request_id := v_made.request_id;
+  v_prompt := kata.prompt(
+    context_id, (ask ->> 'budget')::integer, v_form, (ask ->> 'at')::bigint, (ask ->> 'step')::integer,
+    ask ->> 'tokenizer', v_recall, (ask ->> 'recall_budget')::integer, (
+      select 7 + p.tools_tokens
+      from kata_data.request r
+      join kata_data.request_profile p on p.profile_id = r.profile_id
+      where r.context_id = ask.context_id and r.request_id = v_made.request_id),
+    ask ->> 'system', ask ->> 'thinking');
+  is_prompt := jsonb_strip_nulls(case v_form
+    when 'openai' then jsonb_build_object('messages', v_prompt)
+    else v_prompt - case v_prompt ->> 'system' when '' then 'system' else '' end
+  end) <@ jsonb_strip_nulls(v_made.body::jsonb);
+exception when others then
+  request_id := null;
+  refused := sqlstate;
+  if sqlstate not in ('KC017', 'KC020', 'KC022', 'KC006') then
+    raise;
+  end if;
+end
+$$"""
+"""A request, and whether its body has what prompt says, in one round trip."""
+
+REPLAY: LiteralString = """
+create function pg_temp.replay_all()
+returns table (context_id uuid, request_id bigint, is_same boolean, refused text, detail text)
+language plpgsql
+as $$
+begin
+  for context_id, request_id in select r.context_id, r.request_id from kata_data.request r order by 1, 2
+  loop
+    is_same := null; refused := null; detail := null;
+    begin
+      is_same := (select p.is_same from kata.replay(replay_all.context_id, replay_all.request_id) p);
+    exception when others then
+      get stacked diagnostics refused = returned_sqlstate, detail = pg_exception_detail;
+    end;
+    return next;
+  end loop;
+end
+$$"""
+
+
+@dataclass
+class Replays:
+    """Counts requests and what became of them."""
+
+    made: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    replayed: Counter[str] = field(default_factory=Counter)
+    wrong: list[Any] = field(default_factory=list)
+
+    def ask(self, history: History) -> None:
+        """Ask for one request of a random context in a random way."""
+        random = history.random
+        context = random.choice(history.contexts)
+        at = random.choice((None, None, random.randint(0, context.version)))
+        versions = range(1, (context.version if at is None else at) + 1)
+        budget = random.choice((random.randint(8, 3000), random.randint(300, 6000), 100_000))
+        form = random.choice(FORMS)
+        ask = {
+            "format": form,
+            "budget": budget,
+            "at": at,
+            "step": random.choice((0, 0, random.randrange(budget))),
+            "tokenizer": random.choice((None, None, "cl100k_base", "other")),
+            "system": random.choice(
+                ("wrapped", "wrapped", "joined", "wrapped" if form == "gemini" else "native")
+            ),
+            "thinking": random.choice((None, "assume", "drop", "keep")),
+            "recall": random.choice((None, None, random.choices(versions, k=5) if versions else [])),
+            "recall_budget": random.choice((None, 300, 3000)),
+        }
+        tools, options = random.choice(TOOLS), random.choice(OPTIONS)
+        row = history.conn.execute(
+            "select * from pg_temp.ask(%s, %s, %s, %s)",
+            [context.context_id, Jsonb(ask), tools, options],
+            prepare=True,
+        ).fetchone()
+        assert row
+        request_id, is_prompt, refused = row
+        if refused:
+            self.refused[refused] += 1
+            return
+        self.made += 1
+        if not is_prompt:
+            self.wrong.append((context.context_id, request_id, ask, "not what prompt says"))
+
+    def replay(self, conn: psycopg.Connection, allowed: set[str]) -> None:
+        """Replay everything."""
+        for context_id, request_id, is_same, refused, detail in conn.execute(
+            "select * from pg_temp.replay_all()"
+        ):
+            self.replayed[refused or "same"] += 1
+            if not is_same and refused not in allowed:
+                self.wrong.append((context_id, request_id, refused, detail))
+
+
+def disturb(history: History) -> None:
+    """Do what changes how a prompt would be chosen, and no recorded one."""
+    conn, random = history.conn, history.random
+    context = random.choice(history.contexts)
+    kind = random.randrange(4)
+    if kind == 0:
+        policy = {
+            "budget": random.randint(10, 9000),
+            "format": random.choice(FORMS),
+            "summary_role": "system",
+        }
+        conn.execute("select kata.set_policy(%s, %s)", [context.context_id, Jsonb(policy)])
+    elif kind == 1 and context.version:
+        history.attempt(
+            context,
+            "select kata.put_token_counts(%s, %s, %s, %s)",
+            context.context_id,
+            *("other", [random.randint(1, context.version)], [random.randint(0, 500)]),
+        )
+    elif kind == 2:
+        conn.execute("select kata.register_tokenizer('other', %s::numeric)", [random.uniform(1, 6)])
+    else:
+        conn.execute(
+            random.choice(
+                (
+                    "set local timezone = 'Asia/Kathmandu'",
+                    "set local datestyle = 'German'",
+                    "set local bytea_output = 'escape'",
+                    "set local extra_float_digits = 0",
+                    "set local work_mem = '64kB'",
+                    "set local enable_hashagg = off",
+                    "set local xmlbinary = 'hex'",
+                )
+            )
+        )
+
+
+def remove(history: History) -> Iterator[uuid.UUID]:
+    """Erase some messages and purge some contexts."""
+    conn, random = history.conn, history.random
+    for _ in range(4):
+        context = random.choice(history.contexts)
+        version = random.randint(1, max(context.version, 1))
+        history.attempt(context, "select kata.erase_message(%s, %s, 'test')", context.context_id, version)
+    if len(history.contexts) > 2:
+        context = random.choice(history.contexts)
+        conn.execute("select kata.delete_context(%s)", [context.context_id])
+        conn.execute("select kata.purge_context(%s)", [context.context_id])
+        yield context.context_id
+
+
+def live(history: History, replays: Replays) -> None:
+    """Take a random history, and ask for requests in between."""
+    history.run(4)
+    for _ in range(STEPS):
+        kind = history.random.random()
+        if kind < 0.5:
+            history.step()
+        elif kind < 0.9:
+            replays.ask(history)
+        else:
+            disturb(history)
+
+
+def test_a_request_replays_to_the_byte_whatever_happened_since(
+    conn: psycopg.Connection, is_long: bool, seed: int
+) -> None:
+    """Also after erasures and purges: then it replays, or the error names the erased version."""
+    replays = Replays()
+    number = 0
+    for statement in (ATTEMPT, ASK, REPLAY):
+        conn.execute(statement)
+    conn.execute("select kata.register_tokenizer('other', 3.0)")
+    while replays.made < (REQUESTS_LONG if is_long else REQUESTS):
+        random = Random(f"{seed} {number}")
+        with conn.transaction(force_rollback=True):
+            history = History(conn, random, is_counted=False, is_plain=random.random() < 0.5)
+            live(history, replays)
+            replays.replay(conn, set())
+            gone = list(remove(history))
+            replays.replay(conn, {"KC023"} | ({"KC006"} if gone else set()))
+        assert not replays.wrong, (number, replays.wrong[:3])
+        number += 1
+    replayed = replays.replayed
+    share = replayed["KC023"] / replayed.total()
+    print(f"{replays.made} requests, refused {dict(replays.refused)}; {dict(replayed)}, KC023 {share:.1%}")
+    assert replayed["same"] > replays.made
+    assert replayed["KC023"]
