@@ -1,7 +1,7 @@
 -- Amendments: other words for a message, in its place.
 
 begin;
-select plan(128);
+select plan(137);
 
 create function pg_temp.shown(context text, at bigint default null) returns text
 language sql stable
@@ -319,6 +319,45 @@ select is(pg_temp.shown('branch'), '1 user 5, 2a , 3a ', 'nothing is shown');
 select is(kata.amend(:'branch', 3, '{"content": "anew"}'), 7::bigint, 'an erased message may be amended');
 select is(pg_temp.shown('branch'), '1 user 5, 2a , 3a anew', 'and is shown as amended');
 
+
+-- A late result
+
+select is(
+  (select row(e.detail, e.hint)::text
+   from fixture.error(format('select kata.append_message(%L, ''tool'', ''final'', tool_call_id => ''a'')', :'matrix')) e),
+  '("The call ""a"" has its result already, version 3.","Record a late or final result with kata.amend(context_id, 3, message).")',
+  'a second result is an amendment of the first');
+
+-- Searches
+
+select fixture.context('found');
+select fixture.id('found') as found \gset
+select kata.append_message(:'found', 'user', 'where does the heron nest', 6);
+select kata.append_message(:'found', 'assistant', 'the heron nests in willows', 7);
+select kata.amend(:'found', 2, '{"content": "the stork nests on chimneys"}');
+select is((select array_agg(s.version order by s.version) from kata.search(:'found', 'willows') s), null, 'old words are not found');
+select is(
+  (select row(s.version, s.headline)::text from kata.search(:'found', 'chimneys') s), '(2,"the stork nests on chimneys")',
+  'those in force are');
+select is((select s.headline from kata.search(:'found', 'willows', at => 2) s), 'the heron nests in willows', 'as of before, the old ones');
+select is((select r.content from kata.recall(:'found', 'stork') r where r.score = 1), 'the stork nests on chimneys', 'a recall has them');
+select kata.index_search(:'found');
+select is((select array_agg(s.version order by s.version) from kata.search(:'found', 'willows') s), null,
+  'nor are they found in the index');
+select is((select s.version from kata.search(:'found', 'chimneys') s), 2::bigint, 'beside which the new ones are parsed');
+select kata.undo(:'found', 3);
+select is((select s.version from kata.search(:'found', 'willows') s), 2::bigint, 'an undo brings them back');
+
+-- Thinking
+
+select fixture.context('thought');
+select fixture.id('thought') as thought \gset
+select kata.append_message(:'thought', 'user', 'x', 1);
+select kata.append_message(:'thought', 'assistant', null, 9, parts =>
+  '[{"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "text", "text": "yes"}]');
+select kata.amend(:'thought', 2, '{"parts": [{"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "text", "text": "no"}]}');
+select is((select w.parts from kata."window"(:'thought', 100) w where w.version = 2), '[{"type": "text", "text": "no"}]'::jsonb,
+  'the thinking of an amended answer is not sent');
 
 select * from finish();
 rollback;

@@ -49,8 +49,7 @@ select results_eq(
   $$values(
       'KC005', 'message 2 of the batch answers no open call',
       'No call "z" is open: this path never made it, or has answered it already.',
-    'Append the assistant message with the call first; kata.get_context lists the open calls. A result that comes after '
-      'its call was closed may be a message of the user.')$$,
+    'Append the assistant message with the call first; kata.get_context lists the open calls.')$$,
   'a result without its call is named by its place and its call');
 select throws_ok(
   format($$select kata.append_message(%L, 'tool', 'x', tool_call_id => 'z')$$, :'one'), 'KC005', null,

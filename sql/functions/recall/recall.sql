@@ -24,6 +24,7 @@ declare
   v_model_id integer;
   v_found kata_data.recalled[];
   v_versions bigint[];
+  v_amended kata_data.message[];
 begin
   v_context := kata_data.open_context(context_id, at);
   perform kata_data.check_max_rows(max_rows);
@@ -35,6 +36,7 @@ begin
     from kata_data.hybrid_messages(
       recall.context_id, v_context.at, v_context.view_version, v_view.deleted, query, v_model_id, embedding,
       case when max_tokens is null then max_rows else 1000 end) f);
+  v_amended := array(select m from kata_data.amended_messages(context_id, v_context.at) m);
   v_versions := array(select r.version from unnest(v_found) with ordinality r order by r.ordinality);
   return query
   select m.version, m.role, m.content, m.token_count, r.score, r.text_rank, r.vector_rank, kata_data.covering_summary(v_view, r.version),
@@ -43,11 +45,15 @@ begin
   join kata_data.rows_that_fit(recall.context_id, v_versions, v_context.at, max_tokens) f on f.version = r.version
   cross join lateral kata_data.segments(recall.context_id, r.version, r.version) s
   cross join lateral (
-    select m.version, m.role, m.content, m.token_count, m.name, m.created_at, m.group_version,
-      kata_data.preview(m.content, m.tool_calls, m.parts) as preview
-    from kata_data.message m
-    where m.segment_id = s.segment_id
-      and m.version = r.version
+    select (m.shown).version, (m.shown).role, (m.shown).content, (m.shown).token_count, (m.shown).name, (m.shown).created_at,
+      (m.shown).group_version, kata_data.preview((m.shown).content, (m.shown).tool_calls, (m.shown).parts) as preview
+    from (
+      select kata_data.in_words_of(m, v_amended) as shown
+      from kata_data.message m
+      where m.segment_id = s.segment_id
+        and m.version = r.version
+      offset 0
+    ) m
     offset 0
   ) m
   order by r.ordinality

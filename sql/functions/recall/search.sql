@@ -17,6 +17,7 @@ declare
   v_view kata_data.view;
   v_changes bigint[];
   v_silent int8multirange;
+  v_amended kata_data.message[];
 begin
   v_context := kata_data.open_context(context_id, at);
   perform kata_data.check_max_rows(max_rows);
@@ -27,6 +28,7 @@ begin
   v_view := kata_data.view_of(context_id, v_context.at, v_context.view_version);
   v_changes := kata_data.change_versions(context_id, v_context.at, v_context.view_version);
   v_silent := kata_data.silent_versions(context_id, v_context.at, v_view.deleted);
+  v_amended := array(select m from kata_data.amended_messages(context_id, v_context.at) m);
   return query
   select r.version, m.role, r.score / 25500000::float8, kata_data.headline(m.body, v_terms[r.term]), m.token_count,
     kata_data.covering_summary(v_view, r.version), m.name, m.created_at
@@ -40,10 +42,14 @@ begin
   ) r
   cross join lateral kata_data.segments(search.context_id, r.version, r.version) s
   cross join lateral (
-    select m.role, m.token_count, m.name, m.created_at, kata_data.search_text(m) as body
-    from kata_data.message m
-    where m.segment_id = s.segment_id
-      and m.version = r.version
+    select (m.shown).role, (m.shown).token_count, (m.shown).name, (m.shown).created_at, kata_data.search_text(m.shown) as body
+    from (
+      select kata_data.in_words_of(m, v_amended) as shown
+      from kata_data.message m
+      where m.segment_id = s.segment_id
+        and m.version = r.version
+      offset 0
+    ) m
     offset 0
   ) m
   where v_phrases = '{}' or not exists (select from unnest(v_phrases) p(phrase) where position(p.phrase in m.body) = 0)

@@ -68,17 +68,23 @@ as $$
 declare
   v_candidates int8multirange;
   v_others int8multirange;
+  v_amended int8multirange;
   v_versions bigint[] := '{}'::bigint[];
   v_similarities double precision[];
 begin
+  -- The embedding of an amended message is of words that are not in force.
+  v_amended := (
+    select coalesce(range_agg(int8range(m.version, m.version, '[]')), '{}') from kata_data.amended_messages(near_messages.context_id, at) m);
   v_candidates := (select coalesce(range_agg(int8range(c.version, c.version, '[]')), '{}') from unnest(candidates) c(version));
   return query
   select s.version, s.similarity
-  from kata_data.similarities(near_messages.context_id, near_messages.model_id, embedding, v_candidates) s;
+  from kata_data.similarities(
+    near_messages.context_id, near_messages.model_id, embedding, v_candidates - v_amended) s;
   if cardinality(candidates) >= enough or (at > 20000 and cardinality(candidates) >= wanted) then
     return;
   end if;
-  v_others := int8multirange(int8range(1, at, '[]')) - kata_data.silent_versions(context_id, at, deleted) - v_candidates;
+  v_others := int8multirange(int8range(1, at, '[]')) - kata_data.silent_versions(context_id, at, deleted) - v_candidates
+    - v_amended;
   if at > 20000 then
     select coalesce(array_agg(s.version), '{}'), array_agg(s.similarity) into v_versions, v_similarities
     from kata_data.near_by_index(near_messages.context_id, near_messages.model_id, embedding, v_others, enough) s;

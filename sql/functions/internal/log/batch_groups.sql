@@ -48,6 +48,7 @@ begin
         end if;
       elsif head.is_strict then
         perform kata_data.refuse_result(
+          head,
           coalesce(ids.places[v_draft.ordinality], v_draft.ordinality), v_draft.tool_call_id,
           coalesce(cardinality(ids.versions), jsonb_array_length(messages)) = 1);
       end if;
@@ -67,16 +68,42 @@ open call.
 
 ids: of the batch as it was given, which errors number; null where no message has an external id.';
 
-create or replace function kata_data.refuse_result(place bigint, tool_call_id text, is_alone boolean) returns void
+create or replace function kata_data.refuse_result(head kata_data.head, place bigint, tool_call_id text, is_alone boolean) returns void
 language plpgsql stable
 as $$
+declare
+  v_answer bigint;
 begin
+  v_answer := kata_data.answer_of(head, tool_call_id);
   raise exception using
     errcode = 'KC005',
     message = case when is_alone then 'the message' else format('message %s of the batch', place) end || ' answers no open call',
-    detail = format('No call "%s" is open: this path never made it, or has answered it already.', left(tool_call_id, 100)),
-    hint = 'Append the assistant message with the call first; kata.get_context lists the open calls. A result that comes after '
-      'its call was closed may be a message of the user.';
+    detail = case
+      when v_answer is null
+        then format('No call "%s" is open: this path never made it, or has answered it already.', left(tool_call_id, 100))
+      else format('The call "%s" has its result already, version %s.', left(tool_call_id, 100), v_answer)
+    end,
+    hint = case
+      when v_answer is null then 'Append the assistant message with the call first; kata.get_context lists the open calls.'
+      else format('Record a late or final result with kata.amend(context_id, %s, message).', v_answer)
+    end;
 end
 $$;
-comment on function kata_data.refuse_result(bigint, text, boolean) is 'Refuses a result whose call is not open. KC005.';
+comment on function kata_data.refuse_result(kata_data.head, bigint, text, boolean) is 'Refuses a result whose call is not open. KC005.';
+
+create or replace function kata_data.answer_of(head kata_data.head, tool_call_id text) returns bigint
+language plpgsql stable
+as $$
+declare
+  v_view kata_data.view;
+begin
+  v_view := kata_data.view_of(head.context_id, head.version, head.view_version);
+  return (
+    select max(m.version)
+    from kata_data.path_messages(
+      head.context_id, int8multirange(int8range(head.version - 999, head.version, '[]')) - v_view.rewound - v_view.deleted) m
+    where m.tool_call_id = answer_of.tool_call_id);
+end
+$$;
+comment on function kata_data.answer_of(kata_data.head, text) is
+'The result of a call among the last 1,000 versions; null where there is none. An error looks it up, no index does.';

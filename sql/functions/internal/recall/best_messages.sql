@@ -54,7 +54,7 @@ begin
     if not v_taken @> version then
       v_group := kata_data.whole_groups(context_id, int8multirange(int8range(version, version + 1)), at);
       select sum(m.token_count) into v_tokens
-      from kata_data.path_messages(rows_that_fit.context_id, v_group) m;
+      from kata_data.words_at(rows_that_fit.context_id, at, v_group) m;
       continue when v_tokens > v_left;
       v_left := v_left - v_tokens;
       v_taken := v_taken + v_group;

@@ -39,6 +39,9 @@ as $$
   with segment as materialized (
     select s.segment_id, s.first_version, s.last_version, s.indexed_through
     from kata_data.indexed_segments(hits.context_id, at, config) s
+  ),
+  amended as materialized (
+    select w.version, w.term, w.weight from kata_data.amended_terms(hits.context_id, at, config) w
   )
   select t.ordinality::integer, p.first_version + (i.item >> 8), i.item & 255
   from segment s
@@ -54,15 +57,22 @@ as $$
   ) p
   cross join lateral unnest(p.items) i(item)
   where p.first_version + (i.item >> 8) <= s.last_version
+    and p.first_version + (i.item >> 8) <> all (array(select a.version from amended a))
   union all
   select t.ordinality::integer, m.version, m.weight
   from segment s
   cross join lateral kata_data.message_terms(s.segment_id, greatest(s.indexed_through + 1, s.first_version), s.last_version, config) m
   join unnest(terms) with ordinality t(term, ordinality) on t.term = m.term
   where s.indexed_through < s.last_version
+    and m.version <> all (array(select a.version from amended a))
+  union all
+  select t.ordinality::integer, a.version, a.weight
+  from amended a
+  join unnest(terms) with ordinality t(term, ordinality) on t.term = a.term
 $$;
 comment on function kata_data.hits(uuid, bigint, text, text[]) is
-'One row per term and message of a path as of a version that holds it, in no order; deleted messages included, erased ones not.
+'One row per term and message of a path as of a version that holds it, in no order; deleted messages included, erased ones not. Amended
+messages hold the terms of the words in force, which are parsed here.
 
 terms: each once. Returns term (its place among them), version, weight (1 to 255).
 Cost: O(log n per term and segment + rows), and the length of what is not indexed yet.';

@@ -170,6 +170,66 @@ $$;
 comment on function kata_data.search_text(kata_data.message) is
 'What a message says, as it is searched: its text, the name of its tool, its calls. Call ids are left out: each would be a term of its own.';
 
+create or replace function kata_data.term_weight(occurrences integer, length bigint) returns integer
+language sql immutable
+as $$
+  select greatest(
+    1, least(255, round(255.0::float8 * occurrences / (occurrences + 0.6::float8 * (0.7::float8 + 0.3::float8 * length / 20)))))::integer
+$$;
+comment on function kata_data.term_weight(integer, bigint) is 'The weight of a term in a message of so many terms, 1 to 255.';
+
+create or replace function kata_data.amended_messages(context_id uuid, at bigint) returns setof kata_data.message
+language plpgsql stable rows 1
+as $$
+declare
+  v_view kata_data.view;
+  v_undone bigint[];
+begin
+  v_view := kata_data.view_at(context_id, at);
+  if v_view.amended_from is null then
+    return;
+  end if;
+  v_undone := kata_data.undone_versions(context_id, v_view.amended_from, at);
+  return query
+  select w.*
+  from (
+    select distinct on (a.version) a as amendment
+    from kata_data.path_changes(amended_messages.context_id, v_view.amended_from, at) c
+    join kata_data.amendment a on a.change_id = c.change_id
+    where c.kind = 'amendment'
+      and c.version <> all (v_undone)
+      and not v_view.rewound @> c.version
+    order by a.version, a.change_id desc
+  ) a
+  cross join lateral (
+    select m as said
+    from kata_data.message m
+    where m.segment_id = (a.amendment).segment_id
+      and m.version = (a.amendment).version
+    offset 0
+  ) m
+  cross join lateral kata_data.amended(m.said, a.amendment) w;
+end
+$$;
+comment on function kata_data.amended_messages(uuid, bigint) is
+'The amended messages of a path as of a version, visible or not, in the words in force; in no order.
+
+Cost: O(view changes since the oldest amendment).';
+
+create or replace function kata_data.amended_terms(context_id uuid, at bigint, config text)
+returns table (version bigint, term text, weight integer)
+language plpgsql stable rows 100
+as $$
+begin
+  return query
+  select m.version, t.term, kata_data.term_weight(t.occurrences, sum(t.occurrences) over (partition by m.version))
+  from kata_data.amended_messages(amended_terms.context_id, at) m
+  left join lateral kata_data.terms(config, concat_ws(' ', m.name, kata_data.search_text(m))) t on true;
+end
+$$;
+comment on function kata_data.amended_terms(uuid, bigint, text) is
+'The terms of the amended messages of a path with their weights; a message without a term has one row with null.';
+
 create or replace function kata_data.message_terms(segment_id uuid, low bigint, high bigint, config text)
 returns table (term text, version bigint, weight integer)
 language sql stable rows 1000
@@ -177,7 +237,7 @@ as $$
   -- The weight is the saturation of BM25 with k1 = 0.6 and b = 0.3, against a fixed length of 20 terms instead of the average one: so it
   -- depends on the message alone.
   select d.term, m.version,
-    greatest(1, least(255, round(255.0::float8 * d.occurrences / (d.occurrences + 0.6::float8 * (0.7::float8 + 0.3::float8 * d.length / 20))))::integer)
+    kata_data.term_weight(d.occurrences, d.length)
   from (
     select m as message, m.version
     from kata_data.message m

@@ -158,6 +158,22 @@ $$;
 comment on function kata_data.amended(kata_data.message, kata_data.amendment) is
 'A message in the words of an amendment, or in its own where that is null.';
 
+create or replace function kata_data.without_own_thinking(parts jsonb) returns jsonb
+language sql immutable
+as $$
+  select nullif(
+    jsonb_path_query_array(parts, 'strict $[*] ? (!(@.type == "thinking" || @.type == "redacted_thinking" || @.type == "reasoning"))'), '[]')
+$$;
+comment on function kata_data.without_own_thinking(jsonb) is 'The parts of an amended answer that are sent: its thinking was given for other words.';
+
+create or replace function kata_data.in_words_of(message kata_data.message, amended kata_data.message[]) returns kata_data.message
+language sql immutable
+as $$
+  select case when amended = '{}' then message else coalesce((select a from unnest(amended) a where a.version = message.version), message) end
+$$;
+comment on function kata_data.in_words_of(kata_data.message, kata_data.message[]) is
+'A message of a path, or the one of its version among some amended messages.';
+
 create or replace function kata_data.amended_summary(summary kata_data.summary, amendments bigint[]) returns kata_data.summary
 language plpgsql stable
 as $$

@@ -93,7 +93,11 @@ declare
   v_rows kata_data.window_row[];
   v_members kata_data.window_row[];
   v_tokens bigint;
+  v_view kata_data.view;
+  v_versions int8multirange;
+  v_amendments bigint[];
 begin
+  v_view := kata_data.view_at(context_id, at);
   v_factor := kata_data.tokenizer_factor(tokenizer) * coalesce(measure.factor, 1);
   -- The tags of the block, and the message that holds it.
   v_frame := ceil(16 * v_factor);
@@ -106,12 +110,13 @@ begin
     group by m.group_version
     order by min(r.ordinality)
   loop
+    v_versions := kata_data.group_members(context_id, array[v_group], at) - hidden;
+    v_amendments := kata_data.amendments_at(context_id, v_view, v_versions, at);
     select array_agg(c.recalled order by (c.recalled).version), sum((c.recalled).token_count) into v_members, v_tokens
     from (
-      select kata_data.recalled_row(m, place, v_factor, measure) as recalled
-      from kata_data.path_messages(
-        recalled_rows.context_id,
-        kata_data.group_members(recalled_rows.context_id, array[v_group], recalled_rows.at) - hidden) m
+      select kata_data.recalled_row(kata_data.amended(m, a), place, v_factor, measure, a.change_id is not null) as recalled
+      from kata_data.path_messages(recalled_rows.context_id, v_versions) m
+      left join lateral kata_data.amendment_of(m.segment_id, m.group_version, m.version, v_amendments) a on true
       offset 0
     ) c;
     if v_tokens <= v_left then
@@ -132,8 +137,9 @@ comment on function kata_data.recalled_rows(uuid, bigint, text, kata_data.measur
 
 Those first in recall go first; a group that does not fit is left out, and the next is tried. hidden: versions that do not come. place: the position of the block. room: the tokens that it may take.';
 
-create or replace function kata_data.recalled_row(message kata_data.message, place bigint, factor double precision, measure kata_data.measure)
-returns kata_data.window_row
+create or replace function kata_data.recalled_row(
+  message kata_data.message, place bigint, factor double precision, measure kata_data.measure, is_amended boolean
+) returns kata_data.window_row
 language plpgsql stable
 as $$
 declare
@@ -143,7 +149,7 @@ begin
   -- As the renderers have it.
   v_row.content := kata_data.recalled_text(message.role, message.content, message.parts);
   v_row.token_count := coalesce(
-    case when measure.tokenizer is not null then (
+    case when measure.tokenizer is not null and not is_amended then (
       select c.token_count
       from kata_data.token_count c
       where c.segment_id = message.segment_id
@@ -177,7 +183,7 @@ begin
   return v_row;
 end
 $$;
-comment on function kata_data.recalled_row(kata_data.message, bigint, double precision, kata_data.measure) is
-'A recalled message in its own words, with at least the tokens that it takes in its block.
+comment on function kata_data.recalled_row(kata_data.message, bigint, double precision, kata_data.measure, boolean) is
+'A recalled message in the words in force, with at least the tokens that it takes in its block.
 
-Only text comes; a long result is cut. factor: from o200k_base to the tokenizer that counts.';
+Only text comes; a long result is cut. factor: from o200k_base to the tokenizer that counts. is_amended: no stored count is of these words.';

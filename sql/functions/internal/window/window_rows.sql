@@ -83,7 +83,8 @@ as $$
       case when (m.amendment).change_id is null then m.name else (m.amendment).name end as name,
       case
         when (m.stub).change_id is not null then null
-        when (m.amendment).change_id is not null then (m.amendment).parts
+        -- Thinking is valid only behind the words that it was given for.
+        when (m.amendment).change_id is not null then kata_data.without_own_thinking((m.amendment).parts)
         else m.parts
       end as parts,
       case when (m.amendment).change_id is null then m.provider else (m.amendment).provider end as provider, m.group_version
