@@ -9,6 +9,7 @@ CACHE := $(or $(KATA_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kata-context)
 PG16 := $(CACHE)/pgserver-0.1.4
 PEERS := $(CACHE)/peers
 MINILM := $(CACHE)/minilm
+AGMI := $(CACHE)/agent-memory-integrity-0.6.3
 WORKERS := 2
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS)
 SEED := $(shell date +%s)
@@ -21,11 +22,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-long test-pg16 coverage check-plpgsql lint generate size migrate bench bench-peers bench-docs eval-recall eval-minilm sql clean
+.PHONY: help setup demo test test-fast test-long test-pg16 test-integrity coverage check-plpgsql lint generate size migrate bench bench-peers bench-docs eval-recall eval-minilm sql clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do \
-	  printf '  make %-13s %s\n' "$$name" "$$text"; done
+	  printf '  make %-14s %s\n' "$$name" "$$text"; done
 
 setup: $(READY) ## Install everything into .venv
 
@@ -65,6 +66,14 @@ test-pg16: $(READY) $(PG16)/ready ## Run the same tests on PostgreSQL 16
 $(PG16)/ready: | $(READY)
 	@echo "installing PostgreSQL 16 into $(PG16)"
 	@$(BIN)/python -m pip install -qq --no-deps --upgrade --python-version 3.12 --only-binary=:all: --target $(PG16) pgserver==0.1.4
+	@touch $@
+
+test-integrity: $(READY) $(AGMI)/ready ## Run the conformance suite agent-memory-integrity
+	@PYTHONPATH=$(AGMI) $(BIN)/python -m pytest -q -s -m '' tests/integrations/agent_memory_integrity.py
+
+$(AGMI)/ready: | $(READY)
+	@echo "installing agent-memory-integrity into $(AGMI)"
+	@$(BIN)/python -m pip install -qq --no-deps --upgrade --target $(AGMI) agent-memory-integrity==0.6.3
 	@touch $@
 
 check-plpgsql: $(READY) ## Run plpgsql_check on PostgreSQL 15, and print the statements that pgTAP reaches
