@@ -96,8 +96,8 @@ begin
       r.running_tokens, r.reason, r.over_budget, r.tool_call_id, r.tool_name, r.tool_calls, r.model, r.metadata, r.created_at, r.kind, r.name,
       r.parts, r.provider, r.group_version)::kata_data.window_row
     from unnest(rows || array(
-      select kata_data.recalled_row(m, request.recall_place, 1, null)
-      from kata_data.path_messages(request.context_id, request.recalled) m)) r
+      select kata_data.recalled_row(m, request.recall_place, 1, null, false)
+      from kata_data.words_at(request.context_id, request.at, request.recalled) m)) r
     order by r."position", r.reason = 'recalled' desc, r.version);
 end
 $$;
