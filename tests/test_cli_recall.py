@@ -291,7 +291,7 @@ def test_a_build_that_is_ended_leaves_no_index(
         blocker = connect()
         blocker.execute("lock table kata_data.embedding in row exclusive mode")
         with ThreadPoolExecutor(1) as pool:
-            building = pool.submit(build, database, None, "toy")
+            building = pool.submit(build, indexable, None, "toy")
             builder = wait_for_build(observer)
             assert not building.done()
             rows(observer, f"select {end}(%s)", builder)
