@@ -28,6 +28,7 @@ from kata_context import __version__
 from measure import Result, as_json, machine
 from probe import retention
 from recall import recall
+from recorded import requests
 from sizes import sizes
 from through_driver import driver
 from verification import verification
@@ -42,6 +43,7 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[Result]]] = {
     "window": windows,
     "records": windows_with_records,
     "prompts": prompts,
+    "requests": requests,
     "tokenizers": windows_in_another_tokenizer,
     "driver": driver,
     "concurrency": concurrency,
