@@ -1,18 +1,16 @@
 """The same calls give the same bytes under every setting of a session and in a database of every locale."""
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
-from pathlib import Path
 
 import psycopg
 import pytest
 
-from conftest import FAST, LaunchServer, TestServer
+from conftest import TestServer
 from kata_context import migrate
 from support import scenario
+from support.locales import LOCALES, create_or_skip
 
 pytestmark = pytest.mark.slow
 
@@ -136,37 +134,11 @@ def test_a_client_of_another_encoding_reads_and_writes_the_same(store: str) -> N
     assert sorted(differing(base, other)) == sorted(refused)
 
 
-# Of the system where nothing else is said.
-LOCALES = {
-    "C": "locale 'C'",
-    "C.UTF-8": "locale_provider libc locale 'C.UTF-8'",
-    "tr_TR": "locale_provider libc locale 'tr_TR.UTF-8'",
-    "ICU": "locale_provider icu icu_locale 'tr' locale 'C'",
-    "PG_UNICODE_FAST": "locale_provider builtin builtin_locale 'PG_UNICODE_FAST' locale 'C'",
-}
-
-
-@pytest.fixture(scope="module")
-def foreign(launch_server: LaunchServer, scratch: Path) -> Iterator[TestServer]:
-    """A server that knows the Turkish locale, made for it where the machine has its sources."""
-    folder = scratch / "made-locales"
-    folder.mkdir(mode=0o755)
-    if shutil.which("localedef") and Path("/usr/share/i18n/locales/tr_TR").exists():
-        command = ["localedef", "-i", "tr_TR", "-f", "UTF-8", str(folder / "tr_TR.UTF-8")]
-        subprocess.run(command, check=True, capture_output=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LOCPATH", f"{folder}:/usr/lib/locale")
-        yield launch_server("locales", FAST)
-
-
 @pytest.mark.parametrize("locale", LOCALES)
 def test_the_locale_of_the_database_changes_nothing(store: str, foreign: TestServer, locale: str) -> None:
     name = f"locale_{list(LOCALES).index(locale)}"
-    try:
-        foreign.execute(f"create database {name} encoding 'UTF8' {LOCALES[locale]} template template0")
-    except psycopg.Error as error:
-        pytest.skip(f"the server has no locale {locale}: {error.diag.message_primary}")
-    migrate.up(foreign.url(name))
-    with closing(psycopg.connect(foreign.url(name), autocommit=True)) as conn:
+    dsn = create_or_skip(foreign, name, locale)
+    migrate.up(dsn)
+    with closing(psycopg.connect(dsn, autocommit=True)) as conn:
         conn.execute(scenario.PREPARE.encode())
-    assert differing(found(store), found(foreign.url(name))) == []
+    assert differing(found(store), found(dsn)) == []

@@ -103,14 +103,24 @@ comment on function kata_data.may_fold(text) is 'Whether a text, or a value as J
 create or replace function kata_data.folded(content text) returns text
 language sql immutable
 as $$
-  -- Marks of letters, and characters that no font shows: soft hyphens, zero-width ones, marks of direction, variation selectors, tags.
-  select lower(regexp_replace(normalize(content, nfkd), (
+  -- Outlined letters and digits first, which servers before PostgreSQL 18 do not know. Then marks of letters, and characters that no font
+  -- shows: soft hyphens, zero-width ones, marks of direction, variation selectors, tags.
+  select lower(regexp_replace(normalize(translate(content, kata_data.outlined_letters(), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789'), nfkd), (
       E'[\\x01-\\x08\\x0e-\\x1f\\x7f-\\x9f\u00ad\u0300-\u036f\u0488\u0489\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e'
       '\u2060-\u206f\u20d0-\u20f0\u2800\u3164\ufe00-\ufe0f\ufe20-\ufe2f\ufeff\uffa0\ufff0-\ufffc\U0001bca0-\U0001bca3\U0001d173-\U0001d17a'
       '\U000e0000-\U000e0fff]+') collate "C", '', 'g') collate "C")
 $$;
 comment on function kata_data.folded(text) is
 'A text as tokenizers fold it: letters in their plain form, less marks and invisible characters, in lower case.';
+
+create or replace function kata_data.outlined_letters() returns text
+language sql immutable
+as $$
+  select E'\U0001ccd6\U0001ccd7\U0001ccd8\U0001ccd9\U0001ccda\U0001ccdb\U0001ccdc\U0001ccdd\U0001ccde\U0001ccdf\U0001cce0\U0001cce1'
+    '\U0001cce2\U0001cce3\U0001cce4\U0001cce5\U0001cce6\U0001cce7\U0001cce8\U0001cce9\U0001ccea\U0001cceb\U0001ccec\U0001cced'
+    '\U0001ccee\U0001ccef\U0001ccf0\U0001ccf1\U0001ccf2\U0001ccf3\U0001ccf4\U0001ccf5\U0001ccf6\U0001ccf7\U0001ccf8\U0001ccf9'
+$$;
+comment on function kata_data.outlined_letters() is 'The letters and digits that Unicode 16 adds in an outlined style.';
 
 create or replace function kata_data.ends_in_tag(content text) returns boolean
 language sql immutable

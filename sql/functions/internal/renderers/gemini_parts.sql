@@ -126,7 +126,7 @@ as $$
     when data <> '' and media_type <> '' then jsonb_build_object('inlineData', jsonb_build_object(
       'mimeType', kata_data.plain_media_type(media_type), 'data', kata_data.plain_base64(data)))
     when url is not null then jsonb_build_object('fileData', jsonb_strip_nulls(jsonb_build_object(
-      'fileUri', url, 'mimeType', case lower(substring(url from '[.]([A-Za-z]+)(?:[?#].*)?$') collate "C")
+      'fileUri', url, 'mimeType', case lower(substring(url, '[.]([A-Za-z]+)(?:[?#].*)?$' collate "C") collate "C")
         when 'png' then 'image/png' when 'gif' then 'image/gif' when 'webp' then 'image/webp' when 'jpg' then 'image/jpeg'
         when 'jpeg' then 'image/jpeg' when 'pdf' then 'application/pdf' end)))
   end

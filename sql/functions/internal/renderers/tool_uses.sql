@@ -20,7 +20,7 @@ declare
 begin
   if jsonb_typeof(v_input) = 'object' then
     return v_input;
-  elsif arguments ~ E'^\\s*$' collate kata_data.c_utf8 then
+  elsif kata_data.is_blank(arguments) then
     return '{}'::jsonb;
   end if;
   return jsonb_build_object('arguments', arguments);
@@ -69,7 +69,7 @@ as $$
 begin
   -- The first character excludes most other texts.
   return case
-    when ascii(content) <> 123 and content !~ E'^[ \\t\\n\\r]*[{]' then false
+    when ascii(content) <> 123 and content !~ (E'^[ \\t\\n\\r]*[{]' collate "C") then false
     when kata_data.is_plain_object(content) then true
     else coalesce(jsonb_typeof(kata_data.read_json(content)) = 'object', false)
   end;

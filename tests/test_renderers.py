@@ -1,0 +1,133 @@
+"""A renderer makes the same bytes of the same rows, in every release, on every server and in every locale."""
+
+import hashlib
+import json
+import re
+from contextlib import closing
+
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+from typing_extensions import LiteralString
+
+from conftest import ROOT, TestServer
+from support.locales import create_or_skip
+
+FOLDER = ROOT / "sql" / "functions" / "internal" / "renderers"
+GOLDEN = ROOT / "tests" / "golden"
+FORMS = ("openai", "responses", "anthropic", "gemini")
+NUMBERS = {1}
+
+# A refusal has the same words, too.
+RENDER: LiteralString = """
+create function pg_temp.digest(sent text) returns text
+language sql as $$ select encode(sha256(convert_to(sent, 'UTF8')), 'hex') $$;
+create function pg_temp.render(c jsonb, form text) returns text
+language plpgsql
+as $$
+declare
+  v_rows kata_data.prompt_row[];
+  v_system text := replace(c ->> 'system', case form when 'gemini' then 'native' else '-' end, 'wrapped');
+  v_thinking text := c ->> 'thinking';
+  v_hidden int8multirange := c ->> 'hidden';
+  v_detail text;
+begin
+  v_rows := array(select r from jsonb_populate_recordset(null::kata_data.prompt_row, c -> 'rows') r);
+  return case form
+    when 'openai' then kata_data.openai_1(v_rows, v_system, v_thinking, v_hidden)
+    when 'responses' then kata_data.responses_1(v_rows, v_system, v_thinking, v_hidden)
+    when 'anthropic' then kata_data.anthropic_1(v_rows, v_system, v_thinking, v_hidden)
+    when 'gemini' then kata_data.gemini_1(v_rows, v_system, v_thinking, v_hidden)
+  end::text;
+exception when others then
+  get stacked diagnostics v_detail = pg_exception_detail;
+  return sqlstate || ' ' || v_detail;
+end
+$$"""
+ALL: LiteralString = """
+select array_agg(pg_temp.digest(pg_temp.render(c.c, f.form)) order by f.place)
+from jsonb_array_elements(%s) with ordinality c(c, number)
+cross join unnest(%s::text[]) with ordinality f(form, place)
+group by c.number
+order by c.number"""
+# All functions that the folder has, with what they call.
+CALLS: LiteralString = """
+select p.proname, p.prosrc, p.provolatile, p.proconfig, p.prosecdef
+from pg_proc p
+where p.pronamespace = 'kata_data'::regnamespace and p.proname = any (%s)"""
+# Words that would let something else than rows into a prompt.
+LEAKS = (
+    r"\b(now|clock_timestamp|current_setting|set_config|random|gen_random_uuid|kata_data\.clock)\s*\("
+    r"|\b(current_\w+|session_user|localtime\w*|execute)\b|\bkata\.|c_utf8"
+)
+
+
+def cases() -> list[dict[str, object]]:
+    """Return the rows of the corpus, with the options of their prompts."""
+    return [json.loads(line) for line in (GOLDEN / "rows.jsonl").read_text("utf-8").splitlines()]
+
+
+def own_functions() -> set[str]:
+    """Return the names of the functions in the folder."""
+    found = (
+        re.findall(r"create or replace function kata_data\.(\w+)", file.read_text("utf-8"))
+        for file in FOLDER.glob("*.sql")
+    )
+    return {name for names in found for name in names}
+
+
+def install(conn: psycopg.Connection) -> None:
+    """Install the renderers alone, with the type of their rows."""
+    migration = (ROOT / "sql" / "migrations" / "0008_view.up.sql").read_text("utf-8")
+    row_type = re.search(r"create type kata_data\.prompt_row as \(.*?\);", migration, re.DOTALL)
+    assert row_type
+    conn.execute("set search_path = pg_catalog, pg_temp")
+    conn.execute("set check_function_bodies = off")
+    conn.execute(f"create schema kata_data; {row_type[0]}".encode())
+    for file in sorted(FOLDER.glob("*.sql")):
+        conn.execute(file.read_bytes())
+
+
+def test_the_files_of_a_renderer_never_change() -> None:
+    lines = [line.split() for line in (GOLDEN / "frozen.sha256").read_text().splitlines()]
+    listed = {name: digest for digest, name in lines}
+    found = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in FOLDER.glob("*.sql")}
+    assert found == listed, "leave them, and add a number: CONTRIBUTING.md, Change a renderer"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("locale", "step"), [("C", 1), ("C.UTF-8", 3), ("tr_TR", 3)])
+def test_the_same_rows_make_the_same_bytes_in_every_locale(
+    foreign: TestServer, locale: str, step: int, is_long: bool
+) -> None:
+    # Elsewhere than in C, each third case but in the long run.
+    every = slice(None, None, 1 if is_long else step)
+    dsn = create_or_skip(foreign, f"golden_{locale.lower().replace('.', '_').replace('-', '_')}", locale)
+    recorded = [line.split() for line in (GOLDEN / "digests_1.txt").read_text().splitlines()]
+    assert len(recorded) == len(cases())
+    with closing(psycopg.connect(dsn, autocommit=True)) as conn:
+        install(conn)
+        conn.execute(RENDER)
+        found = [row[0] for row in conn.execute(ALL, [Jsonb(cases()[every]), list(FORMS)])]
+    pairs = zip(found, recorded[every], strict=True)
+    assert [number for number, (now, then) in enumerate(pairs, 1) if now != then] == []
+
+
+def test_renderers_call_nothing_but_each_other_and_postgres(conn: psycopg.Connection) -> None:
+    own = own_functions()
+    found = conn.execute(CALLS, [list(own)]).fetchall()
+    assert {name for name, *_ in found} == own
+    for name, source, volatility, settings, is_definer in found:
+        body = re.sub(r"'(?:[^']|'')*'|--[^\n]*", "", source)
+        assert set(re.findall(r"kata_data\.(\w+)\s*\(", body)) <= own, name
+        assert set(re.findall(r"kata_data\.(\w+)\b(?!\s*\()", body)) <= {"prompt_row"}, name
+        assert not re.search(LEAKS, body), name
+        assert (volatility in "is", settings, is_definer) == (True, None, False), name
+        # Parsers of numbers and times, orders and classes of characters that a setting or a locale moves.
+        assert not re.search(
+            r"::(date|time|timestamp|interval|money|float|double|real)|to_date|to_timestamp|initcap", body
+        ), name
+    entries = {f"{form}_{number}" for form in FORMS for number in NUMBERS}
+    assert {name: volatility for name, _, volatility, *_ in found if name in entries} == dict.fromkeys(
+        entries, "i"
+    )
