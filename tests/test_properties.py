@@ -68,6 +68,7 @@ PARTS = st.lists(
     min_size=1,
     max_size=3,
 )
+FORMATS = ("openai", "responses", "anthropic", "gemini")
 FLAWS: Sequence[Draft] = (
     {"role": "robot"},
     {"role": None},
@@ -166,6 +167,8 @@ class Pair:
     kept: list[tuple[tuple[Any, ...], str | None]] = field(default_factory=list)
     """Windows that were asked for, and the bytes of the answer."""
     begun: "Begun | None" = None
+    sent: list[tuple[str, list[tuple[int, str]] | None]] = field(default_factory=list)
+    """The bodies of its requests, and what their windows showed; None: the tools take tokens, too."""
 
 
 @dataclass(frozen=True)
@@ -257,6 +260,7 @@ class StoreMachine(RuleBasedStateMachine):
         for pair in getattr(self, "pairs", []):
             assert self._rows("select * from kata.verify(%s)", pair.context_id) == []
             assert digests.damage(self.connection, pair.context_id) == []
+            self._replay(pair)
             for arguments, answer in pair.kept:
                 assert self._bytes(*arguments) == answer, f"later appends changed window {arguments}"
         self.connection.rollback()
@@ -465,6 +469,43 @@ class StoreMachine(RuleBasedStateMachine):
         else:
             assert not any(row["over_budget"] for row in rows)
             assert sent_words(prompt) == Counter(word for row in rows for word in words(row))
+
+    @rule(which=WHICH, data=st.data(), format_=st.sampled_from(FORMATS), tools=st.sampled_from([None, "[]"]))
+    def request(self, which: int, data: st.DataObject, format_: str, tools: str | None) -> None:
+        pair = self._pair(which)
+        at = data.draw(st.one_of(st.none(), st.none(), st.integers(0, pair.model.version)))
+        budget = data.draw(st.one_of(st.just(LARGEST), self._budgets(pair, at)))
+        step = data.draw(st.integers(0, min(budget - 1, 60)))
+        call = """
+            select r.request_id, r.body from kata.request(%s, %s, %s, 'm', %s, '{"max_tokens": 9}',
+              stable_step => %s, at => %s) r"""
+        arguments = (pair.context_id, budget, format_, tools, step, at)
+        rows, error = self._attempt(lambda: self._rows(call, *arguments))
+        if rows is None:
+            refused = self._prompt(pair.context_id, budget, format_, at, step)[1]
+            if not pair.model.rows("effective", at):
+                assert error == "KC017"
+            elif refused:
+                assert error == refused
+            else:
+                assert (error, bool(pair.model.tools(at)[0]), tools) == ("KC020", True, None)
+            return
+        shown = None
+        if tools or not pair.model.tools(at)[0]:
+            window = 'select w.version, w.kind from kata."window"(%s, %s, %s, %s, format => %s) w'
+            found = self._rows(window, pair.context_id, budget, at, step, format_)
+            shown = [(row["version"], row["kind"]) for row in found]
+        pair.sent.append((rows[0]["body"], shown))
+        assert rows[0]["request_id"] == len(pair.sent)
+        self._replay(pair)
+
+    def _replay(self, pair: Pair) -> None:
+        """Make the bodies of all requests again, and list what they show."""
+        for number, (body, shown) in enumerate(pair.sent, 1):
+            row = self._rows("select * from kata.replay(%s, %s)", pair.context_id, number)[0]
+            assert (row["body"], row["is_same"]) == (body, True), f"request {number}"
+            rows = self._rows("select * from kata.request_rows(%s, %s)", pair.context_id, number)
+            assert shown is None or [(row["version"], row["kind"]) for row in rows] == shown
 
     @rule(which=WHICH, data=st.data())
     def turn_pages(self, which: int, data: st.DataObject) -> None:
@@ -882,6 +923,7 @@ class StoreMachine(RuleBasedStateMachine):
             "delete": lambda: self.delete(which, data, 0),
             "commit": lambda: self.commit_a_compaction(data) if self._pair(which).begun else None,
             "elide": lambda: self.elide(which, data, 100, 100),
+            "request": lambda: self.request(which, data, data.draw(st.sampled_from(FORMATS)), None),
             "say": lambda: self.append_a_conversation(which, seed + 1, 3),
             "begin": lambda: self.begin_a_compaction(which),
         }
@@ -1028,6 +1070,13 @@ class StoreMachine(RuleBasedStateMachine):
         assert row is not None
         return row[0]
 
+    def _prompt(
+        self, context_id: uuid.UUID, budget: int, format_: str, at: int | None, step: int
+    ) -> tuple[str | None, str | None]:
+        """Return the bytes of a prompt, or else its error."""
+        call = "select kata.prompt(%s, %s, %s, %s, %s)::text"
+        return self._attempt(lambda: self._value(call, context_id, budget, format_, at, step))
+
     def _bytes(self, context_id: uuid.UUID, budget: int, at: int | None, step: int) -> str | None:
         statement = (
             'select string_agg(w::text, chr(10) order by w.ordinal) from kata."window"(%s, %s, %s, %s) w'
@@ -1052,5 +1101,5 @@ def test_the_store_answers_as_the_model_does(conn: psycopg.Connection, is_long: 
         connection = conn
 
     # A step costs some 10 ms.
-    size = settings(stateful_step_count=100) if is_long else settings(stateful_step_count=50, max_examples=40)
+    size = settings(stateful_step_count=100) if is_long else settings(stateful_step_count=50, max_examples=32)
     run_state_machine_as_test(Machine, settings=size)
