@@ -242,7 +242,7 @@ def test_a_key_and_an_expected_version_make_appending_safe(run: Run, read: Query
     assert read("append", "talk", "x", "--key", "k", "--expected-version", "5") == first
     message, hint = complaint(run("append", "talk", "y", "--expected-version", "5", code=1))
     assert message.startswith(f"version conflict on context {talk} (Version 5 was expected; ")
-    assert hint == "Read what came in between, then append again with the new version."
+    assert hint == "Read what came in between, then try again with the new version."
 
 
 def test_an_unreadable_file_is_named(run: Run, tmp_path: Path) -> None:

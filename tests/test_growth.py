@@ -914,6 +914,7 @@ CHANGES = {
     "an amendment": 'select kata.amend(%(context)s, %(at)s, \'{"content": "x"}\')',
     "a deletion": "select kata.delete_messages(%(context)s, %(at)s, %(at)s + 9)",
     "an undo": "select kata.undo(%(context)s, kata.pin(%(context)s, %(at)s))",
+    "a rewind": "select kata.rewind(%(context)s, %(at)s)",
 }
 
 

@@ -119,6 +119,7 @@ USUAL: dict[str, dict[str, str]] = {
     "resolve_context": {"selector": "plan"},
     "resolve_version": {"context_id": "{context}", "selector": "head~1"},
     "restore_context": {"context_id": "{deleted}"},
+    "rewind": {"context_id": "{context}", "to_version": "5"},
     "search": {"context_id": "{context}", "query": "x"},
     "set_environment": {"label": "x"},
     "set_policy": {"context_id": "{context}", "policy": "{{}}"},

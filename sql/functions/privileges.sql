@@ -87,6 +87,7 @@ grant execute on function
   kata.renew_compaction,
   kata.request,
   kata.restore_context,
+  kata.rewind,
   kata.set_policy,
   kata.unarchive_context,
   kata.undo,

@@ -6,6 +6,7 @@ drop type kata_data.plan;
 drop type kata_data.selection;
 drop type kata_data.numbering;
 drop type kata_data.placed_summary;
+drop type kata_data.line_state;
 drop type kata_data.view;
 drop table kata_data.record;
 drop table kata_data.amendment;

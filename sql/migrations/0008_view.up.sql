@@ -305,6 +305,13 @@ create type kata_data.view as (
 comment on type kata_data.view is
 'A view as of its newest view change. version and change_id are those of the change; the other fields are columns of view_change.';
 
+create type kata_data.line_state as (
+  head kata_data.head,
+  last_message bigint
+);
+comment on type kata_data.line_state is
+'The state of a line as kata.verify keeps it: the expected head, and the version of the newest message; null before the first.';
+
 -- The shapes that a window takes on the way from the budget to its rows.
 create type kata_data.placed_summary as (
   summary kata_data.summary,

@@ -528,7 +528,7 @@ select results_eq(
   format(
     $$values
       ('KC003', 'version conflict on context %s', 'Version 2 was expected; the context is at version 5, and its last message is version 5.',
-    'Read what came in between, then append again with the new version.')$$, :'seen'),
+    'Read what came in between, then try again with the new version.')$$, :'seen'),
   'a conflict names the expected version and the one found');
 select is((select version from kata.get_context(:'seen')), 5::bigint, 'a conflict writes nothing');
 

@@ -329,7 +329,7 @@ select is(
   (select array[count(*), min(a.first_version)] from kata.artifacts(:'long') a), '{1000,6}',
   'of what is not parsed yet the newest 1,000 versions are');
 select is((select array[count(*), min(a.first_version)] from kata.artifacts(:'long', at => 1003) a), '{1000,4}', 'as of a version as well');
-select is((select count(*) from kata_data.path_artifacts(:'long', 1005, 10000)), 1005::bigint, 'more can be asked for inside');
+select is((select count(*) from kata_data.path_artifacts(:'long', 1005, 10000, '{}')), 1005::bigint, 'more can be asked for inside');
 select is(pg_temp.extract('long'), 0::bigint, 'all are extracted');
 select is((select array[count(*), min(a.first_version)] from kata.artifacts(:'long') a), '{1005,1}', 'then all are shown');
 select fixture.context('wide') as wide \gset

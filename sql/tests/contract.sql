@@ -1,7 +1,7 @@
 -- The contract for other software: names, order, types and defaults of parameters and results, and the rights of a function.
 
 begin;
-select plan(392);
+select plan(396);
 
 create function pg_temp.inputs(function oid) returns text
 language sql
@@ -216,13 +216,13 @@ insert into expected values
   ('history', 'stable',
     'context_id uuid, before bigint = NULL, max_rows integer = 50',
     'rows version bigint, kind text, role text, preview text, token_count integer, view_tokens bigint, checkpoints text[], '
-      'created_at timestamp with time zone'),
+      'created_at timestamp with time zone, rewound_by bigint'),
   ('index_search', 'volatile',
     'context_id uuid, max_messages integer = NULL',
     'bigint'),
   ('key_result', 'stable',
     'context_id uuid, idempotency_key text',
-    'rows function_name text, result jsonb, created_at timestamp with time zone'),
+    'rows function_name text, result jsonb, created_at timestamp with time zone, rewound_by bigint'),
   ('list_contexts', 'stable',
     'after uuid = NULL, max_rows integer = 50, include_deleted boolean = false',
     'rows context_id uuid, name text, tenant text, parent_id uuid, fork_version bigint, depth integer, version bigint, '
@@ -316,6 +316,9 @@ insert into expected values
   ('restore_context', 'volatile',
     'context_id uuid',
     'void'),
+  ('rewind', 'volatile',
+    'context_id uuid, to_version bigint, expected_version bigint = NULL, idempotency_key text = NULL',
+    'bigint'),
   ('search', 'stable',
     'context_id uuid, query text, max_rows integer = 20, at bigint = NULL',
     'rows version bigint, role text, rank double precision, headline text, token_count integer, compacted_into bigint, name text, '

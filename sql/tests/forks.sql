@@ -341,14 +341,15 @@ select is(
     from kata_data.head h
     cross join lateral generate_series(0, h.version) a(at)
     left join lateral kata_data.totals_at(h.context_id, a.at) t on true
-    cross join lateral kata_data.open_calls_at(h.context_id, a.at, t.oldest_open_group) f
-    cross join lateral kata_data.open_calls_before(h, a.at) b
+    cross join lateral kata_data.open_calls_at(h.context_id, a.at, '{}', t.oldest_open_group) f
+    cross join lateral kata_data.open_calls_before(h, a.at, '{}') b
     where h.context_id = fixture.id(n.name)
       and (f.open_calls, f.open_groups) is distinct from (b.open_calls, b.open_groups)),
   '{}', 'the open calls are the same, searched from the oldest open call on or from now back: ' || n.name)
 from (values ('loom'), ('loom fork')) n(name);
 select is(
-  (select b.open_calls from kata_data.head h cross join lateral kata_data.open_calls_before(h, 5) b where h.context_id = :'loom_fork'),
+  (select b.open_calls from kata_data.head h cross join lateral kata_data.open_calls_before(h, 5, '{}') b
+    where h.context_id = :'loom_fork'),
   '{"lost": 2, "a": 4, "b": 4, "c": 5}', 'what is open still, and what was answered since');
 
 select * from finish();

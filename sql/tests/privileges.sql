@@ -1,7 +1,7 @@
 -- Readers read, writers write, administrators administer, and no role has a privilege on a table.
 
 begin;
-select plan(545);
+select plan(550);
 
 create temporary table client (role text);
 insert into client values ('kata_reader'), ('kata_writer'), ('kata_admin'), ('kata_service');
@@ -35,7 +35,7 @@ insert into expected values
   ('purge_context', '--as'), ('purge_deleted', '--as'), ('purges', 'rwas'), ('put_token_counts', '-was'),
   ('recall', 'rwas'), ('register_tokenizer', '--a-'),
   ('renew_compaction', '-was'), ('replay', 'rwas'), ('request', '-was'), ('request_rows', 'rwas'), ('requests', 'rwas'),
-  ('resolve_context', 'rwas'), ('resolve_version', 'rwas'), ('restore_context', '-was'),
+  ('resolve_context', 'rwas'), ('resolve_version', 'rwas'), ('restore_context', '-was'), ('rewind', '-was'),
   ('search', 'rwas'), ('set_environment', '--a-'),
   ('set_policy', '-was'), ('state_at', 'rwas'), ('stats', 'rwas'), ('tokenizers', 'rwas'), ('tree', 'rwas'), ('unarchive_context', '-was'),
   ('undo', '-was'),

@@ -99,7 +99,6 @@ ONE_ROW_OR_NULL: dict[str, str] = {
     "erase_message": "a version that is not there has no segment, and the next statement refuses it",
     "find_checkpoint": "no checkpoint of that name: the caller asks whether the result is null",
     "first_request": "a history without a request has none",
-    "insert_fork_head": "totals_at returns one row",
     "newest_message": "a view without a message has no newest one",
     "share_context": "check_access refuses a head that is null",
     "shared_history": "contexts of different families share nothing: the result is null",

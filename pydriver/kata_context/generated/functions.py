@@ -472,6 +472,15 @@ FUNCTIONS = {
             "version": Parameter("version"),
         },
     ),
+    "rewind": Function(
+        "Goes back to the state of an earlier version.",
+        {
+            "context_id": Parameter("context"),
+            "to_version": Parameter("version"),
+            "expected_version": Parameter("version", has_default=True),
+            "idempotency_key": Parameter("text", has_default=True),
+        },
+    ),
     "undo": Function(
         "Undoes the view change at a version.",
         {

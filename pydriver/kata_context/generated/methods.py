@@ -582,7 +582,7 @@ class Methods(ABC):
         context_id : the context.
         kind : 1 to 255 characters, by which kata.records filters.
         data : any JSON, at most 1 MB.
-        external_id : 1 to 255 characters, unique among the messages and records of the path; null for
+        external_id : 1 to 255 characters, unique among the messages and records of the line; null for
             none. An erasure leaves kind and external id: put no personal data into them.
         idempotency_key : 1 to 255 characters; the same request again within seven days returns the
             first result.
@@ -592,7 +592,8 @@ class Methods(ABC):
         Raises
         ------
         ContextNotFoundError, InvalidMessageError the external id is taken (DETAIL names the version),
-            ContextClosedError, InvalidArgumentError, IdempotencyConflictError.
+            ContextClosedError, InvalidArgumentError, IdempotencyConflictError, SupersededError what the
+            key has done is rewound.
 
         Locks: the head of the context.
         Cost: O(size + pieces of the view + fork depth).
@@ -627,7 +628,8 @@ class Methods(ABC):
     def find_message(self, context_id: ContextId, external_id: str, at: Version | None = None) -> int | None:
         """Returns the version of the message or record that has an external id; null when there is none.
 
-        An entry keeps its id when it is deleted from the view, covered by a compaction or erased.
+        An entry keeps its id when it is deleted from the view, covered by a compaction or erased; one
+        that is rewound is not found.
 
         Parameters
         ----------
@@ -673,9 +675,10 @@ class Methods(ABC):
         committed yet has done nothing.
 
         Returns one row, or none where the key is free: function_name (append, for append_message, too;
-        append_record, merge, fork), result, created_at. The result of append and merge is an object
-        with the arrays versions and is_new, that of append_record a version, that of fork the id of the
-        new context.
+        append_record, merge, rewind, fork), result, created_at, rewound_by (the rewind that took the
+        result back, or null: the same request again with the key is KC021). The result of append and
+        merge is an object with the arrays versions and is_new, that of append_record and rewind a
+        version, that of fork the id of the new context.
 
         Parameters
         ----------
@@ -703,8 +706,8 @@ class Methods(ABC):
     ) -> list[MessageRow]:
         """Lists the messages of a context, in pages.
 
-        Returns message rows, as get_message. Under raw and all, in_view is false of what a deletion or
-        a compaction has taken from the model.
+        Returns message rows, as get_message. Under raw and all, in_view is false of what a deletion, a
+        rewind or a compaction has taken from the model.
 
         Parameters
         ----------
@@ -714,7 +717,7 @@ class Methods(ABC):
         max_rows : 1 to 1,000.
         descending : newest first.
         visibility : effective (the view: what a model would see, in reading order), raw (every message
-            except the deleted ones, by version), all (every message, by version).
+            except deleted and rewound ones, by version), all (every message, by version).
         at : as of this version; null for now. Pages under a fixed `at` are exact whatever is appended
             meanwhile.
 
@@ -737,6 +740,8 @@ class Methods(ABC):
     ) -> list[RecordRow]:
         """Lists the records of a context, oldest first, inherited ones included.
 
+        Those that are rewound are left out.
+
         Returns rows: version, kind, data (null after an erasure), external_id, created_at.
 
         Parameters
@@ -751,7 +756,7 @@ class Methods(ABC):
         ------
         ContextNotFoundError, VersionNotFoundError, ContextClosedError, InvalidArgumentError.
 
-        Cost: O(log n + rows + fork depth).
+        Cost: O(log n + rows + rewound ranges + fork depth).
         """
         return self._run(statements.RECORDS, (context_id, kind, after, max_rows, at))
 
@@ -794,8 +799,8 @@ class Methods(ABC):
         Returns rows: version, role, token_count (as the window counts it; of rows that it does not
         show, in the context's tokenizer), reason, shown, running_tokens (null where not shown). Reasons
         of what is shown are those of kata.window. Of the others: budget (it is in the view and does not
-        fit), covered (a compaction took it), deleted. In total a window leaves out view_tokens of
-        kata.usage less its last running_tokens.
+        fit), covered (a compaction took it), deleted, rewound. In total a window leaves out view_tokens
+        of kata.usage less its last running_tokens.
 
         Parameters
         ----------
@@ -1012,9 +1017,9 @@ class Methods(ABC):
         Recalled messages come as one block directly before the user's last request, or before the rest
         where that is not shown. They come by whole groups, in their own words where a summary covers
         them; a group that does not fit is left out, and a long result of a tool is cut (kind stub).
-        Messages that the window shows anyway, deleted and erased ones, summaries and records are left
-        out. Their budget gives way to what always comes, the request and the summaries. token_count
-        includes what prompt adds around them.
+        Messages that the window shows anyway, deleted, rewound and erased ones, summaries and records
+        are left out. Their budget gives way to what always comes, the request and the summaries.
+        token_count includes what prompt adds around them.
 
         Returns: ordinal from 1, version, position, role, content, token_count, running_tokens, reason
         (preamble, pinned, newest, request, recalled, summary, covered, recent; the first that holds),
@@ -1367,11 +1372,12 @@ class Methods(ABC):
         """Appends messages of one context to another, as one batch.
 
         These are the messages of the source after the common ancestor, in whole groups, in order.
-        Deleted messages and summaries are left out, and so are messages that the target already has,
-        from its history or an earlier merge. Results of calls that were made before the common ancestor
-        are left out, too: the target has answered these calls itself.
+        Deleted and rewound messages and summaries are left out, and so are messages that the target
+        already has, from its history or an earlier merge; a copy that it has rewound is copied again.
+        Results of calls that were made before the common ancestor are left out, too: the target has
+        answered these calls itself.
 
-        A copy has the words in force. It keeps its external id where no entry of the target's path has
+        A copy has the words in force. It keeps its external id where no entry of the target's line has
         it, else it has none. Token counts are kept if both contexts count in one tokenizer; else stored
         counts are used, or new estimates.
 
@@ -1570,9 +1576,10 @@ class Methods(ABC):
     ) -> list[HistoryRow]:
         """A page of the entries of a context, newest first, inherited ones included.
 
-        Returns rows: version, kind (message, compaction, elision, deletion, pin, unpin, undo, record,
-        amendment, tools), role, preview (100 characters), token_count (of the entry), view_tokens (of
-        what a model would see as of the entry), checkpoints (the names of the version), created_at.
+        Returns rows: version, kind (message, compaction, elision, deletion, pin, unpin, undo, rewind,
+        record, amendment, tools), role, preview (100 characters), token_count (of the entry),
+        view_tokens (of what a model would see as of the entry), checkpoints (the names of the version),
+        created_at, rewound_by (the rewind that hides the entry, or null).
 
         Parameters
         ----------
@@ -1584,7 +1591,8 @@ class Methods(ABC):
         ------
         ContextNotFoundError, ContextClosedError, InvalidArgumentError.
 
-        Cost: O(log n + rows + checkpoints of the page + fork depth).
+        Cost: O(log n + rows + checkpoints of the page + fork depth + later rewinds that adjoin those of
+        the page).
         """
         return self._run(statements.HISTORY, (context_id, before, max_rows))
 
@@ -1629,7 +1637,7 @@ class Methods(ABC):
         context_id : the context.
         at : as of this version; null for now.
         visibility : effective (the view: what a model would have seen, in reading order), raw (every
-            message but the deleted ones, by version), all (everything, by version).
+            message except deleted and rewound ones, by version), all (everything, by version).
         after : the last position (or version, under raw and all) of the page before; null for the first
             page.
         max_rows : 1 to 1,000; null for all.
@@ -1682,7 +1690,7 @@ class Methods(ABC):
         ContextNotFoundError, VersionNotFoundError no message or summary has this version,
             VersionConflictError version conflict, InvalidMessageError the message is invalid,
             ContextClosedError, InvalidArgumentError deleted, or too many pieces,
-            IdempotencyConflictError.
+            IdempotencyConflictError, SupersededError what the key has done is rewound.
 
         Locks: the head of the context, then the message (FOR KEY SHARE).
         Cost: O(size + pieces of the view + fork depth).
@@ -1775,12 +1783,50 @@ class Methods(ABC):
         """
         return self._run(statements.PIN, (context_id, version))[0]
 
+    def rewind(
+        self,
+        context_id: ContextId,
+        to_version: Version,
+        expected_version: int | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> int:
+        """Goes back to the state of an earlier version.
+
+        A model sees again exactly what it saw then: messages, summaries, pins, elisions and deletions
+        are those of that version, and calls that were open then are open. Later entries are rewound:
+        hidden, and not destroyed. kata.get_message reads them, the list all and kata.history name them,
+        and a rewind to one of their versions brings them back. To remove text permanently, use
+        kata.erase_message; to continue from a version and keep the present, use kata.fork.
+
+        Returns the version that the rewind took. kata.undo takes it back while it is the newest entry.
+
+        Parameters
+        ----------
+        context_id : the context.
+        to_version : any version below the newest, 0 for the empty context; one that is rewound goes
+            forward again.
+        expected_version : a version since which no message may have been appended or deleted.
+        idempotency_key : 1 to 255 characters; the same request again within seven days returns the
+            first result.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, VersionConflictError version conflict,
+            ContextClosedError, InvalidArgumentError the context is at this version,
+            IdempotencyConflictError, SupersededError what the key has done is rewound.
+
+        Locks: the head of the context.
+        Cost: O(log n + pieces of the view); if a call was open at the version, as kata.fork.
+        """
+        return self._run(statements.REWIND, (context_id, to_version, expected_version, idempotency_key))[0]
+
     def undo(self, context_id: ContextId, version: Version) -> int:
         """Undoes the view change at a version.
 
         Messages that it covered, deleted, shortened or amended come back, except those deleted since.
         The undo takes a version itself, and undoing it is redo. The views of past versions stay as they
-        are.
+        are. A rewind is undone only while it is the newest entry.
 
         Returns the version that the undo took.
 
@@ -1791,10 +1837,10 @@ class Methods(ABC):
 
         Raises
         ------
-        ContextNotFoundError, ContextClosedError, InvalidArgumentError not a view change, or undone
-            already, SupersededError a later compaction in force covers a message that the undo would
-            bring back, take away or reword, or a later elision is made of the amended words (DETAIL
-            names it).
+        ContextNotFoundError, ContextClosedError, InvalidArgumentError not a view change, undone
+            already, or rewound, SupersededError a later compaction in force covers a message that the
+            undo would bring back, take away or reword, a later elision is made of the amended words
+            (DETAIL names it), or a rewind that is not the newest entry.
 
         Locks: the head of the context.
         Cost: O(view changes since the oldest one that is undone + messages that come or go).
@@ -2212,8 +2258,8 @@ class Methods(ABC):
         (node_modules, .git) that are only listed or mentioned, the folder. Of an id: key (its name in
         JSON), where it has one. The detail that a caller added comes over it. Of one message at most
         1,000 artifacts of a kind are kept. Messages are parsed when a compaction begins; of those not
-        parsed yet, the newest 1,000 are parsed by this call. URLs lose their credentials; keys and
-        tokens that grant access are not listed.
+        parsed yet, the newest 1,000 are parsed by this call. Messages that are rewound name nothing.
+        URLs lose their credentials; keys and tokens that grant access are not listed.
 
         Parameters
         ----------
@@ -2225,7 +2271,8 @@ class Methods(ABC):
         ------
         ContextNotFoundError, VersionNotFoundError, ContextClosedError.
 
-        Cost: O(log n) per artifact and ancestor, and the length of what is not parsed yet.
+        Cost: O(log n) per artifact and ancestor, and the length of what is not parsed yet; after a
+        rewind O(mentions).
         """
         return self._run(statements.ARTIFACTS, (context_id, kind, at))
 
@@ -2680,9 +2727,9 @@ class Methods(ABC):
         """Finds the messages of a context that hold words of a query, best first: where something was
         said.
 
-        Covered messages are found with the summary that covers them; deleted and erased ones are not,
-        nor are summaries. Every message is found from the moment it is appended: what kata.index_search
-        has not indexed yet is parsed by this call.
+        Covered messages are found with the summary that covers them; deleted, rewound and erased ones
+        are not, nor are summaries. Every message is found from the moment it is appended: what
+        kata.index_search has not indexed yet is parsed by this call.
 
         Returns rows by rank, then newest first: version, role, rank (BM25 over the path as of the
         version), headline (160 characters around the rarest term), token_count, compacted_into (the
@@ -3479,6 +3526,15 @@ class Context(Handle):
         See Kata.pin.
         """
         return self.database.pin(self.id, version)
+
+    def rewind(
+        self, to_version: Version, expected_version: int | None = None, *, idempotency_key: str | None = None
+    ) -> int:
+        """Goes back to the state of an earlier version.
+
+        See Kata.rewind.
+        """
+        return self.database.rewind(self.id, to_version, expected_version, idempotency_key=idempotency_key)
 
     def undo(self, version: Version) -> int:
         """Undoes the view change at a version.

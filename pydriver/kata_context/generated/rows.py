@@ -151,6 +151,7 @@ class KeyResultRow:
     function_name: str | None
     result: Json
     created_at: datetime
+    rewound_by: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,6 +406,7 @@ class HistoryRow:
     view_tokens: int
     checkpoints: list[str]
     created_at: datetime
+    rewound_by: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -274,8 +274,8 @@ GET_MESSAGE: Call[MessageRow] = Call(
 )
 KEY_RESULT: Call[KeyResultRow] = Call(
     "key_result",
-    b"select r.function_name, r.result, r.created_at from kata.key_result(context_id => %s::uuid, "
-    b"idempotency_key => %s::text) r",
+    b"select r.function_name, r.result, r.created_at, r.rewound_by from kata.key_result(context_id => "
+    b"%s::uuid, idempotency_key => %s::text) r",
     record(KeyResultRow),
     (("context_id", as_context), ("idempotency_key", as_text)),
     reads=True,
@@ -557,8 +557,8 @@ ENTRY_DIGESTS: Call[EntryDigestRow] = Call(
 HISTORY: Call[HistoryRow] = Call(
     "history",
     b"select r.version, r.kind, r.role, r.preview, r.token_count, r.view_tokens, r.checkpoints, "
-    b"r.created_at from kata.history(context_id => %s::uuid, before => %s::bigint, max_rows => "
-    b"%s::integer) r",
+    b"r.created_at, r.rewound_by from kata.history(context_id => %s::uuid, before => %s::bigint, "
+    b"max_rows => %s::integer) r",
     record(HistoryRow),
     (("context_id", as_context), ("before", as_integer), ("max_rows", as_integer)),
     reads=True,
@@ -624,6 +624,18 @@ PIN: Call[int] = Call(
     b"select kata.pin(context_id => %s::uuid, version => %s::bigint)",
     scalar,
     (("context_id", as_context), ("version", as_version)),
+)
+REWIND: Call[int] = Call(
+    "rewind",
+    b"select kata.rewind(context_id => %s::uuid, to_version => %s::bigint, expected_version => "
+    b"%s::bigint, idempotency_key => %s::text)",
+    scalar,
+    (
+        ("context_id", as_context),
+        ("to_version", as_version),
+        ("expected_version", as_integer),
+        ("idempotency_key", as_text),
+    ),
 )
 UNDO: Call[int] = Call(
     "undo",

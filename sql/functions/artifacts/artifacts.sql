@@ -1,5 +1,5 @@
 -- The artifact index: the files, tools, URLs and identifiers that an agent needs to continue its work. It is derived from the raw log, so
--- that no compaction, elision or undo changes it.
+-- that no compaction, elision or undo changes it; what is rewound names nothing.
 -- plans: artifacts
 
 create or replace function kata.artifacts(
@@ -17,12 +17,14 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off set jit = off
 as $$
 declare
-  v_at bigint;
+  v_context record;
 begin
-  v_at := (kata_data.open_context(context_id, at)).at;
+  v_context := kata_data.open_context(context_id, at);
   return query
   select p.kind, p.ref, p.detail, p.first_version, p.last_version, p.mentions
-  from kata_data.path_artifacts(artifacts.context_id, v_at, 1000) p
+  from kata_data.path_artifacts(
+    artifacts.context_id, v_context.at, 1000,
+    (kata_data.view_of(artifacts.context_id, v_context.at, v_context.view_version)).rewound) p
   where p.kind = coalesce(artifacts.kind, p.kind)
   order by p.kind collate "C", p.last_version desc, p.ref collate "C";
 end
@@ -41,5 +43,6 @@ modified, read, listed and mentioned that ever held: read by a call, a line of a
 deleted, renamed_to, renamed_from. Of files in folders of dependencies (node_modules, .git) that are only listed or mentioned, the folder. Of an id: key (its name in JSON), where it has one. The detail that a
 caller added comes over it.
 Of one message at most 1,000 artifacts of a kind are kept. Messages are parsed when a compaction begins; of those not parsed yet, the
-newest 1,000 are parsed by this call. URLs lose their credentials; keys and tokens that grant access are not listed.
-Errors: KC001, KC002, KC006. Cost: O(log n) per artifact and ancestor, and the length of what is not parsed yet.';
+newest 1,000 are parsed by this call. Messages that are rewound name nothing. URLs lose their credentials; keys and tokens that grant access are not listed.
+Errors: KC001, KC002, KC006. Cost: O(log n) per artifact and ancestor, and the length of what is not parsed yet; after a rewind
+O(mentions).';

@@ -8,14 +8,15 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
 as $$
 declare
   v_context_id uuid;
-  v_end bigint;
+  v_compaction kata_data.compaction;
 begin
   v_context_id := kata_data.compaction_context(compaction_id);
   perform kata_data.check_max_rows(max_rows);
-  v_end := (select upper(c.covered) - 1 from kata_data.compaction c where c.compaction_id = compaction_artifacts.compaction_id);
+  select c.* into strict v_compaction from kata_data.compaction c where c.compaction_id = compaction_artifacts.compaction_id;
   return query
   select p.kind, p.ref, p.detail, p.first_version, p.last_version, p.mentions
-  from kata_data.path_artifacts(v_context_id, v_end, 1000) p
+  from kata_data.path_artifacts(
+    v_context_id, upper(v_compaction.covered) - 1, 1000, (kata_data.view_at(v_context_id, v_compaction.base_version)).rewound) p
   order by p.last_version desc, p.kind collate "C", p.ref collate "C"
   limit max_rows;
 end

@@ -106,44 +106,23 @@ language plpgsql volatile
 as $$
 declare
   v_at bigint := child.fork_version;
-  v_head kata_data.head := parent_head;
-  v_open record;
+  v_head kata_data.head;
   v_due record;
 begin
-  -- At the parent's version its head is the child's; before it, what it was is looked up.
-  if v_at < parent_head.version then
-    select t.message_count, t.raw_tokens, t.view_tokens, t.content_version, t.view_version, t.oldest_open_group,
-      t.turn_version, coalesce(t.last_at, '-infinity'), coalesce(t.last_digest, kata_data.first_digest(child.family_id))
-    into v_head.message_count, v_head.raw_tokens, v_head.view_tokens, v_head.content_version, v_head.view_version, v_head.oldest_open_group,
-      v_head.turn_version, v_head.last_at, v_head.last_digest
-    from kata_data.totals_at(parent_head.context_id, v_at) t;
-    -- The preamble is over at that version if a message follows it there, and not only a view change.
-    v_head.preamble_end := case
-      when parent_head.preamble_end >= v_at then null
-      when parent_head.view_version is null then parent_head.preamble_end
-      when (select m.version from kata_data.message_at(parent_head.context_id, v_at) m) > parent_head.preamble_end
-        then parent_head.preamble_end
-    end;
-    if v_at - v_head.oldest_open_group > parent_head.version - v_at then
-      v_open := kata_data.open_calls_before(parent_head, v_at);
-    else
-      v_open := kata_data.open_calls_at(parent_head.context_id, v_at, v_head.oldest_open_group);
-    end if;
-    v_head.open_calls := v_open.open_calls;
-    v_head.open_groups := v_open.open_groups;
-  end if;
+  v_head := kata_data.head_at(parent_head, v_at);
+  v_head.last_digest := coalesce(v_head.last_digest, kata_data.first_digest(child.family_id));
   v_due := kata_data.first_due(child.policy, v_head.view_tokens, v_head.message_count);
   insert into kata_data.head (
     context_id, tenant, tokenizer, version, message_count, raw_tokens, view_tokens, content_version, view_version, preamble_end,
     last_at, due_tokens, due_messages, due_at, is_strict, notifies, last_digest, open_calls, open_groups, oldest_open_group,
-    turn_version, summarizes)
+    turn_version, summarizes, has_older_preamble)
   values (
     child.context_id, child.tenant, child.tokenizer, v_at, v_head.message_count, v_head.raw_tokens, v_head.view_tokens,
-    v_head.content_version, v_head.view_version, v_head.preamble_end, v_head.last_at,
+    v_head.content_version, v_head.view_version, v_head.preamble_end, coalesce(v_head.last_at, '-infinity'),
     v_due.due_tokens, v_due.due_messages, v_due.due_at, coalesce((child.policy -> 'strict')::boolean, true),
     coalesce((child.policy -> 'notify')::boolean, false),
     v_head.last_digest, v_head.open_calls, v_head.open_groups, v_head.oldest_open_group, v_head.turn_version,
-    coalesce(child.policy ->> 'strategy', 'summarize') = 'summarize');
+    coalesce(child.policy ->> 'strategy', 'summarize') = 'summarize', v_head.has_older_preamble);
   perform kata_data.add_act(
     child.context_id, 'fork',
     jsonb_build_object('parent', child.parent_id, 'version', v_at, 'digest', encode(v_head.last_digest, 'hex')),

@@ -35,6 +35,7 @@ begin
         'is_new', array_fill(true, array[cardinality(v_drafts)])));
   end if;
   if v_known is not null then
+    perform kata_data.check_known(v_target, kata_data.known_versions(v_known), idempotency_key);
     v_first_version := (v_known #> '{versions,0}')::bigint;
     v_last_version := (v_known #> '{versions,-1}')::bigint;
   else
@@ -67,8 +68,8 @@ $$;
 comment on function kata.merge(uuid, uuid, int8multirange, text) is
 'Appends messages of one context to another, as one batch.
 
-These are the messages of the source after the common ancestor, in whole groups, in order. Deleted messages and summaries are left out, and so
-are messages that the target already has, from its history or an earlier merge. Results of calls that were made before the common
+These are the messages of the source after the common ancestor, in whole groups, in order. Deleted and rewound messages and summaries are left out,
+and so are messages that the target already has, from its history or an earlier merge; a copy that it has rewound is copied again. Results of calls that were made before the common
 ancestor are left out, too: the target has answered these calls itself.
 
 target: the context to append to. source: the context to copy from; it may be archived.
@@ -76,7 +77,7 @@ versions: the messages of the source to copy, at most 10,000 with their groups, 
   ends at the newest; null for all after the common ancestor.
 idempotency_key: 1 to 255 characters; the same request again within seven days returns the first result.
 
-A copy has the words in force. It keeps its external id where no entry of the target''s path has it, else it has none.
+A copy has the words in force. It keeps its external id where no entry of the target''s line has it, else it has none.
 Token counts are kept if both contexts count in one tokenizer; else stored counts are used, or new estimates.
 
 Returns one row per message, as append; none if there is nothing to merge.
@@ -91,6 +92,7 @@ as $$
 declare
   v_first bigint;
   v_versions int8multirange;
+  v_rewound int8multirange;
   v_amendments bigint[];
   v_amendment_id bigint;
   v_message kata_data.message;
@@ -98,8 +100,9 @@ declare
 begin
   perform kata_data.check_versions(source, versions);
   v_first := (kata_data.shared_history(target.context_id, target.version, source.context_id, source.version)).version + 1;
+  v_rewound := (kata_data.view_of(target.context_id, target.version, target.view_version)).rewound;
   v_versions := kata_data.unmerged(
-    target.context_id, target.version, source.context_id, kata_data.versions_to_merge(source, v_first, versions), v_first);
+    target.context_id, target.version, v_rewound, source.context_id, kata_data.versions_to_merge(source, v_first, versions), v_first);
   v_amendments := kata_data.merged_amendments(source, v_versions);
   for v_message in
     select w.*
@@ -165,7 +168,8 @@ begin
   for v_place in
     select d.ordinality
     from unnest(drafts) with ordinality d
-    join kata_data.entries_with_ids(target.context_id, array(select d.external_id from unnest(drafts) d where d.external_id is not null), target.version) i
+    join kata_data.entries_with_ids(target.context_id, array(select d.external_id from unnest(drafts) d where d.external_id is not null), target.version,
+      target.view_version) i
       on i.external_id = d.external_id
   loop
     v_drafts[v_place].external_id := null;
@@ -228,10 +232,11 @@ create or replace function kata_data.versions_to_merge(source kata_data.head, fi
 language plpgsql stable
 as $$
 declare
+  v_view kata_data.view;
   v_versions int8multirange;
 begin
-  v_versions := int8multirange(int8range(first_version, source.version + 1))
-    - (kata_data.view_of(source.context_id, source.version, source.view_version)).deleted;
+  v_view := kata_data.view_of(source.context_id, source.version, source.view_version);
+  v_versions := int8multirange(int8range(first_version, source.version + 1)) - kata_data.hidden(v_view);
   if versions is null then
     return v_versions;
   end if;
@@ -243,16 +248,16 @@ begin
       from kata_data.path_messages(source.context_id, v_versions) m
       where m.group_version >= first_version
         and (m.tool_calls is not null or m.tool_call_id is not null)),
-    source.version);
+    source.version, v_view.rewound);
 end
 $$;
 comment on function kata_data.versions_to_merge(kata_data.head, bigint, int8multirange) is
-'The versions of the source that a merge considers: from the first one on, not deleted.
+'The versions of the source that a merge considers: from the first one on, neither deleted nor rewound.
 
 versions: of these the chosen ones, widened to whole groups; null for all.';
 
 create or replace function kata_data.unmerged(
-  target_id uuid, target_version bigint, source_id uuid, versions int8multirange, first_version bigint
+  target_id uuid, target_version bigint, rewound int8multirange, source_id uuid, versions int8multirange, first_version bigint
 ) returns int8multirange
 language plpgsql stable
 as $$
@@ -288,17 +293,18 @@ begin
               and o.origin_version = f.version
           ) k
           join kata_data.segments(target_id, 1, target_version) s
-            on s.segment_id = k.segment_id and k.version between s.first_version and s.last_version)
+            on s.segment_id = k.segment_id and k.version between s.first_version and s.last_version
+          where not rewound @> k.version)
     )
     select coalesce(range_agg(int8range(c.version, c.version + 1)), '{}')
     from candidate c
     where c.group_version not in (select p.version from present p));
 end
 $$;
-comment on function kata_data.unmerged(uuid, bigint, uuid, int8multirange, bigint) is
+comment on function kata_data.unmerged(uuid, bigint, int8multirange, uuid, int8multirange, bigint) is
 'The versions of the source, among some, whose groups the target does not have.
 
-A target has a group if the first message of the group, or another copy of the same original, is on its path. first_version: groups before
+A target has a group if the first message of the group, or another copy of the same original, is on its line. rewound: of its view. first_version: groups before
 it are left out.
 Cost: O(messages × fork depth).';
 

@@ -33,8 +33,8 @@ comment on function kata.state_at(uuid, bigint, text, bigint, integer) is
 'Lists the messages of a context as of a version.
 
 context_id: the context. at: as of this version; null for now.
-visibility: effective (the view: what a model would have seen, in reading order), raw (every message but the deleted ones, by version),
-  all (everything, by version).
+visibility: effective (the view: what a model would have seen, in reading order), raw (every message except deleted and rewound ones,
+  by version), all (everything, by version).
 after: the last position (or version, under raw and all) of the page before; null for the first page. max_rows: 1 to 1,000; null for all.
 
 Returns message rows, as get_message.

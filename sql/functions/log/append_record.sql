@@ -25,7 +25,7 @@ begin
   v_head := kata_data.lock_context(context_id);
   perform kata_data.check_record(kind, data, external_id);
   if external_id is not null then
-    v_taken := (select i.version from kata_data.entries_with_ids(context_id, array[append_record.external_id], v_head.version) i);
+    v_taken := (select i.version from kata_data.entries_with_ids(context_id, array[append_record.external_id], v_head.version, v_head.view_version) i);
   end if;
   v_version := coalesce(v_taken, v_head.version + 1);
   if idempotency_key is not null then
@@ -33,6 +33,7 @@ begin
       'context:' || context_id, idempotency_key, 'append_record', jsonb_build_array(kind, data, external_id), to_jsonb(v_version),
       v_taken is not null and kata_data.names_erased(context_id, array[v_taken]));
     if v_known is not null then
+      perform kata_data.check_known(v_head, kata_data.known_versions(v_known), idempotency_key);
       return v_known::bigint;
     end if;
   end if;
@@ -60,13 +61,14 @@ A record takes a version and is part of forks, history and the chain of digests.
 compaction due, and cannot be undone; kata.erase_message removes its data.
 
 context_id: the context. kind: 1 to 255 characters, by which kata.records filters. data: any JSON, at most 1 MB.
-external_id: 1 to 255 characters, unique among the messages and records of the path; null for none. An erasure leaves kind and
+external_id: 1 to 255 characters, unique among the messages and records of the line; null for none. An erasure leaves kind and
   external id: put no personal data into them.
 idempotency_key: 1 to 255 characters; the same request again within seven days returns the first result.
 on_duplicate: where the external id is taken, ''error'' refuses the record, ''skip'' appends nothing.
 
 Returns the version that the record took, or that of the entry which has the external id.
-Errors: KC001, KC004 the external id is taken (DETAIL names the version), KC006, KC017, KC019.
+Errors: KC001, KC004 the external id is taken (DETAIL names the version), KC006, KC017, KC019, KC021 what the key has done is
+rewound.
 Locks: the head of the context. Cost: O(size + pieces of the view + fork depth).';
 
 create or replace function kata_data.check_record(kind text, data jsonb, external_id text) returns void

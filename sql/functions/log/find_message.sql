@@ -1,4 +1,4 @@
--- Finds an entry by the id that the caller gave. Messages and records share the ids of a path, so the version may be that of a record.
+-- Finds an entry by the id that the caller gave. Messages and records share the ids of a line, so the version may be that of a record.
 -- plans: reader
 
 create or replace function kata.find_message(context_id uuid, external_id text, at bigint default null) returns bigint
@@ -6,16 +6,18 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_at bigint;
+  v_context record;
 begin
-  v_at := (kata_data.open_context(context_id, at)).at;
-  return (select i.version from kata_data.entries_with_ids(context_id, array[find_message.external_id], v_at) i);
+  v_context := kata_data.open_context(context_id, at);
+  return (
+    select i.version
+    from kata_data.entries_with_ids(context_id, array[find_message.external_id], v_context.at, v_context.view_version) i);
 end
 $$;
 comment on function kata.find_message(uuid, text, bigint) is
 'Returns the version of the message or record that has an external id; null when there is none.
 
-An entry keeps its id when it is deleted from the view, covered by a compaction or erased.
+An entry keeps its id when it is deleted from the view, covered by a compaction or erased; one that is rewound is not found.
 
 context_id: the context; entries that it inherits are found, too. external_id: the exact id. at: as of this version; null for now.
 

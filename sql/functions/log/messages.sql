@@ -35,9 +35,9 @@ comment on function kata.messages(uuid, bigint, integer, boolean, text, bigint) 
 context_id: the context.
 after: the last position (or version, under raw and all) of the page before; null for the first page.
 max_rows: 1 to 1,000. descending: newest first.
-visibility: effective (the view: what a model would see, in reading order), raw (every message except the deleted ones, by version),
-  all (every message, by version).
+visibility: effective (the view: what a model would see, in reading order), raw (every message except deleted and rewound ones, by
+  version), all (every message, by version).
 at: as of this version; null for now. Pages under a fixed `at` are exact whatever is appended meanwhile.
 
-Returns message rows, as get_message. Under raw and all, in_view is false of what a deletion or a compaction has taken from the model.
+Returns message rows, as get_message. Under raw and all, in_view is false of what a deletion, a rewind or a compaction has taken from the model.
 Errors: KC001, KC002, KC006, KC017. Cost: O(log n + rows + fork depth).';

@@ -1,4 +1,4 @@
--- Records of a path, oldest first. One statement per way to filter: each is an index range scan per segment, which ends with the page.
+-- Records of a line, oldest first. One statement per way to filter: each is an index range scan per segment, which ends with the page.
 -- plans: reader
 
 create or replace function kata.records(
@@ -9,17 +9,20 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
-  v_at bigint;
+  v_context record;
   v_low bigint := greatest(coalesce(after, 0), 0);
 begin
-  v_at := (kata_data.open_context(context_id, at)).at;
+  v_context := kata_data.open_context(context_id, at);
   perform kata_data.check_max_rows(max_rows);
-  if v_low >= v_at then
+  if v_low >= v_context.at then
     return;
   end if;
   return query
   select r.version, r.kind, r.data, r.external_id, c.created_at
-  from kata_data.path_records(records.context_id, records.kind, v_low + 1, v_at, max_rows) r
+  from kata_data.line_records(
+    records.context_id, records.kind,
+    int8multirange(int8range(v_low, v_context.at, '(]'))
+      - (kata_data.view_of(records.context_id, v_context.at, v_context.view_version)).rewound, max_rows) r
   join kata_data.view_change c on c.segment_id = r.segment_id and c.version = r.version
   order by r.version;
 end
@@ -27,13 +30,15 @@ $$;
 comment on function kata.records(uuid, text, bigint, integer, bigint) is
 'Lists the records of a context, oldest first, inherited ones included.
 
+Those that are rewound are left out.
+
 context_id: the context. kind: only records of this kind; null for all.
 after: the last version of the previous page; null for the first. max_rows: 1 to 1,000. at: as of this version; null for now.
 
 Returns rows: version, kind, data (null after an erasure), external_id, created_at.
-Errors: KC001, KC002, KC006, KC017. Cost: O(log n + rows + fork depth).';
+Errors: KC001, KC002, KC006, KC017. Cost: O(log n + rows + rewound ranges + fork depth).';
 
-create or replace function kata_data.path_records(context_id uuid, kind text, low bigint, high bigint, max_rows integer)
+create or replace function kata_data.line_records(context_id uuid, kind text, versions int8multirange, max_rows integer)
 returns setof kata_data.record
 language plpgsql stable rows 100
 as $$
@@ -41,7 +46,10 @@ begin
   if kind is null then
     return query
     select r.*
-    from (select s.* from kata_data.segments(path_records.context_id, low, high) s order by s.first_version offset 0) s
+    from (select r.range from unnest(versions) r(range) order by r.range offset 0) v
+    cross join lateral (
+      select s.* from kata_data.segments(line_records.context_id, lower(v.range), upper(v.range) - 1) s order by s.first_version offset 0
+    ) s
     cross join lateral (
       select r.*
       from kata_data.record r
@@ -54,12 +62,15 @@ begin
   else
     return query
     select r.*
-    from (select s.* from kata_data.segments(path_records.context_id, low, high) s order by s.first_version offset 0) s
+    from (select r.range from unnest(versions) r(range) order by r.range offset 0) v
+    cross join lateral (
+      select s.* from kata_data.segments(line_records.context_id, lower(v.range), upper(v.range) - 1) s order by s.first_version offset 0
+    ) s
     cross join lateral (
       select r.*
       from kata_data.record r
       where r.segment_id = s.segment_id
-        and r.kind = path_records.kind
+        and r.kind = line_records.kind
         and r.version between s.first_version and s.last_version
       order by r.version
       limit max_rows
@@ -68,7 +79,7 @@ begin
   end if;
 end
 $$;
-comment on function kata_data.path_records(uuid, text, bigint, bigint, integer) is
-'The lowest records of a path between two versions, of one kind or, with null, of all.
+comment on function kata_data.line_records(uuid, text, int8multirange, integer) is
+'The lowest records of a path at some versions, of one kind or, with null, of all.
 
-Cost: O(log n + rows + fork depth).';
+Cost: O(log n + rows + ranges × fork depth).';

@@ -34,7 +34,7 @@ begin
   v_found := array(
     select f::kata_data.recalled
     from kata_data.hybrid_messages(
-      recall.context_id, v_context.at, v_context.view_version, v_view.deleted, query, v_model_id, embedding,
+      recall.context_id, v_context.at, v_context.view_version, kata_data.hidden(v_view), query, v_model_id, embedding,
       case when max_tokens is null then max_rows else 1000 end) f);
   v_amended := array(select m from kata_data.amended_messages(context_id, v_context.at) m);
   v_versions := array(select r.version from unnest(v_found) with ordinality r order by r.ordinality);
@@ -42,7 +42,7 @@ begin
   select m.version, m.role, m.content, m.token_count, r.score, r.text_rank, r.vector_rank, kata_data.covering_summary(v_view, r.version),
     m.name, m.created_at, m.group_version, 'message', m.preview
   from unnest(v_found) with ordinality r
-  join kata_data.rows_that_fit(recall.context_id, v_versions, v_context.at, max_tokens) f on f.version = r.version
+  join kata_data.rows_that_fit(recall.context_id, v_versions, v_context.at, v_view.rewound, max_tokens) f on f.version = r.version
   cross join lateral kata_data.segments(recall.context_id, r.version, r.version) s
   cross join lateral (
     select (m.shown).version, (m.shown).role, (m.shown).content, (m.shown).token_count, (m.shown).name, (m.shown).created_at,

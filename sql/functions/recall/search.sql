@@ -27,7 +27,7 @@ begin
   v_phrases := array(select p.match[1] from regexp_matches(query, E'"([^"]*[^"\\s][^"]*)"' collate kata_data.c_utf8, 'g') p(match));
   v_view := kata_data.view_of(context_id, v_context.at, v_context.view_version);
   v_changes := kata_data.change_versions(context_id, v_context.at, v_context.view_version);
-  v_silent := kata_data.silent_versions(context_id, v_context.at, v_view.deleted);
+  v_silent := kata_data.silent_versions(context_id, v_context.at, kata_data.hidden(v_view));
   v_amended := array(select m from kata_data.amended_messages(context_id, v_context.at) m);
   return query
   select r.version, m.role, r.score / 25500000::float8, kata_data.headline(m.body, v_terms[r.term]), m.token_count,
@@ -60,7 +60,7 @@ $$;
 comment on function kata.search(uuid, text, integer, bigint) is
 'Finds the messages of a context that hold words of a query, best first: where something was said.
 
-Covered messages are found with the summary that covers them; deleted and erased ones are not, nor are summaries. Every message is found from
+Covered messages are found with the summary that covers them; deleted, rewound and erased ones are not, nor are summaries. Every message is found from
 the moment it is appended: what kata.index_search has not indexed yet is parsed by this call.
 
 context_id: the context.

@@ -24,6 +24,7 @@ begin
     v_known := kata_data.use_key(
       'context:' || context_id, idempotency_key, 'amend', jsonb_build_array(version, message), to_jsonb(v_head.version + 1));
     if v_known is not null then
+      perform kata_data.check_known(v_head, kata_data.known_versions(v_known), idempotency_key);
       return v_known::bigint;
     end if;
   end if;
@@ -52,7 +53,7 @@ idempotency_key: 1 to 255 characters; the same request again within seven days r
 Returns the version that the amendment took. It conflicts with expected_version of others, except where it is of a system or
 developer message. A summary that covers the message may still repeat its old words.
 Errors: KC001, KC002 no message or summary has this version, KC003 version conflict, KC004 the message is invalid, KC006, KC017 deleted, or
-too many pieces, KC019.
+too many pieces, KC019, KC021 what the key has done is rewound.
 Locks: the head of the context, then the message (FOR KEY SHARE). Cost: O(size + pieces of the view + fork depth).';
 
 create or replace function kata_data.check_amendable(head kata_data.head, version bigint) returns void
@@ -77,7 +78,7 @@ begin
       detail = 'No model sees the message, whatever its words are.',
       hint = case
         when v_view.deleted @> version then 'Undo the deletion first; kata.history lists it.'
-        else 'Amend it in a fork that is made before the rewind.'
+        else 'Go back to a version that shows it, with kata.rewind, or amend it in a fork at one.'
       end;
   end if;
   -- Against an erasure at this moment.

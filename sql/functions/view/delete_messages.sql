@@ -13,8 +13,10 @@ declare
   v_open bigint;
 begin
   v_head := kata_data.lock_context(context_id);
-  v_versions := kata_data.closed(context_id, kata_data.whole_groups(
-    context_id, int8multirange(kata_data.check_range(context_id, first_version, last_version, v_head.version)), v_head.version));
+  v_versions := int8multirange(kata_data.check_range(context_id, first_version, last_version, v_head.version));
+  v_view := kata_data.view_at(context_id, v_head.version);
+  v_versions := kata_data.closed(
+    context_id, kata_data.whole_groups(context_id, v_versions, v_head.version, v_view.rewound)) - v_view.rewound;
   v_open := (select min(g.version::bigint) from jsonb_object_keys(v_head.open_groups) g(version) where v_versions @> g.version::bigint);
   if v_open is not null then
     raise exception using
@@ -23,10 +25,9 @@ begin
       detail = 'A result that comes after the deletion would answer a call that is not in the view.',
       hint = 'Close its calls first, with kata.close_calls.';
   end if;
-  v_view := kata_data.view_at(context_id, v_head.version);
   if not exists (select from kata_data.path_messages(delete_messages.context_id, v_versions - v_view.deleted) m)
     and not exists (select from unnest(v_view.replacements) r(version) where v_versions @> r.version) then
-    perform kata_data.refuse_no_change('These versions hold no message, or all of them are deleted.');
+    perform kata_data.refuse_no_change('These versions hold no message, or all of them are deleted or rewound.');
   end if;
   return kata_data.add_change(v_head, kata_data.new_change('deletion', v_versions));
 end

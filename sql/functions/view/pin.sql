@@ -13,15 +13,15 @@ declare
 begin
   v_head := kata_data.lock_context(context_id);
   v_view := kata_data.view_at(context_id, v_head.version);
-  v_group := kata_data.group_of(context_id, version, v_head.version);
-  v_versions := kata_data.group_members(context_id, array[v_group], v_head.version);
+  v_group := kata_data.group_of(context_id, version, v_head.version, v_view.rewound);
+  v_versions := kata_data.group_members(context_id, array[v_group], v_head.version, v_view.rewound);
   if v_group = any (kata_data.pinned_groups_at(context_id, v_view, v_head.version)) then
     perform kata_data.refuse_no_change(format('The group of version %s is pinned already.', version));
   end if;
   if v_view.deleted && v_versions then
     perform kata_data.refuse_no_change(format('Version %s is deleted: undo the deletion to bring it back.', version));
   end if;
-  return kata_data.add_change(v_head, kata_data.new_change('pin', kata_data.closed(context_id, v_versions)));
+  return kata_data.add_change(v_head, kata_data.new_change('pin', kata_data.closed(context_id, v_versions) - v_view.rewound));
 end
 $$;
 comment on function kata.pin(uuid, bigint) is

@@ -104,7 +104,7 @@ them. An elided message comes as its stub.
 
 Recalled messages come as one block directly before the user''s last request, or before the rest where that is not shown. They come by
 whole groups, in their own words where a summary covers them; a group that does not fit is left out, and a long result of a tool is cut
-(kind stub). Messages that the window shows anyway, deleted and erased ones, summaries and records are left out. Their budget gives way to what
+(kind stub). Messages that the window shows anyway, deleted, rewound and erased ones, summaries and records are left out. Their budget gives way to what
 always comes, the request and the summaries. token_count includes what prompt adds around them.
 
 Returns: ordinal from 1, version, position, role, content, token_count, running_tokens, reason (preamble, pinned, newest, request,

@@ -22,9 +22,10 @@ language plpgsql stable
 as $$
 declare
   v_closed boolean;
+  v_is_older boolean;
 begin
-  select h.tokenizer, h.version, h.message_count, h.raw_tokens, h.preamble_end, h.view_version, h.closed
-  into tokenizer, version, message_count, raw_tokens, preamble_end, view_version, v_closed
+  select h.tokenizer, h.version, h.message_count, h.raw_tokens, h.preamble_end, h.view_version, h.closed, h.has_older_preamble and open_context.at < h.version
+  into tokenizer, version, message_count, raw_tokens, preamble_end, view_version, v_closed, v_is_older
   from kata_data.head h
   where h.context_id >= open_context.context_id and h.context_id <= open_context.context_id
     and h.tenant = kata_data.current_tenant()
@@ -43,6 +44,10 @@ begin
   end if;
   if at not between 0 and version then
     perform kata_data.check_version(context_id, at, version);
+  end if;
+  if v_is_older then
+    preamble_end := (
+      select kata_data.preamble_end_at(h, open_context.at) from kata_data.head h where h.context_id = open_context.context_id);
   end if;
   at := coalesce(at, version);
 end

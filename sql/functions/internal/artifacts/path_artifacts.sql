@@ -1,7 +1,7 @@
 -- The artifacts of a path as of a version. The index holds those up to the mark of a segment; the messages above the mark are parsed
--- on the fly.
+-- on the fly. The running state of an artifact is that of the path: where something is rewound, the mentions of the line are added up.
 
-create or replace function kata_data.path_artifacts(context_id uuid, at bigint, max_unparsed bigint)
+create or replace function kata_data.path_artifacts(context_id uuid, at bigint, max_unparsed bigint, rewound int8multirange)
 returns table (
   kind text, ref text, detail jsonb, first_version bigint, last_version bigint, mentions bigint, changed_version bigint
 )
@@ -10,7 +10,7 @@ as $$
 begin
   return query
   with segment as materialized (
-    select s.segment_id, s.last_version, k.parsed_through, greatest(s.last_version - k.parsed_through, 0) as unparsed,
+    select s.segment_id, s.last_version, rewound && int8range(s.first_version, s.last_version, '[]') as is_cut, k.parsed_through, greatest(s.last_version - k.parsed_through, 0) as unparsed,
       sum(greatest(s.last_version - k.parsed_through, 0)) over (order by s.first_version desc) as unparsed_from_here
     from kata_data.segments(path_artifacts.context_id, 1, path_artifacts.at) s
     left join kata_data.artifact_mark m on m.segment_id = s.segment_id
@@ -20,6 +20,12 @@ begin
     select i.kind, i.ref, i.first_version, i.last_version, i.mentions, i.detail_version, i.detail, false as is_added
     from segment s
     cross join lateral kata_data.indexed_artifacts(s.segment_id, s.last_version) i
+    where not s.is_cut
+    union all
+    select i.kind, i.ref, i.first_version, i.last_version, i.mentions, i.detail_version, i.detail, false
+    from segment s
+    cross join lateral kata_data.indexed_on_line(s.segment_id, s.last_version, rewound) i
+    where s.is_cut
     union all
     select p.kind, p.ref, p.version, p.version, p.mentions, case when p.detail is not null then p.version end, p.detail, false
     from segment s
@@ -29,6 +35,7 @@ begin
       s.last_version) p
     where s.unparsed > 0
       and s.unparsed_from_here - s.unparsed < max_unparsed
+      and not rewound @> p.version
     union all
     -- A context may add to versions that it inherits: its own segment need not have begun at `at`.
     select d.kind, d.ref, d.version, d.version, 1, d.version, d.detail, true
@@ -41,6 +48,7 @@ begin
       offset 0
     ) d
     where l.context_id = path_artifacts.context_id
+      and not rewound @> d.version
   )
   select p.kind, p.ref,
     kata_data.artifact_detail(
@@ -54,14 +62,41 @@ begin
   group by p.kind, p.ref;
 end
 $$;
-comment on function kata_data.path_artifacts(uuid, bigint, bigint) is
-'The artifacts of a context''s path as of a version, in no order.
+comment on function kata_data.path_artifacts(uuid, bigint, bigint, int8multirange) is
+'The artifacts of a context''s line as of a version, in no order.
 
-context_id: the context. at: the version. max_unparsed: how many of the newest versions that are not parsed yet may be parsed on the fly.
+context_id: the context. at: the version. max_unparsed: how many of the newest versions that are not parsed yet may be parsed on the fly. rewound: of the view.
 
 changed_version: the last version that changed a file; null for other artifacts.
 
-Cost: O(log n) per artifact and segment, and the length of what is parsed on the fly.';
+Cost: O(log n) per artifact and segment, and the length of what is parsed on the fly; of a segment of which something is rewound O(mentions).';
+
+create or replace function kata_data.indexed_on_line(segment_id uuid, up_to bigint, rewound int8multirange)
+returns table (kind text, ref text, first_version bigint, last_version bigint, mentions bigint, detail_version bigint, detail jsonb)
+language sql stable rows 100
+as $$
+  select a.kind, a.ref, min(m.version), max(m.version), sum(m.mentions)::bigint,
+    kata_data.weighed_version(max(kata_data.weight_of(m.version, m.detail))),
+    (array_agg(m.detail order by kata_data.weight_of(m.version, m.detail) desc) filter (where m.detail is not null))[1]
+  from (
+    select a.artifact_id, a.kind, a.ref
+    from kata_data.artifact a
+    where a.segment_id = indexed_on_line.segment_id
+      and a.first_version <= up_to
+    offset 0
+  ) a
+  cross join lateral (
+    select m.version, m.mentions, m.detail
+    from kata_data.artifact_mention m
+    where m.artifact_id = a.artifact_id
+      and m.version <= up_to
+    offset 0
+  ) m
+  where not rewound @> m.version
+  group by a.artifact_id, a.kind, a.ref
+$$;
+comment on function kata_data.indexed_on_line(uuid, bigint, int8multirange) is
+'The artifacts of a segment as of a version, as far as it is parsed, by the messages that are not rewound.';
 
 create or replace function kata_data.indexed_artifacts(segment_id uuid, up_to bigint)
 returns table (kind text, ref text, first_version bigint, last_version bigint, mentions bigint, detail_version bigint, detail jsonb)

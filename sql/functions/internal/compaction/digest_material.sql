@@ -43,11 +43,11 @@ begin
   return query
   select m.*
   from kata_data.words_at(
-    compaction.context_id, compaction.base_version, v_versions - v_view.deleted - (kata_data.visible_at(v_view, compaction.base_version) - compaction.covered)) m;
+    compaction.context_id, compaction.base_version, v_versions - kata_data.hidden(v_view) - (kata_data.visible_at(v_view, compaction.base_version) - compaction.covered)) m;
 end
 $$;
 comment on function kata_data.digest_messages(kata_data.compaction, bigint[]) is
-'Those of some messages that a digest may repeat: they are not deleted, and leave the view or have left it.';
+'Those of some messages that a digest may repeat: they are neither deleted nor rewound, and leave the view or have left it.';
 
 create or replace function kata_data.digest_requests(compaction kata_data.compaction, facts jsonb) returns jsonb
 language plpgsql stable
@@ -117,7 +117,9 @@ begin
   return (
     with artifact as materialized (
       select a.*, a.kind = 'file' and a.detail ->> 'access' in ('listed', 'mentioned') as is_named
-      from kata_data.path_artifacts(compaction.context_id, upper(compaction.covered) - 1, 1000) a
+      from kata_data.path_artifacts(
+        compaction.context_id, upper(compaction.covered) - 1, 1000,
+        (kata_data.view_at(compaction.context_id, compaction.base_version)).rewound) a
     )
     select jsonb_build_object(
       'changes', (

@@ -5,9 +5,9 @@ language plpgsql stable
 as $$
 declare
   v_message kata_data.message;
-  v_deleted int8multirange;
+  v_hidden int8multirange;
 begin
-  v_deleted := (kata_data.view_at(context_id, at)).deleted;
+  v_hidden := kata_data.hidden(kata_data.view_at(context_id, at));
   select m.* into v_message
   from (
     select s.segment_id, s.first_version, s.last_version
@@ -21,7 +21,7 @@ begin
     where m.segment_id = s.segment_id
       and m.version between s.first_version and s.last_version
       and m.role = 'user'
-      and not v_deleted @> m.version
+      and not v_hidden @> m.version
     order by m.version
     limit 1
   ) m
@@ -29,4 +29,4 @@ begin
   return v_message;
 end
 $$;
-comment on function kata_data.first_request(uuid, bigint) is 'The first message of the user that is not deleted; all null where there is none.';
+comment on function kata_data.first_request(uuid, bigint) is 'The first message of the user that is neither deleted nor rewound; all null where there is none.';

@@ -226,7 +226,7 @@ begin
     where d.draft ->> 'role' not in ('system', 'developer'));
   return case
     when v_place > 1 then head.version + v_place - 1
-    when v_place = 1 then kata_data.preamble_end_after(head.context_id, head.version, messages -> 0 ->> 'role')
+    when v_place = 1 then kata_data.preamble_end_after(head, messages -> 0 ->> 'role')
   end;
 end
 $$;

@@ -1,4 +1,4 @@
--- External ids: the ids that callers give to messages and records. An id names one entry of a path, not of a segment: a fork and its parent
+-- External ids: the ids that callers give to messages and records. An id names one entry of a line, not of a segment: a fork and its parent
 -- may both give it, each after the fork. So no unique index can state it; it is looked up under the lock of the head, segment by segment,
 -- and the rows of ancestors up to a fork are fixed.
 
@@ -17,12 +17,14 @@ end
 $$;
 comment on function kata_data.check_on_duplicate(text) is 'Refuses an on_duplicate that is neither error nor skip. KC017.';
 
-create or replace function kata_data.entries_with_ids(context_id uuid, external_ids text[], at bigint)
+create or replace function kata_data.entries_with_ids(context_id uuid, external_ids text[], at bigint, view_version bigint)
 returns table (external_id text, version bigint)
 language plpgsql stable rows 1
 as $$
+declare
+  v_rewound int8multirange;
 begin
-  return query
+  for external_id, version in
   select e.external_id, i.version
   from unnest(external_ids) e(external_id)
   cross join kata_data.segments(entries_with_ids.context_id, 1, at) s
@@ -33,12 +35,20 @@ begin
       and i.external_id = e.external_id
       and i.version between s.first_version and s.last_version
     offset 0
-  ) i;
+  ) i
+  loop
+    -- Looked up where an id is found, and once.
+    v_rewound := coalesce(v_rewound, (kata_data.view_of(context_id, at, view_version)).rewound);
+    if not v_rewound @> version then
+      return next;
+    end if;
+  end loop;
 end
 $$;
-comment on function kata_data.entries_with_ids(uuid, text[], bigint) is
-'The entries of a path, as of a version, that have one of some external ids.
+comment on function kata_data.entries_with_ids(uuid, text[], bigint, bigint) is
+'The entries of a line, as of a version, that have one of some external ids.
 
+view_version: as view_of takes it.
 Cost: one look-up per id and segment.';
 
 create or replace function kata_data.batch_ids(head kata_data.head, messages jsonb) returns kata_data.batch_ids
@@ -53,7 +63,8 @@ begin
   ),
   taken as materialized (
     select i.external_id, i.version
-    from kata_data.entries_with_ids(head.context_id, array(select distinct d.external_id from draft d where d.external_id is not null), head.version) i
+    from kata_data.entries_with_ids(head.context_id, array(select distinct d.external_id from draft d where d.external_id is not null), head.version,
+      head.view_version) i
   ),
   first as (
     select d.ordinality, d.external_id, t.version,
@@ -92,7 +103,7 @@ begin
     detail = concat_ws(' ',
       case when taken is null then 'An earlier message of the batch has it.' else format('Version %s of context %s has it.', taken, context_id) end,
       case when place is not null then format('Message %s of the batch gives it again.', place) end),
-    hint = 'An external id names one entry of a path: pass another, or none; kata.append with on_duplicate => skip leaves such a message out.';
+    hint = 'An external id names one entry of a line: pass another, or none; kata.append with on_duplicate => skip leaves such a message out.';
 end
 $$;
 comment on function kata_data.refuse_taken_id(uuid, text, bigint, bigint) is

@@ -32,6 +32,7 @@ begin
           y.content, r.preview, a.preview,
           case c.kind
             when 'undo' then format('version %s', c.undone_version)
+            when 'rewind' then format('to version %s', c.rewound_to)
             when 'tools' then coalesce(format('%s tokens', c.tools_tokens), 'none')
             else format('versions %s', c.versions)
           end), 100),

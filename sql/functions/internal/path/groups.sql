@@ -1,6 +1,8 @@
 -- Tool groups: an assistant message with its calls, and their results. Any other message is a group of its own.
 
-create or replace function kata_data.group_members(context_id uuid, groups bigint[], at bigint) returns int8multirange
+create or replace function kata_data.group_members(
+  context_id uuid, groups bigint[], at bigint, rewound int8multirange
+) returns int8multirange
 language plpgsql stable
 as $$
 begin
@@ -22,23 +24,27 @@ begin
           and (m.tool_calls is not null or m.tool_call_id is not null)
         offset 0
       ) m
-    ) x);
+    ) x) - rewound;
 end
 $$;
-comment on function kata_data.group_members(uuid, bigint[], bigint) is
-'The versions up to `at` of the messages of some groups. Cost: O(members + groups × depth).';
+comment on function kata_data.group_members(uuid, bigint[], bigint, int8multirange) is
+'The versions up to `at` of the messages of some groups.
 
-create or replace function kata_data.whole_groups(context_id uuid, versions int8multirange, at bigint) returns int8multirange
+rewound: of the view; they are left out, for a rewind may go back into a group. Cost: O(members + groups × depth).';
+
+create or replace function kata_data.whole_groups(
+  context_id uuid, versions int8multirange, at bigint, rewound int8multirange
+) returns int8multirange
 language plpgsql stable
 as $$
 begin
-  return versions + kata_data.group_members(context_id, array(
+  return versions - rewound + kata_data.group_members(context_id, array(
     select distinct m.group_version
-    from kata_data.path_messages(whole_groups.context_id, versions) m
-    where m.group_version < m.version or m.tool_calls is not null), at);
+    from kata_data.path_messages(whole_groups.context_id, versions - rewound) m
+    where m.group_version < m.version or m.tool_calls is not null), at, rewound);
 end
 $$;
-comment on function kata_data.whole_groups(uuid, int8multirange, bigint) is
-'Some versions, and the rest up to `at` of the groups that they touch.
+comment on function kata_data.whole_groups(uuid, int8multirange, bigint, int8multirange) is
+'Some versions, and the rest up to `at` of the groups that they touch, all less what is rewound.
 
 Cost: O(messages + groups × fork depth).';

@@ -75,7 +75,7 @@ $$;
 comment on function kata_data.message_rows(uuid, bigint, bigint, text, bigint, bigint, boolean, int8multirange) is
 'Lists at most max_rows messages of a context as of a version.
 
-view_version: as view_of takes it. visibility: effective (the view, by position), raw (all but the deleted ones, by version), all
+view_version: as view_of takes it. visibility: effective (the view, by position), raw (all but what is deleted or rewound, by version), all
 (summaries, too, by version). after: the last position or version of the page before. within: only messages and summaries of these versions.
 Cost: O(log n + rows + fork depth + pieces of the view).';
 
@@ -86,7 +86,7 @@ as $$
 begin
   return case visibility
     when 'effective' then kata_data.visible_at(view, at)
-    when 'raw' then int8multirange(int8range(1, at + 1)) - view.deleted
+    when 'raw' then int8multirange(int8range(1, at + 1)) - kata_data.hidden(view)
     else int8multirange(int8range(1, at + 1))
   end * coalesce(within, int8multirange(int8range(null, null)));
 end

@@ -1,10 +1,10 @@
 -- The calls that were open as of a version. The head knows those of now; for the past there are two ways, and the caller takes the
--- shorter. The message at the version names the oldest group that was open after it: open_calls_at reads the index of tool groups from
+-- shorter. The entry at the version names the oldest group that was open after it: open_calls_at reads the index of tool groups from
 -- there on, which is long if a call was abandoned long ago. open_calls_before goes back from now: calls that are still open, and calls
 -- that were answered since.
 
 create or replace function kata_data.open_calls_at(
-  context_id uuid, at bigint, inout oldest_open_group bigint, out open_calls jsonb, out open_groups jsonb
+  context_id uuid, at bigint, rewound int8multirange, inout oldest_open_group bigint, out open_calls jsonb, out open_groups jsonb
 )
 language plpgsql stable
 as $$
@@ -24,6 +24,7 @@ begin
         and m.group_version between open_calls_at.oldest_open_group and s.last_version
         and m.version between s.first_version and s.last_version
         and (m.tool_calls is not null or m.tool_call_id is not null)
+        and not rewound @> m.version
       offset 0
     ) m
   ),
@@ -48,13 +49,15 @@ begin
   into open_calls, open_groups;
 end
 $$;
-comment on function kata_data.open_calls_at(uuid, bigint, bigint) is
+comment on function kata_data.open_calls_at(uuid, bigint, int8multirange, bigint) is
 'The open calls and groups of a context as of a version, as the head holds them.
 
-oldest_open_group: as the message at that version has it.
+rewound: of the view as of the version. oldest_open_group: as the entry at that version has it.
 Cost: O(tool messages from the oldest open group to the version + fork depth).';
 
-create or replace function kata_data.open_calls_before(head kata_data.head, at bigint, out open_calls jsonb, out open_groups jsonb)
+create or replace function kata_data.open_calls_before(
+  head kata_data.head, at bigint, rewound int8multirange, out open_calls jsonb, out open_groups jsonb
+)
 language plpgsql stable
 as $$
 declare
@@ -84,12 +87,12 @@ begin
     select jsonb_object_agg(g.group_version, g.tokens)
     from (
       select m.group_version, sum(m.token_count) as tokens
-      from kata_data.path_messages(head.context_id, kata_data.group_members(head.context_id, v_groups, open_calls_before.at)) m
+      from kata_data.path_messages(head.context_id, kata_data.group_members(head.context_id, v_groups, open_calls_before.at, rewound)) m
       group by m.group_version
     ) g), '{}');
 end
 $$;
-comment on function kata_data.open_calls_before(kata_data.head, bigint) is
-'The open calls and groups of a context as of a version, from its head back.
+comment on function kata_data.open_calls_before(kata_data.head, bigint, int8multirange) is
+'The open calls and groups of a context as of a version, from its head back; no rewind may lie between.
 
 Cost: O(messages after the version + the groups that were open + fork depth).';

@@ -36,7 +36,9 @@ comment on function kata_data.best_messages(uuid, bigint, bigint, int8multirange
 view_version: as the head has it. deleted: of the view.
 Cost: O(messages that hold a term + erasures and view changes of the path), and the length of what is not indexed yet.';
 
-create or replace function kata_data.rows_that_fit(context_id uuid, versions bigint[], at bigint, max_tokens bigint)
+create or replace function kata_data.rows_that_fit(
+  context_id uuid, versions bigint[], at bigint, rewound int8multirange, max_tokens bigint
+)
 returns table (version bigint)
 language plpgsql stable rows 10
 as $$
@@ -52,7 +54,7 @@ begin
   end if;
   foreach version in array coalesce(versions, '{}') loop
     if not v_taken @> version then
-      v_group := kata_data.whole_groups(context_id, int8multirange(int8range(version, version + 1)), at);
+      v_group := kata_data.whole_groups(context_id, int8multirange(int8range(version, version + 1)), at, rewound);
       select sum(m.token_count) into v_tokens
       from kata_data.words_at(rows_that_fit.context_id, at, v_group) m;
       continue when v_tokens > v_left;
@@ -63,5 +65,7 @@ begin
   end loop;
 end
 $$;
-comment on function kata_data.rows_that_fit(uuid, bigint[], bigint, bigint) is
-'Those of some messages whose groups fit into max_tokens together, taken in their order; all where max_tokens is null.';
+comment on function kata_data.rows_that_fit(uuid, bigint[], bigint, int8multirange, bigint) is
+'Those of some messages whose groups fit into max_tokens together, taken in their order; all where max_tokens is null.
+
+rewound: of the view.';

@@ -189,7 +189,7 @@ begin
   if v_view.amended_from is null then
     return;
   end if;
-  v_undone := kata_data.undone_versions(context_id, v_view.amended_from, at);
+  v_undone := kata_data.undone_versions(context_id, v_view.amended_from, at, v_view.rewound);
   return query
   select w.*
   from (
@@ -198,6 +198,7 @@ begin
     join kata_data.amendment a on a.change_id = c.change_id
     where c.kind = 'amendment'
       and c.version <> all (v_undone)
+      and not v_view.rewound @> c.version
       and not v_view.rewound @> c.version
     order by a.version, a.change_id desc
   ) a

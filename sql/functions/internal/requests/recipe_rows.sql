@@ -46,7 +46,7 @@ begin
   v_covered := request.shown - kata_data.visible_at(v_view, request.at);
   if v_covered <> '{}' then
     -- Covered messages come in the words that they had in the view: the view does not list their elisions and amendments any more.
-    v_elisions := v_elisions || kata_data.elisions_of(request.context_id, v_covered, request.at + 1, request.at, null);
+    v_elisions := v_elisions || kata_data.elisions_of(request.context_id, v_covered, request.at + 1, request.at, v_view.rewound, null);
     v_amendments := v_amendments || kata_data.amendments_at(request.context_id, v_view, v_covered, request.at);
   end if;
   if v_elisions = '{}' and v_amendments = '{}' and v_window.summaries is null then

@@ -68,14 +68,14 @@ comment on function kata_data.saved_tokens(uuid, bigint, bigint, bigint[], bigin
 'The tokens that these elisions and amendments save in a group, as of a version; negative where amendments are longer.';
 
 create or replace function kata_data.group_tokens_in(
-  context_id uuid, group_version bigint, at bigint, elisions bigint[], amendments bigint[], measure kata_data.measure
+  context_id uuid, group_version bigint, at bigint, elisions bigint[], amendments bigint[], measure kata_data.measure, rewound int8multirange
 ) returns bigint
 language plpgsql stable
 as $$
 begin
   if elisions <> '{}' or amendments <> '{}' then
     return kata_data.shown_tokens(
-      context_id, kata_data.group_members(context_id, array[group_version], at), elisions, amendments, measure);
+      context_id, kata_data.group_members(context_id, array[group_version], at, rewound), elisions, amendments, measure);
   end if;
   return (
     select sum(coalesce(c.token_count, kata_data.padded_tokens(m.token_count, measure.factor)))
@@ -87,6 +87,7 @@ begin
         and m.group_version = group_tokens_in.group_version
         and m.version between s.first_version and s.last_version
         and (m.tool_calls is not null or m.tool_call_id is not null)
+        and not rewound @> m.version
       offset 0
     ) m
     left join lateral (
@@ -99,10 +100,10 @@ begin
     ) c on true);
 end
 $$;
-comment on function kata_data.group_tokens_in(uuid, bigint, bigint, bigint[], bigint[], kata_data.measure) is
+comment on function kata_data.group_tokens_in(uuid, bigint, bigint, bigint[], bigint[], kata_data.measure, int8multirange) is
 'The tokens of a tool group in another tokenizer, as of a version.
 
-Cost: O(members).';
+rewound: of the view. Cost: O(members).';
 
 create or replace function kata_data.summary_tokens_in(
   summary kata_data.summary, amendments bigint[], measure kata_data.measure

@@ -22,6 +22,7 @@ begin
   v_head.last_digest := kata_data.first_digest(context.family_id);
   v_head.open_calls := '{}';
   v_head.open_groups := '{}';
+  v_head.has_older_preamble := false;
   return v_head;
 end
 $$;
@@ -92,12 +93,19 @@ $$;
 comment on function kata_data.head_after_run(kata_data.head, kata_data.message) is
 'The head after messages without calls, behind the preamble, the last of which is given. One that the head has passed changes nothing.';
 
-create or replace function kata_data.head_after_change(head kata_data.head, change kata_data.view_change) returns kata_data.head
+create or replace function kata_data.head_after_change(head kata_data.head, line kata_data.head, change kata_data.view_change)
+returns kata_data.head
 language plpgsql immutable
 as $$
 declare
   v_head kata_data.head := head;
 begin
+  v_head.preamble_end := line.preamble_end;
+  v_head.has_older_preamble := head.has_older_preamble or line.preamble_end is distinct from head.preamble_end;
+  v_head.turn_version := line.turn_version;
+  v_head.open_calls := line.open_calls;
+  v_head.open_groups := line.open_groups;
+  v_head.oldest_open_group := line.oldest_open_group;
   v_head.version := change.version;
   v_head.message_count := change.message_count;
   v_head.view_tokens := head.raw_tokens + change.view_tokens - change.raw_tokens;
@@ -108,8 +116,10 @@ begin
   return v_head;
 end
 $$;
-comment on function kata_data.head_after_change(kata_data.head, kata_data.view_change) is
-'The head after a view change, with the totals, time and digest that the change stores.';
+comment on function kata_data.head_after_change(kata_data.head, kata_data.head, kata_data.view_change) is
+'The head after a view change, with the totals, time and digest that the change stores.
+
+line: the head where the line goes on: that of the version that a rewind goes to, else the head before the change.';
 
 create or replace function kata_data.head_before(
   head kata_data.head, version bigint, message kata_data.message, change kata_data.view_change

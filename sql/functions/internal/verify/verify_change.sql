@@ -1,7 +1,7 @@
 -- A view change is folded again and compared with what it stores.
 
 create or replace function kata_data.verify_change(
-  context_id uuid, before kata_data.head, view kata_data.view, change kata_data.view_change
+  context_id uuid, before kata_data.head, after kata_data.head, view kata_data.view, change kata_data.view_change
 ) returns setof kata_data.finding
 language plpgsql stable rows 1
 as $$
@@ -34,7 +34,7 @@ begin
   end if;
   v_view_tokens := kata_data.view_tokens_after(context_id, view, v_folded, before.view_tokens);
   v_content_version := case
-    when v_folded.deleted <> view.deleted or kata_data.rewords(context_id, change) then change.version
+    when (v_folded.deleted, v_folded.rewound) <> (view.deleted, view.rewound) or kata_data.rewords(context_id, change, view.rewound) then change.version
     else before.content_version
   end;
   if (change.message_count, change.raw_tokens, change.content_version, change.view_tokens)
@@ -44,10 +44,10 @@ begin
       format('%s messages, %s tokens, %s in view', before.message_count, before.raw_tokens, v_view_tokens));
   end if;
   if (change.preamble_end, change.oldest_open_group, change.turn_version)
-    is distinct from (before.preamble_end, before.oldest_open_group, before.turn_version) then
+    is distinct from (before.preamble_end, after.oldest_open_group, after.turn_version) then
     return next kata_data.differs(change.version, 'state of the log',
       kata_data.log_state(change.preamble_end, change.oldest_open_group, change.turn_version),
-      kata_data.log_state(before.preamble_end, before.oldest_open_group, before.turn_version));
+      kata_data.log_state(before.preamble_end, after.oldest_open_group, after.turn_version));
   end if;
   if change.created_at < before.last_at then
     return next row(
@@ -57,8 +57,8 @@ begin
   select t.version, t.problem, t.detail from kata_data.verify_change_digest(before.last_digest, change, v_summary) t;
 end
 $$;
-comment on function kata_data.verify_change(uuid, kata_data.head, kata_data.view, kata_data.view_change) is
-'Damage in a view change of a path, given the expected head and the view before it.';
+comment on function kata_data.verify_change(uuid, kata_data.head, kata_data.head, kata_data.view, kata_data.view_change) is
+'Damage in a view change of a path, given the expected head before and after it and the view before it.';
 
 create or replace function kata_data.verify_change_digest(previous bytea, change kata_data.view_change, summary kata_data.summary)
 returns setof kata_data.finding

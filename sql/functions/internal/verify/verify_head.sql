@@ -19,6 +19,8 @@ begin
       v_expected.message_count, v_expected.raw_tokens, v_expected.view_tokens, v_expected.content_version, v_expected.preamble_end,
       v_expected.view_version, v_expected.turn_version, v_expected.framed_request)
     or head.last_at < v_expected.last_at
+    -- A fork takes it from its parent, where the preamble may have been set back after the fork.
+    or v_expected.has_older_preamble and not head.has_older_preamble
     or (head.tenant, head.tokenizer, head.closed, head.is_strict, head.notifies, head.summarizes)
       is distinct from (v_expected.tenant, v_expected.tokenizer, v_expected.closed, v_expected.is_strict, v_expected.notifies,
         v_expected.summarizes) then
@@ -44,6 +46,7 @@ as $$
   select concat_ws(', ', head.message_count || ' messages', head.raw_tokens || ' tokens', head.view_tokens || ' in view',
     'content version ' || head.content_version, 'preamble to ' || head.preamble_end, 'view version ' || head.view_version, 'turn ' || head.turn_version,
     'requests framed to ' || head.framed_request,
+    case when head.has_older_preamble then 'older preamble' end,
     'last at ' || head.last_at, 'tenant ' || head.tenant, 'tokenizer ' || head.tokenizer,
     case when head.closed then 'closed' end, case when head.is_strict then 'strict' end, case when head.notifies then 'notifying' end,
     case when head.summarizes then 'summarized' end)

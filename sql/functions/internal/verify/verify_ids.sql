@@ -1,5 +1,5 @@
--- The external ids of a path: each entry that has one is found by it, and no two entries have the same. The reverse, an id of no entry, is
--- an orphan.
+-- The external ids of a path: each entry that has one is found by it, and no entry has the id of one that was on the line when it was made.
+-- The reverse, an id of no entry, is an orphan.
 
 create or replace function kata_data.verify_ids(context_id uuid) returns setof kata_data.finding
 language plpgsql stable rows 10
@@ -8,10 +8,11 @@ begin
   return query
   select e.version, 'external id', case
       when not e.is_found then format('The external id "%s" does not find the entry.', left(e.external_id, 100))
-      else format('Version %s has the external id "%s", too.', e.first_version, left(e.external_id, 100))
+      else format('Version %s has the external id "%s", too.', o.other_version, left(e.external_id, 100))
     end
   from (
-    select e.version, e.external_id, min(e.version) over (partition by e.external_id) as first_version, exists (
+    select e.version, e.external_id, array_agg(e.version) over (
+        partition by e.external_id order by e.version rows between unbounded preceding and 1 preceding) as earlier, exists (
         select from kata_data.entry_id i
         where i.segment_id = e.segment_id
           and i.external_id = e.external_id
@@ -32,7 +33,12 @@ begin
       offset 0
     ) e
   ) e
-  where not e.is_found or e.version > e.first_version
+  cross join lateral (
+    select min(o.version) as other_version
+    from unnest(e.earlier) o(version)
+    where not (kata_data.view_at(verify_ids.context_id, e.version - 1)).rewound @> o.version
+  ) o
+  where not e.is_found or o.other_version is not null
   order by e.version;
 end
 $$;

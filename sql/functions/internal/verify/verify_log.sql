@@ -3,6 +3,8 @@
 --
 -- The expected head goes on from the totals, time and digest that an entry stores, so that each damage is reported once.
 --
+-- A rewind leads on with the state of the log where it goes: open calls, preamble, turn. States to which a later change returns are kept.
+--
 -- Most messages only follow from the one before, and a query compares all of a page so. Where it finds nothing, nothing but the groups of calls
 -- is replayed, in less than half the time; else each entry is compared field by field, and findings come from there alone.
 
@@ -12,9 +14,10 @@ as $$
 declare
   v_head kata_data.head;
   v_expected kata_data.head;
-  v_before kata_data.head;
   v_view kata_data.view := kata_data.empty_view();
-  v_last_message bigint := 0;
+  v_line kata_data.line_state;
+  v_marks bigint[];
+  v_states kata_data.line_state[] := '{}'::kata_data.line_state[];
   v_is_linked boolean := false;
   v_run kata_data.message;
   v_page record;
@@ -25,12 +28,14 @@ begin
     return next row(null, 'head counters', 'The context has no head.')::kata_data.finding;
     return;
   end if;
+  v_marks := kata_data.returned_versions(context_id);
   v_expected := kata_data.first_head((select c from kata_data.context c where c.context_id = verify_log.context_id));
   for v_page in select p.* from kata_data.log_pages(verify_log.context_id, v_head.version) p order by p.low loop
     v_expected.framed_request := case when not v_page.is_first then v_expected.framed_request end;
     for v_entry in select e.* from kata_data.page_entries(v_page.segment_id, v_page.low, v_page.high, v_page.erased) e loop
       if v_is_linked and v_entry.follows and v_entry.is_plain and v_entry.version <= v_head.version
-        and v_entry.oldest_open_group is not distinct from v_expected.oldest_open_group and v_expected.preamble_end is not null then
+        and v_entry.oldest_open_group is not distinct from v_expected.oldest_open_group and v_expected.preamble_end is not null
+        and (v_marks[cardinality(v_states) + 1] < v_entry.version) is not true then
         v_run := v_entry.message;
         continue;
       end if;
@@ -43,33 +48,83 @@ begin
         return next kata_data.rows_gone(v_expected.version + 1, v_entry.version - 1);
         v_expected := kata_data.head_before(v_expected, v_entry.version, v_entry.message, v_entry.change);
       end if;
-      v_before := v_expected;
+      v_line.head := v_expected;
+      while v_marks[cardinality(v_states) + 1] <= v_expected.version loop
+        v_states := v_states || v_line;
+      end loop;
       if (v_entry.message).version is null then
-        return query
-        select c.version, c.problem, c.detail from kata_data.verify_change(verify_log.context_id, v_before, v_view, v_entry.change) c;
-        v_expected := kata_data.head_after_change(v_before, v_entry.change);
+        v_line := kata_data.line_after(v_states, v_marks, v_line, v_view, v_entry.change);
+        return query select f.* from kata_data.verify_change(verify_log.context_id, v_expected, v_line.head, v_view, v_entry.change) f;
+        v_expected := v_line.head;
         v_view := kata_data.view_after(v_entry.change);
         -- The expected head, not the row of a change, says what the next message follows from.
         v_is_linked := false;
         continue;
       end if;
-      v_expected := kata_data.head_after_message(v_before, v_last_message, v_entry.message);
-      v_last_message := v_entry.version;
-      if v_is_linked and v_entry.follows then
-        return query select g.version, g.problem, g.detail from kata_data.verify_place(v_before, v_expected, v_entry.message) g;
-      else
-        return query
-        select m.version, m.problem, m.detail
-        from kata_data.verify_message(v_before, v_expected, v_entry.message, v_entry.version <@ v_page.erased) m;
-      end if;
+      v_expected := kata_data.head_after_message(v_expected, coalesce(v_line.last_message, 0), v_entry.message);
+      v_line.last_message := v_entry.version;
+      return query
+      select m.* from kata_data.verify_follower(
+        v_line.head, v_expected, v_entry.message, v_entry.version <@ v_page.erased, v_is_linked and v_entry.follows) m;
       v_is_linked := not found;
     end loop;
   end loop;
-  v_expected := kata_data.head_after_run(v_expected, v_run);
-  return query select h.version, h.problem, h.detail from kata_data.verify_head(v_head, v_expected, v_view) h;
+  return query select h.* from kata_data.verify_head(v_head, kata_data.head_after_run(v_expected, v_run), v_view) h;
 end
 $$;
 comment on function kata_data.verify_log(uuid) is 'Damage in the log of a context and in its head. Cost: O(length of the path).';
+
+create or replace function kata_data.verify_follower(
+  before kata_data.head, after kata_data.head, message kata_data.message, is_erased boolean, follows boolean
+) returns setof kata_data.finding
+language plpgsql stable rows 1
+as $$
+begin
+  if follows then
+    return query select f.* from kata_data.verify_place(before, after, message) f;
+  else
+    return query select f.* from kata_data.verify_message(before, after, message, is_erased) f;
+  end if;
+end
+$$;
+comment on function kata_data.verify_follower(kata_data.head, kata_data.head, kata_data.message, boolean, boolean) is
+'Damage in a message that is replayed, given the expected head before and after it.
+
+follows: a query has compared it with the message before, and only its place is left.';
+
+create or replace function kata_data.returned_versions(context_id uuid) returns bigint[]
+language sql stable
+as $$
+  select array(
+    select distinct kata_data.returned_version(c)
+    from kata_data.path_changes(returned_versions.context_id, 1, 9223372036854775807) c
+    where kata_data.returned_version(c) between 0 and c.version - 1
+    order by 1)
+$$;
+comment on function kata_data.returned_versions(uuid) is
+'The versions to which rewinds, and undos of the entry before them, of a path go back, ascending. Cost: O(view changes).';
+
+create or replace function kata_data.line_after(
+  states kata_data.line_state[], marks bigint[], state kata_data.line_state, view kata_data.view, change kata_data.view_change
+) returns kata_data.line_state
+language plpgsql immutable
+as $$
+begin
+  if change.rewound <> view.rewound and kata_data.returned_version(change) < change.version then
+    state := row(
+      kata_data.head_after_change(state.head, (states[width_bucket(kata_data.returned_version(change), marks)]).head, change),
+      (states[width_bucket(kata_data.returned_version(change), marks)]).last_message);
+  else
+    state.head := kata_data.head_after_change(state.head, state.head, change);
+  end if;
+  return state;
+end
+$$;
+comment on function kata_data.line_after(
+  kata_data.line_state[], bigint[], kata_data.line_state, kata_data.view, kata_data.view_change) is
+'The state of a line after a view change: open calls, turn and preamble of the version to which a rewind goes, else as they were.
+
+states: at the marks, which ascend. state, view: before the change.';
 
 create or replace function kata_data.log_pages(context_id uuid, head_version bigint)
 returns table (segment_id uuid, low bigint, high bigint, is_first boolean, erased int8multirange)

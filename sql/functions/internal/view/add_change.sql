@@ -32,6 +32,7 @@ declare
   v_summary kata_data.summary := summary;
   v_before kata_data.view;
   v_after kata_data.view;
+  v_head kata_data.head := head;
 begin
   v_change.segment_id := head.context_id;
   v_change.version := head.version + 1;
@@ -40,22 +41,27 @@ begin
   v_change.message_count := head.message_count;
   v_change.raw_tokens := head.raw_tokens;
   v_change.preamble_end := head.preamble_end;
-  v_change.oldest_open_group := head.oldest_open_group;
-  v_change.turn_version := head.turn_version;
-
   v_before := kata_data.view_of(head.context_id, head.version, head.view_version);
   v_after := kata_data.fold(head.context_id, v_before, v_change);
-  perform kata_data.check_pieces(head.context_id, v_before, v_after);
+  if v_after.rewound <> v_before.rewound then
+    -- The line is another one: the state of the log is what it was there.
+    v_head := kata_data.head_at(head, kata_data.returned_version(v_change));
+  else
+    perform kata_data.check_pieces(head.context_id, v_before, v_after);
+  end if;
+  v_change.oldest_open_group := v_head.oldest_open_group;
+  v_change.turn_version := v_head.turn_version;
   if v_change.is_summarized then
     -- Before the tokens of the view are counted, the summary's among them.
     v_summary.salt := kata_data.new_salt();
     perform kata_data.insert_summary(v_change, v_after, v_summary);
   end if;
   v_change.content_version := case
-    when v_after.deleted <> v_before.deleted or kata_data.rewords(head.context_id, v_change) then v_change.version
+    when (v_after.deleted, v_after.rewound) <> (v_before.deleted, v_before.rewound) or kata_data.rewords(head.context_id, v_change, v_before.rewound) then v_change.version
     else head.content_version
   end;
   v_change.view_tokens := case
+    when v_after.rewound <> v_before.rewound then v_head.view_tokens
     when v_change.kind = 'elision' then head.view_tokens - kata_data.stub_gain(head.context_id, v_before, stubs)
     when v_change.kind = 'amendment' then
       head.view_tokens + kata_data.amendment_growth(head.context_id, v_before, v_change, amendment.token_count)
@@ -66,21 +72,7 @@ begin
     kata_data.change_content_digest(v_change, v_summary, record, amendment));
 
   perform kata_data.insert_change(v_change, v_after, stubs, amendment);
-  update kata_data.head h
-  set version = v_change.version,
-      view_version = v_change.version,
-      view_tokens = v_change.view_tokens,
-      content_version = v_change.content_version,
-      last_at = v_change.created_at,
-      last_digest = v_change.digest
-  where h.context_id = v_change.segment_id;
-  if v_change.kind <> 'record' then
-    perform kata_data.set_due(v_change.segment_id);
-  end if;
-
-  if head.notifies then
-    perform pg_notify('kata', '');
-  end if;
+  perform kata_data.advance_to_change(v_head, v_change);
   return v_change.version;
 end
 $$;
@@ -93,6 +85,38 @@ token_source, metadata. stubs: of an elision, without change_id; the messages th
 record: of a record, its row, which the caller inserts. amendment: of an amendment, the words, without change_id.
 KC017 the view would fall into too many pieces.
 Cost: O(messages that come, go or change their length + pieces of the view).';
+
+create or replace function kata_data.advance_to_change(line kata_data.head, change kata_data.view_change) returns void
+language plpgsql volatile
+as $$
+begin
+  update kata_data.head h
+  set version = change.version,
+      view_version = change.version,
+      view_tokens = change.view_tokens,
+      content_version = change.content_version,
+      last_at = change.created_at,
+      last_digest = change.digest,
+      preamble_end = line.preamble_end,
+      has_older_preamble = h.has_older_preamble or line.preamble_end is distinct from h.preamble_end,
+      turn_version = line.turn_version,
+      open_calls = line.open_calls,
+      open_groups = line.open_groups,
+      oldest_open_group = line.oldest_open_group
+  where h.context_id = change.segment_id;
+  if change.kind <> 'record' then
+    perform kata_data.set_due(change.segment_id);
+  end if;
+
+  if line.notifies then
+    perform pg_notify('kata', '');
+  end if;
+end
+$$;
+comment on function kata_data.advance_to_change(kata_data.head, kata_data.view_change) is
+'Writes the head after a view change, and what follows: whether compaction is due, and a notification.
+
+line: the head, with open calls, turn and preamble of the line that goes on.';
 
 create or replace function kata_data.insert_summary(change kata_data.view_change, view kata_data.view, summary kata_data.summary) returns void
 language plpgsql volatile

@@ -46,7 +46,7 @@ comment on function kata_data.amendment_rows(uuid, int8multirange) is
 'All amendments of some messages and summaries of a path, those of other contexts among them. Cost: O(messages).';
 
 create or replace function kata_data.amendments_of(
-  context_id uuid, versions int8multirange, before bigint, newest bigint, undone_version bigint
+  context_id uuid, versions int8multirange, before bigint, newest bigint, rewound int8multirange, undone_version bigint
 ) returns bigint[]
 language plpgsql stable
 as $$
@@ -59,12 +59,13 @@ begin
     from kata_data.amendment_rows(amendments_of.context_id, versions) a
     join kata_data.view_change c on c.change_id = a.change_id
     join kata_data.segments(amendments_of.context_id, 1, before - 1) g
-      on g.segment_id = c.segment_id and c.version between g.first_version and g.last_version);
+      on g.segment_id = c.segment_id and c.version between g.first_version and g.last_version
+    where not amendments_of.rewound @> c.version);
   if v_amendments = '{}' then
     return '{}'::bigint[];
   end if;
   v_undone := kata_data.undone_versions(
-    context_id, (select min(c.version) from unnest(v_amendments) c), newest, undone_version);
+    context_id, (select min(c.version) from unnest(v_amendments) c), newest, rewound, undone_version);
   return array(
     select max(c.change_id)
     from unnest(v_amendments) c
@@ -73,10 +74,10 @@ begin
     order by 1);
 end
 $$;
-comment on function kata_data.amendments_of(uuid, int8multirange, bigint, bigint, bigint) is
-'The last amendment in force of each message and summary at some versions of a path, visible or not.
+comment on function kata_data.amendments_of(uuid, int8multirange, bigint, bigint, int8multirange, bigint) is
+'The last amendment in force of each message and summary at some versions of a line, visible or not.
 
-before: only amendments before this version. newest, undone_version: as fold_change takes them.
+before: only amendments before this version. newest, undone_version: as fold_change takes them. rewound: of the view.
 Cost: O(messages + undos since the oldest of these amendments).';
 
 create or replace function kata_data.amendments_at(context_id uuid, view kata_data.view, versions int8multirange, at bigint) returns bigint[]
@@ -86,7 +87,7 @@ begin
   if view.amended_from is null then
     return '{}'::bigint[];
   end if;
-  return kata_data.amendments_of(context_id, versions, at + 1, at, null);
+  return kata_data.amendments_of(context_id, versions, at + 1, at, view.rewound, null);
 end
 $$;
 comment on function kata_data.amendments_at(uuid, kata_data.view, int8multirange, bigint) is
@@ -237,7 +238,7 @@ $$;
 comment on function kata_data.root_change(uuid, kata_data.view_change) is
 'The change that an undo, or the undo of an undo, is about in the end; any other change itself.';
 
-create or replace function kata_data.rewords(context_id uuid, change kata_data.view_change) returns boolean
+create or replace function kata_data.rewords(context_id uuid, change kata_data.view_change, rewound int8multirange) returns boolean
 language plpgsql stable
 as $$
 declare
@@ -255,11 +256,12 @@ begin
   end if;
   -- The undo of an amendment under a later one changes nothing.
   return change.kind = 'amendment'
-    or kata_data.amendments_of(context_id, v_root.versions, change.version, change.version - 1, null)
-      <> kata_data.amendments_of(context_id, v_root.versions, change.version, change.version - 1, change.undone_version);
+    or kata_data.amendments_of(context_id, v_root.versions, change.version, change.version - 1, rewound, null)
+      <> kata_data.amendments_of(context_id, v_root.versions, change.version, change.version - 1, rewound, change.undone_version);
 end
 $$;
-comment on function kata_data.rewords(uuid, kata_data.view_change) is
+comment on function kata_data.rewords(uuid, kata_data.view_change, int8multirange) is
 'Whether a change puts other words in force for a message, except those of operators.
 
+rewound: of the view.
 Agents act on the words, so they conflict with an expected version as an append does.';

@@ -1,15 +1,20 @@
 -- Folding: what a view change makes of the view before it. The view after a change is stored with the change, so only an undo folds
--- older changes again: it starts from the stored view before the oldest change that it touches, and leaves out what is undone.
+-- older changes again: it starts from the stored view before the oldest change that it touches, and leaves out what is undone. A rewind,
+-- and an undo of the newest entry, go back to a view that is stored.
 --
 -- Example: a compaction at 20, a pin at 25, then an undo of 20 at version 30. The undo folds the pin onto the view before 20. Had an
 -- undo between 20 and 30 undone a change at 12, the view before 12 would be the start: the stored views from 12 on hold that change.
+--
+-- Changes that are rewound are passed over, and so are rewinds: what they took off the line is known, and what is left is the line.
 
 create or replace function kata_data.fold(context_id uuid, view kata_data.view, change kata_data.view_change) returns kata_data.view
 language plpgsql stable
 as $$
 begin
-  if change.kind = 'undo' then
-    return kata_data.fold_undo(context_id, change);
+  if change.kind = 'rewind' or change.undone_version = change.version - 1 then
+    return kata_data.fold_return(context_id, change);
+  elsif change.kind = 'undo' then
+    return kata_data.fold_undo(context_id, view, change);
   end if;
   return kata_data.fold_change(context_id, view, change, change.version - 1, null);
 end
@@ -19,7 +24,43 @@ comment on function kata_data.fold(uuid, kata_data.view, kata_data.view_change) 
 
 Cost: O(pieces of the view); of an undo, times the changes folded again.';
 
-create or replace function kata_data.fold_undo(context_id uuid, change kata_data.view_change) returns kata_data.view
+create or replace function kata_data.returned_version(change kata_data.view_change) returns bigint
+language sql immutable
+as $$
+  select coalesce(change.rewound_to, case when change.undone_version = change.version - 1 then change.undone_version - 1 end)
+$$;
+comment on function kata_data.returned_version(kata_data.view_change) is
+'The version whose view a rewind or an undo of the entry before it brings back; null for other changes.';
+
+create or replace function kata_data.fold_return(context_id uuid, change kata_data.view_change) returns kata_data.view
+language plpgsql stable
+as $$
+declare
+  v_at bigint := kata_data.returned_version(change);
+  v_view kata_data.view;
+begin
+  v_view := kata_data.view_at(context_id, v_at);
+  v_view.pinned_groups := array(
+    select distinct p.pinned from unnest(kata_data.pinned_groups_at(fold_return.context_id, v_view, v_at)) p(pinned) order by p.pinned);
+  if change.kind = 'rewind' then
+    v_view.visible := kata_data.visible_at(v_view, v_at);
+    -- With its own version, so that rewinds in a row leave one range.
+    v_view.rewound := v_view.rewound + int8multirange(int8range(v_at, change.version, '(]'));
+  else
+    -- Neither the undo nor what it undoes is a message.
+    v_view.visible := kata_data.visible_at(v_view, change.version);
+  end if;
+  v_view.version := change.version;
+  v_view.change_id := change.change_id;
+  return v_view;
+end
+$$;
+comment on function kata_data.fold_return(uuid, kata_data.view_change) is
+'The view after a rewind, or after an undo of the newest entry: the one that was.
+
+Cost: O(log n + pieces of the view).';
+
+create or replace function kata_data.fold_undo(context_id uuid, view kata_data.view, change kata_data.view_change) returns kata_data.view
 language plpgsql stable
 as $$
 declare
@@ -34,18 +75,22 @@ begin
     v_older := (
       select min(c.undone_version)
       from kata_data.path_changes(fold_undo.context_id, v_start, change.version - 1) c
-      where c.undone_version < v_start);
+      where c.undone_version < v_start
+        and not view.rewound @> c.version);
     exit when v_older is null;
     v_start := v_older;
   end loop;
-  v_undone := kata_data.undone_versions(context_id, v_start, change.version - 1, change.undone_version);
+  v_undone := kata_data.undone_versions(context_id, v_start, change.version - 1, view.rewound, change.undone_version);
 
   v_view := kata_data.view_at(context_id, v_start - 1);
+  -- The refolded changes see the line of now.
+  v_view.rewound := view.rewound;
   for v_change in
     select c.*
     from kata_data.path_changes(fold_undo.context_id, v_start, change.version - 1) c
-    where c.kind not in ('undo', 'record')
+    where c.kind not in ('undo', 'rewind', 'record')
       and c.version <> all (v_undone)
+      and not view.rewound @> c.version
     order by c.version
   loop
     v_view := kata_data.fold_change(context_id, v_view, v_change, change.version - 1, change.undone_version);
@@ -53,8 +98,10 @@ begin
   return kata_data.fold_change(context_id, v_view, change, change.version - 1, change.undone_version);
 end
 $$;
-comment on function kata_data.fold_undo(uuid, kata_data.view_change) is
-'The view after an undo: all changes folded again, except those that are undone now.
+comment on function kata_data.fold_undo(uuid, kata_data.view, kata_data.view_change) is
+'The view after an undo: all changes of the line folded again, except those that are undone now.
+
+view: before it.
 
 Cost: O(changes since the oldest one that it touches).';
 
@@ -65,7 +112,7 @@ language plpgsql stable
 as $$
 declare
   v_view kata_data.view := view;
-  v_visible int8multirange := kata_data.visible_at(view, change.version);
+  v_visible int8multirange := kata_data.visible_at(view, change.version) - view.rewound;
 begin
   v_view.version := change.version;
   v_view.change_id := change.change_id;
@@ -96,10 +143,10 @@ begin
         v_view.pinned_groups := v_view.pinned_groups || lower(change.versions);
         v_view := kata_data.uncover(context_id, v_view, change.versions);
         v_view.elisions := v_view.elisions || kata_data.elisions_of(
-          context_id, change.versions - v_visible, change.version, newest, undone_version);
+          context_id, change.versions - v_visible, change.version, newest, view.rewound, undone_version);
         if v_view.amended_from is not null then
           v_view.amendments := kata_data.amendments_in_force(v_view) || kata_data.amendments_of(
-            context_id, change.versions - v_visible, change.version, newest, undone_version);
+            context_id, change.versions - v_visible, change.version, newest, view.rewound, undone_version);
         end if;
       end if;
     when 'unpin' then
@@ -124,7 +171,7 @@ comment on function kata_data.fold_change(uuid, kata_data.view, kata_data.view_c
 'The view after a view change, given the view before it; of an undo, fold_undo has left out what it undoes.
 
 newest, undone_version: the newest change that is known, and what one more undo after it undoes, or null; they say which elisions and
-amendments are undone.
+amendments are undone. view.rewound may reach beyond the change.
 Cost: O(pieces of the view).';
 
 create or replace function kata_data.cover(context_id uuid, view kata_data.view, change kata_data.view_change) returns kata_data.view
@@ -137,7 +184,7 @@ declare
 begin
   -- A compaction covers no pin. One that comes back by an undo may meet a pin that came back before it.
   if exists (select from unnest(view.pinned_groups) p(pinned) where v_versions @> p.pinned) then
-    v_versions := v_versions - kata_data.closed(context_id, kata_data.group_members(context_id, view.pinned_groups, change.version));
+    v_versions := v_versions - kata_data.closed(context_id, kata_data.group_members(context_id, view.pinned_groups, change.version, view.rewound));
   end if;
   v_view.visible := kata_data.without_empty_pieces(context_id, view.visible, view.visible - v_versions, change.version);
   v_view := kata_data.without_summaries(v_view, v_versions);
@@ -225,7 +272,7 @@ $$;
 comment on function kata_data.elisions_in_force(kata_data.view) is 'The elisions of a view that still shorten a message in it.';
 
 create or replace function kata_data.elisions_of(
-  context_id uuid, versions int8multirange, before bigint, newest bigint, undone_version bigint
+  context_id uuid, versions int8multirange, before bigint, newest bigint, rewound int8multirange, undone_version bigint
 ) returns bigint[]
 language plpgsql stable
 as $$
@@ -240,17 +287,18 @@ begin
   join kata_data.stub s on s.segment_id = m.segment_id and s.group_version = m.group_version and s.version = m.version
   join kata_data.view_change c on c.change_id = s.change_id
   join kata_data.segments(elisions_of.context_id, 1, before - 1) g
-    on g.segment_id = c.segment_id and c.version between g.first_version and g.last_version;
+    on g.segment_id = c.segment_id and c.version between g.first_version and g.last_version
+  where not elisions_of.rewound @> c.version;
   if v_changes is null then
     return '{}'::bigint[];
   end if;
-  v_undone := kata_data.undone_versions(context_id, v_versions[1], newest, undone_version);
+  v_undone := kata_data.undone_versions(context_id, v_versions[1], newest, rewound, undone_version);
   return array(
     select e.change_id from unnest(v_changes, v_versions) e(change_id, version) where e.version <> all (v_undone) order by e.change_id);
 end
 $$;
-comment on function kata_data.elisions_of(uuid, int8multirange, bigint, bigint, bigint) is
-'The elisions that shorten messages at some versions of a path and are not undone.
+comment on function kata_data.elisions_of(uuid, int8multirange, bigint, bigint, int8multirange, bigint) is
+'The elisions of a line that shorten messages at some versions and are not undone.
 
-before: only elisions before this version. newest, undone_version: as fold_change takes them.
+before: only elisions before this version. newest, undone_version: as fold_change takes them. rewound: of the view.
 Cost: O(messages + undos since the oldest of these elisions).';

@@ -62,7 +62,9 @@ $$;
 comment on function kata_data.changes_among(uuid, int8multirange) is
 'Which of some versions of a path are view changes, in no order.';
 
-create or replace function kata_data.undone_versions(context_id uuid, low bigint, high bigint, undone_version bigint default null) returns bigint[]
+create or replace function kata_data.undone_versions(
+  context_id uuid, low bigint, high bigint, rewound int8multirange, undone_version bigint default null
+) returns bigint[]
 language plpgsql stable
 as $$
 declare
@@ -81,6 +83,7 @@ begin
         and c.undone_version is not null
       offset 0
     ) u
+    where not rewound @> u.version
     order by u.version desc
   loop
     if v_undo.version <> all (v_undone) then
@@ -90,8 +93,8 @@ begin
   return v_undone;
 end
 $$;
-comment on function kata_data.undone_versions(uuid, bigint, bigint, bigint) is
-'The view changes of a path that the undos between two versions undo.
+comment on function kata_data.undone_versions(uuid, bigint, bigint, int8multirange, bigint) is
+'The view changes of a line that the undos between two versions undo.
 
-undone_version: what one more undo after them undoes, or null.
+rewound: what is not on the line. undone_version: what one more undo after them undoes, or null.
 Cost: O(undos).';

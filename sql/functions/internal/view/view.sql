@@ -77,24 +77,33 @@ $$;
 comment on function kata_data.visible_at(kata_data.view, bigint) is
 'The versions in the view as of a version for which view_at returned the view.';
 
+create or replace function kata_data.hidden(view kata_data.view) returns int8multirange
+language sql immutable
+as $$
+  select case when view.rewound = '{}' then view.deleted else view.deleted + view.rewound end
+$$;
+comment on function kata_data.hidden(kata_data.view) is
+'The versions that are deleted or rewound: neither the view nor the list raw has them, nor does a search.';
+
 create or replace function kata_data.pinned_groups_at(context_id uuid, view kata_data.view, at bigint) returns bigint[]
 language plpgsql stable
 as $$
 begin
   return view.pinned_groups || array(
-    select distinct p.group_version from kata_data.pins_between(pinned_groups_at.context_id, view.version + 1, at) p);
+    select distinct p.group_version from kata_data.pins_between(pinned_groups_at.context_id, view.version + 1, at) p
+    where not view.rewound @> p.version);
 end
 $$;
 comment on function kata_data.pinned_groups_at(uuid, kata_data.view, bigint) is
-'The groups pinned as of a version for which view_at returned the view. Cost: O(log n + pins).';
+'The groups pinned as of a version for which view_at returned the view; a refold may know of later rewinds. Cost: O(log n + pins).';
 
-create or replace function kata_data.pins_between(context_id uuid, low bigint, high bigint) returns table (group_version bigint)
+create or replace function kata_data.pins_between(context_id uuid, low bigint, high bigint) returns table (version bigint, group_version bigint)
 language sql stable rows 1
 as $$
-  select m.group_version
+  select m.version, m.group_version
   from kata_data.segments(pins_between.context_id, low, high) s
   cross join lateral (
-    select m.group_version
+    select m.version, m.group_version
     from kata_data.message m
     where m.segment_id = s.segment_id
       and m.version between s.first_version and s.last_version
@@ -103,4 +112,4 @@ as $$
   ) m
 $$;
 comment on function kata_data.pins_between(uuid, bigint, bigint) is
-'The groups of the messages between two versions that were appended as pinned, one row per message.';
+'The messages between two versions that were appended as pinned, and their groups.';

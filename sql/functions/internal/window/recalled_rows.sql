@@ -63,7 +63,7 @@ begin
     select c
     from kata_data.recalled_rows(
       rows_with_recalled.context_id, rows_with_recalled.at, tokenizer, measure, recall,
-      kata_data.silent_versions(rows_with_recalled.context_id, rows_with_recalled.at, view.deleted) + v_shown, v_place,
+      kata_data.silent_versions(rows_with_recalled.context_id, rows_with_recalled.at, kata_data.hidden(view)) + v_shown, v_place,
       least(recall_budget, budget - v_tokens)) c);
   return query
   select (row_number() over w)::integer, r.version, r."position", r.role, r.content, r.token_count, sum(r.token_count) over w,
@@ -110,7 +110,7 @@ begin
     group by m.group_version
     order by min(r.ordinality)
   loop
-    v_versions := kata_data.group_members(context_id, array[v_group], at) - hidden;
+    v_versions := kata_data.group_members(context_id, array[v_group], at, hidden);
     v_amendments := kata_data.amendments_at(context_id, v_view, v_versions, at);
     select array_agg(c.recalled order by (c.recalled).version), sum((c.recalled).token_count) into v_members, v_tokens
     from (

@@ -17,6 +17,7 @@ create or replace function kata_data.select_rest(
   stable_step integer,
   measure kata_data.measure,
   plan kata_data.plan,
+  rewound int8multirange,
   out start bigint,
   out tokens_before bigint,
   out older_groups bigint[],
@@ -37,19 +38,19 @@ begin
   older_groups := promised;
   for v_message in
     select n.version, n.group_version, n.group_tokens, n.tokens_through, n.role, n.converted_tokens
-    from kata_data.newest_first(select_rest.context_id, v_versions, measure) n
+    from kata_data.newest_first(select_rest.context_id, v_versions, measure, rewound) n
   loop
     -- A group is paid for at its newest message, whose row carries the tokens of the whole group.
     if v_message.group_version <> all (older_groups) then
       if covered @> v_message.version and (v_message.role = 'tool' or is_amended) then
         select c.elisions, c.amendments into strict elisions, amendments
-        from kata_data.changes_of_group(context_id, v_message.group_version, v_message.role, at, is_amended, elisions, amendments) c;
+        from kata_data.changes_of_group(context_id, v_message.group_version, v_message.role, at, rewound, is_amended, elisions, amendments) c;
         v_is_as_counted := v_is_as_counted and elisions = '{}' and amendments = '{}';
       end if;
       v_left := v_left - case
         when v_is_as_counted then v_message.group_tokens
         when (elisions = '{}' or v_message.role <> 'tool') and amendments = '{}' and v_message.converted_tokens is not null then v_message.converted_tokens
-        when measure.tokenizer is not null then kata_data.group_tokens_in(context_id, v_message.group_version, at, elisions, amendments, measure)
+        when measure.tokenizer is not null then kata_data.group_tokens_in(context_id, v_message.group_version, at, elisions, amendments, measure, rewound)
         when v_message.role = 'tool' or amendments <> '{}'
           then v_message.group_tokens - kata_data.saved_tokens(context_id, v_message.group_version, at, elisions, amendments)
         else v_message.group_tokens
@@ -87,11 +88,11 @@ end
 $$;
 comment on function kata_data.select_rest(
   uuid, int8multirange, int8multirange, bigint, bigint[], bigint[], boolean, bigint[], bigint, integer, kata_data.measure,
-  kata_data.plan) is
+  kata_data.plan, int8multirange) is
 'Where the rest of a window starts among some versions, and what is below.
 
 covered: versions that are not in the view and join it; null for none. elisions, amendments: of the view; with those of what is covered.
-is_amended: whether hidden messages may have amendments. promised: groups that are paid for. budget: what is left for the rest; it may be negative. plan: null for none. Returns start, right after the newest message
+is_amended: whether hidden messages may have amendments. promised: groups that are paid for. budget: what is left for the rest; it may be negative. plan: null for none. rewound: of the view. Returns start, right after the newest message
 whose group does not fit any more, or where everything fits the oldest; tokens_before, the running total below it (null where there is no
 message); older_groups, groups promised or met there that may have messages below; is_stable: everything fits, or a candidate of the step
 was found.
@@ -116,24 +117,25 @@ comment on function kata_data.kept_start(uuid, int8multirange, bigint, integer, 
 start: the lowest that fits. all_fit, leap: as planned_start takes them.';
 
 create or replace function kata_data.changes_of_group(
-  context_id uuid, group_version bigint, role text, at bigint, is_amended boolean, inout elisions bigint[], inout amendments bigint[]
+  context_id uuid, group_version bigint, role text, at bigint, rewound int8multirange, is_amended boolean,
+  inout elisions bigint[], inout amendments bigint[]
 )
 language plpgsql stable
 as $$
 declare
   v_members int8multirange;
 begin
-  v_members := kata_data.group_members(context_id, array[group_version], at);
+  v_members := kata_data.group_members(context_id, array[group_version], at, rewound);
   -- They may change nothing else in the view, which then does not list them.
   if role = 'tool' then
-    elisions := elisions || kata_data.elisions_of(context_id, v_members, at + 1, at, null);
+    elisions := elisions || kata_data.elisions_of(context_id, v_members, at + 1, at, rewound, null);
   end if;
   if is_amended then
-    amendments := amendments || kata_data.amendments_of(context_id, v_members, at + 1, at, null);
+    amendments := amendments || kata_data.amendments_of(context_id, v_members, at + 1, at, rewound, null);
   end if;
 end
 $$;
-comment on function kata_data.changes_of_group(uuid, bigint, text, bigint, boolean, bigint[], bigint[]) is
+comment on function kata_data.changes_of_group(uuid, bigint, text, bigint, int8multirange, boolean, bigint[], bigint[]) is
 'The elisions and amendments of a window, with those of a covered group that joins it. role: of its newest message.';
 
 create or replace function kata_data.stable_start(context_id uuid, versions int8multirange, start bigint, stable_step integer) returns bigint
@@ -165,7 +167,9 @@ $$;
 comment on function kata_data.groups_before(uuid, int8multirange, bigint, bigint[]) is
 'The groups, promised ones or those of messages from a start on, that begin before the start.';
 
-create or replace function kata_data.newest_first(context_id uuid, versions int8multirange, measure kata_data.measure default null)
+create or replace function kata_data.newest_first(
+  context_id uuid, versions int8multirange, measure kata_data.measure default null, rewound int8multirange default '{}'
+)
 returns table (
   version bigint, group_version bigint, group_tokens bigint, tokens_through bigint, role text, turn_version bigint, converted_tokens bigint
 )
@@ -189,7 +193,8 @@ as $$
           and n.group_version = m.group_version
           and n.version > m.version
           and n.version <= s.last_version
-          and (n.tool_calls is not null or n.tool_call_id is not null)) then (
+          and (n.tool_calls is not null or n.tool_call_id is not null)
+          and not rewound @> n.version) then (
         select sum(coalesce(
           (select c.token_count
            from kata_data.token_count c
@@ -201,7 +206,8 @@ as $$
         where n.segment_id = s.segment_id
           and n.group_version = m.group_version
           and n.version <= m.version
-          and (n.tool_calls is not null or n.tool_call_id is not null))
+          and (n.tool_calls is not null or n.tool_call_id is not null)
+          and not rewound @> n.version)
     end
   from (select r.range from unnest(versions) r(range) order by r.range desc offset 0) r
   cross join lateral (
@@ -220,9 +226,9 @@ as $$
     offset 0
   ) m
 $$;
-comment on function kata_data.newest_first(uuid, int8multirange, kata_data.measure) is
+comment on function kata_data.newest_first(uuid, int8multirange, kata_data.measure, int8multirange) is
 'The messages of a path at some versions, newest first.
 
 The loops nest in this order, so nothing is sorted, and only the rows that the caller reads cost. group_tokens: of the message''s group, up to
 and including it. converted_tokens: of the group in another tokenizer, as it was written; null at a message that is not the newest of its group,
-and where the group began in another piece of the path.';
+and where the group began in another piece of the path. rewound: of the view, to add up groups in another tokenizer.';

@@ -56,11 +56,11 @@ begin
   v_left := budget - case
     when v_is_as_counted then v_newest.preamble_tokens + v_newest.group_tokens
     else kata_data.shown_tokens(
-      context_id, v_window.versions + kata_data.group_members(context_id, v_promised, at), view.elisions, view.amendments, measure)
+      context_id, v_window.versions + kata_data.group_members(context_id, v_promised, at, view.rewound), view.elisions, view.amendments, measure)
   end;
   v_window.over_budget := v_left < 0;
   if v_window.over_budget then
-    v_window.versions := v_window.versions + kata_data.group_members(context_id, v_promised, at);
+    v_window.versions := v_window.versions + kata_data.group_members(context_id, v_promised, at, view.rewound);
     return v_window;
   end if;
   return kata_data.select_more(
@@ -123,16 +123,16 @@ begin
     end if;
     if view.replacements <> '{}' then
       v_window.summaries := kata_data.fitting_summaries(
-        context_id, view,
-        case when v_step = 0 then v_left else budget - v_step - kata_data.shown_tokens(
-          context_id, v_window.versions + kata_data.group_members(context_id, v_window.pinned_groups, at), view.elisions, view.amendments, measure) end,
+        context_id, view, case when v_step = 0 then v_left else budget - v_step - kata_data.shown_tokens(
+          context_id, v_window.versions + kata_data.group_members(context_id, v_window.pinned_groups, at, view.rewound), view.elisions,
+          view.amendments, measure) end,
         preamble_tokens, measure);
       v_summary_tokens := coalesce((v_window.summaries[cardinality(v_window.summaries)]).total - preamble_tokens, 0);
       v_window.covered := kata_data.covered_by_others(view, v_window.summaries);
     end if;
     v_rest := kata_data.select_rest(
       context_id, v_body, v_window.covered, at, view.elisions, view.amendments, view.amended_from is not null, v_promised,
-      v_left - v_summary_tokens - least(recall_budget, greatest(v_left - v_summary_tokens, 0)), v_step, measure, plan);
+      v_left - v_summary_tokens - least(recall_budget, greatest(v_left - v_summary_tokens, 0)), v_step, measure, plan, view.rewound);
     v_start := v_rest.start;
     continue when v_window.request < v_start and v_window.request <> all (v_promised);
     exit when v_step = 0 or v_rest.is_stable or view.replacements = '{}';
@@ -146,7 +146,7 @@ begin
     v_window.versions := v_window.versions + int8multirange(int8range(v_window.request, v_window.request, '[]'));
   end if;
   if array_remove(v_rest.older_groups, v_window.request) <> '{}' then
-    v_window.versions := v_window.versions + kata_data.group_members(context_id, v_rest.older_groups, at);
+    v_window.versions := v_window.versions + kata_data.group_members(context_id, v_rest.older_groups, at, view.rewound);
   elsif is_as_counted and (view.version = 0 or visible @> int8range(v_start, at + 1) and not (v_is_below and v_window.summaries is not null)) then
     v_window.numbering := kata_data.window_numbering(
       context_id, v_window, view.version, v_start, v_is_below, preamble_tokens + v_request_tokens,
