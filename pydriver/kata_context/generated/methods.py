@@ -1142,8 +1142,9 @@ class Methods(ABC):
 
         Returns one row: request_id (1, 2, 3 … in the context), body, token_count (of messages and
         tools), start_version (everything visible from it on is in the body, beside the preamble), marks
-        (of a cache; null for none), notes (what the caller must know and the body does not say),
-        body_digest (SHA-256 over a random salt and the body).
+        (of a cache; null for none), notes (an object; thinking_off: the body turns thinking off,
+        because that of the open tool turn is not valid any more), body_digest (SHA-256 over a random
+        salt and the body).
 
         Parameters
         ----------
@@ -1159,8 +1160,13 @@ class Methods(ABC):
             "temperature": 0}; null for none. They go out as they are given, in their order. Give
             settings, not what changes from call to call: each new value is one more row that stays.
         cache : none or null.
-        stable_step (null for 0), tokenizer, at, recall, recall_budget, system (null for wrapped),
-            thinking : as for prompt.
+        stable_step (null for 0), tokenizer, at, recall, recall_budget, system (null for wrapped) : as
+            for prompt.
+        thinking : which thinking of earlier answers goes out. In the Anthropic form null sends what is
+            valid: signed blocks of answers that were tied to their request and have before them, byte
+            by byte, what that request had. Of answers without a request it sends the open tool turn
+            only; assume takes them to have seen the whole view, which a provider may refuse; keep sends
+            all, drop none. In the other forms as for prompt.
         reserve : tokens of the budget to keep for the answer. In the Anthropic form they are its
             max_tokens where options have none.
 

@@ -61,17 +61,15 @@ begin
   v_request.stable_step := v_step;
   v_request.token_count := v_request.token_count + v_profile.tools_tokens;
   v_request.salt := kata_data.new_salt();
-  body := kata_data.body_of(
-    v_profile, v_tools,
-    kata_data.rendered(
-      v_fitted.prompt, v_profile.format, v_profile.system, v_profile.thinking, v_request.hidden_thinking, v_profile.renderer,
-      v_fitted.kind));
+  v_request.hidden_thinking := kata_data.hidden_thinking(v_request, v_profile);
+  v_request.open_end := v_request.open_end or kata_data.has_open_answer(v_fitted.prompt);
+  body := kata_data.request_body(v_request, v_profile, v_tools, v_fitted.prompt, v_fitted.kind);
   body_digest := sha256(v_request.salt || convert_to(body, 'UTF8'));
   v_request.body_digest := body_digest;
   request_id := kata_data.record_request(v_request);
   token_count := v_request.token_count;
   start_version := v_request.start_version;
-  notes := '{}';
+  notes := case when kata_data.must_not_think(v_request, v_profile, v_fitted.prompt) then '{"thinking_off": true}' else '{}' end;
   return next;
 end
 $$;
@@ -86,14 +84,18 @@ tools: the tools as the provider takes them, a JSON array of objects, at most 1 
 options: further keys of the body, a JSON object, for example {"max_tokens": 1000, "temperature": 0}; null for none. They go out as they
   are given, in their order. Give settings, not what changes from call to call: each new value is one more row that stays.
 cache: none or null.
-stable_step (null for 0), tokenizer, at, recall, recall_budget, system (null for wrapped), thinking: as for prompt.
+stable_step (null for 0), tokenizer, at, recall, recall_budget, system (null for wrapped): as for prompt.
+thinking: which thinking of earlier answers goes out. In the Anthropic form null sends what is valid: signed blocks of answers that were
+  tied to their request and have before them, byte by byte, what that request had. Of answers without a request it sends the open tool turn
+  only; assume takes them to have seen the whole view, which a provider may refuse; keep sends all, drop none. In the other forms as for prompt.
 reserve: tokens of the budget to keep for the answer. In the Anthropic form they are its max_tokens where options have none.
 
 The body is text, because those bytes are recorded: post it as it is. Tools are text in it, byte for byte, because the order of keys in a schema is
 part of what the model reads.
 
 Returns one row: request_id (1, 2, 3 … in the context), body, token_count (of messages and tools), start_version (everything visible from
-it on is in the body, beside the preamble), marks (of a cache; null for none), notes (what the caller must know and the body does not say),
+it on is in the body, beside the preamble), marks (of a cache; null for none), notes (an object; thinking_off: the body turns
+thinking off, because that of the open tool turn is not valid any more),
 body_digest (SHA-256 over a random salt and the body).
 Errors: KC001, KC002, KC006, KC017 an argument is out of range, the context has nothing to show, the model or max_tokens is missing, or
   options have a key that the function writes, KC020 the budget is too small (DETAIL has the least sufficient one), KC022 as for prompt.

@@ -1,6 +1,50 @@
 -- The body of a request: what the caller gives, as text, and the prompt. Nothing that a model reads goes through jsonb on the way, which would
 -- change the order of keys.
 
+create or replace function kata_data.request_body(
+  request kata_data.request, profile kata_data.request_profile, tools text, rows kata_data.prompt_row[], kind text default null
+) returns text
+language plpgsql stable
+as $$
+declare
+  v_profile kata_data.request_profile := profile;
+begin
+  if kata_data.must_not_think(request, profile, rows) then
+    v_profile.options := kata_data.options_without_thinking(profile.options::json);
+  end if;
+  return kata_data.body_of(v_profile, tools, case
+    -- The recipe says which thinking is hidden.
+    when profile.format = 'anthropic'
+      then kata_data.rendered(rows, profile.format, profile.system, 'keep', coalesce(request.hidden_thinking, '{}'), profile.renderer, kind)
+    else kata_data.rendered(rows, profile.format, profile.system, profile.thinking, null, profile.renderer, kind)
+  end);
+end
+$$;
+comment on function kata_data.request_body(kata_data.request, kata_data.request_profile, text, kata_data.prompt_row[], text) is
+'The body of a request, from its recipe, its profile and its rows. kind: as usual_kind has it; null to look.';
+
+create or replace function kata_data.must_not_think(request kata_data.request, profile kata_data.request_profile, rows kata_data.prompt_row[])
+returns boolean
+language plpgsql immutable
+as $$
+begin
+  return request.hidden_thinking is not null and profile.format = 'anthropic'
+    and coalesce(profile.options::json #>> '{thinking,type}' <> 'disabled', false)
+    and kata_data.stops_thinking_1(rows, request.hidden_thinking);
+end
+$$;
+comment on function kata_data.must_not_think(kata_data.request, kata_data.request_profile, kata_data.prompt_row[]) is
+'Whether a request turns the thinking off that its options ask for.';
+
+create or replace function kata_data.options_without_thinking(options json) returns text
+language sql immutable
+as $$
+  select '{' || string_agg(
+    to_json(o.key)::text || ': ' || case o.key when 'thinking' then '{"type": "disabled"}' else o.value::text end, ', ' order by o.ordinality) || '}'
+  from json_each(options) with ordinality o(key, value, ordinality)
+$$;
+comment on function kata_data.options_without_thinking(json) is 'Options that turn thinking off.';
+
 create or replace function kata_data.body_of(profile kata_data.request_profile, tools text, prompt jsonb) returns text
 language plpgsql immutable
 as $$
