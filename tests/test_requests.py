@@ -1,5 +1,6 @@
 """A recorded request is made again byte for byte, whatever has happened since, or an erasure is named."""
 
+import asyncio
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -8,10 +9,14 @@ from random import Random
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg.types.json import Jsonb
 from typing_extensions import LiteralString
 
+from kata_context import AsyncKata, Kata
+from kata_context.types import Message
 from support.hostile_histories import ATTEMPT, History
+from support.interleaving import PATIENCE, Connect, Start, wait_until_blocked
 
 FORMS = ("openai", "responses", "anthropic", "gemini")
 REQUESTS = 300
@@ -230,3 +235,90 @@ def test_a_request_replays_to_the_byte_whatever_happened_since(
     print(f"{replays.made} requests, refused {dict(replays.refused)}; {dict(replayed)}, KC023 {share:.1%}")
     assert replayed["same"] > replays.made
     assert replayed["KC023"]
+
+
+class OwnUsage:
+    """Usage as the packages of providers have it."""
+
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        assert options == {"exclude_none": True}
+        return {"prompt_tokens": 90, "completion_tokens": 9, "prompt_tokens_details": {"cached_tokens": 64}}
+
+
+def test_a_program_posts_a_body_and_answers_its_request(kata: Kata) -> None:
+    context = kata.create("asked", policy={"model": "m"})
+    context.append_message("user", "hello")
+    request = context.request(1000, options={"zeta": 1, "alpha": 0.5}, tools=[{"name": "look", "a": 1}])
+    assert request.body == (
+        '{"model": "m", "zeta":1,"alpha":0.5, "tools": [{"name":"look","a":1}], '
+        '"messages": [{"role": "user", "content": "hello"}]}'
+    )
+    assert request.json()["messages"] == context.prompt(1000)
+    assert (request.id, request.notes, request.start_version, request.token_count > 5) == (1, {}, 1, True)
+    (row,) = request.answer(
+        {"role": "assistant", "content": "hi"}, usage={"input": 5, "output": 1, "duration_ms": 7}
+    )
+    failed = context.request(1000)
+    failed.fail(TimeoutError())
+    last = context.request(1000, "anthropic", reserve=10)
+    answers: list[Message] = [{"role": "assistant", "content": "ok"}, {"role": "user", "content": "thanks"}]
+    last.answer(answers, usage=OwnUsage())  # type: ignore[arg-type]
+    listed = context.requests()
+    assert [(r.answer_version, r.input_tokens, r.cached_tokens, r.error) for r in listed] == [
+        (3, 90, 64, None),
+        (None, None, None, "TimeoutError"),
+        (row.version, 5, None, None),
+    ]
+    assert context.replay(1).body == request.body
+    assert context.get_message(2).role == "assistant"
+
+
+def test_asyncio_has_the_same_requests(database: str) -> None:
+    async def ask() -> list[tuple[int | None, str | None]]:
+        async with AsyncKata(database) as kata:
+            context = await kata.create("asked", policy={"model": "m"})
+            await context.append_message("user", "hello")
+            request = await context.request(1000)
+            await request.answer({"role": "assistant", "content": "hi"}, usage={"output": 1})
+            failed = await context.request(1000)
+            await failed.fail("overloaded")
+            return [(r.answer_version, r.error) for r in await context.requests()]
+
+    assert asyncio.run(ask()) == [(None, "overloaded"), (2, None)]
+
+
+def test_two_requests_at_once_take_different_numbers(
+    connect: Connect, start: Start, observer: psycopg.Connection
+) -> None:
+    """The second waits for the first to commit; where its snapshot is older, it must begin again."""
+    first, second = connect(), connect()
+    row = first.execute("select kata.create_context('two', '{\"model\": \"m\"}')").fetchone()
+    assert row
+    ask: LiteralString = "select r.request_id, r.body from kata.request(%s, 1000) r"
+    first.execute("select kata.append_message(%s, 'user', 'hello')", row)
+    first.commit()
+    second.execute("set transaction isolation level repeatable read")
+    second.execute("select 1")
+    first.execute("select kata.append_message(%s, 'user', 'more')", row)
+    first.commit()
+    # An old snapshot is recorded with its own version, and replays.
+    number, body = second.execute(ask, row).fetchone() or (0, "")
+    assert (number, "more" in body) == (1, False)
+    second.commit()
+    assert second.execute("select p.body, p.is_same from kata.replay(%s, 1) p", row).fetchone() == (
+        body,
+        True,
+    )
+    second.rollback()
+    second.execute("set transaction isolation level repeatable read")
+    second.execute("select 1")
+    assert (first.execute(ask, row).fetchone() or [0])[0] == 2
+    first.commit()
+    with pytest.raises(psycopg.errors.SerializationFailure):
+        second.execute(ask, row)
+    second.rollback()
+    first.execute(ask, row)
+    waiting = start(second, "select r.request_id from kata.request(%s, 1000) r", *row)
+    wait_until_blocked(observer, second)
+    first.commit()
+    assert waiting.result(PATIENCE) == [(4,)]

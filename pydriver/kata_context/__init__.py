@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from kata_context.generated.methods_async import AsyncContext
     from kata_context.generated.rows import *  # noqa: F403
     from kata_context.recall.indexer_async import AsyncIndexer
+    from kata_context.requests import AsyncRequest, Request
 
 __all__ = [
-    "AsyncCompactor", "AsyncContext", "AsyncIndexer", "AsyncKata", "AsyncTransaction", "Compactor", "Context",
-    "Indexer", "Kata", "KataError", "Source", "Transaction",
+    "AsyncCompactor", "AsyncContext", "AsyncIndexer", "AsyncKata", "AsyncRequest", "AsyncTransaction",
+    "Compactor", "Context", "Indexer", "Kata", "KataError", "Request", "Source", "Transaction",
 ]  # fmt: skip
 
 _HOMES = {
@@ -38,12 +39,14 @@ _HOMES = {
     "AsyncContext": "generated.methods_async",
     "AsyncIndexer": "recall.indexer_async",
     "AsyncKata": "driver.client_async",
+    "AsyncRequest": "requests",
     "AsyncTransaction": "driver.client_async",
     "Compactor": "generated.compactor",
     "Context": "generated.methods",
     "Indexer": "generated.indexer",
     "Kata": "generated.client",
     "KataError": "errors",
+    "Request": "requests",
     "Source": "compaction.source",
     "Transaction": "generated.client",
 }

@@ -184,14 +184,12 @@ def as_json(name: str, value: Json) -> Jsonb:
     return Jsonb(value, partial(json_text, name))
 
 
-def as_options(name: str, value: Any) -> OrderedJson:
-    """Return an object of JSON whose keys stay in their order, which jsonb changes."""
-    return OrderedJson((jsonb := as_object(name, value)).obj, jsonb.dumps)
+def _ordered(adapt: Adapter) -> Adapter:
+    """Return an adapter to JSON whose keys stay in their order, which jsonb changes."""
+    return lambda name, value: OrderedJson((jsonb := adapt(name, value)).obj, jsonb.dumps)
 
 
-def as_tools(name: str, value: Any) -> OrderedJson:
-    """Return an array of objects of JSON whose keys stay in their order."""
-    return OrderedJson((jsonb := as_objects(name, value)).obj, jsonb.dumps)
+as_options, as_tools = _ordered(as_object), _ordered(as_objects)
 
 
 def json_text(name: str, value: Json) -> str:

@@ -70,6 +70,7 @@ from kata_context.generated.rows import (
     VerifyRow,
     WindowRow,
 )
+from kata_context.requests import Request
 from kata_context.types import (
     AnthropicPrompt,
     Format,
@@ -3342,27 +3343,30 @@ class Context(Handle):
         reserve: int = 0,
         system: str | None = None,
         thinking: str | None = None,
-    ) -> RecordedRequestRow:
+    ) -> Request:
         """Builds the body of a call to a model, and records it for kata.replay.
 
         See Kata.request.
         """
-        return self.database.request(
-            self.id,
-            budget,
-            format=format,
-            model=model,
-            tools=tools,
-            options=options,
-            cache=cache,
-            stable_step=stable_step,
-            tokenizer=tokenizer,
-            at=at,
-            recall=recall,
-            recall_budget=recall_budget,
-            reserve=reserve,
-            system=system,
-            thinking=thinking,
+        return Request(
+            self.database.request(
+                self.id,
+                budget,
+                format=format,
+                model=model,
+                tools=tools,
+                options=options,
+                cache=cache,
+                stable_step=stable_step,
+                tokenizer=tokenizer,
+                at=at,
+                recall=recall,
+                recall_budget=recall_budget,
+                reserve=reserve,
+                system=system,
+                thinking=thinking,
+            ),
+            self,
         )
 
     def request_rows(self, request_id: int) -> list[ShownMessageRow]:

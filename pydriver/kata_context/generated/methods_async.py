@@ -70,6 +70,7 @@ from kata_context.generated.rows import (
     VerifyRow,
     WindowRow,
 )
+from kata_context.requests import AsyncRequest
 from kata_context.types import (
     AnthropicPrompt,
     Format,
@@ -3383,27 +3384,30 @@ class AsyncContext(Handle):
         reserve: int = 0,
         system: str | None = None,
         thinking: str | None = None,
-    ) -> RecordedRequestRow:
+    ) -> AsyncRequest:
         """Builds the body of a call to a model, and records it for kata.replay.
 
         See AsyncKata.request.
         """
-        return await self.database.request(
-            self.id,
-            budget,
-            format=format,
-            model=model,
-            tools=tools,
-            options=options,
-            cache=cache,
-            stable_step=stable_step,
-            tokenizer=tokenizer,
-            at=at,
-            recall=recall,
-            recall_budget=recall_budget,
-            reserve=reserve,
-            system=system,
-            thinking=thinking,
+        return AsyncRequest(
+            await self.database.request(
+                self.id,
+                budget,
+                format=format,
+                model=model,
+                tools=tools,
+                options=options,
+                cache=cache,
+                stable_step=stable_step,
+                tokenizer=tokenizer,
+                at=at,
+                recall=recall,
+                recall_budget=recall_budget,
+                reserve=reserve,
+                system=system,
+                thinking=thinking,
+            ),
+            self,
         )
 
     async def request_rows(self, request_id: int) -> list[ShownMessageRow]:
