@@ -1,8 +1,8 @@
 -- Redacts a message and keeps history: version, totals, groups and the chain of digests stay.
 -- kata: owner kata_eraser
 --
--- Locks, in this order: the families of the context and of every context that has a copy, which a compaction that starts shares; the marks
--- of their search indexes; the head, as every change of a context does; the compactions that it
+-- Locks, in this order: the families of the context and of every context that has a copy, which a compaction that starts and a request share; the
+-- marks of their search indexes; the head, as every change of a context does; the compactions that it
 -- ends, where one whose commit came first is waited for, and named; the message and its copies (FOR UPDATE); keys that name them. A merge or an elision shares
 -- the rows that it reads, so either its copy is seen, or it copies the redacted message.
 -- plans: lookup
@@ -86,7 +86,9 @@ reason: why, kept with the record; not blank.
 Content, parts, arguments of calls, name, model, provider fields and metadata are removed, with the stubs and artifacts made of them.
 Version, role, token counts, times, pin, ids of calls, the external id, the kind of a record and the digest stay, so no total, group or
 window changes, and kata.verify still verifies the chain. A second erasure changes nothing and keeps the first record. An idempotency key
-whose result names the message answers it to any request from then on, for nothing is kept to compare a request with. A running compaction that may repeat the message is ended: its commit is refused as
+whose result names the message answers it to any request from then on, for nothing is kept to compare a request with. Of requests that showed the message the
+salt of the body''s digest and the error are removed, so that no guess of the text can be confirmed; they cannot be replayed (KC023).
+A running compaction that may repeat the message is ended: its commit is refused as
 stale, and the next one reads the redacted message.
 
 Returns one row per entry concerned: segment_id (the context that wrote it), version, what: message or copy (redacted), original (the
@@ -95,9 +97,9 @@ later ones: named, not rewritten).
 Errors: KC001, KC002 no message has this version, KC006 (restore a deleted context first, erase through a fork, or purge it), KC017 no
 reason, or the transaction is not at isolation level read committed, KC025 another session holds a lock for longer than lock_timeout, or
 10 seconds where that is not set.
-Locks: other purges, erasures and new compactions of the family wait; then the head of the context, the compactions that it
-ends, the message and its copies, keys that name them. Cost: O(copies + family + keys of the last seven days). The
-bytes leave the tables with the next VACUUM FULL; backups keep them until they expire (docs/runbook.md).';
+Locks: other purges, erasures, new compactions and requests of the family wait; then the head of the context, the compactions that it
+ends, the message and its copies, keys that name them. Cost: O(copies + family + keys of the last seven days +
+requests since the message of the contexts that read it). The bytes leave the tables with the next VACUUM FULL; backups keep them until they expire (docs/runbook.md).';
 
 revoke execute on function kata.erase_message from public;
 -- For privileges.sql to grant on.

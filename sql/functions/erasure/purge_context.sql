@@ -79,7 +79,7 @@ comment on function kata.purge_context(uuid, boolean) is
 context_id: a deleted context; under kata.tenant ''*'' of any tenant. dry_run: only report what would be removed.
 
 The log stays up to the highest version at which a context that is not purged, deleted or not, forked it; the rest is removed, with
-everything derived from it. Then ancestors that were purged before are examined again: they may be needed less. A tombstone without name,
+everything derived from it. Of its requests those stay that the digests of kept answers cover, without salt and error. Then ancestors that were purged before are examined again: they may be needed less. A tombstone without name,
 metadata and policy, except the search_config that forks search with, remains, so that forks know their origin, and kata.purges lists the
 receipt. A purged context stays as it is.
 

@@ -1,5 +1,5 @@
 -- Prompt, recorded: the body of a call to a model, and the recipe of it. The recipe holds the decision, never the question: which
--- versions, in which words. The head is shared, not written: appends go on, a purge waits. Two requests at once take different numbers;
+-- versions, in which words. Family and head are shared, not written: appends go on, removals wait. Two requests at once take different numbers;
 -- the second waits for the first to commit.
 -- plans: writer
 
@@ -34,6 +34,8 @@ declare
   v_fitted record;
   v_request kata_data.request;
 begin
+  -- Against an erasure at this moment: it waits, and finds the request; or it is waited for, and seen.
+  perform kata_data.share_family(context_id, true);
   perform kata_data.share_context(context_id, 'write');
   v_context := kata_data.open_context(context_id, at);
   v_budget := kata_data.messages_budget(context_id, budget, reserve, v_step);
@@ -99,4 +101,4 @@ thinking off, because that of the open tool turn is not valid any more),
 body_digest (SHA-256 over a random salt and the body).
 Errors: KC001, KC002, KC006, KC017 an argument is out of range, the context has nothing to show, the model or max_tokens is missing, or
   options have a key that the function writes, KC020 the budget is too small (DETAIL has the least sufficient one), KC022 as for prompt.
-Locks: shares the head of the context. Cost: as prompt, and one row of some 250 bytes.';
+Locks: shares the fork family and the head of the context. Cost: as prompt, and one row of some 250 bytes.';

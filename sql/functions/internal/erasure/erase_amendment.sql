@@ -115,6 +115,7 @@ begin
   perform kata_data.end_compactions(erase_amendment.segment_id, erase_amendment.version, receipt, v_amendment.version);
   perform kata_data.blank_acts(erase_amendment.segment_id, erase_amendment.version, receipt, v_amendment.version);
   return query select e.segment_id, e.version, e.what from kata_data.redact_amendments(v_chain, receipt) e;
+  perform kata_data.forget_bodies(erase_amendment.segment_id, erase_amendment.version, v_amendment.version);
   -- A later stub may be made of these words.
   update kata_data.stub s
   set salt = null, content = null

@@ -96,6 +96,7 @@ begin
   where s.segment_id = redact_message.segment_id
     and s.group_version = v_message.group_version
     and s.version = redact_message.version;
+  perform kata_data.forget_bodies(redact_message.segment_id, redact_message.version, redact_message.version);
   perform kata_data.forget_artifacts(redact_message.segment_id, redact_message.version);
   perform kata_data.forget_postings(redact_message.segment_id, redact_message.version);
   perform kata_data.forget_embeddings(redact_message.segment_id, redact_message.version);
@@ -128,6 +129,7 @@ begin
     set salt = null, content = '', metadata = null
     where y.segment_id = erase_summary.segment_id
       and y.version = erase_summary.version;
+    perform kata_data.forget_bodies(erase_summary.segment_id, erase_summary.version, erase_summary.version);
   end if;
   return query select erase_summary.segment_id, erase_summary.version, 'message';
   return query
