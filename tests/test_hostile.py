@@ -62,6 +62,7 @@ USUAL: dict[str, dict[str, str]] = {
     "delete_context": {"context_id": "{context}"},
     "delete_messages": {"context_id": "{context}", "first_version": "2", "last_version": "3"},
     "diff": {"context_a": "{context}", "context_b": "{fork}"},
+    "diff_requests": {"context_id": "{context}", "a": "1", "b": "1"},
     "diff_versions": {"context_id": "{context}", "from_version": "1", "to_version": "9"},
     "drop_checkpoint": {"context_id": "{context}", "name": "known"},
     "drop_embedding_index": {"model": "known"},

@@ -1,7 +1,7 @@
 -- The contract for other software: names, order, types and defaults of parameters and results, and the rights of a function.
 
 begin;
-select plan(396);
+select plan(400);
 
 create function pg_temp.inputs(function oid) returns text
 language sql
@@ -146,6 +146,9 @@ insert into expected values
   ('diff', 'stable',
     'context_a uuid, context_b uuid',
     'rows side text, version bigint, role text, kind text, preview text, token_count integer, created_at timestamp with time zone'),
+  ('diff_requests', 'stable',
+    'context_id uuid, a bigint, b bigint, context_b uuid = NULL',
+    'rows change text, version bigint, role text, cause text, cause_version bigint, preview text, token_count integer'),
   ('diff_versions', 'stable',
     'context_id uuid, from_version bigint, to_version bigint',
     'rows change text, version bigint, role text, kind text, preview text, token_count integer'),

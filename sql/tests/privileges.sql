@@ -1,7 +1,7 @@
 -- Readers read, writers write, administrators administer, and no role has a privilege on a table.
 
 begin;
-select plan(550);
+select plan(555);
 
 create temporary table client (role text);
 insert into client values ('kata_reader'), ('kata_writer'), ('kata_admin'), ('kata_service');
@@ -22,6 +22,7 @@ insert into expected values
   ('compaction_source', '-was'), ('compaction_status', 'rwas'),
   ('compactions', 'rwas'),
   ('create_context', '-was'), ('current_tenant', 'rwas'), ('delete_context', '-was'), ('delete_messages', '-was'), ('diff', 'rwas'),
+  ('diff_requests', 'rwas'),
   ('diff_versions', 'rwas'),
   ('drop_checkpoint', '-was'), ('elide', '-was'), ('entry_digests', 'rwas'), ('environment', 'rwas'),
   ('erase_message', '--as'), ('erasures', 'rwas'),

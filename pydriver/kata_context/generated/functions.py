@@ -271,6 +271,15 @@ FUNCTIONS = {
             "error": Parameter("text", has_default=True),
         },
     ),
+    "diff_requests": Function(
+        "Compares two recorded requests and names the cause of each difference.",
+        {
+            "context_id": Parameter("context"),
+            "a": Parameter("bigint"),
+            "b": Parameter("bigint"),
+            "context_b": Parameter("context", has_default=True),
+        },
+    ),
     "replay": Function(
         "Makes the body of a recorded request again, byte for byte.",
         {

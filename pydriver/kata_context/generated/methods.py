@@ -36,6 +36,7 @@ from kata_context.generated.rows import (
     CompactionRow,
     CompactionStatusRow,
     ContextRow,
+    DiffRequestRow,
     DiffRow,
     DiffVersionRow,
     EmbeddingModelRow,
@@ -1094,6 +1095,38 @@ class Methods(ABC):
         """
         self._run(statements.COMPLETE_REQUEST, (context_id, request_id, usage, error))
 
+    def diff_requests(
+        self, context_id: ContextId, a: int, b: int, context_b: ContextId | None = None
+    ) -> list[DiffRequestRow]:
+        """Compares two recorded requests and names the cause of each difference.
+
+        Returns rows, first those without a version, then by version: change, version, role, cause,
+        cause_version, preview (100 characters), token_count (null where there is no version). Changes
+        of what stands around the messages: tools, options, prefix (what else stands before the
+        messages: format, renderer, model, system). Of a message or summary: added, removed, shortened,
+        restored, amended, moved (the same words at another place), thinking (its thinking is in one of
+        the two only). cause is the kind of the view change at cause_version (compaction, deletion,
+        elision, pin, unpin, undo and so on); append (a message after the other request); budget
+        (another budget or step), start (the same budget, and the start moved to cause_version), recall;
+        erasure (between the two requests); for tools request (they came with the call); else the option
+        or column of the profile. Of thinking it is prefix or, where the messages before differ,
+        messages, from cause_version on.
+
+        Parameters
+        ----------
+        context_id : the context of the first request.
+        a : the first request.
+        b : the second request.
+        context_b : its context, a fork for example; null for the same.
+
+        Raises
+        ------
+        ContextNotFoundError, ContextClosedError, InvalidArgumentError no such request.
+
+        Cost: O(rows of both × (log n + view changes between them)).
+        """
+        return self._run(statements.DIFF_REQUESTS, (context_id, a, b, context_b))
+
     def replay(self, context_id: ContextId, request_id: int) -> ReplayRow:
         """Makes the body of a recorded request again, byte for byte.
 
@@ -1178,7 +1211,7 @@ class Methods(ABC):
             options have a key that the function writes, BudgetTooSmallError the budget is too small
             (DETAIL has the least sufficient one), UntranslatableError as for prompt.
 
-        Locks: shares the head of the context.
+        Locks: shares the fork family and the head of the context.
         Cost: as prompt, and one row of some 250 bytes.
         """
         return self._run(
@@ -2345,8 +2378,10 @@ class Methods(ABC):
         external id, the kind of a record and the digest stay, so no total, group or window changes, and
         kata.verify still verifies the chain. A second erasure changes nothing and keeps the first
         record. An idempotency key whose result names the message answers it to any request from then
-        on, for nothing is kept to compare a request with. A running compaction that may repeat the
-        message is ended: its commit is refused as stale, and the next one reads the redacted message.
+        on, for nothing is kept to compare a request with. Of requests that showed the message the salt
+        of the body's digest and the error are removed, so that no guess of the text can be confirmed;
+        they cannot be replayed (KC023). A running compaction that may repeat the message is ended: its
+        commit is refused as stale, and the next one reads the redacted message.
 
         Returns one row per entry concerned: segment_id (the context that wrote it), version, what:
         message or copy (redacted), original (the message that this one is a copy of: named, not
@@ -2366,10 +2401,11 @@ class Methods(ABC):
             no reason, or the transaction is not at isolation level read committed, BusyError another
             session holds a lock for longer than lock_timeout, or 10 seconds where that is not set.
 
-        Locks: other purges, erasures and new compactions of the family wait; then the head of the
-            context, the compactions that it ends, the message and its copies, keys that name them.
-        Cost: O(copies + family + keys of the last seven days). The bytes leave the tables with the next
-            VACUUM FULL; backups keep them until they expire (docs/runbook.md).
+        Locks: other purges, erasures, new compactions and requests of the family wait; then the head of
+            the context, the compactions that it ends, the message and its copies, keys that name them.
+        Cost: O(copies + family + keys of the last seven days + requests since the message of the
+            contexts that read it). The bytes leave the tables with the next VACUUM FULL; backups keep
+            them until they expire (docs/runbook.md).
         """
         return self._run(statements.ERASE_MESSAGE, (context_id, version, reason))
 
@@ -2394,7 +2430,8 @@ class Methods(ABC):
         """Permanently removes what a deleted context wrote, except messages that forks still need.
 
         The log stays up to the highest version at which a context that is not purged, deleted or not,
-        forked it; the rest is removed, with everything derived from it. Then ancestors that were purged
+        forked it; the rest is removed, with everything derived from it. Of its requests those stay that
+        the digests of kept answers cover, without salt and error. Then ancestors that were purged
         before are examined again: they may be needed less. A tombstone without name, metadata and
         policy, except the search_config that forks search with, remains, so that forks know their
         origin, and kata.purges lists the receipt. A purged context stays as it is.
@@ -3318,6 +3355,13 @@ class Context(Handle):
         See Kata.complete_request.
         """
         self.database.complete_request(self.id, request_id, usage, error=error)
+
+    def diff_requests(self, a: int, b: int, context_b: ContextId | None = None) -> list[DiffRequestRow]:
+        """Compares two recorded requests and names the cause of each difference.
+
+        See Kata.diff_requests.
+        """
+        return self.database.diff_requests(self.id, a, b, context_b)
 
     def replay(self, request_id: int) -> ReplayRow:
         """Makes the body of a recorded request again, byte for byte.

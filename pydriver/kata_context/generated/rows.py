@@ -29,6 +29,7 @@ __all__ = [
     "CompactionRow",
     "CompactionStatusRow",
     "ContextRow",
+    "DiffRequestRow",
     "DiffRow",
     "DiffVersionRow",
     "EmbeddingModelRow",
@@ -211,6 +212,19 @@ class WindowRow:
     parts: Json
     provider: Json
     group_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class DiffRequestRow:
+    """A row of diff_requests."""
+
+    change: str
+    version: int
+    role: str
+    cause: str | None
+    cause_version: int | None
+    preview: str | None
+    token_count: int
 
 
 @dataclass(frozen=True, slots=True)

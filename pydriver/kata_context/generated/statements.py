@@ -43,6 +43,7 @@ from kata_context.generated.rows import (
     CompactionRow,
     CompactionStatusRow,
     ContextRow,
+    DiffRequestRow,
     DiffRow,
     DiffVersionRow,
     EmbeddingModelRow,
@@ -392,6 +393,15 @@ COMPLETE_REQUEST: Call[None] = Call(
     b"%s::jsonb, error => %s::text)",
     scalar,
     (("context_id", as_context), ("request_id", as_integer), ("usage", as_object), ("error", as_text)),
+)
+DIFF_REQUESTS: Call[DiffRequestRow] = Call(
+    "diff_requests",
+    b"select r.change, r.version, r.role, r.cause, r.cause_version, r.preview, r.token_count from "
+    b"kata.diff_requests(context_id => %s::uuid, a => %s::bigint, b => %s::bigint, context_b => "
+    b"%s::uuid) r",
+    record(DiffRequestRow),
+    (("context_id", as_context), ("a", as_integer), ("b", as_integer), ("context_b", as_context)),
+    reads=True,
 )
 REPLAY: Call[ReplayRow] = Call(
     "replay",
