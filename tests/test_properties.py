@@ -643,6 +643,7 @@ class StoreMachine(RuleBasedStateMachine):
         )
         assert {row["selector"]: row["version"] for row in rows} == selectors
 
+        rewound = pair.model.rewound(None)
         before = data.draw(st.one_of(st.none(), st.integers(0, len(log) + 2)))
         rows = self._rows("select * from kata.history(%s, %s, 7)", pair.context_id, before)
         page = [entry for entry in reversed(log) if before is None or entry.version < before][:7]
@@ -656,6 +657,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert (row["version"], row["created_at"]) == (entry.version, entry.created_at)
             for column in ("role", "token_count"):
                 assert row[column] == (getattr(said, column) if said else None)
+            assert row["rewound_by"] == rewound.get(entry.version)
 
         at, other = (data.draw(st.integers(0, len(log))) for _ in range(2))
         for visibility in ("effective", "raw"):
@@ -848,6 +850,28 @@ class StoreMachine(RuleBasedStateMachine):
         rows = [row for row in pair.model.rows("effective", None) if row["version"] in versions]
         return [{name: value for name, value in row.items() if name != "position"} for row in rows]
 
+    @rule(which=WHICH, data=st.data())
+    def rewind(self, which: int, data: st.DataObject) -> None:
+        pair = self._pair(which)
+        newest = pair.model.version
+        near = st.integers(max(0, newest - 6), newest)
+        to_version = data.draw(st.one_of(near, near, near, st.integers(-1, newest + 1)))
+        expected = data.draw(self._expected(pair))
+        problems = pair.model.rewind_problems(to_version, expected)
+        call = "select kata.rewind(%s, %s, %s)"
+        changed, error = self._attempt(lambda: self._value(call, pair.context_id, to_version, expected))
+        if problems:
+            assert error in problems
+            return
+        assert (changed, error) == (pair.model.change("rewind", self.now, to_version=to_version), None)
+        budget = data.draw(self._budgets(pair, None))
+        step = data.draw(st.integers(0, min(budget - 1, 60)))
+        for format_ in FORMATS:
+            after, then = (
+                self._prompt(pair.context_id, budget, format_, at, step) for at in (None, to_version)
+            )
+            assert after == then, f"the prompt in the format {format_} is not the one of then"
+
     @rule(which=WHICH, data=st.data(), content=TEXTS, count=COUNTS)
     def amend(self, which: int, data: st.DataObject, content: str, count: int | None) -> None:
         pair = self._pair(which)
@@ -916,6 +940,7 @@ class StoreMachine(RuleBasedStateMachine):
         """Take steps that meet each other more often than those of a uniform choice."""
         self.append_a_conversation(which, seed, size)
         steps: dict[str, Callable[[], None]] = {
+            "rewind": lambda: self.rewind(which, data),
             "undo": lambda: self.undo(which, data),
             "amend": lambda: self.amend(which, data, data.draw(TEXTS), data.draw(COUNTS)),
             "pin": lambda: self.pin_or_unpin(which, data, "pin"),
@@ -1048,7 +1073,7 @@ class StoreMachine(RuleBasedStateMachine):
                 assert seen or any(row["version"] in covers for covers in out)
         messages = [row for row in rows if row["kind"] != "summary"]
         groups = {row["group_version"] for row in messages}
-        whole = [m.version for m in pair.model.messages_at(at) if m.group_version in groups]
+        whole = [m.version for m in pair.model.messages_on_line(at) if m.group_version in groups]
         assert [row["version"] for row in messages] == whole, "a group is split, or the order is wrong"
 
     def _set_clock(self, now: datetime) -> None:
