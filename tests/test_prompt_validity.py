@@ -359,11 +359,13 @@ def without_marks(value: Any) -> Any:
     return value
 
 
-def test_what_is_written_of_the_first_rows_does_not_depend_on_later_ones(conn: psycopg.Connection) -> None:
+def test_what_is_written_of_the_first_rows_does_not_depend_on_later_ones(
+    conn: psycopg.Connection, is_long: bool
+) -> None:
     """A prompt up to a message of the user begins every longer one; after an answer its end is open."""
     compared = Counter[str]()
     conn.execute(ATTEMPT)
-    for number in range(30):
+    for number in range(2000 if is_long else 30):
         random = Random(f"first:{number}")
         with conn.transaction(force_rollback=True):
             history = History(conn, random, is_counted=True, is_plain=number % 3 == 0)

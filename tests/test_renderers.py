@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from contextlib import closing
+from typing import Any
 
 import psycopg
 import pytest
@@ -131,3 +132,72 @@ def test_renderers_call_nothing_but_each_other_and_postgres(conn: psycopg.Connec
     assert {name: volatility for name, _, volatility, *_ in found if name in entries} == dict.fromkeys(
         entries, "i"
     )
+
+
+def replace(conn: psycopg.Connection, *changes: tuple[str, str]) -> None:
+    """Install a release whose file rendered.sql is changed."""
+    source = (ROOT / "sql" / "functions" / "internal" / "window" / "rendered.sql").read_text("utf-8")
+    for before, after in changes:
+        assert before in source
+        source = source.replace(before, after)
+    with conn.transaction():
+        conn.execute("set local role kata_owner")
+        conn.execute(source.encode())
+
+
+SECOND = """
+create function kata_data.openai_2(
+  rows kata_data.prompt_row[], system text, thinking text,
+  hidden int8multirange default null, kind text default null
+) returns jsonb
+language plpgsql immutable
+as $$
+begin
+  return kata_data.openai_1(rows, system, thinking, hidden, kind)
+    || '[{"role": "user", "content": "by 2"}]'::jsonb;
+end
+$$"""
+KNOWN = (
+    "case when renderer = 1 then",
+    "case when renderer = 2 and format = 'openai' "
+    "then kata_data.openai_2(rows, system, thinking, hidden, kind) when renderer = 1 then",
+)
+NEWEST = (
+    "select case when format in",
+    "select case when format = 'openai' then 2 when format in",
+)
+
+
+def test_an_upgrade_in_the_middle_of_a_history_replays_each_request_by_its_renderer(database: str) -> None:
+    def one(statement: LiteralString, *values: object) -> Any:
+        return conn.execute(statement, values).fetchone()
+
+    def request(words: str) -> tuple[Any, ...]:
+        conn.execute("select kata.append_message(%s, 'user', %s)", [context_id, words])
+        made: tuple[Any, ...] = one(
+            "select r.request_id, r.body from kata.request(%s, 1000, 'openai', 'm') r", context_id
+        )
+        return made
+
+    prompt: LiteralString = "select kata.prompt(%s, 1000, at => 1, renderer => %s)::text"
+    with closing(psycopg.connect(database, autocommit=True)) as conn:
+        (context_id,) = one("select kata.create_context()")
+        made = [request("one")]
+        (before,) = one(prompt, context_id, None)
+        with conn.transaction():
+            conn.execute("set local role kata_owner")
+            conn.execute(SECOND.encode())
+        replace(conn, KNOWN, NEWEST)
+        made += [request("two")]
+        assert "by 2" in made[1][1]
+        assert one(prompt, context_id, 1) == (before,)
+        assert "by 2" in one(prompt, context_id, None)[0]
+        # Number 2 is broken: no new request takes it, and those that it made come out of it as before.
+        replace(conn, KNOWN)
+        made += [request("three")]
+        assert "by 2" not in made[2][1]
+        for request_id, body in made:
+            replay = "select r.body, r.is_same from kata.replay(%s, %s) r"
+            assert one(replay, context_id, request_id) == (body, True)
+        with pytest.raises(psycopg.Error, match="renderer 3 is unknown"):
+            one(prompt, context_id, 3)

@@ -260,7 +260,7 @@ insert into expected values
   ('prompt', 'stable',
     'context_id uuid, budget integer = NULL, format text = ''openai'', at bigint = NULL, stable_step integer = 0, '
       'tokenizer text = NULL, recall bigint[] = NULL, recall_budget integer = NULL, reserve integer = 0, '
-      'system text = ''wrapped'', thinking text = NULL',
+      'system text = ''wrapped'', thinking text = NULL, renderer integer = NULL',
     'jsonb'),
   ('purge_context', 'volatile',
     'context_id uuid, dry_run boolean = false',

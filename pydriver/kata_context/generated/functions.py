@@ -246,6 +246,7 @@ FUNCTIONS = {
             "reserve": Parameter("integer", has_default=True),
             "system": Parameter("text", has_default=True),
             "thinking": Parameter("text", has_default=True),
+            "renderer": Parameter("integer", has_default=True),
         },
     ),
     "window": Function(

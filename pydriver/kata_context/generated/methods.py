@@ -850,6 +850,7 @@ class Methods(ABC):
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
+        renderer: int | None = None,
     ) -> list[OpenAIMessage]: ...
 
     @overload
@@ -867,6 +868,7 @@ class Methods(ABC):
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
+        renderer: int | None = None,
     ) -> ResponsesPrompt: ...
 
     @overload
@@ -884,6 +886,7 @@ class Methods(ABC):
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
+        renderer: int | None = None,
     ) -> AnthropicPrompt: ...
 
     @overload
@@ -901,6 +904,7 @@ class Methods(ABC):
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
+        renderer: int | None = None,
     ) -> GeminiPrompt: ...
 
     @overload
@@ -918,6 +922,7 @@ class Methods(ABC):
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
+        renderer: int | None = None,
     ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt: ...
 
     def prompt(
@@ -934,6 +939,7 @@ class Methods(ABC):
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
+        renderer: int | None = None,
     ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
@@ -966,6 +972,8 @@ class Methods(ABC):
         thinking : which thinking of earlier answers goes out: assume or null, in the Anthropic form
             that of the open tool turn, in the others what came in them; keep, also that of finished
             turns; drop, none.
+        renderer : the number of the renderer, which makes the same bytes of the same window in every
+            release; null for the newest.
 
         Raises
         ------
@@ -990,6 +998,7 @@ class Methods(ABC):
                 reserve,
                 system,
                 thinking,
+                renderer,
             ),
         )[0]
 
@@ -3221,6 +3230,7 @@ class Context(Handle):
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
+        renderer: int | None = None,
     ) -> list[OpenAIMessage]: ...
 
     @overload
@@ -3237,6 +3247,7 @@ class Context(Handle):
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
+        renderer: int | None = None,
     ) -> ResponsesPrompt: ...
 
     @overload
@@ -3253,6 +3264,7 @@ class Context(Handle):
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
+        renderer: int | None = None,
     ) -> AnthropicPrompt: ...
 
     @overload
@@ -3269,6 +3281,7 @@ class Context(Handle):
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
+        renderer: int | None = None,
     ) -> GeminiPrompt: ...
 
     @overload
@@ -3285,6 +3298,7 @@ class Context(Handle):
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
+        renderer: int | None = None,
     ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt: ...
 
     def prompt(
@@ -3300,6 +3314,7 @@ class Context(Handle):
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
+        renderer: int | None = None,
     ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
@@ -3317,6 +3332,7 @@ class Context(Handle):
             reserve=reserve,
             system=system,
             thinking=thinking,
+            renderer=renderer,
         )
 
     def window(

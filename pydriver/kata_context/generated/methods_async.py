@@ -862,6 +862,7 @@ class AsyncMethods(ABC):
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
+        renderer: int | None = None,
     ) -> list[OpenAIMessage]: ...
 
     @overload
@@ -879,6 +880,7 @@ class AsyncMethods(ABC):
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
+        renderer: int | None = None,
     ) -> ResponsesPrompt: ...
 
     @overload
@@ -896,6 +898,7 @@ class AsyncMethods(ABC):
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
+        renderer: int | None = None,
     ) -> AnthropicPrompt: ...
 
     @overload
@@ -913,6 +916,7 @@ class AsyncMethods(ABC):
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
+        renderer: int | None = None,
     ) -> GeminiPrompt: ...
 
     @overload
@@ -930,6 +934,7 @@ class AsyncMethods(ABC):
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
+        renderer: int | None = None,
     ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt: ...
 
     async def prompt(
@@ -946,6 +951,7 @@ class AsyncMethods(ABC):
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
+        renderer: int | None = None,
     ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
@@ -978,6 +984,8 @@ class AsyncMethods(ABC):
         thinking : which thinking of earlier answers goes out: assume or null, in the Anthropic form
             that of the open tool turn, in the others what came in them; keep, also that of finished
             turns; drop, none.
+        renderer : the number of the renderer, which makes the same bytes of the same window in every
+            release; null for the newest.
 
         Raises
         ------
@@ -1003,6 +1011,7 @@ class AsyncMethods(ABC):
                     reserve,
                     system,
                     thinking,
+                    renderer,
                 ),
             )
         )[0]
@@ -3262,6 +3271,7 @@ class AsyncContext(Handle):
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
+        renderer: int | None = None,
     ) -> list[OpenAIMessage]: ...
 
     @overload
@@ -3278,6 +3288,7 @@ class AsyncContext(Handle):
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
+        renderer: int | None = None,
     ) -> ResponsesPrompt: ...
 
     @overload
@@ -3294,6 +3305,7 @@ class AsyncContext(Handle):
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
+        renderer: int | None = None,
     ) -> AnthropicPrompt: ...
 
     @overload
@@ -3310,6 +3322,7 @@ class AsyncContext(Handle):
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
+        renderer: int | None = None,
     ) -> GeminiPrompt: ...
 
     @overload
@@ -3326,6 +3339,7 @@ class AsyncContext(Handle):
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
+        renderer: int | None = None,
     ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt: ...
 
     async def prompt(
@@ -3341,6 +3355,7 @@ class AsyncContext(Handle):
         reserve: int = 0,
         system: str = "wrapped",
         thinking: str | None = None,
+        renderer: int | None = None,
     ) -> list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPrompt:
         """The window as one JSON document in the chat form of a provider, ready to send.
 
@@ -3358,6 +3373,7 @@ class AsyncContext(Handle):
             reserve=reserve,
             system=system,
             thinking=thinking,
+            renderer=renderer,
         )
 
     async def window(

@@ -348,7 +348,8 @@ PROMPT: Call[list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPro
     "prompt",
     b"select kata.prompt(context_id => %s::uuid, budget => %s::integer, format => %s::text, at => "
     b"%s::bigint, stable_step => %s::integer, tokenizer => %s::text, recall => %s::bigint[], "
-    b"recall_budget => %s::integer, reserve => %s::integer, system => %s::text, thinking => %s::text)",
+    b"recall_budget => %s::integer, reserve => %s::integer, system => %s::text, thinking => %s::text, "
+    b"renderer => %s::integer)",
     scalar,
     (
         ("context_id", as_context),
@@ -362,6 +363,7 @@ PROMPT: Call[list[OpenAIMessage] | ResponsesPrompt | AnthropicPrompt | GeminiPro
         ("reserve", as_integer),
         ("system", as_text),
         ("thinking", as_text),
+        ("renderer", as_integer),
     ),
     reads=True,
 )

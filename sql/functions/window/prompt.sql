@@ -13,7 +13,8 @@ create or replace function kata.prompt(
   recall_budget integer default null,
   reserve integer default 0,
   system text default 'wrapped',
-  thinking text default null
+  thinking text default null,
+  renderer integer default null
 ) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
@@ -22,6 +23,7 @@ declare
   v_budget integer := budget;
   v_recall_budget integer;
   v_fitted record;
+  v_prompt jsonb;
 begin
   perform kata_data.check_prompt_options(format, system, thinking);
   if (budget > 0 and reserve = 0) is not true then
@@ -36,10 +38,15 @@ begin
   if v_fitted.least_budget is not null then
     perform kata_data.refuse_small_budget(v_fitted.least_budget, v_budget + reserve, reserve, 0);
   end if;
-  return kata_data.rendered(v_fitted.prompt, format, system, thinking, null, kata_data.newest_renderer(format), v_fitted.kind);
+  v_prompt := kata_data.rendered(
+    v_fitted.prompt, format, system, thinking, null, coalesce(renderer, kata_data.newest_renderer(format)), v_fitted.kind);
+  if v_prompt is null then
+    perform kata_data.refuse_renderer(format, renderer);
+  end if;
+  return v_prompt;
 end
 $$;
-comment on function kata.prompt(uuid, integer, text, bigint, integer, text, bigint[], integer, integer, text, text) is
+comment on function kata.prompt(uuid, integer, text, bigint, integer, text, bigint[], integer, integer, text, text, integer) is
 E'The window as one JSON document in the chat form of a provider, ready to send.
 
 context_id, budget (tokens), at, stable_step, tokenizer, recall, recall_budget, reserve: as for window. The budget holds the additions of the form, too, so a
@@ -52,6 +59,7 @@ system: how system messages after the preamble go out: wrapped, as above; native
   newer models take; joined, neighbors as one message in the forms of OpenAI, for servers that take one only.
 thinking: which thinking of earlier answers goes out: assume or null, in the Anthropic form that of the open tool turn, in the others what
   came in them; keep, also that of finished turns; drop, none.
+renderer: the number of the renderer, which makes the same bytes of the same window in every release; null for the newest.
 
 Recalled messages are one message of the user, in <recalled> tags, with version, role, name and time of each. `&`, `<` and quotation marks
 in them are escaped. The messages before it are the same with any recall and the same recall_budget.

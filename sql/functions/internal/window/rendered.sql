@@ -43,3 +43,16 @@ as $$
   select case when format in ('openai', 'responses', 'anthropic', 'gemini') then 1 end
 $$;
 comment on function kata_data.newest_renderer(text) is 'The renderer of a form that new prompts and requests take.';
+
+create or replace function kata_data.refuse_renderer(format text, renderer integer) returns void
+language plpgsql immutable
+as $$
+begin
+  raise exception using
+    errcode = 'KC017',
+    message = pg_catalog.format('renderer %s is unknown', renderer),
+    detail = pg_catalog.format('The newest renderer of the form %s is %s.', format, kata_data.newest_renderer(format)),
+    hint = 'Pass null for the newest, or the number of an older one.';
+end
+$$;
+comment on function kata_data.refuse_renderer(text, integer) is 'Refuses the number of a renderer that a form has not. KC017.';
