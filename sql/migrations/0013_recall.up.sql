@@ -36,7 +36,7 @@ create table kata_data.posting (
   constraint posting_pkey primary key (segment_id, term, first_version)
 )
 -- Indexing more of a log updates the newest chunks of its terms. With free space 82 % of these updates stay on their page instead of 28 %,
--- the WAL is 11 % less, and the table is no greater.
+-- the WAL is 11 % less, and the table has the same size.
 with (fillfactor = 80);
 comment on table kata_data.posting is
 'One row per term and chunk of 64, 1,024 or 16,384 versions of a segment. No foreign key: kata.verify looks for orphans.';
