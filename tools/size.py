@@ -41,7 +41,7 @@ PARTS = {
     "content parts": Part(("parts.py",), 150),
     # Recorded requests: what a program of an agent gets back and answers.
     "requests": Part(("requests.py",), 250),
-    "command line": Part(("cli/**/*.py",), 3700),
+    "command line": Part(("cli/**/*.py",), 3800),
     "compaction by a model": Part(("compaction/*.py",), 1200),
     "recall": Part(("recall/*.py",), 350),
     # How programs of the user are started.
