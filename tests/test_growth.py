@@ -67,6 +67,7 @@ READS = {
     "no difference": "select * from kata.diff(%(context)s, %(context)s)",
     "whether it is due": "select * from kata.compaction_status(%(context)s)",
     "the policy": "select kata.get_policy(%(context)s)",
+    "the tools": "select * from kata.get_tools(%(context)s, %(at)s)",
     "failing compactions": "select * from kata.failing_compactions()",
 }
 APPEND_MESSAGE = "select kata.append_message(%(context)s, 'user', repeat('word ', 40), 60)"
@@ -912,6 +913,7 @@ CHANGES = {
     "a pin": "select kata.pin(%(context)s, %(at)s)",
     "an elision": "select kata.elide(%(context)s, %(at)s, %(at)s + 9, 10)",
     "an amendment": 'select kata.amend(%(context)s, %(at)s, \'{"content": "x"}\')',
+    "a change of tools": "select kata.set_tools(%(context)s, '[{}]')",
     "a deletion": "select kata.delete_messages(%(context)s, %(at)s, %(at)s + 9)",
     "an undo": "select kata.undo(%(context)s, kata.pin(%(context)s, %(at)s))",
     "a rewind": "select kata.rewind(%(context)s, %(at)s)",

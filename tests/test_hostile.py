@@ -81,6 +81,8 @@ USUAL: dict[str, dict[str, str]] = {
     "get_message": {"context_id": "{context}", "version": "2"},
     "get_or_create_context": {"name": "plan"},
     "get_policy": {"context_id": "{context}"},
+    "get_tools": {"context_id": "{context}"},
+    "set_tools": {"context_id": "{context}", "tools": '[{{"name": "x"}}]'},
     "heads": {},
     "history": {"context_id": "{context}"},
     "index_search": {"context_id": "{context}"},

@@ -1,7 +1,7 @@
 -- The contract for other software: names, order, types and defaults of parameters and results, and the rights of a function.
 
 begin;
-select plan(400);
+select plan(408);
 
 create function pg_temp.inputs(function oid) returns text
 language sql
@@ -209,6 +209,12 @@ insert into expected values
       'tool_name text, tool_calls jsonb, model text, metadata jsonb, pinned boolean, kind text, compacted_into bigint, '
       'group_version bigint, segment_id uuid, created_at timestamp with time zone, name text, parts jsonb, provider jsonb, '
       'in_view boolean, external_id text, occurred_at timestamp with time zone'),
+  ('get_tools', 'stable',
+    'context_id uuid, at bigint = NULL',
+    'rows tools json, version bigint, digest bytea, token_count integer'),
+  ('set_tools', 'volatile',
+    'context_id uuid, tools json, token_count integer = NULL, expected_version bigint = NULL',
+    'bigint'),
   ('get_policy', 'stable',
     'context_id uuid',
     'jsonb'),
@@ -363,7 +369,7 @@ insert into expected values
     'void'),
   ('usage', 'stable',
     'context_id uuid, at bigint = NULL',
-    'rows version bigint, message_count bigint, raw_tokens bigint, view_tokens bigint'),
+    'rows version bigint, message_count bigint, raw_tokens bigint, view_tokens bigint, tools_tokens integer'),
   ('verify', 'stable',
     'context_id uuid = NULL, after uuid = NULL, max_contexts integer = NULL',
     'rows context_id uuid, version bigint, problem text, detail text'),

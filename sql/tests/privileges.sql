@@ -1,7 +1,7 @@
 -- Readers read, writers write, administrators administer, and no role has a privilege on a table.
 
 begin;
-select plan(555);
+select plan(565);
 
 create temporary table client (role text);
 insert into client values ('kata_reader'), ('kata_writer'), ('kata_admin'), ('kata_service');
@@ -28,7 +28,7 @@ insert into expected values
   ('erase_message', '--as'), ('erasures', 'rwas'),
   ('explain_window', 'rwas'), ('failing_compactions', 'rwas'), ('find_context', 'rwas'), ('find_message', 'rwas'),
   ('fork', '-was'), ('forks', 'rwas'), ('get_context', 'rwas'), ('get_message', 'rwas'), ('get_or_create_context', '-was'),
-  ('get_policy', 'rwas'), ('history', 'rwas'),
+  ('get_policy', 'rwas'), ('get_tools', 'rwas'), ('set_tools', '-was'), ('history', 'rwas'),
   ('index_search', '-was'),
   ('key_result', 'rwas'),
   ('list_contexts', 'rwas'), ('merge', '-was'), ('messages', 'rwas'),

@@ -28,14 +28,16 @@ FAMILIES = (
 # Set-returning functions that return exactly one row, and those that return one or none.
 ONE_ROW = {
     "begin_compaction", "build_embedding_index", "commit_compaction", "common_ancestor", "compact",
-    "compaction_status", "get_context", "get_message", "get_or_create_context", "purge_context", "replay",
-    "request", "usage",
+    "compaction_status", "get_context", "get_message", "get_or_create_context", "get_tools", "purge_context",
+    "replay", "request", "usage",
 }  # fmt: skip
 ONE_ROW_OR_NONE = {"claim_due_compaction", "key_result"}
 # Functions that return a value which may be null.
 MAYBE_NULL = {"environment", "find_context", "find_message"}
 # Parameters without a default that may be null.
-NULLABLE_PARAMETERS = {("append_message", "content"), ("commit_compaction", "summary")}
+NULLABLE_PARAMETERS = {
+    ("append_message", "content"), ("commit_compaction", "summary"), ("set_tools", "tools"),
+}  # fmt: skip
 # Columns that are never null, whichever function returns them, and the exceptions.
 NEVER_NULL = {
     "act_digest", "acted_at", "acted_by", "acts", "body_digest", "budget", "bytes", "bytes_per_token",
@@ -55,7 +57,8 @@ NEVER_NULL = {
     "token_source", "tokenizer", "updated_at", "version", "view_tokens", "warning", "what",
 }  # fmt: skip
 BUT_NULL = {
-    ("common_ancestor", "segment_id"), ("compactions", "result_tokens"), ("history", "role"),
+    ("common_ancestor", "segment_id"), ("compactions", "result_tokens"), ("get_tools", "digest"),
+    ("get_tools", "token_count"), ("history", "role"),
     ("history", "token_count"), ("verify", "version"),
 }  # fmt: skip
 # Columns that are null elsewhere, but not here.
@@ -64,7 +67,7 @@ NOT_NULL = {
     ("pending_embeddings", "content"), ("policy_presets", "name"), ("purges", "purged_at"),
     ("replay", "body"), ("request", "body"), ("request", "request_id"), ("request", "start_version"),
     ("requests", "at"), ("requests", "format"), ("requests", "request_id"), ("requests", "start_version"),
-    ("tokenizers", "name"), ("verify", "detail"),
+    ("tokenizers", "name"), ("usage", "tools_tokens"), ("verify", "detail"),
 }  # fmt: skip
 # Names of row classes that do not follow from the function.
 ROW_NAMES = {
@@ -98,6 +101,7 @@ RESULT_TYPES = {
     "int8multirange": "Multirange[int]",
     "integer": "int",
     "interval": "timedelta",
+    "json": "Json",
     "jsonb": "Json",
     "numeric": "Decimal",
     "real": "float",

@@ -475,6 +475,13 @@ FUNCTIONS = {
             "keep_tokens": Parameter("integer", has_default=True),
         },
     ),
+    "get_tools": Function(
+        "Returns the list of tools in force in a context.",
+        {
+            "context_id": Parameter("context"),
+            "at": Parameter("version", has_default=True),
+        },
+    ),
     "pin": Function(
         "Pins a message with its tool group.",
         {
@@ -489,6 +496,15 @@ FUNCTIONS = {
             "to_version": Parameter("version"),
             "expected_version": Parameter("version", has_default=True),
             "idempotency_key": Parameter("text", has_default=True),
+        },
+    ),
+    "set_tools": Function(
+        "Sets the list of tools that a model may call in a context.",
+        {
+            "context_id": Parameter("context"),
+            "tools": Parameter("json", is_nullable=True),
+            "token_count": Parameter("integer", has_default=True),
+            "expected_version": Parameter("version", has_default=True),
         },
     ),
     "undo": Function(

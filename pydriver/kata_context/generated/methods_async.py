@@ -66,6 +66,7 @@ from kata_context.generated.rows import (
     SearchRow,
     ShownMessageRow,
     TokenizerRow,
+    ToolRow,
     TreeRow,
     UsageRow,
     VerifyRow,
@@ -778,7 +779,8 @@ class AsyncMethods(ABC):
         """Returns the size of a context in messages and tokens.
 
         Returns one row: version, message_count and raw_tokens (all messages of the path; inherited,
-        deleted and erased ones included, replacements not), view_tokens (what a model would see).
+        deleted and erased ones included, replacements not), view_tokens (the messages that a model
+        would see), tools_tokens (of the tools that kata.set_tools has set).
 
         Parameters
         ----------
@@ -1211,8 +1213,8 @@ class AsyncMethods(ABC):
         format : openai, responses, anthropic or gemini; null for the format of the policy.
         model : the model, which the body names except in the Gemini form, where the URL does; null for
             the model of the policy.
-        tools : the tools as the provider takes them, a JSON array of objects, at most 1 MB; null or
-            empty for none.
+        tools : the tools as the provider takes them, a JSON array of objects, at most 1 MB; null for
+            those of kata.set_tools, empty for none.
         options : further keys of the body, a JSON object, for example {"max_tokens": 1000,
             "temperature": 0}; null for none. They go out as they are given, in their order. Give
             settings, not what changes from call to call: each new value is one more row that stays.
@@ -1830,6 +1832,26 @@ class AsyncMethods(ABC):
         """
         return (await self._run(statements.ELIDE, (context_id, first_version, last_version, keep_tokens)))[0]
 
+    async def get_tools(self, context_id: ContextId, at: Version | None = None) -> ToolRow:
+        """Returns the list of tools in force in a context.
+
+        Returns one row: tools (as it was given, byte for byte; null for none), version (since which it
+        is in force; 0 where none was ever set), digest (SHA-256 of the text), token_count (in the
+        context's tokenizer).
+
+        Parameters
+        ----------
+        context_id : the context.
+        at : as of this version; null for now.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionNotFoundError, ContextClosedError.
+
+        Cost: O(log n + length).
+        """
+        return (await self._run(statements.GET_TOOLS, (context_id, at)))[0]
+
     async def pin(self, context_id: ContextId, version: Version) -> int:
         """Pins a message with its tool group.
 
@@ -1893,6 +1915,43 @@ class AsyncMethods(ABC):
         return (
             await self._run(statements.REWIND, (context_id, to_version, expected_version, idempotency_key))
         )[0]
+
+    async def set_tools(
+        self,
+        context_id: ContextId,
+        tools: Sequence[Mapping[str, Any]] | None,
+        token_count: int | None = None,
+        *,
+        expected_version: int | None = None,
+    ) -> int:
+        """Sets the list of tools that a model may call in a context.
+
+        kata.request sends it, and kata.get_tools returns it, byte for byte. Forks inherit it, kata.undo
+        brings the earlier list back, and a change of it does not conflict with expected_version of
+        others. It breaks the prompt cache and the thinking of a provider from the first byte on.
+
+        Returns the version since which the list is in force: of this change, or of the earlier one that
+        set the same list; 0 where none was ever set.
+
+        Parameters
+        ----------
+        context_id : the context.
+        tools : a JSON array of objects, as the provider takes them, at most 1 MB; null or empty for
+            none.
+        token_count : its tokens in the context's tokenizer; estimated when null. They come off the
+            budget of a request, and compaction is due that much earlier.
+        expected_version : a version since which no message may have been appended, deleted or amended.
+
+        Raises
+        ------
+        ContextNotFoundError, VersionConflictError version conflict, ContextClosedError,
+            InvalidArgumentError tools is not an array of objects, or too long, or token_count is
+            negative.
+
+        Locks: the head of the context.
+        Cost: O(length + pieces of the view).
+        """
+        return (await self._run(statements.SET_TOOLS, (context_id, tools, token_count, expected_version)))[0]
 
     async def undo(self, context_id: ContextId, version: Version) -> int:
         """Undoes the view change at a version.
@@ -2158,11 +2217,12 @@ class AsyncMethods(ABC):
         """Reports whether a context is due for compaction, and how near it is.
 
         Returns one row: due, reason (why it is due or not, and how near), view_tokens, threshold_tokens
-        (below this many tokens of the view it is not due by size; null where the policy is disabled)
-        and budget of the policy, open_calls (how many tool calls have no result), in_progress, failures
-        (failed or gainless attempts in a row), next_allowed_at (not before then; null: no bar),
-        last_compacted_at, warning (the view has reached 80 % of threshold_tokens; it stays true beyond,
-        and is false where the policy is disabled).
+        (below this many tokens of the view it is not due by size: budget · threshold less the tokens of
+        the tools; null where the policy is disabled) and budget of the policy, open_calls (how many
+        tool calls have no result), in_progress, failures (failed or gainless attempts in a row),
+        next_allowed_at (not before then; null: no bar), last_compacted_at, warning (the view has
+        reached 80 % of threshold_tokens; it stays true beyond, and is false where the policy is
+        disabled).
 
         Parameters
         ----------
@@ -3633,6 +3693,13 @@ class AsyncContext(Handle):
         """
         return await self.database.elide(self.id, first_version, last_version, keep_tokens=keep_tokens)
 
+    async def get_tools(self, at: Version | None = None) -> ToolRow:
+        """Returns the list of tools in force in a context.
+
+        See AsyncKata.get_tools.
+        """
+        return await self.database.get_tools(self.id, at)
+
     async def pin(self, version: Version) -> int:
         """Pins a message with its tool group.
 
@@ -3650,6 +3717,19 @@ class AsyncContext(Handle):
         return await self.database.rewind(
             self.id, to_version, expected_version, idempotency_key=idempotency_key
         )
+
+    async def set_tools(
+        self,
+        tools: Sequence[Mapping[str, Any]] | None,
+        token_count: int | None = None,
+        *,
+        expected_version: int | None = None,
+    ) -> int:
+        """Sets the list of tools that a model may call in a context.
+
+        See AsyncKata.set_tools.
+        """
+        return await self.database.set_tools(self.id, tools, token_count, expected_version=expected_version)
 
     async def undo(self, version: Version) -> int:
         """Undoes the view change at a version.

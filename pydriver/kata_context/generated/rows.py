@@ -59,6 +59,7 @@ __all__ = [
     "SearchRow",
     "ShownMessageRow",
     "TokenizerRow",
+    "ToolRow",
     "TreeRow",
     "UsageRow",
     "VerifyRow",
@@ -174,6 +175,7 @@ class UsageRow:
     message_count: int
     raw_tokens: int
     view_tokens: int
+    tools_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,6 +423,16 @@ class HistoryRow:
     checkpoints: list[str]
     created_at: datetime
     rewound_by: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRow:
+    """A row of get_tools."""
+
+    tools: Json
+    version: int
+    digest: bytes | None
+    token_count: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,7 @@ from kata_context.generated.rows import (
     SearchRow,
     ShownMessageRow,
     TokenizerRow,
+    ToolRow,
     TreeRow,
     UsageRow,
     VerifyRow,
@@ -316,8 +317,8 @@ RECORDS: Call[RecordRow] = Call(
 )
 USAGE: Call[UsageRow] = Call(
     "usage",
-    b"select r.version, r.message_count, r.raw_tokens, r.view_tokens from kata.usage(context_id => "
-    b"%s::uuid, at => %s::bigint) r",
+    b"select r.version, r.message_count, r.raw_tokens, r.view_tokens, r.tools_tokens from "
+    b"kata.usage(context_id => %s::uuid, at => %s::bigint) r",
     record(UsageRow),
     (("context_id", as_context), ("at", as_version)),
     reads=True,
@@ -631,6 +632,14 @@ ELIDE: Call[int] = Call(
         ("keep_tokens", as_integer),
     ),
 )
+GET_TOOLS: Call[ToolRow] = Call(
+    "get_tools",
+    b"select r.tools, r.version, r.digest, r.token_count from kata.get_tools(context_id => %s::uuid, "
+    b"at => %s::bigint) r",
+    record(ToolRow),
+    (("context_id", as_context), ("at", as_version)),
+    reads=True,
+)
 PIN: Call[int] = Call(
     "pin",
     b"select kata.pin(context_id => %s::uuid, version => %s::bigint)",
@@ -647,6 +656,18 @@ REWIND: Call[int] = Call(
         ("to_version", as_version),
         ("expected_version", as_integer),
         ("idempotency_key", as_text),
+    ),
+)
+SET_TOOLS: Call[int] = Call(
+    "set_tools",
+    b"select kata.set_tools(context_id => %s::uuid, tools => %s::json, token_count => %s::integer, "
+    b"expected_version => %s::bigint)",
+    scalar,
+    (
+        ("context_id", as_context),
+        ("tools", as_tools),
+        ("token_count", as_integer),
+        ("expected_version", as_integer),
     ),
 )
 UNDO: Call[int] = Call(

@@ -21,7 +21,7 @@ begin
   due := v_due.is_due and not v_due.is_running;
   reason := v_due.reason;
   view_tokens := v_head.view_tokens;
-  threshold_tokens := kata_data.threshold_tokens(v_policy);
+  threshold_tokens := kata_data.threshold_tokens(v_policy, kata_data.tools_tokens_at(context_id, v_head.version, v_head.view_version));
   budget := (v_policy -> 'budget')::integer;
   open_calls := (select count(*) from jsonb_object_keys(v_head.open_calls));
   in_progress := v_due.is_running;
@@ -39,7 +39,7 @@ comment on function kata.compaction_status(uuid) is
 context_id: the context.
 
 Returns one row: due, reason (why it is due or not, and how near), view_tokens, threshold_tokens (below this many tokens of the view it
-is not due by size; null where the policy is disabled) and budget of the policy, open_calls (how many tool calls have no result), in_progress,
+is not due by size: budget · threshold less the tokens of the tools; null where the policy is disabled) and budget of the policy, open_calls (how many tool calls have no result), in_progress,
 failures (failed or gainless attempts in a row), next_allowed_at (not before then; null: no bar), last_compacted_at, warning (the view has
 reached 80 % of threshold_tokens; it stays true beyond, and is false where the policy is disabled).
 Errors: KC001, KC006. Cost: O(log n).';

@@ -111,7 +111,9 @@ declare
 begin
   v_head := kata_data.head_at(parent_head, v_at);
   v_head.last_digest := coalesce(v_head.last_digest, kata_data.first_digest(child.family_id));
-  v_due := kata_data.first_due(child.policy, v_head.view_tokens, v_head.message_count);
+  v_due := kata_data.first_due(
+    child.policy, v_head.view_tokens, v_head.message_count,
+    kata_data.tools_tokens_at(parent_head.context_id, v_at, v_head.view_version));
   insert into kata_data.head (
     context_id, tenant, tokenizer, version, message_count, raw_tokens, view_tokens, content_version, view_version, preamble_end,
     last_at, due_tokens, due_messages, due_at, is_strict, notifies, last_digest, open_calls, open_groups, oldest_open_group,

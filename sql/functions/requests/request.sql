@@ -29,6 +29,7 @@ declare
   v_budget integer;
   v_step integer := coalesce(stable_step, 0);
   v_profile kata_data.request_profile;
+  v_view kata_data.view;
   v_tools text;
   v_recall_budget integer;
   v_fitted record;
@@ -39,11 +40,15 @@ begin
   perform kata_data.share_context(context_id, 'write');
   v_context := kata_data.open_context(context_id, at);
   v_budget := kata_data.messages_budget(context_id, budget, reserve, v_step);
-  v_tools := kata_data.tools_text(tools);
+  v_view := kata_data.view_of(context_id, v_context.at, v_context.view_version);
+  v_tools := case when tools is null then kata_data.tools_in_force(context_id, v_view) else kata_data.tools_text(tools) end;
   v_profile := kata_data.profile_of(
     kata_data.asked_profile(
       context_id, format, coalesce(system, 'wrapped'), thinking, model, coalesce(tokenizer, v_context.tokenizer), cache, options, reserve),
     v_tools);
+  if tools is null and v_profile.tokenizer = v_context.tokenizer then
+    v_profile.tools_tokens := coalesce(v_view.tools_tokens, 0);
+  end if;
   v_budget := v_budget - v_profile.tools_tokens;
   if v_budget > 0 and v_step >= v_budget then
     perform kata_data.refuse_budget(v_budget, v_step);
@@ -82,7 +87,7 @@ context_id: the context.
 budget: the tokens of everything, reserve and tools included; null for the budget of the policy.
 format: openai, responses, anthropic or gemini; null for the format of the policy.
 model: the model, which the body names except in the Gemini form, where the URL does; null for the model of the policy.
-tools: the tools as the provider takes them, a JSON array of objects, at most 1 MB; null or empty for none.
+tools: the tools as the provider takes them, a JSON array of objects, at most 1 MB; null for those of kata.set_tools, empty for none.
 options: further keys of the body, a JSON object, for example {"max_tokens": 1000, "temperature": 0}; null for none. They go out as they
   are given, in their order. Give settings, not what changes from call to call: each new value is one more row that stays.
 cache: none or null.

@@ -2,33 +2,50 @@
 -- least gain, failures in a row, open calls. head.due_at says when to look; an append sets it once, when the view first reaches
 -- due_tokens or due_messages, and otherwise spends nothing on it.
 
-create or replace function kata_data.threshold_tokens(policy jsonb) returns bigint
+create or replace function kata_data.threshold_tokens(policy jsonb, tools_tokens bigint) returns bigint
 language plpgsql stable
 as $$
 begin
   if not kata_data.policy_value(policy, 'enabled')::boolean then
     return null;
   end if;
-  return ceil(kata_data.policy_value(policy, 'budget')::numeric * kata_data.policy_value(policy, 'threshold')::numeric);
+  return greatest(
+    ceil(kata_data.policy_value(policy, 'budget')::numeric * kata_data.policy_value(policy, 'threshold')::numeric)
+      - coalesce(tools_tokens, 0), 1);
 end
 $$;
-comment on function kata_data.threshold_tokens(jsonb) is
-'The tokens of the view from which on compaction is due by a policy, stored or resolved; null where the policy is disabled.';
+comment on function kata_data.threshold_tokens(jsonb, bigint) is
+'The tokens of the view from which on compaction is due by a policy, stored or resolved; null where the policy is disabled.
+
+tools_tokens: of the tools in force, which a model is sent beside the view; null for none.';
+
+create or replace function kata_data.tools_tokens_at(context_id uuid, at bigint, view_version bigint) returns bigint
+language plpgsql stable
+as $$
+begin
+  if view_version is null then
+    return null;
+  end if;
+  return (select c.tools_tokens from kata_data.change_at(tools_tokens_at.context_id, at) c);
+end
+$$;
+comment on function kata_data.tools_tokens_at(uuid, bigint, bigint) is
+'The tokens of the tools in force as of a version; null for none. view_version: as view_of takes it.';
 
 create or replace function kata_data.first_due(
-  policy jsonb, view_tokens bigint, message_count bigint, out due_tokens bigint, out due_messages bigint, out due_at timestamptz
+  policy jsonb, view_tokens bigint, message_count bigint, tools_tokens bigint, out due_tokens bigint, out due_messages bigint, out due_at timestamptz
 )
 language plpgsql stable
 as $$
 begin
-  due_tokens := kata_data.threshold_tokens(policy);
+  due_tokens := kata_data.threshold_tokens(policy, tools_tokens);
   if due_tokens is not null then
     due_messages := (policy -> 'every_messages')::bigint;
     due_at := case when view_tokens >= due_tokens or message_count >= due_messages then kata_data.clock() end;
   end if;
 end
 $$;
-comment on function kata_data.first_due(jsonb, bigint, bigint) is
+comment on function kata_data.first_due(jsonb, bigint, bigint, bigint) is
 'When compaction of a new context is due, given its stored policy and the size it begins with: as due_state, of a context without an
 attempt.';
 
@@ -48,12 +65,13 @@ create or replace function kata_data.due_state(
 language plpgsql stable
 as $$
 declare
-  v_threshold bigint := kata_data.threshold_tokens(policy);
+  v_threshold bigint;
   v_guard kata_data.compaction_guard;
   v_lease timestamptz;
   v_open timestamptz;
   v_pause interval;
 begin
+  v_threshold := kata_data.threshold_tokens(policy, kata_data.tools_tokens_at(head.context_id, head.version, head.view_version));
   select g.* into v_guard from kata_data.compaction_guard g where g.context_id = head.context_id;
   select c.lease_expires_at into v_lease from kata_data.compaction c where c.context_id = head.context_id and c.status = 'running';
   is_running := found and v_lease > kata_data.clock();

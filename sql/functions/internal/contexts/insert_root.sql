@@ -7,7 +7,7 @@ declare
   v_due record;
 begin
   perform kata_data.keep_tenant(context.tenant);
-  v_due := kata_data.first_due(context.policy, 0, 0);
+  v_due := kata_data.first_due(context.policy, 0, 0, null);
   insert into kata_data.head (context_id, tenant, tokenizer, due_tokens, due_messages, is_strict, notifies, summarizes, last_digest)
   values (
     context.context_id, context.tenant, context.tokenizer, v_due.due_tokens, v_due.due_messages,

@@ -33,7 +33,7 @@ begin
           case c.kind
             when 'undo' then format('version %s', c.undone_version)
             when 'rewind' then format('to version %s', c.rewound_to)
-            when 'tools' then coalesce(format('%s tokens', c.tools_tokens), 'none')
+            when 'tools' then coalesce(c.tools_tokens || ' tokens', 'none')
             else format('versions %s', c.versions)
           end), 100),
         coalesce(y.token_count, a.token_count, case c.kind when 'tools' then c.tools_tokens end), c.raw_tokens, c.view_tokens - c.raw_tokens, c.created_at

@@ -49,6 +49,9 @@ begin
       kata_data.log_state(change.preamble_end, change.oldest_open_group, change.turn_version),
       kata_data.log_state(before.preamble_end, after.oldest_open_group, after.turn_version));
   end if;
+  if change.kind = 'tools' and change.tools_digest is distinct from sha256(convert_to(kata_data.tool_text(before.tenant, change.tools_digest), 'UTF8')) then
+    return next row(change.version, 'tools', 'The list of tools that it sets is not stored as it was given.')::kata_data.finding;
+  end if;
   if change.created_at < before.last_at then
     return next row(
       change.version, 'time', format('It was created at %s, before the entry before it.', change.created_at))::kata_data.finding;

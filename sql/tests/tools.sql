@@ -1,0 +1,54 @@
+-- Tools: a list that a model may call, as a part of the context.
+
+begin;
+select plan(33);
+
+select fixture.context('tooled', '{"budget": 1000, "threshold": 0.5}');
+select fixture.id('tooled') as id \gset
+select fixture.talk('tooled', 'system 10, user 5');
+select is((select row(t.*)::text from kata.get_tools(:'id') t), '(,0,,)', 'there are none at first');
+select is(kata.set_tools(:'id', null), 0::bigint, 'none again is no change');
+select is(kata.set_tools(:'id', '[]'), 0::bigint, 'nor is an empty list');
+select is(kata.set_tools(:'id', '[{"z": 1, "a":  2}]', 100), 3::bigint, 'a list takes a version');
+select is((select t.tools::text from kata.get_tools(:'id') t), '[{"z": 1, "a":  2}]', 'and is kept byte for byte');
+select is(
+  (select row(t.version, t.token_count, t.digest = sha256('[{"z": 1, "a":  2}]'))::text from kata.get_tools(:'id') t), '(3,100,t)',
+  'with version, tokens and digest');
+select is(kata.set_tools(:'id', '[{"z": 1, "a":  2}]', 7), 3::bigint, 'the same list again is no change');
+select is((select row(u.view_tokens, u.tools_tokens)::text from kata.usage(:'id') u), '(15,100)', 'the view is of messages only');
+select is((select row(u.view_tokens, u.tools_tokens)::text from kata.usage(:'id', 2) u), '(15,0)', 'as of before, there were none');
+select is((select s.threshold_tokens from kata.compaction_status(:'id') s), 400::bigint, 'compaction is due that much earlier');
+select is((select h.due_tokens from kata_data.head h where h.context_id = :'id'), 400::bigint, 'by the head, too');
+select lives_ok(format('select kata.append_message(%L, ''user'', ''x'', 1, expected_version => 2)', :'id'), 'no writer fails by it');
+select is(kata.set_tools(:'id', '[{"b": 1}]'), 5::bigint, 'another list');
+select ok((select t.token_count > 0 from kata.get_tools(:'id') t), 'is counted by an estimate');
+select is((select t.tools::text from kata.get_tools(:'id', 4) t), '[{"z": 1, "a":  2}]', 'as of before, the one before');
+select kata.fork(:'id', 4, 'tooled fork');
+select is((select t.tools::text from kata.get_tools(fixture.id('tooled fork')) t), '[{"z": 1, "a":  2}]', 'a fork inherits it');
+select is((select s.threshold_tokens from kata.compaction_status(fixture.id('tooled fork')) s), 400::bigint, 'with its tokens');
+select is((select h.due_tokens from kata_data.head h where h.context_id = fixture.id('tooled fork')), 400::bigint, 'in its head, too');
+select is(kata.undo(:'id', 5), 6::bigint, 'a change of tools is undone');
+select is((select t.tools::text from kata.get_tools(:'id') t), '[{"z": 1, "a":  2}]', 'which brings the list before back');
+select is(kata.set_tools(:'id', '[{"z": 1, "a":  2}]'), 3::bigint, 'since its own version');
+select is(kata.undo(:'id', 3), 7::bigint, 'and to none');
+select is((select row(t.tools, t.version)::text from kata.get_tools(:'id') t), '(,0)', 'there are none again');
+select is(kata.undo(:'id', 6), 8::bigint, 'an undo is undone');
+select is((select row(t.tools, t.version)::text from kata.get_tools(:'id') t), '("[{""b"": 1}]",5)', 'which brings the later list back');
+select is(kata.set_tools(:'id', '[]'), 9::bigint, 'an empty list ends it');
+select is((select row(t.tools, t.version)::text from kata.get_tools(:'id') t), '(,9)', 'since its version');
+select is(
+  (select string_agg(concat_ws(' ', h.version, h.kind, h.preview), ', ' order by h.version)
+   from kata.history(:'id') h where h.version in (3, 8, 9)),
+  '3 tools 100 tokens, 8 undo version 6, 9 tools none', 'history names the changes');
+select is((select e.code from fixture.error(format('select kata.set_tools(%L, %L)', :'id', e.tools)) e), 'KC017', e.what)
+from (values ('{}', 'a list is an array'), ('[1]', 'of objects')) e(tools, what);
+select throws_ok(format('select kata.set_tools(%L, ''[{}]'', -1)', :'id'), 'KC017', 'token_count must not be negative', 'a count is not negative');
+select throws_ok(format('select kata.set_tools(%L, ''[{}]'', expected_version => 1)', :'id'), 'KC003',
+  format('version conflict on context %s', :'id'), 'an expected version is checked');
+select kata.set_tools(fixture.id('tooled fork'), '[{"z": 2}]', 11);
+select is(
+  (select row(position('"tools": [{"z": 2}]' in r.body) > 0, r.token_count)::text
+   from kata.request(fixture.id('tooled fork'), 500, 'openai', 'm') r), '(t,27)', 'a request sends them, and counts them');
+
+select * from finish();
+rollback;
