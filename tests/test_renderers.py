@@ -134,6 +134,26 @@ def test_renderers_call_nothing_but_each_other_and_postgres(conn: psycopg.Connec
     )
 
 
+BODIES = {
+    "openai": ('[{"role": "user", "content": "é"}]', '"messages": [{"role": "user", "content": "é"}]'),
+    "responses": ('{"instructions": null, "input": []}', '"input": []'),
+    "anthropic": ('{"system": "s", "messages": []}', '"system": "s", "messages": []'),
+    "gemini": (
+        '{"contents": [], "systemInstruction": {"parts": []}}',
+        '"systemInstruction": {"parts": []}, "contents": []',
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_body_is_laid_out_around_its_prompt(conn: psycopg.Connection, form: str) -> None:
+    prompt, expected = BODIES[form]
+    body: LiteralString = "select kata_data.body_1(%s, %s, %s, %s, %s::jsonb)"
+    row = conn.execute(body, [form, 'a "b"', ' {"b": 1.0, "a":{ }} ', '[ {"z":1,"a":2} ]', prompt]).fetchone()
+    model = "" if form == "gemini" else r'"model": "a \"b\"", '
+    assert row == (f'{{{model}"b": 1.0, "a":{{ }}, "tools": [ {{"z":1,"a":2}} ], {expected}}}',)
+
+
 def replace(conn: psycopg.Connection, *changes: tuple[str, str]) -> None:
     """Install a release whose file rendered.sql is changed."""
     source = (ROOT / "sql" / "functions" / "internal" / "window" / "rendered.sql").read_text("utf-8")

@@ -7,12 +7,12 @@ create or replace function kata_data.request_body(
 language plpgsql stable
 as $$
 declare
-  v_profile kata_data.request_profile := profile;
+  v_options text := profile.options;
 begin
   if kata_data.must_not_think(request, profile, rows) then
-    v_profile.options := kata_data.options_without_thinking(profile.options::json);
+    v_options := kata_data.options_without_thinking_1(profile.options::json);
   end if;
-  return kata_data.body_of(v_profile, tools, case
+  return kata_data.body_1(profile.format, profile.model, v_options, tools, case
     -- The recipe says which thinking is hidden.
     when profile.format = 'anthropic'
       then kata_data.rendered(rows, profile.format, profile.system, 'keep', coalesce(request.hidden_thinking, '{}'), profile.renderer, kind)
@@ -35,44 +35,6 @@ end
 $$;
 comment on function kata_data.must_not_think(kata_data.request, kata_data.request_profile, kata_data.prompt_row[]) is
 'Whether a request turns the thinking off that its options ask for.';
-
-create or replace function kata_data.options_without_thinking(options json) returns text
-language sql immutable
-as $$
-  select '{' || string_agg(
-    to_json(o.key)::text || ': ' || case o.key when 'thinking' then '{"type": "disabled"}' else o.value::text end, ', ' order by o.ordinality) || '}'
-  from json_each(options) with ordinality o(key, value, ordinality)
-$$;
-comment on function kata_data.options_without_thinking(json) is 'Options that turn thinking off.';
-
-create or replace function kata_data.body_of(profile kata_data.request_profile, tools text, prompt jsonb) returns text
-language plpgsql immutable
-as $$
-begin
-  return concat(
-    '{',
-    '"model": ' || to_json(case when profile.format <> 'gemini' then profile.model end)::text || ', ',
-    nullif(kata_data.object_members(profile.options), '') || ', ',
-    '"tools": ' || tools || ', ',
-    case profile.format
-      when 'openai' then '"messages": ' || prompt::text
-      when 'responses' then concat(
-        '"instructions": ' || nullif((prompt -> 'instructions')::text, 'null') || ', ', '"input": ', (prompt -> 'input')::text)
-      when 'anthropic' then concat('"system": ' || nullif((prompt -> 'system')::text, '""') || ', ', '"messages": ', (prompt -> 'messages')::text)
-      when 'gemini' then concat('"systemInstruction": ' || (prompt -> 'systemInstruction')::text || ', ', '"contents": ', (prompt -> 'contents')::text)
-    end,
-    '}');
-end
-$$;
-comment on function kata_data.body_of(kata_data.request_profile, text, jsonb) is
-'The body of a request: model, options, tools, system, messages. prompt: as the renderer of the profile makes it.';
-
-create or replace function kata_data.object_members(object text) returns text
-language sql immutable
-as $$
-  select btrim(substr(o.trimmed, 2, length(o.trimmed) - 2), E' \t\r\n') from btrim(object, E' \t\r\n') o(trimmed)
-$$;
-comment on function kata_data.object_members(text) is 'The text between the braces of a JSON object; empty for an empty object, null for null.';
 
 create or replace function kata_data.tools_text(tools json) returns text
 language sql immutable
