@@ -7,14 +7,14 @@ select fixture.context('tooled', '{"budget": 1000, "threshold": 0.5}');
 select fixture.id('tooled') as id \gset
 select fixture.talk('tooled', 'system 10, user 5');
 select is((select row(t.*)::text from kata.get_tools(:'id') t), '(,0,,)', 'there are none at first');
-select is(kata.set_tools(:'id', null), 0::bigint, 'none again is no change');
+select is(kata.set_tools(:'id', null), 0::bigint, 'none again changes nothing');
 select is(kata.set_tools(:'id', '[]'), 0::bigint, 'nor is an empty list');
 select is(kata.set_tools(:'id', '[{"z": 1, "a":  2}]', 100), 3::bigint, 'a list takes a version');
 select is((select t.tools::text from kata.get_tools(:'id') t), '[{"z": 1, "a":  2}]', 'and is kept byte for byte');
 select is(
   (select row(t.version, t.token_count, t.digest = sha256('[{"z": 1, "a":  2}]'))::text from kata.get_tools(:'id') t), '(3,100,t)',
   'with version, tokens and digest');
-select is(kata.set_tools(:'id', '[{"z": 1, "a":  2}]', 7), 3::bigint, 'the same list again is no change');
+select is(kata.set_tools(:'id', '[{"z": 1, "a":  2}]', 7), 3::bigint, 'the same list again changes nothing');
 select is((select row(u.view_tokens, u.tools_tokens)::text from kata.usage(:'id') u), '(15,100)', 'the view is of messages only');
 select is((select row(u.view_tokens, u.tools_tokens)::text from kata.usage(:'id', 2) u), '(15,0)', 'as of before, there were none');
 select is((select s.threshold_tokens from kata.compaction_status(:'id') s), 400::bigint, 'compaction is due that much earlier');
