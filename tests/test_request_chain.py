@@ -101,6 +101,17 @@ def test_an_erasure_waits_for_a_request_in_flight_and_a_request_for_an_erasure(
     assert "4711" not in replayed[0][0]
 
 
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_an_old_snapshot_sends_no_text_that_was_erased_since(
+    connect: Connect, observer: psycopg.Connection, context_id: UUID, level: str
+) -> None:
+    old = connect()
+    old.execute(f"set transaction isolation level {level}".encode())
+    rows(old, "select kata.usage(%s)", context_id)
+    rows(observer, ERASE, context_id)
+    assert outcome(old, ASK, context_id) == "40001"
+
+
 def test_a_fork_and_its_parent_answer_without_waiting_for_each_other(
     connect: Connect, observer: psycopg.Connection, context_id: UUID
 ) -> None:

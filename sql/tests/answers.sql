@@ -1,7 +1,7 @@
 -- Answers: which request a message answers, what is refused, and that the digest of the answer covers the request.
 
 begin;
-select plan(98);
+select plan(99);
 
 insert into kata_data.tool_list (tenant, digest, created_at, content)
 select 'default', sha256('[{"name": "search"}]'), now(), '[{"name": "search"}]';
@@ -302,6 +302,23 @@ from (values
   ('delete from kata_data.tool_list t where %L is not null', array['request'], 'no tools'),
   ('update kata_data.head h set framed_request = 3 where h.context_id = %L', array['head counters'],
     'a head that says otherwise')) d(statement, found, what);
+create function pg_temp.missed(statement text) returns text[]
+language plpgsql
+as $$
+declare
+  v_found text[];
+begin
+  execute statement;
+  v_found := array(select c.problem from kept cross join kata.check_heads(kept.heads) c);
+  raise exception using errcode = 'KC999';
+exception
+  when sqlstate 'KC999' then return v_found;
+end
+$$;
+comment on function pg_temp.missed(text) is 'What heads that were kept miss after a statement, which is undone.';
+select is(
+  pg_temp.missed(format('delete from kata_data.request r where r.context_id = %L and r.request_id = 9', :'asking')), '{requests cut}',
+  'heads that were kept miss the newest request');
 alter table kata_data.message
   enable always trigger message_is_immutable, enable always trigger message_is_immutable_as_a_whole;
 alter table kata_data.request

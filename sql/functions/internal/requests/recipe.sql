@@ -149,6 +149,7 @@ as $$
 declare
   v_request_id bigint;
 begin
+  perform kata_data.share_shown(request);
   loop
     -- Where another session has taken the number, this one waits until it commits, and looks again.
     insert into kata_data.request as r (
@@ -167,6 +168,35 @@ begin
 end
 $$;
 comment on function kata_data.record_request(kata_data.request) is 'Stores a request under the next number of its context, which it returns.';
+
+create or replace function kata_data.share_shown(request kata_data.request) returns void
+language plpgsql volatile
+as $$
+declare
+  v_view kata_data.view;
+  v_versions int8multirange;
+begin
+  if current_setting('transaction_isolation') in ('read committed', 'read uncommitted') then
+    return;
+  end if;
+  v_view := kata_data.view_at(request.context_id, request.at);
+  v_versions := coalesce(request.shown, kata_data.plainly_shown(v_view, request.at, request.preamble_end, request.start_version))
+    + coalesce(request.recalled, '{}');
+  perform
+  from kata_data.path_messages(request.context_id, v_versions) p
+  join kata_data.message m on m.segment_id = p.segment_id and m.version = p.version
+  for key share of m;
+  perform
+  from unnest(v_view.replacements) v(version)
+  cross join lateral kata_data.segments(request.context_id, v.version, v.version) s
+  join kata_data.summary y on y.segment_id = s.segment_id and y.version = v.version
+  for key share of y;
+  perform from kata_data.amendment a where a.change_id = any (v_view.amendments) for key share;
+end
+$$;
+comment on function kata_data.share_shown(kata_data.request) is
+'Makes a transaction with an old snapshot fail, as one to be tried again, where an entry that the request shows was erased since. At read
+committed the lock of the family is enough.';
 
 create or replace function kata_data.last_request(context_id uuid) returns bigint
 language sql volatile
