@@ -37,7 +37,7 @@ def show(ctx: click.Context, context: str, as_json: bool) -> None:
     if as_json:
         print_json({"policy": fields, "status": status})
         return
-    print_fields((name, json.dumps(value)) for name, value in sorted(fields.items()))
+    print_policy(fields)
     click.echo(f"{'due' if status.due else 'not due'}: {status.reason}", err=True)
 
 
@@ -59,7 +59,7 @@ def set_policy(ctx: click.Context, context: str, fields: tuple[str, ...], as_jso
     if as_json:
         print_json(found)
     else:
-        print_fields((name, json.dumps(value)) for name, value in sorted(found.items()))
+        print_policy(found)
 
 
 @policy.command()
@@ -70,6 +70,11 @@ def presets(ctx: click.Context, as_json: bool) -> None:
     with open_kata(ctx) as kata:
         rows = kata.policy_presets()
     print_rows(rows, as_json, ["name", "policy", "description"], empty="there are no presets")
+
+
+def print_policy(fields: dict[str, Json]) -> None:
+    """Print the fields of a policy, by name."""
+    print_fields((name, json.dumps(value)) for name, value in sorted(fields.items()))
 
 
 def parse_value(value: str) -> Json:
