@@ -664,6 +664,25 @@ def test_sessions_of_a_worker_and_of_the_driver_have_names_of_their_own(kata: Ka
         assert {name for (name,) in observer.execute(names)} == {"kata-context", "kata worker"}
 
 
+@pytest.mark.parametrize(
+    ("command", "locked", "name"),
+    [("list", "context", "kata list"), ("migrate up", "migration", "kata migrate")],
+)
+def test_the_session_of_a_command_has_the_name_of_the_command(
+    database: str, command: str, locked: str, name: str
+) -> None:
+    """Seen while it waits for a lock."""
+    waiting = """select 1 from pg_stat_activity a
+    where a.datname = current_database() and a.application_name = %s and a.wait_event_type = 'Lock'"""
+    with psycopg.connect(database) as holder, psycopg.connect(database, autocommit=True) as observer:
+        holder.execute(f"lock table kata_data.{locked} in access exclusive mode".encode())
+        arguments = [str(KATA), "--dsn", database, *command.split()]
+        with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            wait_until(lambda: observer.execute(waiting, [name]).fetchall())
+            holder.rollback()
+            assert process.wait(PATIENCE) == 0
+
+
 def test_a_summary_is_not_lost_with_the_connection_that_commits_it(
     kata: Kata, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
