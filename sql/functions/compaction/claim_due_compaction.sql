@@ -176,6 +176,6 @@ turn: the hash of the tenant''s name. tenant: its name; null for all whose names
 create or replace function kata_data.is_late() returns boolean
 language sql volatile
 as $$
-  select current_setting('statement_timeout')::interval between '1 microsecond' and 3 * (clock_timestamp() - statement_timestamp())
+  select kata_data.reaches_timeout(3 * (clock_timestamp() - statement_timestamp()))
 $$;
 comment on function kata_data.is_late() is 'Whether the statement has used up a third of statement_timeout.';

@@ -47,12 +47,19 @@ outcome: claimed, later, ended (compaction: the attempt, with its error) or skip
 create or replace function kata_data.has_timed_out(elapsed interval) returns boolean
 language sql stable
 as $$
-  select current_setting('statement_timeout')::interval between '1 microsecond' and greatest(elapsed * 1.1, elapsed + interval '100 ms')
+  select kata_data.reaches_timeout(greatest(elapsed * 1.1, elapsed + interval '100 ms'))
 $$;
 comment on function kata_data.has_timed_out(interval) is
 'Whether a statement that was canceled has exceeded statement_timeout; else a user canceled it.
 
 The timeout may have begun shortly before statement_timestamp, with an earlier message of the protocol.';
+
+create or replace function kata_data.reaches_timeout(elapsed interval) returns boolean
+language sql stable
+as $$
+  select current_setting('statement_timeout')::interval between '1 microsecond' and elapsed
+$$;
+comment on function kata_data.reaches_timeout(interval) is 'Whether statement_timeout is set, and not longer than a time.';
 
 create or replace function kata_data.empty_plan(head kata_data.head, claimed_by text) returns kata_data.compaction
 language plpgsql volatile

@@ -47,21 +47,8 @@ as $$
 begin
   return (
     select m.version
-    from kata_data.message m
-    where m.segment_id = first_without_embedding.segment_id
-      and m.version > after
-      and kata_data.search_text(m) ~ E'\\S' collate kata_data.c_utf8
-      and not exists (
-        select from kata_data.erasure e
-        where e.segment_id = m.segment_id
-          and e.version = m.version
-        offset 0)
-      and not exists (
-        select from kata_data.embedding e
-        where e.segment_id = m.segment_id
-          and e.model_id = first_without_embedding.model_id
-          and e.version = m.version
-        offset 0)
+    from kata_data.texts_without_embedding(
+      first_without_embedding.segment_id, first_without_embedding.model_id, after, 9223372036854775807) m
     order by m.version
     limit 1);
 end

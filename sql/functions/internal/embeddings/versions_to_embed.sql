@@ -102,14 +102,28 @@ as $$
 begin
   return query
   select m.version
+  from kata_data.texts_without_embedding(
+    without_embedding.segment_id, without_embedding.model_id, without_embedding.after, without_embedding.through) m
+  order by m.version desc
+  limit max_rows;
+end
+$$;
+comment on function kata_data.without_embedding(uuid, integer, bigint, bigint, integer) is
+'The newest messages of a segment between two versions that have a text and no embedding.';
+
+create or replace function kata_data.texts_without_embedding(segment_id uuid, model_id integer, after bigint, through bigint)
+returns table (version bigint)
+language sql stable
+as $$
+  select m.version
   from kata_data.message m
-  where m.segment_id = without_embedding.segment_id
+  where m.segment_id = texts_without_embedding.segment_id
     and m.version > after
     and m.version <= through
     and not exists (
       select from kata_data.embedding e
       where e.segment_id = m.segment_id
-        and e.model_id = without_embedding.model_id
+        and e.model_id = texts_without_embedding.model_id
         and e.version = m.version
       offset 0)
     and kata_data.search_text(m) ~ E'\\S' collate kata_data.c_utf8
@@ -118,9 +132,6 @@ begin
       where e.segment_id = m.segment_id
         and e.version = m.version
       offset 0)
-  order by m.version desc
-  limit max_rows;
-end
 $$;
-comment on function kata_data.without_embedding(uuid, integer, bigint, bigint, integer) is
-'The newest messages of a segment between two versions that have a text and no embedding.';
+comment on function kata_data.texts_without_embedding(uuid, integer, bigint, bigint) is
+'The messages of a segment, after a version and up to another, that have a text and no embedding. Queries inline it.';
