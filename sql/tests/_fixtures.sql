@@ -298,6 +298,7 @@ begin
   cross join lateral kata.state_at(v_id, a.at, 'all') r
   left join told t on t.at = a.at and t.version = r.version
   where r.kind <> 'summary'
+    and not (kata_data.view_at(v_id, a.at)).rewound @> r.version
   group by a.at, r.group_version
   having count(t.version) not in (0, count(*));
 
