@@ -236,7 +236,7 @@ class BudgetTooSmallError(KataDatabaseError, code="KC020", title="budget too sma
     """The budget does not hold what always comes; `detail` names the least sufficient one."""
 
 class SupersededError(KataDatabaseError, code="KC021", title="superseded", status=409):
-    """A later change of the view rests on the one that would be undone."""
+    """A later change rests on the one to undo, or a rewind took back what an idempotency key has done."""
 
 class UntranslatableError(KataDatabaseError, code="KC022", title="content cannot be translated", status=422):
     """The form that a prompt is asked for has no place for a part; `detail` names its version and type."""

@@ -121,7 +121,7 @@ begin
     errcode = 'KC015',
     message = format('history is immutable: %s on %I.%I refused', lower(tg_op), tg_table_schema, tg_table_name),
     detail = format('Role "%s" is not the eraser.', current_user),
-    hint = 'Rewind with kata.fork, hide with kata.delete_messages, redact with kata.erase_message.';
+    hint = 'Go back with kata.rewind or kata.fork, hide with kata.delete_messages, redact with kata.erase_message.';
 end
 $$;
 comment on function kata_data.refuse_change() is

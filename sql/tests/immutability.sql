@@ -53,7 +53,7 @@ select results_eq(
   format('select * from fixture.error($q$delete from kata_data.message where segment_id = %L$q$)', :'stone'),
   $$values (
       'KC015', 'history is immutable: delete on kata_data.message refused', 'Role "postgres" is not the eraser.',
-      'Rewind with kata.fork, hide with kata.delete_messages, redact with kata.erase_message.')$$,
+      'Go back with kata.rewind or kata.fork, hide with kata.delete_messages, redact with kata.erase_message.')$$,
   'the error says what to do instead');
 select is((select string_agg(content, ', ' order by version) from kata.messages(:'stone')), 'user 1, assistant 2', 'nothing has changed');
 select is(

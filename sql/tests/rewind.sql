@@ -1,4 +1,4 @@
--- A rewind goes back to the state of a version. What came after is hidden, and nothing of the log is lost.
+-- A rewind goes back to the state of a version. Later entries are hidden, and nothing of the log is lost.
 
 begin;
 select plan(97);
@@ -31,11 +31,11 @@ select fixture.context('talk', '{"preserve_recent_count": 1, "min_gain_tokens": 
 select fixture.talk('talk', 'system 10, user 20, assistant 30 calls a b, tool 40 answers b, tool 50 answers a, assistant 60');
 create temporary table was (at bigint, line text);
 insert into was values (6, pg_temp.line('talk'));
-select is(pg_temp.act('talk', 'rewind(:id, 3)'), '7: 1 2 3', 'a rewind shows what was shown');
+select is(pg_temp.act('talk', 'rewind(:id, 3)'), '7: 1 2 3', 'a rewind shows the messages of then');
 select is(pg_temp.line('talk'), '1 2 3 | open {"a": 3, "b": 3} of {"3": 30} | turn 2 | preamble 1 | 60 tokens',
   'calls that were open are open, with the tokens that their group had');
 select is(fixture.talk('talk', 'tool 4 answers a, tool 5 answers b'), '{8,9}', 'results are taken again');
-select is(fixture.seen('talk'), '1 2 3 8 9', 'and stand in the place of the first ones');
+select is(fixture.seen('talk'), '1 2 3 8 9', 'and come in the place of the first ones');
 select is(fixture.view('talk', 2147483647), '{1,2,3,8,9}', 'no window shows the first ones');
 select is(fixture.view('talk', 39), '{1,3,8,9}', 'a group comes whole, and as it is now');
 select is(fixture.view('talk', 1000, tokenizer => 'cl100k_base'), '{1,2,3,8,9}', 'also in another tokenizer');
@@ -46,7 +46,7 @@ select is(fixture.page('talk', visibility => 'raw'), '{1,2,3,8,9}', 'the list ra
 select is(fixture.page('talk', visibility => 'all'), '{1,2,3,4,5,6,8,9}', 'the list all has everything');
 select is(
   (select row(m.content, m.in_view)::text from kata.get_message(:'talk', 5) m), '("tool 50 answers a",f)', 'and every version is readable');
-select is(pg_temp.act('talk', 'rewind(:id, 6)'), '10: 1 2 3 4 5 6', 'a rewind to what was rewound goes forward again');
+select is(pg_temp.act('talk', 'rewind(:id, 6)'), '10: 1 2 3 4 5 6', 'a rewind to a version that is rewound goes forward again');
 select is(pg_temp.line('talk'), (select w.line from was w where w.at = 6), 'all is as it was there');
 select is(pg_temp.act('talk', 'rewind(:id, 0)'), '11: ', 'a rewind to 0 empties the view');
 select is(pg_temp.line('talk'), ' | open {} of {} | turn  | preamble  | 0 tokens', 'and all that the next entry depends on');

@@ -445,11 +445,12 @@ class AsyncMethods(ABC):
             tool_calls (OpenAI chat form, at most 1,000, and 1,000 open ones in a context), model,
             metadata, pinned, name, parts (provider content parts), provider (opaque fields),
             token_source ('exact' or 'given', of a token_count), external_id (1 to 255 characters,
-            unique among the messages and records of the path), occurred_at (when it happened, ISO 8601
+            unique among the messages and records of the line), occurred_at (when it happened, ISO 8601
             with an offset; it orders nothing). tool_call_id, tool_name, model and name have at most 64
             kB each. An erasure leaves external_id and occurred_at: put no personal data into an
             external id. An empty array appends nothing.
-        expected_version : a version since which no message may have been appended or deleted.
+        expected_version : a version since which no message may have been appended, deleted, amended or
+            rewound.
         idempotency_key : 1 to 255 characters; the same request again within seven days returns the
             first result.
         on_duplicate : of a message whose external id is taken: 'error' refuses the batch; 'skip' leaves
@@ -466,7 +467,7 @@ class AsyncMethods(ABC):
             or a taken external id (DETAIL names the version), OrphanToolResultError a tool result whose
             call is not open, ContextClosedError, InvalidArgumentError among others a request that is
             not there, has an answer, or gets none here, IdempotencyConflictError among others a request
-            with other usage.
+            with other usage, SupersededError what the key has done is rewound.
 
         Locks: the head of the context, then the request, until the end of the transaction.
         Cost: O(batch), whatever the length of the log; of external ids O(ids × fork depth); of an
@@ -519,11 +520,12 @@ class AsyncMethods(ABC):
         pinned : the message stays in every window.
         parts : provider content parts, verbatim.
         provider : opaque fields that go back to the provider as they came.
-        expected_version : a version since which no message may have been appended or deleted.
+        expected_version : a version since which no message may have been appended, deleted, amended or
+            rewound.
         idempotency_key : 1 to 255 characters; the same request again within seven days returns the
             first result.
         token_source : 'exact' (counted with the context's tokenizer) or 'given', of a token_count.
-        external_id : 1 to 255 characters, unique among the messages and records of the path;
+        external_id : 1 to 255 characters, unique among the messages and records of the line;
             kata.find_message finds the version. An erasure leaves it: put no personal data into it.
         occurred_at : when it happened, as the caller knows it; it orders nothing.
         request_id : of an assistant's answer, the request of this context that it answers, from
@@ -536,7 +538,7 @@ class AsyncMethods(ABC):
             or a taken external id (DETAIL names the version), OrphanToolResultError a tool result whose
             call is not open, ContextClosedError, InvalidArgumentError among others a request that is
             not there or has an answer, IdempotencyConflictError among others a request with other
-            usage.
+            usage, SupersededError what the key has done is rewound.
 
         Locks: the head of the context, then the request, until the end of the transaction.
         Cost: O(1), whatever the length of the log; of an answer O(requests since the last one that was
@@ -1466,7 +1468,8 @@ class AsyncMethods(ABC):
         ------
         ContextNotFoundError, VersionNotFoundError, InvalidMessageError over 10,000 messages,
             OrphanToolResultError the target, or a group of the choice, has open calls,
-            ContextClosedError, InvalidArgumentError, IdempotencyConflictError.
+            ContextClosedError, InvalidArgumentError, IdempotencyConflictError, SupersededError what the
+            key has done is rewound.
 
         Locks: the head of the target and that of the source (FOR KEY SHARE), by id ascending, then the
             copied messages (FOR KEY SHARE).
@@ -1752,7 +1755,8 @@ class AsyncMethods(ABC):
             tool_call_id, and ids and names of calls stay; the message is never blank. A summary takes
             content, metadata and token_count. A token_count that is absent is estimated where the words
             change.
-        expected_version : a version since which no message may have been appended, deleted or amended.
+        expected_version : a version since which no message may have been appended, deleted, amended or
+            rewound.
         idempotency_key : 1 to 255 characters; the same request again within seven days returns the
             first result.
 
@@ -1899,7 +1903,8 @@ class AsyncMethods(ABC):
         context_id : the context.
         to_version : any version below the newest, 0 for the empty context; one that is rewound goes
             forward again.
-        expected_version : a version since which no message may have been appended or deleted.
+        expected_version : a version since which no message may have been appended, deleted, amended or
+            rewound.
         idempotency_key : 1 to 255 characters; the same request again within seven days returns the
             first result.
 

@@ -81,7 +81,8 @@ A copy has the words in force. It keeps its external id where no entry of the ta
 Token counts are kept if both contexts count in one tokenizer; else stored counts are used, or new estimates.
 
 Returns one row per message, as append; none if there is nothing to merge.
-Errors: KC001, KC002, KC004 over 10,000 messages, KC005 the target, or a group of the choice, has open calls, KC006, KC017, KC019.
+Errors: KC001, KC002, KC004 over 10,000 messages, KC005 the target, or a group of the choice, has open calls, KC006, KC017, KC019, KC021 what the key has
+done is rewound.
 Locks: the head of the target and that of the source (FOR KEY SHARE), by id ascending, then the copied messages (FOR KEY SHARE).
 Cost: O(messages after the common ancestor × fork depth).';
 

@@ -40,10 +40,10 @@ messages: an array of at most 10,000 objects with the keys role (system, develop
   16 MB; null only beside tool_calls or parts), token_count (tokens of all that is sent; estimated when missing), tool_call_id,
   tool_name, tool_calls (OpenAI chat form, at most 1,000, and 1,000 open ones in a context), model, metadata, pinned, name, parts
   (provider content parts), provider (opaque fields), token_source (''exact'' or ''given'', of a token_count), external_id (1 to 255 characters, unique among the messages and records of
-  the path), occurred_at (when it happened, ISO 8601 with an offset; it orders nothing). tool_call_id, tool_name, model and name have at
+  the line), occurred_at (when it happened, ISO 8601 with an offset; it orders nothing). tool_call_id, tool_name, model and name have at
   most 64 kB each. An erasure leaves external_id and occurred_at: put no personal data
   into an external id. An empty array appends nothing.
-expected_version: a version since which no message may have been appended or deleted.
+expected_version: a version since which no message may have been appended, deleted, amended or rewound.
 idempotency_key: 1 to 255 characters; the same request again within seven days returns the first result.
 on_duplicate: of a message whose external id is taken: ''error'' refuses the batch; ''skip'' leaves the message out. Contents are not
   compared. Of two messages in the batch the first has the id.
@@ -55,6 +55,7 @@ Returns one row per given message, in order: version, token_count, created_at (t
 skipped; the row is about the entry that has the external id, and a record counts 0 tokens).
 Errors: KC001, KC003 version conflict, KC004 invalid message or a taken external id (DETAIL names the version), KC005 a tool result
 whose call is not open, KC006, KC017 among others a request that is not there, has an answer, or
-gets none here, KC019 among others a request with other usage.
+gets none here, KC019 among others a request with other usage, KC021 what the key has
+done is rewound.
 Locks: the head of the context, then the request, until the end of the transaction. Cost: O(batch), whatever the length of the log; of external ids
 O(ids × fork depth); of an answer O(requests since the last one that was answered).';

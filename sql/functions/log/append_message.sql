@@ -188,10 +188,10 @@ tool_call_id, tool_name: of a tool result, the open call that it answers, at mos
 tool_calls: of an assistant, in the OpenAI chat form, at most 1,000, and 1,000 open ones in a context.
 model, metadata, name: kept as given, model and name of at most 64 kB. pinned: the message stays in every window.
 parts: provider content parts, verbatim. provider: opaque fields that go back to the provider as they came.
-expected_version: a version since which no message may have been appended or deleted.
+expected_version: a version since which no message may have been appended, deleted, amended or rewound.
 idempotency_key: 1 to 255 characters; the same request again within seven days returns the first result.
 token_source: ''exact'' (counted with the context''s tokenizer) or ''given'', of a token_count.
-external_id: 1 to 255 characters, unique among the messages and records of the path; kata.find_message finds the version. An erasure
+external_id: 1 to 255 characters, unique among the messages and records of the line; kata.find_message finds the version. An erasure
   leaves it: put no personal data into it.
 occurred_at: when it happened, as the caller knows it; it orders nothing.
 request_id: of an assistant''s answer, the request of this context that it answers, from kata.request. Answers may come in any order, each
@@ -201,7 +201,8 @@ usage: of the request, as kata.complete_request takes it.
 Returns the version that the message took.
 Errors: KC001, KC003 version conflict, KC004 invalid message or a taken external id (DETAIL names the version), KC005 a tool result
 whose call is not open, KC006, KC017 among others a request that is not there or has an answer,
-KC019 among others a request with other usage.
+KC019 among others a request with other usage, KC021 what the key has
+done is rewound.
 Locks: the head of the context, then the request, until the end of the transaction. Cost: O(1), whatever the length of the log; of an answer
 O(requests since the last one that was answered).';
 

@@ -47,7 +47,7 @@ context_id: the context. version: of a message or a summary, not deleted; covere
 message: an object with any of content, parts, tool_calls, provider, name, metadata, token_count; a key that is absent stays as it is shown
   now, and null removes it. Role, tool_call_id, and ids and names of calls stay; the message is never blank. A summary takes content,
   metadata and token_count. A token_count that is absent is estimated where the words change.
-expected_version: a version since which no message may have been appended, deleted or amended.
+expected_version: a version since which no message may have been appended, deleted, amended or rewound.
 idempotency_key: 1 to 255 characters; the same request again within seven days returns the first result.
 
 Returns the version that the amendment took. It conflicts with expected_version of others, except where it is of a system or

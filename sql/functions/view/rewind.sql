@@ -40,7 +40,7 @@ name them, and a rewind to one of their versions brings them back. To remove tex
 keep the present, use kata.fork.
 
 context_id: the context. to_version: any version below the newest, 0 for the empty context; one that is rewound goes forward again.
-expected_version: a version since which no message may have been appended or deleted.
+expected_version: a version since which no message may have been appended, deleted, amended or rewound.
 idempotency_key: 1 to 255 characters; the same request again within seven days returns the first result.
 
 Returns the version that the rewind took. kata.undo takes it back while it is the newest entry.
