@@ -68,6 +68,10 @@ PARTS = st.lists(
     min_size=1,
     max_size=3,
 )
+TOOLS = st.sampled_from(
+    [None, "[]", " [ ]\n", '[{"name": "look"}]', '[{"name":  "look"}]', '[{"b": 1, "a": 2}, {"name": "f"}]']
+)
+NOT_TOOLS = ("{}", "[1]", "null", '"[]"', "[[]]")
 FORMATS = ("openai", "responses", "anthropic", "gemini")
 FLAWS: Sequence[Draft] = (
     {"role": "robot"},
@@ -655,8 +659,10 @@ class StoreMachine(RuleBasedStateMachine):
             preview = row["preview"].removeprefix("[image] ").removeprefix("[image] ")
             assert not said or not said.content or preview == said.content[:100]
             assert (row["version"], row["created_at"]) == (entry.version, entry.created_at)
-            for column in ("role", "token_count"):
-                assert row[column] == (getattr(said, column) if said else None)
+            tokens = said.token_count if said else None
+            if not isinstance(entry, Message) and entry.kind == "tools":
+                tokens = entry.tools_tokens
+            assert (row["role"], row["token_count"]) == (said.role if said else None, tokens)
             assert row["rewound_by"] == rewound.get(entry.version)
 
         at, other = (data.draw(st.integers(0, len(log))) for _ in range(2))
@@ -675,11 +681,14 @@ class StoreMachine(RuleBasedStateMachine):
         )
         changes = {("removed", version, tokens) for version, tokens in seen.items() if version not in sees}
         changes |= {("added", version, tokens) for version, tokens in sees.items() if version not in seen}
-        changes |= {
-            ("shortened" if sees[version] < seen[version] else "restored", version, sees[version])
-            for version in seen.keys() & sees.keys()
-            if sees[version] != seen[version]
-        }
+        then, now = pair.model.view(at), pair.model.view(other)
+        for version in seen.keys() & sees.keys():
+            words = now.words.get(version)
+            if words is not then.words.get(version):
+                changes.add(("amended" if words else "restored", version, sees[version]))
+            elif now.stubs.get(version) != then.stubs.get(version):
+                change = "shortened" if sees[version] < seen[version] else "restored"
+                changes.add((change, version, sees[version]))
         assert {tuple(row.values()) for row in rows} == changes
         assert len(rows) == len(changes)
 
@@ -911,6 +920,33 @@ class StoreMachine(RuleBasedStateMachine):
         words = pair.model.amended(version, patch)
         assert changed == pair.model.change("amendment", self.now, versions=frozenset({version}), words=words)
 
+    @rule(which=WHICH, data=st.data(), tools=TOOLS, count=st.sampled_from([None, 7]))
+    def set_tools(self, which: int, data: st.DataObject, tools: str | None, count: int | None) -> None:
+        pair = self._pair(which)
+        for odd in NOT_TOOLS:
+            assert self._refusal("select kata.set_tools(%s, %s)", pair.context_id, odd) == "KC017"
+        expected = data.draw(self._expected(pair))
+        problems = pair.model.conflict(expected)
+        call = "select kata.set_tools(%s, %s, %s, %s)"
+        changed, error = self._attempt(lambda: self._value(call, pair.context_id, tools, count, expected))
+        said = tools if tools and "{" in tools else None
+        tokens = 0
+        if said and count is None and not error:
+            tokens = self._value("select tools_tokens from kata.usage(%s)", pair.context_id)
+            assert tokens > 0
+        in_force, since = pair.model.tools(None)
+        if problems:
+            assert error in problems
+        elif said == in_force:
+            assert (changed, error) == (since, None)
+        else:
+            values = {"tools": said, "tools_tokens": count if said and count is not None else tokens}
+            assert (changed, error) == (pair.model.change("tools", self.now, **values), None)
+        at = data.draw(st.one_of(st.none(), st.integers(0, pair.model.version)))
+        rows = self._rows("select tools::text, version from kata.get_tools(%s, %s)", pair.context_id, at)
+        said, since = pair.model.tools(at)
+        assert [tuple(row.values()) for row in rows] == [(said, since)]
+
     @rule(which=WHICH, data=st.data())
     def undo(self, which: int, data: st.DataObject) -> None:
         pair = self._pair(which)
@@ -948,6 +984,7 @@ class StoreMachine(RuleBasedStateMachine):
             "delete": lambda: self.delete(which, data, 0),
             "commit": lambda: self.commit_a_compaction(data) if self._pair(which).begun else None,
             "elide": lambda: self.elide(which, data, 100, 100),
+            "tools": lambda: self.set_tools(which, data, data.draw(TOOLS), None),
             "request": lambda: self.request(which, data, data.draw(st.sampled_from(FORMATS)), None),
             "say": lambda: self.append_a_conversation(which, seed + 1, 3),
             "begin": lambda: self.begin_a_compaction(which),
@@ -994,7 +1031,7 @@ class StoreMachine(RuleBasedStateMachine):
         for pair in getattr(self, "pairs", []):
             row = self._rows("select * from kata.get_context(%s)", pair.context_id)[0]
             found = tuple(row[column] for column in ("version", "message_count", "raw_tokens", "view_tokens"))
-            assert found == pair.model.usage(None)
+            assert found == pair.model.usage(None)[:4]
             assert row["open_calls"] == pair.model.calls_in_order()
 
     # Help

@@ -24,25 +24,27 @@ GROUP, RESULT, KEPT = 3, 4, 5
 # Rows: the change that is undone. Columns: the change that came after. A dot: it is undone. 17, 21: it is
 # refused, KC017 or KC021. A dash: the later change is not possible there. "undo_of": an undo is undone.
 TABLE = """
-                 message amend elide pin unpin delete compact drop rewind come_back
-amend            .       .     21    .   .     .      21      21   17     .
-elide            .       .     .     .   .     .      .       .    17     .
-pin              .       .     -     -   .     .      .       .    17     .
-pin_back         .       .     -     -   .     .      .       .    17     .
-unpin            .       .     .     .   .     .      21      21   17     .
-delete           .       -     -     -   .     -      .       .    17     .
-compact          .       .     -     .   .     .      21      .    17     .
-drop             .       .     -     .   .     .      .       .    17     .
-rewind           21      21    21    21  21    21     21      21   17     21
-undo_of_amend    .       .     21    .   .     .      21      21   17     .
-undo_of_elide    .       .     .     .   .     .      .       .    17     .
-undo_of_pin      .       .     .     .   .     .      21      21   17     .
-undo_of_pin_back .       .     -     .   .     .      .       .    17     .
-undo_of_unpin    .       .     -     -   .     .      .       .    17     .
-undo_of_delete   .       .     .     .   .     .      21      21   17     .
-undo_of_compact  .       .     .     .   .     .      21      21   17     .
-undo_of_drop     .       .     .     .   .     .      21      21   17     .
-undo_of_rewind   21      21    21    21  21    21     21      21   17     21
+                 message tools amend elide pin unpin delete compact drop rewind come_back
+tools            .       .     .     .     .   .     .      .       .    17     .
+amend            .       .     .     21    .   .     .      21      21   17     .
+elide            .       .     .     .     .   .     .      .       .    17     .
+pin              .       .     .     -     -   .     .      .       .    17     .
+pin_back         .       .     .     -     -   .     .      .       .    17     .
+unpin            .       .     .     .     .   .     .      21      21   17     .
+delete           .       .     -     -     -   .     -      .       .    17     .
+compact          .       .     .     -     .   .     .      21      .    17     .
+drop             .       .     .     -     .   .     .      .       .    17     .
+rewind           21      21    21    21    21  21    21     21      21   17     21
+undo_of_tools    .       .     .     .     .   .     .      .       .    17     .
+undo_of_amend    .       .     .     21    .   .     .      21      21   17     .
+undo_of_elide    .       .     .     .     .   .     .      .       .    17     .
+undo_of_pin      .       .     .     .     .   .     .      21      21   17     .
+undo_of_pin_back .       .     .     -     .   .     .      .       .    17     .
+undo_of_unpin    .       .     .     -     -   .     .      .       .    17     .
+undo_of_delete   .       .     .     .     .   .     .      21      21   17     .
+undo_of_compact  .       .     .     .     .   .     .      21      21   17     .
+undo_of_drop     .       .     .     .     .   .     .      21      21   17     .
+undo_of_rewind   21      21    21    21    21  21    21     21      21   17     21
 """
 
 
@@ -74,6 +76,10 @@ class Steps:
 
     def message(self) -> None:
         self.append([{"role": "assistant", "content": "well"}])
+
+    def tools(self) -> None:
+        tools = f'[{{"name": "f{self.model.version}"}}]'
+        self.change("tools", "kata.set_tools(%s, %s)", self.context_id, tools, tools=tools)
 
     def amend(self) -> None:
         patch = {"content": "found " * 150 + str(self.model.version), "token_count": 200}

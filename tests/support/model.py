@@ -61,7 +61,7 @@ class Change:
     external_id : of a record, which changes nothing
     to_version : of a rewind, where it goes to
     words : of an amendment, the message as it is shown from then on
-    tools : of a change of tools, the list as text; None: there are none from then on
+    tools, tools_tokens : of a change of tools, the list as text; None: there are none from then on
     """
 
     version: int
@@ -76,6 +76,7 @@ class Change:
     to_version: int | None = None
     words: Message | None = None
     tools: str | None = None
+    tools_tokens: int = 0
 
 
 Entry = Message | Change
@@ -445,11 +446,13 @@ class Context:
             rows = [row for row in rows if after is None or row[place] > after]
         return rows[:max_rows]
 
-    def usage(self, at: int | None) -> tuple[int, int, int, int]:
-        """Return version, message_count, raw_tokens and view_tokens."""
+    def usage(self, at: int | None) -> tuple[int, int, int, int, int]:
+        """Return version, message_count, raw_tokens, view_tokens and tools_tokens."""
         messages = self.messages_at(at)
         shown = sum(row["token_count"] for row in self.rows("effective", at))
-        return len(self.log[:at]), len(messages), sum(m.token_count for m in messages), shown
+        tools = self.log[self.tools(at)[1] - 1] if self.tools(at)[1] else None
+        tokens = tools.tools_tokens if isinstance(tools, Change) else 0
+        return len(self.log[:at]), len(messages), sum(m.token_count for m in messages), shown, tokens
 
     def group(self, version: int) -> frozenset[int]:
         """Return the group of a message of the line, as far as it is on it; else nothing."""
