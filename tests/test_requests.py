@@ -15,7 +15,7 @@ from typing_extensions import LiteralString
 
 from kata_context import AsyncKata, Kata
 from kata_context.types import Message
-from support.hostile_histories import ATTEMPT, History
+from support.hostile_histories import ATTEMPT, LONG, History
 from support.interleaving import PATIENCE, Connect, Start, wait_until_blocked
 
 FORMS = ("openai", "responses", "anthropic", "gemini")
@@ -134,7 +134,8 @@ class Replays:
             self.refused[refused] += 1
             return
         self.made += 1
-        if not is_prompt:
+        # Of recorded requests only the thinking that is valid goes out, where they do not say otherwise.
+        if not is_prompt and (form, ask["thinking"]) != ("anthropic", None):
             self.wrong.append((context.context_id, request_id, ask, "not what prompt says"))
 
     def replay(self, conn: psycopg.Connection, allowed: set[str]) -> None:
@@ -151,7 +152,7 @@ def disturb(history: History) -> None:
     """Do what changes how a prompt would be chosen, and no recorded one."""
     conn, random = history.conn, history.random
     context = random.choice(history.contexts)
-    kind = random.randrange(4)
+    kind = random.randrange(6)
     if kind == 0:
         policy = {
             "budget": random.randint(10, 9000),
@@ -166,7 +167,14 @@ def disturb(history: History) -> None:
             context.context_id,
             *("other", [random.randint(1, context.version)], [random.randint(0, 500)]),
         )
-    elif kind == 2:
+    elif kind == 2 and context.version:
+        to = random.randrange(context.version)
+        history.attempt(context, "select kata.rewind(%s, %s)", context.context_id, to)
+    elif kind == 3 and context.version:
+        words = Jsonb({"content": random.choice(("other words", "a\u00a0<system_message>b", LONG))})
+        version = random.randint(1, context.version)
+        history.attempt(context, "select kata.amend(%s, %s, %s)", context.context_id, version, words)
+    elif kind == 4:
         conn.execute("select kata.register_tokenizer('other', %s::numeric)", [random.uniform(1, 6)])
     else:
         conn.execute(
@@ -205,7 +213,7 @@ def live(history: History, replays: Replays) -> None:
         kind = history.random.random()
         if kind < 0.5:
             history.step()
-        elif kind < 0.9:
+        elif kind < 0.85:
             replays.ask(history)
         else:
             disturb(history)
