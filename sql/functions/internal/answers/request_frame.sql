@@ -1,14 +1,13 @@
 -- Requests in the chain of digests. A request is not an entry; the digest of its answer covers it, and with it the requests before that no
--- earlier answer covers. A frame holds neither what an erasure
--- removes from a request nor what is known only later.
+-- earlier answer covers. A frame holds neither what an erasure removes from a request nor what is known only later.
 
 create or replace function kata_data.request_frame(request kata_data.request, profile_digest bytea) returns text
 language sql stable
 as $$
   select format('1|request|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s',
     request.context_id, request.request_id, (extract(epoch from request.created_at) * 1000000)::bigint, request.at, encode(profile_digest, 'hex'),
-    request.preamble_end, request.start_version, request.budget, request.stable_step, request.token_count, request.message_count, request.long_ttl, request.open_end,
-    encode(request.body_digest, 'hex'), nullif(jsonb_strip_nulls(jsonb_build_object(
+    request.preamble_end, request.start_version, request.budget, request.stable_step, request.token_count, request.message_count,
+    request.long_ttl, request.open_end, encode(request.body_digest, 'hex'), nullif(jsonb_strip_nulls(jsonb_build_object(
       'bridge', request.bridge, 'shown', request.shown, 'hidden_thinking', request.hidden_thinking, 'recalled', request.recalled,
       'recall_place', request.recall_place)), '{}'))
 $$;
