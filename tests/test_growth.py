@@ -68,6 +68,7 @@ READS = {
     "whether it is due": "select * from kata.compaction_status(%(context)s)",
     "the policy": "select kata.get_policy(%(context)s)",
     "the tools": "select * from kata.get_tools(%(context)s, %(at)s)",
+    "the requests": "select * from kata.requests(%(context)s, max_rows => 5)",
     "failing compactions": "select * from kata.failing_compactions()",
 }
 APPEND_MESSAGE = "select kata.append_message(%(context)s, 'user', repeat('word ', 40), 60)"

@@ -1,6 +1,7 @@
 """A recorded request is made again byte for byte, whatever has happened since, or an erasure is named."""
 
 import asyncio
+import re
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -13,11 +14,15 @@ import pytest
 from psycopg.types.json import Jsonb
 from typing_extensions import LiteralString
 
+from conftest import ROOT
 from kata_context import AsyncKata, Kata
 from kata_context.types import Message
 from support.hostile_histories import ATTEMPT, LONG, History
 from support.interleaving import PATIENCE, Connect, Start, wait_until_blocked
+from test_growth import cost
+from validator.published import PUBLISHED, mismatch
 
+CALL = {"name": "search", "arguments": '{"to": "SEA"}'}
 FORMS = ("openai", "responses", "anthropic", "gemini")
 REQUESTS = 300
 REQUESTS_LONG = 10_000
@@ -293,6 +298,116 @@ def test_asyncio_has_the_same_requests(database: str) -> None:
             return [(r.answer_version, r.error) for r in await context.requests()]
 
     assert asyncio.run(ask()) == [(None, "overloaded"), (2, None)]
+
+
+def refuse_gemini(body: dict[str, Any]) -> str | None:
+    """Return what keeps a body from being of the types of Gemini, which has none of the whole body."""
+    from google.genai.types import GenerationConfig, Tool
+    from pydantic import ValidationError
+
+    rest = {key: value for key, value in body.items() if key not in ("contents", "systemInstruction")}
+    try:
+        GenerationConfig.model_validate(rest.pop("generationConfig", {}))
+        for tool in rest.pop("tools", []):
+            Tool.model_validate(tool)
+    except ValidationError as error:
+        return str(error)
+    return f"unknown fields {sorted(rest)}" if rest else PUBLISHED["gemini"](body)
+
+
+def refuse_body(form: str, body: dict[str, Any]) -> str | None:
+    """Return what keeps a body from being of the type that a provider publishes; None where nothing does."""
+    if form == "openai":
+        from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
+
+        return mismatch(body, CompletionCreateParamsNonStreaming)
+    if form == "responses":
+        from openai.types.responses.response_create_params import ResponseCreateParamsNonStreaming
+
+        return mismatch(body, ResponseCreateParamsNonStreaming)
+    if form == "anthropic":
+        from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
+
+        return mismatch(body, MessageCreateParamsNonStreaming)
+    return refuse_gemini(body)
+
+
+FUNCTION = {"name": "look", "description": "Looks.", "parameters": {"type": "object", "properties": {}}}
+TOOLS_OF = {
+    "openai": {"type": "function", "function": FUNCTION},
+    "responses": {"type": "function", "strict": False, **FUNCTION},
+    "anthropic": {"name": "look", "input_schema": {"type": "object"}},
+    "gemini": {"functionDeclarations": [FUNCTION]},
+}
+
+
+def test_each_documented_body_is_of_the_types_that_the_provider_publishes(kata: Kata) -> None:
+    context = kata.create()
+    context.append(
+        [
+            {"role": "system", "content": "be brief"},
+            {"role": "user", "content": "hello"},
+            {"role": "assistant", "tool_calls": [{"id": "c1", "type": "function", "function": CALL}]},
+            {"role": "tool", "tool_call_id": "c1", "content": "HAT083"},
+        ]
+    )
+    page = (ROOT / "docs" / "requests.md").read_text("utf-8")
+    calls = re.findall(r"`(context\.request\(32000, .*?\))` \|", page)
+    forms = []
+    for call in calls:
+        form = call.split('"')[1]
+        forms.append(form)
+        for more in ("", f", tools=[{TOOLS_OF[form]}]"):
+            body = eval(call[:-1] + more + ")", {"context": context}).json()
+            assert refuse_body(form, body) is None
+            assert refuse_body(form, {**body, "zeta": 1})
+    assert tuple(forms) == FORMS
+
+
+MORE: LiteralString = """
+insert into kata_data.request (
+  context_id, request_id, at, created_at, preamble_end, start_version, profile_id, budget, stable_step,
+  token_count, message_count, long_ttl, open_end, body_digest, salt)
+select r.context_id, n, r.at, r.created_at, r.preamble_end, r.start_version, r.profile_id, r.budget,
+  r.stable_step, r.token_count, r.message_count, r.long_ttl, r.open_end, r.body_digest, r.salt
+from kata_data.request r
+cross join generate_series(r.request_id + 1, %s) n
+where r.request_id = (select max(q.request_id) from kata_data.request q)"""
+
+
+def test_the_cost_of_a_request_does_not_grow_with_their_number(conn: psycopg.Connection) -> None:
+    """In a session that knows the calls from when there was one request."""
+    (context_id,) = conn.execute('select kata.create_context(policy => \'{"model": "m"}\')').fetchone() or ()
+    conn.execute(
+        "select kata.append(%s, jsonb_agg(jsonb_build_object('role', 'user', 'content', 'hello ' || n)))"
+        " from generate_series(1, 50) n",
+        [context_id],
+    )
+    calls = {
+        "a request": 'select * from kata.request(%(context)s, 300, tools => \'[{"name": "look"}]\')',
+        "a replay": "select * from kata.replay(%(context)s, %(number)s)",
+        "its rows": "select * from kata.request_rows(%(context)s, %(number)s)",
+        "a page": "select * from kata.requests(%(context)s, %(number)s, 20)",
+    }
+
+    def buffers(number: int) -> dict[str, int]:
+        found = {}
+        for name, call in calls.items():
+            for _ in range(3):
+                with conn.transaction(force_rollback=True):
+                    values = {"context": context_id, "number": number}
+                    found[name] = cost(conn, call, **values)[0]
+        return found
+
+    conn.execute("select kata.request(%s, 300)", [context_id])
+    conn.cursor_factory = psycopg.ClientCursor
+    buffers(1)
+    conn.execute(MORE, [1_000])
+    few = buffers(500)
+    conn.execute(MORE, [100_000])
+    many = buffers(50_000)
+    # One more level of the index per look-up, and of a page of 20 rows at most one page of the table each.
+    assert {name: many[name] - few[name] for name in calls if many[name] > few[name] + 8} == {}
 
 
 def test_two_requests_at_once_take_different_numbers(
