@@ -172,8 +172,7 @@ as $$
       m.role <> 'tool' and m.tool_calls is null and m.request_id is null and m.group_version = m.version and m.group_tokens is null as is_plain,
       octet_length(m.salt) = 16 and (m.version <@ page_entries.erased) is not true as is_whole,
       m.role, m.tokens_through - m.token_count as tokens_before, m.tokens_through, m.created_at, m.turn_version, m.oldest_open_group,
-      kata_data.frame_with(
-        m, o.origin, case when m.request_id is not null then kata_data.framed_requests(m.segment_id, m.request_id) end) as frame, kata_data.content_digest_of(m) as content_digest, m.digest, m as message,
+      kata_data.frame_with(m, o.origin, r.requests) as frame, kata_data.content_digest_of(m) as content_digest, m.digest, m as message,
       null::kata_data.view_change as change
     from kata_data.message m
     left join lateral (
@@ -183,6 +182,11 @@ as $$
         and o.version = m.version
       offset 0
     ) o on true
+    -- Apart, so that the functions of the frame are inlined: an argument that calls a function would keep them from it.
+    cross join lateral (
+      select case when m.request_id is not null then kata_data.framed_requests(m.segment_id, m.request_id) end as requests
+      offset 0
+    ) r
     where m.segment_id = page_entries.segment_id
       and m.version between low and high
     union all
