@@ -1,7 +1,7 @@
 -- Amendments: other words for a message, in its place.
 
 begin;
-select plan(137);
+select plan(138);
 
 create function pg_temp.shown(context text, at bigint default null) returns text
 language sql stable
@@ -220,6 +220,13 @@ select fixture.talk('hidden', 'assistant 90, user 6');
 select is((select b.previous_summary from kata.begin_compaction(:'hidden', 'summarize', force => true) b), 'a better summary',
   'the next compaction takes up the amended words');
 select kata.abort_compaction(c.compaction_id) from kata.compactions(:'hidden') c where c.status = 'running';
+
+select fixture.context('taken back', '{"preserve_recent_count": 0, "min_gain_tokens": 0}') as taken_back \gset
+select fixture.talk('taken back', 'user 8, assistant 8, user 8');
+select fixture.compact('taken back') as summary \gset
+select kata.undo(:'taken_back', :summary);
+select kata.amend(:'taken_back', :summary, '{"content": "not shown", "token_count": 6}');
+select is((select u.view_tokens from kata.usage(:'taken_back') u), 24::bigint, 'the words of a summary that is undone count nothing');
 
 -- A window that shows the messages under a summary that does not fit
 

@@ -1,7 +1,7 @@
 -- A rewind goes back to the state of a version. Later entries are hidden, and nothing of the log is lost.
 
 begin;
-select plan(97);
+select plan(99);
 
 create function pg_temp.line(context text) returns text
 language sql volatile
@@ -54,6 +54,12 @@ select fixture.talk('talk', 'developer 1, system 2, user 3, assistant 4');
 select is(pg_temp.line('talk'), '12 13 14 15 | open {} of {} | turn 14 | preamble 13 | 10 tokens', 'a preamble begins anew');
 select is(fixture.view('talk', 9), '{12,13,15}', 'and always comes');
 select is(fixture.view('talk', 80, at => 6), '{1,6}', 'as of an older version the older preamble does');
+select fixture.context('open preamble') as open_preamble \gset
+select fixture.talk('open preamble', 'developer 5');
+select kata.rewind(:'open_preamble', 0);
+select fixture.talk('open preamble', 'assistant 5');
+select is((select w.reason from kata."window"(:'open_preamble', 50, 1) w), 'preamble', 'also one that was open before the rewind');
+select is(array(select v::text from kata.verify(:'open_preamble') v), '{}', 'verify finds nothing in it');
 select is(
   array(select h.version || ' by ' || h.rewound_by from kata.history(:'talk') h where h.rewound_by is not null order by h.version),
   '{"1 by 11","2 by 11","3 by 11","4 by 11","5 by 11","6 by 11","7 by 11","8 by 11","9 by 11","10 by 11"}',

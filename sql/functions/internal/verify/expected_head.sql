@@ -101,7 +101,8 @@ declare
   v_head kata_data.head := head;
 begin
   v_head.preamble_end := line.preamble_end;
-  v_head.has_older_preamble := head.has_older_preamble or line.preamble_end is distinct from head.preamble_end;
+  v_head.has_older_preamble := head.has_older_preamble or line.preamble_end is distinct from head.preamble_end
+    or change.rewound_to is not null and head.preamble_end is null;
   v_head.turn_version := line.turn_version;
   v_head.open_calls := line.open_calls;
   v_head.open_groups := line.open_groups;

@@ -98,7 +98,9 @@ begin
       last_at = change.created_at,
       last_digest = change.digest,
       preamble_end = line.preamble_end,
-      has_older_preamble = h.has_older_preamble or line.preamble_end is distinct from h.preamble_end,
+      -- A rewind also takes back a preamble that has not ended.
+      has_older_preamble = h.has_older_preamble or line.preamble_end is distinct from h.preamble_end
+        or change.rewound_to is not null and h.preamble_end is null,
       turn_version = line.turn_version,
       open_calls = line.open_calls,
       open_groups = line.open_groups,
@@ -142,7 +144,9 @@ declare
 begin
   if v_version = any (view.replacements) then
     return token_count - kata_data.summary_tokens(context_id, array[v_version], view.amendments);
-  elsif kata_data.visible_at(view, change.version) @> v_version then
+  elsif kata_data.visible_at(view, change.version) @> v_version
+    -- A range of visible versions holds those of summaries that are undone.
+    and exists (select from kata_data.path_messages(amendment_growth.context_id, change.versions) m) then
     return token_count - kata_data.shown_tokens(context_id, change.versions, view.elisions, view.amendments);
   end if;
   return 0;
