@@ -666,6 +666,7 @@ SOAK = {
     "select kata.fork(%(one)s)": {"KC006", "KC008"},
     "select kata.fork(%(one)s, 1)": {"KC002", "KC006", "KC008"},
     "select * from kata.merge(%(one)s, %(other)s)": {"KC005", "KC006"},
+    "select kata.rewind(%(one)s, 1)": {"KC002", "KC006", "KC017"},
     "select kata.checkpoint(%(one)s, 'here')": {"KC006", "KC014"},
     "select kata.drop_checkpoint(%(one)s, 'here')": {"KC006", "KC014"},
     "select kata.update_context(%(one)s, metadata => '{}')": {"KC006"},
