@@ -47,7 +47,9 @@ create or replace function kata_data.message_answer(
 language plpgsql volatile
 as $$
 begin
-  perform kata_data.check_usage(request_id);
+  if request_id is null then
+    perform kata_data.check_usage(request_id);
+  end if;
   if role <> 'assistant' then
     perform kata_data.refuse_no_answer(request_id);
   end if;
