@@ -42,7 +42,8 @@ select is(
   '3 tools 100 tokens, 8 undo version 6, 9 tools none', 'history names the changes');
 select is((select e.code from fixture.error(format('select kata.set_tools(%L, %L)', :'id', e.tools)) e), 'KC017', e.what)
 from (values ('{}', 'a list is an array'), ('[1]', 'of objects')) e(tools, what);
-select throws_ok(format('select kata.set_tools(%L, ''[{}]'', -1)', :'id'), 'KC017', 'token_count must not be negative', 'a count is not negative');
+select throws_ok(format('select kata.set_tools(%L, ''[{}]'', -1)', :'id'), 'KC017', 'token_count must not be negative',
+  'a count is not negative');
 select throws_ok(format('select kata.set_tools(%L, ''[{}]'', expected_version => 1)', :'id'), 'KC003',
   format('version conflict on context %s', :'id'), 'an expected version is checked');
 select kata.set_tools(fixture.id('tooled fork'), '[{"z": 2}]', 11);
