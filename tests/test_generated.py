@@ -44,7 +44,14 @@ def functions(conn: psycopg.Connection) -> list[Function]:
 
 
 def test_the_generated_files_are_up_to_date(conn: psycopg.Connection, functions: list[Function]) -> None:
-    stale = [file.name for file, text in render(conn).items() if file.read_text() != text]
+    files = render(conn)
+    if conn.execute("select kata_data.vector_schema()").fetchone() == (None,):
+        # This server has no extension vector 0.7, and embeddings are arrays.
+        files = {
+            file: text.replace("| `embedding` | real[] |", "| `embedding` | halfvec |")
+            for file, text in files.items()
+        }
+    stale = [file.name for file, text in files.items() if file.read_text() != text]
     assert stale == [], "run: make generate"
 
 
