@@ -152,7 +152,8 @@ as $$
   left join (values
     ('text'::regtype, $q$'x'$q$), ('integer', '1'), ('bigint', '1'), ('smallint', '1'), ('numeric', '1'), ('real', '1'),
     ('double precision', '1'), ('boolean', 'false'),
-    ('json', $q$'[]'$q$), ('jsonb', $q$'[]'$q$), ('interval', $q$'1 day'$q$), ('timestamptz', 'now()'), ('text[]', $q$'{x}'$q$), ('bigint[]', $q$'{1}'$q$),
+    ('json', $q$'[]'$q$), ('jsonb', $q$'[]'$q$), ('interval', $q$'1 day'$q$), ('timestamptz', 'now()'),
+    ('text[]', $q$'{x}'$q$), ('bigint[]', $q$'{1}'$q$),
     ('integer[]', $q$'{1}'$q$),
     ('real[]', $q$'{1}'$q$), ('uuid[]', $q$'{}'$q$), ('jsonb[]', $q$'{}'$q$), ('int8range', $q$'[1,2)'$q$),
     ('int8multirange', $q$'{[1,2)}'$q$)
