@@ -1,7 +1,7 @@
 -- A rewind goes back to the state of a version. Later entries are hidden, and nothing of the log is lost.
 
 begin;
-select plan(99);
+select plan(100);
 
 create function pg_temp.line(context text) returns text
 language sql volatile
@@ -116,6 +116,7 @@ from (values
 select throws_ok(format(c.call, :'edited'), c.code, c.message, c.what)
 from (values
   ('select kata.undo(%L, 19)', 'KC021', 'version 19 is a rewind, or the undo of one, and not the newest entry', 'of the undo of a rewind'),
+  ('select kata.undo(%L, 18)', 'KC017', 'version 18 is undone already', 'of a rewind that is undone'),
   ('select kata.undo(%L, 11)', 'KC017', 'version 11 is rewound', 'of a rewind that another one took back'),
   ('select kata.rewind(%L, 23)', 'KC017', 'nothing would change', 'a rewind to the newest version'),
   ('select kata.rewind(%L, 24)', 'KC002', 'version 24 not found', 'to a version that is not there'),

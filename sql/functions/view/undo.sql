@@ -26,7 +26,6 @@ begin
       hint = 'Find them with kata.history. To go back before a message, rewind, or fork there.';
   end if;
   v_rewound := (kata_data.view_at(context_id, v_head.version)).rewound;
-  perform kata_data.check_undoable(v_head, v_change, v_rewound);
   v_undone := kata_data.undone_versions(context_id, version + 1, v_head.version, v_rewound);
   if version = any (v_undone) then
     raise exception using
@@ -35,6 +34,7 @@ begin
       detail = 'A later undo in force reverses it.',
       hint = 'Undo that undo to redo it; kata.history lists both.';
   end if;
+  perform kata_data.check_undoable(v_head, v_change, v_rewound);
 
   v_moved := kata_data.moved_by_undo(context_id, v_change);
   v_stands_on := case
