@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 from typing_extensions import LiteralString
 
 from support.blocks import THINKING, Json
+from support.provider_cache import ProviderCache
 from support.signed import Signed
 
 pytestmark = pytest.mark.slow
@@ -32,7 +33,7 @@ OPTIONS = {"max_tokens": 1000, "thinking": {"type": "enabled", "budget_tokens": 
 TOOLS = [{"name": "f", "input_schema": {"type": "object"}}]
 REQUEST: LiteralString = """
     select request_id, body, notes from kata.request(
-      %s, %s, 'anthropic', model => %s, tools => %s, options => %s, stable_step => %s)"""
+      %s, %s, 'anthropic', model => %s, tools => %s, options => %s, stable_step => %s, cache => %s)"""
 
 
 @dataclass
@@ -42,6 +43,7 @@ class Talk:
     context_id: uuid.UUID
     budget: int
     stable_step: int
+    cache: str | None
     model: str = "a"
     tools: list[Json] = field(default_factory=lambda: TOOLS)
 
@@ -85,7 +87,8 @@ class Transcripts:
         self.append(context_id, "system", "You are helpful.")
         self.append(context_id, "user", "Hello")
         budget = self.random.choice([400, 800, 3000])
-        return Talk(context_id, budget, self.random.choice([0, budget // 4, budget // 2]))
+        step = self.random.choice([0, budget // 4, budget // 2])
+        return Talk(context_id, budget, step, self.random.choice([None, "anthropic"]))
 
     def append(self, context_id: uuid.UUID, role: str, content: str, call: str | None = None) -> None:
         """Append a message."""
@@ -143,12 +146,15 @@ class Transcripts:
                 json.dumps(talk.tools),
                 json.dumps(OPTIONS),
                 talk.stable_step,
+                talk.cache,
             ],
         ).fetchone()
         assert row is not None
         request_id, text, notes = row
         body = json.loads(text)
         verdict = self.signed.judge(body)
+        # At most four marks, and none on thinking.
+        ProviderCache().call(body, 0)
         self.count.update(
             {
                 "requests": 1,
@@ -216,8 +222,20 @@ class Transcripts:
         version = self.value("select version from kata.get_context(%s)", context_id)
         some = self.random.randint(1, version)
         kind = self.random.choices(
-            ["none", "compact", "elide", "delete", "pin", "undo", "fork", "erase", "merge", "amend"],
-            [86, 3, 2, 1, 1, 3, 3, 0.5, 1, 1],
+            [
+                "none",
+                "compact",
+                "elide",
+                "delete",
+                "pin",
+                "undo",
+                "fork",
+                "erase",
+                "merge",
+                "amend",
+                "rewind",
+            ],
+            [84, 3, 2, 1, 1, 3, 3, 0.5, 1, 1, 2],
         )[0]
         if kind == "compact":
             self.conn.execute("select kata.compact(%s, 'digest', force => true)", [context_id])
@@ -238,6 +256,8 @@ class Transcripts:
         elif kind == "amend":
             words = {"content": self.text(4), "parts": None}
             self.value("select kata.amend(%s, %s, %s)", context_id, some, Jsonb(words))
+        elif kind == "rewind":
+            self.value("select kata.rewind(%s, %s)", context_id, max(version - 8, some, 2))
         elif kind == "merge":
             other = self.random.choice(self.talks).context_id
             self.conn.execute("select kata.merge(%s, %s)", [context_id, other])

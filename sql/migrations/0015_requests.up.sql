@@ -93,7 +93,7 @@ create table kata_data.request (
   start_version bigint not null,
   answer_version bigint,
   framed_from bigint,
-  bridge bigint,
+  bridge integer,
   recall_place bigint,
   profile_id integer not null,
   budget integer not null,
@@ -130,7 +130,7 @@ comment on column kata_data.request.start_version is 'The version from which on 
 comment on column kata_data.request.answer_version is 'The message that answers it, in its context; null for none.';
 comment on column kata_data.request.framed_from is
 'The first of the requests that the digest of the answer covers, up to this one; null before the answer.';
-comment on column kata_data.request.bridge is 'The version of the last mark before that of the tail; null for none.';
+comment on column kata_data.request.bridge is 'The turn of the body, from 0, whose end has a mark of the cache beside the last; null for none.';
 comment on column kata_data.request.recall_place is 'The position at which the recalled messages stand; null for none.';
 comment on column kata_data.request.profile_id is 'The way to ask, in request_profile.';
 comment on column kata_data.request.budget is 'The tokens that it was given, reserve and tools included.';

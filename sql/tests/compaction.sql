@@ -54,7 +54,7 @@ select is(
   "every_messages": null, "min_interval_seconds": 60, "debounce_seconds": 0, "min_gain_tokens": 500, "open_call_grace_seconds": 600,
   "summary_role": "user",
   "elide_over_tokens": 2000, "max_fork_depth": 10, "max_failures": 3, "strict": true, "notify": false,
-  "search_config": "english"}$$, 'a policy has every field');
+  "search_config": "english", "format": "openai", "model": null, "cache": null, "keep_tokens": null}$$, 'a policy has every field');
 select is(
   kata.set_policy(:'plain', '{"budget": 1000, "threshold": 0.5}') - '{budget,threshold}'::text[],
   kata.get_policy(:'plain') - '{budget,threshold}'::text[], 'a patch leaves the rest as it is');

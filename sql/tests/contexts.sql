@@ -1,7 +1,7 @@
 -- A context can be made, found, listed, renamed, archived, deleted and brought back, and its names and policy keep the rules.
 
 begin;
-select plan(434);
+select plan(454);
 
 -- Making one
 
@@ -261,7 +261,8 @@ select set_eq(
     ('min_gain_tokens', '500'),
     ('open_call_grace_seconds', '600'), ('summary_role', '"user"'), ('elide_over_tokens', '2000'), ('max_fork_depth', '10'),
     ('max_failures', '3'),
-    ('strict', 'true'), ('notify', 'false'), ('search_config', '"english"'), ('format', '"openai"'), ('model', 'null')$$,
+    ('strict', 'true'), ('notify', 'false'), ('search_config', '"english"'), ('format', '"openai"'), ('model', 'null'),
+    ('cache', 'null'), ('keep_tokens', 'null')$$,
   'the fields of a policy and their defaults are those of the interface');
 select lives_ok(
   format('select kata.create_context(policy => %L)', jsonb_build_object(f.name, null)), f.name || ' may be null, for the default')

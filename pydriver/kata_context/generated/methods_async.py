@@ -1203,9 +1203,9 @@ class AsyncMethods(ABC):
 
         Returns one row: request_id (1, 2, 3 … in the context), body, token_count (of messages and
         tools), start_version (everything visible from it on is in the body, beside the preamble), marks
-        (of a cache; null for none), notes (an object; thinking_off: the body turns thinking off,
-        because that of the open tool turn is not valid any more), body_digest (SHA-256 over a random
-        salt and the body).
+        (the versions up to which a mark of the cache reaches, beside that of the system prompt; null
+        for none), notes (an object; thinking_off: the body turns thinking off, because that of the open
+        tool turn is not valid any more), body_digest (SHA-256 over a random salt and the body).
 
         Parameters
         ----------
@@ -1220,7 +1220,11 @@ class AsyncMethods(ABC):
         options : further keys of the body, a JSON object, for example {"max_tokens": 1000,
             "temperature": 0}; null for none. They go out as they are given, in their order. Give
             settings, not what changes from call to call: each new value is one more row that stays.
-        cache : none or null.
+        cache : the provider whose prompt cache is planned for: anthropic, openai or none; null for the
+            cache of the policy. Without a stable_step the body starts where the request before it
+            started, while that fits. It leaps where it does not fit or the cache has expired, to a rest
+            of keep_tokens of the policy. In the Anthropic form anthropic sets at most three marks of 5
+            minutes and leaves one to the caller.
         stable_step (null for 0), tokenizer, at, recall, recall_budget, system (null for wrapped) : as
             for prompt.
         thinking : which thinking of earlier answers goes out. In the Anthropic form null sends what is
@@ -2290,8 +2294,9 @@ class AsyncMethods(ABC):
         messages that are never covered) and preserve_roles; strategy (summarize, digest, elide, drop);
         min_interval_seconds, debounce_seconds, min_gain_tokens, open_call_grace_seconds, max_failures
         (limits on when it is due); summary_role; elide_over_tokens; max_fork_depth; strict; notify;
-        search_config (the text search configuration of kata.search); format and model (of kata.request;
-        model null: none).
+        search_config (the text search configuration of kata.search); format, model and cache (of
+        kata.request; null: none); keep_tokens (that a window keeps where it starts anew, null: half of
+        what fits).
 
         Parameters
         ----------

@@ -18,5 +18,5 @@ Returns an object: enabled; budget (tokens) and threshold (a fraction of it, fro
 many, or null); preserve_recent_count (newest messages that are never covered) and preserve_roles; strategy (summarize, digest, elide, drop);
 min_interval_seconds, debounce_seconds, min_gain_tokens, open_call_grace_seconds, max_failures (limits on when it is due); summary_role;
 elide_over_tokens; max_fork_depth; strict; notify; search_config (the text search configuration of kata.search);
-format and model (of kata.request; model null: none).
+format, model and cache (of kata.request; null: none); keep_tokens (that a window keeps where it starts anew, null: half of what fits).
 Errors: KC001, KC006. Cost: O(1).';

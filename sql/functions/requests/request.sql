@@ -32,6 +32,7 @@ declare
   v_view kata_data.view;
   v_tools text;
   v_recall_budget integer;
+  v_plan kata_data.plan;
   v_fitted record;
   v_request kata_data.request;
 begin
@@ -56,8 +57,11 @@ begin
   if recall is not null or recall_budget is not null then
     v_recall_budget := kata_data.recall_room(context_id, recall, recall_budget, v_budget, v_context.at);
   end if;
+  if v_profile.cache is not null then
+    v_plan := kata_data.plan_of(context_id, v_context.at, v_profile, v_step);
+  end if;
   v_fitted := kata_data.fitted_rows(
-    context_id, greatest(v_budget, 1), v_profile.format, v_context.at, v_step, v_profile.tokenizer, recall, v_recall_budget);
+    context_id, greatest(v_budget, 1), v_profile.format, v_context.at, v_step, v_profile.tokenizer, recall, v_recall_budget, v_plan);
   if v_fitted.least_budget is not null or v_budget <= 0 then
     perform kata_data.refuse_small_budget(
       coalesce(v_fitted.least_budget, 1), v_budget + v_profile.tools_tokens + reserve, reserve, v_profile.tools_tokens);
@@ -70,7 +74,10 @@ begin
   v_request.salt := kata_data.new_salt();
   v_request.hidden_thinking := kata_data.hidden_thinking(v_request, v_profile);
   v_request.open_end := v_request.open_end or kata_data.has_open_answer(v_fitted.prompt);
+  v_request.bridge := kata_data.bridge_of(v_plan, v_request, v_profile, v_fitted.prompt);
   body := kata_data.request_body(v_request, v_profile, v_tools, v_fitted.prompt, v_fitted.kind);
+  marks := case when v_profile.cache = 'anthropic' and v_profile.format = 'anthropic' then
+    array_remove(array[case when v_request.bridge is not null then v_plan.until end, v_context.at], null) end;
   body_digest := sha256(v_request.salt || convert_to(body, 'UTF8'));
   v_request.body_digest := body_digest;
   request_id := kata_data.record_request(v_request);
@@ -90,7 +97,9 @@ model: the model, which the body names except in the Gemini form, where the URL 
 tools: the tools as the provider takes them, a JSON array of objects, at most 1 MB; null for those of kata.set_tools, empty for none.
 options: further keys of the body, a JSON object, for example {"max_tokens": 1000, "temperature": 0}; null for none. They go out as they
   are given, in their order. Give settings, not what changes from call to call: each new value is one more row that stays.
-cache: none or null.
+cache: the provider whose prompt cache is planned for: anthropic, openai or none; null for the cache of the policy. Without a stable_step the
+  body starts where the request before it started, while that fits. It leaps where it does not fit or the cache has expired, to a rest of
+  keep_tokens of the policy. In the Anthropic form anthropic sets at most three marks of 5 minutes and leaves one to the caller.
 stable_step (null for 0), tokenizer, at, recall, recall_budget, system (null for wrapped): as for prompt.
 thinking: which thinking of earlier answers goes out. In the Anthropic form null sends what is valid: signed blocks of answers that were
   tied to their request and have before them, byte by byte, what that request had. Of answers without a request it sends the open tool turn
@@ -101,7 +110,8 @@ The body is text, because those bytes are recorded: post it as it is. Tools are 
 part of what the model reads.
 
 Returns one row: request_id (1, 2, 3 … in the context), body, token_count (of messages and tools), start_version (everything visible from
-it on is in the body, beside the preamble), marks (of a cache; null for none), notes (an object; thinking_off: the body turns
+it on is in the body, beside the preamble), marks (the versions up to which a mark of the cache
+reaches, beside that of the system prompt; null for none), notes (an object; thinking_off: the body turns
 thinking off, because that of the open tool turn is not valid any more),
 body_digest (SHA-256 over a random salt and the body).
 Errors: KC001, KC002, KC006, KC017 an argument is out of range, the context has nothing to show, the model or max_tokens is missing, or

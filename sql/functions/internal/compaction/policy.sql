@@ -27,7 +27,9 @@ as $$
       '{arabic,armenian,basque,catalan,danish,dutch,english,finnish,french,german,greek,hindi,hungarian,indonesian,irish,italian,lithuanian,'
         'nepali,norwegian,portuguese,romanian,russian,serbian,simple,spanish,swedish,tamil,turkish,yiddish}'),
     ('format', 'choice', '"openai"', null, null, '{openai,responses,anthropic,gemini}'),
-    ('model', 'text', 'null', null, null, null)
+    ('model', 'text', 'null', null, null, null),
+    ('cache', 'choice', 'null', null, null, '{anthropic,openai}'),
+    ('keep_tokens', 'integer', 'null', 1, 2147483647, null)
 $$;
 comment on function kata_data.policy_fields() is 'The fields of a policy: type, default and range or choices.';
 

@@ -12,3 +12,17 @@ comment on function kata_data.planned_start(kata_data.plan, bigint, boolean, big
 
 fitting: the lowest start that fits. all_fit: whether it is the oldest message. leap: the newest start that keeps enough; null where that does
 not fit, or where all has less.';
+
+create or replace function kata_data.plan_beside(plan kata_data.plan, room bigint, room_left bigint) returns kata_data.plan
+language plpgsql immutable
+as $$
+begin
+  if plan.start is not null then
+    plan.keep_tokens := coalesce(plan.keep_tokens, room / 2) - (room - room_left);
+  end if;
+  return plan;
+end
+$$;
+comment on function kata_data.plan_beside(kata_data.plan, bigint, bigint) is
+'A plan whose tokens to keep are less by those that are promised. room: of the budget, beside the preamble; room_left: of that, beside what is
+promised.';

@@ -8,16 +8,22 @@ language plpgsql stable
 as $$
 declare
   v_options text := profile.options;
+  v_prompt jsonb;
 begin
   if kata_data.must_not_think(request, profile, rows) then
     v_options := kata_data.options_without_thinking_1(profile.options::json);
   end if;
-  return kata_data.body_1(profile.format, profile.model, v_options, tools, case
-    -- The recipe says which thinking is hidden.
+  -- The recipe says which thinking is hidden.
+  v_prompt := case
     when profile.format = 'anthropic'
       then kata_data.rendered(rows, profile.format, profile.system, 'keep', coalesce(request.hidden_thinking, '{}'), profile.renderer, kind)
     else kata_data.rendered(rows, profile.format, profile.system, profile.thinking, null, profile.renderer, kind)
-  end);
+  end;
+  return case
+    when profile.cache = 'anthropic' and profile.format = 'anthropic'
+      then kata_data.anthropic_marked_body_1(profile.model, v_options, tools, v_prompt, request.bridge)
+    else kata_data.body_1(profile.format, profile.model, v_options, tools, v_prompt)
+  end;
 end
 $$;
 comment on function kata_data.request_body(kata_data.request, kata_data.request_profile, text, kata_data.prompt_row[], text) is

@@ -10,7 +10,7 @@ declare
   v_profile kata_data.request_profile;
   v_policy jsonb;
 begin
-  if format is null or model is null then
+  if format is null or model is null or cache is null then
     v_policy := (select c.policy from kata_data.context c where c.context_id = asked_profile.context_id);
   end if;
   v_profile.format := coalesce(format, kata_data.policy_value(v_policy, 'format') #>> '{}');
@@ -20,7 +20,7 @@ begin
   v_profile.renderer := kata_data.newest_renderer(v_profile.format);
   v_profile.model := coalesce(model, kata_data.policy_value(v_policy, 'model') #>> '{}');
   v_profile.tokenizer := kata_data.tokenizer_of(tokenizer);
-  v_profile.cache := nullif(cache, 'none');
+  v_profile.cache := nullif(coalesce(cache, kata_data.policy_value(v_policy, 'cache') #>> '{}'), 'none');
   v_profile.options := options::text;
   perform kata_data.check_profile(v_profile, tokenizer);
   if v_profile.format = 'anthropic' and coalesce(json_typeof(options), 'object') = 'object' and (options -> 'max_tokens') is null then
@@ -47,12 +47,12 @@ as $$
 begin
   if profile.tokenizer is null then
     perform kata_data.refuse_tokenizer(tokenizer);
-  elsif profile.cache is not null then
+  elsif profile.cache not in ('anthropic', 'openai') then
     raise exception using
       errcode = 'KC017',
       message = format('cache "%s" is unknown', left(profile.cache, 100)),
       detail = 'It names the provider whose prompt cache is planned for.',
-      hint = 'Pass none.';
+      hint = 'Pass anthropic, openai or none.';
   elsif (profile.model is null and profile.format <> 'gemini') or (length(profile.model) between 1 and 255) is false then
     raise exception using
       errcode = 'KC017',

@@ -80,7 +80,8 @@ begin
   -- A view lists the elisions and amendments of what is in it. Messages that a summary covers and a window shows nevertheless
   -- have others.
   if shown && (kata_data.all_covered(view_then) + kata_data.all_covered(view)) then
-    return kata_data.elisions_of(context_id, shown, at_then + 1, at_then, null) = kata_data.elisions_of(context_id, shown, at + 1, at, null)
+    return kata_data.elisions_of(context_id, shown, at_then + 1, at_then, view_then.rewound, null)
+        = kata_data.elisions_of(context_id, shown, at + 1, at, view.rewound, null)
       and kata_data.amendments_at(context_id, view_then, shown, at_then) = kata_data.amendments_at(context_id, view, shown, at);
   end if;
   return not shown && kata_data.restubbed(view_then, view);

@@ -30,7 +30,6 @@ declare
   v_versions int8multirange := versions + coalesce(covered, '{}');
   v_message record;
   v_left bigint := budget;
-  v_keep bigint := case when plan.start is not null then coalesce(plan.keep_tokens, budget / 2) end;
   v_leap bigint;
   v_start bigint;
 begin
@@ -60,7 +59,7 @@ begin
         tokens_before := v_message.tokens_through;
         exit;
       end if;
-      v_leap := coalesce(v_leap, case when budget - v_left >= v_keep then v_message.version end);
+      v_leap := coalesce(v_leap, case when budget - v_left >= plan.keep_tokens then v_message.version end);
       if v_message.group_version < v_message.version then
         older_groups := older_groups || v_message.group_version;
       end if;

@@ -130,9 +130,9 @@ begin
       v_summary_tokens := coalesce((v_window.summaries[cardinality(v_window.summaries)]).total - preamble_tokens, 0);
       v_window.covered := kata_data.covered_by_others(view, v_window.summaries);
     end if;
-    v_rest := kata_data.select_rest(
-      context_id, v_body, v_window.covered, at, view.elisions, view.amendments, view.amended_from is not null, v_promised,
-      v_left - v_summary_tokens - least(recall_budget, greatest(v_left - v_summary_tokens, 0)), v_step, measure, plan, view.rewound);
+    v_rest := kata_data.select_rest(context_id, v_body, v_window.covered, at, view.elisions, view.amendments, view.amended_from is not null,
+      v_promised, v_left - v_summary_tokens - least(recall_budget, greatest(v_left - v_summary_tokens, 0)), v_step, measure,
+      kata_data.plan_beside(plan, budget - preamble_tokens, v_left), view.rewound);
     v_start := v_rest.start;
     continue when v_window.request < v_start and v_window.request <> all (v_promised);
     exit when v_step = 0 or v_rest.is_stable or view.replacements = '{}';
