@@ -147,6 +147,7 @@ begin
     alter table kata_data.summary disable trigger all;
     alter table kata_data.stub disable trigger all;
     alter table kata_data.record disable trigger all;
+    alter table kata_data.amendment disable trigger all;
     alter table kata_data.entry_id disable trigger all;
     alter table kata_data.act disable trigger all;
     alter table kata_data.purge disable trigger all;

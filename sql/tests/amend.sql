@@ -1,7 +1,7 @@
 -- Amendments: other words for a message, in its place.
 
 begin;
-select plan(138);
+select plan(142);
 
 create function pg_temp.shown(context text, at bigint default null) returns text
 language sql stable
@@ -365,6 +365,19 @@ select kata.append_message(:'thought', 'assistant', null, 9, parts =>
 select kata.amend(:'thought', 2, '{"parts": [{"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "text", "text": "no"}]}');
 select is((select w.parts from kata."window"(:'thought', 100) w where w.version = 2), '[{"type": "text", "text": "no"}]'::jsonb,
   'the thinking of an amended answer is not sent');
+
+-- Damage
+
+select is(fixture.damage(format(d.change, fixture.id('amended')), 'amended') @> array[d.problem], true, d.what)
+from (values
+  ('update kata_data.amendment a set content = content || ''.'' from kata_data.view_change c
+    where c.change_id = a.change_id and c.segment_id = %L and c.version = 8', 'digest at 8', 'changed words are found'),
+  ('update kata_data.amendment a set saved_tokens = 0 from kata_data.view_change c
+    where c.change_id = a.change_id and c.segment_id = %L and c.version = 8', 'amendment at 8', 'words of another length, too'),
+  ('delete from kata_data.amendment a using kata_data.view_change c
+    where c.change_id = a.change_id and c.segment_id = %L and c.version = 10', 'amendment at 10', 'and words that are gone'),
+  ('update kata_data.view_change c set amendments = ''{}'' where c.segment_id = %L and c.version = 10', 'view at 10',
+    'an amendment that a view does not list is found')) d(change, problem, what);
 
 select * from finish();
 rollback;
