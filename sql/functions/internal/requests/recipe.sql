@@ -35,7 +35,11 @@ begin
   v_request.start_version := coalesce(v_facts.start, at + 1);
   v_plain := kata_data.plainly_shown(v_view, at, v_request.preamble_end, v_request.start_version);
   if v_facts.has_covered or v_facts.summaries <> cardinality(v_view.replacements)
-    or v_facts.messages <> kata_data.message_total(context_id, v_plain, v_view.version) then
+    or v_facts.messages <> (case
+      -- Before the first change each version is a message.
+      when v_view.version = 0 then v_request.preamble_end + at + 1 - v_request.start_version
+      else kata_data.message_total(context_id, v_plain)
+    end) then
     v_request.start_version := coalesce(kata_data.rest_start(rows), v_request.start_version);
     v_request.shown := kata_data.versions_shown(context_id, v_view, v_plain, v_request.start_version, rows);
   end if;
@@ -66,22 +70,17 @@ $$;
 comment on function kata_data.plainly_shown(kata_data.view, bigint, bigint, bigint) is
 'The versions of a view that a request shows whose recipe names none: the preamble, and everything from a version on.';
 
-create or replace function kata_data.message_total(context_id uuid, versions int8multirange, view_version bigint) returns bigint
+create or replace function kata_data.message_total(context_id uuid, versions int8multirange) returns bigint
 language plpgsql stable
 as $$
-declare
-  v_total bigint;
 begin
-  v_total := (select coalesce(sum(upper(r.range) - lower(r.range)), 0) from unnest(versions) r(range));
-  if view_version > 0 then
-    -- Each version is a message or a change of the view.
-    v_total := v_total - (select count(*) from kata_data.changes_among(message_total.context_id, versions));
-  end if;
-  return v_total;
+  -- Each version is a message or a change of the view.
+  return (select coalesce(sum(upper(r.range) - lower(r.range)), 0) from unnest(versions) r(range))
+    - (select count(*) from kata_data.changes_among(message_total.context_id, versions));
 end
 $$;
-comment on function kata_data.message_total(uuid, int8multirange, bigint) is
-'The number of messages among some versions of a path. view_version: of its newest change; 0 for none. Cost: O(log n + changes).';
+comment on function kata_data.message_total(uuid, int8multirange) is
+'The number of messages among some versions of a path. Cost: O(log n + changes).';
 
 create or replace function kata_data.rest_start(rows kata_data.window_row[]) returns bigint
 language sql immutable
@@ -156,7 +155,9 @@ begin
       context_id, request_id, at, created_at, preamble_end, start_version, bridge, recall_place, profile_id, budget, stable_step, token_count,
       message_count, long_ttl, open_end, body_digest, salt, shown, hidden_thinking, recalled)
     values (
-      request.context_id, 1 + kata_data.last_request(request.context_id), request.at, kata_data.clock(), request.preamble_end,
+      request.context_id, 1 + coalesce((
+        select q.request_id from kata_data.request q where q.context_id = request.context_id order by q.request_id desc limit 1), 0),
+      request.at, kata_data.clock(), request.preamble_end,
       request.start_version, request.bridge, request.recall_place, request.profile_id, request.budget, request.stable_step, request.token_count,
       request.message_count, request.long_ttl, request.open_end, request.body_digest, request.salt, request.shown, request.hidden_thinking,
       request.recalled)
@@ -197,17 +198,3 @@ $$;
 comment on function kata_data.share_shown(kata_data.request) is
 'Makes a transaction with an old snapshot fail, as one to be tried again, where an entry that the request shows was erased since. At read
 committed the lock of the family is enough.';
-
-create or replace function kata_data.last_request(context_id uuid) returns bigint
-language sql volatile
-as $$
-  select coalesce(max(q.request_id), 0)
-  from (
-    select q.request_id
-    from kata_data.request q
-    where q.context_id = last_request.context_id
-    order by q.request_id desc
-    limit 1
-  ) q
-$$;
-comment on function kata_data.last_request(uuid) is 'The number of the newest request of a context; 0 for none. Volatile: it sees what was committed since.';
