@@ -57,9 +57,7 @@ begin
   if recall is not null or recall_budget is not null then
     v_recall_budget := kata_data.recall_room(context_id, recall, recall_budget, v_budget, v_context.at);
   end if;
-  if v_profile.cache is not null then
-    v_plan := kata_data.plan_of(context_id, v_context.at, v_profile, v_step);
-  end if;
+  v_plan := kata_data.plan_of(context_id, v_context.at, v_profile, v_step);
   v_fitted := kata_data.fitted_rows(
     context_id, greatest(v_budget, 1), v_profile.format, v_context.at, v_step, v_profile.tokenizer, recall, v_recall_budget, v_plan);
   if v_fitted.least_budget is not null or v_budget <= 0 then

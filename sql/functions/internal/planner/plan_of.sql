@@ -6,9 +6,13 @@ language plpgsql stable
 as $$
 declare
   v_plan kata_data.plan;
-  v_view kata_data.view := kata_data.view_at(context_id, at);
+  v_view kata_data.view;
   v_request kata_data.request;
 begin
+  if profile.cache is null then
+    return null;
+  end if;
+  v_view := kata_data.view_at(context_id, at);
   v_request := kata_data.previous_request(context_id, at, v_view, profile.prefix_digest);
   v_plan.keep_tokens := (
     select (kata_data.policy_value(c.policy, 'keep_tokens'))::integer
@@ -25,7 +29,8 @@ begin
 end
 $$;
 comment on function kata_data.plan_of(uuid, bigint, kata_data.request_profile, integer) is
-'The plan of a request as of a version, from the one before it. With a stable step its start is not planned.';
+'The plan of a request as of a version, from the one before it; null without a cache. With a
+stable step its start is not planned.';
 
 create or replace function kata_data.time_to_live(cache text, is_long boolean) returns interval
 language sql immutable
@@ -38,9 +43,10 @@ create or replace function kata_data.is_still_shown(context_id uuid, at bigint, 
 language plpgsql stable
 as $$
 declare
-  v_view kata_data.view := kata_data.view_at(context_id, request.at);
+  v_view kata_data.view;
   v_shown int8multirange;
 begin
+  v_view := kata_data.view_at(context_id, request.at);
   if v_view.version = view.version then
     return true;
   end if;

@@ -52,9 +52,10 @@ language plpgsql stable
 as $$
 declare
   v_low bigint := 0;
-  v_high bigint := kata_data.last_request(segment_id) + 1;
+  v_high bigint;
   v_middle bigint;
 begin
+  v_high := kata_data.last_request(segment_id) + 1;
   -- Requests are numbered as the log grows. Those that ask about the past are out of order, and few.
   while v_high - v_low > 1 loop
     v_middle := (v_low + v_high) / 2;
