@@ -47,6 +47,20 @@ comment on function kata_data.previous_request(uuid, bigint, kata_data.view, byt
 
 In each segment the newest 20 are looked at. Cost: O(fork depth × log n).';
 
+create or replace function kata_data.last_request(context_id uuid) returns bigint
+language sql stable
+as $$
+  select coalesce(max(q.request_id), 0)
+  from (
+    select q.request_id
+    from kata_data.request q
+    where q.context_id = last_request.context_id
+    order by q.request_id desc
+    limit 1
+  ) q
+$$;
+comment on function kata_data.last_request(uuid) is 'The number of the newest request of a context; 0 for none.';
+
 create or replace function kata_data.last_request_until(segment_id uuid, at bigint) returns bigint
 language plpgsql stable
 as $$
