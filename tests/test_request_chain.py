@@ -136,6 +136,46 @@ def explain(conn: psycopg.Connection[Any], statement: str, *arguments: Any) -> t
     return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"], plan["WAL Bytes"]
 
 
+DELETE = "select kata.delete_context(%s)"
+PURGE = "select * from kata.purge_context(%s)"
+PROFILES = "select count(*) from kata_data.request_profile"
+
+
+def test_a_purge_removes_no_profile_that_a_request_in_flight_names(
+    connect: Connect, observer: psycopg.Connection, context_id: UUID
+) -> None:
+    asking = connect()
+    other = rows(observer, "select kata.create_context()")[0][0]
+    rows(observer, "select kata.append_message(%s, 'user', 'hi')", other)
+    rows(observer, ASK, other)
+    rows(asking, ASK, context_id)
+    # Only the request in flight will name the profile.
+    rows(observer, DELETE, other)
+    rows(observer, PURGE, other)
+    assert rows(observer, PROFILES) == [(1,)]
+    asking.commit()
+    assert len(rows(observer, "select body from kata.replay(%s, 1)", context_id)[0][0]) > 20
+    rows(observer, DELETE, context_id)
+    rows(observer, PURGE, context_id)
+    assert rows(observer, PROFILES) == [(0,)]
+
+
+def test_a_request_stores_a_profile_anew_that_a_purge_under_way_removes(
+    connect: Connect, observer: psycopg.Connection, context_id: UUID
+) -> None:
+    purging = connect()
+    other = rows(observer, "select kata.create_context()")[0][0]
+    rows(observer, "select kata.append_message(%s, 'user', 'hi')", other)
+    rows(observer, ASK, other)
+    rows(purging, DELETE, other)
+    rows(purging, PURGE, other)
+    rows(observer, ASK, context_id)  # without waiting
+    purging.commit()
+    assert rows(observer, PROFILES) == [(1,)]
+    assert len(rows(observer, "select body from kata.replay(%s, 1)", context_id)[0][0]) > 20
+    assert rows(observer, "select * from kata.verify()") == []
+
+
 @pytest.fixture
 def measuring(database: str) -> Any:
     """A connection that writes values into statements, as EXPLAIN wants them."""

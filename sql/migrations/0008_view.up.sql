@@ -111,6 +111,8 @@ comment on constraint view_change_visible_is_not_hidden on kata_data.view_change
 
 comment on constraint view_change_tools_are_counted on kata_data.view_change is 'A list of tools has a number of tokens, no list none.';
 
+create index view_change_tools on kata_data.view_change (tools_digest) where kind = 'tools';
+comment on index kata_data.view_change_tools is 'kata.purge_context: whether a change names a list of tools.';
 create index view_change_undo on kata_data.view_change (segment_id, version) where undone_version is not null;
 comment on index kata_data.view_change_undo is 'The changes that are undone as of a version.';
 

@@ -64,6 +64,8 @@ prompt. Thinking and cache survive a change of profile that leaves it as it is.'
 comment on column kata_data.request_profile.tools_digest is 'The list of tools in tool_list; null for none.';
 comment on column kata_data.request_profile.options is 'Further keys of the body, a JSON object as it was given; null for none.';
 create index request_profile_digest on kata_data.request_profile (tenant, digest);
+create index request_profile_tools on kata_data.request_profile (tenant, tools_digest) where tools_digest is not null;
+comment on index kata_data.request_profile_tools is 'kata.purge_context: whether a profile names a list of tools.';
 comment on index kata_data.request_profile_digest is
 'kata.request: a profile by its digest. Not unique: two sessions may insert one profile at once.';
 
@@ -153,6 +155,9 @@ comment on column kata_data.request.hidden_thinking is 'The versions of answers 
 comment on column kata_data.request.recalled is 'The versions that it showed as recalled; null for none.';
 comment on column kata_data.request.error is 'What came instead of an answer, as the caller says; null for none.';
 
+create index request_profile_use on kata_data.request (profile_id);
+comment on index kata_data.request_profile_use is 'kata.purge_context: whether a request names a profile.';
+
 alter table kata_data.request
   alter column body_digest set statistics 0,
   alter column salt set statistics 0,
@@ -209,7 +214,7 @@ alter table kata_data.request enable always trigger request_is_immutable_as_a_wh
 
 -- A purge removes rows; an erasure blanks what would let its text be guessed.
 grant select, update (salt, error), delete on kata_data.request to kata_eraser;
-grant select, delete on kata_data.request_profile, kata_data.tool_list to kata_eraser;
+grant select, update (created_at), delete on kata_data.request_profile, kata_data.tool_list to kata_eraser;
 
 create type kata_data.answer as (
   place bigint,

@@ -1,7 +1,7 @@
 -- A purge removes the entries that no other context reads: forks read on as before, and the purge of the last leaves nothing behind.
 
 begin;
-select plan(101);
+select plan(105);
 
 -- Purged contexts have no name: here they are known by another list.
 
@@ -355,6 +355,33 @@ select is(
     where k.name like 'bulk %'),
   '{bulk 1,bulk 2}', 'a call purges as many contexts as hold 100,000 entries, the last one included');
 update kata_data.head h set version = 0 from known k where k.id = h.context_id and k.name like 'bulk %';
+
+-- Profiles and lists of tools go with the last that names them.
+
+select pg_temp.make(name, null, null, 'user 1') from string_to_table('asks asks-too lists', ' ') n(name);
+select kata.request(pg_temp.id(k.name), 1000, 'openai', 'm', '[{"name": "secret-tool"}]', k.options::json)
+from (values ('asks', '{"user": "secret"}'), ('asks-too', null)) k(name, options);
+select kata.set_tools(pg_temp.id('lists'), '[{"name": "listed-tool"}]');
+create function pg_temp.texts() returns text[]
+language sql volatile
+as $$
+  select array(
+    select t.content from kata_data.tool_list t union all select p.options from kata_data.request_profile p where p.options is not null
+    order by 1)
+$$;
+select is(
+  pg_temp.texts(), array['[{"name": "listed-tool"}]', '[{"name": "secret-tool"}]', '{"user": "secret"}'], 'tools and options are kept once');
+select kata.delete_context(pg_temp.id('asks'));
+select kata.purge_context(pg_temp.id('asks'));
+select is(
+  pg_temp.texts(), array['[{"name": "listed-tool"}]', '[{"name": "secret-tool"}]'],
+  'a purge removes a profile that no request names, and no list that another profile names');
+select kata.delete_context(pg_temp.id('asks-too'));
+select kata.purge_context(pg_temp.id('asks-too'));
+select is(pg_temp.texts(), array['[{"name": "listed-tool"}]'], 'with the last profile goes the list');
+select kata.delete_context(pg_temp.id('lists'));
+select kata.purge_context(pg_temp.id('lists'));
+select is(pg_temp.texts(), '{}', 'with the last change goes the list that it set');
 
 select * from finish();
 rollback;

@@ -81,7 +81,7 @@ comment on function kata_data.profile_of(kata_data.request_profile, text) is
 'A profile as it is stored, with its tools; it is stored where it is not yet. KC017 tools or options are malformed.';
 
 create or replace function kata_data.stored_profile(tenant text, digest bytea) returns kata_data.request_profile
-language sql stable
+language sql volatile
 as $$
   select p
   from kata_data.request_profile p
@@ -89,8 +89,10 @@ as $$
     and p.digest = stored_profile.digest
   order by p.profile_id
   limit 1
+  for key share skip locked
 $$;
-comment on function kata_data.stored_profile(text, bytea) is 'The first profile of a tenant with a digest; null for none.';
+comment on function kata_data.stored_profile(text, bytea) is
+'The first profile of a tenant with a digest, held against a purge; null for none, or one that is being purged.';
 
 create or replace function kata_data.stored_as_new(profile kata_data.request_profile, tools text) returns kata_data.request_profile
 language plpgsql volatile
@@ -104,9 +106,7 @@ begin
   v_profile.tools_tokens := 0;
   if tools is not null then
     v_profile.tools_tokens := ceil(kata_data.estimate_tokens(tools) * kata_data.tokenizer_factor(profile.tokenizer));
-    insert into kata_data.tool_list (tenant, digest, created_at, content)
-    select profile.tenant, profile.tools_digest, v_profile.created_at, tools
-    where kata_data.listed_tools(profile) is null;
+    perform kata_data.kept_tools(profile.tenant, tools);
   end if;
   v_profile.prefix_digest := kata_data.prefix_digest(profile);
   insert into kata_data.request_profile as p (
@@ -133,11 +133,6 @@ comment on function kata_data.prefix_digest(kata_data.request_profile) is
 create or replace function kata_data.listed_tools(profile kata_data.request_profile) returns text
 language sql stable
 as $$
-  select t.content
-  from kata_data.tool_list t
-  where t.tenant = profile.tenant
-    and t.digest = profile.tools_digest
-  order by t.list_id
-  limit 1
+  select kata_data.tool_text(profile.tenant, profile.tools_digest)
 $$;
 comment on function kata_data.listed_tools(kata_data.request_profile) is 'The tools of a profile, as text; null for none.';

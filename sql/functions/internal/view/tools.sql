@@ -13,14 +13,21 @@ as $$
 declare
   v_digest bytea := sha256(convert_to(content, 'UTF8'));
 begin
-  if kata_data.tool_text(tenant, v_digest) is null then
+  -- Held against a purge; where one removes it at this moment, it is stored once more.
+  perform
+  from kata_data.tool_list t
+  where t.tenant = kept_tools.tenant
+    and t.digest = v_digest
+  limit 1
+  for key share skip locked;
+  if not found then
     insert into kata_data.tool_list (tenant, digest, created_at, content)
     values (kept_tools.tenant, v_digest, kata_data.clock(), kept_tools.content);
   end if;
   return v_digest;
 end
 $$;
-comment on function kata_data.kept_tools(text, text) is 'The digest of a list of tools, which is stored where the tenant does not have it yet.';
+comment on function kata_data.kept_tools(text, text) is 'The digest of a list of tools, which is held, and stored where the tenant does not have it yet.';
 
 create or replace function kata_data.tool_text(tenant text, digest bytea) returns text
 language sql stable
