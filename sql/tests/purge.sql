@@ -370,7 +370,8 @@ as $$
     order by 1)
 $$;
 select is(
-  pg_temp.texts(), array['[{"name": "listed-tool"}]', '[{"name": "secret-tool"}]', '{"user": "secret"}'], 'tools and options are kept once');
+  pg_temp.texts(), array['[{"name": "listed-tool"}]', '[{"name": "secret-tool"}]', '{"user": "secret"}'],
+  'tools and options are kept once');
 select kata.delete_context(pg_temp.id('asks'));
 select kata.purge_context(pg_temp.id('asks'));
 select is(

@@ -65,8 +65,7 @@ begin
 
   if v_is_real then
     perform kata_data.make_tombstone(v_context, v_now, v_cuts);
-    perform kata_data.remove_unused_profiles(v_context.tenant);
-    perform kata_data.remove_unused_tools(v_context.tenant);
+    perform kata_data.remove_unused_profiles(v_context.tenant), kata_data.remove_unused_tools(v_context.tenant);
   end if;
   perform set_config('lock_timeout', coalesce(v_wait, current_setting('lock_timeout')), true);
   return next;
