@@ -1,5 +1,6 @@
 """Every command, statement and program in README.md and docs/ is run as it stands."""
 
+import json
 import os
 import re
 import shutil
@@ -110,6 +111,7 @@ def test_the_tour_runs_from_top_to_bottom_on_the_embedded_server(
     for language, text in found:
         printed += run(language, text, embedded, environment, folder)
     assert (folder / "prompt.json").read_text().startswith("{")
+    assert json.loads((folder / "request.json").read_text())["model"] == "gpt-5"
     assert "KC003" in printed
     assert "100 conversations added, 2,658 messages" in printed
 
@@ -137,6 +139,16 @@ def test_what_is_said_of_compaction_runs(environment: dict[str, str], folder: Pa
             printed += run(language, text, database, environment, folder)
     assert re.search(r"committed +2 messages, [\d,]+ tokens became \d+, version 4", printed)
     assert re.search(r"^ +4 +committed +summarize", printed, re.MULTILINE)
+
+
+def test_what_is_said_of_requests_runs(environment: dict[str, str], folder: Path, database: str) -> None:
+    environment["DATABASE_URL"] = database
+    printed = ""
+    for language, text in blocks(ROOT / "docs" / "requests.md"):
+        printed += run(language, text, database, environment, folder)
+    assert re.search(r"^ 2 .* 900 in, 12 out ", printed, re.MULTILINE)
+    assert re.search(r"^ 1 .* overloaded$", printed, re.MULTILINE)
+    assert (folder / "body.json").read_text() in printed
 
 
 def test_the_runbook_runs(

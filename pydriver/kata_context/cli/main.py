@@ -40,6 +40,8 @@ SECTIONS = {
     "Windows": {
         "window": ("window:window", "Show which messages a model sees within a budget, and why."),
         "prompt": ("window:prompt", "Print the window as JSON, ready to send to a model."),
+        "requests": ("requests:requests", "List recorded requests: what was asked, what came, what it cost."),
+        "replay": ("requests:replay", "Print the body of a recorded request again, byte for byte."),
         "report": ("report:report", "Write a page with the log and what a model sees, side by side."),
         "recount": ("recount:recount", "Count the messages of a context exactly in another tokenizer."),
         "demo": ("demo:demo", "Run a guided tour on a real conversation."),
