@@ -12,6 +12,7 @@ from kata_context import Kata
 from kata_context.contrib import importers
 from kata_context.contrib.importers import registry
 from kata_context.contrib.importers.conversation import Conversation, Source
+from kata_context.contrib.importers.loading import paths
 from support.commands import kata as command
 
 pytestmark = pytest.mark.slow
@@ -53,7 +54,7 @@ def shown(kata: Kata, name: str) -> list[tuple[str, str | None]]:
 # Claude Code
 
 
-def cc(id: str, parent: str | None, kind: str, content: Any, answer: str | None = None, **more: Any) -> Any:
+def cc(id: Any, parent: Any, kind: str, content: Any, answer: str | None = None, **more: Any) -> Any:
     message = {"role": kind, "content": content} | (
         {"id": answer, "model": "m-1", "usage": {"input_tokens": 5}} if answer else {}
     )
@@ -442,3 +443,64 @@ def test_a_package_adds_a_format_of_its_own(
     assert "1 conversations added, 2 messages" in command("import", str(path), dsn=database).stdout
     with Kata(database) as kata:
         assert shown(kata, "my diary") == [("user", "Monday."), ("user", "Tuesday.")]
+
+
+# Files that are not what they seem
+
+
+def chat(id: str, role: str = "user", text: Any = "Hello.", parent: Any = None, **more: Any) -> Any:
+    content = {"content_type": "text", "parts": [text]}
+    return {id: {"parent": parent, "message": {"author": {"role": role}, "content": content} | more}}
+
+
+def rollout(kind: str, payload: Any, at: str = "2026-05-01T10:00:01Z") -> Any:
+    return {"timestamp": at, "type": kind, "payload": payload}
+
+
+SAID = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello."}]}
+ODD: list[tuple[list[Any], list[str], int]] = [
+    # records, places that are wrong, entries that are read
+    ([cc("u1", None, "user", "a"), cc(["x"], "u1", "user", "b"), cc("u3", {}, "user", "c")], ["line 2"], 2),
+    ([cc("u1", None, "user", "a"), cc("u2", 5, "user", "b")], ["line 2"], 1),
+    ([cc("u1", None, "user", True), cc("u2", "u1", "assistant", [1, "x"])], ["line 1", "line 2"], 0),
+    ([cc("u1", None, "user", 5, isCompactSummary=True), cc("u2", "u1", "user", "b")], ["line 1"], 1),
+    ([cc("u1", None, "user", "a", timestamp="soon"), cc("u2", "u1", "user", "b", timestamp=5)],
+     ["line 1", "line 2"], 0),
+    # Circles of parents.
+    ([cc("u1", "u1", "user", "a")], [], 1),
+    ([cc("u1", "a1", "user", "a"), cc("a1", "u1", "assistant", "b")], [], 2),
+    ([cc("u0", None, "user", "a"), cc("r1", "r3", "user", told("c1")), cc("r2", "r1", "user", told("c1")),
+      cc("r3", "r2", "user", told("c1")), cc("u4", "r3", "user", "b")], [], 5),
+    ([rollout("session_meta", {"id": 5, "instructions": ["x"]}), rollout("response_item", SAID),
+      rollout("response_item", SAID, at="soon"), rollout("response_item", SAID | {"content": 5}),
+      {"type": ["x"], "payload": {}}], ["line 3", "line 4"], 1),
+    ([{"mapping": chat("a", create_time=1e40) | chat("b", create_time=float("nan"))
+       | chat("c", author=None) | chat("d", author={}) | chat("e", metadata=5) | chat("f")}],
+     [f"the file, node {id}" for id in "abcde"], 1),
+    ([{"mapping": chat("a", parent="b") | chat("b", parent="a"), "current_node": "b"}], [], 0),
+    ([{"mapping": chat("a", parent=["b"])}], ["the file"], 0),
+    ([{"app_name": "a", "events": [{"content": {"parts": [{"text": "x"}]}, "timestamp": 1e40}]}],
+     ["the file"], 0),
+    ([{"input": "Hello.", "output": 5}], ["the file"], 0),
+    ([{"input": "Hello.", "response": 5}], ["the file"], 0),
+    ([{"messages": [{"role": "user", "content": "Hello."}], "metadata": 5, "name": 7}], [], 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("records", "wrong", "entries"), ODD, ids=range(len(ODD)))
+def test_a_record_of_another_shape_is_named_and_the_rest_is_read(
+    write: Write, records: list[Any], wrong: list[str], entries: int
+) -> None:
+    conversations = read(write(*records))
+    assert [place for one in conversations for place, _ in one.wrong] == wrong
+    assert sum(len(one.entries) for one in conversations) == entries
+    for one in conversations:
+        paths(one)  # ends
+
+
+def test_an_export_in_one_line_is_imported(database: str, write: Write) -> None:
+    nodes = chat("a") | chat("b", "assistant", parent="a")
+    export = [{"id": id, "mapping": nodes} for id in ("g-1", "g-2")]
+    path = write(export, name="conversations.json")
+    result = command("import", str(path), str(path), dsn=database)
+    assert "2 conversations added, 4 messages; 2 existed" in result.stdout, result.stderr

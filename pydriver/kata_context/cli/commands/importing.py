@@ -117,7 +117,8 @@ def has_named_lines(file: BinaryIO) -> bool:
     first = file.readline().strip(BLANK + BOM_UTF8)
     file.seek(0)
     try:
-        return not first or not isinstance(value := parse_json(first), dict) or "name" in value.keys() & KEYS
+        value = parse_json(first) if first else None
+        return "name" in value if isinstance(value, dict) else not (isinstance(value, list) and value)
     except ValueError:
         return False
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from kata_context.adapters import from_anthropic
 from kata_context.contrib.importers.conversation import Conversation, Source
-from kata_context.contrib.importers.flat import documents, flat
+from kata_context.contrib.importers.flat import each, flat
 
 
 class AnthropicRequests:
@@ -32,11 +32,14 @@ class AnthropicRequests:
 
     def read(self, source: Source) -> Iterator[Conversation]:
         """Yield each request's conversation."""
-        for name, place, document in documents(source):
-            fields = document if isinstance(document, dict) else {"messages": document}
-            metadata = {key: value for key, value in fields.items() if key not in ("messages", "system")}
-            convert = partial(from_anthropic, system=fields.get("system"), on_bad_text="escape")
-            yield flat(name, place, fields.get("messages"), convert, metadata)
+        return each(source, _conversation)
+
+
+def _conversation(name: str, place: str, document: Any) -> Conversation:
+    fields = document if isinstance(document, dict) else {"messages": document}
+    metadata = {key: value for key, value in fields.items() if key not in ("messages", "system")}
+    convert = partial(from_anthropic, system=fields.get("system"), on_bad_text="escape")
+    return flat(name, place, fields.get("messages"), convert, metadata)
 
 
 def _list(message: dict[str, Any]) -> list[Any]:

@@ -6,8 +6,8 @@ from datetime import datetime, timezone
 from typing import Any, cast
 
 from kata_context.adapters import from_openai
-from kata_context.contrib.importers.conversation import Conversation, Entry, Source, reason
-from kata_context.contrib.importers.flat import documents
+from kata_context.contrib.importers.conversation import MALFORMED, Conversation, Entry, Source, reason
+from kata_context.contrib.importers.flat import each
 
 Node = dict[str, Any]
 
@@ -34,15 +34,12 @@ class ChatGPT:
 
     def read(self, source: Source) -> Iterator[Conversation]:
         """Yield each conversation."""
-        for name, place, document in documents(source):
-            if isinstance(document, dict) and isinstance(document.get("mapping"), dict):
-                yield _conversation(name, document)
-            else:
-                why = reason(document) if isinstance(document, ValueError) else "no mapping"
-                yield Conversation(name, wrong=[(place, why)])
+        return each(source, _conversation)
 
 
-def _conversation(name: str, document: dict[str, Any]) -> Conversation:
+def _conversation(name: str, place: str, document: Any) -> Conversation:
+    if not isinstance(document, dict) or not isinstance(document.get("mapping"), dict):
+        return Conversation(name, wrong=[(place, "no mapping")])
     nodes: dict[str, Node] = {id: node for id, node in document["mapping"].items() if isinstance(node, dict)}
     conversation = Conversation(
         str(document.get("conversation_id") or document.get("id") or name),
@@ -51,16 +48,18 @@ def _conversation(name: str, document: dict[str, Any]) -> Conversation:
     conversation.skipped["not an object"] += len(document["mapping"]) - len(nodes)
     entries: dict[str, Entry] = {}
     for id in _from_roots(nodes):
-        why = _skipped(nodes[id].get("message"))
-        if why:
-            conversation.skipped[why] += 1
-            continue
-        parent = _nearest(nodes, entries, nodes[id].get("parent"))
-        entries[id] = Entry(id, parent, [_message(id, nodes, parent)])
-    missed = len(document["mapping"]) - len(entries) - conversation.skipped.total()
+        try:
+            if why := _skipped(nodes[id].get("message")):
+                conversation.skipped[why] += 1
+                continue
+            parent = _nearest(nodes, entries, nodes[id].get("parent"))
+            entries[id] = Entry(id, parent, [_message(id, nodes, parent)])
+        except MALFORMED as error:
+            conversation.wrong.append((f"{place}, node {id}", reason(error)))
+    conversation.entries = list(entries.values())
+    missed = len(document["mapping"]) - conversation.records
     conversation.skipped["node in a circle"] += missed
     conversation.skipped = +conversation.skipped
-    conversation.entries = list(entries.values())
     conversation.leaf = _nearest(nodes, entries, document.get("current_node"))
     return conversation
 
@@ -78,8 +77,11 @@ def _from_roots(nodes: dict[str, Node]) -> list[str]:
 
 
 def _nearest(nodes: dict[str, Node], entries: dict[str, Entry], id: Any) -> str | None:
+    seen = set[str]()
     while id is not None and id not in entries:
+        seen.add(id)
         id = nodes[id].get("parent") if id in nodes else None
+        id = None if id in seen else id
     return cast("str | None", id)
 
 

@@ -11,8 +11,14 @@ from itertools import pairwise
 from typing import Any
 
 from kata_context.adapters import from_anthropic
-from kata_context.contrib.importers.conversation import Conversation, Entry, Source, reason
-from kata_context.errors import KataError
+from kata_context.contrib.importers.conversation import (
+    MALFORMED,
+    Conversation,
+    Entry,
+    Source,
+    moment,
+    reason,
+)
 
 Record = dict[str, Any]
 
@@ -76,10 +82,17 @@ class _Session:
         if id is None:
             self.skipped[kind] += 1
             return
+        if not isinstance(id, str):
+            self.wrong.append((place, "its uuid is not a text"))
+            return
         if id in self.parents:
             self.skipped["record that is there already"] += 1
             return
-        self.parents[id] = record.get("parentUuid") or record.get("logicalParentUuid")
+        parent = record.get("parentUuid") or record.get("logicalParentUuid")
+        if not isinstance(parent or "", str):
+            self.wrong.append((place, "its parentUuid is not a text"))
+            return
+        self.parents[id] = parent
         message = record.get("message")
         if kind == "system" and record.get("subtype") == "compact_boundary":
             self.skipped["compact_boundary"] += 1
@@ -90,16 +103,17 @@ class _Session:
         else:
             self.records[id] = record | {"place": place}
             if not record.get("isSidechain"):
-                self.name = record.get("sessionId") or self.name
+                self.name = str(record.get("sessionId") or self.name)
 
     def conversations(self) -> Iterator[Conversation]:
         """Yield what the records make: the session and each side chain."""
         before = {id: self.nearest(self.parents[id]) for id in self.records}
         if not any(self.parents.values()):
-            last: dict[Any, str] = {}
+            last: dict[str, str] = {}
             for id, record in self.records.items():
-                before[id] = last.get(record.get("sessionId"))
-                last[record.get("sessionId")] = id
+                before[id] = last.get(str(record.get("sessionId")))
+                last[str(record.get("sessionId"))] = id
+        _open_circles(before)
         lead = self.leads(before)
         messages = defaultdict[str, list[str]](list)
         for id, first in lead.items():
@@ -118,7 +132,7 @@ class _Session:
             try:
                 entry = _entry(first, parent, [self.records[id] for id in ids])
                 conversation.entries.append(entry)
-            except KataError as error:
+            except MALFORMED as error:
                 conversation.wrong += [(self.records[id]["place"], reason(error)) for id in ids]
                 for other, its in tree.items():
                     tree[other] = tree[first] if its == first else its
@@ -175,6 +189,21 @@ class _Session:
         return id
 
 
+def _open_circles(before: dict[str, str | None]) -> None:
+    """Take the parent from one record of each circle, the first that the file has: there it begins."""
+    done = set[str]()
+    for id in before:
+        trail, at = set[str](), id
+        while at not in done and at not in trail:
+            trail.add(at)
+            if (parent := before[at]) is None:
+                break
+            at = parent
+        if at in trail and before[at] is not None:
+            before[at] = None
+        done |= trail
+
+
 def _is_results(record: Record) -> bool:
     content = record["message"].get("content")
     return (
@@ -198,7 +227,7 @@ def _entry(id: str, parent: str | None, records: list[Record]) -> Entry:
     if _text(content).startswith(COMMANDS):
         turn["isMeta"] = True
     if record.get("timestamp"):
-        turn["occurred_at"] = record["timestamp"]
+        turn["occurred_at"] = moment(record["timestamp"])
     messages = from_anthropic([turn], on_bad_text="escape")
     return Entry(id, parent, messages, records=len(records))
 

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any, Protocol
 from kata_context.errors import KataError
 from kata_context.types import Message
 
+# Errors of a record whose fields are not those of its format.
+MALFORMED = (KataError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 HEAD = 50  # lines that an importer may look at before it says that a file is its own
 
 
@@ -119,6 +122,17 @@ class Importer(Protocol):
         """Yield the conversations of a file that it recognizes."""
 
 
-def reason(error: KataError | ValueError) -> str:
+def reason(error: Exception) -> str:
     """Return why a record cannot be read, in one line."""
-    return str(error).splitlines()[0]
+    if isinstance(error, (KataError, ValueError)):
+        return str(error).splitlines()[0]
+    return f"a field has a value that the format does not have ({type(error).__name__}: {error})"
+
+
+def moment(value: Any) -> str:
+    """Return a time that a record has as text; a ValueError where it is not one."""
+    try:
+        datetime.fromisoformat(value[:19])
+    except (TypeError, ValueError):
+        raise ValueError(f"its time is not one: {json.dumps(value)[:50]}") from None
+    return str(value)

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from kata_context.contrib.importers.conversation import Conversation, Entry, Source, reason
-from kata_context.errors import KataError
+from kata_context.contrib.importers.conversation import MALFORMED, Conversation, Entry, Source, reason
 from kata_context.types import Message
 
 
@@ -25,6 +24,17 @@ def documents(source: Source) -> Iterator[tuple[str, str, Any]]:
         yield f"{source.name}:{number}" if number else source.name, place or "the file", value
 
 
+def each(source: Source, read: Callable[[str, str, Any], Conversation]) -> Iterator[Conversation]:
+    """Yield what each document of a file is read as; one that cannot be read is wrong."""
+    for name, place, document in documents(source):
+        try:
+            if isinstance(document, ValueError):
+                raise document
+            yield read(name, place, document)
+        except MALFORMED as error:
+            yield Conversation(name, wrong=[(place, reason(error))])
+
+
 def _is_list_of_conversations(values: list[Any]) -> bool:
     return any(isinstance(value, dict) and "role" not in value and "type" not in value for value in values)
 
@@ -40,16 +50,16 @@ def flat(
 
     Parameters
     ----------
-    given : the messages as the file has them, each a record; a ValueError where it cannot be read
+    given : the messages as the file has them, each a record
     convert : the adapter of their form
     """
     conversation = Conversation(name, metadata=metadata)
     if not isinstance(given, list):
-        conversation.wrong.append((place, reason(given) if isinstance(given, ValueError) else "no messages"))
+        conversation.wrong.append((place, "no messages"))
         return conversation
     try:
         messages = convert(given)
-    except KataError as error:
+    except MALFORMED as error:
         conversation.wrong.append((place, reason(error)))
         conversation.skipped["beside a wrong message"] += max(len(given) - 1, 0)
         return conversation

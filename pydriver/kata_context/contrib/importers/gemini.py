@@ -7,7 +7,7 @@ from typing import Any
 
 from kata_context.adapters import from_gemini
 from kata_context.contrib.importers.conversation import Conversation, Source
-from kata_context.contrib.importers.flat import documents, flat
+from kata_context.contrib.importers.flat import each, flat
 
 
 class Gemini:
@@ -24,16 +24,7 @@ class Gemini:
 
     def read(self, source: Source) -> Iterator[Conversation]:
         """Yield each conversation."""
-        for name, place, document in documents(source):
-            fields = document if isinstance(document, dict) else {"contents": document}
-            system = fields.get("systemInstruction", fields.get("system_instruction"))
-            metadata = {
-                key: value
-                for key, value in fields.items()
-                if key not in ("contents", "systemInstruction", "system_instruction")
-            }
-            convert = partial(from_gemini, system_instruction=system, on_bad_text="escape")
-            yield flat(name, place, fields.get("contents"), convert, metadata)
+        return each(source, _conversation)
 
 
 class AdkSessions:
@@ -48,19 +39,33 @@ class AdkSessions:
 
     def read(self, source: Source) -> Iterator[Conversation]:
         """Yield each session."""
-        convert = partial(from_gemini, on_bad_text="escape")
-        for name, place, document in documents(source):
-            if not isinstance(document, dict):
-                yield flat(name, place, document, convert, {})
-                continue
-            given = document.get("events")
-            events = [event for event in given if isinstance(event, dict)] if isinstance(given, list) else []
-            contents = [_content(event) for event in events if _parts(event)]
-            metadata = {key: value for key, value in document.items() if key != "events"}
-            conversation = flat(str(document.get("id") or name), place, contents, convert, metadata)
-            if skipped := len(given or []) - len(contents):
-                conversation.skipped["event without content"] += skipped
-            yield conversation
+        return each(source, _session)
+
+
+def _conversation(name: str, place: str, document: Any) -> Conversation:
+    fields = document if isinstance(document, dict) else {"contents": document}
+    system = fields.get("systemInstruction", fields.get("system_instruction"))
+    metadata = {
+        key: value
+        for key, value in fields.items()
+        if key not in ("contents", "systemInstruction", "system_instruction")
+    }
+    convert = partial(from_gemini, system_instruction=system, on_bad_text="escape")
+    return flat(name, place, fields.get("contents"), convert, metadata)
+
+
+def _session(name: str, place: str, document: Any) -> Conversation:
+    convert = partial(from_gemini, on_bad_text="escape")
+    if not isinstance(document, dict):
+        return flat(name, place, document, convert, {})
+    given = document.get("events")
+    events = [event for event in given if isinstance(event, dict)] if isinstance(given, list) else []
+    contents = [_content(event) for event in events if _parts(event)]
+    metadata = {key: value for key, value in document.items() if key != "events"}
+    conversation = flat(str(document.get("id") or name), place, contents, convert, metadata)
+    if skipped := len(given or []) - len(contents):
+        conversation.skipped["event without content"] += skipped
+    return conversation
 
 
 def _parts(event: dict[str, Any]) -> Any:

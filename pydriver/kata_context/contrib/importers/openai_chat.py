@@ -5,7 +5,7 @@ from typing import Any
 
 from kata_context.adapters import from_openai
 from kata_context.contrib.importers.conversation import Conversation, Source
-from kata_context.contrib.importers.flat import documents, flat
+from kata_context.contrib.importers.flat import each, flat
 from kata_context.types import Message
 
 ROLES = {"system", "developer", "user", "assistant", "tool", "function"}
@@ -31,12 +31,16 @@ class OpenAIChat:
 
     def read(self, source: Source) -> Iterator[Conversation]:
         """Yield each conversation."""
-        for name, place, document in documents(source):
-            if not isinstance(document, dict):
-                document = {"messages": document}
-            metadata = {key: value for key, value in document.items() if key not in ("messages", "name")}
-            metadata |= metadata.pop("metadata", None) or {}
-            yield flat(document.get("name") or name, place, document.get("messages"), convert, metadata)
+        return each(source, _conversation)
+
+
+def _conversation(name: str, place: str, document: Any) -> Conversation:
+    if not isinstance(document, dict):
+        document = {"messages": document}
+    metadata = {key: value for key, value in document.items() if key not in ("messages", "name")}
+    given = metadata.pop("metadata", None) or {}
+    metadata |= given if isinstance(given, dict) else {"metadata": given}
+    return flat(str(document.get("name") or name), place, document.get("messages"), convert, metadata)
 
 
 def convert(messages: list[Any]) -> list[Message]:

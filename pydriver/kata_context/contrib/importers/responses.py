@@ -5,9 +5,15 @@ from functools import partial
 from typing import Any
 
 from kata_context.adapters import from_responses
-from kata_context.contrib.importers.conversation import Conversation, Entry, Source, reason
-from kata_context.contrib.importers.flat import documents, flat
-from kata_context.errors import KataError
+from kata_context.contrib.importers.conversation import (
+    MALFORMED,
+    Conversation,
+    Entry,
+    Source,
+    moment,
+    reason,
+)
+from kata_context.contrib.importers.flat import each, flat
 from kata_context.types import Message
 
 ITEMS = {
@@ -28,20 +34,11 @@ class Responses:
         first = source.head[0] if source.head else {}
         if isinstance(first.get("input"), (str, list)) or first.get("object") == "response":
             return True
-        return any(one.get("type") in ITEMS - {"message"} for one in source.head)
+        return any(str(one.get("type")) in ITEMS - {"message"} for one in source.head)
 
     def read(self, source: Source) -> Iterator[Conversation]:
         """Yield each conversation."""
-        for name, place, document in documents(source):
-            if not isinstance(document, dict):
-                yield flat(name, place, document, convert, {})
-                continue
-            given = document.get("input", [])
-            items = [{"role": "user", "content": given}] if isinstance(given, str) else given
-            output = document.get("output") or (document.get("response") or {}).get("output") or []
-            metadata = {k: v for k, v in document.items() if k not in ("input", "output", "instructions")}
-            read = partial(convert, instructions=document.get("instructions"))
-            yield flat(name, place, [*items, *output] if isinstance(items, list) else None, read, metadata)
+        return each(source, _conversation)
 
 
 class Codex:
@@ -63,6 +60,17 @@ class Codex:
             rollout.add(place, record)
         rollout.end()
         yield rollout.conversation
+
+
+def _conversation(name: str, place: str, document: Any) -> Conversation:
+    if not isinstance(document, dict):
+        return flat(name, place, document, convert, {})
+    given = document.get("input", [])
+    items = [{"role": "user", "content": given}] if isinstance(given, str) else given
+    output = document.get("output") or (document.get("response") or {}).get("output") or []
+    metadata = {k: v for k, v in document.items() if k not in ("input", "output", "instructions")}
+    read = partial(convert, instructions=document.get("instructions"))
+    return flat(name, place, [*items, *output] if isinstance(items, list) else None, read, metadata)
 
 
 def convert(items: list[Any], instructions: str | None = None) -> list[Message]:
@@ -132,7 +140,9 @@ class _Rollout:
     def messages(self, place: str, items: list[dict[str, Any]], at: str | None, records: int) -> None:
         try:
             messages = convert(items)
-        except KataError as error:
+            if at is not None:
+                moment(at)
+        except MALFORMED as error:
             self.conversation.wrong += [(place, reason(error))] * records
             return
         for message in messages:
