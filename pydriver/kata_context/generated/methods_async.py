@@ -1242,7 +1242,7 @@ class AsyncMethods(ABC):
             options have a key that the function writes, BudgetTooSmallError the budget is too small
             (DETAIL has the least sufficient one), UntranslatableError as for prompt.
 
-        Locks: shares the fork family and the head of the context.
+        Locks: shares the fork family.
         Cost: as prompt, and one row of some 250 bytes.
         """
         return (

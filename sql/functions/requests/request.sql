@@ -1,6 +1,6 @@
 -- Prompt, recorded: the body of a call to a model, and the recipe of it. The recipe holds the decision, never the question: which
--- versions, in which words. Family and head are shared, not written: appends go on, removals wait. Two requests at once take different numbers;
--- the second waits for the first to commit.
+-- versions, in which words. The family is shared and the head not locked: appends go on, removals wait. Two requests at once take different
+-- numbers; the second waits for the first to commit.
 -- plans: writer
 
 create or replace function kata.request(
@@ -38,15 +38,14 @@ declare
 begin
   -- Against an erasure at this moment: it waits, and finds the request; or it is waited for, and seen.
   perform kata_data.share_family(context_id, true);
-  perform kata_data.share_context(context_id, 'write');
-  v_context := kata_data.open_context(context_id, at);
-  v_budget := kata_data.messages_budget(context_id, budget, reserve, v_step);
+  v_context := kata_data.open_context(context_id, at, 'write');
+  v_budget := case when reserve = 0 and v_step >= 0 and v_step < budget then budget
+    else kata_data.messages_budget(context_id, budget, reserve, v_step) end;
   v_view := kata_data.view_of(context_id, v_context.at, v_context.view_version);
   v_tools := case when tools is null then kata_data.tools_in_force(context_id, v_view) else kata_data.tools_text(tools) end;
-  v_profile := kata_data.profile_of(
-    kata_data.asked_profile(
-      context_id, format, coalesce(system, 'wrapped'), thinking, model, coalesce(tokenizer, v_context.tokenizer), cache, options, reserve),
-    v_tools);
+  v_profile := kata_data.profile_of(kata_data.asked_profile(
+    context_id, format, coalesce(system, 'wrapped'), thinking, model, tokenizer, cache, options, reserve, v_context.tokenizer
+  ), v_tools);
   if tools is null and v_profile.tokenizer = v_context.tokenizer then
     v_profile.tools_tokens := coalesce(v_view.tools_tokens, 0);
   end if;
@@ -57,22 +56,22 @@ begin
   if recall is not null or recall_budget is not null then
     v_recall_budget := kata_data.recall_room(context_id, recall, recall_budget, v_budget, v_context.at);
   end if;
-  v_plan := kata_data.plan_of(context_id, v_context.at, v_profile, v_step);
+  v_plan := case when v_profile.cache is not null then kata_data.plan_of(context_id, v_context.at, v_profile, v_step) end;
   v_fitted := kata_data.fitted_rows(
     context_id, greatest(v_budget, 1), v_profile.format, v_context.at, v_step, v_profile.tokenizer, recall, v_recall_budget, v_plan);
   if v_fitted.least_budget is not null or v_budget <= 0 then
     perform kata_data.refuse_small_budget(
       coalesce(v_fitted.least_budget, 1), v_budget + v_profile.tools_tokens + reserve, reserve, v_profile.tools_tokens);
   end if;
-  v_request := kata_data.recipe_of(context_id, v_context.at, v_context.preamble_end, v_context.view_version, v_fitted.rows);
+  v_request := kata_data.recipe_of(context_id, v_context.at, v_context.preamble_end, v_view, v_fitted.rows);
   v_request.profile_id := v_profile.profile_id;
   v_request.budget := v_budget + v_profile.tools_tokens + reserve;
   v_request.stable_step := v_step;
   v_request.token_count := v_request.token_count + v_profile.tools_tokens;
   v_request.salt := kata_data.new_salt();
-  v_request.hidden_thinking := kata_data.hidden_thinking(v_request, v_profile);
-  v_request.open_end := v_request.open_end or kata_data.has_open_answer(v_fitted.prompt);
-  v_request.bridge := kata_data.bridge_of(v_plan, v_request, v_profile, v_fitted.prompt);
+  v_request.hidden_thinking := case when v_profile.format = 'anthropic' or v_profile.thinking is not null
+    then kata_data.hidden_thinking(v_request, v_profile) end;
+  v_request.bridge := case when v_plan.until is not null then kata_data.bridge_of(v_plan, v_request, v_profile, v_fitted.prompt) end;
   body := kata_data.request_body(v_request, v_profile, v_tools, v_fitted.prompt, v_fitted.kind);
   marks := case when v_profile.cache = 'anthropic' and v_profile.format = 'anthropic' then
     array_remove(array[case when v_request.bridge is not null then v_plan.until end, v_context.at], null) end;
@@ -81,7 +80,8 @@ begin
   request_id := kata_data.record_request(v_request);
   token_count := v_request.token_count;
   start_version := v_request.start_version;
-  notes := case when kata_data.must_not_think(v_request, v_profile, v_fitted.prompt) then '{"thinking_off": true}' else '{}' end;
+  notes := case when v_request.hidden_thinking is not null and kata_data.must_not_think(v_request, v_profile, v_fitted.prompt)
+    then '{"thinking_off": true}' else '{}' end;
   return next;
 end
 $$;
@@ -114,4 +114,4 @@ thinking off, because that of the open tool turn is not valid any more),
 body_digest (SHA-256 over a random salt and the body).
 Errors: KC001, KC002, KC006, KC017 an argument is out of range, the context has nothing to show, the model or max_tokens is missing, or
   options have a key that the function writes, KC020 the budget is too small (DETAIL has the least sufficient one), KC022 as for prompt.
-Locks: shares the fork family and the head of the context. Cost: as prompt, and one row of some 250 bytes.';
+Locks: shares the fork family. Cost: as prompt, and one row of some 250 bytes.';

@@ -37,7 +37,10 @@ create or replace function kata_data.policy_value(policy jsonb, field text) retu
 language plpgsql immutable
 as $$
 begin
-  return coalesce(policy -> field, (select f.fallback from kata_data.policy_fields() f where f.name = field));
+  if policy ? field then
+    return policy -> field;
+  end if;
+  return (select f.fallback from kata_data.policy_fields() f where f.name = field);
 end
 $$;
 comment on function kata_data.policy_value(jsonb, text) is 'The value of a field of a stored policy, or else its default.';

@@ -10,7 +10,7 @@ declare
   v_options text := profile.options;
   v_prompt jsonb;
 begin
-  if kata_data.must_not_think(request, profile, rows) then
+  if request.hidden_thinking is not null and kata_data.must_not_think(request, profile, rows) then
     v_options := kata_data.options_without_thinking_1(profile.options::json);
   end if;
   -- The recipe says which thinking is hidden.

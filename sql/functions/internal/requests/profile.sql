@@ -2,7 +2,8 @@
 -- are checked where a profile is stored: one that is found was checked before.
 
 create or replace function kata_data.asked_profile(
-  context_id uuid, format text, system text, thinking text, model text, tokenizer text, cache text, options json, reserve integer
+  context_id uuid, format text, system text, thinking text, model text, tokenizer text, cache text, options json, reserve integer,
+  own_tokenizer text
 ) returns kata_data.request_profile
 language plpgsql stable
 as $$
@@ -19,7 +20,10 @@ begin
   perform kata_data.check_prompt_options(v_profile.format, system, thinking);
   v_profile.renderer := kata_data.newest_renderer(v_profile.format);
   v_profile.model := coalesce(model, kata_data.policy_value(v_policy, 'model') #>> '{}');
-  v_profile.tokenizer := kata_data.tokenizer_of(tokenizer);
+  v_profile.tokenizer := case
+    when tokenizer is null or tokenizer = own_tokenizer then own_tokenizer
+    else kata_data.tokenizer_of(tokenizer)
+  end;
   v_profile.cache := nullif(coalesce(cache, kata_data.policy_value(v_policy, 'cache') #>> '{}'), 'none');
   v_profile.options := options::text;
   perform kata_data.check_profile(v_profile, tokenizer);
@@ -36,10 +40,10 @@ begin
   return v_profile;
 end
 $$;
-comment on function kata_data.asked_profile(uuid, text, text, text, text, text, text, json, integer) is
+comment on function kata_data.asked_profile(uuid, text, text, text, text, text, text, json, integer, text) is
 'The profile of a request as it is asked for, what is null taken from the policy. KC017.
 
-tokenizer: the caller''s, or that of the context. Tools, digests and number are not in it.';
+own_tokenizer: that of the context. Tools, digests and number are not in it.';
 
 create or replace function kata_data.check_profile(profile kata_data.request_profile, tokenizer text) returns void
 language plpgsql stable
@@ -70,29 +74,27 @@ language plpgsql volatile
 as $$
 declare
   v_profile kata_data.request_profile := profile;
+  v_stored kata_data.request_profile;
 begin
   v_profile.tools_digest := sha256(convert_to(tools, 'UTF8'));
   v_profile.tenant := kata_data.current_tenant();
   v_profile.digest := kata_data.profile_digest(v_profile);
-  return coalesce(kata_data.stored_profile(v_profile.tenant, v_profile.digest), kata_data.stored_as_new(v_profile, tools));
+  -- Held against a purge; one that is being purged is stored once more.
+  select p.* into v_stored
+  from kata_data.request_profile p
+  where p.tenant = v_profile.tenant
+    and p.digest = v_profile.digest
+  order by p.profile_id
+  limit 1
+  for key share skip locked;
+  if not found then
+    return kata_data.stored_as_new(v_profile, tools);
+  end if;
+  return v_stored;
 end
 $$;
 comment on function kata_data.profile_of(kata_data.request_profile, text) is
 'A profile as it is stored, with its tools; it is stored where it is not yet. KC017 tools or options are malformed.';
-
-create or replace function kata_data.stored_profile(tenant text, digest bytea) returns kata_data.request_profile
-language sql volatile
-as $$
-  select p
-  from kata_data.request_profile p
-  where p.tenant = stored_profile.tenant
-    and p.digest = stored_profile.digest
-  order by p.profile_id
-  limit 1
-  for key share skip locked
-$$;
-comment on function kata_data.stored_profile(text, bytea) is
-'The first profile of a tenant with a digest, held against a purge; null for none, or one that is being purged.';
 
 create or replace function kata_data.stored_as_new(profile kata_data.request_profile, tools text) returns kata_data.request_profile
 language plpgsql volatile

@@ -2,13 +2,12 @@
 -- summaries: then the two versions say it, and the view as of the request, which is an immutable row. Else the versions are stored.
 
 create or replace function kata_data.recipe_of(
-  context_id uuid, at bigint, preamble_end bigint, view_version bigint, rows kata_data.window_row[]
+  context_id uuid, at bigint, preamble_end bigint, view kata_data.view, rows kata_data.window_row[]
 ) returns kata_data.request
 language plpgsql stable
 as $$
 declare
   v_request kata_data.request;
-  v_view kata_data.view;
   v_facts record;
   v_plain int8multirange;
 begin
@@ -19,29 +18,30 @@ begin
     count(*) filter (where r.is_message) as messages, count(*) filter (where r.kind = 'summary') as summaries,
     bool_or(r.reason = 'covered') as has_covered, bool_or(r.reason = 'recalled') as has_recalled,
     coalesce(sum(r.token_count), 0) as tokens, min(r.version) filter (where r.is_message and r.version > v_request.preamble_end) as start,
-    max(case when r.kind = 'summary' then r."position" else r.group_version end) filter (where r.reason <> 'recalled') as last_group,
-    bool_or(r.tool_calls is not null and r.reason <> 'recalled') as has_calls
+    max(r.place) filter (where r.reason <> 'recalled') as last_group, max(r.place) as last_place,
+    max(r.place) filter (where r.is_message and r.role = 'assistant' and not r.has_calls) as last_answer,
+    bool_or(r.has_calls and r.reason <> 'recalled') as has_calls
   into v_facts
   from (
-    select r.version, r.group_version, r."position", r.kind, r.reason, r.token_count, r.tool_calls,
-      r.kind <> 'summary' and r.reason <> 'recalled' as is_message
-    from unnest(rows) r
+    select (u.r).version, (u.r).role, (u.r).kind, (u.r).reason, (u.r).token_count, (u.r).tool_calls is not null as has_calls,
+      (u.r).kind <> 'summary' and (u.r).reason <> 'recalled' as is_message,
+      case when (u.r).kind = 'summary' or (u.r).reason = 'recalled' then (u.r)."position" else (u.r).group_version end as place
+    -- In a select list: a function in FROM copies each row, words and all.
+    from (select unnest(rows) as r) u
     offset 0
   ) r;
   if v_facts.messages + v_facts.summaries = 0 then
     perform kata_data.refuse_empty_request(context_id, at);
   end if;
-  v_view := kata_data.view_of(context_id, at, view_version);
   v_request.start_version := coalesce(v_facts.start, at + 1);
-  v_plain := kata_data.plainly_shown(v_view, at, v_request.preamble_end, v_request.start_version);
-  if v_facts.has_covered or v_facts.summaries <> cardinality(v_view.replacements)
-    or v_facts.messages <> (case
-      -- Before the first change each version is a message.
-      when v_view.version = 0 then v_request.preamble_end + at + 1 - v_request.start_version
-      else kata_data.message_total(context_id, v_plain)
-    end) then
-    v_request.start_version := coalesce(kata_data.rest_start(rows), v_request.start_version);
-    v_request.shown := kata_data.versions_shown(context_id, v_view, v_plain, v_request.start_version, rows);
+  -- Before the first change each version is a message.
+  if view.version > 0 or v_facts.has_covered or v_facts.messages <> v_request.preamble_end + at + 1 - v_request.start_version then
+    v_plain := kata_data.plainly_shown(view, at, v_request.preamble_end, v_request.start_version);
+    if view.version = 0 or v_facts.has_covered or v_facts.summaries <> cardinality(view.replacements)
+      or v_facts.messages <> kata_data.message_total(context_id, v_plain) then
+      v_request.start_version := coalesce(kata_data.rest_start(rows), v_request.start_version);
+      v_request.shown := kata_data.versions_shown(context_id, view, v_plain, v_request.start_version, rows);
+    end if;
   end if;
   if v_facts.has_recalled then
     select range_agg(int8range(r.version, r.version, '[]')), min(r."position") into v_request.recalled, v_request.recall_place
@@ -51,14 +51,15 @@ begin
   v_request.token_count := least(v_facts.tokens, 2147483647);
   v_request.message_count := cardinality(rows);
   v_request.long_ttl := false;
-  v_request.open_end := v_facts.has_calls and kata_data.is_open_group(rows, v_facts.last_group);
+  v_request.open_end := v_facts.has_calls and kata_data.is_open_group(rows, v_facts.last_group)
+    or coalesce(v_facts.last_answer = v_facts.last_place, false) and kata_data.is_open_answer(rows, v_facts.last_answer);
   return v_request;
 end
 $$;
-comment on function kata_data.recipe_of(uuid, bigint, bigint, bigint, kata_data.window_row[]) is
+comment on function kata_data.recipe_of(uuid, bigint, bigint, kata_data.view, kata_data.window_row[]) is
 'The recipe of a request that shows the rows of a window, not yet numbered. KC017 nothing to show.
 
-preamble_end, view_version: as the head has them.';
+preamble_end: as the head has it. view: as of `at`.';
 
 create or replace function kata_data.plainly_shown(view kata_data.view, at bigint, preamble_end bigint, start_version bigint)
 returns int8multirange
@@ -180,6 +181,7 @@ begin
   if current_setting('transaction_isolation') in ('read committed', 'read uncommitted') then
     return;
   end if;
+  perform from kata_data.head h where h.context_id = request.context_id for key share;
   v_view := kata_data.view_at(request.context_id, request.at);
   v_versions := coalesce(request.shown, kata_data.plainly_shown(v_view, request.at, request.preamble_end, request.start_version))
     + coalesce(request.recalled, '{}');
@@ -196,5 +198,5 @@ begin
 end
 $$;
 comment on function kata_data.share_shown(kata_data.request) is
-'Makes a transaction with an old snapshot fail, as one to be tried again, where an entry that the request shows was erased since. At read
-committed the lock of the family is enough.';
+'Makes a transaction with an old snapshot fail, as one to be tried again, where the context changed since, or an entry that the request shows was
+erased. At read committed the lock of the family is enough.';

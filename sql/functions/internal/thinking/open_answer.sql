@@ -1,6 +1,6 @@
 -- A later body changes the end of this one beside calls without result: white space, and calls of the provider's own tools.
 
-create or replace function kata_data.has_open_answer(rows kata_data.prompt_row[]) returns boolean
+create or replace function kata_data.is_open_answer(rows kata_data.window_row[], group_version bigint) returns boolean
 language sql stable
 as $$
   select coalesce(bool_or(
@@ -8,10 +8,11 @@ as $$
     or r.parts #>> '{-1,type}' in ('thinking', 'redacted_thinking')
     or r.parts @? '$[*] ? (@.type == "server_tool_use")'), false)
   from unnest(rows) r
-  where r.kind = 'message'
+  where r.group_version = is_open_answer.group_version
     and r.role = 'assistant'
     and r.tool_calls is null
-    and r.place = (select max(l.place) from unnest(rows) l)
+    and r.kind <> 'summary'
+    and r.reason <> 'recalled'
 $$;
-comment on function kata_data.has_open_answer(kata_data.prompt_row[]) is
-'Whether the last of some rows is an answer whose end a later body may change: what they become is then not a prefix of that.';
+comment on function kata_data.is_open_answer(kata_data.window_row[], bigint) is
+'Whether a later body may change the end of an answer that is the last of some rows: what they become is then not a prefix of that.';
