@@ -1,7 +1,7 @@
 -- Artifacts that messages name are found as of any version and on any fork: tools, files, URLs, identifiers, and those of callers.
 
 begin;
-select plan(168);
+select plan(184);
 
 create function pg_temp.say(context text, content text, role text default 'user') returns bigint
 language sql
@@ -329,7 +329,9 @@ select is(
   (select array[count(*), min(a.first_version)] from kata.artifacts(:'long') a), '{1000,6}',
   'of what is not parsed yet the newest 1,000 versions are');
 select is((select array[count(*), min(a.first_version)] from kata.artifacts(:'long', at => 1003) a), '{1000,4}', 'as of a version as well');
-select is((select count(*) from kata_data.path_artifacts(:'long', 1005, 10000, '{}')), 1005::bigint, 'more can be asked for inside');
+select is(
+  (select count(*) from kata_data.path_artifacts(:'long', 1005, 10000, kata_data.view_at(:'long', 1005), 1005)), 1005::bigint,
+  'more can be asked for inside');
 select is(pg_temp.extract('long'), 0::bigint, 'all are extracted');
 select is((select array[count(*), min(a.first_version)] from kata.artifacts(:'long') a), '{1005,1}', 'then all are shown');
 select fixture.context('wide') as wide \gset
@@ -435,6 +437,66 @@ select is_empty(
       'where k.segment_id = %1$L union all select d.segment_id from kata_data.added_artifact d where d.segment_id = %1$L',
     :'secret'),
   'trimmed to nothing, nothing is left');
+
+-- Amended words count in place of those that were said
+
+create function pg_temp.named(context text, at bigint default null) returns text[]
+language sql
+as $$
+  select array_agg(format('%s %s-%s %s', a.ref, a.first_version, a.last_version, a.mentions) order by a.ref collate "C")
+  from kata.artifacts(fixture.id(context), null, at) a
+$$;
+select fixture.context('reworded') as reworded \gset
+select pg_temp.say('reworded', 'Look at src/old.py and src/both.py.');
+select pg_temp.calls('reworded', 'read {"path": "src/called.py"}');
+select pg_temp.result('reworded', 'later');
+select pg_temp.say('reworded', 'Now src/both.py.');
+select kata.amend(:'reworded', 1, '{"content": "Look at src/new.py and src/both.py."}');
+select is(pg_temp.named('reworded'), '{"read 2-2 1","src/both.py 4-5 2","src/called.py 2-2 1","src/new.py 5-5 1"}',
+  'the words in force name what there is, under the version of the amendment');
+select is(pg_temp.named('reworded', 4), '{"read 2-2 1","src/both.py 1-4 2","src/called.py 2-2 1","src/old.py 1-1 1"}',
+  'as of a version before it the first words do');
+select kata.amend(:'reworded', 2, '{"tool_calls": [{"id": "c1", "type": "function",
+  "function": {"name": "read", "arguments": "{\"path\": \"src/other.py\"}"}}]}');
+select kata.amend(:'reworded', 3, '{"content": "src/late.py:1: done"}');
+select is(pg_temp.named('reworded'), '{"read 6-6 1","src/both.py 4-5 2","src/late.py 7-7 1","src/new.py 5-5 1","src/other.py 6-6 1"}',
+  'so do amended arguments and a late result');
+select fixture.fork('reworded', 7, 'reworded fork') as reworded_fork \gset
+select kata.amend(:'reworded_fork', 1, '{"content": "Look at src/fork.py."}');
+select is(pg_temp.named('reworded fork'),
+  '{"read 6-6 1","src/both.py 4-4 1","src/fork.py 8-8 1","src/late.py 7-7 1","src/other.py 6-6 1"}',
+  'a fork has the amendments that it inherits, except those of a message that it amends itself');
+select kata_data.extract_artifacts(:'reworded_fork', 8);
+select is(pg_temp.named('reworded'), '{"read 6-6 1","src/both.py 4-5 2","src/late.py 7-7 1","src/new.py 5-5 1","src/other.py 6-6 1"}',
+  'parsed, the words of amendments name the same');
+select is(pg_temp.named('reworded fork'),
+  '{"read 6-6 1","src/both.py 4-4 1","src/fork.py 8-8 1","src/late.py 7-7 1","src/other.py 6-6 1"}', 'in a fork, too');
+select is(pg_temp.named('reworded', 4), '{"read 2-2 1","src/both.py 1-4 2","src/called.py 2-2 1","src/old.py 1-1 1"}',
+  'and as of a version before');
+select is(array(select a.ref from kata_data.path_artifacts(
+    :'reworded', 3, 1000, kata_data.view_at(:'reworded', 7), 7) a order by a.ref collate "C"),
+  '{read,src/both.py,src/late.py,src/new.py,src/other.py}', 'a summary names what the covered messages say by now');
+select kata.amend(:'reworded', 1, '{"content": "Look at src/newest.py."}');
+select ok(
+  pg_temp.named('reworded') @> '{"src/newest.py 8-8 1","src/both.py 4-4 1"}' and not 'src/new.py 5-5 1' = any (pg_temp.named('reworded')),
+  'an amendment under a later one names nothing');
+select kata.undo(:'reworded', 8);
+select ok(pg_temp.named('reworded') @> '{"src/both.py 4-5 2","src/new.py 5-5 1"}', 'one that is undone neither');
+select kata.rewind(:'reworded', 4);
+select is(pg_temp.named('reworded'), '{"read 2-2 1","src/both.py 1-4 2","src/called.py 2-2 1","src/old.py 1-1 1"}',
+  'nor do those that are rewound');
+select kata.rewind(:'reworded', 7);
+select ok('src/late.py 7-7 1' = any (pg_temp.named('reworded')), 'until the view comes back');
+select is(array(select v.problem from kata.verify(:'reworded') v), '{}', 'the index with amendments adds up');
+select is(fixture.damage(format($$delete from kata_data.artifact_mention m using kata_data.artifact a
+    where a.artifact_id = m.artifact_id and a.segment_id = %L and m.version = 7$$, :'reworded'), 'reworded') @> '{artifact at 7}', true,
+  'what an amendment named and is gone is found');
+select kata.erase_message(:'reworded', 5, 'a secret');
+select is_empty(format($$select a.ref from kata_data.artifact a where a.ref = 'src/new.py' and a.segment_id = %L$$, :'reworded'),
+  'an erased amendment names nothing any more');
+select kata_data.trim_artifacts(:'reworded_fork', 7), kata_data.extract_artifacts(:'reworded_fork', 8);
+select is(pg_temp.named('reworded fork'), '{"read 6-6 1","src/both.py 4-4 1","src/fork.py 8-8 1","src/late.py 7-7 1","src/other.py 6-6 1"}',
+  'what is trimmed can be parsed again');
 
 -- Damage
 

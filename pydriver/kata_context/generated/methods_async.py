@@ -2408,8 +2408,9 @@ class AsyncMethods(ABC):
         (node_modules, .git) that are only listed or mentioned, the folder. Of an id: key (its name in
         JSON), where it has one. The detail that a caller added comes over it. Of one message at most
         1,000 artifacts of a kind are kept. Messages are parsed when a compaction begins; of those not
-        parsed yet, the newest 1,000 are parsed by this call. Messages that are rewound name nothing.
-        URLs lose their credentials; keys and tokens that grant access are not listed.
+        parsed yet, the newest 1,000 are parsed by this call. Messages that are rewound name nothing;
+        those that are amended, what the words in force name, under the version of the amendment. URLs
+        lose their credentials; keys and tokens that grant access are not listed.
 
         Parameters
         ----------
@@ -2422,7 +2423,7 @@ class AsyncMethods(ABC):
         ContextNotFoundError, VersionNotFoundError, ContextClosedError.
 
         Cost: O(log n) per artifact and ancestor, and the length of what is not parsed yet; after a
-        rewind O(mentions).
+        rewind or an amendment O(mentions).
         """
         return await self._run(statements.ARTIFACTS, (context_id, kind, at))
 

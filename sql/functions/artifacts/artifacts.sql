@@ -1,5 +1,5 @@
 -- The artifact index: the files, tools, URLs and identifiers that an agent needs to continue its work. It is derived from the raw log, so
--- that no compaction, elision or undo changes it; what is rewound names nothing.
+-- that no compaction or elision changes it; what is rewound names nothing, and an amended message what its words in force name.
 -- plans: artifacts
 
 create or replace function kata.artifacts(
@@ -24,7 +24,7 @@ begin
   select p.kind, p.ref, p.detail, p.first_version, p.last_version, p.mentions
   from kata_data.path_artifacts(
     artifacts.context_id, v_context.at, 1000,
-    (kata_data.view_of(artifacts.context_id, v_context.at, v_context.view_version)).rewound) p
+    kata_data.view_of(artifacts.context_id, v_context.at, v_context.view_version), v_context.at) p
   where p.kind = coalesce(artifacts.kind, p.kind)
   order by p.kind collate "C", p.last_version desc, p.ref collate "C";
 end
@@ -43,6 +43,7 @@ modified, read, listed and mentioned that ever held: read by a call, a line of a
 deleted, renamed_to, renamed_from. Of files in folders of dependencies (node_modules, .git) that are only listed or mentioned, the folder. Of an id: key (its name in JSON), where it has one. The detail that a
 caller added comes over it.
 Of one message at most 1,000 artifacts of a kind are kept. Messages are parsed when a compaction begins; of those not parsed yet, the
-newest 1,000 are parsed by this call. Messages that are rewound name nothing. URLs lose their credentials; keys and tokens that grant access are not listed.
+newest 1,000 are parsed by this call. Messages that are rewound name nothing; those that are amended, what the words in force name, under the version of the
+amendment. URLs lose their credentials; keys and tokens that grant access are not listed.
 Errors: KC001, KC002, KC006. Cost: O(log n) per artifact and ancestor, and the length of what is not parsed yet; after a rewind
-O(mentions).';
+or an amendment O(mentions).';

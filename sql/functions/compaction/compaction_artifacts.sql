@@ -16,7 +16,7 @@ begin
   return query
   select p.kind, p.ref, p.detail, p.first_version, p.last_version, p.mentions
   from kata_data.path_artifacts(
-    v_context_id, upper(v_compaction.covered) - 1, 1000, (kata_data.view_at(v_context_id, v_compaction.base_version)).rewound) p
+    v_context_id, upper(v_compaction.covered) - 1, 1000, kata_data.view_at(v_context_id, v_compaction.base_version), v_compaction.base_version) p
   order by p.last_version desc, p.kind collate "C", p.ref collate "C"
   limit max_rows;
 end

@@ -228,8 +228,8 @@ language plpgsql stable
 as $$
 declare
   v_keys text[] := case
-    when shown.role is null then '{content,metadata,token_count}'
-    else '{content,parts,tool_calls,provider,name,metadata,token_count}'
+    when shown.role is null then '{content,metadata,token_count}'::text[]
+    else '{content,parts,tool_calls,provider,name,metadata,token_count}'::text[]
   end;
 begin
   return case

@@ -56,6 +56,19 @@ begin
     where m.segment_id = parse_artifacts.segment_id
       and m.version between low and high
       and m.tool_calls is not null
+    union all
+    select a.version, t.place, t.place > 0, t.place = 0 and a.role = 'tool', t.text, t.tool
+    from kata_data.said_by_amendments(parse_artifacts.segment_id, low, high) a
+    cross join lateral (
+      select 0::bigint as place, a.content as text,
+        case when position('[File: ' in a.content) > 0 then
+          coalesce(a.tool_name, kata_data.called_tool(a.segment_id, a.group_version, a.tool_call_id))
+        end as tool
+      union all
+      select c.ordinality, kata_data.call_arguments(c.call), kata_data.call_name(c.call)
+      from jsonb_array_elements(a.tool_calls) with ordinality c(call, ordinality)
+    ) t
+    where t.place > 0 or t.text <> ''
   ),
   document as materialized (
     select s.version, s.place, s.is_call, s.is_result, s.tool, s.text, s.body,

@@ -1,18 +1,25 @@
 -- The artifacts of a path as of a version. The index holds those up to the mark of a segment; the messages above the mark are parsed
--- on the fly. The running state of an artifact is that of the path: where something is rewound, the mentions of the line are added up.
+-- on the fly. The running state of an artifact is that of the path: where something is rewound or amended, the mentions that count are added
+-- up.
 
-create or replace function kata_data.path_artifacts(context_id uuid, at bigint, max_unparsed bigint, rewound int8multirange)
+create or replace function kata_data.path_artifacts(
+  context_id uuid, at bigint, max_unparsed bigint, view kata_data.view, view_at bigint
+)
 returns table (
   kind text, ref text, detail jsonb, first_version bigint, last_version bigint, mentions bigint, changed_version bigint
 )
 language plpgsql stable rows 100
 as $$
+declare
+  v_said record;
 begin
+  v_said := kata_data.said_versions(context_id, at, view, view_at);
   return query
   with segment as materialized (
-    select s.segment_id, s.last_version, rewound && int8range(s.first_version, s.last_version, '[]') as is_cut, k.parsed_through, greatest(s.last_version - k.parsed_through, 0) as unparsed,
+    select s.segment_id, s.last_version, v_said.silent && int8range(s.first_version, s.last_version, '[]') as is_cut, k.parsed_through,
+      greatest(s.last_version - k.parsed_through, 0) as unparsed,
       sum(greatest(s.last_version - k.parsed_through, 0)) over (order by s.first_version desc) as unparsed_from_here
-    from kata_data.segments(path_artifacts.context_id, 1, path_artifacts.at) s
+    from kata_data.segments(path_artifacts.context_id, 1, v_said.through) s
     left join kata_data.artifact_mark m on m.segment_id = s.segment_id
     cross join lateral coalesce(m.parsed_through, s.first_version - 1) k(parsed_through)
   ),
@@ -24,7 +31,7 @@ begin
     union all
     select i.kind, i.ref, i.first_version, i.last_version, i.mentions, i.detail_version, i.detail, false
     from segment s
-    cross join lateral kata_data.indexed_on_line(s.segment_id, s.last_version, rewound) i
+    cross join lateral kata_data.indexed_on_line(s.segment_id, s.last_version, v_said.silent) i
     where s.is_cut
     union all
     select p.kind, p.ref, p.version, p.version, p.mentions, case when p.detail is not null then p.version end, p.detail, false
@@ -35,7 +42,7 @@ begin
       s.last_version) p
     where s.unparsed > 0
       and s.unparsed_from_here - s.unparsed < max_unparsed
-      and not rewound @> p.version
+      and not v_said.silent @> p.version
     union all
     -- A context may add to versions that it inherits: its own segment need not have begun at `at`.
     select d.kind, d.ref, d.version, d.version, 1, d.version, d.detail, true
@@ -48,7 +55,7 @@ begin
       offset 0
     ) d
     where l.context_id = path_artifacts.context_id
-      and not rewound @> d.version
+      and not (path_artifacts.view).rewound @> d.version
   )
   select p.kind, p.ref,
     kata_data.artifact_detail(
@@ -62,16 +69,67 @@ begin
   group by p.kind, p.ref;
 end
 $$;
-comment on function kata_data.path_artifacts(uuid, bigint, bigint, int8multirange) is
+comment on function kata_data.path_artifacts(uuid, bigint, bigint, kata_data.view, bigint) is
 'The artifacts of a context''s line as of a version, in no order.
 
-context_id: the context. at: the version. max_unparsed: how many of the newest versions that are not parsed yet may be parsed on the fly. rewound: of the view.
+context_id: the context. at: the version. max_unparsed: how many of the newest versions that are not parsed yet may be parsed on the fly.
+view, view_at: what is rewound, and whose words are in force, as of a version not before at.
 
 changed_version: the last version that changed a file; null for other artifacts.
 
-Cost: O(log n) per artifact and segment, and the length of what is parsed on the fly; of a segment of which something is rewound O(mentions).';
+Cost: O(log n) per artifact and segment, and the length of what is parsed on the fly; of a segment of which something is rewound or amended O(mentions).';
 
-create or replace function kata_data.indexed_on_line(segment_id uuid, up_to bigint, rewound int8multirange)
+create or replace function kata_data.said_versions(
+  context_id uuid, up_to bigint, view kata_data.view, view_at bigint, out through bigint, out silent int8multirange
+)
+language plpgsql stable
+as $$
+declare
+  v_undone bigint[];
+  v_late int8multirange;
+begin
+  through := up_to;
+  silent := view.rewound;
+  if view.amended_from is null then
+    return;
+  end if;
+  v_undone := kata_data.undone_versions(context_id, view.amended_from, view_at, view.rewound);
+  with amendment as materialized (
+    select c.version, lower(c.versions) as target,
+      c.version = max(c.version) filter (where c.version <> all (v_undone)) over (partition by c.versions) as in_force
+    from kata_data.segments(said_versions.context_id, view.amended_from, view_at) s
+    cross join lateral (
+      select c.version, c.versions
+      from kata_data.view_change c
+      where c.segment_id = s.segment_id
+        and c.version between s.first_version and s.last_version
+        and c.kind = 'amendment'
+      offset 0
+    ) c
+    where not view.rewound @> c.version
+  )
+  select silent + coalesce(range_agg(int8range(a.unsaid, a.unsaid, '[]')), '{}'::int8multirange),
+    range_agg(int8range(a.version, a.version, '[]')) filter (where a.is_late), coalesce(max(a.version) filter (where a.is_late), up_to)
+  into silent, v_late, through
+  from (
+    select a.version, case when a.in_force then a.target else a.version end as unsaid,
+      a.in_force and a.version > up_to and a.target <= up_to as is_late
+    from amendment a
+  ) a;
+  if through > up_to then
+    silent := silent + (int8multirange(int8range(up_to, through, '(]')) - v_late);
+  end if;
+end
+$$;
+comment on function kata_data.said_versions(uuid, bigint, kata_data.view, bigint) is
+'Which versions name the artifacts of the messages up to a version, in the words in force as of another: those up to through that are not silent.
+
+view, view_at: as path_artifacts takes them.
+
+silent: what is rewound, messages with other words in force, and amendments that are not in force. through: up_to, or the last amendment of
+these messages. Cost: O(view changes since the first amendment).';
+
+create or replace function kata_data.indexed_on_line(segment_id uuid, up_to bigint, silent int8multirange)
 returns table (kind text, ref text, first_version bigint, last_version bigint, mentions bigint, detail_version bigint, detail jsonb)
 language sql stable rows 100
 as $$
@@ -92,11 +150,11 @@ as $$
       and m.version <= up_to
     offset 0
   ) m
-  where not rewound @> m.version
+  where not silent @> m.version
   group by a.artifact_id, a.kind, a.ref
 $$;
 comment on function kata_data.indexed_on_line(uuid, bigint, int8multirange) is
-'The artifacts of a segment as of a version, as far as it is parsed, by the messages that are not rewound.';
+'The artifacts of a segment as of a version, as far as it is parsed, by the messages that are not silent.';
 
 create or replace function kata_data.indexed_artifacts(segment_id uuid, up_to bigint)
 returns table (kind text, ref text, first_version bigint, last_version bigint, mentions bigint, detail_version bigint, detail jsonb)

@@ -62,7 +62,11 @@ begin
     and not exists (
       select from kata_data.message m
       where m.segment_id = trim_artifacts.segment_id
-        and m.version <= through);
+        and m.version <= through)
+    and not exists (
+      select from kata_data.view_change c
+      where c.segment_id = trim_artifacts.segment_id
+        and c.version <= through);
 end
 $$;
 comment on function kata_data.trim_artifacts(uuid, bigint) is

@@ -119,7 +119,7 @@ begin
       select a.*, a.kind = 'file' and a.detail ->> 'access' in ('listed', 'mentioned') as is_named
       from kata_data.path_artifacts(
         compaction.context_id, upper(compaction.covered) - 1, 1000,
-        (kata_data.view_at(compaction.context_id, compaction.base_version)).rewound) a
+        kata_data.view_at(compaction.context_id, compaction.base_version), compaction.base_version) a
     )
     select jsonb_build_object(
       'changes', (

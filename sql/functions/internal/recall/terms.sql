@@ -199,7 +199,6 @@ begin
     where c.kind = 'amendment'
       and c.version <> all (v_undone)
       and not v_view.rewound @> c.version
-      and not v_view.rewound @> c.version
     order by a.version, a.change_id desc
   ) a
   cross join lateral (

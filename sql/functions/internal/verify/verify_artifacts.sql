@@ -42,7 +42,7 @@ begin
   where (f.first_version, f.last_version, f.mentions, f.detail_version, f.detail, true)
     is distinct from (f.mentioned_first, f.mentioned_last, f.mentioned, f.detailed, f.newest_detail, f.is_running);
   return query
-  select m.version, 'artifact', format('A mention of %s "%s" is stored, and no message of this version is parsed.', a.kind, left(a.ref, 100))
+  select m.version, 'artifact', format('A mention of %s "%s" is stored, and no message or amendment of this version is parsed.', a.kind, left(a.ref, 100))
   from kata_data.artifact a
   cross join lateral (
     select m.version
@@ -51,12 +51,7 @@ begin
     offset 0
   ) m
   where a.segment_id = verify_artifacts.context_id
-    and not exists (
-      select
-      from kata_data.artifact_mark k
-      join kata_data.message g on g.segment_id = k.segment_id and g.version = m.version
-      where k.segment_id = verify_artifacts.context_id
-        and k.parsed_through >= m.version);
+    and not kata_data.is_parsed(a.segment_id, m.version);
   return query
   select d.version, 'artifact', format('The %s "%s" was added to a version that does not exist.', d.kind, left(d.ref, 100))
   from kata_data.added_artifact d
@@ -66,3 +61,23 @@ begin
 end
 $$;
 comment on function kata_data.verify_artifacts(uuid) is 'Damage in the artifacts of what a context wrote itself. Cost: O(mentions).';
+
+create or replace function kata_data.is_parsed(segment_id uuid, version bigint) returns boolean
+language plpgsql stable
+as $$
+begin
+  return exists (
+    select
+    from kata_data.artifact_mark k
+    where k.segment_id = is_parsed.segment_id
+      and k.parsed_through >= is_parsed.version)
+    and (exists (select from kata_data.message m where m.segment_id = is_parsed.segment_id and m.version = is_parsed.version)
+      or exists (
+        select
+        from kata_data.view_change c
+        where c.segment_id = is_parsed.segment_id
+          and c.version = is_parsed.version
+          and c.kind = 'amendment'));
+end
+$$;
+comment on function kata_data.is_parsed(uuid, bigint) is 'Whether a version of a segment is a message or an amendment that is parsed for artifacts.';
