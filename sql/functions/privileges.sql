@@ -175,6 +175,7 @@ grant execute on function
   kata_data.lock_removal,
   kata_data.make_tombstone,
   kata_data.message_content,
+  kata_data.message_of,
   kata_data.messages_after,
   kata_data.named_sessions,
   kata_data.new_salt,

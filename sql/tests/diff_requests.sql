@@ -1,7 +1,7 @@
 -- Why one request differs from another: each kind of difference, with its cause.
 
 begin;
-select plan(25);
+select plan(26);
 
 create function pg_temp.ask(context text, given text default '') returns bigint
 language plpgsql
@@ -93,7 +93,8 @@ from (values
   (3, 'amend(%, 2, ''{"content": "other words"}'')', '{"amended 2 user: amendment 11"}', 'a message was amended'),
   (4, 'delete_messages(%, 2)', '{"removed 2 user: deletion 12"}', 'a message was deleted'),
   (5, 'undo(%, 12)', '{"added 2 user: undo 13"}', 'and came back'),
-  (6, 'erase_message(%, 5, ''asked'')', '{"shortened 5 assistant: erasure"}', 'a message was erased')) c(place, call, found, what)
+  (6, 'erase_message(%, 5, ''asked'')', '{"shortened 5 assistant: erasure"}', 'a message was erased'),
+  (7, 'erase_message(%, 11, ''asked'')', '{"shortened 2 user: erasure"}', 'the words of an amendment were erased')) c(place, call, found, what)
 order by c.place;
 select pg_temp.ask('talk') as before_compaction \gset
 select fixture.compact('talk');

@@ -1,7 +1,7 @@
 -- Erasure and requests: no digest of a body confirms a guess of an erased text, in whichever words and by whichever context it was sent.
 
 begin;
-select plan(14);
+select plan(17);
 
 create function pg_temp.ask(context text, given text default '') returns bigint
 language plpgsql
@@ -67,6 +67,21 @@ select pg_temp.ask('talk');
 select pg_temp.ask('talk', ', budget => 72');
 select pg_temp.erased('talk', :summary);
 select is(pg_temp.forgotten('talk'), '{1,2,3,5,6}', 'a summary from those that showed it, and only them');
+
+-- A summary that is not in the view
+
+select fixture.context('back', '{"preserve_recent_count": 2, "min_gain_tokens": 0, "budget": 1000, "model": "m"}') as back \gset
+select fixture.talk('back', 'user 20, assistant 30, user 20, assistant 30, user 20');
+select fixture.compact('back') as undone \gset
+select pg_temp.ask('back');
+select kata.undo(:'back', :undone);
+select fixture.talk('back', 'assistant 5');
+select pg_temp.ask('back');
+select is(
+  array(select r.request_id from kata.requests(:'back', showing => :undone) r), '{1}', 'a summary that was undone is not shown');
+select pg_temp.erased('back', :undone);
+select is(pg_temp.forgotten('back'), '{1}', 'its erasure leaves later requests');
+select is((select r.is_same from kata.replay(:'back', 2) r), true, 'which are replayed');
 
 -- A copy
 

@@ -273,7 +273,7 @@ create or replace function kata_data.erased_between(a kata_data.request, b kata_
 returns table (version bigint, role text, token_count integer)
 language sql stable rows 1
 as $$
-  select e.version, coalesce(m.role, y.role), coalesce(m.token_count, y.token_count)
+  select x.version, coalesce(m.role, y.role), coalesce(w.token_count, m.token_count, y.token_count)
   from kata_data.segments(b.context_id, 1, b.at) s
   cross join lateral (
     select e.segment_id, e.version, e.erased_at
@@ -282,12 +282,18 @@ as $$
       and e.version between s.first_version and s.last_version
     offset 0
   ) e
-  left join kata_data.message m on m.segment_id = e.segment_id and m.version = e.version
-  left join kata_data.summary y on y.segment_id = e.segment_id and y.version = e.version
+  left join kata_data.view_change c on c.segment_id = e.segment_id and c.version = e.version
+  left join kata_data.amendment w on w.change_id = c.change_id
+  cross join lateral (
+    -- The message of an amendment that was erased.
+    select coalesce(w.segment_id, e.segment_id) as segment_id, coalesce(w.version, e.version) as version
+  ) x
+  left join kata_data.message m on m.segment_id = x.segment_id and m.version = x.version
+  left join kata_data.summary y on y.segment_id = x.segment_id and y.version = x.version
   where e.erased_at > least(a.created_at, b.created_at)
     and e.erased_at <= greatest(a.created_at, b.created_at)
-    and kata_data.shows(a, e.version)
-    and kata_data.shows(b, e.version)
+    and kata_data.shows(a, x.version)
+    and kata_data.shows(b, x.version)
     and exists (select from kata_data.segments(a.context_id, e.version, e.version) t where t.segment_id = e.segment_id)
 $$;
 comment on function kata_data.erased_between(kata_data.request, kata_data.request) is

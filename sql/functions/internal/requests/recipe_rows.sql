@@ -110,14 +110,18 @@ as $$
 declare
   v_view kata_data.view;
 begin
-  if request.at < version then
+  if request.recalled @> version then
+    return request.at >= version;
+  elsif request.at < version or not request.shown @> version then
     return false;
-  elsif request.shown is not null or request.recalled @> version then
-    return request.shown @> version or coalesce(request.recalled @> version, false);
   end if;
   v_view := kata_data.view_at(request.context_id, request.at);
-  return version = any (v_view.replacements)
-    or kata_data.plainly_shown(v_view, request.at, request.preamble_end, request.start_version) @> version;
+  if version = any (v_view.replacements) then
+    return true;
+  end if;
+  -- Among what is visible are changes, too, and summaries that are not in the view.
+  return (request.shown is not null or kata_data.plainly_shown(v_view, request.at, request.preamble_end, request.start_version) @> version)
+    and exists (select from kata_data.message_of(request.context_id, shows.version));
 end
 $$;
 comment on function kata_data.shows(kata_data.request, bigint) is
