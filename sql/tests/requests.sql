@@ -1,7 +1,7 @@
 -- Requests: the recipe of every body, and the same bytes from it again.
 
 begin;
-select plan(64);
+select plan(69);
 
 select fixture.context('asked') as asked \gset
 select fixture.talk('asked', 'system 10, user 5, assistant 5');
@@ -102,9 +102,18 @@ insert into refusal values
   ($$format => 'x'$$, 'KC017', 'prompt format "x" is unknown', 'It names the chat form of a provider.'),
   ($$format => 'openai', model => ''$$, 'KC017', 'model is missing, empty or too long', 'It is "", and the policy names none.'),
   ($$format => 'anthropic', model => 'm'$$, 'KC017', 'max_tokens is missing', 'The Anthropic form requires it.'),
+  ($$format => 'anthropic', model => 'm', reserve => 5, options => '{"max_tokens": null}'$$, 'KC017', 'max_tokens must be a positive integer',
+    'It is null.'),
+  ($$format => 'anthropic', model => 'm', options => '{"max_tokens": 0}'$$, 'KC017', 'max_tokens must be a positive integer', 'It is 0.'),
   ($$cache => 'x'$$, 'KC017', 'cache "x" is unknown', 'It names the provider whose prompt cache is planned for.'),
   ($$tools => '{}'$$, 'KC017', 'tools must be an array of objects of at most 1 MB', 'They are object.'),
   ($$tools => '[1]'$$, 'KC017', 'tools must be an array of objects of at most 1 MB', 'An element is not an object.'),
+  ($$tools => '[{"a": "\u0000"}]'$$, 'KC017', 'tools must be an array of objects of at most 1 MB',
+    'They hold a character or a number that PostgreSQL cannot store.'),
+  ($$options => '{"a": 1e400000}'$$, 'KC017', 'options must be an object of further keys of the body, at most 1 MB',
+    'They hold a character or a number that PostgreSQL cannot store.'),
+  ($$format => 'anthropic', model => 'm', options => '{"a": "\ud83d"}'$$, 'KC017',
+    'options must be an object of further keys of the body, at most 1 MB', 'They hold a character or a number that PostgreSQL cannot store.'),
   ($$options => '[]'$$, 'KC017', 'options must be an object of further keys of the body, at most 1 MB', 'They are array.'),
   ($$options => '{"input": 1}'$$, 'KC017', 'options must be an object of further keys of the body, at most 1 MB',
     'The key "input" is written by kata.request.'),

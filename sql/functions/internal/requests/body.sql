@@ -58,6 +58,7 @@ begin
   v_detail := case
     when tools is null then null
     when octet_length(tools) > 1048576 then format('They have %s bytes.', octet_length(tools))
+    when not pg_input_is_valid(tools, 'jsonb') then 'They hold a character or a number that PostgreSQL cannot store.'
     when json_typeof(tools::json) <> 'array' then format('They are %s.', json_typeof(tools::json))
     when exists (select from json_array_elements(tools::json) e(tool) where json_typeof(e.tool) <> 'object') then 'An element is not an object.'
     when not kata_data.json_fits(tools::jsonb) then 'They nest more than 100 deep, or hold a number beyond 1e308.'
@@ -85,8 +86,9 @@ begin
     return;
   end if;
   v_detail := case
-    when json_typeof(options::json) <> 'object' then format('They are %s.', json_typeof(options::json))
     when octet_length(options) > 1048576 then format('They have %s bytes.', octet_length(options))
+    when not pg_input_is_valid(options, 'jsonb') then 'They hold a character or a number that PostgreSQL cannot store.'
+    when json_typeof(options::json) <> 'object' then format('They are %s.', json_typeof(options::json))
     when not kata_data.json_fits(options::jsonb) then 'They nest more than 100 deep, or hold a number beyond 1e308.'
   end;
   if v_detail is null then

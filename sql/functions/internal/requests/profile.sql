@@ -10,6 +10,7 @@ as $$
 declare
   v_profile kata_data.request_profile;
   v_policy jsonb;
+  v_max_tokens text;
 begin
   if format is null or model is null or cache is null then
     v_policy := (select c.policy from kata_data.context c where c.context_id = asked_profile.context_id);
@@ -27,15 +28,21 @@ begin
   v_profile.cache := nullif(coalesce(cache, kata_data.policy_value(v_policy, 'cache') #>> '{}'), 'none');
   v_profile.options := options::text;
   perform kata_data.check_profile(v_profile, tokenizer);
-  if v_profile.format = 'anthropic' and coalesce(json_typeof(options), 'object') = 'object' and (options -> 'max_tokens') is null then
-    if (reserve > 0) is not true then
+  if v_profile.format = 'anthropic' and coalesce(json_typeof(options), 'object') = 'object' then
+    if v_profile.options like '%\\u%' then
+      -- An escape that PostgreSQL cannot store would be an error of another code.
+      perform kata_data.check_options(v_profile.options);
+    end if;
+    v_max_tokens := (options -> 'max_tokens')::text;
+    if v_max_tokens !~ '^[1-9][0-9]*$' or (v_max_tokens is null and (reserve > 0) is not true) then
       raise exception using
         errcode = 'KC017',
-        message = 'max_tokens is missing',
-        detail = 'The Anthropic form requires it.',
+        message = case when v_max_tokens is null then 'max_tokens is missing' else 'max_tokens must be a positive integer' end,
+        detail = coalesce('It is ' || left(v_max_tokens, 100) || '.', 'The Anthropic form requires it.'),
         hint = 'Pass it in options, or a reserve, which then is max_tokens.';
+    elsif v_max_tokens is null then
+      v_profile.options := pg_catalog.format('{"max_tokens": %s}', concat_ws(', ', reserve, nullif(kata_data.object_members(v_profile.options), '')));
     end if;
-    v_profile.options := pg_catalog.format('{"max_tokens": %s}', concat_ws(', ', reserve, nullif(kata_data.object_members(v_profile.options), '')));
   end if;
   return v_profile;
 end
