@@ -1,7 +1,7 @@
 -- Tools: a list that a model may call, as a part of the context.
 
 begin;
-select plan(33);
+select plan(38);
 
 select fixture.context('tooled', '{"budget": 1000, "threshold": 0.5}');
 select fixture.id('tooled') as id \gset
@@ -14,7 +14,7 @@ select is((select t.tools::text from kata.get_tools(:'id') t), '[{"z": 1, "a":  
 select is(
   (select row(t.version, t.token_count, t.digest = sha256('[{"z": 1, "a":  2}]'))::text from kata.get_tools(:'id') t), '(3,100,t)',
   'with version, tokens and digest');
-select is(kata.set_tools(:'id', '[{"z": 1, "a":  2}]', 7), 3::bigint, 'the same list again changes nothing');
+select is(kata.set_tools(:'id', '[{"z": 1, "a":  2}]', 100), 3::bigint, 'the same list with the same count again changes nothing');
 select is((select row(u.view_tokens, u.tools_tokens)::text from kata.usage(:'id') u), '(15,100)', 'the view is of messages only');
 select is((select row(u.view_tokens, u.tools_tokens)::text from kata.usage(:'id', 2) u), '(15,0)', 'as of before, there were none');
 select is((select s.threshold_tokens from kata.compaction_status(:'id') s), 400::bigint, 'compaction is due that much earlier');
@@ -35,13 +35,16 @@ select is((select row(t.tools, t.version)::text from kata.get_tools(:'id') t), '
 select is(kata.undo(:'id', 6), 8::bigint, 'an undo is undone');
 select is((select row(t.tools, t.version)::text from kata.get_tools(:'id') t), '("[{""b"": 1}]",5)', 'which brings the later list back');
 select is(kata.set_tools(:'id', '[]'), 9::bigint, 'an empty list ends it');
+select is(kata.set_tools(:'id', '[]', 5), 9::bigint, 'a count of none changes nothing');
 select is((select row(t.tools, t.version)::text from kata.get_tools(:'id') t), '(,9)', 'since its version');
 select is(
   (select string_agg(concat_ws(' ', h.version, h.kind, h.preview), ', ' order by h.version)
    from kata.history(:'id') h where h.version in (3, 8, 9)),
   '3 tools 100 tokens, 8 undo version 6, 9 tools none', 'history names the changes');
 select is((select e.code from fixture.error(format('select kata.set_tools(%L, %L)', :'id', e.tools)) e), 'KC017', e.what)
-from (values ('{}', 'a list is an array'), ('[1]', 'of objects')) e(tools, what);
+from (
+  values ('{}', 'a list is an array'), ('[1]', 'of objects'), ('[{"a": "\u0000"}]', 'without NUL'), ('[{"a": "\ud83d"}]', 'half of a pair'),
+    ('[{"a": 1e400000}]', 'or a number that is too large')) e(tools, what);
 select throws_ok(format('select kata.set_tools(%L, ''[{}]'', -1)', :'id'), 'KC017', 'token_count must not be negative',
   'a count is not negative');
 select throws_ok(format('select kata.set_tools(%L, ''[{}]'', expected_version => 1)', :'id'), 'KC003',
@@ -50,6 +53,7 @@ select kata.set_tools(fixture.id('tooled fork'), '[{"z": 2}]', 11);
 select is(
   (select row(position('"tools": [{"z": 2}]' in r.body) > 0, r.token_count)::text
    from kata.request(fixture.id('tooled fork'), 500, 'openai', 'm') r), '(t,27)', 'a request sends them, and counts them');
+select is(kata.set_tools(fixture.id('tooled fork'), '[{"z": 2}]', 13), 6::bigint, 'another count of the same list is a change');
 
 select * from finish();
 rollback;

@@ -1916,7 +1916,8 @@ class Methods(ABC):
         others. It breaks the prompt cache and the thinking of a provider from the first byte on.
 
         Returns the version since which the list is in force: of this change, or of the earlier one that
-        set the same list; 0 where none was ever set.
+        set the same list with the same count, or with any where none is given; 0 where none was ever
+        set.
 
         Parameters
         ----------

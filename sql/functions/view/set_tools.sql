@@ -28,7 +28,8 @@ begin
       hint = 'Pass the tokens that the tools take, or null for an estimate.';
   end if;
   v_view := kata_data.view_of(context_id, v_head.version, v_head.view_version);
-  if sha256(convert_to(v_content, 'UTF8')) is not distinct from v_view.tools_digest then
+  if sha256(convert_to(v_content, 'UTF8')) is not distinct from v_view.tools_digest
+    and (v_content is null or token_count is null or token_count = v_view.tools_tokens) then
     return coalesce(v_view.tools_version, 0);
   end if;
   v_change := kata_data.new_change('tools', '{}');
@@ -51,7 +52,7 @@ token_count: its tokens in the context''s tokenizer; estimated when null. They c
   that much earlier.
 expected_version: a version since which no message may have been appended, deleted or amended.
 
-Returns the version since which the list is in force: of this change, or of the earlier one that set the same list; 0 where none was ever
-set.
+Returns the version since which the list is in force: of this change, or of the earlier one that set the same list with the same count, or
+with any where none is given; 0 where none was ever set.
 Errors: KC001, KC003 version conflict, KC006, KC017 tools is not an array of objects, or too long, or token_count is negative.
 Locks: the head of the context. Cost: O(length + pieces of the view).';
