@@ -1,7 +1,7 @@
 -- Answers: which request a message answers, what is refused, and that the digest of the answer covers the request.
 
 begin;
-select plan(99);
+select plan(101);
 
 insert into kata_data.tool_list (tenant, digest, created_at, content)
 select 'default', sha256('[{"name": "search"}]'), now(), '[{"name": "search"}]';
@@ -76,6 +76,10 @@ from (values
   ('{"input": 1, "inputs": 2}', 'a key that our form does not have'), ('{"input": -1}', 'a negative number'), ('{"output": "4"}', 'a text'),
   ('{"input": 2147483648}', 'more than an integer'), ('{"prompt_tokens": {"a": 1}}', 'an object for a number'),
   ('{"input_tokens": "x", "cache_read_input_tokens": 1}', 'a text among numbers to add')) f(usage, what);
+select is((select e.detail from fixture.error(format('select kata_data.read_usage(%L)', f.usage)) e), f.detail, 'DETAIL: ' || f.detail)
+from (values
+  ('{"tokens": 9}', 'It is {"tokens": 9}, which is in no known form.'),
+  ('{"input": -1}', 'Not every value is a number of tokens or milliseconds: {"input": -1}.')) f(usage, detail);
 
 -- An answer is tied when it is appended
 

@@ -17,9 +17,10 @@ begin
     raise exception using
       errcode = 'KC017',
       message = 'usage cannot be read',
-      detail = coalesce(
-        format('Not every value is a number of tokens or milliseconds: %s.', left(v_usage::text, 200)),
-        format('It is %s, which is in no known form.', left(usage::text, 200))),
+      detail = case
+        when v_usage is null then format('It is %s, which is in no known form.', coalesce(left(usage::text, 200), 'null'))
+        else format('Not every value is a number of tokens or milliseconds: %s.', left(v_usage::text, 200))
+      end,
       hint = 'Pass {"input", "cached", "written", "output", "duration_ms"}, or the usage object of OpenAI, Anthropic or Gemini as it came.';
   end if;
   v_request.input_tokens := round((v_usage ->> 'input')::numeric);
