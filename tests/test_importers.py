@@ -504,3 +504,21 @@ def test_an_export_in_one_line_is_imported(database: str, write: Write) -> None:
     path = write(export, name="conversations.json")
     result = command("import", str(path), str(path), dsn=database)
     assert "2 conversations added, 4 messages; 2 existed" in result.stdout, result.stderr
+
+
+def test_another_file_of_the_same_name_is_another_conversation(database: str, tmp_path: Path) -> None:
+    files = [tmp_path / "one" / "chat.json", tmp_path / "two" / "chat.json"]
+    for text, file in zip(("Hello.", "Good bye."), files, strict=True):
+        file.parent.mkdir()
+        file.write_text(json.dumps({"messages": [{"role": "user", "content": text}]}))
+    for added in ("2 conversations added, 2 messages", "0 conversations added, 0 messages; 2 existed"):
+        assert command("import", *map(str, files), dsn=database).stdout.startswith(added)
+    with Kata(database) as kata:
+        found = {row.content for one in kata.list_contexts() for row in kata.messages(one.context_id)}
+    assert found == {"Hello.", "Good bye."}
+
+
+def test_standard_input_of_another_form_is_refused(database: str) -> None:
+    for arguments in (("--format", "openai"), ()):
+        result = command("import", *arguments, "-", dsn=database, code=1, input='[{"mapping": {}}]')
+        assert "standard input holds another form than named lines" in result.stderr

@@ -1,6 +1,8 @@
 """What formats without branches share: documents of a file, and messages that follow one another."""
 
+import json
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from typing import Any
 
 from kata_context.contrib.importers.conversation import MALFORMED, Conversation, Entry, Source, reason
@@ -64,7 +66,9 @@ def flat(
         conversation.skipped["beside a wrong message"] += max(len(given) - 1, 0)
         return conversation
     for number, message in enumerate(messages, start=1):
-        id = message.get("external_id") or f"{number}"
+        # Of the place and the words: another file of the name is another conversation.
+        words = sha256(json.dumps(message, sort_keys=True).encode()).hexdigest()[:12]
+        id = message.get("external_id") or f"{number}-{words}"
         conversation.entries.append(Entry(id, conversation.leaf, [message], records=0))
         conversation.leaf = id
     if conversation.entries:
