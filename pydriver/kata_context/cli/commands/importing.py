@@ -98,7 +98,7 @@ def import_files(
         try:
             for file in files:
                 if form or not has_named_lines(file):
-                    import_other(kata, Path(file.name), form, tokenizer, summary)
+                    import_other(kata, Path(getattr(file, "name", "<stdin>")), form, tokenizer, summary)
                 else:
                     import_lines(kata, file, tokenizer, summary)
         finally:
@@ -127,6 +127,8 @@ def import_other(kata: Kata, path: Path, form: str | None, tokenizer: str, summa
     """Import a file of another form."""
     from kata_context.contrib.importers import Source, load, recognize
 
+    if str(path) == "<stdin>":
+        raise KataError("standard input holds another form than named lines", "write it to a file")
     source = Source(path)
     for conversation in recognize(source, form).read(source):
         summary.skipped += conversation.skipped
