@@ -94,7 +94,8 @@ from (values
   (4, 'delete_messages(%, 2)', '{"removed 2 user: deletion 12"}', 'a message was deleted'),
   (5, 'undo(%, 12)', '{"added 2 user: undo 13"}', 'and came back'),
   (6, 'erase_message(%, 5, ''asked'')', '{"shortened 5 assistant: erasure"}', 'a message was erased'),
-  (7, 'erase_message(%, 11, ''asked'')', '{"shortened 2 user: erasure"}', 'the words of an amendment were erased')) c(place, call, found, what)
+  (7, 'erase_message(%, 11, ''asked'')', '{"shortened 2 user: erasure"}', 'the words of an amendment were erased')
+) c(place, call, found, what)
 order by c.place;
 select pg_temp.ask('talk') as before_compaction \gset
 select fixture.compact('talk');

@@ -29,7 +29,7 @@ begin
   v_profile.options := options::text;
   perform kata_data.check_profile(v_profile, tokenizer);
   if v_profile.format = 'anthropic' and coalesce(json_typeof(options), 'object') = 'object' then
-    if v_profile.options like '%\\u%' then
+    if position(E'\\u' in v_profile.options) > 0 then
       -- An escape that PostgreSQL cannot store would be an error of another code.
       perform kata_data.check_options(v_profile.options);
     end if;
