@@ -25,6 +25,9 @@ HONEST = (
     *[CREATE] * 2,
     "select kata.append_record(%(context)s, 'note', '1')",
     "select kata.pin(%(context)s, %(version)s)",
+    "select kata.amend(%(context)s, %(version)s, jsonb_build_object('content', %(text)s::text))",
+    "select kata.set_tools(%(context)s, json_build_array(json_build_object('name', %(text)s::text)))",
+    "select kata.rewind(%(context)s, %(version)s)",
     "select kata.delete_messages(%(context)s, %(version)s)",
     FORK,
     "select kata.checkpoint(%(context)s, %(text)s, %(version)s, 'a note')",
@@ -56,7 +59,10 @@ join kata_data.context c on c.context_id = h.context_id and c.deleted_at is null
 join kata_data.message e on e.segment_id = h.context_id and e.version <= h.version
 where e.salt is not null
 """
-TABLES = ("act", "context", "head", "lineage", "message", "record", "stub", "summary", "view_change")
+TABLES = (
+    "act", "amendment", "context", "head", "lineage", "message", "record", "stub", "summary",
+    "tool_list", "view_change",
+)  # fmt: skip
 PLACES = 100
 TRIGGERS = "select tgname from pg_trigger where tgrelid = 'kata_data.message'::regclass and not tgisinternal"
 
@@ -160,8 +166,8 @@ class House:
         """Remove a context with all that belongs to it."""
         self.conn.execute("set local session_replication_role = replica")
         for table in TABLES:
-            key = "segment_id" if table in ("message", "record", "summary", "view_change") else "context_id"
-            if table != "stub":
+            key = "context_id" if table in ("act", "context", "head", "lineage") else "segment_id"
+            if table not in ("amendment", "stub", "tool_list"):
                 self.conn.execute(f"delete from kata_data.{table} where {key} = %s".encode(), [context])
         self.conn.execute("set local session_replication_role = origin")
 

@@ -1,7 +1,7 @@
 -- Tools: a list that a model may call, as a part of the context.
 
 begin;
-select plan(38);
+select plan(42);
 
 select fixture.context('tooled', '{"budget": 1000, "threshold": 0.5}');
 select fixture.id('tooled') as id \gset
@@ -53,6 +53,22 @@ select kata.set_tools(fixture.id('tooled fork'), '[{"z": 2}]', 11);
 select is(
   (select row(position('"tools": [{"z": 2}]' in r.body) > 0, r.token_count)::text
    from kata.request(fixture.id('tooled fork'), 500, 'openai', 'm') r), '(t,27)', 'a request sends them, and counts them');
+
+-- Damage
+
+select is(fixture.damage(format(d.change, fixture.id('tooled fork')), 'tooled fork'), d.problems, d.what)
+from (values
+  ($$update kata_data.tool_list t set content = '[{"z": 3}]' from kata_data.view_change c
+    where t.digest = c.tools_digest and c.segment_id = %L$$, '{request,tools at 5}'::text[], 'a changed list is found'),
+  ($$delete from kata_data.tool_list t using kata_data.view_change c where t.digest = c.tools_digest and c.segment_id = %L$$,
+    '{request,tools at 5}', 'and one that is gone'),
+  ($$update kata_data.view_change c set tools_digest = sha256('') where c.segment_id = %L$$, '{digest at 5,tools at 5}',
+    'a view with another list'),
+  ($$update kata_data.view_change c set tools_tokens = 1 where c.segment_id = %L$$, '{digest at 5,due}', 'and one with other tokens')
+) d(change, problems, what);
+
+-- Counts
+
 select is(kata.set_tools(fixture.id('tooled fork'), '[{"z": 2}]', 13), 6::bigint, 'another count of the same list is a change');
 
 select * from finish();
