@@ -160,6 +160,51 @@ def test_a_fork_beside_a_rewind_sees_the_context_before_or_after_it(
     assert rows(observer, "select * from kata.verify()") == []
 
 
+SECRET = Jsonb({"content": "the pin is 1234 " * 50})
+ERASE = "select e.what from kata.erase_message(%s, %s, 'by request') e"
+MERGE = "select m.version from kata.merge(%s, %s) m"
+# Every column of the log and the view that holds words.
+WORDS = """
+select count(*)
+from (
+  select m.content from kata_data.message m
+  union all select a.content from kata_data.amendment a
+  union all select s.content from kata_data.stub s
+  union all select y.content from kata_data.summary y
+) w
+where w.content like '%%1234%%'"""
+
+
+def amended(conn: psycopg.Connection) -> uuid.UUID:
+    """Return a context of a call with its result, version 3, which version 5 amends with a secret."""
+    ((made,),) = rows(conn, "select kata.create_context(policy => %s)", Jsonb(POLICY))
+    drafts = [
+        {"role": "user", "content": "x"},
+        {"role": "assistant", "tool_calls": [tool_call("a", "f")]},
+        {"role": "tool", "tool_call_id": "a", "content": "result " * 400},
+        {"role": "assistant", "content": "y"},
+    ]
+    rows(conn, APPEND, made, Jsonb(drafts))
+    assert rows(conn, AMEND, made, 3, SECRET) == [(5,)]
+    return made
+
+
+@pytest.mark.parametrize("erased", [3, 5])
+def test_a_merge_that_waited_for_an_erasure_copies_no_erased_words(
+    connect: Connect, observer: psycopg.Connection, start: Start, erased: int
+) -> None:
+    source, ((target,),) = amended(observer), rows(observer, "select kata.create_context()")
+    first, second = connect(), connect(autocommit=True)
+    rows(first, ERASE, source, erased)
+    later = start(second, MERGE, target, source)
+    wait_until_blocked(observer, second)
+    first.commit()
+    assert later.result(PATIENCE) == [(1,), (2,), (3,), (4,)]
+    assert shown(observer, target)[2] == (3, "message", "")
+    assert rows(observer, WORDS) == [(0,)]
+    assert rows(observer, "select * from kata.verify()") == []
+
+
 @dataclass
 class Writer:
     """A session that takes random steps with a context, and remembers those that were taken.

@@ -2,7 +2,7 @@
 -- twice and an erasure finds the copies.
 --
 -- Locks heads by id ascending: the target for change, the source shared, so that appends to it do not wait; the source is read up to the
--- version that it had. Then locks the messages FOR KEY SHARE, so that an erasure misses no copy.
+-- version that it had. Then locks the messages and their amendments FOR KEY SHARE, so that an erasure misses no copy.
 -- plans: writer
 
 create or replace function kata.merge(target uuid, source uuid, versions int8multirange default null, idempotency_key text default null)
@@ -83,7 +83,7 @@ Token counts are kept if both contexts count in one tokenizer; else stored count
 Returns one row per message, as append; none if there is nothing to merge.
 Errors: KC001, KC002, KC004 over 10,000 messages, KC005 the target, or a group of the choice, has open calls, KC006, KC017, KC019, KC021 what the key has
 done is rewound.
-Locks: the head of the target and that of the source (FOR KEY SHARE), by id ascending, then the copied messages (FOR KEY SHARE).
+Locks: the head of the target and that of the source (FOR KEY SHARE), by id ascending, then the copied messages and their amendments (FOR KEY SHARE).
 Cost: O(messages after the common ancestor × fork depth).';
 
 create or replace function kata_data.merge_drafts(target kata_data.head, source kata_data.head, versions int8multirange)
@@ -105,25 +105,15 @@ begin
   v_versions := kata_data.unmerged(
     target.context_id, target.version, v_rewound, source.context_id, kata_data.versions_to_merge(source, v_first, versions), v_first);
   v_amendments := kata_data.merged_amendments(source, v_versions);
+  -- Against an erasure at this moment: it waits and finds the copy, or what is copied is blank already. The words are read by a later
+  -- statement, which sees the erasure that this one has waited for.
+  perform kata_data.share_words(source.context_id, v_versions, v_amendments);
   for v_message in
     select w.*
-    from (
-      select c.segment_id, c.version
-      from kata_data.path_messages(source.context_id, v_versions) c
-      order by c.version
-      offset 0
-    ) c
-    cross join lateral (
-      select m.*
-      from kata_data.message m
-      where m.segment_id = c.segment_id
-        and m.version = c.version
-      -- Against an erasure at this moment: it waits and finds the copy, or what is copied is blank already.
-      for key share
-    ) m
+    from kata_data.path_messages(source.context_id, v_versions) m
     left join lateral kata_data.amendment_of(m.segment_id, m.group_version, m.version, v_amendments) a on true
     cross join lateral kata_data.amended(m, a) w
-    order by c.version
+    order by m.version
   loop
     if target.tokenizer <> source.tokenizer then
       v_amendment_id := (

@@ -218,6 +218,55 @@ $$;
 comment on function kata_data.words_at(uuid, bigint, int8multirange) is
 'The messages of a path at some versions, visible or not, in the words in force as of a version, whole; in no order.';
 
+create or replace function kata_data.share_words(context_id uuid, versions int8multirange, amendments bigint[]) returns void
+language plpgsql volatile
+as $$
+begin
+  perform
+  from (
+    select m.segment_id, m.version
+    from kata_data.path_messages(share_words.context_id, versions) m
+    order by m.version
+    offset 0
+  ) p
+  cross join lateral (
+    select
+    from kata_data.message m
+    where m.segment_id = p.segment_id
+      and m.version = p.version
+    for key share
+  ) m;
+  perform kata_data.share_amendments(amendments, versions);
+end
+$$;
+comment on function kata_data.share_words(uuid, int8multirange, bigint[]) is
+'Shares messages of a path and, of some amendments, those of these messages, until the end of the transaction.
+
+An erasure waits and finds what is made of the words. Where it came first, the next statement reads none of them; a transaction with an
+old snapshot fails, as one to be tried again.';
+
+create or replace function kata_data.share_amendments(amendments bigint[], versions int8multirange) returns void
+language plpgsql volatile
+as $$
+begin
+  if amendments <> '{}' then
+    perform
+    from (
+      select e.change_id from unnest(amendments) e(change_id) order by e.change_id offset 0
+    ) e
+    cross join lateral (
+      select
+      from kata_data.amendment a
+      where a.change_id = e.change_id
+        and versions @> a.version
+      for key share
+    ) a;
+  end if;
+end
+$$;
+comment on function kata_data.share_amendments(bigint[], int8multirange) is
+'Shares the amendments, among some, of messages and summaries at some versions, as share_words does.';
+
 create or replace function kata_data.root_change(context_id uuid, change kata_data.view_change) returns kata_data.view_change
 language plpgsql stable
 as $$
