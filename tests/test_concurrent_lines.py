@@ -177,7 +177,7 @@ where w.content like '%%1234%%'"""
 
 def amended(conn: psycopg.Connection) -> uuid.UUID:
     """Return a context of a call with its result, version 3, which version 5 amends with a secret."""
-    ((made,),) = rows(conn, "select kata.create_context(policy => %s)", Jsonb(POLICY))
+    made: uuid.UUID = rows(conn, "select kata.create_context(policy => %s)", Jsonb(POLICY))[0][0]
     drafts = [
         {"role": "user", "content": "x"},
         {"role": "assistant", "tool_calls": [tool_call("a", "f")]},
@@ -201,6 +201,35 @@ def test_a_merge_that_waited_for_an_erasure_copies_no_erased_words(
     first.commit()
     assert later.result(PATIENCE) == [(1,), (2,), (3,), (4,)]
     assert shown(observer, target)[2] == (3, "message", "")
+    assert rows(observer, WORDS) == [(0,)]
+    assert rows(observer, "select * from kata.verify()") == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "arguments"),
+    [
+        ('select kata.amend(%s, 3, \'{"metadata": {"a": 1}}\')', ["fork"]),
+        ("select kata.elide(%s, 3)", ["fork"]),
+        (MERGE, ["other", "fork"]),
+        ("select d.summary_version from kata.compact(%s, 'digest', force => true) d", ["fork"]),
+        (BEGIN, ["fork"]),
+        ("select r.body from kata.request(%s, budget => 9000, format => 'openai', model => 'm') r", ["fork"]),
+    ],
+    ids=["amend", "elide", "merge", "digest", "begin", "request"],
+)
+def test_an_old_snapshot_brings_no_erased_amendment_back(
+    connect: Connect, observer: psycopg.Connection, statement: str, arguments: list[str]
+) -> None:
+    source = amended(observer)
+    ((fork, *_),) = rows(observer, "select kata.fork(%s)", source)
+    ((other,),) = rows(observer, "select kata.create_context()")
+    append(observer, fork, 3)
+    old = connect()
+    old.execute("set transaction isolation level repeatable read")
+    rows(old, "select from kata_data.head")
+    assert rows(observer, ERASE, source, 5) == [("amendment",)]
+    assert outcome(old, statement, *({"fork": fork, "other": other}[name] for name in arguments)) == "40001"
+    old.rollback()
     assert rows(observer, WORDS) == [(0,)]
     assert rows(observer, "select * from kata.verify()") == []
 

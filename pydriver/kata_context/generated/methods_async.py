@@ -1476,7 +1476,7 @@ class AsyncMethods(ABC):
             key has done is rewound.
 
         Locks: the head of the target and that of the source (FOR KEY SHARE), by id ascending, then the
-            copied messages (FOR KEY SHARE).
+            copied messages and their amendments (FOR KEY SHARE).
         Cost: O(messages after the common ancestor × fork depth).
         """
         return await self._run(statements.MERGE, (target, source, versions, idempotency_key))
@@ -1771,7 +1771,7 @@ class AsyncMethods(ABC):
             ContextClosedError, InvalidArgumentError deleted, or too many pieces,
             IdempotencyConflictError, SupersededError what the key has done is rewound.
 
-        Locks: the head of the context, then the message (FOR KEY SHARE).
+        Locks: the head of the context, then the message and the amendment in force (FOR KEY SHARE).
         Cost: O(size + pieces of the view + fork depth).
         """
         return (

@@ -54,7 +54,7 @@ Returns the version that the amendment took. It conflicts with expected_version 
 developer message. A summary that covers the message may still repeat its old words.
 Errors: KC001, KC002 no message or summary has this version, KC003 version conflict, KC004 the message is invalid, KC006, KC017 deleted, or
 too many pieces, KC019, KC021 what the key has done is rewound.
-Locks: the head of the context, then the message (FOR KEY SHARE). Cost: O(size + pieces of the view + fork depth).';
+Locks: the head of the context, then the message and the amendment in force (FOR KEY SHARE). Cost: O(size + pieces of the view + fork depth).';
 
 create or replace function kata_data.check_amendable(head kata_data.head, version bigint) returns void
 language plpgsql volatile
@@ -115,6 +115,7 @@ begin
       v_said.segment_id, v_said.group_version, version,
       kata_data.amendments_at(
         head.context_id, kata_data.view_of(head.context_id, head.version, head.view_version), v_versions, head.version)) a);
+  perform kata_data.share_amendments(array[v_base.change_id], v_versions);
   v_shown := kata_data.amended(v_said, v_base);
   perform kata_data.check_amendment(patch, v_shown, null);
   v_message := kata_data.patched(v_shown, patch, head.tokenizer);

@@ -44,6 +44,9 @@ begin
     cross join lateral kata_data.segments(plan.context_id, v.version, v.version) s
     join kata_data.summary y on y.segment_id = s.segment_id and y.version = v.version
     for key share of y;
+    perform kata_data.share_amendments(
+      (kata_data.view_at(plan.context_id, plan.base_version)).amendments,
+      plan.covered + coalesce((select range_agg(int8range(v, v, '[]')) from unnest(plan.merged_summaries) v), '{}'::int8multirange));
   end if;
   -- Under the head's lock only a transaction with an old snapshot can conflict here: it fails likewise.
   insert into kata_data.compaction (

@@ -1,6 +1,7 @@
 -- Erases the words of amendments: all of an erased message, or one by its own version with those that took words from it.
 --
--- Locks the message, FOR UPDATE, as the erasure of the message does: an amendment, a merge or an elision that reads the words shares it.
+-- Locks the message, FOR UPDATE, as the erasure of the message does, and then the amendments: what makes something of the words, an
+-- amendment, a merge or an elision, shares both.
 
 create or replace function kata_data.amendment_target(segment_id uuid, version bigint) returns kata_data.amendment
 language plpgsql volatile
@@ -53,7 +54,8 @@ begin
     order by c.segment_id, c.version
   loop
     if not kata_data.is_erased(v_entry.segment_id, v_entry.version) then
-      select a.* into strict v_amendment from kata_data.amendment a where a.change_id = v_entry.change_id;
+      -- FOR UPDATE: what shares the words waits, and with an old snapshot fails.
+      select a.* into strict v_amendment from kata_data.amendment a where a.change_id = v_entry.change_id for update;
       v_redacted := kata_data.redacted_amendment(v_amendment);
       perform kata_data.record_erasure(
         v_entry.segment_id, v_entry.version, 'amendment', receipt, kata_data.amendment_digest(v_amendment));

@@ -33,6 +33,7 @@ begin
       and m.version = p.version
     for key share
   ) m;
+  perform kata_data.share_amendments(view.amendments, versions);
   return array(
     select row(
       m.segment_id, m.group_version, m.version, null, m.token_count - t.token_count, t.token_count,
