@@ -81,7 +81,7 @@ begin
   token_count := v_request.token_count;
   start_version := v_request.start_version;
   notes := case when v_request.hidden_thinking is not null and kata_data.must_not_think(v_request, v_profile, v_fitted.prompt)
-    then '{"thinking_off": true}' else '{}' end;
+    then '{"thinking_off": true}'::jsonb else '{}' end;
   return next;
 end
 $$;

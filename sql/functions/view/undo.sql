@@ -38,7 +38,8 @@ begin
 
   v_moved := kata_data.moved_by_undo(context_id, v_change);
   v_stands_on := case
-    when (kata_data.root_change(context_id, v_change)).kind = 'amendment' then '{compaction,elision}' else '{compaction}'
+    when (kata_data.root_change(context_id, v_change)).kind = 'amendment' then '{compaction,elision}'::text[]
+    else '{compaction}'
   end;
   select c.version, c.kind into v_blocking, v_kind
   from kata_data.path_changes(undo.context_id, undo.version + 1, v_head.version) c
