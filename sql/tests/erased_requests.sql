@@ -1,7 +1,7 @@
 -- Erasure and requests: no digest of a body confirms a guess of an erased text, in whichever words and by whichever context it was sent.
 
 begin;
-select plan(17);
+select plan(19);
 
 create function pg_temp.ask(context text, given text default '') returns bigint
 language plpgsql
@@ -82,6 +82,13 @@ select is(
 select pg_temp.erased('back', :undone);
 select is(pg_temp.forgotten('back'), '{1}', 'its erasure leaves later requests');
 select is((select r.is_same from kata.replay(:'back', 2) r), true, 'which are replayed');
+set local role kata_eraser;
+update kata_data.request r set salt = substr(sha256('damage'), 1, 16) where r.context_id = :'back' and r.request_id = 2;
+reset role;
+select is((select r.is_same from kata.replay(:'back', 2) r), false, 'no erasure of something else hides damage');
+select is(
+  (select substring(e.detail from '^[^)]*.') from fixture.error(format('select kata.replay(%L, 1)', :'back')) e),
+  format('Version %s in it (summary)', :undone), 'a refusal names what was erased');
 
 -- A copy
 

@@ -131,31 +131,27 @@ create or replace function kata_data.refuse_replay(request kata_data.request) re
 language plpgsql stable
 as $$
 declare
-  v_erasure record;
+  v_detail text;
 begin
-  -- An amendment that was erased is not a row of the body; its message is.
-  select e.version, coalesce(r.kind, 'amendment') as kind, e.erased_at into v_erasure
-  from kata_data.segments(request.context_id, 1, request.at) s
-  join kata_data.erasure e on e.segment_id = s.segment_id and e.version between s.first_version and s.last_version
-  left join unnest(kata_data.recipe_rows(request)) r on r.version = e.version
-  where r.version is not null
-    or e.erased_at >= request.created_at
-  order by r.version is null, e.erased_at desc, e.version
-  limit 1;
-  if not found and request.salt is not null then
-    return;
-  end if;
+  v_detail := (
+    select format('Version %s in it (%s) was erased at %s.', e.version, case when y.version is null then e.what else 'summary' end, e.erased_at)
+    from kata_data.segments(request.context_id, 1, request.at) s
+    join kata_data.erasure e on e.segment_id = s.segment_id and e.version between s.first_version and s.last_version
+    left join kata_data.summary y on y.segment_id = e.segment_id and y.version = e.version
+    left join kata_data.view_change c on c.segment_id = e.segment_id and c.version = e.version
+    left join kata_data.amendment a on a.change_id = c.change_id
+    -- An amendment that was erased is not a row of the body; its message is.
+    where kata_data.shows(request, coalesce(a.version, e.version))
+    order by e.erased_at desc, e.version
+    limit 1);
   raise exception using
     errcode = 'KC023',
     message = format('request %s cannot be replayed', request.request_id),
-    detail = case
-      when v_erasure.version is null then 'An entry that it showed was erased.'
-      else format('Version %s in it (%s) was erased at %s.', v_erasure.version, v_erasure.kind, v_erasure.erased_at)
-    end,
+    detail = coalesce(v_detail, 'An entry that it showed was erased.'),
     hint = 'kata.request_rows shows what is left of it; its counts and its usage are in kata.requests.';
 end
 $$;
 comment on function kata_data.refuse_replay(kata_data.request) is
 'Refuses to replay a request that showed an entry which was erased, the newest erasure first. KC023.
 
-Cost: O(rows + erasures of the path).';
+Cost: O(erasures of the path × log n).';
