@@ -196,3 +196,20 @@ def test_a_key_waits_for_a_purge_of_what_it_found_and_creates_the_context_anew(
     assert created
     assert second != first
     assert append(observer, second, 1) == [1]
+
+
+def test_a_removal_in_a_deadlock_with_a_request_after_an_append_is_refused(
+    connect: Connect, observer: psycopg.Connection, start: Start
+) -> None:
+    context_id = made(observer)
+    # The removal looks for the deadlock, the writer does not.
+    writer = connect(options="-c deadlock_timeout=1h")
+    remover = connect(autocommit=True, options="-c deadlock_timeout=1s")
+    append(writer, context_id, 1)
+    removal = start(remover, ERASE, context_id, 2)
+    wait_until_blocked(observer, remover)
+    asked = start(writer, "select request_id from kata.request(%s, 100000, 'openai', 'm')", context_id)
+    with pytest.raises(psycopg.Error) as caught:
+        removal.result()
+    assert caught.value.sqlstate == "KC025"
+    assert asked.result() == [(1,)]

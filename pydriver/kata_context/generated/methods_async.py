@@ -1242,7 +1242,8 @@ class AsyncMethods(ABC):
             options have a key that the function writes, BudgetTooSmallError the budget is too small
             (DETAIL has the least sufficient one), UntranslatableError as for prompt.
 
-        Locks: shares the fork family.
+        Locks: shares the fork family; a second request of the context waits for the first to commit, so
+            call it before an append in a transaction, or in one of its own.
         Cost: as prompt, and one row of some 250 bytes.
         """
         return (
@@ -2513,7 +2514,8 @@ class AsyncMethods(ABC):
         ContextNotFoundError, VersionNotFoundError no message has this version, ContextClosedError
             (restore a deleted context first, erase through a fork, or purge it), InvalidArgumentError
             no reason, or the transaction is not at isolation level read committed, BusyError another
-            session holds a lock for longer than lock_timeout, or 10 seconds where that is not set.
+            session holds a lock for longer than lock_timeout, or 10 seconds where that is not set, or
+            waits for this one in turn.
 
         Locks: other purges, erasures, new compactions and requests of the family wait; then the head of
             the context, the compactions that it ends, the message and its copies, keys that name them.
@@ -2562,7 +2564,7 @@ class AsyncMethods(ABC):
         ------
         ContextNotFoundError, InvalidArgumentError not deleted, or the transaction is not at isolation
             level read committed, BusyError another session holds a lock for longer than lock_timeout,
-            or 10 seconds where that is not set.
+            or 10 seconds where that is not set, or waits for this one in turn.
 
         Locks: other purges, erasures and new compactions of the family wait; then the head of the
             context (FOR UPDATE); a dry run takes none.

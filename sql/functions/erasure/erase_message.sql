@@ -73,8 +73,8 @@ begin
   from kata_data.originals_of(v_segment_id, erase_message.version) o;
   perform set_config('lock_timeout', v_wait, true);
 exception
-  when lock_not_available then
-    perform kata_data.refuse_busy(v_concerned, version);
+  when lock_not_available or deadlock_detected then
+    perform kata_data.refuse_busy(v_concerned, version, is_deadlock => sqlstate = '40P01');
 end
 $$;
 comment on function kata.erase_message(uuid, bigint, text) is
@@ -96,7 +96,7 @@ message that this one is a copy of: named, not redacted), summary (one that may 
 later ones: named, not rewritten).
 Errors: KC001, KC002 no message has this version, KC006 (restore a deleted context first, erase through a fork, or purge it), KC017 no
 reason, or the transaction is not at isolation level read committed, KC025 another session holds a lock for longer than lock_timeout, or
-10 seconds where that is not set.
+10 seconds where that is not set, or waits for this one in turn.
 Locks: other purges, erasures, new compactions and requests of the family wait; then the head of the context, the compactions that it
 ends, the message and its copies, keys that name them. Cost: O(copies + family + keys of the last seven days +
 requests since the message of the contexts that read it). The bytes leave the tables with the next VACUUM FULL; backups keep them until they expire (docs/runbook.md).';

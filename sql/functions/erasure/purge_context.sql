@@ -70,8 +70,8 @@ begin
   perform set_config('lock_timeout', coalesce(v_wait, current_setting('lock_timeout')), true);
   return next;
 exception
-  when lock_not_available then
-    perform kata_data.refuse_busy(array[context_id]);
+  when lock_not_available or deadlock_detected then
+    perform kata_data.refuse_busy(array[context_id], is_deadlock => sqlstate = '40P01');
 end
 $$;
 comment on function kata.purge_context(uuid, boolean) is
@@ -86,7 +86,7 @@ receipt. A purged context stays as it is.
 
 Returns one row: removed (log entries that are removed, of purged ancestors too), kept (entries that the context itself wrote and that stay).
 Errors: KC001, KC017 not deleted, or the transaction is not at isolation level read committed,
-KC025 another session holds a lock for longer than lock_timeout, or 10 seconds where that is not set.
+KC025 another session holds a lock for longer than lock_timeout, or 10 seconds where that is not set, or waits for this one in turn.
 Locks: other purges, erasures and new compactions of the family wait; then the head of the context (FOR UPDATE); a dry run takes none.
 Cost: O(entries removed + forks of the context and of its purged forks, for every purged ancestor + idempotency keys of the tenant and of
 the parent). The bytes leave the tables with the next VACUUM FULL (docs/runbook.md).';

@@ -114,4 +114,5 @@ thinking off, because that of the open tool turn is not valid any more),
 body_digest (SHA-256 over a random salt and the body).
 Errors: KC001, KC002, KC006, KC017 an argument is out of range, the context has nothing to show, the model or max_tokens is missing, or
   options have a key that the function writes, KC020 the budget is too small (DETAIL has the least sufficient one), KC022 as for prompt.
-Locks: shares the fork family. Cost: as prompt, and one row of some 250 bytes.';
+Locks: shares the fork family; a second request of the context waits for the first to commit, so call it before an append in a transaction,
+or in one of its own. Cost: as prompt, and one row of some 250 bytes.';

@@ -25,7 +25,7 @@ end
 $$;
 comment on function kata_data.waited() is 'How long a failed wait under bound_wait was, for the handler of its error.';
 
-create or replace function kata_data.refuse_busy(contexts uuid[], version bigint default null) returns void
+create or replace function kata_data.refuse_busy(contexts uuid[], version bigint default null, is_deadlock boolean default false) returns void
 language plpgsql volatile
 as $$
 declare
@@ -40,13 +40,14 @@ begin
     errcode = 'KC025',
     message = 'another session holds what is to be removed',
     detail = format(
-      'It %s %s. The wait was %s.', case when v_are_sure then 'is' else 'may be' end,
-      coalesce(kata_data.named_sessions(v_pids), 'one that has ended since'), kata_data.waited()),
+      'It %s %s. %s.', case when v_are_sure then 'is' else 'may be' end,
+      coalesce(kata_data.named_sessions(v_pids), 'one that has ended since'),
+      case when is_deadlock then 'Each waited for the other' else 'The wait was ' || kata_data.waited() end),
     hint = 'Try again when its transaction has ended, end it with pg_terminate_backend, or set lock_timeout to wait longer.';
 end
 $$;
-comment on function kata_data.refuse_busy(uuid[], bigint) is
-'Refuses a removal that waited too long, and names the sessions that hold locks on the families of the contexts. KC025.';
+comment on function kata_data.refuse_busy(uuid[], bigint, boolean) is
+'Refuses a removal that waited too long, or in a deadlock, and names the sessions that hold locks on the families of the contexts. KC025.';
 
 create or replace function kata_data.named_sessions(pids integer[]) returns text
 language plpgsql volatile
