@@ -128,6 +128,14 @@ def test_a_past_version_is_shown_as_it_was(database: str) -> None:
         assert len(before.entries("w")) == 4
 
 
+def test_a_window_over_its_budget_is_called_so(database: str) -> None:
+    with Kata(database) as kata:
+        context_id = kata.create_context()
+        kata.append_message(context_id, "user", "word " * 50)
+        assert any("exceeds the budget" in text for text in page(kata, context_id, budget=5).texts)
+        assert not any("exceeds the budget" in text for text in page(kata, context_id, budget=500).texts)
+
+
 def test_the_command_writes_a_page_or_nothing(database: str, tmp_path: Path) -> None:
     command("import", str(AIRLINE), dsn=database)
     name = json.loads(AIRLINE.read_text("utf-8").splitlines()[0])["name"]

@@ -95,6 +95,8 @@ def report(
         "budget": f"{tokens:,} tokens",
         "the model sees": f"{len(window):,} messages, {shown:,} tokens",
     }
+    if window and window[0].over_budget:
+        facts["the model sees"] += ": what always comes exceeds the budget, so kata prompt refuses it"
     yield "<dl>"
     yield from (f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
     yield "</dl>\n<h2>Family</h2>\n"
