@@ -152,6 +152,7 @@ create table kata_data.stub (
   group_version bigint,
   version bigint,
   change_id bigint constraint stub_change_fkey references kata_data.view_change (change_id),
+  amendment_id bigint,
   saved_tokens integer not null,
   token_count integer not null constraint stub_token_count_positive check (token_count >= 0),
   digest bytea not null,
@@ -164,11 +165,13 @@ comment on column kata_data.stub.segment_id is 'With version: the message.';
 comment on column kata_data.stub.group_version is 'The group of the message.';
 comment on column kata_data.stub.version is 'The version of the message.';
 comment on column kata_data.stub.change_id is 'The elision, by the change_id of its view change.';
+comment on column kata_data.stub.amendment_id is
+'The amendment whose words it shortens, by the change_id of its view change; null for the words of the message.';
 comment on column kata_data.stub.saved_tokens is 'The tokens of the message minus those of the stub.';
 comment on column kata_data.stub.token_count is 'The tokens of the stub.';
 comment on column kata_data.stub.digest is 'SHA-256 over the salt and the content; the digest of the elision covers it.';
-comment on column kata_data.stub.salt is '16 random bytes that the digest begins with; null after an erasure of the message.';
-comment on column kata_data.stub.content is 'The short text; null after an erasure of the message.';
+comment on column kata_data.stub.salt is '16 random bytes that the digest begins with; null after an erasure of the words.';
+comment on column kata_data.stub.content is 'The short text; null after an erasure of the words.';
 
 alter table kata_data.stub
   alter column content set statistics 0,

@@ -1,7 +1,7 @@
 -- Amendments: other words for a message, in its place.
 
 begin;
-select plan(142);
+select plan(159);
 
 create function pg_temp.shown(context text, at bigint default null) returns text
 language sql stable
@@ -326,6 +326,51 @@ select is(pg_temp.shown('branch'), '1 user 5, 2a , 3a ', 'nothing is shown');
 select is(kata.amend(:'branch', 3, '{"content": "anew"}'), 7::bigint, 'an erased message may be amended');
 select is(pg_temp.shown('branch'), '1 user 5, 2a , 3a anew', 'and is shown as amended');
 
+-- Stubs of amended words
+
+create function pg_temp.stubs(words text) returns bigint
+language sql stable
+as $$
+  select count(*) from kata_data.stub s where s.segment_id = fixture.id('whole') and s.content like '%' || words || '%'
+$$;
+create function pg_temp.problems(context text) returns text[]
+language sql volatile
+as $$
+  select array(select v.problem || ' at ' || v.version from kata.verify(fixture.id(context)) v order by 1)
+$$;
+select fixture.context('whole') as whole \gset
+select fixture.talk('whole', 'user 5, assistant 7 calls a, tool 300 answers a, user 8');
+select kata.fork(:'whole', 4, 'apart') as apart, kata.fork(:'whole', 4, 'beside') as beside \gset
+select kata.undo(:'whole', kata.amend(:'whole', 3, '{"content": "secret undone", "token_count": 100}'));
+select kata.amend(:'apart', 3, '{"content": "secret apart", "token_count": 100}');
+select kata.elide(e.context_id, 3, keep_tokens => 50) from unnest(array[:'whole', :'apart', :'beside']::uuid[]) e(context_id);
+select is(array[pg_temp.stubs('tool 300'), pg_temp.stubs('secret')], '{2,1}', 'stubs are made of the words in force');
+select is(
+  fixture.damage(
+    format('update kata_data.stub set amendment_id = %s where segment_id = %L and version = 3', d.changed, :'whole'), d.context),
+  d.problems, d.what)
+from (values
+  ('null', 'apart', '{stub at 6}'::text[], 'verify finds one that no longer names its amendment'),
+  ('change_id - 1', 'beside', '{stub at 5}', 'and one that names another')) d(changed, context, problems, what);
+select is(
+  (select string_agg(e.version || ' ' || e.what, ', ') from kata.erase_message(:'apart', 5, 'a secret') e), '5 amendment', 'an erasure');
+select is((select string_agg(e.version || ' ' || e.what, ', ') from kata.erase_message(:'whole', 5, 'a secret') e), '5 amendment',
+  'and one of an amendment that is undone');
+select is(array[pg_temp.stubs('tool 300'), pg_temp.stubs('secret')], '{2,0}', 'blank the stubs of their words, and no others');
+select is(pg_temp.problems(c), '{}', 'what is left is sound: ' || c) from unnest('{whole,apart,beside}'::text[]) c;
+select is(
+  fixture.damage(
+    format('update kata_data.stub set salt = null, content = null where segment_id = %L and version = 3', :'whole'), 'beside'),
+  '{stub at 5}', 'verify finds a stub that no erasure has blanked');
+select kata.erase_message(:'whole', 3, 'a wish');
+select is(pg_temp.stubs('tool 300'), 0::bigint, 'the erasure of the message blanks the others');
+select kata.amend(:'beside', 3, '{"content": "secret again", "token_count": 100}');
+select kata.elide(:'beside', 3, keep_tokens => 50);
+select is(pg_temp.stubs('secret'), 1::bigint, 'an erased message has new words, and a stub of them');
+select is(pg_temp.problems('beside'), '{}', 'which is sound');
+select kata.erase_message(:'beside', 3, 'another wish');
+select is(pg_temp.stubs('secret'), 0::bigint, 'a second erasure blanks it');
+select is(pg_temp.problems(c), '{}', 'all is sound: ' || c) from unnest('{whole,apart,beside}'::text[]) c;
 
 -- A late result
 

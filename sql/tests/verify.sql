@@ -492,7 +492,7 @@ from (
 select is(
   fixture.damage(
     format(
-      'insert into kata_data.stub select segment_id, %s, %s, change_id, saved_tokens, token_count, digest, '
+      'insert into kata_data.stub select segment_id, %s, %s, change_id, amendment_id, saved_tokens, token_count, digest, '
         'salt, content from kata_data.stub where segment_id = %L',
       v.group_version, v.version, :'viewed'),
     v.context) @> array[v.problem],

@@ -63,6 +63,12 @@ begin
       set salt = null, content = v_redacted.content, name = null, metadata = null, tool_calls = v_redacted.tool_calls, parts = null,
           provider = null
       where a.change_id = v_entry.change_id;
+      update kata_data.stub s
+      set salt = null, content = null
+      where s.segment_id = v_amendment.segment_id
+        and s.group_version = v_amendment.group_version
+        and s.version = v_amendment.version
+        and s.amendment_id = v_entry.change_id;
     end if;
     perform kata_data.forget_artifacts(v_entry.segment_id, v_entry.version);
     perform kata_data.forget_embeddings(v_entry.segment_id, v_entry.version);
@@ -71,7 +77,7 @@ begin
 end
 $$;
 comment on function kata_data.redact_amendments(bigint[], kata_data.erasure) is
-'Redacts amendments by their change_id, with the artifacts and embeddings of their words, and records each once.
+'Redacts amendments by their change_id, with the stubs, artifacts and embeddings of their words, and records each once.
 
 Returns one row per amendment: its own segment and version.';
 
@@ -118,14 +124,6 @@ begin
   perform kata_data.blank_acts(erase_amendment.segment_id, erase_amendment.version, receipt, v_amendment.version);
   return query select e.segment_id, e.version, e.what from kata_data.redact_amendments(v_chain, receipt) e;
   perform kata_data.forget_bodies(erase_amendment.segment_id, erase_amendment.version, v_amendment.version);
-  -- A later stub may be made of these words.
-  update kata_data.stub s
-  set salt = null, content = null
-  where s.segment_id = v_amendment.segment_id
-    and s.group_version = v_amendment.group_version
-    and s.version = v_amendment.version
-    and s.change_id > v_amendment.change_id
-    and s.salt is not null;
   return query
   select s.segment_id, s.version, s.what from kata_data.summaries_of(v_amendment.segment_id, v_amendment.version) s;
   for v_copy in

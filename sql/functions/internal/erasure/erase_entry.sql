@@ -95,7 +95,8 @@ begin
   set salt = null, content = null
   where s.segment_id = redact_message.segment_id
     and s.group_version = v_message.group_version
-    and s.version = redact_message.version;
+    and s.version = redact_message.version
+    and s.amendment_id is null;
   perform kata_data.forget_bodies(redact_message.segment_id, redact_message.version, redact_message.version);
   perform kata_data.forget_artifacts(redact_message.segment_id, redact_message.version);
   perform kata_data.forget_postings(redact_message.segment_id, redact_message.version);

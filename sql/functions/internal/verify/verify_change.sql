@@ -20,7 +20,7 @@ begin
     return next kata_data.differs(
       change.version, 'summary', 'for ' || v_summary.covered, v_folded.covers[cardinality(v_folded.covers)]::text);
   end if;
-  if not kata_data.stubs_agree(change) then
+  if not kata_data.stubs_agree(change, view.amendments) then
     return next row(change.version, 'stub', 'The stubs of an elision do not agree with it or with their messages.')::kata_data.finding;
   end if;
   if (v_folded.visible, v_folded.deleted, v_folded.rewound, v_folded.pinned_groups, v_folded.elisions, v_folded.replacements, v_folded.covers,
@@ -141,7 +141,7 @@ $$;
 comment on function kata_data.amendment_agrees(kata_data.view_change, kata_data.amendment) is
 'Whether the words of an amendment agree with its view change and with their message.';
 
-create or replace function kata_data.stubs_agree(change kata_data.view_change) returns boolean
+create or replace function kata_data.stubs_agree(change kata_data.view_change, amendments bigint[]) returns boolean
 language plpgsql stable
 as $$
 begin
@@ -150,9 +150,13 @@ begin
     and not exists (
       select from kata_data.stub s
       join kata_data.message m on m.segment_id = s.segment_id and m.version = s.version
-      left join kata_data.erasure e on e.segment_id = s.segment_id and e.version = s.version
+      left join lateral kata_data.amendment_of(m.segment_id, m.group_version, m.version, amendments) a on true
+      left join kata_data.view_change c on c.change_id = a.change_id
+      -- Of the words that it shortens.
+      left join kata_data.erasure e on e.segment_id = coalesce(c.segment_id, s.segment_id) and e.version = coalesce(c.version, s.version)
       where s.change_id = change.change_id
         and (s.saved_tokens <> m.token_count - s.token_count
+          or s.amendment_id is distinct from a.change_id
           or case
             when s.content is null then e.version is null or s.salt is not null
             -- A stub that is made after the erasure is one line: there is no text to quote.
@@ -161,7 +165,8 @@ begin
           end));
 end
 $$;
-comment on function kata_data.stubs_agree(kata_data.view_change) is
+comment on function kata_data.stubs_agree(kata_data.view_change, bigint[]) is
 'Whether the stubs of a view change agree with it and with their messages.
 
-An elision has one for each of its versions, any other change none. Only that of an erased message is without text and salt.';
+amendments: of the view before it.
+An elision has one for each of its versions, any other change none. Only that of erased words is without text and salt.';

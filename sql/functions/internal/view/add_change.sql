@@ -171,8 +171,10 @@ begin
     change.view_tokens, change.preamble_end, change.oldest_open_group, change.turn_version, view.visible, view.deleted, view.rewound,
     view.pinned_groups, view.elisions, view.replacements, view.covers, view.amendments, view.amended_from, view.tools_version,
     view.tools_digest, view.tools_tokens);
-  insert into kata_data.stub (segment_id, group_version, version, change_id, saved_tokens, token_count, digest, salt, content)
-  select s.segment_id, s.group_version, s.version, change.change_id, s.saved_tokens, s.token_count, s.digest, s.salt, s.content
+  insert into kata_data.stub (
+    segment_id, group_version, version, change_id, amendment_id, saved_tokens, token_count, digest, salt, content)
+  select
+    s.segment_id, s.group_version, s.version, change.change_id, s.amendment_id, s.saved_tokens, s.token_count, s.digest, s.salt, s.content
   from unnest(stubs) s;
   if amendment.version is not null then
     insert into kata_data.amendment (

@@ -36,12 +36,12 @@ begin
   perform kata_data.share_amendments(view.amendments, versions);
   return array(
     select row(
-      m.segment_id, m.group_version, m.version, null, m.token_count - t.token_count, t.token_count,
+      m.segment_id, m.group_version, m.version, null, m.amendment_id, m.token_count - t.token_count, t.token_count,
       kata_data.content_digest(m.salt, t.content), m.salt, t.content)::kata_data.stub
     from (
       select m.segment_id, m.group_version, m.version, m.token_count, coalesce(s.token_count, a.token_count, m.token_count) as shown,
         case when a.change_id is null then m.content else a.content end as words, coalesce(a.token_count, m.token_count) as whole,
-        kata_data.new_salt() as salt
+        a.change_id as amendment_id, kata_data.new_salt() as salt
       from kata_data.path_messages(stubs_for.context_id, versions * kata_data.visible_at(view, head.version)) m
       left join lateral kata_data.stub_of(m.segment_id, m.group_version, m.version, view.elisions, view.amendments) s on true
       left join lateral kata_data.amendment_of(m.segment_id, m.group_version, m.version, view.amendments) a on true
