@@ -110,6 +110,8 @@ begin
     group by m.group_version
     order by min(r.ordinality)
   loop
+    -- No message takes less (recalled_row).
+    exit when v_left < ceil(48 * v_factor);
     v_versions := kata_data.group_members(context_id, array[v_group], at, hidden);
     v_amendments := kata_data.amendments_at(context_id, v_view, v_versions, at);
     select array_agg(c.recalled order by (c.recalled).version), sum((c.recalled).token_count) into v_members, v_tokens
