@@ -273,12 +273,14 @@ def test_a_program_posts_a_body_and_answers_its_request(kata: Kata) -> None:
     )
     failed = context.request(1000)
     failed.fail(TimeoutError())
+    context.request(1000).fail(ValueError("x\0\ud83d" + "\u00e9" * 40_000))
     last = context.request(1000, "anthropic", reserve=10)
     answers: list[Message] = [{"role": "assistant", "content": "ok"}, {"role": "user", "content": "thanks"}]
     last.answer(answers, usage=OwnUsage())  # type: ignore[arg-type]
     listed = context.requests()
     assert [(r.answer_version, r.input_tokens, r.cached_tokens, r.error) for r in listed] == [
         (3, 90, 64, None),
+        (None, None, None, "x??" + "\u00e9" * 32_766),
         (None, None, None, "TimeoutError"),
         (row.version, 5, None, None),
     ]

@@ -92,10 +92,10 @@ class Request(Recorded):
 
         Parameters
         ----------
-        error : an exception or a text; its text is stored
+        error : an exception or a text; its text is stored, at most 64 kB of it
         usage : the tokens that the provider reports nevertheless
         """
-        self.context.complete_request(self.id, usage=_plain(usage), error=str(error) or type(error).__name__)
+        self.context.complete_request(self.id, usage=_plain(usage), error=_error_text(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +117,7 @@ class AsyncRequest(Recorded):
 
     async def fail(self, error: object, *, usage: Usage | None = None) -> None:
         """Record what came instead of an answer, as `Request.fail`."""
-        error_text = str(error) or type(error).__name__
-        await self.context.complete_request(self.id, usage=_plain(usage), error=error_text)
+        await self.context.complete_request(self.id, usage=_plain(usage), error=_error_text(error))
 
 
 def _listed(message: Message | Sequence[Message]) -> Sequence[Message]:
@@ -132,3 +131,9 @@ def _plain(usage: Any) -> Usage | None:
     """Return usage as a dict, also where it is a model of a provider's package."""
     dumped: Usage = usage.model_dump(exclude_none=True) if hasattr(usage, "model_dump") else usage
     return dumped
+
+
+def _error_text(error: object) -> str:
+    """Return what an error says, as far as PostgreSQL can store it."""
+    text = (str(error) or type(error).__name__).replace("\0", "?")
+    return text.encode("utf-8", "replace")[:65536].decode("utf-8", "ignore")
