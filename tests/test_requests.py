@@ -58,7 +58,7 @@ begin
   v_prompt := kata.prompt(
     context_id, (ask ->> 'budget')::integer, v_form, (ask ->> 'at')::bigint, (ask ->> 'step')::integer,
     ask ->> 'tokenizer', v_recall, (ask ->> 'recall_budget')::integer, (
-      select 7 + p.tools_tokens
+      select 7 + ceil(p.tools_tokens * kata_data.tokenizer_factor(p.tokenizer))::integer
       from kata_data.request r
       join kata_data.request_profile p on p.profile_id = r.profile_id
       where r.context_id = ask.context_id and r.request_id = v_made.request_id),

@@ -48,7 +48,7 @@ create table kata_data.request_profile (
 comment on table kata_data.request_profile is 'One row per way to ask of a tenant. Immutable.';
 comment on column kata_data.request_profile.profile_id is 'A number of this database alone; no digest covers it.';
 comment on column kata_data.request_profile.renderer is 'The number of the renderer that wrote the body.';
-comment on column kata_data.request_profile.tools_tokens is 'The tokens of the tools, which the budget held, too.';
+comment on column kata_data.request_profile.tools_tokens is 'An estimate of the tokens of the tools in o200k_base; 0 for none.';
 comment on column kata_data.request_profile.created_at is 'The time of its first request.';
 comment on column kata_data.request_profile.tenant is 'The tenant that asks.';
 comment on column kata_data.request_profile.format is 'The form of the body: openai, responses, anthropic or gemini.';

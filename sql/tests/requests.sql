@@ -1,7 +1,7 @@
 -- Requests: the recipe of every body, and the same bytes from it again.
 
 begin;
-select plan(69);
+select plan(71);
 
 select fixture.context('asked') as asked \gset
 select fixture.talk('asked', 'system 10, user 5, assistant 5');
@@ -192,6 +192,18 @@ select is(
 select is(
   (select count(distinct p.prefix_digest) from option o join kata_data.request_profile p on p.options = o.given::text), 2::bigint,
   'other options do not');
+select kata.register_tokenizer('mine', 4);
+create function pg_temp.tools_tokens() returns integer
+language sql
+as $$
+  select a.token_count - b.token_count
+  from kata.request(fixture.id('body'), tools => '[{"name": "look at it"}]', tokenizer => 'mine') a,
+    kata.request(fixture.id('body'), tokenizer => 'mine') b
+$$;
+comment on function pg_temp.tools_tokens() is 'What a tool adds to the tokens of a request.';
+select is(pg_temp.tools_tokens(), kata_data.tools_tokens('[{"name": "look at it"}]', 'mine'), 'tools count in the tokenizer');
+select kata.register_tokenizer('mine', 1);
+select is(pg_temp.tools_tokens(), kata_data.tools_tokens('[{"name": "look at it"}]', 'mine'), 'as it is now');
 
 -- Tenants
 

@@ -95,7 +95,11 @@ begin
   limit 1
   for key share skip locked;
   if not found then
-    return kata_data.stored_as_new(v_profile, tools);
+    v_stored := kata_data.stored_as_new(v_profile, tools);
+  end if;
+  -- Stored in o200k_base: the factor of a tokenizer may change.
+  if tools is not null then
+    v_stored.tools_tokens := least(ceil(v_stored.tools_tokens * kata_data.tokenizer_factor(v_stored.tokenizer)), 2147483647);
   end if;
   return v_stored;
 end
@@ -114,7 +118,7 @@ begin
   v_profile.created_at := kata_data.clock();
   v_profile.tools_tokens := 0;
   if tools is not null then
-    v_profile.tools_tokens := ceil(kata_data.estimate_tokens(tools) * kata_data.tokenizer_factor(profile.tokenizer));
+    v_profile.tools_tokens := kata_data.estimate_tokens(tools);
     perform kata_data.kept_tools(profile.tenant, tools);
   end if;
   v_profile.prefix_digest := kata_data.prefix_digest(profile);
