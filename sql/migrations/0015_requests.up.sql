@@ -13,7 +13,7 @@
 -- never change. An erasure removes the salt of every request that showed the entry, so that its digest says nothing about the text.
 
 create table kata_data.tool_list (
-  list_id integer generated always as identity constraint tool_list_pkey primary key,
+  list_id bigint generated always as identity constraint tool_list_pkey primary key,
   tenant text not null,
   digest bytea not null,
   created_at timestamptz not null,
@@ -29,7 +29,7 @@ create index tool_list_digest on kata_data.tool_list (tenant, digest);
 comment on index kata_data.tool_list_digest is 'kata.request, kata.replay: a list by its digest. Not unique: two sessions may insert one list at once.';
 
 create table kata_data.request_profile (
-  profile_id integer generated always as identity constraint request_profile_pkey primary key,
+  profile_id bigint generated always as identity constraint request_profile_pkey primary key,
   renderer smallint not null,
   tools_tokens integer not null,
   created_at timestamptz not null,
@@ -93,11 +93,11 @@ create table kata_data.request (
   created_at timestamptz not null,
   preamble_end bigint not null,
   start_version bigint not null,
+  profile_id bigint not null,
   answer_version bigint,
   framed_from bigint,
   bridge integer,
   recall_place bigint,
-  profile_id integer not null,
   budget integer not null,
   stable_step integer not null,
   token_count integer not null,
@@ -129,12 +129,12 @@ comment on column kata_data.request.at is 'The version as of which it shows the 
 comment on column kata_data.request.created_at is 'The time when it was made.';
 comment on column kata_data.request.preamble_end is 'The last version of the preamble that it showed; 0 for none.';
 comment on column kata_data.request.start_version is 'The version from which on everything that is visible was shown, beside the preamble.';
+comment on column kata_data.request.profile_id is 'The way to ask, in request_profile.';
 comment on column kata_data.request.answer_version is 'The message that answers it, in its context; null for none.';
 comment on column kata_data.request.framed_from is
 'The first of the requests that the digest of the answer covers, up to this one; null before the answer.';
 comment on column kata_data.request.bridge is 'The turn of the body, from 0, whose end has a mark of the cache beside the last; null for none.';
 comment on column kata_data.request.recall_place is 'The position at which the recalled messages stand; null for none.';
-comment on column kata_data.request.profile_id is 'The way to ask, in request_profile.';
 comment on column kata_data.request.budget is 'The tokens that it was given, reserve and tools included.';
 comment on column kata_data.request.stable_step is 'The tokens for which its start stays still; 0 for none.';
 comment on column kata_data.request.token_count is 'The tokens of its messages and tools, as they were counted then.';

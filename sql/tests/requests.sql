@@ -1,7 +1,7 @@
 -- Requests: the recipe of every body, and the same bytes from it again.
 
 begin;
-select plan(71);
+select plan(73);
 
 select fixture.context('asked') as asked \gset
 select fixture.talk('asked', 'system 10, user 5, assistant 5');
@@ -204,6 +204,14 @@ comment on function pg_temp.tools_tokens() is 'What a tool adds to the tokens of
 select is(pg_temp.tools_tokens(), kata_data.tools_tokens('[{"name": "look at it"}]', 'mine'), 'tools count in the tokenizer');
 select kata.register_tokenizer('mine', 1);
 select is(pg_temp.tools_tokens(), kata_data.tools_tokens('[{"name": "look at it"}]', 'mine'), 'as it is now');
+
+-- Neither profiles nor lists run out of numbers.
+alter table kata_data.request_profile alter column profile_id restart with 2147483648;
+alter table kata_data.tool_list alter column list_id restart with 2147483648;
+select lives_ok(format($$select kata.request(%L, tools => '[{"n": 1}]')$$, :'body'), 'a profile and a list have numbers beyond 31 bits');
+select ok(
+  (select pg_column_size(r) <= 300 from kata_data.request r where r.context_id = :'body' order by r.request_id desc limit 1),
+  'a row stays within 300 bytes');
 
 -- Tenants
 

@@ -7,7 +7,7 @@ create or replace function kata_data.remove_unused_profiles(tenant text) returns
 language plpgsql volatile
 as $$
 declare
-  v_profiles integer[];
+  v_profiles bigint[];
 begin
   v_profiles := array(
     select p.profile_id
@@ -28,7 +28,7 @@ create or replace function kata_data.remove_unused_tools(tenant text) returns vo
 language plpgsql volatile
 as $$
 declare
-  v_lists integer[];
+  v_lists bigint[];
 begin
   v_lists := array(
     select t.list_id

@@ -35,7 +35,7 @@ declare
   v_reach bigint;
   v_request kata_data.request;
   v_previous bigint := 0;
-  v_profiles integer[] := '{}'::integer[];
+  v_profiles bigint[] := '{}'::bigint[];
 begin
   v_newest := (select h.version from kata_data.head h where h.context_id = verify_requests.context_id);
   v_reach := least(v_newest, kata_data.segment_reach(verify_requests.context_id));
