@@ -234,6 +234,24 @@ def test_an_old_snapshot_brings_no_erased_amendment_back(
     assert rows(observer, "select * from kata.verify()") == []
 
 
+@pytest.mark.parametrize("erased", [7, 8])
+def test_an_old_snapshot_names_no_files_of_erased_words(
+    connect: Connect, observer: psycopg.Connection, context_id: uuid.UUID, erased: int
+) -> None:
+    rows(observer, APPEND, context_id, Jsonb([{"role": "user", "content": "see /srv/first.py"}]))
+    rows(observer, AMEND, context_id, 7, Jsonb({"content": "see /srv/second.py"}))
+    old = connect()
+    old.execute("set transaction isolation level repeatable read")
+    rows(old, "select from kata_data.head")
+    rows(observer, ERASE, context_id, erased)
+    # Version 7 is not covered.
+    assert outcome(old, BEGIN, context_id) == "40001"
+    old.rollback()
+    rows(observer, BEGIN, context_id)
+    named = [] if erased == 7 else [("/srv/first.py",)]
+    assert rows(observer, "select a.ref from kata_data.artifact a") == named
+
+
 @dataclass
 class Writer:
     """A session that takes random steps with a context, and remembers those that were taken.

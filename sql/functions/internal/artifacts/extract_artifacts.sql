@@ -3,7 +3,7 @@
 --
 -- Locks: the row of lineage in which a segment reads itself, until the end of the transaction. Extraction never waits for it: a session that
 -- does not get it leaves the segment to the one that has it, and nothing is lost, because readers parse what lies above the mark. The
--- caller shares the lock of the family.
+-- caller shares the lock of the family. A transaction with an old snapshot also shares what it parses.
 
 create or replace function kata_data.extract_artifacts(context_id uuid, up_to bigint) returns bigint
 language plpgsql volatile
@@ -33,6 +33,7 @@ begin
     v_touched := '{}';
     while v_through < v_segment.last_version loop
       v_chunk_end := kata_data.artifact_chunk_end(v_segment.segment_id, v_through + 1, v_segment.last_version);
+      perform kata_data.share_chunk(v_segment.segment_id, v_through + 1, v_chunk_end);
       v_touched := v_touched || kata_data.index_artifacts(v_segment.segment_id, v_through + 1, v_chunk_end);
       v_through := v_chunk_end;
     end loop;
@@ -52,6 +53,32 @@ comment on function kata_data.extract_artifacts(uuid, bigint) is
 Inherited ones included.
 Returns how many versions are left because another session is parsing them: 0, almost always. Never waits.
 Cost: linear in the length of these messages.';
+
+create or replace function kata_data.share_chunk(segment_id uuid, low bigint, high bigint) returns void
+language plpgsql volatile
+as $$
+begin
+  if current_setting('transaction_isolation') in ('read committed', 'read uncommitted') then
+    return;
+  end if;
+  perform
+  from kata_data.message m
+  where m.segment_id = share_chunk.segment_id
+    and m.version between low and high
+  for key share;
+  perform
+  from kata_data.view_change c
+  cross join lateral (
+    select from kata_data.amendment a where a.change_id = c.change_id for key share
+  ) a
+  where c.segment_id = share_chunk.segment_id
+    and c.version between low and high
+    and c.kind = 'amendment';
+end
+$$;
+comment on function kata_data.share_chunk(uuid, bigint, bigint) is
+'Makes a transaction with an old snapshot fail, as one to be tried again, where a text that it is to parse was erased since. At read
+committed the lock of the family is enough.';
 
 create or replace function kata_data.parsed_through(segment_id uuid, first_version bigint) returns bigint
 language plpgsql volatile
