@@ -224,7 +224,8 @@ ODD: dict[str, list[str | None]] = {
         "{[1,2),[3,4),[9,99)}",
     ],
 }
-ODD["json"] = ODD["jsonb"]
+# Text that is not made jsonb before the call.
+ODD["json"] = [*ODD["jsonb"], '[{"a": "\\u0000"}]', '{"a": "\\ud83d"}', '{"a": 1e400000}']
 
 WORLD = """
   create temporary table world (name text, id uuid) on commit drop;
@@ -244,6 +245,7 @@ WORLD = """
   select kata.pin(pg_temp.id('context'), 1);
   select kata.elide(pg_temp.id('context'), 4);
   select kata.amend(pg_temp.id('context'), 2, '{"content": "other words"}');
+  select count(*) from kata.request(pg_temp.id('context'), 100000, 'openai', 'm');
   insert into world select 'open', kata.create_context('open');
   select count(*) from kata.append(pg_temp.id('open'), fixture.drafts('user 10, assistant 20 calls x y'));
   insert into world select 'archived', kata.create_context('archived');

@@ -60,7 +60,8 @@ create or replace function kata_data.check_amendable(head kata_data.head, versio
 language plpgsql volatile
 as $$
 declare
-  v_version int8multirange := int8multirange(int8range(version, version, '[]'));
+  -- The greatest bigint has no next one.
+  v_version int8multirange := int8multirange(int8range(least(version, head.version), least(version, head.version), '[]'));
   v_view kata_data.view;
 begin
   if (version between 1 and head.version) is not true or not kata_data.holds_messages(head.context_id, v_version) then
