@@ -1,7 +1,7 @@
 -- Amendments: other words for a message, in its place.
 
 begin;
-select plan(159);
+select plan(160);
 
 create function pg_temp.shown(context text, at bigint default null) returns text
 language sql stable
@@ -368,8 +368,11 @@ select kata.amend(:'beside', 3, '{"content": "secret again", "token_count": 100}
 select kata.elide(:'beside', 3, keep_tokens => 50);
 select is(pg_temp.stubs('secret'), 1::bigint, 'an erased message has new words, and a stub of them');
 select is(pg_temp.problems('beside'), '{}', 'which is sound');
+select kata.request(:'beside', 1000, format => 'openai', model => 'm');
 select kata.erase_message(:'beside', 3, 'another wish');
-select is(pg_temp.stubs('secret'), 0::bigint, 'a second erasure blanks it');
+select is((select count(r.salt) from kata_data.request r where r.context_id = :'beside'), 0::bigint,
+  'a second erasure forgets the body of a request that showed them');
+select is(pg_temp.stubs('secret'), 0::bigint, 'and blanks the stub');
 select is(pg_temp.problems(c), '{}', 'all is sound: ' || c) from unnest('{whole,apart,beside}'::text[]) c;
 
 -- A late result

@@ -69,6 +69,7 @@ begin
         and s.group_version = v_amendment.group_version
         and s.version = v_amendment.version
         and s.amendment_id = v_entry.change_id;
+      perform kata_data.forget_bodies(v_entry.segment_id, v_entry.version, v_amendment.version);
     end if;
     perform kata_data.forget_artifacts(v_entry.segment_id, v_entry.version);
     perform kata_data.forget_embeddings(v_entry.segment_id, v_entry.version);
@@ -77,7 +78,8 @@ begin
 end
 $$;
 comment on function kata_data.redact_amendments(bigint[], kata_data.erasure) is
-'Redacts amendments by their change_id, with the stubs, artifacts and embeddings of their words, and records each once.
+'Redacts amendments by their change_id, with the stubs, artifacts and embeddings of their words and the bodies of requests
+that showed them, and records each once.
 
 Returns one row per amendment: its own segment and version.';
 
@@ -123,7 +125,6 @@ begin
   perform kata_data.end_compactions(erase_amendment.segment_id, erase_amendment.version, receipt, v_amendment.version);
   perform kata_data.blank_acts(erase_amendment.segment_id, erase_amendment.version, receipt, v_amendment.version);
   return query select e.segment_id, e.version, e.what from kata_data.redact_amendments(v_chain, receipt) e;
-  perform kata_data.forget_bodies(erase_amendment.segment_id, erase_amendment.version, v_amendment.version);
   return query
   select s.segment_id, s.version, s.what from kata_data.summaries_of(v_amendment.segment_id, v_amendment.version) s;
   for v_copy in
