@@ -343,7 +343,8 @@ def test_a_budget_that_is_none_is_refused(run: Run, talk: str, budget: str) -> N
 
 
 def test_usage_shows_counts_now_and_at_a_version(run: Run, read: Query, talk: str) -> None:
-    assert read("usage", "talk") == {"version": 5, "message_count": 5, "raw_tokens": 150, "view_tokens": 150}
+    counts = {"version": 5, "message_count": 5, "raw_tokens": 150, "view_tokens": 150, "tools_tokens": 0}
+    assert read("usage", "talk") == counts
     assert read("usage", "talk", "--at", "2")["raw_tokens"] == 30
     assert re.search(r"^raw tokens +150$", run("usage", "talk").stdout, re.MULTILINE)
     message, _ = complaint(run("usage", "talk", "--at", "6", code=1))
