@@ -245,11 +245,7 @@ WORLD = """
   select kata.pin(pg_temp.id('context'), 1);
   select kata.elide(pg_temp.id('context'), 4);
   select kata.amend(pg_temp.id('context'), 2, '{"content": "other words"}');
-<<<<<<< Updated upstream
   select count(*) from kata.request(pg_temp.id('context'), 100000, 'openai', 'm');
-=======
-  select kata.request(pg_temp.id('context'), 100000, 'openai', 'm') from generate_series(1, 2);
->>>>>>> Stashed changes
   insert into world select 'open', kata.create_context('open');
   select count(*) from kata.append(pg_temp.id('open'), fixture.drafts('user 10, assistant 20 calls x y'));
   insert into world select 'archived', kata.create_context('archived');
