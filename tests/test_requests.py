@@ -139,8 +139,8 @@ class Replays:
             self.refused[refused] += 1
             return
         self.made += 1
-        # Of recorded requests only the thinking that is valid goes out, where they do not say otherwise.
-        if not is_prompt and (form, ask["thinking"]) != ("anthropic", None):
+        # A request knows which thinking is valid, and what assume takes for valid; a prompt knows neither.
+        if not is_prompt and not (form == "anthropic" and ask["thinking"] in (None, "assume")):
             self.wrong.append((context.context_id, request_id, ask, "not what prompt says"))
 
     def replay(self, conn: psycopg.Connection, allowed: set[str]) -> None:
