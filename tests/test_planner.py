@@ -133,12 +133,20 @@ def test_a_plan_costs_no_more_than_the_step_of_the_same_floor(
     gaps = GAPS if is_long else {name: GAPS[name] for name in ("20 s", "1 to 20 min")}
     worse = {}
     for name, (talks, share) in sets.items():
-        sizes = [(tokens_of(conn, talk[:1]), tokens_of(conn, talk)) for talk in talks]
+        # Preamble, whole, and the largest call with its result: what always comes has to fit.
+        sizes = [
+            (
+                tokens_of(conn, t[:1]),
+                tokens_of(conn, t),
+                max(tokens_of(conn, list(pair)) for pair in pairwise(t[1:])),
+            )
+            for t in talks
+        ]
         for regime, gap in gaps.items():
             for part in (4, 2) if is_long else (2,):
                 plan = step = 0.0
-                for talk, (preamble, full) in zip(talks, sizes, strict=True):
-                    budget = max(int(full * share), preamble + 600)
+                for talk, (preamble, full, largest) in zip(talks, sizes, strict=True):
+                    budget = max(int(full * share), preamble + max(600, largest))
                     stepped = ask(conn, talk, budget, gap, step=budget // part)
                     floor = min(budget - budget // part, stepped.floor) - preamble
                     step += stepped.cost
