@@ -185,6 +185,7 @@ grant execute on function
   kata_data.path_amendment,
   kata_data.plainly_shown,
   kata_data.plan_purge,
+  kata_data.recipe_versions,
   kata_data.record_digest,
   kata_data.record_erasure,
   kata_data.redact_amendments,

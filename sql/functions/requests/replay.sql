@@ -17,8 +17,8 @@ begin
     perform kata_data.refuse_replay(v_request);
   end if;
   v_profile := (select p from kata_data.request_profile p where p.profile_id = v_request.profile_id);
-  body := kata_data.request_body(
-    v_request, v_profile, kata_data.listed_tools(v_profile), kata_data.prompt_rows(kata_data.recipe_rows(v_request)));
+  body := (kata_data.request_body(
+    v_request, v_profile, kata_data.listed_tools(v_profile), kata_data.prompt_rows(kata_data.recipe_rows(v_request)))).body;
   body_digest := sha256(v_request.salt || convert_to(body, 'UTF8'));
   is_same := body_digest = v_request.body_digest;
   return next;

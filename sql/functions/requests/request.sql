@@ -72,7 +72,8 @@ begin
   v_request.hidden_thinking := case when v_profile.format = 'anthropic' or v_profile.thinking is not null
     then kata_data.hidden_thinking(v_request, v_profile) end;
   v_request.bridge := case when v_plan.until is not null then kata_data.bridge_of(v_plan, v_request, v_profile, v_fitted.prompt) end;
-  body := kata_data.request_body(v_request, v_profile, v_tools, v_fitted.prompt, v_fitted.kind);
+  select b.body, case when b.stops_thinking then '{"thinking_off": true}'::jsonb else '{}' end into strict body, notes
+  from kata_data.request_body(v_request, v_profile, v_tools, v_fitted.prompt, v_fitted.kind) b;
   marks := case when v_profile.cache = 'anthropic' and v_profile.format = 'anthropic' then
     array_remove(array[case when v_request.bridge is not null then v_plan.until end, v_context.at], null) end;
   body_digest := sha256(v_request.salt || convert_to(body, 'UTF8'));
@@ -80,8 +81,6 @@ begin
   request_id := kata_data.record_request(v_request);
   token_count := v_request.token_count;
   start_version := v_request.start_version;
-  notes := case when v_request.hidden_thinking is not null and kata_data.must_not_think(v_request, v_profile, v_fitted.prompt)
-    then '{"thinking_off": true}'::jsonb else '{}' end;
   return next;
 end
 $$;

@@ -2,15 +2,17 @@
 -- change the order of keys.
 
 create or replace function kata_data.request_body(
-  request kata_data.request, profile kata_data.request_profile, tools text, rows kata_data.prompt_row[], kind text default null
-) returns text
+  request kata_data.request, profile kata_data.request_profile, tools text, rows kata_data.prompt_row[], kind text default null,
+  out body text, out stops_thinking boolean
+)
 language plpgsql stable
 as $$
 declare
   v_options text := profile.options;
   v_prompt jsonb;
 begin
-  if request.hidden_thinking is not null and kata_data.must_not_think(request, profile, rows) then
+  stops_thinking := request.hidden_thinking is not null and kata_data.must_not_think(request, profile, rows);
+  if stops_thinking then
     v_options := kata_data.options_without_thinking_1(profile.options::json);
   end if;
   -- The recipe says which thinking is hidden.
@@ -19,7 +21,7 @@ begin
       then kata_data.rendered(rows, profile.format, profile.system, 'keep', coalesce(request.hidden_thinking, '{}'), profile.renderer, kind)
     else kata_data.rendered(rows, profile.format, profile.system, profile.thinking, null, profile.renderer, kind)
   end;
-  return case
+  body := case
     when profile.cache = 'anthropic' and profile.format = 'anthropic'
       then kata_data.anthropic_marked_body_1(profile.model, v_options, tools, v_prompt, request.bridge)
     else kata_data.body_1(profile.format, profile.model, v_options, tools, v_prompt)
@@ -27,20 +29,21 @@ begin
 end
 $$;
 comment on function kata_data.request_body(kata_data.request, kata_data.request_profile, text, kata_data.prompt_row[], text) is
-'The body of a request, from its recipe, its profile and its rows. kind: as usual_kind has it; null to look.';
+'The body of a request, from its recipe, its profile and its rows. kind: as usual_kind has it; null to look.
+stops_thinking: whether the body turns the thinking off that the options ask for.';
 
 create or replace function kata_data.must_not_think(request kata_data.request, profile kata_data.request_profile, rows kata_data.prompt_row[])
 returns boolean
 language plpgsql immutable
 as $$
 begin
-  return request.hidden_thinking is not null and profile.format = 'anthropic'
+  return profile.format = 'anthropic'
     and coalesce(profile.options::json #>> '{thinking,type}' <> 'disabled', false)
     and kata_data.stops_thinking_1(rows, request.hidden_thinking);
 end
 $$;
 comment on function kata_data.must_not_think(kata_data.request, kata_data.request_profile, kata_data.prompt_row[]) is
-'Whether a request turns the thinking off that its options ask for.';
+'Whether a request with hidden thinking turns the thinking off that its options ask for.';
 
 create or replace function kata_data.tools_text(tools json) returns text
 language sql immutable

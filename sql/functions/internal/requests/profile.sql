@@ -99,7 +99,7 @@ begin
   end if;
   -- Stored in o200k_base: the factor of a tokenizer may change.
   if tools is not null then
-    v_stored.tools_tokens := least(ceil(v_stored.tools_tokens * kata_data.tokenizer_factor(v_stored.tokenizer)), 2147483647);
+    v_stored.tools_tokens := kata_data.estimate_in(v_stored.tools_tokens, v_stored.tokenizer);
   end if;
   return v_stored;
 end

@@ -183,8 +183,7 @@ begin
   end if;
   perform from kata_data.head h where h.context_id = request.context_id for key share;
   v_view := kata_data.view_at(request.context_id, request.at);
-  v_versions := coalesce(request.shown, kata_data.plainly_shown(v_view, request.at, request.preamble_end, request.start_version))
-    + coalesce(request.recalled, '{}');
+  v_versions := kata_data.recipe_versions(request, v_view) + coalesce(request.recalled, '{}');
   perform
   from kata_data.path_messages(request.context_id, v_versions) p
   join kata_data.message m on m.segment_id = p.segment_id and m.version = p.version

@@ -23,6 +23,14 @@ end
 $$;
 comment on function kata_data.request_at(uuid, bigint) is 'A request of a context by its number. KC017.';
 
+create or replace function kata_data.recipe_versions(request kata_data.request, view kata_data.view) returns int8multirange
+language sql immutable
+as $$
+  select coalesce(request.shown, kata_data.plainly_shown(view, request.at, request.preamble_end, request.start_version))
+$$;
+comment on function kata_data.recipe_versions(kata_data.request, kata_data.view) is
+'The versions that a recipe names or, in its short form, means; changes of the view are among them. view: as of the request.';
+
 create or replace function kata_data.recipe_rows(request kata_data.request) returns kata_data.window_row[]
 language plpgsql stable
 as $$
@@ -38,8 +46,7 @@ begin
   v_window.preamble_end := request.preamble_end;
   v_window.pinned_groups := '{}';
   v_window.over_budget := false;
-  v_window.versions := coalesce(
-    request.shown, kata_data.plainly_shown(v_view, request.at, request.preamble_end, request.start_version));
+  v_window.versions := kata_data.recipe_versions(request, v_view);
   v_window.summaries := kata_data.summaries_shown(request.context_id, v_view, request.shown);
   v_elisions := v_view.elisions;
   v_amendments := v_view.amendments;
@@ -120,7 +127,7 @@ begin
     return true;
   end if;
   -- Among what is visible are changes, too, and summaries that are not in the view.
-  return (request.shown is not null or kata_data.plainly_shown(v_view, request.at, request.preamble_end, request.start_version) @> version)
+  return kata_data.recipe_versions(request, v_view) @> version
     and exists (select from kata_data.message_of(request.context_id, shows.version));
 end
 $$;

@@ -46,9 +46,8 @@ create or replace function kata_data.shown_by(request kata_data.request, view ka
 language plpgsql stable
 as $$
 declare
-  v_shown int8multirange := request.shown;
+  v_shown int8multirange := kata_data.recipe_versions(request, view);
 begin
-  v_shown := coalesce(v_shown, kata_data.plainly_shown(view, request.at, request.preamble_end, request.start_version));
   if view.version = 0 then
     return v_shown;
   end if;

@@ -3,9 +3,16 @@
 create or replace function kata_data.tools_tokens(content text, tokenizer text) returns integer
 language sql stable
 as $$
-  select least(ceil(kata_data.estimate_tokens(content) * kata_data.tokenizer_factor(tokenizer)), 2147483647)::integer
+  select kata_data.estimate_in(kata_data.estimate_tokens(content), tokenizer)
 $$;
 comment on function kata_data.tools_tokens(text, text) is 'An estimate of the tokens that a list of tools takes in a tokenizer.';
+
+create or replace function kata_data.estimate_in(estimate integer, tokenizer text) returns integer
+language sql stable
+as $$
+  select least(ceil(estimate * kata_data.tokenizer_factor(tokenizer)), 2147483647)::integer
+$$;
+comment on function kata_data.estimate_in(integer, text) is 'An estimate of tokens, made in o200k_base, in a tokenizer.';
 
 create or replace function kata_data.kept_tools(tenant text, content text) returns bytea
 language plpgsql volatile
