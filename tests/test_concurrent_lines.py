@@ -357,7 +357,7 @@ def test_what_eight_sessions_do_at_once_is_explained_by_the_order_of_the_version
 
     writers = at_once(connect, write)
     refused = set().union(*(writer.refused for writer in writers))
-    # What a short run is refused depends on how the sessions meet.
+    # The refusals of a short run depend on how the sessions meet.
     assert not is_long or {"KC017", "KC021"} <= refused
     assert refused <= {"KC002", "KC009", "KC010", "KC011", "KC012", "KC017", "KC021"}
     context = Context(context_id)

@@ -50,7 +50,7 @@ PARTS = {
     "evidence": Part(("evidence.py",), 150),
     # A family or a tenant in a file, and back.
     "archive": Part(("archive.py",), 350),
-    # A proxy in front of several databases: its functions, its map of shards.
+    # The generator of a proxy in front of several databases, its map of shards.
     "proxy": Part(("proxy/*.py",), 700),
     "migrations": Part(("migrate/*.py",), 2000),
     "embedded server": Part(("embedded.py",), 500),
