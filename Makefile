@@ -10,6 +10,10 @@ PG16 := $(CACHE)/pgserver-0.1.4
 PEERS := $(CACHE)/peers
 MINILM := $(CACHE)/minilm
 AGMI := $(CACHE)/agent-memory-integrity-0.6.3
+INTEGRATIONS := $(CACHE)/integrations
+# All SDKs with pins, or the one of SDK=NAME.
+SDKS := $(or $(subst -,_,$(SDK)),$(patsubst tests/integrations/%/requirements.txt,%,$(wildcard tests/integrations/*/requirements.txt)))
+SUITES := $(SDKS:%=integration-%)
 WORKERS := 2
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS)
 SEED := $(shell date +%s)
@@ -22,7 +26,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-long test-pg16 test-integrity coverage check-plpgsql lint generate size migrate bench bench-peers bench-docs eval-recall eval-minilm sql clean
+.PHONY: help setup demo test test-fast test-long test-pg16 test-integrations test-integrity $(SUITES) coverage check-plpgsql lint generate size migrate bench bench-peers bench-docs eval-recall eval-minilm sql clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do \
@@ -67,6 +71,18 @@ $(PG16)/ready: | $(READY)
 	@echo "installing PostgreSQL 16 into $(PG16)"
 	@$(BIN)/python -m pip install -qq --no-deps --upgrade --python-version 3.12 --only-binary=:all: --target $(PG16) pgserver==0.1.4
 	@touch $@
+
+test-integrations: $(SUITES) ## Run the adapters with the SDKs that they are for; SDK=NAME runs one
+
+# The cache serves several checkouts, so pins are compared, not times, and the package runs from the tree.
+$(SUITES): integration-%: | $(READY)
+	@env=$(INTEGRATIONS)/$*; common=tests/integrations/requirements.txt; own=tests/integrations/$*/requirements.txt; \
+	cat $$common $$own | cmp -s - $$env/made-from || { \
+	  echo "installing $* into $$env"; \
+	  $(BIN)/python -m venv --clear $$env && \
+	  $$env/bin/python -m pip install -qq -r $$common -r $$own '.[$(subst _,-,$*)]' && \
+	  cat $$common $$own > $$env/made-from; } && \
+	PYTHONPATH=$(CURDIR)/pydriver $$env/bin/python -m pytest -q -W default tests/integrations/$*
 
 test-integrity: $(READY) $(AGMI)/ready ## Run the conformance suite agent-memory-integrity
 	@PYTHONPATH=$(AGMI) $(BIN)/python -m pytest -q -s -m '' tests/integrations/agent_memory_integrity.py
