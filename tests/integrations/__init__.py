@@ -1,8 +1,8 @@
 """The adapters in kata_context.contrib, each tested with the SDK that it is for: `make test-integrations`.
 
 A folder per SDK, named like its module in contrib, holds `requirements.txt` with exact pins, an empty
-`__init__.py`, and tests. They have the fixtures of tests/conftest.py; `make test` does not collect them. What
-a test fetches goes to `FETCHED`.
+`__init__.py`, and tests. They have the fixtures of tests/conftest.py; `make test` does not collect them. A
+test fetches into `FETCHED`.
 """
 
 import os
