@@ -1,7 +1,7 @@
 -- A window is what the model should see within a budget: the promises always, then whole groups, newest first, until one does not fit.
 
 begin;
-select plan(199);
+select plan(204);
 
 create function pg_temp.reasons(context text, budget integer, at bigint default null) returns text
 language sql
@@ -354,6 +354,29 @@ select is(
   'with one its additions do, too');
 select is(
   jsonb_array_length(kata.prompt(:'forms', 30, 'openai')), 2, 'as the prompt has them');
+
+-- The form adds to a request, a summary and a message that were counted as little.
+select fixture.context('named', '{"preserve_recent_count": 0, "min_gain_tokens": 0}') as named \gset
+select kata.append(:'named', '[{"role": "user", "content": "a", "token_count": 4, "name": "a_name_of_many_tokens_in_the_form"},
+  {"role": "assistant", "content": "b", "token_count": 5}]');
+select fixture.context('summed', '{"preserve_recent_count": 0, "min_gain_tokens": 0, "summary_role": "user"}') as summed \gset
+select fixture.talk('summed', 'user 5, assistant 5, user 5');
+select commit_compaction from kata.begin_compaction(:'summed', 'summarize', force => true) b
+cross join lateral kata.commit_compaction(b.compaction_id, 'so far', 0);
+select fixture.context('uncounted') as uncounted \gset
+select kata.append(:'uncounted', '[{"role": "user", "content": "a", "token_count": 0, "name": "a_name_of_many_tokens_in_the_form"}]');
+select is(
+  (select array_agg(row(w.version, w.over_budget)::text) from kata."window"(c.context::uuid, c.budget, format => 'openai') w), c.shown, c.why)
+from (values
+  (:'named', 12, array['(2,f)'], 'a request that does not fit in the form leaves a window that is not over budget'),
+  (:'summed', 7, array['(3,f)'], 'so does a summary'),
+  (:'named', 4, array['(2,t)'], 'what always comes may still be over budget'),
+  (:'uncounted', 4, array['(1,t)'], 'in the form a message of no tokens may be over budget')) c(context, budget, shown, why);
+select is(
+  (select string_agg(coalesce(e.code, 'prompt'), ', ' order by c.place) from (values (1, :'named', 12), (2, :'summed', 7), (3, :'named', 4),
+      (4, :'uncounted', 4)) c(place, context, budget)
+    left join lateral fixture.error(format('select kata.prompt(%L, %s)', c.context, c.budget)) e on true),
+  'prompt, prompt, KC020, KC020', 'a prompt is refused where the window of its form is over budget');
 
 -- Other tokenizers
 

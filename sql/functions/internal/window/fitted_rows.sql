@@ -49,14 +49,27 @@ begin
       v_sums := kata_data.prompt_sums(rows, format, budget, v_factor, kind <> 'general');
       exit when v_sums.tokens <= budget;
     end if;
-    -- A window within 1 token is the smallest: what it shows always comes, and a caller may have counted it as nothing.
     if rows[1].over_budget or v_budget = 1 then
-      least_budget := v_sums.tokens;
+      -- A window within 1 token is the smallest. It may show what a caller counted as nothing.
+      rows := array(
+        select r
+        from unnest(rows) r
+        where r.reason in ('preamble', 'pinned', 'newest')
+        order by r.ordinal);
+      prompt := kata_data.prompt_rows(rows);
+      v_sums := kata_data.prompt_sums(rows, format, budget, v_factor, kind <> 'general');
+      least_budget := case when v_sums.tokens > budget then v_sums.tokens end;
       exit;
     end if;
     -- Where the start of the rest is kept for a step, or promised groups take more: the window gets that much less.
     v_budget := greatest(least(budget - v_sums.added_tokens, v_budget - 1), 1);
   end loop;
+  -- The window was asked for less than the budget.
+  if rows[1].over_budget <> (least_budget is not null) then
+    for v_row in 1..cardinality(rows) loop
+      rows[v_row].over_budget := least_budget is not null;
+    end loop;
+  end if;
 end
 $$;
 comment on function kata_data.fitted_rows(uuid, integer, text, bigint, integer, text, bigint[], integer, kata_data.plan) is
