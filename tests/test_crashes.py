@@ -145,8 +145,8 @@ class Crashes:
             running = [pool.submit(writer.run) for writer in writers]
             sleep(self.random.uniform(0.02, 0.25))
             self.kill(("everything", "session", "server")[number % 3], writers)
-            for writer in running:
-                writer.result(PATIENCE)
+            for future in running:
+                future.result(PATIENCE)
         self.server.start()
         self.wait()
         with closing(psycopg.connect(self.dsn, autocommit=True)) as conn:
@@ -212,7 +212,7 @@ class Crashes:
     def content(self, conn: psycopg.Connection, context_id: uuid.UUID, version: int) -> str | None:
         """Return the words of a message."""
         ((content,),) = rows(conn, "select content from kata.get_message(%s, %s)", context_id, version)
-        return content
+        return content if content is None else str(content)
 
     def look_at_messages(self, conn: psycopg.Connection, call: Call, erased: set[tuple[Any, ...]]) -> None:
         """Assert that each message of an append is in the log, once."""
