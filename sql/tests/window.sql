@@ -366,15 +366,16 @@ cross join lateral kata.commit_compaction(b.compaction_id, 'so far', 0);
 select fixture.context('uncounted') as uncounted \gset
 select kata.append(:'uncounted', '[{"role": "user", "content": "a", "token_count": 0, "name": "a_name_of_many_tokens_in_the_form"}]');
 select is(
-  (select array_agg(row(w.version, w.over_budget)::text) from kata."window"(c.context::uuid, c.budget, format => 'openai') w), c.shown, c.why)
+  (select array_agg(row(w.version, w.over_budget)::text) from kata."window"(c.context::uuid, c.budget, format => 'openai') w),
+  c.shown, c.why)
 from (values
   (:'named', 12, array['(2,f)'], 'a request that does not fit in the form leaves a window that is not over budget'),
   (:'summed', 7, array['(3,f)'], 'so does a summary'),
   (:'named', 4, array['(2,t)'], 'what always comes may still be over budget'),
   (:'uncounted', 4, array['(1,t)'], 'in the form a message of no tokens may be over budget')) c(context, budget, shown, why);
 select is(
-  (select string_agg(coalesce(e.code, 'prompt'), ', ' order by c.place) from (values (1, :'named', 12), (2, :'summed', 7), (3, :'named', 4),
-      (4, :'uncounted', 4)) c(place, context, budget)
+  (select string_agg(coalesce(e.code, 'prompt'), ', ' order by c.place)
+    from (values (1, :'named', 12), (2, :'summed', 7), (3, :'named', 4), (4, :'uncounted', 4)) c(place, context, budget)
     left join lateral fixture.error(format('select kata.prompt(%L, %s)', c.context, c.budget)) e on true),
   'prompt, prompt, KC020, KC020', 'a prompt is refused where the window of its form is over budget');
 

@@ -51,11 +51,7 @@ begin
     end if;
     if rows[1].over_budget or v_budget = 1 then
       -- A window within 1 token is the smallest. It may show what a caller counted as nothing.
-      rows := array(
-        select r
-        from unnest(rows) r
-        where r.reason in ('preamble', 'pinned', 'newest')
-        order by r.ordinal);
+      rows := kata_data.promised_rows(rows);
       prompt := kata_data.prompt_rows(rows);
       v_sums := kata_data.prompt_sums(rows, format, budget, v_factor, kind <> 'general');
       least_budget := case when v_sums.tokens > budget then v_sums.tokens end;
@@ -64,11 +60,9 @@ begin
     -- Where the start of the rest is kept for a step, or promised groups take more: the window gets that much less.
     v_budget := greatest(least(budget - v_sums.added_tokens, v_budget - 1), 1);
   end loop;
-  -- The window was asked for less than the budget.
+  -- The last window may have been asked for less than the budget.
   if rows[1].over_budget <> (least_budget is not null) then
-    for v_row in 1..cardinality(rows) loop
-      rows[v_row].over_budget := least_budget is not null;
-    end loop;
+    rows := kata_data.judged_rows(rows, least_budget is not null);
   end if;
 end
 $$;
@@ -114,6 +108,31 @@ comment on function kata_data.prompt_sums(kata_data.window_row[], text, integer,
 
 factor: from o200k_base to the tokenizer that counts. are_usual: as usual_kind has it. kept: groups that fit, the oldest of those that only
 fill the window left out; promised ones stay, even if they do not fit. kept_tokens: at most so many tokens of these.';
+
+create or replace function kata_data.promised_rows(rows kata_data.window_row[]) returns kata_data.window_row[]
+language sql stable
+as $$
+  select array(
+    select r
+    from unnest(rows) r
+    where r.reason in ('preamble', 'pinned', 'newest')
+    order by r.ordinal)
+$$;
+comment on function kata_data.promised_rows(kata_data.window_row[]) is 'Of the rows of a window those that always come.';
+
+create or replace function kata_data.judged_rows(rows kata_data.window_row[], is_over boolean) returns kata_data.window_row[]
+language plpgsql stable
+as $$
+declare
+  v_rows kata_data.window_row[] := rows;
+begin
+  for v_row in 1..cardinality(v_rows) loop
+    v_rows[v_row].over_budget := is_over;
+  end loop;
+  return v_rows;
+end
+$$;
+comment on function kata_data.judged_rows(kata_data.window_row[], boolean) is 'The rows of a window, each over its budget or none.';
 
 create or replace function kata_data.numbered_rows(rows kata_data.window_row[]) returns setof kata_data.window_row
 language sql stable rows 100
