@@ -179,7 +179,7 @@ class Crashes:
             sleep(0.02)
 
     def look(self, conn: psycopg.Connection, writer: Writer) -> None:
-        """Send again what was not acknowledged, and assert that each call took effect once, and whole."""
+        """Send again the calls without an answer, and assert that each call took effect once, and whole."""
         erased = {call.arguments for call in writer.calls if call.step == "erase"}
         for call in writer.calls:
             if call.step in ("append", "fork", "rewind", "amend"):
