@@ -421,6 +421,13 @@ def test_a_wrong_command_line_is_one_line_and_a_hint(
     assert "\x1b" not in said[0]
 
 
+def test_a_package_that_a_command_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mcp", None)
+    monkeypatch.delitem(sys.modules, "kata_context.contrib.mcp", raising=False)
+    result = kata("mcp", "plan", code=1)
+    assert complaint(result) == ("the package mcp 2 is not installed", "pip install 'kata-context[mcp]'")
+
+
 def test_without_a_command_the_help_goes_to_standard_error() -> None:
     result = kata(code=2)
     assert result.stdout == ""

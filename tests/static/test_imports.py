@@ -22,7 +22,7 @@ FILES = {
 # Modules that contrib may import besides itself, those that docs/python.md documents.
 PUBLIC = {NAME, *(f"{NAME}.{name}" for name in ("adapters", "database_errors", "errors", "tokens", "types"))}
 # Commands that import contrib when they run.
-RUN_CONTRIB = {f"{NAME}.cli.commands.importing", f"{NAME}.cli.commands.report"}
+RUN_CONTRIB = {f"{NAME}.cli.commands.{name}" for name in ("importing", "mcp", "report")}
 
 
 class Import(NamedTuple):

@@ -51,6 +51,7 @@ SECTIONS = {
         "recall": ("recall:recall", "Find the messages of a context that help to answer a question."),
         "index": ("recall:index", "Index new messages for search and recall."),
         "embed": ("recall:embed", "Have a program embed new messages, to find them by meaning."),
+        "mcp": ("mcp:mcp", "Serve a context as tools for a model, read only."),
     },
     "Forks and history": {
         "fork": ("forks:fork", "Fork a context at any version."),
