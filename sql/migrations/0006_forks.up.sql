@@ -34,7 +34,8 @@ create table kata_data.merge_origin (
   source_version bigint not null,
   origin_segment_id uuid not null,
   origin_version bigint not null,
-  amendment_id bigint,
+  amendment_segment_id uuid,
+  amendment_version bigint,
   constraint merge_origin_pkey primary key (segment_id, version)
 );
 comment on table kata_data.merge_origin is
@@ -46,8 +47,9 @@ comment on column kata_data.merge_origin.source_version is 'The version of that 
 comment on column kata_data.merge_origin.origin_segment_id is
 'With origin_version: the message that all copies go back to. It differs from the source if that is a copy, too.';
 comment on column kata_data.merge_origin.origin_version is 'The version of that message.';
-comment on column kata_data.merge_origin.amendment_id is
-'The amendment whose words the copy has, by its change_id; null where it has those of the message.';
+comment on column kata_data.merge_origin.amendment_segment_id is
+'With amendment_version: the amendment whose words the copy has; null where it has those of the message.';
+comment on column kata_data.merge_origin.amendment_version is 'The version of that amendment.';
 
 create index merge_origin_origin on kata_data.merge_origin (origin_segment_id, origin_version);
 comment on index kata_data.merge_origin_origin is

@@ -17,7 +17,6 @@ create table kata_data.compaction (
   policy jsonb not null,
   forced boolean not null,
   base_version bigint not null,
-  base_change_id bigint not null,
   covered int8multirange not null,
   merged_summaries bigint[] not null,
   summary_version bigint,
@@ -41,7 +40,6 @@ comment on column kata_data.compaction.strategy is 'summarize, digest, elide or 
 comment on column kata_data.compaction.policy is 'The policy at its beginning, every field resolved.';
 comment on column kata_data.compaction.forced is 'Whether it was begun without regard to whether compaction was due.';
 comment on column kata_data.compaction.base_version is 'The version of the context at its beginning: nothing after it is covered.';
-comment on column kata_data.compaction.base_change_id is 'The newest view change at its beginning, by change_id.';
 comment on column kata_data.compaction.covered is 'The versions that it covers: messages, and the summaries that it absorbs.';
 comment on column kata_data.compaction.merged_summaries is 'The versions of the summaries that it absorbs.';
 comment on column kata_data.compaction.summary_version is

@@ -53,8 +53,9 @@ begin
         null, null, array(select kata_data.origin_mark(o) from unnest(v_origins) o order by o.version)) b);
     v_last_version := v_first_version + cardinality(v_drafts) - 1;
     insert into kata_data.merge_origin (
-      segment_id, version, source_segment_id, source_version, origin_segment_id, origin_version, amendment_id)
-    select o.segment_id, o.version, o.source_segment_id, o.source_version, o.origin_segment_id, o.origin_version, o.amendment_id
+      segment_id, version, source_segment_id, source_version, origin_segment_id, origin_version, amendment_segment_id, amendment_version)
+    select o.segment_id, o.version, o.source_segment_id, o.source_version, o.origin_segment_id, o.origin_version, o.amendment_segment_id,
+      o.amendment_version
     from unnest(v_origins) o;
   end if;
   return query
@@ -182,7 +183,7 @@ begin
   return array(
     select row(
       target_id, target_version + d.ordinality, d.segment_id, d.version, coalesce(o.origin_segment_id, d.segment_id),
-      coalesce(o.origin_version, d.version), a.change_id)::kata_data.merge_origin
+      coalesce(o.origin_version, d.version), c.segment_id, c.version)::kata_data.merge_origin
     from unnest(drafts) with ordinality d
     left join lateral (
       select o.origin_segment_id, o.origin_version
@@ -192,6 +193,7 @@ begin
       offset 0
     ) o on true
     left join lateral kata_data.amendment_of(d.segment_id, d.group_version, d.version, v_amendments) a on true
+    left join kata_data.view_change c on c.change_id = a.change_id
     order by d.ordinality);
 end
 $$;

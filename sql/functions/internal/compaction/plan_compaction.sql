@@ -20,7 +20,6 @@ begin
   v_compaction.policy := policy;
   v_compaction.forced := force;
   v_compaction.base_version := head.version;
-  v_compaction.base_change_id := v_view.change_id;
   v_compaction.covered := v_cover.covered;
   v_compaction.merged_summaries := v_cover.merged_summaries;
   v_compaction.message_count := v_cover.message_count;

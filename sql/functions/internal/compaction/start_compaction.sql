@@ -50,10 +50,10 @@ begin
   end if;
   -- Under the head's lock only a transaction with an old snapshot can conflict here: it fails likewise.
   insert into kata_data.compaction (
-    compaction_id, context_id, status, strategy, policy, forced, base_version, base_change_id, covered, merged_summaries,
+    compaction_id, context_id, status, strategy, policy, forced, base_version, covered, merged_summaries,
     message_count, source_tokens, claimed_by, started_at, lease_expires_at)
   values (
-    plan.compaction_id, plan.context_id, plan.status, plan.strategy, plan.policy, plan.forced, plan.base_version, plan.base_change_id,
+    plan.compaction_id, plan.context_id, plan.status, plan.strategy, plan.policy, plan.forced, plan.base_version,
     plan.covered, plan.merged_summaries, plan.message_count, plan.source_tokens, plan.claimed_by, plan.started_at, plan.lease_expires_at)
   on conflict (context_id) where status = 'running' do nothing;
 end

@@ -74,7 +74,6 @@ begin
   v_plan.strategy := v_plan.policy ->> 'strategy';
   v_plan.forced := false;
   v_plan.base_version := head.version;
-  v_plan.base_change_id := 0;
   v_plan.covered := '{}';
   v_plan.merged_summaries := '{}';
   v_plan.message_count := 0;
@@ -239,10 +238,10 @@ begin
   set failures = g.failures + 1,
       attempted_at = excluded.attempted_at;
   insert into kata_data.compaction (
-    compaction_id, context_id, status, strategy, policy, forced, base_version, base_change_id, covered, merged_summaries,
+    compaction_id, context_id, status, strategy, policy, forced, base_version, covered, merged_summaries,
     message_count, source_tokens, claimed_by, started_at, lease_expires_at, finished_at, error)
   values (
-    plan.compaction_id, plan.context_id, 'failed', plan.strategy, plan.policy, plan.forced, plan.base_version, plan.base_change_id,
+    plan.compaction_id, plan.context_id, 'failed', plan.strategy, plan.policy, plan.forced, plan.base_version,
     plan.covered, plan.merged_summaries, plan.message_count, plan.source_tokens, plan.claimed_by, plan.started_at, plan.lease_expires_at,
     plan.started_at, error);
 end

@@ -133,7 +133,11 @@ begin
     cross join lateral kata_data.copies_of(v_amendment.segment_id, v_amendment.version) c
     where o.segment_id = c.segment_id
       and o.version = c.version
-      and o.amendment_id = any (v_chain)
+      and exists (
+        select from kata_data.view_change v
+        where v.segment_id = o.amendment_segment_id
+          and v.version = o.amendment_version
+          and v.change_id = any (v_chain))
   loop
     return query
     select e.segment_id, e.version, e.what from kata_data.erase_entry(v_copy.segment_id, v_copy.version, 'copy', receipt) e;
