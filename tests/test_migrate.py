@@ -610,7 +610,7 @@ def test_several_databases_of_one_cluster_share_the_roles(cluster: TestServer) -
     # All of them stay as long as one database needs them.
     with closing(psycopg.connect(first)) as connection:
         roles = connection.execute("select count(*) from pg_roles where rolname like 'kata_%'").fetchone()
-    assert roles == (6,)
+    assert roles == (7,)
     migrate.up(second)
     assert migrate.status(second).up_to_date
 

@@ -1,4 +1,5 @@
--- The privileges on all functions, in one list. kata_reader ⊂ kata_writer ⊂ kata_admin; kata_service is a writer for any tenant.
+-- The privileges on all functions, in one list. kata_reader ⊂ kata_writer ⊂ kata_admin; kata_service is a writer for any tenant,
+-- kata_proxy both of the last two.
 -- The default privileges of kata_owner give no role a right on a new function.
 
 grant execute on function
@@ -129,9 +130,12 @@ grant execute on function
   kata_data.blank_acts,
   kata_data.blank_own_acts,
   kata_data.bound_wait,
+  kata_data.bucket,
+  kata_data.caller,
   kata_data.calling_role,
   kata_data.change_at,
   kata_data.check_access,
+  kata_data.check_bucket,
   kata_data.check_isolation,
   kata_data.check_state,
   kata_data.clock,
@@ -164,7 +168,9 @@ grant execute on function
   kata_data.forget_keys,
   kata_data.forget_postings,
   kata_data.forget_requests,
+  kata_data.has_bucket,
   kata_data.has_elements,
+  kata_data.is_entered,
   kata_data.is_erased,
   kata_data.kept_requests,
   kata_data.last_mention,
@@ -215,3 +221,8 @@ grant execute on function
   kata_data.weighed_version,
   kata_data.weight_of
 to kata_eraser;
+
+-- Helpers that a proxy calls, beside the functions of schema kata.
+grant execute on function
+  kata_data.enter
+to kata_proxy;

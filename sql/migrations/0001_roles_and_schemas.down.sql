@@ -16,7 +16,7 @@ reset role;
 -- All or none: a role that owns nothing here may still have members or privileges elsewhere.
 do $$
 begin
-  drop role kata_service, kata_admin, kata_writer, kata_reader, kata_eraser, kata_owner;
+  drop role kata_proxy, kata_service, kata_admin, kata_writer, kata_reader, kata_eraser, kata_owner;
 exception
   when dependent_objects_still_exist or insufficient_privilege then
     raise notice 'the roles stay: other objects depend on them';

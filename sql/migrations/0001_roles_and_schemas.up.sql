@@ -2,7 +2,8 @@
 --
 -- Roles. None of them can log in; login roles become members. Clients get what privileges.sql grants: kata_reader reads,
 -- kata_writer (a reader) writes, kata_admin (a writer) administers, kata_service (a writer) acts for any tenant. kata_owner
--- owns the schemas, tables and functions. kata_eraser may change what the immutability triggers protect; purge_context and
+-- owns the schemas, tables and functions. kata_proxy is for proxies in front of several databases: it acts for any tenant, and names the
+-- role that called. kata_eraser may change what the immutability triggers protect; purge_context and
 -- erase_message run as it, and each migration grants it no more than they need.
 --
 -- Schemas. The schema kata is the public API: functions and views. kata_data holds tables, triggers and helpers; no client
@@ -21,7 +22,7 @@ declare
   v_mark constant text := 'Kata Context: a role of the databases of this cluster that have it.';
   v_role text;
 begin
-  foreach v_role in array array['kata_owner', 'kata_eraser', 'kata_reader', 'kata_writer', 'kata_admin', 'kata_service'] loop
+  foreach v_role in array array['kata_owner', 'kata_eraser', 'kata_reader', 'kata_writer', 'kata_admin', 'kata_service', 'kata_proxy'] loop
     if not exists (select from pg_catalog.pg_roles r where r.rolname = v_role) then
       begin
         execute format('create role %I nologin', v_role);
@@ -60,6 +61,9 @@ begin
   end if;
   if not pg_catalog.pg_has_role('kata_service', 'kata_writer', 'member') then
     grant kata_writer to kata_service;
+  end if;
+  if not pg_catalog.pg_has_role('kata_proxy', 'kata_admin', 'member') then
+    grant kata_admin, kata_service to kata_proxy;
   end if;
 end
 $$;
@@ -108,6 +112,8 @@ grant usage on schema kata to pg_monitor;
 -- kata_eraser owns purge_context and erase_message, which live in kata and write to kata_data.
 grant usage on schema kata_data to kata_eraser;
 grant usage, create on schema kata to kata_eraser;
+-- It says in kata_data for whom a statement is, and whose buckets are here.
+grant usage on schema kata_data to kata_proxy;
 
 create table kata_data.migration (
   number integer constraint migration_pkey primary key,

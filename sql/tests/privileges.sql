@@ -133,7 +133,7 @@ select is(
   'no role of the store can log in or is more than a role');
 select set_eq(
   $$select r.rolname::text from pg_roles r where r.rolname ~ '^kata_'$$,
-  array['kata_owner', 'kata_eraser', 'kata_reader', 'kata_writer', 'kata_admin', 'kata_service'], 'there are six');
+  array['kata_owner', 'kata_eraser', 'kata_reader', 'kata_writer', 'kata_admin', 'kata_service', 'kata_proxy'], 'there are seven');
 select is(
   pg_has_role(m.role, m.of, 'member'), m.is_member, format('%s is %s %s', m.role, case when m.is_member then 'a' else 'no' end, m.of))
 from (values

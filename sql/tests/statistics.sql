@@ -10,6 +10,7 @@ create temporary table harmless (relation text, names text[]);
 insert into harmless values
 ('act', '{acted_by,kind}'),
 ('amendment', '{token_source}'),
+('bucket_range', '{buckets}'),
 ('compaction', '{status}'),
 ('context', '{tenant,tokenizer}'),
 ('contract', '{aspect,object,place,statement,undo}'),

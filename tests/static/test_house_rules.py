@@ -324,7 +324,7 @@ def test_sql_in_the_package_has_no_plain_literal_with_a_backslash() -> None:
 
 
 # Ranges: lower and upper return their bounds.
-RANGES = {"covered", "covers", "piece", "range", "v_whole", "versions", "visible"}
+RANGES = {"buckets", "covered", "covers", "piece", "range", "v_whole", "versions", "visible"}
 
 
 def test_a_function_names_the_rules_of_characters_that_it_compares_by() -> None:

@@ -18,7 +18,10 @@ from kata_context.database_errors import CATALOG
 
 DOCS = ROOT / "docs"
 # Errors that no function lists, and what raises them.
-RAISED_ELSEWHERE = {"KC015": "UPDATE, DELETE and TRUNCATE of the log"}
+RAISED_ELSEWHERE = {
+    "KC015": "UPDATE, DELETE and TRUNCATE of the log",
+    "KC024": "every function that takes the id of a context or of a compaction, on a database of a proxy",
+}
 # The conversations whose digests docs/compaction.md shows, with long lines and quotes cut.
 CONVERSATIONS = ROOT / "tests" / "data" / "conversations"
 DIGESTED = {

@@ -35,6 +35,7 @@ select pg_backend_pid(), current_setting('server_version_num')::integer / 10000,
 SET_TENANT = b"select kata.current_tenant() from pg_catalog.set_config('kata.tenant', %s, true)"
 # The same for the session. Options of a connection would do, but poolers drop them, and servers split them.
 KEEP_TENANT = SET_TENANT.replace(b"true", b"false")
+CERTIFY = "give the server a certificate; or write sslmode=disable in the DSN to do without"
 
 
 class PlainInt(adapt.Dumper):
@@ -86,10 +87,7 @@ class Route:
         """Refuse an unsafe connection and a database without Kata Context; return whether it is pooled."""
         in_plain_text = not connection.pgconn.ssl_in_use and not is_local({"host": connection.info.hostaddr})
         if self.must_encrypt and in_plain_text:
-            raise UnsafeConnectionError(
-                f"the connection to {self.description} is not encrypted",
-                hint="give the server a certificate; or write sslmode=disable in the DSN to do without",
-            )
+            raise UnsafeConnectionError(f"the connection to {self.description} is not encrypted", CERTIFY)
         process, version, installed = row
         if version < OLDEST_SERVER:
             raise UnreachableError(f"PostgreSQL {version} is too old: {OLDEST_SERVER} or newer is needed")
@@ -109,11 +107,8 @@ class Route:
         """Return the error that says why the database cannot be reached."""
         reason = " ".join(str(error).split()) or "the connection was lost"
         if self.must_encrypt and "SSL" in reason:
-            return UnsafeConnectionError(
-                f"{self.description} does not take encrypted connections",
-                hint="give the server a certificate; or write sslmode=disable in the DSN to do without",
-                detail=reason,
-            )
+            message = f"{self.description} does not take encrypted connections"
+            return UnsafeConnectionError(message, CERTIFY, reason)
         return UnreachableError(
             f"cannot connect to {self.description}: {reason}",
             hint="check the DSN, and whether the server runs",

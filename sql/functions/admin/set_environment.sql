@@ -31,7 +31,7 @@ begin
     delete from kata_data.environment e where e.is_set;
   else
     insert into kata_data.environment as e (label, set_at, set_by)
-    values (set_environment.label, kata_data.clock(), kata_data.calling_role())
+    values (set_environment.label, kata_data.clock(), kata_data.caller())
     on conflict on constraint environment_pkey do update
     set label = excluded.label, set_at = excluded.set_at, set_by = excluded.set_by
     where e.label <> excluded.label;

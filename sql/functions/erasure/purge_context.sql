@@ -58,7 +58,7 @@ begin
     end if;
     if v_is_real and (v_cut.segment_id = context_id or v_cut.removed > 0) then
       insert into kata_data.purge (context_id, cause_id, purged_at, purged_by, removed, kept)
-      values (v_cut.segment_id, purge_context.context_id, v_now, kata_data.calling_role(), v_cut.removed, v_cut.kept);
+      values (v_cut.segment_id, purge_context.context_id, v_now, kata_data.caller(), v_cut.removed, v_cut.kept);
       v_cuts := v_cuts || jsonb_build_array(jsonb_build_array(v_cut.segment_id, v_cut.removed, v_cut.kept));
     end if;
   end loop;

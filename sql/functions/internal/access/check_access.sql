@@ -31,6 +31,7 @@ begin
   where c.context_id = check_access.context_id
     and c.tenant = v_tenant;
   if not found then
+    perform kata_data.check_bucket(kata_data.bucket(context_id));
     raise exception using
       errcode = 'KC001',
       message = format('context %s not found', coalesce(context_id::text, 'null')),
@@ -45,7 +46,7 @@ end
 $$;
 comment on function kata_data.check_access(uuid, text) is
 'Refuses a context that is missing, purged, deleted or archived, as far as the access asks: read, write, restore or any. Volatile, so that
-it sees what other transactions committed while its caller waited for the lock. KC001, KC006.';
+it sees what other transactions committed while its caller waited for the lock. KC001, KC006, KC024.';
 
 create or replace function kata_data.check_state(
   context_id uuid, purged_at timestamptz, deleted_at timestamptz, archived_at timestamptz, access text

@@ -15,7 +15,7 @@ begin
   v_act.number := coalesce(v_before.number, 0) + 1;
   v_act.acted_at := coalesce(acted_at, kata_data.clock());
   v_act.kind := kind;
-  v_act.acted_by := kata_data.calling_role();
+  v_act.acted_by := kata_data.caller();
   v_act.facts := jsonb_strip_nulls(facts);
   if content is not null then
     v_act.salt := kata_data.new_salt();

@@ -8,7 +8,7 @@ declare
   v_receipt kata_data.erasure;
 begin
   v_receipt.reason := reason;
-  v_receipt.erased_by := kata_data.calling_role();
+  v_receipt.erased_by := kata_data.caller();
   v_receipt.erased_at := kata_data.clock();
   v_receipt.act_context_id := context_id;
   v_receipt.act_number := coalesce(

@@ -16,6 +16,7 @@ begin
   where c.compaction_id = compaction_context.compaction_id
     and v_tenant in (h.tenant, '*');
   if not found then
+    perform kata_data.check_bucket(kata_data.bucket(compaction_id));
     raise exception using
       errcode = 'KC001',
       message = format('compaction %s not found', coalesce(compaction_id::text, 'null')),
@@ -31,7 +32,7 @@ begin
 end
 $$;
 comment on function kata_data.compaction_context(uuid) is
-'The context of a compaction of the caller''s tenant; under kata.tenant ''*'' of any tenant. KC001, KC006 deleted.';
+'The context of a compaction of the caller''s tenant; under kata.tenant ''*'' of any tenant. KC001, KC006 deleted, KC024.';
 
 create or replace function kata_data.open_compaction(compaction_id uuid, out head kata_data.head, out compaction kata_data.compaction)
 language plpgsql volatile

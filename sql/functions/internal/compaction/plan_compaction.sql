@@ -24,7 +24,7 @@ begin
   v_compaction.merged_summaries := v_cover.merged_summaries;
   v_compaction.message_count := v_cover.message_count;
   v_compaction.source_tokens := v_cover.source_tokens;
-  v_compaction.claimed_by := coalesce(claimed_by, kata_data.calling_role());
+  v_compaction.claimed_by := coalesce(claimed_by, kata_data.caller());
   v_compaction.started_at := kata_data.clock();
   v_compaction.lease_expires_at := v_compaction.started_at + lease_seconds * interval '1 second';
   return v_compaction;

@@ -78,7 +78,7 @@ begin
   v_plan.merged_summaries := '{}';
   v_plan.message_count := 0;
   v_plan.source_tokens := 0;
-  v_plan.claimed_by := coalesce(claimed_by, kata_data.calling_role());
+  v_plan.claimed_by := coalesce(claimed_by, kata_data.caller());
   v_plan.started_at := kata_data.clock();
   v_plan.lease_expires_at := v_plan.started_at;
   return v_plan;

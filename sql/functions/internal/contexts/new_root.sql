@@ -34,7 +34,7 @@ begin
       hint = 'Register it with kata.register_tokenizer; kata.tokenizers lists the known ones.';
   end if;
 
-  v_context.context_id := kata_data.new_context_id(floor(random() * 4096)::integer);
+  v_context.context_id := kata_data.new_context_id(kata_data.new_bucket());
   v_context.name := name;
   v_context.family_id := v_context.context_id;
   v_context.depth := 0;
@@ -45,4 +45,4 @@ begin
 end
 $$;
 comment on function kata_data.new_root(text, jsonb, jsonb, text, text) is
-'The row of a new root in the caller''s tenant, arguments checked, nothing stored. KC013, KC017.';
+'The row of a new root in the caller''s tenant, arguments checked, nothing stored. KC013, KC017, KC024.';

@@ -34,7 +34,7 @@ as $$
         case when r.rolcreatedb then 'createdb' else 'nocreatedb' end, case when r.rolreplication then 'replication' else 'noreplication' end)
         as attributes
     from pg_roles r
-    where r.rolname in ('kata_owner', 'kata_eraser', 'kata_reader', 'kata_writer', 'kata_admin', 'kata_service')
+    where r.rolname in ('kata_owner', 'kata_eraser', 'kata_reader', 'kata_writer', 'kata_admin', 'kata_service', 'kata_proxy')
   )
   select 1::smallint, 'role ' || o.name, 'attributes', format('alter role %I %s', o.name, o.attributes), null::text
   from ours o

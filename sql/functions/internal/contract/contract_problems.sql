@@ -28,7 +28,7 @@ as $$
     or fact.aspect like 'privileges of %'
       and (
         fact.object ~ (E'^\\w+ kata_data\\M' collate "C")
-        or fact.aspect ~ (E'^privileges of (public|kata_owner|kata_eraser|kata_reader|kata_writer|kata_admin|kata_service)\\M' collate "C"))
+        or fact.aspect ~ (E'^privileges of (public|kata_owner|kata_eraser|kata_reader|kata_writer|kata_admin|kata_service|kata_proxy)\\M' collate "C"))
 $$;
 comment on function kata_data.is_breach(kata_data.contract) is 'Whether a fact that nothing expects makes the contract weaker.';
 
