@@ -1,0 +1,210 @@
+"""Messages of LangChain as messages of the log, and back.
+
+Text, calls and parts are those of the row, so windows, summaries, elisions and amendments work on them. All
+other fields are metadata, under the key `langchain`.
+"""
+
+import json
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Any
+
+from kata_context import MessageRow, WindowRow
+from kata_context.adapters import from_openai, unescape
+from kata_context.errors import KataError
+from kata_context.types import Message
+
+try:
+    from langchain_core.messages import (
+        AIMessage,
+        BaseMessage,
+        BaseMessageChunk,
+        ChatMessage,
+        HumanMessage,
+        SystemMessage,
+        ToolMessage,
+        message_chunk_to_message,
+    )
+except ImportError as error:
+    raise KataError(
+        "langchain-core is not installed", hint="run: pip install 'kata-context[langchain]'"
+    ) from error
+
+Fields = dict[str, Any]
+OWN = "langchain"  # in the metadata of a message: its other fields
+LONGEST = 255  # characters of an external id
+ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool"}
+CLASSES = {"user": HumanMessage, "assistant": AIMessage, "system": SystemMessage, "developer": SystemMessage}
+# Blocks of content that are a call, and where they have its arguments.
+CALLS = {
+    "tool_use": "input",
+    "function_call": "arguments",
+    "tool_call": "args",
+    "custom_tool_call": "input",
+}
+
+
+def external_id(message: BaseMessage) -> str:
+    """Return the id of a message as the log has it: a long one as its digest."""
+    id = str(message.id)
+    return id if len(id) <= LONGEST else sha256(id.encode()).hexdigest()
+
+
+def to_kata(messages: Iterable[BaseMessage], thread: str | None = None) -> list[Message]:
+    """Convert messages of LangChain into those of `append`; `from_kata` gives them back.
+
+    Parameters
+    ----------
+    thread : of the agent whose state has them, kept in their metadata
+    """
+    whole = [message_chunk_to_message(m) if isinstance(m, BaseMessageChunk) else m for m in messages]
+    given = [_given(message, thread) for message in whole]
+    converted: list[Any] = list(from_openai([fields for fields, _ in given], on_bad_text="escape"))
+    for message, (_, before) in zip(converted, given, strict=True):
+        for call, place in zip(message.get("tool_calls") or [], before, strict=True):
+            if place is not None and place < len(message.get("parts") or []):
+                call["parts_before"] = place
+    return converted
+
+
+def _given(message: BaseMessage, thread: str | None) -> tuple[Fields, list[int | None]]:
+    """Return a message in the OpenAI form, and how many parts stand before each call, if content says so."""
+    is_chat = isinstance(message, ChatMessage) and message.role in ROLES.values()
+    role = message.role if is_chat else ROLES.get(message.type, "user")
+    calls = [(call, False) for call in getattr(message, "tool_calls", [])]
+    calls += [(call, True) for call in getattr(message, "invalid_tool_calls", []) if call.get("id")]
+    given: Fields = {
+        "role": role,
+        "external_id": external_id(message) if message.id else None,
+        "name": message.name,
+        "tool_call_id": getattr(message, "tool_call_id", None),
+        "tool_calls": [
+            {"id": call["id"], "function": {"name": call.get("name") or "unknown", "arguments": call["args"]}}
+            for call, _ in calls
+        ],
+        "model": message.response_metadata.get("model_name"),
+    }
+    before: dict[str, int] = {}
+    blocks: Fields = {}
+    given["content"] = message.content
+    if not isinstance(message.content, str):
+        given["content"], blocks, before = _parts(message.content, [call["id"] for call, _ in calls])
+    kept = {
+        "type": message.type,
+        "thread": thread,
+        "invalid": {call["id"]: call for call, is_invalid in calls if is_invalid},
+        "blocks": blocks,
+    }
+    given[OWN] = _other_fields(message) | {key: value for key, value in kept.items() if value}
+    return given, [before.get(call["id"]) for call, _ in calls]
+
+
+def _other_fields(message: BaseMessage) -> Fields:
+    """Return the fields of a message that the log has no column for; what JSON does not have, as text."""
+    known = {"content", "type", "name", "tool_call_id", "tool_calls", "invalid_tool_calls"}
+    values = message.model_dump(exclude=known, exclude_defaults=True)
+    if unanswerable := [call for call in getattr(message, "invalid_tool_calls", []) if not call.get("id")]:
+        values["invalid_tool_calls"] = unanswerable
+    text = json.dumps(values, default=str, skipkeys=True)
+    fields: Fields = json.loads(text, parse_constant=lambda _: None)
+    return fields
+
+
+def _parts(content: list[Any], ids: list[str]) -> tuple[list[Fields], Fields, dict[str, int]]:
+    """Return content without its calls; the blocks of those by id; how many parts stand before each."""
+    parts: list[Fields] = []
+    blocks: Fields = {}
+    before: dict[str, int] = {}
+    for block in content:
+        if isinstance(block, str):
+            parts.append({"type": "text", "text": block})
+            continue
+        kind = block.get("type")
+        id = block.get("call_id") or block.get("id")
+        if kind in CALLS and id in ids:
+            before[id] = len(parts)
+            # The arguments are the call's, unless a stream left them in pieces.
+            parsed = isinstance(block.get(CALLS[kind]), dict)
+            blocks[id] = {key: value for key, value in block.items() if not parsed or key != CALLS[kind]}
+        elif isinstance(kind, str) and "_call" not in kind and not kind.startswith(("tool_", "function_")):
+            parts.append(block)
+        else:
+            parts.append({"type": OWN, "block": block})
+    return parts, blocks, before
+
+
+def from_kata(rows: Iterable[WindowRow | MessageRow]) -> list[BaseMessage]:
+    """Convert rows of a window or a log into messages of LangChain, as a model takes them.
+
+    Results follow their call, a call without one is closed with "[no result]", and a result without a call
+    is text of the user.
+    """
+    rows = list(rows)
+    answers: dict[tuple[int, str], Any] = {}
+    for row in rows:
+        if row.role == "tool":
+            answers.setdefault((row.group_version, row.tool_call_id or ""), row)
+    calls = {(row.group_version, call["id"]) for row in rows for call in row.tool_calls or []}
+    answering = {answer.version for key, answer in answers.items() if key in calls}
+    messages: list[BaseMessage] = []
+    for row in rows:
+        if row.version in answering:
+            continue
+        if row.role == "tool":
+            messages.append(HumanMessage(f"[result of call {row.tool_call_id}] {unescape(row.content)}"))
+        elif row.content or row.parts or row.tool_calls or row.role not in ("user", "assistant"):
+            messages.append(_message(row))
+        for call in row.tool_calls or []:
+            answer = answers.get((row.group_version, call["id"]))
+            messages.append(
+                _message(answer) if answer else ToolMessage("[no result]", tool_call_id=call["id"])
+            )
+    start = next((n for n, message in enumerate(messages) if not isinstance(message, SystemMessage)), 0)
+    if messages and not isinstance(messages[start], (HumanMessage, SystemMessage)):
+        messages.insert(start, HumanMessage("[beginning of the messages]"))
+    return messages
+
+
+def _message(row: WindowRow | MessageRow) -> BaseMessage:
+    """Return the message of a row: words and calls are the row's, so amended and elided ones are."""
+    own = dict(unescape((row.metadata or {}).get(OWN) or {}))
+    kind = own.pop("type", None)
+    own.pop("thread", None)
+    invalid, blocks = own.pop("invalid", {}), own.pop("blocks", {})
+    calls: list[Fields] = unescape(row.tool_calls or [])
+    content: Any = row.content or ""
+    if row.kind == "summary" and row.role in ("user", "assistant"):
+        content = f"[summary of earlier messages]\n{content}"
+    if row.parts is not None or blocks:
+        content = _content(row.parts or [], calls, blocks)
+    fields: Fields = own | {"content": unescape(content), "name": unescape(row.name)}
+    if row.role == "tool":
+        return ToolMessage(**fields, tool_call_id=row.tool_call_id)
+    if row.role == "assistant" and kind != "chat":
+        bad = own.get("invalid_tool_calls", [])
+        fields["invalid_tool_calls"] = [invalid[call["id"]] for call in calls if call["id"] in invalid] + bad
+        fields["tool_calls"] = [_call(call) for call in calls if call["id"] not in invalid]
+        return AIMessage(**fields)
+    return ChatMessage(**fields) if kind == "chat" else CLASSES[row.role](**fields)
+
+
+def _call(call: Fields) -> Fields:
+    """Return a call of a row; the text of a custom one is its only argument."""
+    body = call.get("function") or call["custom"]
+    arguments = json.loads(body["arguments"] or "{}") if "function" in call else {"input": body["input"]}
+    return {"name": body["name"], "args": arguments, "id": call["id"], "type": "tool_call"}
+
+
+def _content(parts: list[Fields], calls: list[Fields], blocks: Fields) -> list[Fields]:
+    """Return parts with the blocks of calls where they stood."""
+    content: list[Fields] = []
+    waiting = [call for call in calls if call["id"] in blocks]
+    for place, part in enumerate([*parts, None]):
+        while waiting and (part is None or waiting[0].get("parts_before", len(parts)) <= place):
+            call = waiting.pop(0)
+            block = blocks[call["id"]]
+            key = CALLS[block["type"]]
+            content.append(block if key in block else {**block, key: _call(call)["args"]})
+        if part is not None:
+            content.append(part["block"] if part.get("type") == OWN else part)
+    return content
