@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from kata_context.adapters.gemini import from_gemini
     from kata_context.adapters.openai import from_openai
     from kata_context.adapters.responses import from_responses
-    from kata_context.adapters.texts import unescape
+    from kata_context.adapters.texts import escape, unescape
 
-__all__ = ["from_anthropic", "from_gemini", "from_openai", "from_responses", "unescape"]
+__all__ = ["escape", "from_anthropic", "from_gemini", "from_openai", "from_responses", "unescape"]
 
-_HOMES = {name: name.removeprefix("from_") for name in __all__} | {"unescape": "texts"}
+_HOMES = {name: name.removeprefix("from_") for name in __all__} | dict.fromkeys(("escape", "unescape"), "texts")
 
 if not TYPE_CHECKING:  # else type checkers would take every name for known
 
