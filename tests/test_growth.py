@@ -82,6 +82,7 @@ CALLS = READS | {
     "update_context": "select kata.update_context(%(context)s, 'renamed ' || random())",
     "find_context": "select kata.find_context('many 1')",
     "list_contexts": "select * from kata.list_contexts(max_rows => 2)",
+    "list_contexts by a prefix": "select * from kata.list_contexts(name_prefix => 'many 2999')",
     "fork": "select kata.fork(%(context)s)",
     "fork with a name": "select kata.fork(%(context)s, 3, 'fork ' || random())",
     "fork with a key": "select kata.fork(%(context)s, idempotency_key => random()::text)",

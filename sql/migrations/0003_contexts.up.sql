@@ -15,7 +15,7 @@
 create table kata_data.context (
   context_id uuid constraint context_pkey primary key,
   tenant text not null constraint context_tenant_is_one check (tenant <> '' and tenant <> '*'),
-  name text constraint context_name_length check (length(name) between 1 and 255),
+  name text collate "C" constraint context_name_length check (length(name) between 1 and 255),
   family_id uuid not null,
   parent_id uuid constraint context_parent_fkey references kata_data.context,
   fork_version bigint constraint context_fork_version_positive check (fork_version >= 0),
@@ -37,7 +37,7 @@ comment on table kata_data.context is
 'One row per context: identity, name, policy and state. The columns that an append changes are in head.';
 comment on column kata_data.context.context_id is 'A UUID in the layout of version 7: ids sort by time of creation.';
 comment on column kata_data.context.tenant is 'The tenant that owns the context; it never changes.';
-comment on column kata_data.context.name is 'A name for people; null for a context without one.';
+comment on column kata_data.context.name is 'A name for people; null for a context without one. Its collation makes the names with a prefix a range of the index.';
 comment on column kata_data.context.family_id is 'The root of the fork family; a root names itself.';
 comment on column kata_data.context.parent_id is 'The context that it was forked from; null for a root.';
 comment on column kata_data.context.fork_version is 'The last version that it shares with its parent; null for a root.';
@@ -63,13 +63,13 @@ comment on constraint context_fork_is_whole on kata_data.context is
 comment on constraint context_purged_is_deleted on kata_data.context is 'Only a deleted context is purged.';
 
 create unique index context_live_name on kata_data.context (tenant, name) where deleted_at is null and name is not null;
-comment on index kata_data.context_live_name is 'kata.find_context; a name is unique among the contexts of a tenant that are not deleted.';
+comment on index kata_data.context_live_name is 'kata.find_context, kata.list_contexts by a prefix; a name is unique among the contexts of a tenant that are not deleted.';
 create index context_live on kata_data.context (tenant, context_id) where deleted_at is null;
 comment on index kata_data.context_live is 'kata.list_contexts without the deleted ones.';
 create index context_all on kata_data.context (tenant, context_id);
 comment on index kata_data.context_all is 'kata.list_contexts with the deleted ones.';
 create index context_deleted_name on kata_data.context (tenant, name, context_id) where deleted_at is not null and name is not null;
-comment on index kata_data.context_deleted_name is 'kata.resolve_context: deleted contexts by the name that they had.';
+comment on index kata_data.context_deleted_name is 'kata.resolve_context, kata.list_contexts by a prefix: deleted contexts by the name that they had.';
 create index context_parent on kata_data.context (parent_id, fork_version) where parent_id is not null;
 comment on index kata_data.context_parent is 'kata.forks; the foreign key.';
 create index context_family on kata_data.context (family_id) where parent_id is not null;

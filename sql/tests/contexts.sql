@@ -1,7 +1,7 @@
 -- A context can be made, found, listed, renamed, archived, deleted and brought back, and its names and policy keep the rules.
 
 begin;
-select plan(454);
+select plan(481);
 
 -- Making one
 
@@ -125,6 +125,25 @@ select results_eq(format('select name, metadata from kata.get_context(%L)', :'fi
 select kata.update_context(:'first', '');
 select results_eq(format('select name, metadata from kata.get_context(%L)', :'first'), $$values (null::text, '{"ticket": 8}'::jsonb)$$,
   'an empty name clears the name and keeps the metadata');
+
+-- The examples of RFC 7396, appendix A, whose patch is an object.
+select is(kata_data.merged(p.target::jsonb, p.patch::jsonb), p.result::jsonb, format('%s patched with %s', p.target, p.patch))
+from (values
+  ('{"a":"b"}', '{"a":"c"}', '{"a":"c"}'), ('{"a":"b"}', '{"b":"c"}', '{"a":"b","b":"c"}'), ('{"a":"b"}', '{"a":null}', '{}'),
+  ('{"a":"b","b":"c"}', '{"a":null}', '{"b":"c"}'), ('{"a":["b"]}', '{"a":"c"}', '{"a":"c"}'), ('{"a":"c"}', '{"a":["b"]}', '{"a":["b"]}'),
+  ('{"a":{"b":"c"}}', '{"a":{"b":"d","c":null}}', '{"a":{"b":"d"}}'), ('{"a":[{"b":"c"}]}', '{"a":[1]}', '{"a":[1]}'),
+  ('{"e":null}', '{"a":1}', '{"e":null,"a":1}'), ('[1,2]', '{"a":"b","c":null}', '{"a":"b"}'),
+  ('{}', '{"a":{"bb":{"ccc":null}}}', '{"a":{"bb":{}}}')) p(target, patch, result);
+select kata.update_context(:'first', metadata => '{"a": {"b": 1}, "ticket": null}', merge => true);
+select kata.update_context(:'first', metadata => '{"a": {"c": 2}}', merge => true);
+select is((select metadata from kata.get_context(:'first')), '{"a": {"b": 1, "c": 2}}', 'a merge keeps the fields that it does not name');
+select throws_ok(
+  format($$select kata.update_context(%L, metadata => jsonb_build_object('d', repeat('x', 65526)), merge => true)$$, :'first'),
+  'KC017', null,
+  'merged metadata obeys the limit');
+select throws_ok(
+  format($$select kata.update_context(%L, metadata => '[]', merge => true)$$, :'first'), 'KC017', null,
+  'a merge patch of metadata is an object');
 
 select kata.update_context(:'first', 'second');
 select kata.delete_context(:'first');
@@ -372,6 +391,50 @@ select set_eq(
 select set_eq(
   $$select name from kata.list_contexts(include_deleted => true)$$, $$select 'listed ' || i from generate_series(1, 7) i$$,
   'a list has deleted contexts on demand');
+select kata.unarchive_context(kata.find_context('listed 5'));
+select kata.update_context(context_id, metadata => jsonb_build_object('app', jsonb_build_object('even', right(name, 1)::int % 2 = 0)))
+from kata.list_contexts();
+select kata.fork(kata.find_context('listed 4'), name => 'listed 4/fork', metadata => '{"app": {"even": true}, "more": 1}');
+select kata.create_context('Listed 8'), kata.create_context('listed%');
+select set_eq(c.call, c.names, c.description) from (values
+  ($$select name from kata.list_contexts(metadata => '{"app": {"even": true}}')$$, $$values ('listed 4/fork'), ('listed 6'), ('listed 4')$$,
+    'a list has the contexts whose metadata contain an object'),
+  ($$select name from kata.list_contexts(metadata => '{"app": {"even": true}}', roots_only => true)$$,
+    $$values ('listed 6'), ('listed 4')$$,
+    'a list has roots only on demand'),
+  ($$select name from kata.list_contexts(name_prefix => 'listed 4')$$, $$values ('listed 4/fork'), ('listed 4')$$,
+    'a list has the contexts whose name begins with a text'),
+  ($$select name from kata.list_contexts(name_prefix => 'listed%')$$, $$values ('listed%')$$, 'a prefix is not a pattern'),
+  ($$select name from kata.list_contexts(name_prefix => 'listed 2')$$, $$select name from kata.list_contexts() where false$$,
+    'a deleted context is not listed by its name'),
+  ($$select name from kata.list_contexts(name_prefix => 'listed 2', include_deleted => true)$$, $$values ('listed 2')$$,
+    'a deleted context is listed by its name on demand')) c(call, names, description);
+select set_eq(
+  $$select name from kata.list_contexts(name_prefix => '')$$, $$select name from kata.list_contexts() where name is not null$$,
+  'the empty text is a prefix of every name');
+select results_eq(
+  $$select context_id from kata.list_contexts(
+      kata.find_context('listed 6'), name_prefix => 'listed ', max_rows => 2, roots_only => true, metadata => '{"app": {}}')$$,
+  $$select context_id from kata.list_contexts(kata.find_context('listed 6'))
+    where name ~ '^listed [1-7]$' and parent_id is null order by context_id desc limit 2$$,
+  'filters and pages go together');
+select throws_ok($$select kata.list_contexts(order_by => 'name')$$, 'KC017', null, 'an order of contexts that is unknown is refused');
+select throws_ok($$select kata.list_contexts(order_by => null)$$, 'KC017', null, 'a list of contexts has an order');
+set local kata.tenant = '';
+set local kata.clock = '2031-01-01 00:00:00+00';
+select fixture.as_role('kata_service', $$select kata.append_message(kata.find_context('listed 3'), 'user', 'late')$$, 'listing');
+set local kata.clock = '2031-01-02 00:00:00+00';
+select fixture.as_role('kata_service', $$select kata.update_context(kata.find_context('listed 1'), metadata => '{}')$$, 'listing');
+reset kata.clock;
+set local kata.tenant = 'listing';
+select results_eq(
+  $$select name from kata.list_contexts(order_by => 'updated', max_rows => 2)$$, $$values ('listed 1'), ('listed 3')$$,
+  'a list is by the last append or change on demand');
+select results_eq(
+  $$select name from kata.list_contexts(kata.find_context('listed 1'), order_by => 'updated', max_rows => 1, name_prefix => 'listed ')$$,
+  $$values ('listed 3')$$, 'a page by the last change begins after a context');
+select is(
+  (select count(*) from kata.list_contexts(order_by => 'updated')), (select count(*) from kata.list_contexts()), 'both orders have all');
 set local kata.tenant = '';
 
 -- What a person types

@@ -233,7 +233,8 @@ insert into expected values
     'context_id uuid, idempotency_key text',
     'rows function_name text, result jsonb, created_at timestamp with time zone, rewound_by bigint'),
   ('list_contexts', 'stable',
-    'after uuid = NULL, max_rows integer = 50, include_deleted boolean = false',
+    'after uuid = NULL, max_rows integer = 50, include_deleted boolean = false, metadata jsonb = NULL, name_prefix text = NULL, '
+      'order_by text = ''created'', roots_only boolean = false',
     'rows context_id uuid, name text, tenant text, parent_id uuid, fork_version bigint, depth integer, version bigint, '
       'message_count bigint, raw_tokens bigint, view_tokens bigint, tokenizer text, open_calls text[], metadata jsonb, '
       'created_at timestamp with time zone, updated_at timestamp with time zone, archived_at timestamp with time zone, '
@@ -365,7 +366,7 @@ insert into expected values
     'context_id uuid, version bigint',
     'bigint'),
   ('update_context', 'volatile',
-    'context_id uuid, name text = NULL, metadata jsonb = NULL',
+    'context_id uuid, name text = NULL, metadata jsonb = NULL, merge boolean = false',
     'void'),
   ('usage', 'stable',
     'context_id uuid, at bigint = NULL',
@@ -447,7 +448,7 @@ select is_empty(
 select is_empty(
   $$select p.proname from pg_proc p
     where p.pronamespace = 'kata'::regnamespace
-      and 'context_id' = any (p.proargnames[1:p.pronargs]) and obj_description(p.oid, 'pg_proc') !~ 'Errors:.*KC001'$$,
+      and pg_temp.inputs(p.oid) ~ '\mcontext_id uuid\M' and obj_description(p.oid, 'pg_proc') !~ 'Errors:.*KC001'$$,
   'and that it may not find its context');
 select is_empty(
   $$select p.proname from pg_proc p where p.pronamespace = 'kata_data'::regnamespace and obj_description(p.oid, 'pg_proc') is null$$,

@@ -81,6 +81,10 @@ FUNCTIONS = {
             "after": Parameter("context", has_default=True),
             "max_rows": Parameter("integer", has_default=True),
             "include_deleted": Parameter("boolean", has_default=True),
+            "metadata": Parameter("jsonb", has_default=True),
+            "name_prefix": Parameter("text", has_default=True),
+            "order_by": Parameter("text", has_default=True),
+            "roots_only": Parameter("boolean", has_default=True),
         },
     ),
     "resolve_context": Function(
@@ -108,6 +112,7 @@ FUNCTIONS = {
             "context_id": Parameter("context"),
             "name": Parameter("text", has_default=True),
             "metadata": Parameter("jsonb", has_default=True),
+            "merge": Parameter("boolean", has_default=True),
         },
     ),
     "append": Function(

@@ -319,7 +319,15 @@ class AsyncMethods(ABC):
         )
 
     async def list_contexts(
-        self, after: ContextId | None = None, *, max_rows: int = 50, include_deleted: bool = False
+        self,
+        after: ContextId | None = None,
+        *,
+        max_rows: int = 50,
+        include_deleted: bool = False,
+        metadata: Mapping[str, Any] | None = None,
+        name_prefix: str | None = None,
+        order_by: str = "created",
+        roots_only: bool = False,
     ) -> list[ContextRow]:
         """Lists the caller's contexts, newest first, in pages.
 
@@ -332,14 +340,23 @@ class AsyncMethods(ABC):
         after : the last context_id of the page before; null for the first page.
         max_rows : 1 to 1,000.
         include_deleted : list deleted contexts, too.
+        metadata : only contexts whose metadata contain this object; null for any.
+        name_prefix : only contexts whose name begins with this text; null for any.
+        order_by : 'created' or 'updated', the last append or change, newest first. Under 'updated' a
+            context that changes between two pages may come twice or be missed.
+        roots_only : leave forks out.
 
         Raises
         ------
         InvalidArgumentError.
 
-        Cost: O(log contexts + rows).
+        Cost: O(log contexts + rows), and with metadata or roots_only the contexts that are passed over;
+        with name_prefix or 'updated' O(contexts that match).
         """
-        return await self._run(statements.LIST_CONTEXTS, (after, max_rows, include_deleted))
+        return await self._run(
+            statements.LIST_CONTEXTS,
+            (after, max_rows, include_deleted, metadata, name_prefix, order_by, roots_only),
+        )
 
     async def resolve_context(self, selector: str, include_deleted: bool = False) -> UUID:
         """Finds the context with an id, a name, or a unique beginning of an id.
@@ -400,7 +417,12 @@ class AsyncMethods(ABC):
         await self._run(statements.UNARCHIVE_CONTEXT, (context_id,))
 
     async def update_context(
-        self, context_id: ContextId, name: str | None = None, *, metadata: Mapping[str, Any] | None = None
+        self,
+        context_id: ContextId,
+        name: str | None = None,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        merge: bool = False,
     ) -> None:
         """Changes the name or the metadata of a context.
 
@@ -409,6 +431,8 @@ class AsyncMethods(ABC):
         context_id : the context.
         name : the new name; null keeps it, '' clears it.
         metadata : the new object, at most 64 kB; null keeps it.
+        merge : whether metadata is a merge patch (RFC 7396): fields that it names are set, in objects
+            inside of it, too, those that it sets to null are removed, and the others stay.
 
         Raises
         ------
@@ -417,7 +441,7 @@ class AsyncMethods(ABC):
         Locks: the head of the context.
         Cost: O(1).
         """
-        await self._run(statements.UPDATE_CONTEXT, (context_id, name, metadata))
+        await self._run(statements.UPDATE_CONTEXT, (context_id, name, metadata, merge))
 
     async def append(
         self,
@@ -3132,13 +3156,13 @@ class AsyncContext(Handle):
         await self.database.unarchive_context(self.id)
 
     async def update_context(
-        self, name: str | None = None, *, metadata: Mapping[str, Any] | None = None
+        self, name: str | None = None, *, metadata: Mapping[str, Any] | None = None, merge: bool = False
     ) -> None:
         """Changes the name or the metadata of a context.
 
         See AsyncKata.update_context.
         """
-        await self.database.update_context(self.id, name, metadata=metadata)
+        await self.database.update_context(self.id, name, metadata=metadata, merge=merge)
 
     async def append(
         self,

@@ -153,9 +153,18 @@ LIST_CONTEXTS: Call[ContextRow] = Call(
     b"select r.context_id, r.name, r.tenant, r.parent_id, r.fork_version, r.depth, r.version, "
     b"r.message_count, r.raw_tokens, r.view_tokens, r.tokenizer, r.open_calls, r.metadata, "
     b"r.created_at, r.updated_at, r.archived_at, r.deleted_at from kata.list_contexts(after => "
-    b"%s::uuid, max_rows => %s::integer, include_deleted => %s::boolean) r",
+    b"%s::uuid, max_rows => %s::integer, include_deleted => %s::boolean, metadata => %s::jsonb, "
+    b"name_prefix => %s::text, order_by => %s::text, roots_only => %s::boolean) r",
     record(ContextRow),
-    (("after", as_context), ("max_rows", as_integer), ("include_deleted", as_boolean)),
+    (
+        ("after", as_context),
+        ("max_rows", as_integer),
+        ("include_deleted", as_boolean),
+        ("metadata", as_object),
+        ("name_prefix", as_text),
+        ("order_by", as_text),
+        ("roots_only", as_boolean),
+    ),
     reads=True,
 )
 RESOLVE_CONTEXT: Call[UUID] = Call(
@@ -179,9 +188,10 @@ UNARCHIVE_CONTEXT: Call[None] = Call(
 )
 UPDATE_CONTEXT: Call[None] = Call(
     "update_context",
-    b"select kata.update_context(context_id => %s::uuid, name => %s::text, metadata => %s::jsonb)",
+    b"select kata.update_context(context_id => %s::uuid, name => %s::text, metadata => %s::jsonb, "
+    b"merge => %s::boolean)",
     scalar,
-    (("context_id", as_context), ("name", as_text), ("metadata", as_object)),
+    (("context_id", as_context), ("name", as_text), ("metadata", as_object), ("merge", as_boolean)),
 )
 APPEND: Call[AppendedRow] = Call(
     "append",
