@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["escape", "from_anthropic", "from_gemini", "from_openai", "from_responses", "unescape"]
 
-_HOMES = {name: name.removeprefix("from_") for name in __all__} | dict.fromkeys(("escape", "unescape"), "texts")
+_HOMES = {name: name.removeprefix("from_") for name in __all__} | {"escape": "texts", "unescape": "texts"}
 
 if not TYPE_CHECKING:  # else type checkers would take every name for known
 
