@@ -1,4 +1,7 @@
-"""Every adapter has exact pins for its tests, an extra with lower bounds, and a section in the docs."""
+"""Every adapter has exact pins for its tests, an extra with lower bounds, and a section in the docs.
+
+The folder clients has pins, too: of clients of PostgreSQL, which need no adapter.
+"""
 
 import re
 
@@ -6,6 +9,7 @@ from support.sql_files import ROOT
 
 FOLDER = ROOT / "tests" / "integrations"
 PINS = {path.parent.name: path.read_text("utf-8") for path in sorted(FOLDER.glob("*/requirements.txt"))}
+ADAPTERS = sorted(PINS.keys() - {"clients"})
 
 
 def requirements(text: str) -> list[str]:
@@ -26,7 +30,7 @@ def test_the_pins_of_integrations_are_exact() -> None:
 
 def test_the_extra_of_an_integration_has_lower_bounds_only() -> None:
     project = (ROOT / "pyproject.toml").read_text("utf-8")
-    for name in PINS:
+    for name in ADAPTERS:
         found = re.search(rf"^{name.replace('_', '-')} = \[(.*?)\]$", project, re.MULTILINE | re.DOTALL)
         assert found, f"pyproject.toml has no extra for {name}"
         for requirement in re.findall(r'"(.*?)"', found[1]):
@@ -35,6 +39,6 @@ def test_the_extra_of_an_integration_has_lower_bounds_only() -> None:
 
 def test_an_integration_is_a_module_of_contrib_that_the_docs_describe() -> None:
     page = (ROOT / "docs" / "integrations.md").read_text("utf-8")
-    for name in PINS:
+    for name in ADAPTERS:
         assert (ROOT / "pydriver" / "kata_context" / "contrib" / f"{name}.py").exists()
         assert f"kata_context.contrib.{name} import" in page
