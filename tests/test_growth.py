@@ -687,6 +687,37 @@ def test_a_window_does_not_look_up_every_elision_for_every_message(database: str
     assert (many - few) / 400 < 4
 
 
+def test_a_window_of_amended_messages_costs_what_its_own_rows_cost(database: str) -> None:
+    with closing(connect(database)) as conn:
+        words = {"words": Jsonb({"content": "other words", "token_count": 20})}
+        amend = "select kata.amend(%(context)s, %(version)s, %(words)s)"
+
+        def cost_of_window(messages: int, *amended: int) -> int:
+            context_id, _ = create_two(conn)
+            system = {"role": "system", "token_count": 20, "content": "be brief"}
+            talk = [
+                {"role": ("user", "assistant")[n % 2], "token_count": 20, "content": "word"}
+                for n in range(messages - 1)
+            ]
+            conn.execute(APPEND, {"context": context_id, "batch": Jsonb([system, *talk])})
+            for version in amended:
+                conn.execute(amend, {"context": context_id, "version": version % messages} | words)
+            conn.execute("vacuum analyze")
+            rows = conn.execute(READS["the window"].encode(), {"context": context_id}).fetchall()
+            assert sum(row[15] == "amended" for row in rows) == sum(
+                version == 1 or version < 0 for version in amended
+            )
+            return min(cost(conn, READS["the window"], context=context_id)[0] for _ in range(3))
+
+        plain, longer = cost_of_window(1000), cost_of_window(4000)
+        assert longer <= plain + 20
+        # By rows that are counted one by one it is a thousand.
+        assert cost_of_window(1000, *range(100, 580, 6)) <= plain + 40
+        assert cost_of_window(1000, 1) <= plain + 60
+        few, many = cost_of_window(1000, -3, -9), cost_of_window(4000, -3, -9, *range(100, 2000, 20))
+    assert many <= few + 40
+
+
 def test_a_window_finds_the_last_request_without_reading_what_came_after(database: str) -> None:
     """Ten thousand messages of a tool loop behind the request, and a deleted one between."""
     with closing(connect(database)) as conn:

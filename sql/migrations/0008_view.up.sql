@@ -43,6 +43,7 @@ create table kata_data.view_change (
   covers int8multirange[] not null,
   amendments bigint[] not null,
   amended_from bigint,
+  reworded int8multirange,
   tools_version bigint,
   tools_digest bytea constraint view_change_tools_digest_has_32_bytes check (octet_length(tools_digest) = 32),
   tools_tokens integer constraint view_change_tools_tokens_not_negative check (tools_tokens >= 0),
@@ -97,6 +98,9 @@ comment on column kata_data.view_change.amendments is
 'The change_id of each amendment in force of a message in the view, ascending. A message has the words of its last one.';
 comment on column kata_data.view_change.amended_from is
 'The version of the oldest amendment in force, of a hidden message, too; null for none.';
+comment on column kata_data.view_change.reworded is
+'Versions among which are those of all messages in the view that a stub or an amendment shows in other words; null for none. At most 100
+ranges: older ones are joined.';
 comment on column kata_data.view_change.tools_version is 'The change that put the list of tools in force; null before the first.';
 comment on column kata_data.view_change.tools_digest is 'The digest of the tool list in force; null for none.';
 comment on column kata_data.view_change.tools_tokens is 'The tokens of that list; null for none.';
@@ -303,6 +307,7 @@ create type kata_data.view as (
   covers int8multirange[],
   amendments bigint[],
   amended_from bigint,
+  reworded int8multirange,
   tools_version bigint,
   tools_digest bytea,
   tools_tokens integer
@@ -352,6 +357,7 @@ create type kata_data.selection as (
   request bigint,
   elisions bigint[],
   amendments bigint[],
+  reworded int8multirange,
   covered int8multirange,
   summaries kata_data.placed_summary[],
   over_budget boolean,
@@ -362,6 +368,7 @@ comment on type kata_data.selection is
 comment on column kata_data.selection.request is 'The newest visible message of the user; null if there is none, or if it does not fit.';
 comment on column kata_data.selection.elisions is 'Those of the view, and of covered messages that are shown.';
 comment on column kata_data.selection.amendments is 'Those of the view, and of covered messages that are shown.';
+comment on column kata_data.selection.reworded is 'As the view has it, and what is covered; null for none.';
 comment on column kata_data.selection.covered is 'The versions that left-out summaries cover; null for none.';
 comment on column kata_data.selection.numbering is 'Null if the rows must be counted.';
 

@@ -1,7 +1,7 @@
 -- Amendments: other words for a message, in its place.
 
 begin;
-select plan(160);
+select plan(168);
 
 create function pg_temp.shown(context text, at bigint default null) returns text
 language sql stable
@@ -426,6 +426,49 @@ from (values
     where c.change_id = a.change_id and c.segment_id = %L and c.version = 10', 'amendment at 10', 'and words that are gone'),
   ('update kata_data.view_change c set amendments = ''{}'' where c.segment_id = %L and c.version = 10', 'view at 10',
     'an amendment that a view does not list is found')) d(change, problem, what);
+
+-- Messages in other words are counted one by one, the others by running totals
+
+select fixture.context('mostly', '{"preserve_recent_count": 0, "min_gain_tokens": 0}') as mostly \gset
+select fixture.talk('mostly', 'system 10, user 5, assistant 7 calls a, tool 30 answers a, user 9, assistant 6, user 8');
+select kata.amend(:'mostly', 1, '{"content": "new rules", "token_count": 14}');
+select is(pg_temp.windowed('mostly', 37), '1a 14 14, 5 9 23, 6 6 29, 7 8 37', 'an amended preamble counts as it is shown');
+select is(pg_temp.windowed('mostly', 36), '1a 14 14, 6 6 20, 7 8 28', 'to the token');
+select kata.amend(:'mostly', 4, '{"content": "late", "token_count": 3}');
+select is(pg_temp.windowed('mostly', 36), '1a 14 14, 6 6 20, 7 8 28', 'an amendment below the start counts for nothing');
+select is(
+  pg_temp.windowed('mostly', 47), '1a 14 14, 3 7 21, 4a 3 24, 5 9 33, 6 6 39, 7 8 47', 'one in the window for what it shows');
+create function pg_temp.stray(context text) returns table (at bigint, version bigint)
+language sql stable
+as $$
+  select c.version, m.version
+  from kata_data.view_change c
+  cross join lateral kata.state_at(c.segment_id, c.version) m
+  where c.segment_id = fixture.id(context)
+    and m.kind in ('stub', 'amended')
+    and not coalesce(c.reworded, '{}') @> m.version
+$$;
+select is(
+  (select c.reworded from kata_data.change_at(:'mostly', 9) c), '{[1,2),[4,5)}', 'a view knows which messages have other words');
+select fixture.context('varied', '{"preserve_recent_count": 0, "min_gain_tokens": 0}') as varied \gset
+select fixture.talk('varied', 'user 5, assistant 7 calls a, tool 300 answers a, user 9, assistant 6, user 8');
+select kata.elide(:'varied', 3, keep_tokens => 20), kata.pin(:'varied', 2), kata.amend(:'varied', 5, '{"content": "x"}'),
+  kata.unpin(:'varied', 2);
+select summary_version from kata.begin_compaction(:'varied', 'summarize', force => true) b
+cross join lateral kata.commit_compaction(b.compaction_id, 'so far', 1);
+select kata.amend(:'varied', 4, '{"content": "y"}'), kata.pin(:'varied', 3), kata.undo(:'varied', 13), kata.undo(:'varied', 11),
+  kata.delete_messages(:'varied', 5), kata.undo(:'varied', 16), kata.rewind(:'varied', 12), kata.pin(:'varied', 4);
+select is_empty($$select * from pg_temp.stray('varied')$$, 'whatever comes and goes');
+select is(
+  kata_data.reworded_after(v, c, '{[1,1000)}'), '{[1,804),[805,806)}'::int8multirange
+    + (select range_agg(int8range(n, n + 1)) from generate_series(807, 1001, 2) n), 'at most 100 ranges are kept apart')
+from (
+  select (kata_data.empty_view()).*) e
+cross join lateral (
+  select (jsonb_populate_record(kata_data.empty_view(), jsonb_build_object('visible', '{[1,2000)}', 'elisions', array[1],
+    'reworded', (select range_agg(int8range(n, n + 1)) from generate_series(1, 999, 2) n)))).*) v
+cross join lateral (select (kata_data.new_change('amendment', '{[1001,1002)}')).*) c;
+select is(kata_data.reworded_after(kata_data.empty_view(), kata_data.new_change('pin', '{[1,2)}'), '{}'), null, 'none for none');
 
 select * from finish();
 rollback;

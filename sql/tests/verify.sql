@@ -432,7 +432,7 @@ select is(
       $$insert into kata_data.view_change select %L, %s, nextval('kata_data.change_id'), kind, created_at, digest, versions, undone_version,
         rewound_to, is_summarized, content_version, message_count, raw_tokens, view_tokens,
     preamble_end, oldest_open_group, turn_version, visible, deleted, rewound, pinned_groups, elisions, replacements, covers,
-    amendments, amended_from, tools_version, tools_digest, tools_tokens
+    amendments, amended_from, reworded, tools_version, tools_digest, tools_tokens
     from kata_data.view_change
     where segment_id = %L and version = 12$$, v.segment_id, v.version, :'viewed'), v.context) @> array[v.problem], true, v.what)
 from (values

@@ -578,7 +578,7 @@ select is(
 select is(to_jsonb(kata_data.empty_view()),
   '{"version": 0, "change_id": 0, "visible": "{}", "deleted": "{}", "rewound": "{}", "pinned_groups": [], "elisions": [],
     "replacements": [], "covers": [], "amendments": [],
-    "amended_from": null, "tools_version": null, "tools_digest": null, "tools_tokens": null}',
+    "amended_from": null, "reworded": null, "tools_version": null, "tools_digest": null, "tools_tokens": null}',
   'the empty view has every field');
 select ok(bool_and(to_jsonb(kata_data.view_after(c)) <@ to_jsonb(c)), 'the view after a change has its columns by their names')
 from kata_data.view_change c;

@@ -28,9 +28,6 @@ declare
   v_view kata_data.view;
   v_window kata_data.selection;
   v_numbering kata_data.numbering;
-  v_elisions bigint[];
-  v_amendments bigint[];
-  v_covered int8multirange;
 begin
   v_context := kata_data.open_context(context_id, at);
   -- is not null: null and a call is a call.
@@ -61,9 +58,12 @@ begin
       $1, v_context.at, v_context.tokenizer, v_view, v_window, v_measure, v_budget, recall, v_recall_budget) m
     order by m.ordinal;
   elsif v_numbering.hidden_tokens is null then
-    select v_window.elisions, v_window.amendments, v_window.covered into v_elisions, v_amendments, v_covered;
     return query
-    select m.* from kata_data.counted_rows($1, v_window, v_elisions, v_amendments, v_covered, v_measure) m order by m."position";
+    select m.* from kata_data.counted_rows(
+      $1, v_window, v_window.elisions, v_window.amendments, v_window.reworded, v_window.covered, v_measure) m order by m."position";
+  elsif v_window.reworded && int8range(1, v_numbering.preamble_end + 1) then
+    return query
+    select m.* from kata_data.numbered_behind_preamble($1, v_window) m order by m."position";
   elsif v_window.summaries is null then
     return query
     select m.* from kata_data.numbered_messages(

@@ -29,7 +29,11 @@ begin
       context_id, v_context.at, v_context.tokenizer, v_view, v_window, v_measure, budget, recall, recall_budget) m;
   elsif v_numbering.hidden_tokens is null then
     return query
-    select m.* from kata_data.counted_rows(context_id, v_window, v_window.elisions, v_window.amendments, v_window.covered, v_measure) m;
+    select m.* from kata_data.counted_rows(
+      context_id, v_window, v_window.elisions, v_window.amendments, v_window.reworded, v_window.covered, v_measure) m;
+  elsif v_window.reworded && int8range(1, v_numbering.preamble_end + 1) then
+    return query
+    select m.* from kata_data.numbered_behind_preamble(context_id, v_window) m;
   else
     return query
     select m.* from kata_data.numbered_messages(

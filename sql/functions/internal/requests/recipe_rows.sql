@@ -39,6 +39,7 @@ declare
   v_window kata_data.selection;
   v_elisions bigint[];
   v_amendments bigint[];
+  v_reworded int8multirange;
   v_covered int8multirange;
   v_rows kata_data.window_row[];
 begin
@@ -56,7 +57,8 @@ begin
     v_elisions := v_elisions || kata_data.elisions_of(request.context_id, v_covered, request.at + 1, request.at, v_view.rewound, null);
     v_amendments := v_amendments || kata_data.amendments_at(request.context_id, v_view, v_covered, request.at);
   end if;
-  if v_elisions = '{}' and v_amendments = '{}' and v_window.summaries is null then
+  v_reworded := coalesce(v_view.reworded + v_covered, v_view.reworded, v_covered);
+  if (v_reworded && v_window.versions) is not true and v_window.summaries is null then
     v_rows := array(
       select row(m.*)::kata_data.window_row
       from kata_data.numbered_messages(request.context_id, v_window.versions, null, null, request.preamble_end, 1, 0, 0, 0, null) m
@@ -64,7 +66,7 @@ begin
   else
     v_rows := array(
       select row(m.*)::kata_data.window_row
-      from kata_data.counted_rows(request.context_id, v_window, v_elisions, v_amendments, null, null) m
+      from kata_data.counted_rows(request.context_id, v_window, v_elisions, v_amendments, v_reworded, null, null) m
       order by m.ordinal);
   end if;
   if request.recalled is not null then

@@ -24,10 +24,10 @@ begin
     return next row(change.version, 'stub', 'The stubs of an elision do not agree with it or with their messages.')::kata_data.finding;
   end if;
   if (v_folded.visible, v_folded.deleted, v_folded.rewound, v_folded.pinned_groups, v_folded.elisions, v_folded.replacements, v_folded.covers,
-    v_folded.amendments, v_folded.amended_from, v_folded.tools_version, v_folded.tools_digest, v_folded.tools_tokens)
+    v_folded.amendments, v_folded.amended_from, v_folded.reworded, v_folded.tools_version, v_folded.tools_digest, v_folded.tools_tokens)
     is distinct from (
       change.visible, change.deleted, change.rewound, change.pinned_groups, change.elisions, change.replacements, change.covers,
-      change.amendments, change.amended_from, change.tools_version, change.tools_digest, change.tools_tokens) then
+      change.amendments, change.amended_from, change.reworded, change.tools_version, change.tools_digest, change.tools_tokens) then
     return next kata_data.differs(change.version, 'view',
       format('visible %s, deleted %s, rewound %s', change.visible, change.deleted, change.rewound),
       format('visible %s, deleted %s, rewound %s', v_folded.visible, v_folded.deleted, v_folded.rewound));

@@ -164,13 +164,13 @@ begin
   insert into kata_data.view_change (
     segment_id, version, change_id, kind, created_at, digest, versions, undone_version, rewound_to, is_summarized, content_version,
     message_count, raw_tokens, view_tokens, preamble_end, oldest_open_group, turn_version, visible, deleted, rewound, pinned_groups, elisions,
-    replacements, covers, amendments, amended_from, tools_version, tools_digest, tools_tokens)
+    replacements, covers, amendments, amended_from, reworded, tools_version, tools_digest, tools_tokens)
   values (
     change.segment_id, change.version, change.change_id, change.kind, change.created_at, change.digest, change.versions,
     change.undone_version, change.rewound_to, change.is_summarized, change.content_version, change.message_count, change.raw_tokens,
     change.view_tokens, change.preamble_end, change.oldest_open_group, change.turn_version, view.visible, view.deleted, view.rewound,
-    view.pinned_groups, view.elisions, view.replacements, view.covers, view.amendments, view.amended_from, view.tools_version,
-    view.tools_digest, view.tools_tokens);
+    view.pinned_groups, view.elisions, view.replacements, view.covers, view.amendments, view.amended_from, view.reworded,
+    view.tools_version, view.tools_digest, view.tools_tokens);
   insert into kata_data.stub (
     segment_id, group_version, version, change_id, amendment_id, saved_tokens, token_count, digest, salt, content)
   select

@@ -164,6 +164,7 @@ begin
   v_view.pinned_groups := array(select distinct p.pinned from unnest(v_view.pinned_groups) p(pinned) order by p.pinned);
   v_view.elisions := array(select distinct e.change_id from unnest(v_view.elisions) e(change_id) order by e.change_id);
   v_view.amendments := array(select distinct e.change_id from unnest(v_view.amendments) e(change_id) order by e.change_id);
+  v_view.reworded := kata_data.reworded_after(v_view, change, v_visible);
   return v_view;
 end
 $$;
@@ -173,6 +174,35 @@ comment on function kata_data.fold_change(uuid, kata_data.view, kata_data.view_c
 newest, undone_version: the newest change that is known, and what one more undo after it undoes, or null; they say which elisions and
 amendments are undone. view.rewound may reach beyond the change.
 Cost: O(pieces of the view).';
+
+create or replace function kata_data.reworded_after(view kata_data.view, change kata_data.view_change, visible int8multirange)
+returns int8multirange
+language plpgsql immutable
+as $$
+declare
+  v_reworded int8multirange;
+begin
+  if view.elisions = '{}' and view.amendments = '{}' then
+    return null;
+  end if;
+  v_reworded := (coalesce(view.reworded, '{}') + case
+    when change.kind in ('elision', 'amendment') then change.versions
+    -- Messages that a pin brings back come in the words that they had.
+    when change.kind = 'pin' then change.versions - visible
+    else '{}'
+  end) * view.visible;
+  return nullif(v_reworded + coalesce((
+    select int8multirange(range_merge(v_reworded * int8multirange(int8range(null, upper(r.range)))))
+    from unnest(v_reworded) r(range)
+    order by r.range desc
+    offset 99
+    limit 1), '{}'), '{}');
+end
+$$;
+comment on function kata_data.reworded_after(kata_data.view, kata_data.view_change, int8multirange) is
+'Versions among which are those of all messages that a view shows in other words, after a change; null for none.
+
+view: after the change, with the field as before it. visible: the versions that were visible before it.';
 
 create or replace function kata_data.cover(context_id uuid, view kata_data.view, change kata_data.view_change) returns kata_data.view
 language plpgsql stable

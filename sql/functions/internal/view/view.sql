@@ -31,7 +31,7 @@ as $$
   select row(
     change.version, change.change_id, change.visible, change.deleted, change.rewound, change.pinned_groups, change.elisions,
     change.replacements, change.covers, change.amendments, change.amended_from,
-    change.tools_version, change.tools_digest, change.tools_tokens)::kata_data.view
+    change.reworded, change.tools_version, change.tools_digest, change.tools_tokens)::kata_data.view
 $$;
 comment on function kata_data.view_after(kata_data.view_change) is 'The view that a view change stores.';
 
@@ -42,7 +42,7 @@ declare
   v_view kata_data.view;
 begin
   select c.version, c.change_id, c.visible, c.deleted, c.rewound, c.pinned_groups, c.elisions, c.replacements, c.covers, c.amendments,
-    c.amended_from, c.tools_version, c.tools_digest, c.tools_tokens
+    c.amended_from, c.reworded, c.tools_version, c.tools_digest, c.tools_tokens
   into v_view
   from kata_data.change_at(view_at.context_id, view_at.at) c;
   if not found then

@@ -49,7 +49,8 @@ declare
 begin
   v_rows := array(
     select m
-    from kata_data.counted_rows(rows_with_recalled.context_id, selection, selection.elisions, selection.amendments, selection.covered, measure) m);
+    from kata_data.counted_rows(
+      rows_with_recalled.context_id, selection, selection.elisions, selection.amendments, selection.reworded, selection.covered, measure) m);
   select
     coalesce(range_agg(int8range(r.version, r.version, '[]')) filter (where r.kind <> 'summary'), '{}'), coalesce(sum(r.token_count), 0),
     coalesce(

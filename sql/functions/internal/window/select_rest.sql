@@ -18,6 +18,7 @@ create or replace function kata_data.select_rest(
   measure kata_data.measure,
   plan kata_data.plan,
   rewound int8multirange,
+  reworded int8multirange,
   out start bigint,
   out tokens_before bigint,
   out older_groups bigint[],
@@ -26,7 +27,8 @@ create or replace function kata_data.select_rest(
 language plpgsql stable
 as $$
 declare
-  v_is_as_counted boolean := measure.tokenizer is null and elisions = '{}' and amendments = '{}';
+  v_is_as_counted boolean := measure.tokenizer is null and reworded is null;
+  v_reworded int8multirange := coalesce(reworded, '{}');
   v_versions int8multirange := versions + coalesce(covered, '{}');
   v_message record;
   v_left bigint := budget;
@@ -45,14 +47,14 @@ begin
         select c.elisions, c.amendments into strict elisions, amendments
         from kata_data.changes_of_group(context_id, v_message.group_version, v_message.role, at, rewound, is_amended, elisions, amendments) c;
         v_is_as_counted := v_is_as_counted and elisions = '{}' and amendments = '{}';
+        v_reworded := v_reworded + covered;
       end if;
       v_left := v_left - case
         when v_is_as_counted then v_message.group_tokens
-        when (elisions = '{}' or v_message.role <> 'tool') and amendments = '{}' and v_message.converted_tokens is not null then v_message.converted_tokens
-        when measure.tokenizer is not null then kata_data.group_tokens_in(context_id, v_message.group_version, at, elisions, amendments, measure, rewound)
-        when v_message.role = 'tool' or amendments <> '{}'
-          then v_message.group_tokens - kata_data.saved_tokens(context_id, v_message.group_version, at, elisions, amendments)
-        else v_message.group_tokens
+        when not v_reworded && int8range(v_message.group_version, v_message.version, '[]')
+          and (measure.tokenizer is null or v_message.converted_tokens is not null) then coalesce(v_message.converted_tokens, v_message.group_tokens)
+        when measure.tokenizer is null then v_message.group_tokens - kata_data.saved_tokens(context_id, v_message.group_version, at, elisions, amendments)
+        else kata_data.group_tokens_in(context_id, v_message.group_version, at, elisions, amendments, measure, rewound)
       end;
       if v_left < 0 then
         start := v_message.version + 1;
@@ -87,11 +89,11 @@ end
 $$;
 comment on function kata_data.select_rest(
   uuid, int8multirange, int8multirange, bigint, bigint[], bigint[], boolean, bigint[], bigint, integer, kata_data.measure,
-  kata_data.plan, int8multirange) is
+  kata_data.plan, int8multirange, int8multirange) is
 'Where the rest of a window starts among some versions, and what is below.
 
 covered: versions that are not in the view and join it; null for none. elisions, amendments: of the view; with those of what is covered.
-is_amended: whether hidden messages may have amendments. promised: groups that are paid for. budget: what is left for the rest; it may be negative. plan: null for none. rewound: of the view. Returns start, right after the newest message
+is_amended: whether hidden messages may have amendments. promised: groups that are paid for. budget: what is left for the rest; it may be negative. plan: null for none. rewound, reworded: of the view. Returns start, right after the newest message
 whose group does not fit any more, or where everything fits the oldest; tokens_before, the running total below it (null where there is no
 message); older_groups, groups promised or met there that may have messages below; is_stable: everything fits, or a candidate of the step
 was found.

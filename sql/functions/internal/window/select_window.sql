@@ -39,6 +39,7 @@ begin
   v_window.versions := v_visible * v_preamble;
   v_window.elisions := view.elisions;
   v_window.amendments := view.amendments;
+  v_window.reworded := view.reworded;
   v_window.pinned_groups := kata_data.pinned_groups_at(context_id, view, at);
   v_newest := kata_data.newest_message(context_id, v_visible, v_window.preamble_end);
   if v_newest.version is null and view.replacements <> '{}' then
@@ -51,8 +52,11 @@ begin
   end if;
   v_promised := array_remove(v_window.pinned_groups || v_newest.group_version, null);
   -- Where all is shown as it was counted, running totals are the sums.
-  v_is_as_counted := measure.tokenizer is null and v_window.pinned_groups = '{}' and view.elisions = '{}' and view.amendments = '{}'
-    and v_newest.version > v_window.preamble_end and v_window.versions = v_preamble;
+  v_is_as_counted := measure.tokenizer is null and v_window.pinned_groups = '{}' and v_newest.version > v_window.preamble_end
+    and v_window.versions = v_preamble and (view.reworded && int8range(v_newest.group_version, v_newest.version, '[]')) is not true;
+  if v_is_as_counted and view.reworded && v_preamble then
+    v_newest.preamble_tokens := kata_data.shown_tokens(context_id, v_preamble, view.elisions, view.amendments);
+  end if;
   v_left := budget - case
     when v_is_as_counted then v_newest.preamble_tokens + v_newest.group_tokens
     else kata_data.shown_tokens(
@@ -110,10 +114,7 @@ begin
     -- A request that is near comes with the rest, and is looked up only where it does not, or where summaries depend on it.
     if v_window.request is not null and v_window.request <> all (v_promised)
       and (view.replacements <> '{}' or v_window.request < greatest(v_start, at - 50)) then
-      v_request_tokens := case
-        when measure.tokenizer is null and view.amendments = '{}' then (select m.group_tokens from kata_data.message_of(select_more.context_id, v_window.request) m)
-        else kata_data.shown_tokens(context_id, int8multirange(int8range(v_window.request, v_window.request, '[]')), '{}', view.amendments, measure)
-      end;
+      v_request_tokens := kata_data.request_tokens(context_id, v_window.request, view, measure);
       if v_request_tokens <= v_left then
         v_promised := v_promised || v_window.request;
         v_left := v_left - v_request_tokens;
@@ -132,7 +133,7 @@ begin
     end if;
     v_rest := kata_data.select_rest(context_id, v_body, v_window.covered, at, view.elisions, view.amendments, view.amended_from is not null,
       v_promised, v_left - v_summary_tokens - least(recall_budget, greatest(v_left - v_summary_tokens, 0)), v_step, measure,
-      kata_data.plan_beside(plan, budget - preamble_tokens, v_left), view.rewound);
+      kata_data.plan_beside(plan, budget - preamble_tokens, v_left), view.rewound, view.reworded);
     v_start := v_rest.start;
     continue when v_window.request < v_start and v_window.request <> all (v_promised);
     exit when v_step = 0 or v_rest.is_stable or view.replacements = '{}';
@@ -140,14 +141,16 @@ begin
   end loop;
 
   v_is_below := coalesce(v_window.request < v_start, false);
-  select v_rest.elisions, v_rest.amendments into v_window.elisions, v_window.amendments;
+  select v_rest.elisions, v_rest.amendments, coalesce(view.reworded + v_window.covered, view.reworded, v_window.covered)
+  into v_window.elisions, v_window.amendments, v_window.reworded;
   v_window.versions := v_window.versions + (v_body + coalesce(v_window.covered, '{}')) * int8multirange(int8range(v_start, at + 1));
   if v_is_below then
     v_window.versions := v_window.versions + int8multirange(int8range(v_window.request, v_window.request, '[]'));
   end if;
   if array_remove(v_rest.older_groups, v_window.request) <> '{}' then
     v_window.versions := v_window.versions + kata_data.group_members(context_id, v_rest.older_groups, at, view.rewound);
-  elsif is_as_counted and (view.version = 0 or visible @> int8range(v_start, at + 1) and not (v_is_below and v_window.summaries is not null)) then
+  elsif is_as_counted and (view.reworded is null or not view.reworded && v_window.versions * v_body)
+    and (view.version = 0 or visible @> int8range(v_start, at + 1) and not (v_is_below and v_window.summaries is not null)) then
     v_window.numbering := kata_data.window_numbering(
       context_id, v_window, view.version, v_start, v_is_below, preamble_tokens + v_request_tokens,
       v_rest.tokens_before - preamble_tokens - v_summary_tokens - case when v_is_below then v_request_tokens else 0 end);
@@ -160,8 +163,23 @@ comment on function kata_data.select_more(
   integer, kata_data.plan) is
 'A window that has what is promised, with all else that fits: the request, summaries, the rest.
 
-promised: the groups that are paid for. room: what they leave of the budget. preamble_tokens: the running total at the preamble''s end.
-is_as_counted: whether all that is promised is shown as it was counted.';
+promised: the groups that are paid for. room: what they leave of the budget. preamble_tokens: of the preamble as it is shown.
+is_as_counted: whether all that is promised is shown as it was counted, the preamble aside.';
+
+create or replace function kata_data.request_tokens(context_id uuid, request bigint, view kata_data.view, measure kata_data.measure)
+returns bigint
+language plpgsql stable
+as $$
+begin
+  return case
+    when measure.tokenizer is null and (view.reworded @> request) is not true
+      then (select m.group_tokens from kata_data.message_of(request_tokens.context_id, request_tokens.request) m)
+    else kata_data.shown_tokens(context_id, int8multirange(int8range(request, request, '[]')), '{}', view.amendments, measure)
+  end;
+end
+$$;
+comment on function kata_data.request_tokens(uuid, bigint, kata_data.view, kata_data.measure) is
+'The tokens of a message of the user as a view shows it. measure: null for the context''s own tokenizer.';
 
 create or replace function kata_data.select_summaries(
   context_id uuid, at bigint, selection kata_data.selection, view kata_data.view, visible int8multirange, budget integer,

@@ -1,5 +1,6 @@
 -- The rows of a window, in two ways. Where a window shows what was counted, as it was counted, versions number its rows and running
--- totals add them up, off by constants (numbered_messages): half the cost of counting. Else the rows are counted (counted_rows).
+-- totals add them up, off by constants (numbered_messages): half the cost of counting. Else the rows are counted (counted_rows). Of a
+-- preamble in other words, a system prompt that was amended, only its own rows are.
 
 create or replace function kata_data.numbered_messages(
   context_id uuid, versions int8multirange, newest_group bigint, request bigint,
@@ -44,7 +45,7 @@ comment on function kata_data.numbered_summaries(kata_data.placed_summary[], kat
 'The summaries of a window that need not be counted; they follow the preamble.';
 
 create or replace function kata_data.counted_rows(
-  context_id uuid, selection kata_data.selection, elisions bigint[], amendments bigint[], covered int8multirange,
+  context_id uuid, selection kata_data.selection, elisions bigint[], amendments bigint[], reworded int8multirange, covered int8multirange,
   measure kata_data.measure
 ) returns setof kata_data.window_row
 language sql stable rows 100
@@ -90,9 +91,9 @@ as $$
       case when (m.amendment).change_id is null then m.provider else (m.amendment).provider end as provider, m.group_version
     from (
       select m.*,
-        case when elisions <> '{}' then (
+        case when elisions <> '{}' and reworded @> m.version then (
           select s from kata_data.stub_of(m.segment_id, m.group_version, m.version, elisions, amendments) s) end as stub,
-        case when amendments <> '{}' then (
+        case when amendments <> '{}' and reworded @> m.version then (
           select a from kata_data.amendment_of(m.segment_id, m.group_version, m.version, amendments) a) end as amendment
       from kata_data.path_messages(counted_rows.context_id, selection.versions) m
       offset 0
@@ -105,10 +106,32 @@ as $$
   ) m
   window w as (order by m."position" rows unbounded preceding)
 $$;
-comment on function kata_data.counted_rows(uuid, kata_data.selection, bigint[], bigint[], int8multirange, kata_data.measure) is
+comment on function kata_data.counted_rows(
+  uuid, kata_data.selection, bigint[], bigint[], int8multirange, int8multirange, kata_data.measure) is
 'The rows of a window, counted one by one in reading order.
 
-elisions, amendments, covered: of the selection, taken out once and not for every message.';
+elisions, amendments, reworded, covered: of the selection, taken out once and not for every message.';
+
+create or replace function kata_data.numbered_behind_preamble(context_id uuid, selection kata_data.selection) returns setof kata_data.window_row
+language plpgsql stable rows 100
+as $$
+declare
+  v_numbering kata_data.numbering := selection.numbering;
+  v_preamble kata_data.selection := selection;
+begin
+  v_preamble.versions := int8multirange(int8range(1, v_numbering.preamble_end + 1));
+  v_preamble.summaries := null;
+  return query
+  select m.* from kata_data.counted_rows(context_id, v_preamble, v_preamble.elisions, v_preamble.amendments, v_preamble.reworded, null, null) m;
+  return query
+  select m.* from kata_data.numbered_messages(
+    context_id, selection.versions - v_preamble.versions, selection.newest_group, selection.request, v_numbering.preamble_end,
+    v_numbering.rest_start, v_numbering.hidden_versions, v_numbering.hidden_tokens, v_numbering.request_total, v_numbering.changes) m;
+  return query select y.* from kata_data.numbered_summaries(selection.summaries, v_numbering) y;
+end
+$$;
+comment on function kata_data.numbered_behind_preamble(uuid, kata_data.selection) is
+'The rows of a window whose preamble is counted, because other words are shown in it, while the others need not be; in no order.';
 
 create or replace function kata_data.window_reason(
   kind text, version bigint, group_version bigint, preamble_end bigint, pinned_groups bigint[], newest_group bigint, request bigint,
