@@ -10,13 +10,12 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from kata_context import Context, Kata
+from kata_context.contrib.following import Chosen, Follower
 from kata_context.contrib.langchain_messages import OWN, external_id, from_kata, to_kata
-from kata_context.database_errors import BudgetTooSmallError
 from kata_context.errors import KataError
-from kata_context.tokens import count_tokens
 
 try:
     from langchain.agents.middleware import AgentMiddleware
@@ -26,8 +25,6 @@ except ImportError as error:
     raise KataError(
         "langchain is not installed", hint="run: pip install 'kata-context[langchain]'"
     ) from error
-
-PAGE = 1000
 
 
 class KataMiddleware(AgentMiddleware):
@@ -50,18 +47,14 @@ class KataMiddleware(AgentMiddleware):
     def __init__(
         self,
         kata: Kata,
-        context: "str | UUID | Context | Callable[[Any], str | UUID | Context] | None" = None,
+        context: Chosen | Callable[[Any], Chosen] | None = None,
         *,
         budget: int | None = None,
         reserve: int = 0,
         stable_step: int = 0,
     ) -> None:
         super().__init__()
-        self.kata = kata
-        self.context = context
-        self.budget = budget
-        self.reserve = reserve
-        self.stable_step = stable_step
+        self.follower = Follower(kata, context, budget, reserve, stable_step, OWN)
 
     def wrap_model_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
         """Call the model with the window."""
@@ -85,66 +78,28 @@ class KataMiddleware(AgentMiddleware):
     def _windowed(self, request: Any) -> Any:
         """Return a request with the window in place of the messages of the state."""
         context = self._append(request.messages, request.runtime)
-        reserve = self.reserve + _tokens_beside(request)
-        rows = context.window(self.budget, reserve=reserve, stable_step=self.stable_step)
-        if rows and rows[0].over_budget:
-            least = rows[-1].running_tokens + reserve
-            raise BudgetTooSmallError(
-                "the budget does not hold what always comes",
-                hint=f"give the middleware a budget of at least {least}, or compact the context",
-                detail=f"Messages take {rows[-1].running_tokens} tokens, what goes beside them {reserve}.",
-            )
-        return request.override(messages=from_kata(rows))
+        return request.override(messages=from_kata(self.follower.window(context, _beside(request))))
 
     def _append(self, messages: Sequence[BaseMessage], runtime: Any) -> Context:
         """Append what is new behind the newest message that the log has, and return the context."""
         thread = runtime.execution_info.thread_id
-        context = self._context(runtime, thread)
+        context = self.follower.context(runtime, thread)
         messages = [message for message in messages if not isinstance(message, RemoveMessage)]
         for message in messages:
             message.id = message.id or str(uuid4())  # as the state would give it one
-        known, place = None, len(messages)
-        while place and (known := context.find_message(external_id(messages[place - 1]))) is None:
-            place -= 1
-        if known is not None and thread is not None:
-            _take_back(context, known, thread, {external_id(message) for message in messages[place:]})
-        if new := messages[place:]:
+        known = self.follower.known(context, messages, external_id, thread)
+        if new := messages[known:]:
             context.append(to_kata(new, thread), on_duplicate="skip")
         return context
 
-    def _context(self, runtime: Any, thread: str | None) -> Context:
-        chosen = self.context(runtime) if callable(self.context) else self.context
-        if isinstance(chosen, Context):
-            return chosen
-        if isinstance(chosen, UUID):
-            return self.kata.context(chosen)
-        name = chosen if chosen is not None else thread
-        if name is None:
-            raise KataError(
-                "the run has no thread_id", hint="configure one, or give the middleware a context"
-            )
-        return self.kata.get_or_create(name)
 
-
-def _take_back(context: Context, known: int, thread: str, present: set[str]) -> None:
-    """Rewind a context to a version, if all messages behind it are of a thread whose state lacks them."""
-    newest = known
-    while rows := context.messages(newest, max_rows=PAGE, visibility="raw"):
-        for row in rows:
-            if row.external_id in present or row.metadata.get(OWN, {}).get("thread") != thread:
-                return
-        newest = rows[-1].version
-    if newest > known:
-        context.rewind(known, expected_version=newest)
-
-
-def _tokens_beside(request: Any) -> int:
-    """Return the tokens of the system prompt and of the tools."""
+def _beside(request: Any) -> list[str]:
+    """Return the system prompt and the tools as texts."""
     texts = [request.system_message.text] if request.system_message else []
     for tool in request.tools:
         described = tool if isinstance(tool, dict) else convert_to_openai_tool(tool)
         texts.append(json.dumps(described, default=str))
-    return sum(count_tokens(text, "o200k_base") for text in texts)
+    return texts
 
 
 __all__ = ["KataMiddleware", "from_kata", "to_kata"]

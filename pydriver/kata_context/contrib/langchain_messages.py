@@ -11,6 +11,14 @@ from typing import Any
 
 from kata_context import MessageRow, WindowRow
 from kata_context.adapters import from_openai, unescape
+from kata_context.contrib.following import (
+    BEGINNING,
+    NO_RESULT,
+    SUMMARY,
+    body_of,
+    orphan_text,
+    with_answers,
+)
 from kata_context.errors import KataError
 from kata_context.types import Message
 
@@ -139,29 +147,17 @@ def from_kata(rows: Iterable[WindowRow | MessageRow]) -> list[BaseMessage]:
     Results follow their call, a call without one is closed with "[no result]", and a result without a call
     is text of the user.
     """
-    rows = list(rows)
-    answers: dict[tuple[int, str], Any] = {}
-    for row in rows:
-        if row.role == "tool":
-            answers.setdefault((row.group_version, row.tool_call_id or ""), row)
-    calls = {(row.group_version, call["id"]) for row in rows for call in row.tool_calls or []}
-    answering = {answer.version for key, answer in answers.items() if key in calls}
     messages: list[BaseMessage] = []
-    for row in rows:
-        if row.version in answering:
-            continue
+    for row, calls in with_answers(rows):
         if row.role == "tool":
-            messages.append(HumanMessage(f"[result of call {row.tool_call_id}] {unescape(row.content)}"))
-        elif row.content or row.parts or row.tool_calls or row.role not in ("user", "assistant"):
+            messages.append(HumanMessage(unescape(orphan_text(row))))
+        elif row.content or row.parts or calls or row.role not in ("user", "assistant"):
             messages.append(_message(row))
-        for call in row.tool_calls or []:
-            answer = answers.get((row.group_version, call["id"]))
-            messages.append(
-                _message(answer) if answer else ToolMessage("[no result]", tool_call_id=call["id"])
-            )
+        for call, answer in calls:
+            messages.append(_message(answer) if answer else ToolMessage(NO_RESULT, tool_call_id=call["id"]))
     start = next((n for n, message in enumerate(messages) if not isinstance(message, SystemMessage)), 0)
     if messages and not isinstance(messages[start], (HumanMessage, SystemMessage)):
-        messages.insert(start, HumanMessage("[beginning of the messages]"))
+        messages.insert(start, HumanMessage(BEGINNING))
     return messages
 
 
@@ -174,7 +170,7 @@ def _message(row: WindowRow | MessageRow) -> BaseMessage:
     calls: list[Fields] = unescape(row.tool_calls or [])
     content: Any = row.content or ""
     if row.kind == "summary" and row.role in ("user", "assistant"):
-        content = f"[summary of earlier messages]\n{content}"
+        content = f"{SUMMARY}{content}"
     if row.parts is not None or blocks:
         content = _content(row.parts or [], calls, blocks)
     fields: Fields = own | {"content": unescape(content), "name": unescape(row.name)}
@@ -189,10 +185,8 @@ def _message(row: WindowRow | MessageRow) -> BaseMessage:
 
 
 def _call(call: Fields) -> Fields:
-    """Return a call of a row; the text of a custom one is its only argument."""
-    body = call.get("function") or call["custom"]
-    arguments = json.loads(body["arguments"] or "{}") if "function" in call else {"input": body["input"]}
-    return {"name": body["name"], "args": arguments, "id": call["id"], "type": "tool_call"}
+    name, arguments = body_of(call)
+    return {"name": name, "args": arguments, "id": call["id"], "type": "tool_call"}
 
 
 def _content(parts: list[Fields], calls: list[Fields], blocks: Fields) -> list[Fields]:
