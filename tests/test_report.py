@@ -117,6 +117,28 @@ def test_the_log_and_the_view_say_why_each_message_is_there_or_not(database: str
         assert {(link or "")[1:] for link in links} <= {*ids}
 
 
+def test_the_log_marks_what_is_rewound_amended_or_shortened(database: str) -> None:
+    with Kata(database) as kata:
+        chat = kata.create("marks")
+        chat.append([{"role": "user", "content": word} for word in ("one", "two", "three")])
+        chat.rewind(1)
+        chat.append([{"role": "assistant", "tool_calls": [tool_call()]}])
+        chat.append_message("tool", "found " * 200, tool_call_id="c")
+        chat.append_message("assistant", "wrong words")
+        chat.amend(7, {"content": "right words"})
+        chat.elide(6, keep_tokens=20)
+        shown, before = page(kata, chat.id, budget=4000), page(kata, chat.id, budget=4000, at=3)
+    texts = Counter(shown.texts)
+    assert texts["rewound by "] == 2
+    links = [given["href"] for tag, given in shown.elements if tag == "a"]
+    assert links.count("#v4") == 2
+    # In the log and in the view.
+    assert sum(text.endswith(", amended") for text in shown.texts) == 2
+    assert sum(text.endswith(", shortened") for text in shown.texts) == 2
+    assert texts["right words"] == texts["wrong words"] == 1
+    assert not any("rewound" in text or "amended" in text for text in before.texts)
+
+
 def test_a_past_version_is_shown_as_it_was(database: str) -> None:
     with Kata(database) as kata:
         context_id = kata.create_context()

@@ -29,6 +29,9 @@ REASONS = {
     "recent": "recent",
 }
 
+# The kinds of words that the view has in place of those of a message.
+MARKS = {"stub": ", shortened", "amended": ", amended"}
+
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --dim: .5; --mark: #8882; }
 * { box-sizing: border-box; }
@@ -143,7 +146,10 @@ def _compactions(kata: Kata, context_id: UUID, version: int) -> Iterator[str]:
 def _log(kata: Kata, context_id: UUID, version: int, budget: int) -> Iterator[str]:
     """Yield every entry up to a version: messages, and the changes of the view between them."""
     reasons = {row.version: row for row in _explained(kata, context_id, version, budget)}
-    changes = _changes(kata, context_id, version)
+    marks = {row.version: MARKS.get(row.kind, "") for row in _view(kata, context_id, version)}
+    entries = _history(kata, context_id, version)
+    rewinds = {row.version: row.rewound_by for row in entries if (row.rewound_by or 0) <= version}
+    changes = (row for row in entries if row.kind != "message")
     change = next(changes, None)
     for row in _messages(kata, context_id, version):
         while change is not None and change.version < row.version:
@@ -154,7 +160,10 @@ def _log(kata: Kata, context_id: UUID, version: int, budget: int) -> Iterator[st
         reason = why.reason if why else "covered" if row.compacted_into else "budget"
         text = REASONS.get(reason, reason)
         if row.compacted_into and not is_shown:
-            text = f'covered by <a href="#v{row.compacted_into}">version {row.compacted_into:,}</a>'
+            text = f"covered by {_link(row.compacted_into)}"
+        elif reason == "rewound" and (rewind := rewinds.get(row.version)):
+            text = f"rewound by {_link(rewind)}"
+        text += marks.get(row.version, "")
         yield _entry(row, f"v{row.version}", text, "" if is_shown else " hidden")
     while change is not None:
         yield _change(change)
@@ -168,6 +177,13 @@ def _messages(kata: Kata, context_id: UUID, version: int) -> Iterator[Any]:
         after = rows[-1].version
 
 
+def _view(kata: Kata, context_id: UUID, version: int) -> Iterator[Any]:
+    after = None
+    while rows := kata.messages(context_id, after, max_rows=PAGE, at=version):
+        yield from rows
+        after = rows[-1].position
+
+
 def _explained(kata: Kata, context_id: UUID, version: int, budget: int) -> Iterator[Any]:
     after = None
     while rows := kata.explain_window(context_id, budget, version, max_rows=PAGE, after=after):
@@ -175,14 +191,18 @@ def _explained(kata: Kata, context_id: UUID, version: int, budget: int) -> Itera
         after = rows[-1].version
 
 
-def _changes(kata: Kata, context_id: UUID, version: int) -> Iterator[Any]:
-    """Yield the entries that are not messages, oldest first."""
+def _history(kata: Kata, context_id: UUID, version: int) -> list[Any]:
+    """Return all entries, oldest first."""
     found: list[Any] = []
     before = version + 1
     while rows := kata.history(context_id, before, max_rows=PAGE):
-        found += (row for row in rows if row.kind != "message")
+        found += rows
         before = rows[-1].version
-    yield from reversed(found)
+    return found[::-1]
+
+
+def _link(version: int) -> str:
+    return f'<a href="#v{version}">version {version:,}</a>'
 
 
 def _change(row: Any) -> str:
@@ -195,9 +215,7 @@ def _change(row: Any) -> str:
 
 
 def _shown(row: Any) -> str:
-    reason = REASONS.get(row.reason, row.reason)
-    if row.kind == "stub":
-        reason += ", shortened"
+    reason = REASONS.get(row.reason, row.reason) + MARKS.get(row.kind, "")
     link = f'<a href="#v{row.version}">{row.version:,}</a>'
     return _entry(row, f"w{row.ordinal}", escape(reason), "", link)
 
