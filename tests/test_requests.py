@@ -16,6 +16,7 @@ from typing_extensions import LiteralString
 
 from conftest import ROOT
 from kata_context import AsyncKata, Kata
+from kata_context.database_errors import InvalidInputError
 from kata_context.types import Message
 from support.hostile_histories import ATTEMPT, LONG, History
 from support.interleaving import PATIENCE, Connect, Start, wait_until_blocked
@@ -274,16 +275,24 @@ def test_a_program_posts_a_body_and_answers_its_request(kata: Kata) -> None:
     failed = context.request(1000)
     failed.fail(TimeoutError())
     context.request(1000).fail(ValueError("x\0\ud83d" + "\u00e9" * 40_000))
+    retried = context.request(1000)
+    for missing in (None, ""):
+        with pytest.raises(InvalidInputError, match="error is missing"):
+            retried.fail(missing)
     last = context.request(1000, "anthropic", reserve=10)
     answers: list[Message] = [{"role": "assistant", "content": "ok"}, {"role": "user", "content": "thanks"}]
     last.answer(answers, usage=OwnUsage())  # type: ignore[arg-type]
     listed = context.requests()
     assert [(r.answer_version, r.input_tokens, r.cached_tokens, r.error) for r in listed] == [
         (3, 90, 64, None),
+        (None, None, None, None),
         (None, None, None, "x??" + "\u00e9" * 32_766),
         (None, None, None, "TimeoutError"),
         (row.version, 5, None, None),
     ]
+    (late,) = failed.answer({"role": "assistant", "content": "late"})
+    answered = [(r.answer_version, r.error) for r in context.requests() if r.request_id == failed.id]
+    assert answered == [(late.version, "TimeoutError")]
     assert context.replay(1).body == request.body
     assert context.get_message(2).role == "assistant"
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from kata_context.database_errors import InvalidInputError
 from kata_context.generated.rows import AppendedRow, RecordedRequestRow
 from kata_context.types import Message
 
@@ -92,7 +93,7 @@ class Request(Recorded):
 
         Parameters
         ----------
-        error : an exception or a text; its text is stored, at most 64 kB of it
+        error : an exception or a text, stored once, at most 64 kB of it; an answer may come nevertheless
         usage : the tokens that the provider reports nevertheless
         """
         self.context.complete_request(self.id, usage=_plain(usage), error=_error_text(error))
@@ -135,5 +136,7 @@ def _plain(usage: Any) -> Usage | None:
 
 def _error_text(error: object) -> str:
     """Return what an error says, as far as PostgreSQL can store it."""
+    if error is None or error == "":
+        raise InvalidInputError("error is missing", "pass an exception or a text that is not empty")
     text = (str(error) or type(error).__name__).replace("\0", "?")
     return text.encode("utf-8", "replace")[:65536].decode("utf-8", "ignore")

@@ -1,7 +1,7 @@
 -- A rewind goes back to the state of a version. Later entries are hidden, and nothing of the log is lost.
 
 begin;
-select plan(100);
+select plan(101);
 
 create function pg_temp.line(context text) returns text
 language sql volatile
@@ -124,6 +124,9 @@ from (values
   ('select kata.rewind(%L, null)', 'KC002', 'version null not found', 'to null'),
   ('select kata.rewind(%L, 6, 21)', 'KC003', null, 'where an older version was expected'),
   ('select kata.pin(%L, 20)', 'KC002', 'version 20 not found', 'a pin of no message')) c(call, code, message, what);
+select is(
+  (select e.hint from fixture.error(format('select kata.rewind(%L, null)', :'edited')) e), 'Pass one of these; 0 is the empty context.',
+  'and null is not now');
 select is(kata.rewind(:'edited', 22, 22), 24::bigint, 'the version of the last rewind may be expected');
 select throws_ok(format($$select kata.append(%L, '[{"role": "user", "content": "x"}]', 23)$$, :'edited'), 'KC003', null,
   'an append that expects the version before a rewind is refused');

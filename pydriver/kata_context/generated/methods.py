@@ -1110,7 +1110,7 @@ class Methods(ABC):
 
         kata.append and kata.append_message tie an answer to its request and take usage with it; this is
         for what comes later, or without an answer. Each value is set once: the same again changes
-        nothing.
+        nothing. A request with an error may still be answered, by a retry of the call for example.
 
         Parameters
         ----------

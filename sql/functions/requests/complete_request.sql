@@ -55,7 +55,7 @@ comment on function kata.complete_request(uuid, bigint, jsonb, text) is
 'Records the usage of a request, or the error that came instead of an answer.
 
 kata.append and kata.append_message tie an answer to its request and take usage with it; this is for what comes later, or without an
-answer. Each value is set once: the same again changes nothing.
+answer. Each value is set once: the same again changes nothing. A request with an error may still be answered, by a retry of the call for example.
 
 context_id: the context that asked; a fork does not inherit requests. request_id: that of kata.request.
 usage: {"input", "cached", "written", "output", "duration_ms"}, each optional, where input counts the tokens of a cache, too; or the usage

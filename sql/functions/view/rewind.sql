@@ -22,7 +22,7 @@ begin
     end if;
   end if;
   perform kata_data.check_expected_version(v_head, expected_version);
-  perform kata_data.check_version(context_id, to_version, v_head.version);
+  perform kata_data.check_version(context_id, to_version, v_head.version, 'Pass one of these; 0 is the empty context.');
   if to_version = v_head.version then
     perform kata_data.refuse_no_change(format('Context %s is at version %s.', context_id, to_version));
   end if;

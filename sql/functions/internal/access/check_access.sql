@@ -1,6 +1,8 @@
 -- The refusals of the access check: a context that is missing, purged, deleted or archived, a version out of range.
 
-create or replace function kata_data.check_version(context_id uuid, version bigint, newest bigint) returns void
+create or replace function kata_data.check_version(
+  context_id uuid, version bigint, newest bigint, hint text default 'Pass one of these, or null for now.'
+) returns void
 language plpgsql immutable
 as $$
 begin
@@ -11,10 +13,10 @@ begin
     errcode = 'KC002',
     message = format('version %s not found', coalesce(version::text, 'null')),
     detail = format('Context %s has versions 0 to %s.', context_id, newest),
-    hint = 'Pass one of these, or null for now.';
+    hint = check_version.hint;
 end
 $$;
-comment on function kata_data.check_version(uuid, bigint, bigint) is 'Refuses a version that is not 0 to the newest. KC002.';
+comment on function kata_data.check_version(uuid, bigint, bigint, text) is 'Refuses a version that is not 0 to the newest. KC002.';
 
 create or replace function kata_data.check_access(context_id uuid, access text) returns void
 language plpgsql volatile
