@@ -5,6 +5,9 @@
 -- it, and kata.verify accepts a message without its content only where it has a row. Both are receipts and immutable; only
 -- the purge of a context deletes its erasures.
 --
+-- attachment has one row per context to which something outside of kata_data belongs, such as the checkpoints of a graph: tables
+-- of a schema beside ours reference it with ON DELETE CASCADE. The purge of the context deletes the row, and so everything that is attached.
+--
 -- purge_context and erase_message run as kata_eraser; purge_deleted calls the former. They lock the families first (rows of
 -- lineage, which compactions share when they start), then heads by ascending context_id.
 
@@ -63,6 +66,13 @@ alter table kata_data.erasure
   alter column reason set statistics 0,
   alter column content_digest set statistics 0;
 
+create table kata_data.attachment (
+  context_id uuid constraint attachment_pkey primary key constraint attachment_context_fkey references kata_data.context
+);
+comment on table kata_data.attachment is
+'One row per context that tables of other schemas reference, by ON DELETE CASCADE. Its purge deletes the row.';
+comment on column kata_data.attachment.context_id is 'The context.';
+
 create type kata_data.concerned_entry as (
   segment_id uuid,
   version bigint,
@@ -86,3 +96,4 @@ alter table kata_data.erasure enable always trigger erasure_is_immutable_as_a_wh
 
 grant select, insert on kata_data.purge to kata_eraser;
 grant select, insert, delete on kata_data.erasure to kata_eraser;
+grant select, delete on kata_data.attachment to kata_eraser;

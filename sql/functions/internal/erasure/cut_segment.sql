@@ -62,6 +62,7 @@ begin
     kata_data.add_act(purged.context_id, 'purge', jsonb_build_object('cuts', cuts), acted_at => make_tombstone.purged_at));
   perform kata_data.forget_keys(purged);
   delete from kata_data.compaction_guard g where g.context_id = purged.context_id;
+  delete from kata_data.attachment a where a.context_id = purged.context_id;
   update kata_data.context c
   set name = null, metadata = '{}', policy = kata_data.search_policy(c.policy), purged_at = make_tombstone.purged_at,
       updated_at = make_tombstone.purged_at

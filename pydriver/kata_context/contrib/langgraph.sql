@@ -1,0 +1,732 @@
+-- Checkpoints of LangGraph, in the schema kata_langgraph. KataSaver.setup() runs this file, as a role that may act as kata_owner.
+--
+-- thread has one row per thread of LangGraph, which is a context: the context's name is the id of the thread. checkpoint has one row per
+-- checkpoint: its own fields, and by channel the version of the value. blob has one row per channel and version, with the value; where the value
+-- is a list of messages, it has their versions in the log (spans), and no text. write has one row per pending write.
+-- draft has one row per message that a value names before it is in the log; the checkpoint that brings it there replaces its text by its version.
+--
+-- Functions check access and lock as kata.append does: the head of the context first. All rows go with the purge of the context, by the foreign
+-- key on kata_data.attachment. Deleting a context leaves them, so that kata.restore_context brings the thread back whole.
+--
+-- The view of the context follows the state of the graph: a checkpoint that does not continue the newest one rewinds to its parent first, and
+-- messages that are not in the list any more leave the view.
+
+create table if not exists kata_langgraph.thread (
+  context_id uuid constraint thread_pkey primary key
+    constraint thread_attachment_fkey references kata_data.attachment on delete cascade,
+  tenant text not null,
+  thread_id text not null,
+  start_version bigint not null,
+  shown_id text collate "C"
+);
+comment on table kata_langgraph.thread is 'One row per thread, which is a context.';
+comment on column kata_langgraph.thread.context_id is 'The context.';
+comment on column kata_langgraph.thread.tenant is 'The tenant of the context.';
+comment on column kata_langgraph.thread.thread_id is 'The id of the thread; the name of the context, where it can be one.';
+comment on column kata_langgraph.thread.start_version is 'The version of the context before its first checkpoint.';
+comment on column kata_langgraph.thread.shown_id is 'The checkpoint of the root graph whose messages the view shows.';
+
+create table if not exists kata_langgraph.checkpoint (
+  context_id uuid constraint checkpoint_thread_fkey references kata_langgraph.thread on delete cascade,
+  ns text collate "C",
+  checkpoint_id text collate "C",
+  parent_id text collate "C",
+  version bigint not null,
+  type text not null,
+  body bytea not null,
+  channels jsonb not null,
+  metadata jsonb not null,
+  constraint checkpoint_pkey primary key (context_id, ns, checkpoint_id)
+);
+comment on table kata_langgraph.checkpoint is 'One row per checkpoint.';
+comment on column kata_langgraph.checkpoint.context_id is 'The context of the thread.';
+comment on column kata_langgraph.checkpoint.ns is 'The namespace: empty for the root graph.';
+comment on column kata_langgraph.checkpoint.checkpoint_id is 'The id of the checkpoint; ids ascend with time.';
+comment on column kata_langgraph.checkpoint.parent_id is 'The checkpoint that it continues; null for the first one.';
+comment on column kata_langgraph.checkpoint.version is 'The version of the context when it was stored.';
+comment on column kata_langgraph.checkpoint.type is 'The type of body, as the serializer names it.';
+comment on column kata_langgraph.checkpoint.body is 'The checkpoint without the values of channels, serialized.';
+comment on column kata_langgraph.checkpoint.channels is 'By channel the version of its value in blob.';
+comment on column kata_langgraph.checkpoint.metadata is 'The metadata, which list filters by.';
+
+create index if not exists checkpoint_run on kata_langgraph.checkpoint ((metadata ->> 'run_id')) where metadata ? 'run_id';
+comment on index kata_langgraph.checkpoint_run is 'delete_for_runs.';
+
+create table if not exists kata_langgraph.blob (
+  context_id uuid constraint blob_thread_fkey references kata_langgraph.thread on delete cascade,
+  ns text collate "C",
+  channel text collate "C",
+  version text collate "C",
+  checkpoint_id text not null collate "C",
+  type text not null,
+  data bytea,
+  spans bigint[],
+  constraint blob_pkey primary key (context_id, ns, channel, version)
+);
+comment on table kata_langgraph.blob is 'One row per value of a channel.';
+comment on column kata_langgraph.blob.context_id is 'The context of the thread.';
+comment on column kata_langgraph.blob.ns is 'The namespace.';
+comment on column kata_langgraph.blob.channel is 'The channel.';
+comment on column kata_langgraph.blob.version is 'The version of the channel.';
+comment on column kata_langgraph.blob.checkpoint_id is 'The checkpoint that brought the value.';
+comment on column kata_langgraph.blob.type is 'The type of data, as the serializer names it; messages or snapshot where the value is in spans.';
+comment on column kata_langgraph.blob.data is 'The value, serialized.';
+comment on column kata_langgraph.blob.spans is
+'A list of messages: the first and last version of each run of versions, in the order of the list.';
+
+create table if not exists kata_langgraph.write (
+  context_id uuid constraint write_thread_fkey references kata_langgraph.thread on delete cascade,
+  ns text collate "C",
+  checkpoint_id text collate "C",
+  task_id text collate "C",
+  idx integer,
+  task_path text not null collate "C",
+  channel text not null,
+  type text not null,
+  data bytea not null,
+  constraint write_pkey primary key (context_id, ns, checkpoint_id, task_id, idx)
+);
+comment on table kata_langgraph.write is 'One row per write of a task after a checkpoint.';
+comment on column kata_langgraph.write.context_id is 'The context of the thread.';
+comment on column kata_langgraph.write.ns is 'The namespace.';
+comment on column kata_langgraph.write.checkpoint_id is 'The checkpoint that the task started from.';
+comment on column kata_langgraph.write.task_id is 'The task.';
+comment on column kata_langgraph.write.idx is 'The place of the write in its task; below zero for errors and interrupts.';
+comment on column kata_langgraph.write.task_path is 'The path of the task, which orders tasks of one step.';
+comment on column kata_langgraph.write.channel is 'The channel.';
+comment on column kata_langgraph.write.type is 'The type of data, as the serializer names it.';
+comment on column kata_langgraph.write.data is 'The value, serialized.';
+
+create table if not exists kata_langgraph.draft (
+  context_id uuid constraint draft_thread_fkey references kata_langgraph.thread on delete cascade,
+  ns text collate "C",
+  checkpoint_id text collate "C",
+  digest text collate "C",
+  version bigint,
+  message jsonb,
+  constraint draft_pkey primary key (context_id, ns, checkpoint_id, digest),
+  constraint draft_is_one check ((version is null) <> (message is null))
+);
+comment on table kata_langgraph.draft is 'One row per message that a write or a value names before it is in the log.';
+comment on column kata_langgraph.draft.context_id is 'The context of the thread.';
+comment on column kata_langgraph.draft.ns is 'The namespace.';
+comment on column kata_langgraph.draft.checkpoint_id is 'The checkpoint of the write or value.';
+comment on column kata_langgraph.draft.digest is 'A digest of the message without its id.';
+comment on column kata_langgraph.draft.version is 'Its version in the log; null before it is there.';
+comment on column kata_langgraph.draft.message is 'The message; null since it is in the log.';
+
+-- Statistics would keep what an erasure or a purge removes.
+alter table kata_langgraph.thread alter column thread_id set statistics 0;
+alter table kata_langgraph.checkpoint alter column body set statistics 0, alter column metadata set statistics 0;
+alter table kata_langgraph.blob alter column data set statistics 0;
+alter table kata_langgraph.write alter column data set statistics 0;
+alter table kata_langgraph.draft alter column message set statistics 0, alter column digest set statistics 0;
+
+-- Defense in depth, as in kata_data: no role has a privilege on a table, and rows of another tenant stay invisible.
+alter table kata_langgraph.thread enable row level security;
+alter table kata_langgraph.thread force row level security;
+drop policy if exists thread_of_tenant on kata_langgraph.thread;
+create policy thread_of_tenant on kata_langgraph.thread
+  using ((select kata.current_tenant()) = any (array[tenant, '*']))
+  with check ((select kata.current_tenant()) = any (array[tenant, '*']));
+
+create or replace function kata_langgraph.span_set(spans bigint[]) returns int8multirange
+language sql immutable
+as $$
+  select coalesce(range_agg(int8range(spans[2 * i - 1], spans[2 * i], '[]')), '{}')
+  from generate_series(1, cardinality(spans) / 2) i
+$$;
+comment on function kata_langgraph.span_set(bigint[]) is 'The versions of spans, as a set.';
+
+create or replace function kata_langgraph.open_thread(name text, thread_id text) returns uuid
+language plpgsql volatile
+as $$
+declare
+  v_context_id uuid := kata.find_context(name);
+  v_head kata_data.head;
+begin
+  if v_context_id is null then
+    select g.context_id into v_context_id from kata.get_or_create_context(name, '{"strict": false}') g;
+  end if;
+  v_head := kata_data.lock_context(v_context_id);
+  -- Under the lock of the head, so the rows are looked up once more only for a new thread.
+  perform from kata_langgraph.thread t where t.context_id = v_context_id;
+  if not found then
+    insert into kata_data.attachment (context_id) values (v_context_id) on conflict on constraint attachment_pkey do nothing;
+    insert into kata_langgraph.thread (context_id, tenant, thread_id, start_version)
+    values (v_context_id, v_head.tenant, open_thread.thread_id, v_head.version);
+  end if;
+  return v_context_id;
+end
+$$;
+comment on function kata_langgraph.open_thread(text, text) is
+'The context of a thread, made where there is none, and locked. Its calls may be unanswered: states of graphs are.';
+
+create or replace function kata_langgraph.find_thread(name text) returns uuid
+language plpgsql stable
+as $$
+begin
+  return (
+    select t.context_id
+    from kata_langgraph.thread t
+    where t.context_id = kata.find_context(name));
+end
+$$;
+comment on function kata_langgraph.find_thread(text) is 'The context of a thread; null where there is none.';
+
+create or replace function kata_langgraph.without_open_calls(context_id uuid, messages jsonb) returns jsonb
+language plpgsql stable
+as $$
+declare
+  v_open jsonb := (select h.open_calls from kata_data.head h where h.context_id = without_open_calls.context_id);
+  v_taken text[];
+begin
+  -- Calls that are open, and those that the batch makes more than once.
+  select array_agg(c.id) into v_taken
+  from (
+    select c.call ->> 'id' as id
+    from jsonb_array_elements(messages) m(message)
+    cross join jsonb_array_elements(m.message -> 'tool_calls') c(call)
+    where m.message ? 'tool_calls'
+    group by 1
+    having count(*) > 1 or v_open ? (c.call ->> 'id')
+  ) c;
+  if v_taken is null then
+    return messages;
+  end if;
+  return (
+    select jsonb_agg(
+      case when exists (
+        select from jsonb_array_elements(m.message -> 'tool_calls') c(call) where c.call ->> 'id' = any (v_taken))
+      then m.message - 'tool_calls' || jsonb_build_object(
+        'content', coalesce(m.message -> 'content', '""'),
+        'provider', jsonb_set(
+          coalesce(m.message -> 'provider', '{}'), '{langgraph}',
+          coalesce(m.message #> '{provider,langgraph}', '{}') || jsonb_build_object('tool_calls', m.message -> 'tool_calls')))
+      else m.message end order by m.place)
+    from jsonb_array_elements(messages) with ordinality m(message, place));
+end
+$$;
+comment on function kata_langgraph.without_open_calls(uuid, jsonb) is
+'Messages of which those that repeat an open call have their calls in provider: a log has one open call of an id.';
+
+create or replace function kata_langgraph.place_drafts(context_id uuid, drafts jsonb) returns bigint[]
+language plpgsql volatile
+as $$
+declare
+  v_is_exact boolean := (select h.tokenizer = 'o200k_base' from kata_data.head h where h.context_id = place_drafts.context_id);
+  v_versions bigint[] := '{}';
+  v_new jsonb := '[]';
+  v_places integer[] := '{}';
+  v_message jsonb;
+  v_place integer;
+  v_version bigint;
+  v_id text;
+begin
+  for v_message, v_place in
+    select d.draft -> 'message', d.place from jsonb_array_elements(drafts) with ordinality d(draft, place) order by d.place
+  loop
+    v_id := v_message ->> 'external_id';
+    v_version := kata.find_message(context_id, v_id);
+    if v_version is not null then
+      if kata_langgraph.is_at(context_id, v_version, v_message) then
+        v_versions[v_place] := v_version;
+        continue;
+      end if;
+      -- Other words under the id: a message of its own, which keeps the id beside.
+      v_message := jsonb_set(
+        v_message - 'external_id' || jsonb_build_object('provider', coalesce(v_message -> 'provider', '{}')), '{provider,langgraph}',
+        jsonb_build_object('id', v_id) || coalesce(v_message #> '{provider,langgraph}', '{}'));
+    end if;
+    v_new := v_new || jsonb_build_array(case when v_is_exact then v_message else v_message - 'token_count' - 'token_source' end);
+    v_places := v_places || v_place;
+  end loop;
+
+  v_new := kata_langgraph.without_open_calls(context_id, v_new);
+  for v_place, v_version in
+    select v_places[b.first + a.number], a.version
+    from generate_series(0, cardinality(v_places) - 1, 5000) b(first)
+    cross join lateral kata.append(
+      place_drafts.context_id, jsonb_path_query_array(v_new, '$[$first to $last]', jsonb_build_object('first', b.first, 'last', b.first + 4999)))
+      with ordinality a(version, token_count, created_at, is_new, number)
+  loop
+    v_versions[v_place] := v_version;
+  end loop;
+  return v_versions;
+end
+$$;
+comment on function kata_langgraph.place_drafts(uuid, jsonb) is
+'Appends the messages that are not in the log, and returns the version of each. The caller holds the lock of the head.
+
+drafts: objects with message, as kata.append takes it, its tokens counted in o200k_base.';
+
+create or replace function kata_langgraph.is_at(context_id uuid, version bigint, message jsonb) returns boolean
+language plpgsql stable
+as $$
+begin
+  return exists (
+    select
+    from kata.get_message(context_id, version) m
+    where m.role = message ->> 'role'
+      and m.content is not distinct from message ->> 'content'
+      and m.tool_call_id is not distinct from message ->> 'tool_call_id'
+      and m.tool_calls is not distinct from message -> 'tool_calls'
+      and m.parts is not distinct from message -> 'parts'
+      and m.provider is not distinct from message -> 'provider');
+end
+$$;
+comment on function kata_langgraph.is_at(uuid, bigint, jsonb) is 'Whether a message of the log is the same as one that is to be appended.';
+
+create or replace function kata_langgraph.go_back(context_id uuid, to_version bigint) returns void
+language plpgsql volatile
+as $$
+begin
+  if to_version < (select h.version from kata_data.head h where h.context_id = go_back.context_id) then
+    perform kata.rewind(context_id, to_version);
+  end if;
+end
+$$;
+comment on function kata_langgraph.go_back(uuid, bigint) is 'Rewinds the view to a version, unless it is there.';
+
+create or replace function kata_langgraph.take_from_view(context_id uuid, removed int8multirange, kept int8multirange) returns void
+language plpgsql volatile
+as $$
+declare
+  v_range int8range;
+begin
+  -- A rewind would take back what has changed the view since.
+  if not isempty(removed) and not kept && int8range(lower(removed), null) and (
+    select coalesce(h.view_version, 0) < lower(removed) from kata_data.head h where h.context_id = take_from_view.context_id) then
+    perform kata_langgraph.go_back(context_id, lower(removed) - 1);
+    return;
+  end if;
+  foreach v_range in array array(select unnest(removed)) loop
+    begin
+      perform kata.delete_messages(context_id, lower(v_range), upper(v_range) - 1);
+    exception
+      -- A call is open, or a compaction covers them: they leave the view later, or have left it.
+      when sqlstate 'KC005' or sqlstate 'KC017' then null;
+    end;
+  end loop;
+end
+$$;
+comment on function kata_langgraph.take_from_view(uuid, int8multirange, int8multirange) is
+'Takes messages from the view that a list does not have any more: the end of the list by a rewind, others by deletion.';
+
+create or replace function kata_langgraph.follow(context_id uuid, parent_id text, channel text, kept bigint[]) returns void
+language plpgsql volatile
+as $$
+declare
+  v_thread kata_langgraph.thread;
+  v_parent record;
+begin
+  select t.* into strict v_thread from kata_langgraph.thread t where t.context_id = follow.context_id;
+  select c.version, kata_langgraph.span_set(b.spans) as spans into v_parent
+  from kata_langgraph.checkpoint c
+  left join kata_langgraph.blob b on b.context_id = c.context_id and b.ns = '' and b.channel = follow.channel
+    and b.version = c.channels ->> follow.channel
+  where c.context_id = follow.context_id
+    and c.ns = ''
+    and c.checkpoint_id = follow.parent_id;
+  if v_thread.shown_id is not null and v_thread.shown_id is distinct from parent_id then
+    -- A parent that was pruned leaves the view as it is.
+    perform kata_langgraph.go_back(context_id, case when parent_id is null then v_thread.start_version else v_parent.version end);
+  end if;
+  if kept is not null and v_parent.spans is not null then
+    perform kata_langgraph.take_from_view(
+      context_id, v_parent.spans - kata_langgraph.span_set(kept), kata_langgraph.span_set(kept));
+  end if;
+end
+$$;
+comment on function kata_langgraph.follow(uuid, text, text, bigint[]) is
+'Has the view show the messages that the next checkpoint of the root graph keeps of its parent.
+
+channel: the one whose messages the view shows; kept: the messages of its list that are in the log, null where the list does not change.';
+
+create or replace function kata_langgraph.list_spans(items jsonb, versions bigint[]) returns bigint[]
+language plpgsql immutable
+as $$
+declare
+  v_spans bigint[] := '{}';
+  v_first bigint;
+  v_last bigint;
+  v_item jsonb;
+begin
+  for v_item in select i.item from jsonb_array_elements(items) with ordinality i(item, place) order by i.place loop
+    if jsonb_typeof(v_item) = 'array' then
+      v_first := (v_item -> 0)::bigint;
+      v_last := (v_item -> 1)::bigint;
+    else
+      v_first := versions[v_item::integer + 1];
+      v_last := v_first;
+    end if;
+    if v_first = v_spans[cardinality(v_spans)] + 1 then
+      v_spans[cardinality(v_spans)] := v_last;
+    else
+      v_spans := v_spans || v_first || v_last;
+    end if;
+  end loop;
+  return v_spans;
+end
+$$;
+comment on function kata_langgraph.list_spans(jsonb, bigint[]) is
+'The spans of a list. items: arrays of a first and a last version, and numbers, the places of drafts in versions, from 0.';
+
+create or replace function kata_langgraph.keep_drafts(context_id uuid, ns text, checkpoint_id text, drafts jsonb) returns void
+language sql volatile
+as $$
+  insert into kata_langgraph.draft (context_id, ns, checkpoint_id, digest, message)
+  select distinct on (d.draft ->> 'digest')
+    keep_drafts.context_id, keep_drafts.ns, keep_drafts.checkpoint_id, d.draft ->> 'digest', d.draft -> 'message'
+  from jsonb_array_elements(drafts) d(draft)
+  on conflict on constraint draft_pkey do nothing
+$$;
+comment on function kata_langgraph.keep_drafts(uuid, text, text, jsonb) is
+'Keeps messages that values of a checkpoint name, until they are in the log.';
+
+create or replace function kata_langgraph.put_checkpoint(
+  name text, thread_id text, known uuid, ns text, checkpoint_id text, parent_id text, type text, body bytea, channels jsonb, metadata jsonb,
+  blob_channels text[], blob_types text[], blob_data bytea[], lists jsonb, placed jsonb, drafts jsonb,
+  out context_id uuid, out versions bigint[]
+) returns record
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
+as $$
+declare
+  v_main jsonb := lists -> 'messages';
+  v_kept bigint[];
+begin
+  context_id := kata_langgraph.open_thread(name, thread_id);
+  if known <> context_id then
+    return;
+  end if;
+  if ns = '' then
+    if v_main is not null then
+      v_kept := kata_langgraph.list_spans(jsonb_path_query_array(v_main -> 'items', 'strict $[*] ? (@.type() == "array")'), '{}');
+    elsif blob_channels @> array['messages'] or not channels ? 'messages' then
+      v_kept := '{}';
+    end if;
+    perform kata_langgraph.follow(context_id, parent_id, 'messages', v_kept);
+  end if;
+  versions := kata_langgraph.place_drafts(context_id, placed);
+
+  insert into kata_langgraph.checkpoint as c (context_id, ns, checkpoint_id, parent_id, version, type, body, channels, metadata)
+  values (
+    put_checkpoint.context_id, put_checkpoint.ns, put_checkpoint.checkpoint_id, put_checkpoint.parent_id,
+    (select h.version from kata_data.head h where h.context_id = put_checkpoint.context_id), put_checkpoint.type, put_checkpoint.body, put_checkpoint.channels,
+    put_checkpoint.metadata)
+  on conflict on constraint checkpoint_pkey do update
+  set type = excluded.type, body = excluded.body, channels = excluded.channels, metadata = excluded.metadata, version = excluded.version;
+  insert into kata_langgraph.blob (context_id, ns, channel, version, checkpoint_id, type, data, spans)
+  select put_checkpoint.context_id, put_checkpoint.ns, b.channel, put_checkpoint.channels ->> b.channel, put_checkpoint.checkpoint_id, b.type, b.data, b.spans
+  from (
+    select b.channel, b.type, b.data, null::bigint[] as spans
+    from unnest(blob_channels, blob_types, blob_data) b(channel, type, data)
+    union all
+    select l.key, l.value ->> 'type', null, kata_langgraph.list_spans(l.value -> 'items', versions)
+    from jsonb_each(lists) l
+  ) b
+  on conflict on constraint blob_pkey do nothing;
+
+  perform kata_langgraph.keep_drafts(context_id, ns, checkpoint_id, drafts);
+  update kata_langgraph.draft d
+  set version = p.version, message = null
+  from (
+    select p.draft ->> 'digest' as digest, min(versions[p.place]) as version
+    from jsonb_array_elements(placed) with ordinality p(draft, place)
+    group by 1
+  ) p
+  where d.context_id = put_checkpoint.context_id
+    and d.ns = put_checkpoint.ns
+    and d.checkpoint_id in (put_checkpoint.checkpoint_id, put_checkpoint.parent_id)
+    and d.digest = p.digest
+    and d.message is not null;
+  if ns = '' then
+    update kata_langgraph.thread t set shown_id = put_checkpoint.checkpoint_id where t.context_id = put_checkpoint.context_id;
+  end if;
+end
+$$;
+comment on function kata_langgraph.put_checkpoint(
+  text, text, uuid, text, text, text, text, bytea, jsonb, jsonb, text[], text[], bytea[], jsonb, jsonb, jsonb) is
+'Stores a checkpoint, and appends the messages that its lists bring.
+
+known: the context whose versions the lists name, null if they name none. lists: by channel the type and the items of a list of messages.
+placed: messages for the log, named by items from 0; drafts: messages that values name. Both are objects with digest and message.
+
+Returns the context, and the versions of what was placed; null where the thread is another context than known, and nothing was stored.';
+
+create or replace function kata_langgraph.put_writes(
+  name text, thread_id text, known uuid, ns text, checkpoint_id text, task_id text, task_path text, indexes integer[], channels text[],
+  types text[], data bytea[], drafts jsonb, replaces boolean
+) returns boolean
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
+as $$
+declare
+  v_context_id uuid := kata_langgraph.open_thread(name, thread_id);
+begin
+  if known <> v_context_id then
+    return false;
+  end if;
+  if replaces then
+    delete from kata_langgraph.write w
+    where w.context_id = v_context_id
+      and w.ns = put_writes.ns
+      and w.checkpoint_id = put_writes.checkpoint_id
+      and w.task_id = put_writes.task_id
+      and w.idx = any (indexes);
+  end if;
+  insert into kata_langgraph.write (context_id, ns, checkpoint_id, task_id, idx, task_path, channel, type, data)
+  select v_context_id, put_writes.ns, put_writes.checkpoint_id, put_writes.task_id, w.idx, put_writes.task_path, w.channel, w.type, w.data
+  from unnest(indexes, channels, types, put_writes.data) w(idx, channel, type, data)
+  on conflict on constraint write_pkey do nothing;
+  perform kata_langgraph.keep_drafts(v_context_id, ns, checkpoint_id, drafts);
+  return true;
+end
+$$;
+comment on function kata_langgraph.put_writes(
+  text, text, uuid, text, text, text, text, integer[], text[], text[], bytea[], jsonb, boolean) is
+'Stores writes of a task. known and drafts: as in put_checkpoint; replaces: whether writes of the same index are replaced, else kept.
+
+Returns whether the thread is the context known; if not, nothing was stored.';
+
+create or replace function kata_langgraph.checkpoints(
+  name text, ns text, checkpoint_id text, before text, filter jsonb, max_rows integer, after_id text default null, after_context uuid default null,
+  after_ns text default null
+) returns table (
+  thread_id text, context_id uuid, checkpoint_ns text, id text, parent_id text, type text, body bytea, metadata jsonb,
+  blob_channels text[], blob_types text[], blob_data bytea[], blob_spans text[],
+  write_tasks text[], write_channels text[], write_types text[], write_data bytea[]
+)
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_contexts uuid[];
+begin
+  v_contexts := case
+    when name is not null then array[kata_langgraph.find_thread(name)]
+    else array(
+      select t.context_id
+      from kata_langgraph.thread t
+      join kata_data.context c on c.context_id = t.context_id
+      where c.deleted_at is null)
+  end;
+  return query
+  select t.thread_id, p.context_id, p.ns, p.checkpoint_id, p.parent_id, p.type, p.body, p.metadata, b.channels, b.types, b.data, b.spans, w.tasks,
+    w.channels, w.types, w.data
+  from (
+    select c.*
+    from kata_langgraph.checkpoint c
+    where c.context_id = any (v_contexts)
+      and (checkpoints.ns is null or c.ns = checkpoints.ns)
+      and (checkpoints.checkpoint_id is null or c.checkpoint_id = checkpoints.checkpoint_id)
+      and (before is null or c.checkpoint_id < before)
+      and (after_id is null or (c.checkpoint_id, c.context_id, c.ns) < (after_id, after_context, after_ns))
+      and (filter is null or c.metadata @> filter)
+    order by c.checkpoint_id desc, c.context_id desc, c.ns desc
+    limit max_rows
+  ) p
+  join kata_langgraph.thread t on t.context_id = p.context_id
+  cross join lateral (
+    select array_agg(b.channel::text) as channels, array_agg(b.type) as types, array_agg(b.data) as data, array_agg(array_to_string(b.spans, ' ')) as spans
+    from jsonb_each_text(p.channels) v
+    join kata_langgraph.blob b
+      on b.context_id = p.context_id and b.ns = p.ns and b.channel = v.key collate "C" and b.version = v.value collate "C"
+  ) b
+  cross join lateral (
+    select array_agg(w.task_id::text order by w.task_path, w.task_id, w.idx) as tasks, array_agg(w.channel order by w.task_path, w.task_id, w.idx) as channels,
+      array_agg(w.type order by w.task_path, w.task_id, w.idx) as types, array_agg(w.data order by w.task_path, w.task_id, w.idx) as data
+    from kata_langgraph.write w
+    where w.context_id = p.context_id and w.ns = p.ns and w.checkpoint_id = p.checkpoint_id
+  ) w
+  order by p.checkpoint_id desc, p.context_id desc, p.ns desc;
+end
+$$;
+comment on function kata_langgraph.checkpoints(text, text, text, text, jsonb, integer, text, uuid, text) is
+'Lists checkpoints, newest first, with their values and writes.
+
+name: of a thread, null for all live threads of the tenant. ns, checkpoint_id: null for all. before: only ids below this one. filter: contained in the
+metadata. after_id, after_context, after_ns: the last row of the page before.';
+
+create or replace function kata_langgraph.contents(context_id uuid, spans bigint[], drafts jsonb)
+returns table (version bigint, draft jsonb, message jsonb)
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
+as $$
+declare
+  v_context record := kata_data.open_context(context_id);
+begin
+  return query
+  with named as materialized (
+    select n.name, d.version, d.message
+    from jsonb_array_elements(drafts) n(name)
+    join kata_langgraph.draft d on d.context_id = contents.context_id
+      and d.ns = n.name ->> 0 and d.checkpoint_id = n.name ->> 1 and d.digest = n.name ->> 2
+  ),
+  wanted as (
+    select unnest(kata_langgraph.span_set(spans) + coalesce((select range_agg(int8range(n.version, n.version, '[]')) from named n), '{}')) as versions
+  )
+  select m.version, null::jsonb, jsonb_strip_nulls(jsonb_build_object(
+      'role', m.role, 'content', m.content, 'tool_call_id', m.tool_call_id, 'tool_name', m.tool_name, 'tool_calls', m.tool_calls, 'name', m.name,
+      'parts', m.parts, 'external_id', m.external_id)) || jsonb_build_object('provider', m.provider)
+  from wanted w
+  cross join generate_series(lower(w.versions), upper(w.versions) - 1, 1000) p(first)
+  cross join lateral kata.messages(
+    contents.context_id, p.first - 1, least(1000, upper(w.versions) - p.first)::integer, visibility => 'all') m
+  where m.version < upper(w.versions)
+  union all
+  select n.version, n.name, n.message
+  from named n;
+end
+$$;
+comment on function kata_langgraph.contents(uuid, bigint[], jsonb) is
+'Reads messages: by version, and drafts by the array of namespace, checkpoint and digest.
+
+Returns rows: version and message of the log; draft and its version, or its message while it is not in the log.';
+
+create or replace function kata_langgraph.sweep(context_id uuid) returns void
+language sql volatile
+as $$
+  with used as (
+    select distinct c.ns, v.key as channel, v.value as version
+    from kata_langgraph.checkpoint c
+    cross join jsonb_each_text(c.channels) v
+    where c.context_id = sweep.context_id
+  )
+  delete from kata_langgraph.blob b
+  where b.context_id = sweep.context_id
+    and not exists (select from used u where u.ns = b.ns and u.channel = b.channel and u.version = b.version);
+  delete from kata_langgraph.write w
+  where w.context_id = sweep.context_id
+    and not exists (
+      select from kata_langgraph.checkpoint c where c.context_id = w.context_id and c.ns = w.ns and c.checkpoint_id = w.checkpoint_id);
+  delete from kata_langgraph.draft d
+  where d.context_id = sweep.context_id
+    and not exists (
+      select from kata_langgraph.checkpoint c where c.context_id = d.context_id and c.ns = d.ns and c.checkpoint_id = d.checkpoint_id)
+    and not exists (
+      select from kata_langgraph.blob b where b.context_id = d.context_id and b.ns = d.ns and b.checkpoint_id = d.checkpoint_id);
+$$;
+comment on function kata_langgraph.sweep(uuid) is 'Removes what belonged to checkpoints of a thread that were removed.';
+
+create or replace function kata_langgraph.delete_for_runs(run_ids text[]) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_context_id uuid;
+begin
+  for v_context_id in
+    select distinct c.context_id
+    from kata_langgraph.checkpoint c
+    join kata_langgraph.thread t on t.context_id = c.context_id
+    where c.metadata ? 'run_id'
+      and c.metadata ->> 'run_id' = any (run_ids)
+    order by c.context_id
+  loop
+    perform kata_data.lock_context(v_context_id, 'any');
+    delete from kata_langgraph.checkpoint c
+    where c.context_id = v_context_id
+      and c.metadata ? 'run_id'
+      and c.metadata ->> 'run_id' = any (run_ids);
+    perform kata_langgraph.sweep(v_context_id);
+  end loop;
+end
+$$;
+comment on function kata_langgraph.delete_for_runs(text[]) is
+'Removes the checkpoints of runs, with their writes. Their messages stay in the log.';
+
+create or replace function kata_langgraph.kept_checkpoints(context_id uuid) returns table (ns text, checkpoint_id text)
+language sql stable
+as $$
+  -- The values of delta channels are made from the writes of ancestors, back to one that has values of all of them.
+  with recursive kept as (
+    select c.ns, c.checkpoint_id, c.parent_id, c.channels, c.metadata -> 'counters_since_delta_snapshot' as deltas
+    from (
+      select c.ns, max(c.checkpoint_id) as newest
+      from kata_langgraph.checkpoint c
+      where c.context_id = kept_checkpoints.context_id
+      group by c.ns
+    ) n
+    join kata_langgraph.checkpoint c on c.context_id = kept_checkpoints.context_id and c.ns = n.ns and c.checkpoint_id = n.newest
+    union all
+    select c.ns, c.checkpoint_id, c.parent_id, c.channels, k.deltas
+    from kept k
+    join kata_langgraph.checkpoint c on c.context_id = kept_checkpoints.context_id and c.ns = k.ns and c.checkpoint_id = k.parent_id
+    where exists (
+      select
+      from jsonb_object_keys(k.deltas) d(channel)
+      where not exists (
+        select
+        from kata_langgraph.blob b
+        where b.context_id = kept_checkpoints.context_id and b.ns = k.ns and b.channel = d.channel and b.version = k.channels ->> d.channel))
+  )
+  select k.ns::text, k.checkpoint_id::text from kept k
+$$;
+comment on function kata_langgraph.kept_checkpoints(uuid) is
+'The newest checkpoint of each namespace, and the ancestors that its delta channels are made from.';
+
+create or replace function kata_langgraph.prune(names text[], strategy text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_context_id uuid;
+begin
+  for v_context_id in
+    select distinct t.context_id
+    from unnest(names) n(name)
+    cross join lateral kata_langgraph.find_thread(n.name) t(context_id)
+    where t.context_id is not null
+    order by t.context_id
+  loop
+    perform kata_data.lock_context(v_context_id);
+    delete from kata_langgraph.checkpoint c
+    where c.context_id = v_context_id
+      and (strategy = 'delete' or (c.ns, c.checkpoint_id) not in (
+        select k.ns, k.checkpoint_id from kata_langgraph.kept_checkpoints(v_context_id) k));
+    perform kata_langgraph.sweep(v_context_id);
+  end loop;
+end
+$$;
+comment on function kata_langgraph.prune(text[], text) is
+'Removes checkpoints of threads. strategy: keep_latest keeps the newest of each namespace, delete keeps none. Messages stay in the log.';
+
+create or replace function kata_langgraph.copy_thread(source text, target text, target_id text) returns uuid
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_source uuid := kata_langgraph.find_thread(source);
+  v_copy uuid;
+begin
+  if v_source is null then
+    return null;
+  end if;
+  -- Locked, so that the fork and the rows are of one moment.
+  perform kata_data.lock_context(v_source, 'read');
+  v_copy := kata.fork(v_source, name => target);
+  insert into kata_data.attachment (context_id) values (v_copy);
+  insert into kata_langgraph.thread (context_id, tenant, thread_id, start_version, shown_id)
+  select v_copy, t.tenant, target_id, t.start_version, t.shown_id from kata_langgraph.thread t where t.context_id = v_source;
+  insert into kata_langgraph.checkpoint (context_id, ns, checkpoint_id, parent_id, version, type, body, channels, metadata)
+  select v_copy, c.ns, c.checkpoint_id, c.parent_id, c.version, c.type, c.body, c.channels, c.metadata
+  from kata_langgraph.checkpoint c where c.context_id = v_source;
+  insert into kata_langgraph.blob (context_id, ns, channel, version, checkpoint_id, type, data, spans)
+  select v_copy, b.ns, b.channel, b.version, b.checkpoint_id, b.type, b.data, b.spans
+  from kata_langgraph.blob b where b.context_id = v_source;
+  insert into kata_langgraph.write (context_id, ns, checkpoint_id, task_id, idx, task_path, channel, type, data)
+  select v_copy, w.ns, w.checkpoint_id, w.task_id, w.idx, w.task_path, w.channel, w.type, w.data
+  from kata_langgraph.write w where w.context_id = v_source;
+  insert into kata_langgraph.draft (context_id, ns, checkpoint_id, digest, version, message)
+  select v_copy, d.ns, d.checkpoint_id, d.digest, d.version, d.message
+  from kata_langgraph.draft d where d.context_id = v_source;
+  return v_copy;
+end
+$$;
+comment on function kata_langgraph.copy_thread(text, text, text) is
+'Copies a thread: a fork of its context, which shares the messages, and its checkpoints. Returns null where there is no such thread.';
+
+grant usage on schema kata_langgraph to kata_reader;
+grant execute on function kata_langgraph.checkpoints, kata_langgraph.contents to kata_reader;
+grant execute on function
+  kata_langgraph.copy_thread,
+  kata_langgraph.delete_for_runs,
+  kata_langgraph.prune,
+  kata_langgraph.put_checkpoint,
+  kata_langgraph.put_writes
+to kata_writer;
