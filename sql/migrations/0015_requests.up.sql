@@ -98,6 +98,7 @@ create table kata_data.request (
   framed_from bigint,
   bridge integer,
   recall_place bigint,
+  turn_version bigint,
   budget integer not null,
   stable_step integer not null,
   token_count integer not null,
@@ -135,6 +136,8 @@ comment on column kata_data.request.framed_from is
 'The first of the requests that the digest of the answer covers, up to this one; null before the answer.';
 comment on column kata_data.request.bridge is 'The turn of the body, from 0, whose end has a mark of the cache beside the last; null for none.';
 comment on column kata_data.request.recall_place is 'The position at which the recalled messages stand; null for none.';
+comment on column kata_data.request.turn_version is
+'The last message of the user, where it was shown from below start_version and shown says nothing; else null.';
 comment on column kata_data.request.budget is 'The tokens that it was given, reserve and tools included.';
 comment on column kata_data.request.stable_step is 'The tokens for which its start stays still; 0 for none.';
 comment on column kata_data.request.token_count is 'The tokens of its messages and tools, as they were counted then.';
@@ -150,7 +153,8 @@ comment on column kata_data.request.open_end is
 comment on column kata_data.request.body_digest is 'SHA-256 over the salt and the body.';
 comment on column kata_data.request.salt is '16 random bytes; null after an erasure of an entry that it showed.';
 comment on column kata_data.request.shown is
-'The versions of messages and summaries that it showed; null for the preamble, what is visible from start_version on, and all summaries.';
+'The versions of messages and summaries that it showed; null for the preamble, turn_version, what is visible from start_version on, and
+all summaries.';
 comment on column kata_data.request.hidden_thinking is 'The versions of answers whose thinking was left out; null for none.';
 comment on column kata_data.request.recalled is 'The versions that it showed as recalled; null for none.';
 comment on column kata_data.request.error is 'What came instead of an answer, as the caller says; null for none.';

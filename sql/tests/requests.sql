@@ -1,7 +1,7 @@
 -- Requests: the recipe of every body, and the same bytes from it again.
 
 begin;
-select plan(73);
+select plan(79);
 
 select fixture.context('asked') as asked \gset
 select fixture.talk('asked', 'system 10, user 5, assistant 5');
@@ -212,6 +212,31 @@ select lives_ok(format($$select kata.request(%L, tools => '[{"n": 1}]')$$, :'bod
 select ok(
   (select pg_column_size(r) <= 300 from kata_data.request r where r.context_id = :'body' order by r.request_id desc limit 1),
   'a row stays within 300 bytes');
+
+-- The short form of a recipe names the last message of the user where it is below the rest
+
+select fixture.context('loop', '{"model": "m", "preserve_recent_count": 0, "min_gain_tokens": 0}') as loop \gset
+select fixture.talk('loop', 'system 5, user 5, user 5, assistant 9 calls a, tool 9 answers a, assistant 9 calls b, tool 9 answers b, '
+  'assistant 9 calls c, tool 9 answers c');
+select request_id from kata.request(:'loop', 50, 'openai');
+select is(
+  (select array_agg(q.version order by q.ordinal) from kata.request_rows(:'loop', 1) q), '{1,3,6,7,8,9}',
+  'a loop of tools leaves the request behind');
+select kata.pin(:'loop', 2);
+select request_id from kata.request(:'loop', 55, 'openai');
+select kata.append_message(:'loop', 'user', 'more', 5);
+select request_id from kata.request(:'loop', 30, 'openai');
+select is(
+  (select array_agg(row(r.request_id, r.start_version, r.turn_version, r.shown is null)::text order by r.request_id)
+   from kata_data.request r where r.context_id = :'loop'),
+  array['(1,6,3,t)', '(2,7,,f)', '(3,11,,f)'], 'without a list of versions, where nothing else is below');
+select ok(
+  (select max(pg_column_size(r)) < 215 from kata_data.request r where r.context_id = :'loop' and r.request_id = 1), 'a row stays short');
+select ok(bool_and(p.is_same), 'each is replayed')
+from generate_series(1, 3) n cross join lateral kata.replay(:'loop', n) p;
+select is(
+  (select array_agg(r.request_id order by r.request_id) from kata.requests(:'loop', showing => 3) r), '{1,2}', 'it shows the message');
+select is_empty(format('select * from kata.verify(%L)', :'loop'), 'and is sound');
 
 -- Tenants
 

@@ -9,7 +9,7 @@ as $$
     request.preamble_end, request.start_version, request.budget, request.stable_step, request.token_count, request.message_count,
     request.long_ttl, request.open_end, encode(request.body_digest, 'hex'), nullif(jsonb_strip_nulls(jsonb_build_object(
       'bridge', request.bridge, 'shown', request.shown, 'hidden_thinking', request.hidden_thinking, 'recalled', request.recalled,
-      'recall_place', request.recall_place)), '{}'))
+      'recall_place', request.recall_place, 'turn_version', request.turn_version)), '{}'))
 $$;
 comment on function kata_data.request_frame(kata_data.request, bytea) is
 'What the digest of an answer covers of a request: all that never changes, the profile by its digest.';

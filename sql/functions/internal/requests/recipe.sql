@@ -15,6 +15,8 @@ begin
   v_request.at := at;
   v_request.preamble_end := least(coalesce(preamble_end, at), at);
   select
+    min(r.version) filter (where r.reason = 'request') as request,
+    min(r.version) filter (where r.is_message and r.version > v_request.preamble_end and r.reason <> 'request') as rest,
     count(*) filter (where r.is_message) as messages, count(*) filter (where r.kind = 'summary') as summaries,
     bool_or(r.reason = 'covered') as has_covered, bool_or(r.reason = 'recalled') as has_recalled,
     coalesce(sum(r.token_count), 0) as tokens, min(r.version) filter (where r.is_message and r.version > v_request.preamble_end) as start,
@@ -34,12 +36,18 @@ begin
     perform kata_data.refuse_empty_request(context_id, at);
   end if;
   v_request.start_version := coalesce(v_facts.start, at + 1);
+  if v_facts.request < v_facts.rest - 1 then
+    v_request.turn_version := v_facts.request;
+    v_request.start_version := v_facts.rest;
+  end if;
   -- Before the first change each version is a message.
-  if view.version > 0 or v_facts.has_covered or v_facts.messages <> v_request.preamble_end + at + 1 - v_request.start_version then
-    v_plain := kata_data.plainly_shown(view, at, v_request.preamble_end, v_request.start_version);
+  if view.version > 0 or v_facts.has_covered or v_facts.messages
+    <> v_request.preamble_end + at + 1 - v_request.start_version + (v_request.turn_version is not null)::integer then
+    v_plain := kata_data.plainly_shown(view, at, v_request.preamble_end, v_request.start_version, v_request.turn_version);
     if view.version = 0 or v_facts.has_covered or v_facts.summaries <> cardinality(view.replacements)
       or v_facts.messages <> kata_data.message_total(context_id, v_plain) then
-      v_request.start_version := coalesce(kata_data.rest_start(rows), v_request.start_version);
+      v_request.turn_version := null;
+      v_request.start_version := coalesce(kata_data.rest_start(rows), v_facts.start, at + 1);
       v_request.shown := kata_data.versions_shown(context_id, view, v_plain, v_request.start_version, rows);
     end if;
   end if;
@@ -61,15 +69,18 @@ comment on function kata_data.recipe_of(uuid, bigint, bigint, kata_data.view, ka
 
 preamble_end: as the head has it. view: as of `at`.';
 
-create or replace function kata_data.plainly_shown(view kata_data.view, at bigint, preamble_end bigint, start_version bigint)
-returns int8multirange
+create or replace function kata_data.plainly_shown(
+  view kata_data.view, at bigint, preamble_end bigint, start_version bigint, turn_version bigint
+) returns int8multirange
 language sql immutable
 as $$
   select kata_data.visible_at(view, at)
-    * (int8multirange(int8range(1, preamble_end + 1)) + int8multirange(int8range(start_version, greatest(at + 1, start_version))))
+    * (int8multirange(int8range(1, preamble_end + 1)) + int8multirange(int8range(start_version, greatest(at + 1, start_version)))
+      + case when turn_version is null then '{}' else int8multirange(int8range(turn_version, turn_version, '[]')) end)
 $$;
-comment on function kata_data.plainly_shown(kata_data.view, bigint, bigint, bigint) is
-'The versions of a view that a request shows whose recipe names none: the preamble, and everything from a version on.';
+comment on function kata_data.plainly_shown(kata_data.view, bigint, bigint, bigint, bigint) is
+'The versions of a view that a request shows whose recipe names none: the preamble, the last message of the user where it is below, and
+everything from a version on.';
 
 create or replace function kata_data.message_total(context_id uuid, versions int8multirange) returns bigint
 language plpgsql stable
@@ -153,13 +164,13 @@ begin
   loop
     -- Where another session has taken the number, this one waits until it commits, and looks again.
     insert into kata_data.request as r (
-      context_id, request_id, at, created_at, preamble_end, start_version, bridge, recall_place, profile_id, budget, stable_step, token_count,
+      context_id, request_id, at, created_at, preamble_end, start_version, bridge, recall_place, turn_version, profile_id, budget, stable_step, token_count,
       message_count, long_ttl, open_end, body_digest, salt, shown, hidden_thinking, recalled)
     values (
       request.context_id, 1 + coalesce((
         select q.request_id from kata_data.request q where q.context_id = request.context_id order by q.request_id desc limit 1), 0),
       request.at, kata_data.clock(), request.preamble_end,
-      request.start_version, request.bridge, request.recall_place, request.profile_id, request.budget, request.stable_step, request.token_count,
+      request.start_version, request.bridge, request.recall_place, request.turn_version, request.profile_id, request.budget, request.stable_step, request.token_count,
       request.message_count, request.long_ttl, request.open_end, request.body_digest, request.salt, request.shown, request.hidden_thinking,
       request.recalled)
     on conflict on constraint request_pkey do nothing

@@ -26,7 +26,8 @@ comment on function kata_data.request_at(uuid, bigint) is 'A request of a contex
 create or replace function kata_data.recipe_versions(request kata_data.request, view kata_data.view) returns int8multirange
 language sql immutable
 as $$
-  select coalesce(request.shown, kata_data.plainly_shown(view, request.at, request.preamble_end, request.start_version))
+  select coalesce(request.shown, kata_data.plainly_shown(
+    view, request.at, request.preamble_end, request.start_version, request.turn_version))
 $$;
 comment on function kata_data.recipe_versions(kata_data.request, kata_data.view) is
 'The versions that a recipe names or, in its short form, means; changes of the view are among them. view: as of the request.';
