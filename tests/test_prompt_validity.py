@@ -264,10 +264,21 @@ def test_what_providers_refused_of_others_is_accepted_or_refused_by_name(conn: p
         assert refused_forms(conn, drafts) == forms, case
 
 
+FITTED = """
+create function pg_temp.fitted(
+  context_id uuid, budget integer, form text, out rows kata_data.prompt_row[], out kind text)
+language sql
+as $$
+  select f.rows, f.kind
+  from kata_data.open_context(context_id) c
+  cross join lateral kata_data.fitted_rows(
+    context_id, c.at, c.preamble_end, c.tokenizer, kata_data.view_of(context_id, c.at, c.view_version),
+    budget, form, 0, null, null, null) f
+$$"""
 BOTH_WAYS = """
-  select kata_data.{form}_1(f.prompt, 'wrapped', null, null, f.kind),
-    kata_data.{form}_1(f.prompt, 'wrapped', null, null, 'general'), f.kind
-  from kata_data.fitted_rows(%s, %s, '{form}', null, 0, null, null, null) f"""
+  select kata_data.{form}_1(f.rows, 'wrapped', null, null, f.kind),
+    kata_data.{form}_1(f.rows, 'wrapped', null, null, 'general'), f.kind
+  from pg_temp.fitted(%s, %s, '{form}') f"""
 
 
 # Objects that go into a document as they are, and texts that only look like them.
@@ -311,6 +322,7 @@ def usual_drafts(random: Random) -> list[dict[str, Any]]:
 
 
 def test_the_short_way_of_a_prompt_makes_what_the_general_way_makes(conn: psycopg.Connection) -> None:
+    conn.execute(FITTED)
     for number in range(40):
         random = Random(f"ways:{number}")
         (context_id,) = conn.execute("select kata.create_context()").fetchone() or ()
@@ -331,7 +343,7 @@ FIRST = """
   select kata_data.rendered(f.rows[:%s], %s, 'wrapped', %s, null, 1)
   from (
     select array_agg(r order by r.place, r.version) as rows
-    from unnest((kata_data.fitted_rows(%s, 1000000, 'openai', null, 0, null, null, null)).prompt) r) f"""
+    from unnest((pg_temp.fitted(%s, 1000000, 'openai')).rows) r) f"""
 
 
 def units(form: str, body: Any) -> list[Any]:
@@ -365,6 +377,7 @@ def test_what_is_written_of_the_first_rows_does_not_depend_on_later_ones(
     """A prompt up to a message of the user begins every longer one; after an answer its end is open."""
     compared = Counter[str]()
     conn.execute(ATTEMPT)
+    conn.execute(FITTED)
     for number in range(2000 if is_long else 30):
         random = Random(f"first:{number}")
         with conn.transaction(force_rollback=True):

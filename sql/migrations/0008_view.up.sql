@@ -420,10 +420,14 @@ create type kata_data.prompt_row as (
   tool_calls jsonb,
   parts jsonb,
   provider jsonb,
-  created_at timestamptz
+  created_at timestamptz,
+  reason text,
+  token_count integer
 );
 comment on type kata_data.prompt_row is
 'A message of a prompt before it takes the form of a provider: all that a renderer sees, so that the same rows make the same bytes.';
+comment on column kata_data.prompt_row.reason is 'As the window has it; renderers do not look at it.';
+comment on column kata_data.prompt_row.token_count is 'As the window has it; renderers do not look at it.';
 comment on column kata_data.prompt_row.place is 'Where the group reads: the version of a message''s group, the position of a summary or of recalled messages.';
 comment on column kata_data.prompt_row.kind is 'preamble, message, summary or recalled. A stub is a message with other words.';
 comment on column kata_data.prompt_row.name is 'The name of the speaker; of a recalled result without one, that of the tool.';

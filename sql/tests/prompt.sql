@@ -460,7 +460,7 @@ select throws_ok(
   format($$select kata.prompt(%L, 1000, 'anthropic', tokenizer => 'abacus')$$, :'added_tags'), 'KC017', 'tokenizer "abacus" is unknown',
   'a name without a tokenizer is refused');
 select throws_ok(
-  format($$select kata_data.added_factor(%L, 'abacus')$$, :'added_tags'), 'KC017', 'tokenizer "abacus" is unknown',
+  $$select kata_data.added_factor('abacus')$$, 'KC017', 'tokenizer "abacus" is unknown',
   'its additions have no factor either');
 
 select fixture.context('rules') as rules \gset

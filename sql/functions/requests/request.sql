@@ -58,7 +58,8 @@ begin
   end if;
   v_plan := case when v_profile.cache is not null then kata_data.plan_of(context_id, v_context.at, v_profile, v_step) end;
   v_fitted := kata_data.fitted_rows(
-    context_id, greatest(v_budget, 1), v_profile.format, v_context.at, v_step, v_profile.tokenizer, recall, v_recall_budget, v_plan);
+    context_id, v_context.at, v_context.preamble_end, v_context.tokenizer, v_view, greatest(v_budget, 1), v_profile.format, v_step,
+    v_profile.tokenizer, recall, v_recall_budget, v_plan);
   if v_fitted.least_budget is not null or v_budget <= 0 then
     perform kata_data.refuse_small_budget(
       coalesce(v_fitted.least_budget, 1), v_budget + v_profile.tools_tokens + reserve, reserve, v_profile.tools_tokens);
@@ -71,9 +72,9 @@ begin
   v_request.salt := kata_data.new_salt();
   v_request.hidden_thinking := case when v_profile.format = 'anthropic' or v_profile.thinking is not null
     then kata_data.hidden_thinking(v_request, v_profile) end;
-  v_request.bridge := case when v_plan.until is not null then kata_data.bridge_of(v_plan, v_request, v_profile, v_fitted.prompt) end;
+  v_request.bridge := case when v_plan.until is not null then kata_data.bridge_of(v_plan, v_request, v_profile, v_fitted.rows) end;
   select b.body, case when b.stops_thinking then '{"thinking_off": true}'::jsonb else '{}' end into strict body, notes
-  from kata_data.request_body(v_request, v_profile, v_tools, v_fitted.prompt, v_fitted.kind) b;
+  from kata_data.request_body(v_request, v_profile, v_tools, v_fitted.rows, v_fitted.kind) b;
   marks := case when v_profile.cache = 'anthropic' and v_profile.format = 'anthropic' then
     array_remove(array[case when v_request.bridge is not null then v_plan.until end, v_context.at], null) end;
   body_digest := sha256(v_request.salt || convert_to(body, 'UTF8'));

@@ -20,26 +20,28 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
+  v_context record;
   v_budget integer := budget;
   v_recall_budget integer;
   v_fitted record;
   v_prompt jsonb;
 begin
   perform kata_data.check_prompt_options(format, system, thinking);
-  if (budget > 0 and reserve = 0) is not true then
-    perform kata_data.open_context(context_id, at);
+  v_context := kata_data.open_context(context_id, at);
+  if (budget > 0 and stable_step >= 0 and stable_step < budget and reserve = 0) is not true then
     v_budget := kata_data.messages_budget(context_id, budget, reserve, stable_step);
   end if;
   if recall is not null or recall_budget is not null then
-    v_recall_budget := kata_data.recall_room(
-      context_id, recall, recall_budget, v_budget, (kata_data.open_context(context_id, at)).at);
+    v_recall_budget := kata_data.recall_room(context_id, recall, recall_budget, v_budget, v_context.at);
   end if;
-  v_fitted := kata_data.fitted_rows(context_id, v_budget, format, at, stable_step, tokenizer, recall, v_recall_budget);
+  v_fitted := kata_data.fitted_rows(
+    context_id, v_context.at, v_context.preamble_end, v_context.tokenizer,
+    kata_data.view_of(context_id, v_context.at, v_context.view_version), v_budget, format, stable_step, tokenizer, recall, v_recall_budget);
   if v_fitted.least_budget is not null then
     perform kata_data.refuse_small_budget(v_fitted.least_budget, v_budget + reserve, reserve, 0);
   end if;
   v_prompt := kata_data.rendered(
-    v_fitted.prompt, format, system, thinking, null, coalesce(renderer, kata_data.newest_renderer(format)), v_fitted.kind);
+    v_fitted.rows, format, system, thinking, null, coalesce(renderer, kata_data.newest_renderer(format)), v_fitted.kind);
   if v_prompt is null then
     perform kata_data.refuse_renderer(format, renderer);
   end if;

@@ -30,9 +30,8 @@ declare
   v_numbering kata_data.numbering;
 begin
   v_context := kata_data.open_context(context_id, at);
-  -- is not null: null and a call is a call.
-  if tokenizer is not null and tokenizer <> v_context.tokenizer and kata_data.tokenizer_of(tokenizer) is distinct from v_context.tokenizer then
-    v_measure := kata_data.measure_in(v_context.tokenizer, tokenizer);
+  if tokenizer <> v_context.tokenizer then
+    v_measure := kata_data.measure_of(v_context.tokenizer, tokenizer);
   end if;
   if (budget > 0 and stable_step >= 0 and stable_step < budget and reserve = 0) is not true then
     v_budget := kata_data.messages_budget(context_id, budget, reserve, stable_step);
@@ -40,15 +39,16 @@ begin
   if recall is not null or recall_budget is not null then
     v_recall_budget := kata_data.recall_room(context_id, recall, recall_budget, v_budget, v_context.at);
   end if;
+  v_view := kata_data.view_of(context_id, v_context.at, v_context.view_version);
   if format is not null then
     perform kata_data.check_prompt_options(format, 'wrapped', null);
     return query
-    select r.* from kata_data.numbered_rows((kata_data.fitted_rows($1, v_budget, $9, v_context.at, $4, $5, $6, v_recall_budget)).rows) r;
+    select r.* from kata_data.fitted_window(
+      $1, v_context.at, v_context.preamble_end, v_context.tokenizer, v_view, v_budget, $9, $4, $5, $6, v_recall_budget) r;
   end if;
   if format is not null or v_context.at = 0 then
     return;
   end if;
-  v_view := kata_data.view_of(context_id, v_context.at, v_context.view_version);
   v_window := kata_data.select_window(context_id, v_context.at, v_context.preamble_end, v_view, v_budget,
     case when stable_step < v_budget then stable_step else 0 end, v_measure, coalesce(v_recall_budget, 0));
   v_numbering := v_window.numbering;

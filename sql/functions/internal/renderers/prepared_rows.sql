@@ -22,7 +22,7 @@ begin
       end,
       r.name, r.tool_call_id, r.tool_calls, case when r.version <@ hidden then kata_data.without_words_of_thinking(r.parts) else r.parts end,
       case when r.version <@ hidden then r.provider - '{reasoning,reasoning_content,reasoning_details}'::text[] else r.provider end,
-      r.created_at)::kata_data.prompt_row
+      r.created_at, null, null)::kata_data.prompt_row
     from unnest(rows) with ordinality r
     where r.kind <> 'recalled'
     order by r.ordinality)

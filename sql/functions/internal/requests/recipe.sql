@@ -2,7 +2,7 @@
 -- summaries: then the two versions say it, and the view as of the request, which is an immutable row. Else the versions are stored.
 
 create or replace function kata_data.recipe_of(
-  context_id uuid, at bigint, preamble_end bigint, view kata_data.view, rows kata_data.window_row[]
+  context_id uuid, at bigint, preamble_end bigint, view kata_data.view, rows kata_data.prompt_row[]
 ) returns kata_data.request
 language plpgsql stable
 as $$
@@ -25,9 +25,8 @@ begin
     bool_or(r.has_calls and r.reason <> 'recalled') as has_calls
   into v_facts
   from (
-    select (u.r).version, (u.r).role, (u.r).kind, (u.r).reason, (u.r).token_count, (u.r).tool_calls is not null as has_calls,
-      (u.r).kind <> 'summary' and (u.r).reason <> 'recalled' as is_message,
-      case when (u.r).kind = 'summary' or (u.r).reason = 'recalled' then (u.r)."position" else (u.r).group_version end as place
+    select (u.r).version, (u.r).role, (u.r).kind, (u.r).reason, (u.r).token_count, (u.r).place, (u.r).tool_calls is not null as has_calls,
+      (u.r).kind not in ('summary', 'recalled') as is_message
     -- In a select list: a function in FROM copies each row, words and all.
     from (select unnest(rows) as r) u
     offset 0
@@ -52,7 +51,7 @@ begin
     end if;
   end if;
   if v_facts.has_recalled then
-    select range_agg(int8range(r.version, r.version, '[]')), min(r."position") into v_request.recalled, v_request.recall_place
+    select range_agg(int8range(r.version, r.version, '[]')), min(r.place) into v_request.recalled, v_request.recall_place
     from unnest(rows) r
     where r.reason = 'recalled';
   end if;
@@ -64,7 +63,7 @@ begin
   return v_request;
 end
 $$;
-comment on function kata_data.recipe_of(uuid, bigint, bigint, kata_data.view, kata_data.window_row[]) is
+comment on function kata_data.recipe_of(uuid, bigint, bigint, kata_data.view, kata_data.prompt_row[]) is
 'The recipe of a request that shows the rows of a window, not yet numbered. KC017 nothing to show.
 
 preamble_end: as the head has it. view: as of `at`.';
@@ -94,7 +93,7 @@ $$;
 comment on function kata_data.message_total(uuid, int8multirange) is
 'The number of messages among some versions of a path. Cost: O(log n + changes).';
 
-create or replace function kata_data.rest_start(rows kata_data.window_row[]) returns bigint
+create or replace function kata_data.rest_start(rows kata_data.prompt_row[]) returns bigint
 language sql immutable
 as $$
   select min(g.newest)
@@ -106,11 +105,11 @@ as $$
     group by r.group_version
   ) g
 $$;
-comment on function kata_data.rest_start(kata_data.window_row[]) is
+comment on function kata_data.rest_start(kata_data.prompt_row[]) is
 'Where the rest of a window starts: groups count by their newest message. Null where it has none.';
 
 create or replace function kata_data.versions_shown(
-  context_id uuid, view kata_data.view, plain int8multirange, start_version bigint, rows kata_data.window_row[]
+  context_id uuid, view kata_data.view, plain int8multirange, start_version bigint, rows kata_data.prompt_row[]
 ) returns int8multirange
 language plpgsql stable
 as $$
@@ -127,19 +126,18 @@ begin
     ) v);
 end
 $$;
-comment on function kata_data.versions_shown(uuid, kata_data.view, int8multirange, bigint, kata_data.window_row[]) is
+comment on function kata_data.versions_shown(uuid, kata_data.view, int8multirange, bigint, kata_data.prompt_row[]) is
 'The versions of the messages and summaries of a window, and of changes between them that show nothing.';
 
-create or replace function kata_data.is_open_group(rows kata_data.window_row[], group_version bigint) returns boolean
+create or replace function kata_data.is_open_group(rows kata_data.prompt_row[], group_version bigint) returns boolean
 language sql immutable
 as $$
   select coalesce(sum(jsonb_array_length(r.tool_calls)), 0) > count(*) filter (where r.role = 'tool')
   from unnest(rows) r
   where r.group_version = is_open_group.group_version
-    and r.kind <> 'summary'
-    and r.reason <> 'recalled'
+    and r.kind not in ('summary', 'recalled')
 $$;
-comment on function kata_data.is_open_group(kata_data.window_row[], bigint) is 'Whether a call of a group has no result among the rows of a window.';
+comment on function kata_data.is_open_group(kata_data.prompt_row[], bigint) is 'Whether a call of a group has no result among the rows of a window.';
 
 create or replace function kata_data.refuse_empty_request(context_id uuid, at bigint) returns void
 language plpgsql immutable

@@ -153,6 +153,16 @@ $$;
 comment on function kata_data.measure_in(text, text) is
 'How to count in another tokenizer than a context''s own, the factor padded by its margin. KC017.';
 
+create or replace function kata_data.measure_of(own text, asked text) returns kata_data.measure
+language plpgsql stable
+as $$
+begin
+  return case when kata_data.tokenizer_of(asked) is distinct from own then kata_data.measure_in(own, asked) end;
+end
+$$;
+comment on function kata_data.measure_of(text, text) is
+'How to count in the tokenizer that a caller asks for, which may be the name of a model; null where that is the context''s own. KC017.';
+
 create or replace function kata_data.refuse_tokenizer(name text) returns void
 language plpgsql stable
 as $$

@@ -1,7 +1,7 @@
 -- The tokens that a form adds to those that a window counts: prefixes, wrappers, placeholders, names. They are bounded from the rows alone,
 -- before anything is written, so that a prompt is selected once and written once. The length of a text bounds its tokens.
 
-create or replace function kata_data.prompt_groups(rows kata_data.window_row[], format text, are_usual boolean)
+create or replace function kata_data.prompt_groups(rows kata_data.prompt_row[], format text, are_usual boolean)
 returns table (
   group_version bigint, group_position bigint, newest_version bigint, is_rest boolean, is_answer boolean, token_count bigint, added_tokens bigint
 )
@@ -15,13 +15,13 @@ as $$
       sum(r.open_calls) as open_calls, sum(r.added_tokens) as added_tokens
     from (
       -- Apart, so that no content is sorted.
-      select r.group_version, case r.kind when 'summary' then r."position" else r.group_version end as group_position, r.version, r.role,
+      select r.group_version, r.place as group_position, r.version, r.role,
         r.reason in ('recent', 'covered') as is_rest, r.token_count,
         r.reason <> 'preamble' and (r.role = 'assistant' or not r.is_blank) as is_turn,
         case when r.tool_calls is not null then jsonb_array_length(r.tool_calls) else 0 end
           - (r.role = 'tool' and r.group_version <> r.version)::integer as open_calls,
         case
-          when not are_usual then kata_data.added_tokens(r.role, r.content, r.name, r.tool_call_id, r.tool_calls, r.parts, r.provider,
+          when not are_usual then kata_data.added_tokens(r.role, r.content, case when r.kind <> 'recalled' then r.name end, r.tool_call_id, r.tool_calls, r.parts, r.provider,
             r.reason = 'preamble', r.role = 'tool' and r.group_version = r.version, prompt_groups.format)
           -- The short way again: a function would be called for each message.
           when r.tool_calls is not null then case prompt_groups.format
@@ -50,7 +50,7 @@ as $$
             else 8 + kata_data.escape_tokens(r.content, false)
           end as added_tokens
       from (
-        select r.group_version, r."position", r.version, r.reason, r.kind, r.role, r.content, r.name, r.tool_call_id, r.tool_calls, r.parts,
+        select r.group_version, r.place, r.version, r.reason, r.kind, r.role, r.content, r.name, r.tool_call_id, r.tool_calls, r.parts,
           r.provider, r.token_count, kata_data.is_blank(r.content) as is_blank
         from unnest(rows) r
         offset 0
@@ -60,56 +60,60 @@ as $$
     group by r.group_version
   ) g
 $$;
-comment on function kata_data.prompt_groups(kata_data.window_row[], text, boolean) is
+comment on function kata_data.prompt_groups(kata_data.prompt_row[], text, boolean) is
 'The groups of a window with their tokens, and at most how many a form adds to them.
 
 are_usual: as usual_kind has it. is_rest: whether the group is among those that only fill the budget. is_answer: of what is not the
 preamble, whether the assistant has the group; null for a group that is blank.';
 
-create or replace function kata_data.usual_added_tokens(rows kata_data.prompt_row[], format text) returns bigint
+create or replace function kata_data.usual_tokens(
+  rows kata_data.prompt_row[], format text, out tokens bigint, out added_tokens bigint
+)
 language plpgsql stable
 as $$
 begin
-  if format in ('anthropic', 'gemini') then
-    return (
-      -- The first turn must be the user's.
-      select case
-          when min(r.place) filter (where r.kind <> 'preamble' and r.role = 'assistant')
-            < coalesce(min(r.place) filter (where r.kind <> 'preamble' and r.role not in ('assistant', 'tool') and not kata_data.is_blank(r.content)),
-              9223372036854775807) then 12
-          else 0
-        end
-        + sum(case
-        when r.kind = 'summary' then 8 + case when r.role = 'assistant' then kata_data.escape_tokens(r.content, false) else 0 end
-        when r.role = 'tool' and usual_added_tokens.format = 'gemini'
-          then 2 + case when kata_data.is_plain_object(r.content) then 0 else kata_data.added_output_tokens(r.content) end
-        else 0
+  if format in ('openai', 'responses') then
+    select sum(r.token_count), sum(case
+        when r.role = 'tool' then 3 * kata_data.is_blank(r.content)::integer
+        when r.kind = 'summary' then 8 * (r.role in ('user', 'assistant'))::integer
+        when usual_tokens.format = 'openai' or r.tool_calls is null then 0
+        else 4 * (jsonb_array_length(r.tool_calls) - kata_data.is_blank(r.content)::integer)
       end)
-      from unnest(rows) r)
-      + coalesce((
-        select sum(
-          case when kata_data.is_plain_object(c.arguments) then (c.arguments = '{}')::integer else kata_data.added_input_tokens(c.arguments) end
-          + case usual_added_tokens.format when 'gemini' then octet_length(c.name) / 2 + 10 else 0 end)
-        from (
-          select e.call #>> '{function,arguments}' as arguments, e.call #>> '{function,name}' as name
-          from unnest(rows) r
-          cross join lateral jsonb_array_elements(r.tool_calls) e(call)
-          where r.tool_calls is not null
-          offset 0
-        ) c), 0);
+    into tokens, added_tokens
+    from unnest(rows) r;
+    return;
   end if;
-  return (
-    select sum(case
-      when r.role = 'tool' then 3 * kata_data.is_blank(r.content)::integer
-      when r.kind = 'summary' then 8 * (r.role in ('user', 'assistant'))::integer
-      when usual_added_tokens.format = 'openai' or r.tool_calls is null then 0
-      else 4 * (jsonb_array_length(r.tool_calls) - kata_data.is_blank(r.content)::integer)
+  -- The first turn must be the user's.
+  select sum(r.token_count),
+    case
+      when min(r.place) filter (where r.kind <> 'preamble' and r.role = 'assistant')
+        < coalesce(min(r.place) filter (where r.kind <> 'preamble' and r.role not in ('assistant', 'tool') and not kata_data.is_blank(r.content)),
+          9223372036854775807) then 12
+      else 0
+    end
+    + sum(case
+      when r.kind = 'summary' then 8 + case when r.role = 'assistant' then kata_data.escape_tokens(r.content, false) else 0 end
+      when r.role = 'tool' and usual_tokens.format = 'gemini'
+        then 2 + case when kata_data.is_plain_object(r.content) then 0 else kata_data.added_output_tokens(r.content) end
+      else 0
     end)
-    from unnest(rows) r);
+    + coalesce((
+      select sum(
+        case when kata_data.is_plain_object(c.arguments) then (c.arguments = '{}')::integer else kata_data.added_input_tokens(c.arguments) end
+        + case usual_tokens.format when 'gemini' then octet_length(c.name) / 2 + 10 else 0 end)
+      from (
+        select e.call #>> '{function,arguments}' as arguments, e.call #>> '{function,name}' as name
+        from unnest(rows) r
+        cross join lateral jsonb_array_elements(r.tool_calls) e(call)
+        where r.tool_calls is not null
+        offset 0
+      ) c), 0)
+  into tokens, added_tokens
+  from unnest(rows) r;
 end
 $$;
-comment on function kata_data.usual_added_tokens(kata_data.prompt_row[], text) is
-'At most so many tokens that a form adds to usual rows whose calls are answered.';
+comment on function kata_data.usual_tokens(kata_data.prompt_row[], text) is
+'The tokens of usual rows whose calls are answered, and at most so many that a form adds to them.';
 
 create or replace function kata_data.added_tokens(
   role text, content text, name text, tool_call_id text, tool_calls jsonb, parts jsonb, provider jsonb, in_preamble boolean, is_orphan boolean,
@@ -256,25 +260,19 @@ end
 $$;
 comment on function kata_data.escape_tokens(text, boolean) is 'At most so many tokens that escaped tags add to a text. is_json: whether it may be JSON.';
 
-create or replace function kata_data.added_factor(context_id uuid, tokenizer text) returns double precision
+create or replace function kata_data.added_factor(tokenizer text) returns double precision
 language plpgsql stable
 as $$
 declare
   v_factor double precision;
 begin
   -- A null factor would compare as null, so that no prompt would ever fit.
-  v_factor := kata_data.tokenizer_factor(case
-    when tokenizer is not null then kata_data.tokenizer_of(tokenizer)
-    else (
-      select c.tokenizer
-      from kata_data.context c
-      where c.context_id = added_factor.context_id)
-  end);
+  v_factor := kata_data.tokenizer_factor(tokenizer);
   if v_factor is null then
     perform kata_data.refuse_tokenizer(tokenizer);
   end if;
   return v_factor;
 end
 $$;
-comment on function kata_data.added_factor(uuid, text) is
-'The factor by which tokens that a form adds are converted to the tokenizer of a prompt, which may be named by a model. KC017.';
+comment on function kata_data.added_factor(text) is
+'The factor by which tokens that a form adds are converted to the tokenizer of a prompt. KC017.';

@@ -1,19 +1,4 @@
--- From a window to the renderers. They see rows of their own, so that what a window shows may change and a prompt does not.
-
-create or replace function kata_data.prompt_rows(rows kata_data.window_row[]) returns kata_data.prompt_row[]
-language plpgsql stable
-as $$
-begin
-  return array(
-    select row(
-      r.version, r.group_version, case when r.kind = 'summary' or r.reason = 'recalled' then r."position" else r.group_version end,
-      case when r.reason in ('recalled', 'preamble') then r.reason when r.kind = 'summary' then r.kind else 'message' end, r.role, r.content,
-      case when r.reason = 'recalled' then coalesce(r.name, r.tool_name) else r.name end, r.tool_call_id, r.tool_calls, r.parts, r.provider,
-      case when r.reason = 'recalled' then r.created_at end)::kata_data.prompt_row
-    from unnest(rows) r);
-end
-$$;
-comment on function kata_data.prompt_rows(kata_data.window_row[]) is 'The rows of a window as renderers take them.';
+-- The renderer of a form and a number.
 
 create or replace function kata_data.rendered(
   rows kata_data.prompt_row[], format text, system text, thinking text, hidden int8multirange, renderer integer, kind text default null
