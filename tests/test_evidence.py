@@ -51,13 +51,19 @@ select jsonb_agg(to_jsonb(h) || jsonb_build_object(
   'act_digest', encode(h.act_digest, 'hex')))::text
 from kata.heads() h
 """
-# Messages of a context's own log, not erased, that its kept head covers.
+# Messages and amendments of a context's own log, not erased, that its kept head covers.
 OWN = """
 select h.context_id, e.version
 from jsonb_to_recordset(%s) h(context_id uuid, version bigint)
 join kata_data.context c on c.context_id = h.context_id and c.deleted_at is null
-join kata_data.message e on e.segment_id = h.context_id and e.version <= h.version
-where e.salt is not null
+join (
+  select m.segment_id, m.version from kata_data.message m where m.salt is not null
+  union all
+  select c.segment_id, c.version
+  from kata_data.view_change c
+  join kata_data.amendment a on a.change_id = c.change_id
+  where a.salt is not null
+) e on e.segment_id = h.context_id and e.version <= h.version
 """
 TABLES = (
     "act", "amendment", "context", "head", "lineage", "message", "record", "stub", "summary",
@@ -112,7 +118,7 @@ class House:
         return [(row[0], row[1]) for row in rows]
 
     def places(self, heads: str | None) -> list[tuple[UUID, int]]:
-        """Return random messages that heads cover."""
+        """Return random messages and amendments that heads cover."""
         rows = self.conn.execute(OWN, [heads]).fetchall()
         rows.sort(key=lambda row: (self.contexts.index(row[0]), row[1]))
         return self.random.choices(rows, k=PLACES)
@@ -129,10 +135,15 @@ class House:
             self.conn.execute(f"alter table kata_data.{table} disable trigger all".encode())
 
     def rewrite(self, context: UUID, version: int) -> None:
-        """Change a message, and all digests of the context from there on."""
+        """Change a message or an amendment, and all digests of the context from there on."""
         change = (
             "update kata_data.message set content = upper(content) where segment_id = %s and version = %s"
         )
+        self.conn.execute(change, [context, version])
+        change = """
+            update kata_data.amendment a set content = upper(a.content) from kata_data.view_change c
+            where c.change_id = a.change_id and c.segment_id = %s and c.version = %s
+        """
         self.conn.execute(change, [context, version])
         entries = "select version, frame, content_digest, digest from kata.entry_digests(%s, null, 1000)"
         digest = before = b""
@@ -227,16 +238,18 @@ def test_a_database_that_was_set_back_is_found(house: House) -> None:
             assert house.check(heads), number
 
 
-def test_verify_alone_does_not_find_a_message_rewritten_with_all_digests(house: House) -> None:
+@pytest.mark.parametrize("version", [2, 6], ids=["message", "amendment"])
+def test_verify_alone_does_not_find_words_rewritten_with_all_digests(house: House, version: int) -> None:
     statement = "select context_id from kata.list_contexts() limit 1"
     context = house.conn.execute(statement).fetchone()[0]  # type: ignore[index]
     for number in range(5):
         house.conn.execute(APPEND, {"context": context, "text": f"text {number}"})
+    house.conn.execute('select kata.amend(%s, 3, \'{"content": "other words"}\')', [context])
     heads = house.heads()
     house.disarm()
 
     def harm() -> None:
-        house.rewrite(context, 2)
+        house.rewrite(context, version)
         found = house.conn.execute("select problem from kata.verify() where problem <> 'security'")
         assert found.fetchall() == []
 

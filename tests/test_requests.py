@@ -20,6 +20,7 @@ from kata_context.database_errors import InvalidInputError
 from kata_context.types import Message
 from support.hostile_histories import ATTEMPT, LONG, History
 from support.interleaving import PATIENCE, Connect, Start, wait_until_blocked
+from test_conversations import recorded
 from test_growth import cost
 from validator.published import PUBLISHED, mismatch
 
@@ -27,6 +28,8 @@ CALL = {"name": "search", "arguments": '{"to": "SEA"}'}
 FORMS = ("openai", "responses", "anthropic", "gemini")
 REQUESTS = 300
 REQUESTS_LONG = 10_000
+TALKS = 6
+"""Of the recorded talks so many are lived through; in the long run all."""
 STEPS = 24
 TOOLS = (
     None,
@@ -251,6 +254,68 @@ def test_a_request_replays_to_the_byte_whatever_happened_since(
     assert replayed["KC023"]
 
 
+CHANGES: tuple[LiteralString, ...] = (
+    "select kata.pin(%(id)s, %(version)s)",
+    "select kata.unpin(%(id)s, %(version)s)",
+    "select kata.elide(%(id)s, 1, %(version)s, 30)",
+    "select kata.delete_messages(%(id)s, %(version)s)",
+    "select kata.undo(%(id)s, %(version)s)",
+    "select kata.rewind(%(id)s, %(near)s)",
+    """select kata.amend(%(id)s, %(version)s, '{"content": "other words"}')""",
+    """select kata.amend(%(id)s, 1, '{"content": "other rules"}')""",
+    """select kata.set_tools(%(id)s, '[{"name": "look"}]')""",
+    "select kata.compact(%(id)s, 'digest', true)",
+    "select kata.compact(%(id)s, 'drop', true)",
+    "select kata.append_record(%(id)s, 'note', '1')",
+)
+
+
+def relive(history: History, replays: Replays, messages: list[dict[str, Any]]) -> None:
+    """Append a recorded talk message by message, with requests and changes in between."""
+    random = history.random
+    (context,) = history.contexts
+    for message in messages:
+        statement: LiteralString = "select kata.append(%s, %s)"
+        arguments: list[Any] = [context.context_id, Jsonb([message])]
+        if message["role"] == "assistant" and context.version:
+            made = replays.made
+            replays.ask(history)
+            if replays.made > made:
+                statement = """
+                    select kata.append(%s, %s, request_id => (
+                      select r.request_id from kata.requests(%s, max_rows => 1) r))"""
+                arguments.append(context.context_id)
+        history.attempt(context, statement, *arguments)
+        if random.random() < 0.2:
+            version = random.randint(1, context.version)
+            near = max(context.version - random.randint(1, 5), 0)
+            history.attempt(
+                context, random.choice(CHANGES), id=context.context_id, version=version, near=near
+            )
+
+
+def test_the_requests_of_recorded_talks_replay_to_the_byte(
+    conn: psycopg.Connection, is_long: bool, seed: int
+) -> None:
+    replays = Replays()
+    for statement in (ATTEMPT, ASK, REPLAY):
+        conn.execute(statement)
+    conn.execute("select kata.register_tokenizer('other', 3.0)")
+    talks = recorded()
+    for name, messages in talks if is_long else talks[-1:] + talks[:: len(talks) // TALKS][: TALKS - 1]:
+        with conn.transaction(force_rollback=True):
+            history = History(conn, Random(f"{seed} {name}"), is_counted=False)
+            history.run(0)
+            relive(history, replays, messages)
+            replays.replay(conn, set())
+            (context,) = history.contexts
+            problems = conn.execute("select * from kata.verify(%s)", [context.context_id]).fetchall()
+            assert (replays.wrong, problems) == ([], []), name
+    print(f"{replays.made} requests, refused {dict(replays.refused)}; {dict(replays.replayed)}")
+    assert replays.replayed == {"same": replays.made}
+    assert replays.made > 5 * TALKS
+
+
 class OwnUsage:
     """Usage as the packages of providers have it."""
 
@@ -395,10 +460,10 @@ def test_the_cost_of_a_request_does_not_grow_with_their_number(conn: psycopg.Con
         [context_id],
     )
     calls = {
-        "a request": 'select * from kata.request(%(context)s, 300, tools => \'[{"name": "look"}]\')',
-        "a replay": "select * from kata.replay(%(context)s, %(number)s)",
-        "its rows": "select * from kata.request_rows(%(context)s, %(number)s)",
-        "a page": "select * from kata.requests(%(context)s, %(number)s, 20)",
+        "a request": 'select * from kata.request(%(id)s, 300, tools => \'[{"name": "look"}]\')',
+        "a replay": "select * from kata.replay(%(id)s, %(number)s)",
+        "its rows": "select * from kata.request_rows(%(id)s, %(number)s)",
+        "a page": "select * from kata.requests(%(id)s, %(number)s, 20)",
     }
 
     def buffers(number: int) -> dict[str, int]:

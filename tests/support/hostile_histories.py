@@ -260,9 +260,11 @@ class History:
         self.contexts.append(context)
         self.attempt(context, "select 1")
 
-    def attempt(self, context: Context, statement: LiteralString, *arguments: Any) -> str | None:
+    def attempt(
+        self, context: Context, statement: LiteralString, *arguments: Any, **named: Any
+    ) -> str | None:
         """Try a statement, and look at the context; return its result as text, None if it is refused."""
-        text = psycopg.ClientCursor(self.conn).mogrify(statement, arguments)
+        text = psycopg.ClientCursor(self.conn).mogrify(statement, named or arguments)
         row = self.conn.execute(
             "select * from pg_temp.attempt(%s, %s)", [text, context.context_id], prepare=True
         ).fetchone()
