@@ -167,7 +167,7 @@ def _message(row: WindowRow | MessageRow) -> BaseMessage:
     kind = own.pop("type", None)
     own.pop("thread", None)
     invalid, blocks = own.pop("invalid", {}), own.pop("blocks", {})
-    calls: list[Fields] = unescape(row.tool_calls or [])
+    calls: list[Fields] = row.tool_calls or []
     content: Any = row.content or ""
     if row.kind == "summary" and row.role in ("user", "assistant"):
         content = f"{SUMMARY}{content}"
@@ -186,7 +186,7 @@ def _message(row: WindowRow | MessageRow) -> BaseMessage:
 
 def _call(call: Fields) -> Fields:
     name, arguments = body_of(call)
-    return {"name": name, "args": arguments, "id": call["id"], "type": "tool_call"}
+    return {**unescape({"name": name, "args": arguments, "id": call["id"]}), "type": "tool_call"}
 
 
 def _content(parts: list[Fields], calls: list[Fields], blocks: Fields) -> list[Fields]:

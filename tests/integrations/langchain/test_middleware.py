@@ -375,13 +375,13 @@ MESSAGES: list[BaseMessage] = [
         [
             {"type": "thinking", "thinking": "A dot.", "signature": "abc"},
             {"type": "text", "text": "I look."},
-            {"type": "tool_use", "id": "t1", "name": "look", "input": {"place": "dot"}},
+            {"type": "tool_use", "id": "t1", "name": "look", "input": {"place": "dot\x00"}},
             {"type": "text", "text": "Twice."},
             {"type": "tool_use", "id": "t2", "name": "look", "input": {"place": "dash", "n": 1.5}},
         ],
         id="a1",
         tool_calls=[
-            {"name": "look", "args": {"place": "dot"}, "id": "t1"},
+            {"name": "look", "args": {"place": "dot\x00"}, "id": "t1"},
             {"name": "look", "args": {"place": "dash", "n": 1.5}, "id": "t2"},
         ],
         response_metadata={"model_name": "claude", "stop_reason": "tool_use"},
