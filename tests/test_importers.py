@@ -175,6 +175,67 @@ def test_a_context_of_another_conversation_is_not_touched(database: str, write: 
         assert kata.find_context("s-1/u2") is None
 
 
+def resumed(*more: Any) -> list[Any]:
+    """Return the records of SESSION as a file that goes on with them has them, and what comes after."""
+    return [
+        record | {"sessionId": "s-2"} if isinstance(record, dict) else record for record in (*SESSION, *more)
+    ]
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_a_resumed_session_enters_once_as_a_fork(database: str, write: Write, in_order: bool) -> None:
+    files = [write(*SESSION), write(*resumed(cc("u5", "a5", "user", "And now?")), name="resumed.jsonl")]
+    with Kata(database) as kata:
+        for path in files if in_order else files[::-1]:
+            load(kata, path)
+        before = [row.name for row in kata.list_contexts()]
+        end = "s-2" if in_order else "s-2/u2"
+        assert sorted(name or "" for name in before) == sorted(
+            ["s-1", "s-1/s1", "s-1/u2", "s-2"] if in_order else ["s-2", "s-2/s1", "s-2/u2"]
+        )
+        assert shown(kata, "s-2")[-1] == ("user", "And now?")
+        assert kata.get_context(kata.find_context(end) or "").parent_id is not None
+        again = [one for path in files for one in load(kata, path)]
+        assert not any(one.contexts or one.messages for one in again)
+        assert [row.name for row in kata.list_contexts()] == before
+        with psycopg.connect(database) as conn:
+            stored = conn.execute("select external_id from kata_data.message").fetchall()
+        assert len(stored) == len(set(stored)) == 11
+
+
+def test_a_message_that_the_database_refuses_leaves_a_record_and_all_others_enter(
+    database: str, write: Write
+) -> None:
+    messages = [{"role": "user", "content": f"message {number}"} for number in range(20)]
+    messages[7]["content"] = "word " * 3_400_000
+    path = write({"messages": messages}, name="long.json")
+    result = command("import", str(path), dsn=database, code=1)
+    assert result.stdout == "1 conversations added, 19 messages; 1 refused\n"
+    (line,) = [line for line in result.stderr.splitlines() if "16 MB" in line]
+    assert line.startswith("long, record 8-")
+    with Kata(database) as kata:
+        assert shown(kata, "long") == [("user", one["content"]) for one in messages if one != messages[7]]
+        (record,) = kata.records("long")
+        assert (record.version, record.kind) == (8, "refused")
+        assert "16 MB" in record.data["problem"]
+    again = command("import", str(path), "--json", dsn=database)
+    assert json.loads(again.stdout)["added"] == json.loads(again.stdout)["messages"] == 0
+
+
+def test_names_ids_and_titles_that_postgres_does_not_store_are_escaped(database: str, write: Write) -> None:
+    path = write(
+        {"type": "summary", "summary": "a\u0000title", "leafUuid": "u1"},
+        cc("u\u00001", None, "user", "Hello.", sessionId="s\u0000\ud83d"),
+        cc("u2", "u\u00001", "user", "Hi.", sessionId="s\u0000\ud83d"),
+    )
+    with Kata(database) as kata:
+        (loaded,) = load(kata, path)
+        assert loaded.name == "s␚0000␚d83d"
+        assert shown(kata, loaded.name) == [("user", "Hello."), ("user", "Hi.")]
+        assert kata.context(loaded.name).get_context().metadata["titles"] == ["a␚0000title"]
+        assert load(kata, path)[0].messages == 0
+
+
 def test_a_recorded_compaction_covers_what_stood_before_it(database: str, write: Write) -> None:
     boundary = {
         "type": "system", "subtype": "compact_boundary", "uuid": "b1", "parentUuid": None,
@@ -399,7 +460,7 @@ def test_the_command_counts_what_it_skipped_and_names_what_is_wrong(database: st
     result = command("import", str(named), str(session), dsn=database, code=1)
     assert "4 conversations added, 11 messages; 1 refused" in result.stdout
     assert "skipped: 1 × file-history-snapshot" in result.stdout
-    assert "\nline 16: not JSON: " in result.stderr
+    assert f"\n{session}: line 16: not JSON: " in result.stderr
     again = json.loads(command("import", str(session), "--json", dsn=database, code=1).stdout)
     assert (again["added"], again["messages"], again["present"]) == (0, 0, 2)
     assert again["skipped"]["progress"] == 1

@@ -168,13 +168,13 @@ def test_counting_takes_time_as_the_text_is_long() -> None:
 
 def test_a_long_word_is_cut_and_counts_at_least_its_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = Random(1)
-    for letters in ("acgt", "abcdefghijklmnopqrstuvwxyz", "กขคงจฉ่้า", "=-+*"):
-        word = "".join(chosen.choices(letters, k=150_001))
+    for letters in ("acgt", "กขคงจฉ่้า"):
+        word = "".join(chosen.choices(letters, k=100_001))
         # Beside a word that is not cut.
         text = f"so {word} {'x' * tokens.LONG}"
         for tokenizer in tokens.ENCODINGS:
             exact = len(tokens._encoding(tokenizer).encode_ordinary(text))
-            assert exact <= tokens.count_tokens(text, tokenizer) <= exact + 2 * 3
+            assert exact <= tokens.count_tokens(text, tokenizer) <= exact + 2 * 2
     # tiktoken took 58 s for such a word at once, and takes 2 s for the pieces.
     pieces: list[str] = []
 

@@ -40,8 +40,9 @@ BLANK = b" \t\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A line or a record that was not imported."""
+    """A line or a record of a file that was not imported."""
 
+    file: str
     line: int | str
     error: str
     hint: str | None
@@ -98,16 +99,21 @@ def import_files(
         try:
             for file in files:
                 if form or not has_named_lines(file):
-                    import_other(kata, Path(getattr(file, "name", "<stdin>")), form, tokenizer, summary)
+                    import_other(kata, Path(name_of(file)), form, tokenizer, summary)
                 else:
                     import_lines(kata, file, tokenizer, summary)
         finally:
             # Report nothing as imported that a crash could still undo.
             if summary.added:
                 flush(kata)
-            report(summary, as_json)
+            report(summary, as_json, len(files) > 1)
     if summary.refused:
         ctx.exit(1)
+
+
+def name_of(file: BinaryIO) -> str:
+    """Return how a file was called on the command line."""
+    return str(getattr(file, "name", "<stdin>"))
 
 
 def has_named_lines(file: BinaryIO) -> bool:
@@ -132,7 +138,7 @@ def import_other(kata: Kata, path: Path, form: str | None, tokenizer: str, summa
     source = Source(path)
     for conversation in recognize(source, form).read(source):
         summary.skipped += conversation.skipped
-        summary.refused += [Refusal(place, why, None) for place, why in conversation.wrong]
+        summary.refused += [Refusal(str(path), place, why, None) for place, why in conversation.wrong]
         if not conversation.entries:
             continue
         try:
@@ -141,8 +147,11 @@ def import_other(kata: Kata, path: Path, form: str | None, tokenizer: str, summa
             problem = explain(error)
             if problem is None or keeps_all_out(error, problem):
                 raise
-            summary.refused.append(Refusal(conversation.name, problem.message, problem.hint))
+            summary.refused.append(Refusal(str(path), conversation.name, problem.message, problem.hint))
             continue
+        for id, refused in loaded.refused:
+            place = f"{loaded.name}, record {id}"
+            summary.refused.append(Refusal(str(path), place, str(refused), refused.hint))
         summary.added += loaded.contexts
         summary.messages += loaded.messages
         summary.compactions += loaded.compactions
@@ -156,11 +165,12 @@ def flush(kata: Kata) -> None:
         transaction.connection.execute("select pg_logical_emit_message(true, 'kata import', '')")
 
 
-def report(summary: Summary, as_json: bool) -> None:
-    """Print the result of an import, also of one that was interrupted."""
+def report(summary: Summary, as_json: bool, several: bool) -> None:
+    """Print the result of an import, also of one that was interrupted; of several files with their names."""
     for refusal in summary.refused:
+        file = f"{one_line(refusal.file)}: " if several else ""
         place = f"line {refusal.line}" if isinstance(refusal.line, int) else one_line(refusal.line)
-        click.echo(f"{place}: {one_line(refusal.error)}", err=True)
+        click.echo(f"{file}{place}: {one_line(refusal.error)}", err=True)
     if as_json:
         print_json(summary)
         return
@@ -190,7 +200,7 @@ def import_lines(kata: Kata, file: BinaryIO, tokenizer: str, summary: Summary) -
                 problem = explain(error)
                 if problem is None or keeps_all_out(error, problem):
                     raise
-                summary.refused.append(Refusal(line, problem.message, problem.hint))
+                summary.refused.append(Refusal(name_of(file), line, problem.message, problem.hint))
             bar.update(length)
 
         try:

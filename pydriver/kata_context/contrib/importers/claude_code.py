@@ -120,13 +120,15 @@ class _Session:
             messages[first].append(id)
         tree = {first: lead[parent] if (parent := before[first]) else None for first in messages}
         self.chain_results(tree)
-        session = Conversation(self.name, metadata=self.metadata, skipped=self.skipped, wrong=self.wrong)
+        session = Conversation(
+            self.name, metadata=self.metadata, skipped=self.skipped, wrong=self.wrong, unique=True
+        )
         sides: dict[str, Conversation] = {}
         for first, ids in messages.items():
             conversation, parent = session, tree[first]
             if self.is_side(first):
                 root = self.side_of(first, tree)
-                side = Conversation(f"{self.name}/{root}", metadata={"parent": self.name})
+                side = Conversation(f"{self.name}/{root}", metadata={"parent": self.name}, unique=True)
                 conversation = sides.setdefault(root, side)
                 parent = None if first == root else parent
             try:

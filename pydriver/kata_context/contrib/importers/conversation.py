@@ -50,6 +50,7 @@ class Conversation:
     metadata : of the context
     skipped : records that do not become entries, by kind
     wrong : records that cannot be read: the place in the file, and why
+    unique : whether ids name the same record in every file, so that another file may go on with it
     """
 
     name: str
@@ -58,6 +59,7 @@ class Conversation:
     metadata: dict[str, Any] = field(default_factory=dict)
     skipped: Counter[str] = field(default_factory=Counter)
     wrong: list[tuple[str, str]] = field(default_factory=list)
+    unique: bool = False
 
     @property
     def records(self) -> int:

@@ -1,6 +1,7 @@
 """Writes a conversation: the path to its leaf as a context, other paths as forks.
 
-A second run adds nothing, and a file that has grown adds what is new. A recorded compaction becomes one.
+A second run adds nothing, and a file that has grown adds what is new. So does a file that goes on with the
+records of another one: its context is a fork. A recorded compaction becomes one.
 """
 
 from bisect import bisect_left
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from kata_context import Kata, Transaction
+from kata_context.adapters import escape
 from kata_context.contrib.importers.conversation import Conversation, Entry
 from kata_context.database_errors import NothingToCompactError
 from kata_context.errors import KataError
@@ -23,6 +25,9 @@ POLICY = {"strict": False, "max_fork_depth": 1000}
 # A recorded summary is for all that stood before it.
 COVERS_ALL = {"preserve_recent_count": 0, "min_gain_tokens": 0, "min_interval_seconds": 0}
 INTERRUPTED = "[interrupted]"
+# Classes of SQLSTATEs that are about a message: it, or a value in it, is refused.
+OF_A_MESSAGE = ("KC004", "KC005", "KC017", "22", "54")
+OTHERS = 1000  # most contexts that are looked at for the beginning of a path
 
 
 @dataclass(slots=True)
@@ -35,6 +40,7 @@ class Loaded:
     contexts, messages, compactions : added
     present : entries that were there
     left_out : messages and summaries that the log does not take, by reason
+    refused : messages that the database refuses, by their ids, and why; each has a record in its place
     """
 
     name: str
@@ -43,6 +49,7 @@ class Loaded:
     compactions: int = 0
     present: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    refused: list[tuple[str, KataError]] = field(default_factory=list)
 
 
 def load(kata: Kata, conversation: Conversation, tokenizer: str = "o200k_base") -> Loaded:
@@ -56,6 +63,7 @@ def load(kata: Kata, conversation: Conversation, tokenizer: str = "o200k_base") 
     ------
     KataError : a context of the name exists, and is not this conversation
     """
+    _make_storable(conversation)
     loaded = Loaded(conversation.name[:NAME])
     seen: set[str] = set()
     with kata.transaction() as transaction:
@@ -104,15 +112,18 @@ class _Path:
         """Find the context of the path, or make one, and append what it does not have."""
         name, count, context_id = self.loaded.name, 0, self.transaction.find_context(self.loaded.name)
         if context_id is None:
-            context_id = self.create(name)
+            # All of the first path may be in another context.
+            context_id, count = self.make(
+                f"{name[: NAME // 2]}/{self.path[-1].id}" if seen else name, None, 0
+            )
         else:
             self.check(context_id)
             while not self.ends(context_id, count := self.present(context_id)) and count < len(self.path):
                 # The context went on in another way.
-                name = f"{self.loaded.name[: NAME // 2]}/{self.path[count].id}"[:NAME]
-                parent, context_id = context_id, self.transaction.find_context(name)
+                name = f"{self.loaded.name[: NAME // 2]}/{self.path[count].id}"
+                parent, context_id = context_id, self.transaction.find_context(name[:NAME])
                 if context_id is None:
-                    context_id = self.branch(name, parent, count)
+                    context_id, count = self.make(name, parent, count)
                     break
         self.loaded.present += sum(entry.id not in seen for entry in self.path[:count])
         self.append(context_id, self.path[count:])
@@ -124,19 +135,30 @@ class _Path:
                 hint="rename or delete that context",
             )
 
-    def create(self, name: str) -> UUID:
-        metadata = self.conversation.metadata | {"imported": True}
-        self.loaded.contexts += 1
-        return self.transaction.create_context(
-            name, policy=POLICY, metadata=metadata, tokenizer=self.tokenizer
-        )
+    def make(self, name: str, parent: UUID | None, count: int) -> tuple[UUID, int]:
+        """Return the context that has most of the path, or one of a name that goes on with it, and how much.
 
-    def branch(self, name: str, parent: UUID, count: int) -> UUID:
-        if count == 0:
-            return self.create(name)
+        Parameters
+        ----------
+        parent, count : a context, None for none, and how many entries of the path it has
+        """
+        if self.conversation.unique:
+            first = {"first": self.path[0].id}
+            for other in self.transaction.list_contexts(max_rows=OTHERS, metadata=first):
+                if (present := self.present(other.context_id)) > count:
+                    parent, count = other.context_id, present
+        if parent is not None and count == len(self.path):
+            return parent, count
+        metadata = self.conversation.metadata | {"imported": True}
+        if self.conversation.unique:
+            metadata |= first
         self.loaded.contexts += 1
-        at = self.version(parent, self.path[count - 1])
-        return self.transaction.fork(parent, at, name=name, metadata=self.conversation.metadata)
+        if parent is not None and count > 0:
+            at = self.version(parent, self.path[count - 1])
+            return self.transaction.fork(parent, at, name=name[:NAME], metadata=metadata), count
+        return self.transaction.create_context(
+            name[:NAME], policy=POLICY, metadata=metadata, tokenizer=self.tokenizer
+        ), 0
 
     def present(self, context_id: UUID) -> int:
         """Return how many entries of the path are in a context; they are the first ones."""
@@ -147,8 +169,9 @@ class _Path:
         )
 
     def version(self, context_id: UUID, entry: Entry) -> int:
-        """Return the version with which an entry ends."""
-        return cast("int", self.transaction.find_message(context_id, ids(entry)[-1]))
+        """Return the version with which an entry ends; another file may have only its first message."""
+        last = self.transaction.find_message(context_id, ids(entry)[-1])
+        return cast("int", last or self.transaction.find_message(context_id, entry.id))
 
     def ends(self, context_id: UUID, count: int) -> bool:
         """Return whether a context has nothing of a file after so many entries of the path."""
@@ -176,8 +199,25 @@ class _Path:
                     self.transaction.append_record(context_id, *record)
                 continue
             for start in range(0, len(run), BATCH):
-                self.transaction.append(context_id, run[start : start + BATCH])
+                self.send_messages(context_id, run[start : start + BATCH])
+
+    def send_messages(self, context_id: UUID, run: list[Any]) -> None:
+        """Append messages; one that the database refuses becomes a record, so that all others enter."""
+        try:
+            with self.transaction.connection.transaction():
+                self.transaction.append(context_id, run)
             self.loaded.messages += len(run)
+        except KataError as error:
+            if not (error.sqlstate or "").startswith(OF_A_MESSAGE):
+                raise
+            if len(run) > 1:
+                half = len(run) // 2
+                self.send_messages(context_id, run[:half])
+                self.send_messages(context_id, run[half:])
+                return
+            id = run[0]["external_id"]
+            self.loaded.refused.append((id, error))
+            self.transaction.append_record(context_id, "refused", {"problem": escape(str(error))}, id)
 
     def compact(self, context_id: UUID, entry: Entry) -> None:
         # The record says in the next run that the compaction was made, or came to nothing.
@@ -247,6 +287,24 @@ class _Drafts:
     def take(self) -> list[Message | _Record]:
         taken, self.drafts = self.drafts, []
         return taken
+
+
+def _make_storable(conversation: Conversation) -> None:
+    """Escape what Postgres does not store in names, ids and metadata; adapters did it in messages."""
+    conversation.name = escape(conversation.name)
+    conversation.metadata = _storable(conversation.metadata)
+    conversation.leaf = conversation.leaf and escape(conversation.leaf)
+    for entry in conversation.entries:
+        entry.id, entry.parent = escape(entry.id), entry.parent and escape(entry.parent)
+        entry.summary = entry.summary and escape(entry.summary)
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return escape(value)
+    if isinstance(value, dict):
+        return {escape(name): _storable(inner) for name, inner in value.items()}
+    return [_storable(inner) for inner in value] if isinstance(value, list) else value
 
 
 def ids(entry: Entry) -> list[str]:
