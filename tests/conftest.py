@@ -35,6 +35,7 @@ from support.commands import read, run  # noqa: F401  fixtures
 from support.driver import kata  # noqa: F401  fixture
 from support.interleaving import observer, start  # noqa: F401  fixtures
 from support.locales import foreign  # noqa: F401  fixture
+from support.proxies import proxy  # noqa: F401  fixture
 
 ROOT = Path(__file__).parent.parent
 # The standard profile has the same examples in each run; `make test-long` explores, by a seed that it prints.

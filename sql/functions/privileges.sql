@@ -224,5 +224,11 @@ to kata_eraser;
 
 -- Helpers that a proxy calls, beside the functions of schema kata.
 grant execute on function
-  kata_data.enter
+  kata_data.claim_name,
+  kata_data.enter,
+  kata_data.forget_names,
+  kata_data.is_in_time,
+  kata_data.keep_name,
+  kata_data.name_holder,
+  kata_data.release_name
 to kata_proxy;

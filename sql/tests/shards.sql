@@ -12,7 +12,7 @@ create function pg_temp.entered(query text, tenant text, caller text, is_adminis
 language plpgsql
 as $$
 begin
-  perform kata_data.enter(tenant, caller, is_administrator);
+  perform kata_data.enter(tenant, caller, is_administrator, nullif(current_setting('kata.new_id', true), '')::uuid);
   return fixture.as_role('test_proxy', query, tenant);
 end
 $$;
@@ -56,10 +56,10 @@ select throws_ok(
 select set_eq(
   'select kata_data.bucket(kata.create_context()) from generate_series(1, 200)', array[3, 4, 4095],
   'a root gets one of the buckets that are here, each in time');
-select set_config('kata.bucket', '4', true);
+select set_config('kata.new_id', kata_data.new_context_id(4)::text, true);
 select is(
   kata_data.bucket(pg_temp.entered('select kata.create_context()', 'acme', 'ann')::uuid), 4, 'a proxy chooses the bucket');
-select set_config('kata.bucket', '7', true);
+select set_config('kata.new_id', kata_data.new_context_id(7)::text, true);
 select throws_ok(
   $$select pg_temp.entered('select kata.create_context()', 'acme', 'ann')$$, 'KC024', 'bucket 7 is on another shard',
   'among those that are here');

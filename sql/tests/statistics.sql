@@ -22,6 +22,7 @@ insert into harmless values
 ('idempotency', '{function_name,scope}'),
 ('message', '{role,token_source}'),
 ('migration', '{applied_by,down_checksum,name,reason,status,up_checksum}'),
+('name_claim', '{tenant}'),
 ('purge', '{purged_by}'),
 ('request_profile', '{cache,format,renderer,system,tenant,thinking,tokenizer}'),
 ('search_mark', '{analyzer}'),

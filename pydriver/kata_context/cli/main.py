@@ -24,6 +24,8 @@ SECTIONS = {
         "doctor": ("doctor:doctor", "Examine the database: versions, connections, drift, roles, timeouts."),
         "migrate": ("migrations:migrate", "Apply, roll back and inspect migrations."),
         "environment": ("environment:environment", "Show or set the label that destructive commands need."),
+        "proxy": ("proxy:proxy", "Make the database a proxy in front of several, and compare it with them."),
+        "shard": ("proxy:shard", "List the shards of a proxy, and move one to another server."),
         "psql": ("embedded:psql", "Open psql on the database."),
         "call": ("call:call", "Call any function of the SQL API."),
     },

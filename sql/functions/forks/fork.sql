@@ -27,7 +27,7 @@ begin
   v_at := coalesce(at, v_head.version);
   perform kata_data.check_name(name);
   perform kata_data.check_metadata(coalesce(metadata, '{}'));
-  v_child.context_id := kata_data.new_context_id(kata_data.bucket(context_id));
+  v_child.context_id := coalesce(kata_data.given_id(), kata_data.new_context_id(kata_data.bucket(context_id)));
   if idempotency_key is not null then
     v_known := kata_data.use_key(
       'context:' || context_id, idempotency_key, 'fork', jsonb_build_array(at, name, policy, metadata), to_jsonb(v_child.context_id));

@@ -7,6 +7,10 @@ as $$
 -- The arbiter of ON CONFLICT names columns, and cannot qualify them.
 #variable_conflict use_column
 begin
+  -- The proxy has found the name on another shard.
+  if context.context_id = '00000000-0000-0000-0000-000000000000' then
+    perform kata_data.refuse_name(context);
+  end if;
   insert into kata_data.context (
     context_id, tenant, name, family_id, parent_id, fork_version, depth, tokenizer, policy, metadata, created_at, updated_at)
   values (
@@ -27,6 +31,15 @@ begin
   if kata_data.try_insert_context(context) then
     return;
   end if;
+  perform kata_data.refuse_name(context);
+end
+$$;
+comment on function kata_data.insert_context(kata_data.context) is 'Inserts the row of a new context. KC007.';
+
+create or replace function kata_data.refuse_name(context kata_data.context) returns void
+language plpgsql stable
+as $$
+begin
   raise exception using
     errcode = 'KC007',
     message = format('context name "%s" is taken', context.name),
@@ -34,4 +47,4 @@ begin
     hint = 'Choose another name, or find that context with kata.find_context.';
 end
 $$;
-comment on function kata_data.insert_context(kata_data.context) is 'Inserts the row of a new context. KC007.';
+comment on function kata_data.refuse_name(kata_data.context) is 'Refuses a name that another live context has. KC007.';

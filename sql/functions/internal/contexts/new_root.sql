@@ -34,7 +34,12 @@ begin
       hint = 'Register it with kata.register_tokenizer; kata.tokenizers lists the known ones.';
   end if;
 
-  v_context.context_id := kata_data.new_context_id(kata_data.new_bucket());
+  v_context.context_id := kata_data.given_id();
+  if v_context.context_id is null then
+    v_context.context_id := kata_data.new_context_id(kata_data.new_bucket());
+  elsif v_context.context_id <> '00000000-0000-0000-0000-000000000000' then
+    perform kata_data.check_bucket(kata_data.bucket(v_context.context_id));
+  end if;
   v_context.name := name;
   v_context.family_id := v_context.context_id;
   v_context.depth := 0;

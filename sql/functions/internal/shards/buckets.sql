@@ -1,21 +1,13 @@
--- The buckets that are here. A proxy chooses the bucket of a new root, so that a retry of the same request meets the first one; a caller
--- of the database itself gets one of its buckets by chance.
+-- The buckets that are here. A proxy chooses the id of a new context, and with it the bucket, so that a retry of the same request meets the
+-- first one; a caller of the database itself gets one of its buckets by chance.
 
 create or replace function kata_data.new_bucket() returns integer
 language plpgsql volatile
 as $$
 declare
-  v_given integer;
   v_place integer;
   v_bucket integer;
 begin
-  if kata_data.is_entered() then
-    v_given := nullif(current_setting('kata.bucket', true), '')::integer;
-  end if;
-  if v_given is not null then
-    perform kata_data.check_bucket(v_given);
-    return v_given;
-  end if;
   v_place := floor(random() * (select sum(upper(r.buckets) - lower(r.buckets)) from kata_data.bucket_range r))::integer;
   v_bucket := (
     select upper(r.buckets) - r.through + v_place
@@ -29,8 +21,14 @@ begin
   return coalesce(v_bucket, floor(random() * 4096)::integer);
 end
 $$;
-comment on function kata_data.new_bucket() is
-'The bucket for a new root: the one that a proxy gives, else one of this database''s by chance. KC024.';
+comment on function kata_data.new_bucket() is 'One of the buckets of this database, by chance.';
+
+create or replace function kata_data.given_id() returns uuid
+language sql stable
+as $$
+  select case when kata_data.is_entered() then nullif(current_setting('kata.new_id', true), '')::uuid end
+$$;
+comment on function kata_data.given_id() is 'The id that a proxy has chosen for a new context; null for none. All zeros: the name is taken on another shard.';
 
 create or replace function kata_data.has_bucket(bucket integer) returns boolean
 language sql stable

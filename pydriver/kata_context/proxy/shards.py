@@ -1,0 +1,250 @@
+"""The map of shards: which database has which buckets. Each says so itself; a proxy has a copy."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import psycopg
+from psycopg import conninfo, sql
+
+from kata_context.driver.transport import secured
+from kata_context.errors import KataError
+from kata_context.proxy.functions import proxy_sql, read_functions
+
+BUCKETS = 4096
+SERVER = "kata"
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A database of several.
+
+    Parameters
+    ----------
+    number : its place in the map
+    address : its connection string, without user and password
+    buckets : its ranges, first and last of each
+    problem : what is wrong with it; None if the shard says what the map says
+    """
+
+    number: int
+    address: str
+    buckets: tuple[tuple[int, int], ...]
+    problem: str | None = None
+
+
+def init(proxy: str, shards: Sequence[str]) -> list[Shard]:
+    """Turn a database into a proxy, or bring its functions up to date; return its map.
+
+    Parameters
+    ----------
+    proxy : connection string of the database, as a superuser
+    shards : connection strings of the shards, by number, as the login role of the proxies, a member of
+        kata_proxy; none to keep those of the map. New ones share the buckets equally, others have theirs
+
+    Raises
+    ------
+    KataError : a shard lacks Kata Context or is another release; ranges overlap or leave a bucket out
+    """
+    with _connect(proxy) as connection, connection.transaction():
+        dsns = list(shards) or _addresses(connection, with_user=True)
+        if not dsns:
+            raise KataError("the proxy has no shards yet", hint="name them: kata proxy init --shard DSN …")
+        ranges = _ranges(dsns)
+        with _connect(dsns[0]) as shard:
+            functions = read_functions(shard)
+        _make_server(connection, dsns)
+        connection.execute(proxy_sql(functions).encode())
+        _write_map(connection, ranges)
+        connection.execute("grant usage on foreign server kata to kata_owner")
+    return listed(proxy)
+
+
+def move(proxy: str, number: int, dsn: str) -> list[Shard]:
+    """Send the calls for a shard to another address, where the whole database is now; return the map.
+
+    Raises
+    ------
+    KataError : the database there is not writable, or has not the buckets of the shard
+    """
+    with _connect(proxy) as connection, connection.transaction():
+        addresses = _addresses(connection, with_user=True)
+        if not 0 <= number < len(addresses):
+            raise KataError(f"shard {number} is not in the map", hint="kata shard list shows those that are")
+        with _connect(dsn) as shard:
+            if _value(shard, "select pg_is_in_recovery()"):
+                raise KataError("the database is a standby", hint="promote it first: pg_ctl promote")
+            found = _own_ranges(shard)
+        known = _map(connection)[number]
+        if found != known:
+            raise KataError(
+                f"the database has buckets {_named(found)}, and shard {number} has {_named(known)}",
+                hint="name the database that the shard has become",
+            )
+        option = sql.SQL("alter server kata options (set {} {})").format(
+            sql.Identifier(f"p{number}"), sql.Literal(_address(dsn))
+        )
+        connection.execute(option)
+    return listed(proxy)
+
+
+def listed(proxy: str) -> list[Shard]:
+    """Return the map of a proxy, compared with what the shards say."""
+    with _connect(proxy) as connection:
+        known = _map(connection)
+        dsns = _addresses(connection, with_user=True)
+    return [
+        Shard(number, _address(dsn), tuple(known.get(number, [])), _problem(dsn, known.get(number, [])))
+        for number, dsn in enumerate(dsns)
+    ]
+
+
+def _problem(dsn: str, known: list[tuple[int, int]]) -> str | None:
+    try:
+        with _connect(dsn) as shard:
+            found = _own_ranges(shard)
+    except (KataError, psycopg.Error) as error:
+        return " ".join(str(error).split())
+    return None if found == known else f"it has buckets {_named(found)}"
+
+
+def _ranges(dsns: list[str]) -> list[list[tuple[int, int]]]:
+    """Return the ranges of each shard; where none has any yet, they share the buckets equally."""
+    found, releases = [], set()
+    for dsn in dsns:
+        with _connect(dsn) as shard:
+            if (
+                _value(shard, "select to_regprocedure('kata_data.enter(text,text,boolean,uuid,timestamptz)')")
+                is None
+            ):
+                raise KataError(
+                    f"Kata Context is not installed in {_address(dsn)}", hint="run: kata migrate up"
+                )
+            if not _value(shard, "select pg_has_role('kata_proxy', 'member')"):
+                raise KataError(
+                    f"the role of {_address(dsn)} is not a member of kata_proxy",
+                    hint="grant kata_proxy to it; it is the login role of the proxies",
+                )
+            releases.add(_value(shard, "select kata.version()"))
+            found.append(_own_ranges(shard))
+    if len(releases) > 1:
+        raise KataError(
+            f"the shards have releases {' and '.join(sorted(releases))}", hint="migrate all of them"
+        )
+    if not any(found):
+        edges = [BUCKETS * number // len(dsns) for number in range(len(dsns) + 1)]
+        found = [[(first, after - 1)] for first, after in pairwise(edges)]
+        for dsn, ranges in zip(dsns, found, strict=True):
+            _take(dsn, ranges)
+    buckets = [b for ranges in found for first, last in ranges for b in range(first, last + 1)]
+    if sorted(buckets) != list(range(BUCKETS)):
+        missing = sorted(set(range(BUCKETS)) - set(buckets))
+        twice = sorted({b for b in buckets if buckets.count(b) > 1}) if len(buckets) > BUCKETS else []
+        raise KataError(
+            f"the shards do not have every bucket once: {len(missing)} are missing, {len(twice)} come twice",
+            hint="name every shard; kata_data.bucket_range of each says which buckets it has",
+        )
+    return found
+
+
+def _take(dsn: str, ranges: list[tuple[int, int]]) -> None:
+    """Give a new database its buckets."""
+    with _connect(dsn) as shard:
+        shard.execute("set kata.tenant = '*'")
+        if len(ranges) != 1 or ranges[0] != (0, BUCKETS - 1):
+            held = shard.execute("select context_id from kata.list_contexts(max_rows => 1)").fetchone()
+            if held:
+                raise KataError(
+                    f"{_address(dsn)} has contexts already, of any bucket",
+                    hint="shards start empty; a database with contexts can be the only shard",
+                )
+        for first, last in ranges:
+            shard.execute("insert into kata_data.bucket_range values (int4range(%s, %s))", (first, last + 1))
+
+
+def _make_server(connection: Connection, dsns: list[str]) -> None:
+    connection.execute("create extension if not exists plproxy")
+    if _value(connection, "select count(*) from pg_foreign_server where srvname = 'kata'"):
+        connection.execute("drop server kata cascade")
+    options: list[sql.Composable] = [sql.SQL("modular_mapping '1'"), sql.SQL("connection_lifetime '1800'")]
+    options += [
+        sql.SQL("{} {}").format(sql.Identifier(f"p{number}"), sql.Literal(_address(dsn)))
+        for number, dsn in enumerate(dsns)
+    ]
+    connection.execute(
+        sql.SQL("create server kata foreign data wrapper plproxy options ({})").format(
+            sql.SQL(", ").join(options)
+        )
+    )
+    users = [
+        {name: part for name, part in conninfo.conninfo_to_dict(dsn).items() if name in ("user", "password")}
+        for dsn in dsns
+    ]
+    if any(user != users[0] for user in users):
+        raise KataError("the shards have different users", hint="let proxies connect to all as one role")
+    options = [sql.SQL("{} {}").format(sql.SQL(name), sql.Literal(part)) for name, part in users[0].items()]
+    connection.execute(
+        sql.SQL("create user mapping for public server kata options ({})").format(sql.SQL(", ").join(options))
+    )
+
+
+def _write_map(connection: Connection, ranges: list[list[tuple[int, int]]]) -> None:
+    connection.execute("delete from kata_proxy.bucket_range")
+    for number, own in enumerate(ranges):
+        for first, last in own:
+            connection.execute(
+                "insert into kata_proxy.bucket_range values (int4range(%s, %s), %s)",
+                (first, last + 1, number),
+            )
+
+
+def _map(connection: Connection) -> dict[int, list[tuple[int, int]]]:
+    if _value(connection, "select to_regclass('kata_proxy.bucket_range')") is None:
+        raise KataError("the database is not a proxy", hint="make it one: kata proxy init --shard DSN …")
+    found: dict[int, list[tuple[int, int]]] = {}
+    for shard, first, last in connection.execute(
+        "select shard, lower(buckets), upper(buckets) - 1 from kata_proxy.bucket_range order by buckets"
+    ):
+        found.setdefault(shard, []).append((first, last))
+    return found
+
+
+def _own_ranges(shard: Connection) -> list[tuple[int, int]]:
+    statement = "select lower(buckets), upper(buckets) - 1 from kata_data.bucket_range order by buckets"
+    return [(first, last) for first, last in shard.execute(statement)]
+
+
+def _addresses(connection: Connection, *, with_user: bool) -> list[str]:
+    """Return the connection strings of the map, by number."""
+    found = connection.execute(
+        "select o.option_name, o.option_value from pg_foreign_server s, pg_options_to_table(s.srvoptions) o "
+        "where s.srvname = 'kata' and o.option_name ~ '^p[0-9]+$'"
+    ).fetchall()
+    user = connection.execute(
+        "select o.option_name, o.option_value from pg_user_mappings m, pg_options_to_table(m.umoptions) o "
+        "where m.srvname = 'kata'"
+    ).fetchall()
+    by_number = sorted((int(name[1:]), dsn) for name, dsn in found)
+    return [conninfo.make_conninfo(dsn, **dict(user if with_user else [])) for _, dsn in by_number]
+
+
+def _address(dsn: str) -> str:
+    """Return a connection string without user and password, which the user mapping has."""
+    parts = {n: p for n, p in conninfo.conninfo_to_dict(dsn).items() if n not in ("user", "password")}
+    return conninfo.make_conninfo("", **parts)
+
+
+def _named(ranges: list[tuple[int, int]]) -> str:
+    return ", ".join(f"{first}–{last}" for first, last in ranges) or "none"
+
+
+def _value(connection: Connection, statement: str) -> Any:
+    row = connection.execute(statement.encode()).fetchone()
+    return row and row[0]
+
+
+def _connect(dsn: str) -> "closing[Connection]":
+    return closing(psycopg.connect(autocommit=True, **secured(dsn)[0]))

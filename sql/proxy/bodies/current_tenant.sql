@@ -1,0 +1,1 @@
+return kata_proxy.tenant();

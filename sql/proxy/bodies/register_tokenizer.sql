@@ -1,0 +1,2 @@
+perform from {call all};
+return;

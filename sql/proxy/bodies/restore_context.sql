@@ -1,0 +1,28 @@
+declare
+  v_shard integer := kata_proxy.shard_of(context_id);
+  v_token text := kata_proxy.token_of(context_id, null, null);
+  v_name text := (select x.name from kata_px.get_context(kata_proxy.who(), v_shard, context_id) x);
+  v_holder uuid;
+  v_claims boolean;
+begin
+  v_holder := case when v_name is not null then kata_proxy.claim_name(v_name, context_id, v_token) end;
+  v_claims := v_name is not null and v_holder is null;
+  if v_holder <> context_id then
+    raise exception using
+      errcode = 'KC007',
+      message = format('context %s cannot be restored: its name is taken', context_id),
+      detail = 'Another live context of the tenant has the name.',
+      hint = 'Rename or delete that one first; kata.find_context finds it.';
+  end if;
+  perform {call v_shard | kata_proxy.who(null, case when v_claims then clock_timestamp() + interval '20 seconds' end)};
+  if v_claims then
+    perform kata_proxy.keep_name(v_name, context_id, v_token);
+  end if;
+  return;
+exception
+  when others then
+    if v_claims and sqlstate like 'KC%' then
+      perform kata_proxy.release_name(v_name, v_token);
+    end if;
+    raise;
+end;

@@ -1,0 +1,23 @@
+declare
+  v_shard integer := kata_proxy.shard_of(context_id);
+  v_token text := kata_proxy.token_of(context_id, null, null);
+  v_claims boolean := kata_proxy.can_be_claimed(name) and context_id is not null;
+  v_holder uuid;
+begin
+  v_holder := case when v_claims then kata_proxy.claim_name(name, context_id, v_token) end;
+  v_claims := v_claims and v_holder is null;
+  if v_holder <> context_id then
+    perform kata_proxy.refuse_name(name);
+  end if;
+  perform {call v_shard | kata_proxy.who(null, case when v_claims then clock_timestamp() + interval '20 seconds' end)};
+  if v_claims then
+    perform kata_proxy.keep_name(name, context_id, v_token);
+  end if;
+  return;
+exception
+  when others then
+    if v_claims and sqlstate like 'KC%' then
+      perform kata_proxy.release_name(name, v_token);
+    end if;
+    raise;
+end;

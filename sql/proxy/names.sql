@@ -1,0 +1,92 @@
+-- The directory of names, on the shard that tenant and name hash to: kata_data.claim_name and its siblings there.
+
+create function kata_px.claim_name(shard_ integer, a1 text, a2 text, a3 uuid, a4 text, a5 uuid) returns table (holder uuid, is_pending boolean)
+language plproxy
+as $$
+  cluster 'kata'; run on shard_;
+  select r.holder, r.is_pending from kata_data.claim_name($2, $3, $4, $5, $6) r;
+$$;
+
+create function kata_px.keep_name(shard_ integer, a1 text, a2 text, a3 uuid, a4 text) returns void
+language plproxy
+as $$
+  cluster 'kata'; run on shard_;
+  select kata_data.keep_name($2, $3, $4, $5);
+$$;
+
+create function kata_px.release_name(shard_ integer, a1 text, a2 text, a3 text) returns void
+language plproxy
+as $$
+  cluster 'kata'; run on shard_;
+  select kata_data.release_name($2, $3, $4);
+$$;
+
+create function kata_px.name_holder(shard_ integer, a1 text, a2 text) returns uuid
+language plproxy
+as $$
+  cluster 'kata'; run on shard_;
+  select kata_data.name_holder($2, $3);
+$$;
+
+create function kata_px.forget_names(a1 uuid[]) returns setof integer
+language plproxy
+as $$
+  cluster 'kata'; run on all;
+  select 1 from kata_data.forget_names($1) r;
+$$;
+
+-- Returns the context that has the name; null where this call has it now, or where the same request had it before.
+create function kata_proxy.claim_name(name text, context_id uuid, token text) returns uuid
+language plpgsql volatile
+as $$
+declare
+  v_tenant text := kata_proxy.tenant();
+  v_shard integer := kata_proxy.name_shard(name);
+  v_claim record;
+begin
+  select c.holder, c.is_pending into strict v_claim from kata_px.claim_name(v_shard, v_tenant, name, context_id, token, null) c;
+  if v_claim.holder is not null and not v_claim.is_pending
+    and kata_px.find_context(kata_proxy.who(), kata_proxy.shard_of(v_claim.holder), name) is distinct from v_claim.holder then
+    select c.holder, c.is_pending into strict v_claim
+    from kata_px.claim_name(v_shard, v_tenant, name, context_id, token, v_claim.holder) c;
+  end if;
+  return v_claim.holder;
+end
+$$;
+
+create function kata_proxy.keep_name(name text, context_id uuid, token text) returns void
+language sql volatile
+as $$
+  select kata_px.keep_name(kata_proxy.name_shard(name), kata_proxy.tenant(), name, context_id, token)
+$$;
+
+create function kata_proxy.release_name(name text, token text) returns void
+language sql volatile
+as $$
+  select kata_px.release_name(kata_proxy.name_shard(name), kata_proxy.tenant(), name, token)
+$$;
+
+create function kata_proxy.refuse_name(name text) returns void
+language plpgsql stable
+as $$
+begin
+  raise exception using
+    errcode = 'KC007',
+    message = format('context name "%s" is taken', name),
+    detail = 'Another live context of the tenant has it.',
+    hint = 'Choose another name, or find that context with kata.find_context.';
+end
+$$;
+
+create function kata_proxy.find_name(name text) returns uuid
+language plpgsql stable
+as $$
+declare
+  v_holder uuid := kata_px.name_holder(kata_proxy.name_shard(name), kata_proxy.tenant(), name);
+begin
+  if v_holder is not null and kata_px.find_context(kata_proxy.who(), kata_proxy.shard_of(v_holder), name) = v_holder then
+    return v_holder;
+  end if;
+  return null;
+end
+$$;
