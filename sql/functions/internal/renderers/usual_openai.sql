@@ -5,20 +5,22 @@ language plpgsql stable
 as $$
 declare
   v_renamed jsonb;
+  v_renamed_groups bigint[] := '{}';
 begin
   if kind = 'renamed' then
     v_renamed := kata_data.renamed_calls(rows, 'openai');
+    v_renamed_groups := kata_data.renamed_groups(v_renamed);
   end if;
   return (
     select coalesce(jsonb_agg(
         case
           when r.tool_calls is not null then jsonb_build_object('role', r.role, 'content', case when not r.is_blank then r.content end, 'tool_calls',
-            case when v_renamed is null then r.tool_calls else (
+            case when r.group_version <> all (v_renamed_groups) then r.tool_calls else (
               select jsonb_agg(jsonb_set(c.call, '{id}', coalesce(v_renamed -> (r.group_version || ' ' || (c.call ->> 'id')), c.call -> 'id')) order by c.ordinality)
               from jsonb_array_elements(r.tool_calls) with ordinality c(call, ordinality)) end)
           when r.tool_call_id is not null
             then jsonb_build_object('role', r.role, 'content', case when r.is_blank then '[empty]' else r.content end, 'tool_call_id',
-              case when v_renamed is null then r.tool_call_id else coalesce(v_renamed ->> (r.group_version || ' ' || r.tool_call_id), r.tool_call_id) end)
+              case when r.group_version <> all (v_renamed_groups) then r.tool_call_id else coalesce(v_renamed ->> (r.group_version || ' ' || r.tool_call_id), r.tool_call_id) end)
           when r.kind = 'summary' then jsonb_build_object('role', r.role, 'content', kata_data.summary_text(r.role, r.content))
           else jsonb_build_object('role', r.role, 'content', r.content)
         end order by r.place, r.version), '[]')

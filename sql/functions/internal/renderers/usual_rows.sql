@@ -9,17 +9,15 @@ declare
   v_rows record;
 begin
   -- Few expressions: each costs as much as a row.
-  select bool_and(num_nonnulls(r.parts, r.provider, r.name) = 0 and r.kind <> 'recalled') as are_plain,
+  select bool_and(num_nonnulls(r.parts, r.provider, r.name) = 0 and r.kind <> 'recalled' and (r.tool_calls <> '[]') is not false
+      and (r.role <> 'tool' or r.group_version <> r.version)) as are_plain,
     array_agg(r.group_version order by r.group_version) filter (where r.role = 'tool') as answered,
-    bool_and(r.group_version <> r.version) filter (where r.role = 'tool') as are_answers,
-    bool_and(r.tool_calls <> '[]') as have_calls, bool_or(r.kind = 'summary') as have_summaries, max(r.place) as last_group
+    bool_or(r.tool_calls is not null) as have_calls, bool_or(r.kind = 'summary') as have_summaries, max(r.place) as last_group
   into v_rows
   from unnest(rows) r;
-  if v_rows.are_plain is not true or v_rows.are_answers is false or v_rows.have_calls is false
-    or (format in ('anthropic', 'gemini') and kata_data.speaks_as_system(rows))
-  then
+  if v_rows.are_plain is not true or (format in ('anthropic', 'gemini') and kata_data.speaks_as_system(rows)) then
     return 'general';
-  elsif v_rows.have_calls is null and v_rows.answered is null then
+  elsif not v_rows.have_calls and v_rows.answered is null then
     return case when v_rows.have_summaries then 'marked' else 'bare' end;
   end if;
   return kata_data.usual_calls(rows, format, v_rows.last_group, coalesce(v_rows.answered, '{}'), v_rows.have_summaries);
@@ -59,7 +57,8 @@ declare
   v_calls record;
 begin
   select bool_and(c.is_usual) as are_usual, bool_and(c.fits) as fit, count(distinct c.id) = count(*) as are_unique,
-    array_agg(c.group_version order by c.group_version) as called
+    -- An id may come again in another group.
+    count(distinct c.group_version || ' ' || c.id) = count(*) as differ_in_groups, array_agg(c.group_version order by c.group_version) as called
   into v_calls
   from (
     select c.group_version, c.id, kata_data.is_sent_as_stored(c.call, c.id, usual_calls.format) is true as is_usual,
@@ -76,7 +75,7 @@ begin
     return 'general';
   elsif v_calls.are_unique and v_calls.fit then
     return case when have_summaries then 'marked' else 'bare' end;
-  elsif v_calls.are_unique or kata_data.ids_differ_in_groups(rows) then
+  elsif v_calls.differ_in_groups then
     return 'renamed';
   end if;
   return 'general';
@@ -86,21 +85,6 @@ comment on function kata_data.usual_calls(kata_data.prompt_row[], text, bigint, 
 'The kind of rows that hold only texts, calls and results.
 
 last_group: may wait for results. answered: the groups of results.';
-
-create or replace function kata_data.ids_differ_in_groups(rows kata_data.prompt_row[]) returns boolean
-language plpgsql stable
-as $$
-begin
-  return not exists (
-    select
-    from unnest(rows) r
-    cross join lateral jsonb_array_elements(r.tool_calls) e(call)
-    where r.tool_calls is not null
-    group by r.group_version, e.call ->> 'id' collate "C"
-    having count(*) > 1);
-end
-$$;
-comment on function kata_data.ids_differ_in_groups(kata_data.prompt_row[]) is 'Whether no two calls of a group have the same id.';
 
 create or replace function kata_data.renamed_calls(rows kata_data.prompt_row[], format text) returns jsonb
 language plpgsql stable
@@ -123,3 +107,10 @@ begin
 end
 $$;
 comment on function kata_data.renamed_calls(kata_data.prompt_row[], text) is 'Other ids of calls in usual rows, by group and stored id; null for none.';
+
+create or replace function kata_data.renamed_groups(renamed jsonb) returns bigint[]
+language sql immutable
+as $$
+  select coalesce(array_agg(distinct split_part(k.key, ' ', 1)::bigint), '{}') from jsonb_object_keys(renamed) k(key)
+$$;
+comment on function kata_data.renamed_groups(jsonb) is 'The groups in which renamed_calls has other ids.';
