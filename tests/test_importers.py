@@ -203,6 +203,25 @@ def test_a_resumed_session_enters_once_as_a_fork(database: str, write: Write, in
         assert len(stored) == len(set(stored)) == 11
 
 
+def test_sessions_without_ids_are_conversations_of_their_own(database: str, write: Write) -> None:
+    said = [{"type": "user", "message": {"role": "user", "content": "Hello."}}]
+    with Kata(database) as kata:
+        for name in ("one", "two"):
+            load(kata, write({"loglines": [*said, *said]}, name=f"{name}.json"))
+            assert shown(kata, name) == [("user", "Hello."), ("user", "Hello.")]
+
+
+def test_a_file_of_an_unknown_form_keeps_no_other_from_its_import(database: str, write: Write) -> None:
+    unknown, session = write("# Notes", name="notes.md"), write(*SESSION[2:8])
+    result = command("import", str(unknown), str(session), dsn=database, code=1)
+    assert result.stdout.startswith("1 conversations added, 4 messages; 1 refused\n")
+    assert (
+        f"{unknown}: the file: the format of notes.md is not known; the known ones are adk, " in result.stderr
+    )
+    again = command("import", str(session), dsn=database)
+    assert again.stdout.startswith("0 conversations added, 0 messages; 1 existed\n")
+
+
 def test_a_message_that_the_database_refuses_leaves_a_record_and_all_others_enter(
     database: str, write: Write
 ) -> None:
@@ -462,7 +481,7 @@ def test_the_command_counts_what_it_skipped_and_names_what_is_wrong(database: st
     assert "skipped: 1 × file-history-snapshot" in result.stdout
     assert f"\n{session}: line 16: not JSON: " in result.stderr
     again = json.loads(command("import", str(session), "--json", dsn=database, code=1).stdout)
-    assert (again["added"], again["messages"], again["present"]) == (0, 0, 2)
+    assert (again["added"], again["messages"], again["present"]) == (0, 0, 3)
     assert again["skipped"]["progress"] == 1
 
 

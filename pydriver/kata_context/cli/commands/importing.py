@@ -136,7 +136,12 @@ def import_other(kata: Kata, path: Path, form: str | None, tokenizer: str, summa
     if str(path) == "<stdin>":
         raise KataError("standard input holds another form than named lines", "write it to a file")
     source = Source(path)
-    for conversation in recognize(source, form).read(source):
+    try:
+        importer = recognize(source, form)
+    except KataError as error:
+        summary.refused.append(Refusal(str(path), "the file", f"{error}; {error.hint}", error.hint))
+        return
+    for conversation in importer.read(source):
         summary.skipped += conversation.skipped
         summary.refused += [Refusal(str(path), place, why, None) for place, why in conversation.wrong]
         if not conversation.entries:
@@ -156,7 +161,7 @@ def import_other(kata: Kata, path: Path, form: str | None, tokenizer: str, summa
         summary.messages += loaded.messages
         summary.compactions += loaded.compactions
         summary.skipped += loaded.left_out
-        summary.present += not (loaded.contexts or loaded.messages)
+        summary.present += loaded.unchanged
 
 
 def flush(kata: Kata) -> None:

@@ -64,6 +64,7 @@ class _Session:
         self.wrong: list[tuple[str, str]] = []
         self.parents: dict[str, str | None] = {}
         self.records: dict[str, Record] = {}
+        self.has_ids = True
 
     def add(self, place: str, record: Any) -> None:
         """Take a record, or count it as skipped."""
@@ -73,7 +74,7 @@ class _Session:
         if not isinstance(record, dict):
             self.skipped["not an object"] += 1
             return
-        kind = str(record.get("type"))
+        kind = str(record.get("type") or "record without a type")
         if kind == "summary":
             self.metadata.setdefault("titles", []).append(record.get("summary"))
             self.skipped["summary"] += 1
@@ -88,6 +89,7 @@ class _Session:
         if id in self.parents:
             self.skipped["record that is there already"] += 1
             return
+        self.has_ids &= "uuid" in record
         parent = record.get("parentUuid") or record.get("logicalParentUuid")
         if not isinstance(parent or "", str):
             self.wrong.append((place, "its parentUuid is not a text"))
@@ -121,14 +123,20 @@ class _Session:
         tree = {first: lead[parent] if (parent := before[first]) else None for first in messages}
         self.chain_results(tree)
         session = Conversation(
-            self.name, metadata=self.metadata, skipped=self.skipped, wrong=self.wrong, unique=True
+            self.name,
+            metadata=self.metadata,
+            skipped=self.skipped,
+            wrong=self.wrong,
+            unique=self.has_ids,
         )
         sides: dict[str, Conversation] = {}
         for first, ids in messages.items():
             conversation, parent = session, tree[first]
             if self.is_side(first):
                 root = self.side_of(first, tree)
-                side = Conversation(f"{self.name}/{root}", metadata={"parent": self.name}, unique=True)
+                side = Conversation(
+                    f"{self.name}/{root}", metadata={"parent": self.name}, unique=self.has_ids
+                )
                 conversation = sides.setdefault(root, side)
                 parent = None if first == root else parent
             try:

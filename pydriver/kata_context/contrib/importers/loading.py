@@ -38,6 +38,7 @@ class Loaded:
     ----------
     name : of its context
     contexts, messages, compactions : added
+    unchanged : contexts that had all
     present : entries that were there
     left_out : messages and summaries that the log does not take, by reason
     refused : messages that the database refuses, by their ids, and why; each has a record in its place
@@ -47,6 +48,7 @@ class Loaded:
     contexts: int = 0
     messages: int = 0
     compactions: int = 0
+    unchanged: int = 0
     present: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     refused: list[tuple[str, KataError]] = field(default_factory=list)
@@ -125,6 +127,7 @@ class _Path:
                 if context_id is None:
                     context_id, count = self.make(name, parent, count)
                     break
+        self.loaded.unchanged += count == len(self.path)
         self.loaded.present += sum(entry.id not in seen for entry in self.path[:count])
         self.append(context_id, self.path[count:])
 
