@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
-from kata_context import Context, Kata, WindowRow
+from kata_context import Context, Kata, MessageRow, WindowRow
 from kata_context.database_errors import BudgetTooSmallError
 from kata_context.errors import KataError
 from kata_context.tokens import count_tokens
 
 PAGE = 1000
+# An agent may hold results whose call it does not hold any more.
+POLICY = {"strict": False}
 T = TypeVar("T")
 Chosen: TypeAlias = str | UUID | Context
 BEGINNING = "[beginning of the messages]"
@@ -21,7 +23,8 @@ NO_RESULT = "[no result]"
 def with_answers(rows: Iterable[Any]) -> Iterator[tuple[Any, list[tuple[dict[str, Any], Any]]]]:
     """Yield rows of a window or a log, each with its calls and the row of the result of each, None for none.
 
-    A result comes with its call, so a row of the role tool that comes alone has no call.
+    A result comes with its call, so a row of the role tool that comes alone has no call. The call whose result
+    is the last row comes last, whatever others wrote meanwhile, because its answer is due.
     """
     rows = list(rows)
     answers: dict[tuple[int, str], Any] = {}
@@ -33,7 +36,9 @@ def with_answers(rows: Iterable[Any]) -> Iterator[tuple[Any, list[tuple[dict[str
         for row in rows
     }
     answering = {answer.version for calls in found.values() for _, answer in calls if answer is not None}
-    for row in rows:
+    last = rows[-1].version if rows else None
+    due = [row for row in rows if any(answer and answer.version == last for _, answer in found[row.version])]
+    for row in [*(row for row in rows if row not in due), *due]:
         if row.version not in answering:
             yield row, found[row.version]
 
@@ -95,7 +100,7 @@ class Follower:
         name = chosen if chosen is not None else thread
         if name is None:
             raise KataError("the run has no thread_id", hint="configure one, or give the adapter a context")
-        return self.kata.get_or_create(name)
+        return self.kata.get_or_create(name, POLICY)
 
     def known(
         self,
@@ -103,11 +108,12 @@ class Follower:
         messages: Sequence[T],
         identify: Callable[[T], str | None],
         thread: str | None,
+        run: str | None,
     ) -> int:
         """Return how many messages of an agent are behind it: all up to the newest one that the log has.
 
         Where the log has messages of the thread behind that one, the agent has gone back, and the log is
-        rewound, unless another writer went on.
+        rewound, unless another writer went on. Within a run no agent goes back: another run is under way.
 
         Parameters
         ----------
@@ -121,18 +127,23 @@ class Follower:
                 new.add(id)
                 count -= 1
         if version is not None and thread is not None:
-            self._take_back(context, version, thread, new)
+            self._take_back(context, version, new, thread, run)
         return count
 
-    def _take_back(self, context: Context, version: int, thread: str, present: set[str | None]) -> None:
+    def _take_back(
+        self, context: Context, version: int, present: set[str | None], thread: str, run: str | None
+    ) -> None:
         newest = version
         while rows := context.messages(newest, max_rows=PAGE, visibility="raw"):
             for row in rows:
-                if row.external_id in present or row.metadata.get(self.own, {}).get("thread") != thread:
+                if row.external_id in present or self._kept(row).get("thread") != thread:
                     return
             newest = rows[-1].version
-        if newest > version:
+        if newest > version and self._kept(context.get_message(version)).get("run", "") != run:
             context.rewind(version, expected_version=newest)
+
+    def _kept(self, row: MessageRow) -> dict[str, Any]:
+        return (row.metadata or {}).get(self.own) or {}
 
     def window(self, context: Context, beside: list[str]) -> list[WindowRow]:
         """Return the window.

@@ -82,14 +82,14 @@ class KataMiddleware(AgentMiddleware):
 
     def _append(self, messages: Sequence[BaseMessage], runtime: Any) -> Context:
         """Append what is new behind the newest message that the log has, and return the context."""
-        thread = runtime.execution_info.thread_id
+        thread, run = runtime.execution_info.thread_id, runtime.execution_info.run_id
         context = self.follower.context(runtime, thread)
         messages = [message for message in messages if not isinstance(message, RemoveMessage)]
         for message in messages:
             message.id = message.id or str(uuid4())  # as the state would give it one
-        known = self.follower.known(context, messages, external_id, thread)
+        known = self.follower.known(context, messages, external_id, thread, run)
         if new := messages[known:]:
-            context.append(to_kata(new, thread), on_duplicate="skip")
+            context.append(to_kata(new, thread, run), on_duplicate="skip")
         return context
 
 

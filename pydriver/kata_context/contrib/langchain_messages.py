@@ -58,15 +58,17 @@ def external_id(message: BaseMessage) -> str:
     return id if len(id) <= LONGEST else sha256(id.encode()).hexdigest()
 
 
-def to_kata(messages: Iterable[BaseMessage], thread: str | None = None) -> list[Message]:
+def to_kata(
+    messages: Iterable[BaseMessage], thread: str | None = None, run: str | None = None
+) -> list[Message]:
     """Convert messages of LangChain into those of `append`; `from_kata` gives them back.
 
     Parameters
     ----------
-    thread : of the agent whose state has them, kept in their metadata
+    thread, run : of the agent whose state has them, kept in their metadata
     """
     whole = [message_chunk_to_message(m) if isinstance(m, BaseMessageChunk) else m for m in messages]
-    given = [_given(message, thread) for message in whole]
+    given = [_given(message, {"thread": thread, "run": run}) for message in whole]
     converted: list[Any] = list(from_openai([fields for fields, _ in given], on_bad_text="escape"))
     for message, (_, before) in zip(converted, given, strict=True):
         for call, place in zip(message.get("tool_calls") or [], before, strict=True):
@@ -75,7 +77,7 @@ def to_kata(messages: Iterable[BaseMessage], thread: str | None = None) -> list[
     return converted
 
 
-def _given(message: BaseMessage, thread: str | None) -> tuple[Fields, list[int | None]]:
+def _given(message: BaseMessage, beside: Fields) -> tuple[Fields, list[int | None]]:
     """Return a message in the OpenAI form, and how many parts stand before each call, if content says so."""
     is_chat = isinstance(message, ChatMessage) and message.role in ROLES.values()
     role = message.role if is_chat else ROLES.get(message.type, "user")
@@ -97,9 +99,8 @@ def _given(message: BaseMessage, thread: str | None) -> tuple[Fields, list[int |
     given["content"] = message.content
     if not isinstance(message.content, str):
         given["content"], blocks, before = _parts(message.content, [call["id"] for call, _ in calls])
-    kept = {
+    kept = beside | {
         "type": message.type,
-        "thread": thread,
         "invalid": {call["id"]: call for call, is_invalid in calls if is_invalid},
         "blocks": blocks,
     }
@@ -165,7 +166,8 @@ def _message(row: WindowRow | MessageRow) -> BaseMessage:
     """Return the message of a row: words and calls are the row's, so amended and elided ones are."""
     own = dict(unescape((row.metadata or {}).get(OWN) or {}))
     kind = own.pop("type", None)
-    own.pop("thread", None)
+    for key in ("thread", "run"):
+        own.pop(key, None)
     invalid, blocks = own.pop("invalid", {}), own.pop("blocks", {})
     calls: list[Fields] = row.tool_calls or []
     content: Any = row.content or ""

@@ -80,8 +80,8 @@ class KataHistory(AbstractCapability[Any]):
         """Append what is new behind the newest message that the log has, and return the context."""
         thread = ctx.conversation_id
         context = self.follower.context(ctx, thread)
-        known = self.follower.known(context, messages, external_id, thread)
-        if new := to_kata(messages[known:], thread):
+        known = self.follower.known(context, messages, external_id, thread, ctx.run_id)
+        if new := to_kata(messages[known:], thread, ctx.run_id):
             context.append(new, on_duplicate="skip")
         return context
 

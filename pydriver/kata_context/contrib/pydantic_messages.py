@@ -42,18 +42,20 @@ ROLES = {
 }
 
 
-def to_kata(messages: Iterable[ModelMessage], thread: str | None = None) -> list[Message]:
+def to_kata(
+    messages: Iterable[ModelMessage], thread: str | None = None, run: str | None = None
+) -> list[Message]:
     """Convert messages of Pydantic AI into those of `append`; `from_kata` gives them back.
 
     A system prompt has an id of its text, so that `append` may skip one that is there.
 
     Parameters
     ----------
-    thread : the conversation that has them, kept in their metadata
+    thread, run : the conversation and the run that have them, kept in their metadata
     """
     drafts = [draft for message in messages for draft in _drafts(_dumped(message))]
     for draft in drafts:
-        draft[OWN] |= {"thread": thread} if thread else {}
+        draft[OWN] |= {key: value for key, value in (("thread", thread), ("run", run)) if value}
     given = [_without(draft, "places") for draft in drafts]
     converted: list[Any] = list(from_openai(given, on_bad_text="escape"))
     for message, draft in zip(converted, drafts, strict=True):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from langchain.agents import create_agent
@@ -258,6 +259,38 @@ def test_two_agents_take_part_in_one_context(kata: Kata, context: Context) -> No
     first.messages = iter([AIMessage("Once more.")])
     agents[0].invoke({"messages": [RemoveMessage(taken.id)]}, threads[0])
     assert [text for _, text in log(context)[-4:]] == ["Again first.", "Four?", "I am second.", "Once more."]
+
+
+def test_words_of_another_client_stay(kata: Kata, context: Context) -> None:
+    fake = model("First.", "Second.")
+    agent = create_agent(fake, middleware=[KataMiddleware(kata)], checkpointer=InMemorySaver())
+    turn(agent, "Hello.")
+    context.append_message("system", "Be kind.")
+    turn(agent, "And?")
+    assert [text for _, text in log(context)] == ["Hello.", "First.", "Be kind.", "And?", "Second."]
+
+
+def test_runs_at_the_same_time_take_nothing_from_each_other(kata: Kata, context: Context) -> None:
+    def meanwhile(place: str) -> str:
+        """Look at a place."""
+        inner = create_agent(model("Inner."), middleware=[KataMiddleware(kata)])
+        turn(inner, "Other?", {**THREAD, "run_id": uuid4()})
+        return "nothing"
+
+    answer = AIMessage("", tool_calls=[{"name": "meanwhile", "args": {"place": "lock"}, "id": "c1"}])
+    fake = model(answer, "Outer.")
+    agent = create_agent(fake, [meanwhile], middleware=[KataMiddleware(kata)])
+    turn(agent, "Where?", {**THREAD, "run_id": uuid4()})
+    assert [text for _, text in log(context)] == ["Where?", None, "Other?", "Inner.", "nothing", "Outer."]
+    assert [kind for kind, _ in shown(fake.seen[-1])] == ["human", "human", "ai", "ai", "tool"]
+
+
+def test_a_history_that_begins_with_a_result_is_taken_over(kata: Kata) -> None:
+    fake = model("Yes.")
+    agent = create_agent(fake, middleware=[KataMiddleware(kata)])
+    history = [ToolMessage("stray", tool_call_id="gone"), HumanMessage("Well?")]
+    agent.invoke({"messages": history}, THREAD)
+    assert shown(fake.seen[-1]) == [("human", "[result of call gone] stray"), ("human", "Well?")]
 
 
 def test_a_run_that_broke_off_leaves_a_call_that_the_next_one_closes(kata: Kata, context: Context) -> None:

@@ -200,6 +200,17 @@ def test_two_agents_take_part_in_one_context(kata: Kata, context: Context) -> No
     assert len(log(context)) == 6
 
 
+def test_runs_at_the_same_time_take_nothing_from_each_other(kata: Kata, context: Context) -> None:
+    async def meanwhile(place: str) -> str:
+        """Look at a place."""
+        await Model("Inner.").agent(kata).run("Other?", conversation_id=CHAT)
+        return "nothing"
+
+    fake = Model([ToolCallPart("meanwhile", {"place": "lock"}, tool_call_id="c1")], "Outer.")
+    fake.agent(kata, tools=[meanwhile]).run_sync("Where?", conversation_id=CHAT)
+    assert [text for _, text in log(context)] == ["Where?", None, "Other?", "Inner.", "nothing", "Outer."]
+
+
 def test_a_run_that_broke_off_is_in_the_log_and_the_next_one_goes_on(kata: Kata, context: Context) -> None:
     def broken(place: str) -> str:
         """Look at a place."""
