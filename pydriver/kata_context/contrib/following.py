@@ -23,8 +23,8 @@ NO_RESULT = "[no result]"
 def with_answers(rows: Iterable[Any]) -> Iterator[tuple[Any, list[tuple[dict[str, Any], Any]]]]:
     """Yield rows of a window or a log, each with its calls and the row of the result of each, None for none.
 
-    A result comes with its call, so a row of the role tool that comes alone has no call. The call whose result
-    is the last row comes last, whatever others wrote meanwhile, because its answer is due.
+    A result comes with its call, so a row of the role tool that comes alone has no call. If the last row is a
+    result, its call comes last, whatever others wrote meanwhile, because an answer is due.
     """
     rows = list(rows)
     answers: dict[tuple[int, str], Any] = {}
