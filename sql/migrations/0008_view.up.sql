@@ -119,6 +119,8 @@ create index view_change_tools on kata_data.view_change (tools_digest) where kin
 comment on index kata_data.view_change_tools is 'kata.purge_context: whether a change names a list of tools.';
 create index view_change_undo on kata_data.view_change (segment_id, version) where undone_version is not null;
 comment on index kata_data.view_change_undo is 'The changes that are undone as of a version.';
+create index view_change_amendment on kata_data.view_change (segment_id, version) where kind = 'amendment';
+comment on index kata_data.view_change_amendment is 'The amendments of a path, whose words have embeddings of their own.';
 
 create table kata_data.summary (
   segment_id uuid,

@@ -101,6 +101,8 @@ comment on index kata_data.embedding_mark_model is 'kata.embedding_models: the s
 
 create type kata_data.recalled as (version bigint, score double precision, text_rank bigint, vector_rank bigint);
 comment on type kata_data.recalled is 'A message that a query finds: its score, and its places by words and by embedding, null for none.';
+create type kata_data.amended_embedding as (version bigint, amendment bigint, is_in_force boolean);
+comment on type kata_data.amended_embedding is 'A message and the version of an amendment, under which the embedding of its words is stored.';
 create type kata_data.text_to_embed as (segment_id uuid, version bigint, content text, digest text);
 comment on type kata_data.text_to_embed is 'A message and the text that an embedding is made of, with the SHA-256 of the text.';
 

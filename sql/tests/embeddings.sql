@@ -1,7 +1,7 @@
 -- Embeddings find messages by meaning, beside their words, and go with the texts that they are made of.
 
 begin;
-select plan(99);
+select plan(116);
 
 create function pg_temp.say(context text, content text, role text default 'user', name text default null) returns bigint
 language sql
@@ -231,6 +231,46 @@ from (values
   ('pending_embeddings(''toy'', 2, null, 3)', 'KC017'), ('build_embedding_index(''unknown'')', 'KC017'), ('drop_embedding_index(null)',
   'KC017')) t(call, code);
 select is((select count(*) from kata_data.embedding), b.embeddings, 'what is refused changes nothing') from before b;
+
+-- Amendments: the words in force are what is found, each by an embedding under the version of the amendment
+
+select fixture.context('edited') as edited \gset
+select pg_temp.say('edited', c.content) from (values ('The sea.'), ('The bread.'), ('The city.')) c(content);
+select kata.put_embeddings(:'edited', 'toy', '{1,2,3}', '{{1,0,0},{0,1,0},{0,0,1}}');
+select kata.amend(:'edited', 1, '{"content": "The mountain."}') as amended \gset
+select is(pg_temp.pending('edited'), '{4}'::bigint[], 'an amendment is to be embedded');
+select is(
+  (select p.content from kata.pending_embeddings('toy') p where p.context_id = :'edited'), 'user: The mountain.',
+  'with the speaker and the new words');
+select is(pg_temp.recalled('edited', null, '{1,0,0}'), '{3,2}'::bigint[], 'the embedding of the old words is not used');
+select is((pg_temp.recalled('edited', null, '{1,0,0}', 3))[1], 1::bigint, 'but as of before');
+select is(kata.put_embeddings(:'edited', 'toy', '{4}', '{{0,0.6,0.8}}'), 1, 'an embedding of the new words is stored');
+select is(pg_temp.pending('edited'), '{}'::bigint[], 'and is not listed any more');
+select is((pg_temp.recalled('edited', null, '{0,0.6,0.8}'))[1], 1::bigint, 'the message is found by it');
+select is(
+  array(select r.version from kata.recall(:'edited', null, '{1,0,0}', 'toy') r order by 1), '{1,2,3}'::bigint[], 'and no other version is');
+select is(pg_temp.recalled('edited', null, '{0,0.6,0.8}', 3), '{3,2,1}'::bigint[], 'as of before it is not there');
+select is((pg_temp.recalled('edited', 'mountain', '{0,0.6,0.8}'))[1], 1::bigint, 'words and embedding agree');
+select kata.amend(:'edited', 1, '{"content": "The moon."}');
+select is(
+  pg_temp.recalled('edited', null, '{0,0.6,0.8}'), '{3,2}'::bigint[], 'a later amendment takes the place of both, embedded or not');
+select kata.undo(:'edited', 5);
+select is((pg_temp.recalled('edited', null, '{0,0.6,0.8}'))[1], 1::bigint, 'undone, it gives that place back');
+select kata.rewind(:'edited', 3);
+select is((pg_temp.recalled('edited', null, '{1,0,0}'))[1], 1::bigint, 'after a rewind the old words are found');
+select kata.rewind(:'edited', 6);
+select fixture.fork('edited', 6, 'edited fork') as edited_fork \gset
+select is((pg_temp.recalled('edited fork', null, '{0,0.6,0.8}'))[1], 1::bigint, 'a fork finds what its parent amended');
+select is_empty(format('select * from kata.verify(%L)', :'edited'), 'and all is sound');
+select kata.erase_message(:'edited', 4, 'test');
+select is(
+  array(select e.version from kata_data.embedding e where e.segment_id = :'edited' order by 1), '{1,2,3}'::bigint[],
+  'an erasure of the amendment takes its embedding');
+select is(
+  fixture.damage(
+    format($$insert into kata_data.embedding select segment_id, model_id, 4, embedding from kata_data.embedding
+      where segment_id = %L and version = 1$$, :'edited'), 'edited'),
+  '{embedding at 4}', 'one that is left is found');
 
 -- Prewarm
 

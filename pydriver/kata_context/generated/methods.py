@@ -2720,8 +2720,9 @@ class Methods(ABC):
         """Lists the texts of messages that have no embedding of a model yet, for kata.put_embeddings.
 
         Each message is listed once, for all forks that read it; messages without a text and erased ones
-        are not. Under kata.tenant '*' those of all tenants. Texts that the model refuses stay listed:
-        go on behind them.
+        are not. An amendment is listed under its own version, with the words that it shows. Under
+        kata.tenant '*' those of all tenants. Texts that the model refuses stay listed: go on behind
+        them.
 
         Returns rows, those of the newest context first, and of each context the newest message first:
         context_id, version, content (the speaker, the message, and the beginning of the message before
@@ -2806,15 +2807,16 @@ class Methods(ABC):
         context_id : the context.
         model : a name of the embedding model, 1 to 255 characters. All of its embeddings have the
             dimensions of the first.
-        versions, embeddings : one embedding for every version, at most 10,000, an array of arrays; a
-            later one for the same version wins. It replaces an earlier embedding.
+        versions, embeddings : one embedding for every version, of a message or an amendment, at most
+            10,000, an array of arrays; a later one for the same version wins. It replaces an earlier
+            embedding.
         digests : what kata.pending_embeddings returned with the texts; null to store in any case. Where
             the text is another one now, because it or the message before was erased, the embedding is
             passed over.
 
         Raises
         ------
-        ContextNotFoundError, VersionNotFoundError no message with a text has this version,
+        ContextNotFoundError, VersionNotFoundError no message or amendment with a text has this version,
             ContextClosedError, InvalidArgumentError arrays do not match or are too long, other
             dimensions, a zero vector, NaN.
 

@@ -49,7 +49,8 @@ $$;
 comment on function kata.pending_embeddings(text, integer, uuid, bigint) is
 'Lists the texts of messages that have no embedding of a model yet, for kata.put_embeddings.
 
-Each message is listed once, for all forks that read it; messages without a text and erased ones are not. Under kata.tenant ''*'' those of
+Each message is listed once, for all forks that read it; messages without a text and erased ones are not. An amendment is listed under its own
+version, with the words that it shows. Under kata.tenant ''*'' those of
 all tenants. Texts that the model refuses stay listed: go on behind them.
 
 model: the name of the embedding model; one that is not known yet has no embeddings. max_rows: 1 to 1,000.

@@ -63,11 +63,11 @@ Their first use makes the model, which belongs to the tenant.
 
 context_id: the context.
 model: a name of the embedding model, 1 to 255 characters. All of its embeddings have the dimensions of the first.
-versions, embeddings: one embedding for every version, at most 10,000, an array of arrays; a later one for the same version wins. It replaces
+versions, embeddings: one embedding for every version, of a message or an amendment, at most 10,000, an array of arrays; a later one for the same version wins. It replaces
   an earlier embedding.
 digests: what kata.pending_embeddings returned with the texts; null to store in any case. Where the text is another one now, because it or
   the message before was erased, the embedding is passed over.
 
 Returns how many embeddings were stored.
-Errors: KC001, KC002 no message with a text has this version, KC006, KC017 arrays do not match or are too long, other dimensions, a zero vector, NaN.
+Errors: KC001, KC002 no message or amendment with a text has this version, KC006, KC017 arrays do not match or are too long, other dimensions, a zero vector, NaN.
 Locks: the messages and those before them (FOR KEY SHARE); a model while another session makes it. Cost: O(numbers).';

@@ -45,13 +45,16 @@ create or replace function kata_data.first_without_embedding(segment_id uuid, mo
 language plpgsql stable
 as $$
 begin
-  return (
+  return least((
     select m.version
     from kata_data.texts_without_embedding(
       first_without_embedding.segment_id, first_without_embedding.model_id, after, 9223372036854775807) m
     order by m.version
-    limit 1);
+    limit 1), (
+    select min(a.version)
+    from kata_data.amendments_without_embedding(
+      first_without_embedding.segment_id, first_without_embedding.model_id, after, 9223372036854775807) a));
 end
 $$;
 comment on function kata_data.first_without_embedding(uuid, integer, bigint) is
-'The first message of a segment after a version that has a text and no embedding; null for none. Cost: O(messages before it).';
+'The first message or amendment of a segment after a version that has a text and no embedding; null for none. Cost: O(messages before it).';

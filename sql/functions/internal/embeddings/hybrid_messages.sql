@@ -68,33 +68,32 @@ as $$
 declare
   v_candidates int8multirange;
   v_others int8multirange;
-  v_amended int8multirange;
+  v_words kata_data.amended_embedding[];
   v_versions bigint[] := '{}'::bigint[];
   v_similarities double precision[];
 begin
-  -- The embedding of an amended message is of words that are not in force.
-  v_amended := (
-    select coalesce(range_agg(int8range(m.version, m.version, '[]')), '{}') from kata_data.amended_messages(near_messages.context_id, at) m);
+  v_words := kata_data.amended_embeddings(context_id, at);
   v_candidates := (select coalesce(range_agg(int8range(c.version, c.version, '[]')), '{}') from unnest(candidates) c(version));
   return query
-  select s.version, s.similarity
+  select kata_data.embedded_message(v_words, s.version), s.similarity
   from kata_data.similarities(
-    near_messages.context_id, near_messages.model_id, embedding, v_candidates - v_amended) s;
+    near_messages.context_id, near_messages.model_id, embedding, kata_data.embedded_versions(v_words, v_candidates)) s;
   if cardinality(candidates) >= enough or (at > 20000 and cardinality(candidates) >= wanted) then
     return;
   end if;
-  v_others := int8multirange(int8range(1, at, '[]')) - kata_data.silent_versions(context_id, at, deleted) - v_candidates
-    - v_amended;
+  v_others := kata_data.embedded_versions(
+    v_words, int8multirange(int8range(1, at, '[]')) - kata_data.silent_versions(context_id, at, deleted) - v_candidates);
   if at > 20000 then
     select coalesce(array_agg(s.version), '{}'), array_agg(s.similarity) into v_versions, v_similarities
     from kata_data.near_by_index(near_messages.context_id, near_messages.model_id, embedding, v_others, enough) s;
   end if;
   -- An index that is asked for a few among many finds too few, or none: then all are looked at.
   if cardinality(v_versions) >= wanted then
-    return query select n.version, n.similarity from unnest(v_versions, v_similarities) n(version, similarity);
+    return query
+    select kata_data.embedded_message(v_words, n.version), n.similarity from unnest(v_versions, v_similarities) n(version, similarity);
   else
     return query
-    select s.version, s.similarity
+    select kata_data.embedded_message(v_words, s.version), s.similarity
     from kata_data.similarities(near_messages.context_id, near_messages.model_id, embedding, v_others, enough) s;
   end if;
 end
@@ -103,3 +102,48 @@ comment on function kata_data.near_messages(uuid, bigint, int8multirange, intege
 'The similarities of candidates that have an embedding, and of the nearest other messages where there are fewer candidates than enough.
 
 wanted: of a path of more than 20,000 versions others are looked for only where there are fewer candidates than this.';
+
+create or replace function kata_data.amended_embeddings(context_id uuid, at bigint) returns kata_data.amended_embedding[]
+language plpgsql stable
+as $$
+declare
+  v_view kata_data.view;
+  v_undone bigint[] := '{}'::bigint[];
+begin
+  v_view := kata_data.view_at(context_id, at);
+  if v_view.amended_from is not null then
+    v_undone := kata_data.undone_versions(context_id, v_view.amended_from, at, v_view.rewound);
+  end if;
+  return array(
+    select row(
+      (a.message).version, a.version, v_view.amended_from is not null and a.is_on_line
+        and a.change_id = max(a.change_id) filter (where a.is_on_line) over (partition by (a.message).version))::kata_data.amended_embedding
+    from (
+      select a.version, a.change_id, a.message, a.version <> all (v_undone) and not v_view.rewound @> a.version as is_on_line
+      from kata_data.amended_words(amended_embeddings.context_id, 1, at) a
+    ) a);
+end
+$$;
+comment on function kata_data.amended_embeddings(uuid, bigint) is
+'The amendments of messages of a path as of a version, and which are in force. Cost: O(amendments + undos since the oldest in force).';
+
+create or replace function kata_data.embedded_versions(words kata_data.amended_embedding[], versions int8multirange) returns int8multirange
+language sql immutable
+as $$
+  -- The embedding of an amended message is of words that are not in force.
+  select versions
+    - coalesce((select range_agg(int8range(w.amendment, w.amendment, '[]')) from unnest(words) w), '{}')
+    - coalesce((select range_agg(int8range(w.version, w.version, '[]')) from unnest(words) w where w.is_in_force), '{}')
+    + coalesce((
+      select range_agg(int8range(w.amendment, w.amendment, '[]')) from unnest(words) w where w.is_in_force and versions @> w.version), '{}')
+$$;
+comment on function kata_data.embedded_versions(kata_data.amended_embedding[], int8multirange) is
+'The versions that have the embeddings of messages in the words in force: their own, or those of amendments.';
+
+create or replace function kata_data.embedded_message(words kata_data.amended_embedding[], version bigint) returns bigint
+language sql immutable
+as $$
+  select case when words = '{}' then version else coalesce((
+    select w.version from unnest(words) w where w.amendment = embedded_message.version), version) end
+$$;
+comment on function kata_data.embedded_message(kata_data.amended_embedding[], bigint) is 'The message that an embedding is of, by the version that has it.';

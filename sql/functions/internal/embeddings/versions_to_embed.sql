@@ -70,7 +70,7 @@ begin
 end
 $$;
 comment on function kata_data.versions_to_embed(uuid, integer, bigint, integer) is
-'The newest messages of a live context, up to a version, without an embedding; null for none.
+'The newest messages and amendments of a live context, up to a version, without an embedding; null for none.
 
 An inherited segment is that of its own context where that is live, else of the live context that reads most of it.';
 
@@ -101,15 +101,41 @@ language plpgsql stable rows 100
 as $$
 begin
   return query
-  select m.version
-  from kata_data.texts_without_embedding(
-    without_embedding.segment_id, without_embedding.model_id, without_embedding.after, without_embedding.through) m
-  order by m.version desc
+  select n.version
+  from (
+    (select m.version
+     from kata_data.texts_without_embedding(
+       without_embedding.segment_id, without_embedding.model_id, without_embedding.after, without_embedding.through) m
+     order by m.version desc
+     limit max_rows)
+    union all
+    select a.version
+    from kata_data.amendments_without_embedding(
+      without_embedding.segment_id, without_embedding.model_id, without_embedding.after, without_embedding.through) a
+  ) n
+  order by n.version desc
   limit max_rows;
 end
 $$;
 comment on function kata_data.without_embedding(uuid, integer, bigint, bigint, integer) is
-'The newest messages of a segment between two versions that have a text and no embedding.';
+'The newest messages and amendments of a segment between two versions that have a text and no embedding.';
+
+create or replace function kata_data.amendments_without_embedding(segment_id uuid, model_id integer, after bigint, through bigint)
+returns table (version bigint)
+language sql stable rows 1
+as $$
+  select c.version
+  from kata_data.words_of_segment(
+    amendments_without_embedding.segment_id, amendments_without_embedding.after, amendments_without_embedding.through) c
+  where not exists (
+      select from kata_data.embedding e
+      where e.segment_id = c.segment_id
+        and e.model_id = amendments_without_embedding.model_id
+        and e.version = c.version)
+    and kata_data.search_text(kata_data.amended(c.said, c.amendment)) ~ E'\\S' collate kata_data.c_utf8
+$$;
+comment on function kata_data.amendments_without_embedding(uuid, integer, bigint, bigint) is
+'The amendments of a segment, after a version and up to another, that have words and no embedding.';
 
 create or replace function kata_data.texts_without_embedding(segment_id uuid, model_id integer, after bigint, through bigint)
 returns table (version bigint)

@@ -1,4 +1,4 @@
--- Embeddings agree with the log: each has a message that was not erased, the dimensions of its model, and length 1.
+-- Embeddings agree with the log: each has a message, or an amendment, that was not erased, the dimensions of its model, and length 1.
 
 create or replace function kata_data.verify_embeddings(context_id uuid) returns setof kata_data.finding
 language plpgsql stable rows 10
@@ -10,7 +10,9 @@ begin
   where e.segment_id = verify_embeddings.context_id
     and (
       exists (select from kata_data.erasure r where r.segment_id = e.segment_id and r.version = e.version)
-      or not exists (select from kata_data.message m where m.segment_id = e.segment_id and m.version = e.version));
+      or not exists (select from kata_data.message m where m.segment_id = e.segment_id and m.version = e.version)
+        and not exists (
+          select from kata_data.view_change c where c.segment_id = e.segment_id and c.version = e.version and c.kind = 'amendment'));
   return query
   select e.version, 'embedding', format('It has %s dimensions instead of %s, or another length than 1.', cardinality(e.embedding::real[]), d.dimensions)
   from kata_data.embedding e
