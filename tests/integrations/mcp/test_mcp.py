@@ -70,7 +70,9 @@ def said(result: Any) -> str:
 
 def test_the_client_reads_one_context_through_six_tools(database: str) -> None:
     async def listed() -> tuple[Any, Any]:
-        async with mcp.Client(mcp.stdio_client(Session(database, "bags").parameters)) as client:
+        # As clients do that know the protocol of before 2026.
+        transport = mcp.stdio_client(Session(database, "bags").parameters)
+        async with mcp.Client(transport, mode="legacy") as client:
             return (await client.list_tools()).tools, client.instructions
 
     tools, instructions = asyncio.run(listed())
@@ -134,6 +136,17 @@ def test_refusals_are_errors_of_a_tool_with_a_hint(database: str) -> None:
     assert "99" in said(missing)
     assert many.is_error
     assert not after.is_error  # the server goes on
+
+
+def test_a_role_that_may_only_read_is_enough(database: str) -> None:
+    try:
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("create role acme login in role kata_reader")
+        (found,) = Session(f"{database}&user=acme", "bags").answers(("search", {"query": "Oslo"}))
+        assert [row["version"] for row in found["rows"]] == [5]
+    finally:
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("drop role acme")
 
 
 def test_a_call_can_change_nothing(database: str) -> None:
