@@ -205,11 +205,11 @@ create or replace function kata_proxy.refuse(state text, message text, detail te
 language plpgsql stable
 as $$
 begin
-  if state = 'XX000' and message ~ E'^PL/Proxy function ' then
+  if state = 'XX000' and message ~ '^PL/Proxy function ' or message ~ 'REMOTE (FATAL|PANIC): ' then
     raise exception using
       errcode = case when message ~ 'PQconnectPoll|PQstatus|connect timeout|PQconnectStart' then '08001' else '08006' end,
       message = 'a shard does not answer',
-      detail = regexp_replace(message, E'^PL/Proxy function [^:]*: ', ''),
+      detail = format('%s.', rtrim(regexp_replace(message, '^(PL/Proxy function )?[^:]*: ', ''), E'.\n')),
       hint = 'Other shards go on. See that its server runs, and that the proxy has its address: kata shard list.';
   end if;
   raise exception using

@@ -274,7 +274,7 @@ class AsyncKata(AsyncDatabase):
             except (UnicodeEncodeError, psycopg.Error) as error:
                 if isinstance(error, psycopg.Error) and has_stale_plan(error):
                     await connection.close()
-                elif connection.closed:
+                elif connection.closed or str(getattr(error, "sqlstate", "")).startswith("08"):
                     losses += 1
                     if not call.is_repeatable(arguments) or (losses == ATTEMPTS and not call.reads):
                         raise outcome_unknown(call.name, error) from error

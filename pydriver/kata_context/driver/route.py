@@ -24,9 +24,10 @@ from kata_context.errors import (
 )
 
 # One round trip: is a pooler in between (it greets with a process id of its own), and which release of Kata
-# Context is there? Read from the catalog, where no privilege is needed.
+# Context is there? Read from the catalog, where no privilege is needed. A proxy may be one release older.
 EXAMINE = b"""
-select pg_backend_pid(), current_setting('server_version_num')::integer / 10000, (
+select pg_backend_pid(), current_setting('server_version_num')::integer / 10000
+  + (to_regnamespace('kata_proxy') is not null)::integer, (
   select split_part(p.prosrc, '''', 2)
   from pg_catalog.pg_proc p
   join pg_catalog.pg_namespace n on n.oid = p.pronamespace

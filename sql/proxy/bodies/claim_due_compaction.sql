@@ -10,7 +10,7 @@ begin
       v_answers := v_answers + 1;
       exit when found;
     exception
-      when sqlstate 'XX000' then
+      when sqlstate 'XX000' or sqlstate '57P01' or sqlstate '57P02' or sqlstate '57P03' then
         if v_answers = 0 and v_shard = (select max(s.shard) from kata_proxy.shards() s(shard)) then
           raise;
         end if;
