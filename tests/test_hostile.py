@@ -72,6 +72,7 @@ USUAL: dict[str, dict[str, str]] = {
     "environment": {},
     "erase_message": {"context_id": "{context}", "version": "2", "reason": "x"},
     "erasures": {"context_id": "{context}"},
+    "export_family": {"context_id": "{context}"},
     "failing_compactions": {},
     "find_context": {"name": "x"},
     "find_message": {"context_id": "{context}", "external_id": "x"},
@@ -85,6 +86,7 @@ USUAL: dict[str, dict[str, str]] = {
     "set_tools": {"context_id": "{context}", "tools": '[{{"name": "x"}}]'},
     "heads": {},
     "history": {"context_id": "{context}"},
+    "import_family": {"lines": "{archive}"},
     "index_search": {"context_id": "{context}"},
     "key_result": {"context_id": "{context}", "idempotency_key": "x"},
     "list_contexts": {},
@@ -269,6 +271,9 @@ def calls(conn: psycopg.Connection) -> Calls:
     """Of each function the parameters with their types, and arguments with which a call succeeds."""
     conn.execute(WORLD)
     ids = {name: str(value) for name, value in conn.execute("select name, id from world").fetchall()}
+    (ids["archive"],) = conn.execute(
+        "select '[' || string_agg(e.line, ',') || ']' from kata.export_family(pg_temp.id('open')) e"
+    ).fetchone() or ("",)
     return {
         function: (
             dict(zip(names, types, strict=True)),

@@ -103,6 +103,8 @@ grant execute on function
   kata.assign_tenant,
   kata.build_embedding_index,
   kata.drop_embedding_index,
+  kata.export_family,
+  kata.import_family,
   kata.register_tokenizer,
   kata.set_environment
 to kata_admin;

@@ -8,7 +8,7 @@
 
 create table kata_data.idempotency (
   scope text,
-  key text constraint idempotency_key_length check (length(key) between 1 and 255),
+  key text collate "C" constraint idempotency_key_length check (length(key) between 1 and 255),
   function_name text not null,
   salt bytea,
   request bytea,

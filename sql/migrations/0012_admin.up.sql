@@ -3,7 +3,8 @@
 -- tenant_role has one row per database role with a tenant, by name and identity; assign_tenant writes it, and
 -- create_context for a role that is its own tenant. environment has one
 -- row, or none where the database has no label; set_environment writes it, and destructive commands ask for the label.
--- Neither takes a lock beyond its row. finding is the shape of what kata.verify reports.
+-- Neither takes a lock beyond its row. family_import has one row while a transaction imports a family: import_family writes it
+-- with the first line and removes it with the last, and a trigger refuses a commit before. finding is the shape of what kata.verify reports.
 
 create table kata_data.tenant_role (
   role_name name constraint tenant_role_pkey primary key,
@@ -28,6 +29,50 @@ comment on column kata_data.environment.is_set is 'Always true: the key that adm
 comment on column kata_data.environment.label is 'The environment, production for example; commands that destroy data ask for it.';
 comment on column kata_data.environment.set_at is 'The time when it was set.';
 comment on column kata_data.environment.set_by is 'The role that set it.';
+
+create table kata_data.family_import (
+  family_id uuid constraint family_import_pkey primary key,
+  tenant text not null,
+  is_new boolean not null,
+  missing jsonb not null,
+  lines bigint not null,
+  place integer not null,
+  depth integer not null,
+  context_id uuid not null,
+  version numeric not null
+);
+comment on table kata_data.family_import is
+'One row while a transaction imports a family; other transactions see none. A second import of the family waits at its key.';
+comment on column kata_data.family_import.family_id is 'The family.';
+comment on column kata_data.family_import.tenant is 'The tenant that it belongs to.';
+comment on column kata_data.family_import.is_new is 'Whether the database lacked the family: lines are stored; else they are compared with what is stored.';
+comment on column kata_data.family_import.missing is 'A JSON object from the parts of an archive to the number of lines that have not come yet.';
+comment on column kata_data.family_import.lines is 'The number of lines that have come, the first one included.';
+comment on column kata_data.family_import.place is 'With depth, context_id and version: the place of the last line in the order of an archive.';
+comment on column kata_data.family_import.depth is 'The depth of its context.';
+comment on column kata_data.family_import.context_id is 'Its context.';
+comment on column kata_data.family_import.version is 'The first number of its key; 0 for none.';
+
+create function kata_data.refuse_open_import() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if exists (select from kata_data.family_import i where i.family_id = new.family_id) then
+    raise exception using
+      errcode = 'KC017',
+      message = format('the archive of family %s is not complete', new.family_id),
+      detail = 'The transaction ends before its last line, so nothing is imported.',
+      hint = 'Pass all lines of the archive to kata.import_family in one transaction.';
+  end if;
+  return null;
+end
+$$;
+comment on function kata_data.refuse_open_import() is 'Trigger: refuses the commit of a transaction that has imported a part of a family.';
+revoke execute on function kata_data.refuse_open_import from public;
+
+create constraint trigger family_import_is_complete after insert on kata_data.family_import
+  deferrable initially deferred
+  for each row execute function kata_data.refuse_open_import();
 
 create type kata_data.finding as (
   version bigint,

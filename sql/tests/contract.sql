@@ -1,7 +1,7 @@
 -- The contract for other software: names, order, types and defaults of parameters and results, and the rights of a function.
 
 begin;
-select plan(408);
+select plan(416);
 
 create function pg_temp.inputs(function oid) returns text
 language sql
@@ -84,6 +84,12 @@ insert into expected values
   ('check_heads', 'stable',
     'heads jsonb',
     'rows context_id uuid, version bigint, problem text, detail text'),
+  ('export_family', 'stable',
+    'context_id uuid, after text = NULL, max_rows integer = 1000',
+    'rows line text'),
+  ('import_family', 'volatile',
+    'lines jsonb',
+    'rows family_id uuid, is_new boolean, missing bigint'),
   ('heads', 'stable',
     'after uuid = NULL, max_rows integer = 1000',
     'rows context_id uuid, version bigint, digest bytea, last_digest bytea, acts bigint, act_digest bytea, requests bigint'),

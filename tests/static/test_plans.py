@@ -7,7 +7,7 @@ from support.sql_files import FUNCTION_FILES, ROOT, Function, functions, place
 
 PAGE = ROOT / "docs" / "plans.md"
 # Not about plans.
-OTHERS = {"search_path"}
+OTHERS = {"search_path", "timezone", "bytea_output"}
 MARK = re.compile(r"^-- plans: (\w+)$", re.MULTILINE)
 
 

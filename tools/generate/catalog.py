@@ -28,8 +28,8 @@ FAMILIES = (
 # Set-returning functions that return exactly one row, and those that return one or none.
 ONE_ROW = {
     "begin_compaction", "build_embedding_index", "commit_compaction", "common_ancestor", "compact",
-    "compaction_status", "get_context", "get_message", "get_or_create_context", "get_tools", "purge_context",
-    "replay", "request", "usage",
+    "compaction_status", "get_context", "get_message", "get_or_create_context", "get_tools", "import_family",
+    "purge_context", "replay", "request", "usage",
 }  # fmt: skip
 ONE_ROW_OR_NONE = {"claim_due_compaction", "key_result"}
 # Functions that return a value which may be null.
@@ -43,11 +43,11 @@ NEVER_NULL = {
     "act_digest", "acted_at", "acted_by", "acts", "body_digest", "budget", "bytes", "bytes_per_token",
     "cause_id", "change", "checkpoints", "claimed_by",
     "compaction_id", "context_id", "covered", "created", "created_at", "depth", "description", "digest",
-    "dimensions", "display", "due", "embeddings", "erased_at", "erased_by", "facts", "failures",
+    "dimensions", "display", "due", "embeddings", "erased_at", "erased_by", "facts", "failures", "family_id",
     "first_version", "frame", "group_version", "in_progress", "in_view", "index", "is_new", "is_same", "kept",
     "kind",
     "last_digest", "last_version",
-    "lease_expires_at",
+    "lease_expires_at", "line", "missing",
     "margin", "mentions", "merged_summaries", "message_count", "needs_summary", "notes", "number",
     "open_calls", "ordinal",
     "over_budget", "pinned", "policy", "position", "problem", "purged_by", "raw_tokens", "reason", "ref",
@@ -142,6 +142,8 @@ NAMED_PARAMETERS = {
     "data": ("Json", "as_json"),
     "format": ("Format", "as_text"),
     "heads": OBJECTS,
+    # As they were exported: a number would change on the way through Python.
+    "lines": ("Iterable[str]", "as_texts"),
     "messages": ("Sequence[Message]", "as_objects"),
     "options": ("Mapping[str, Any]", "as_options"),
     "parts": OBJECTS,
@@ -254,6 +256,8 @@ class Parameter:
     def sql(self) -> str:
         """The parameter in the statement."""
         value = f"%s::{self.type}"
+        if self.name == "lines":
+            value = "('[' || array_to_string(%s::text[], ',') || ']')::jsonb"
         if self.default is not None and self.python_default == "None" and not self.default.startswith("NULL"):
             value = f"coalesce({value}, {self.default})"
         return f"{quoted(self.name)} => {value}"
@@ -263,6 +267,8 @@ class Parameter:
         """How `kata call` reads it: its type, or "context" or "version"."""
         if self.type == "uuid" and self.name not in NOT_CONTEXTS:
             return "context"
+        if self.name == "lines":
+            return "text[]"
         is_version = self.type == "bigint" and re.fullmatch(r"at|(\w+_)?version", self.name)
         return "version" if is_version else self.type
 

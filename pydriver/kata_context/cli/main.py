@@ -35,6 +35,7 @@ SECTIONS = {
         "show": ("contexts:show", "Show a context and its newest messages, or one message in full."),
         "append": ("log:append", "Append a message, or a batch."),
         "import": ("importing:import_files", "Import conversations from files of any known format."),
+        "export": ("exporting:export", "Export a fork family, or all of a tenant, to a file for import."),
         "usage": ("log:usage", "Show how many messages and tokens a context holds."),
         "verify": ("verify:verify", "Verify the integrity of the log."),
         "heads": ("verify:heads", "Print the digest of every context: evidence to keep elsewhere."),

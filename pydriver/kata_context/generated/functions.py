@@ -697,6 +697,20 @@ FUNCTIONS = {
             "context_id": Parameter("context"),
         },
     ),
+    "export_family": Function(
+        "Lists the lines of the archive of a fork family, from which kata.import_family makes it again.",
+        {
+            "context_id": Parameter("context"),
+            "after": Parameter("text", has_default=True),
+            "max_rows": Parameter("integer", has_default=True),
+        },
+    ),
+    "import_family": Function(
+        "Imports a fork family from its archive, with the ids, versions, times, salts and digests of it.",
+        {
+            "lines": Parameter("text[]"),
+        },
+    ),
     "build_embedding_index": Function(
         "Builds an HNSW index on the embeddings of a model, or measures the one that is there.",
         {

@@ -44,11 +44,13 @@ from kata_context.generated.rows import (
     EraseMessageRow,
     ErasureRow,
     ExplainWindowRow,
+    ExportFamilyRow,
     FailingCompactionRow,
     ForkRow,
     FoundOrCreatedRow,
     HeadRow,
     HistoryRow,
+    ImportFamilyRow,
     KeyResultRow,
     MessageRow,
     PendingEmbeddingRow,
@@ -2610,6 +2612,66 @@ class Methods(ABC):
         """
         return self._run(statements.PURGES, (context_id,))
 
+    def export_family(
+        self, context_id: ContextId, after: str | None = None, *, max_rows: int = 1000
+    ) -> list[ExportFamilyRow]:
+        """Lists the lines of the archive of a fork family, from which kata.import_family makes it again.
+
+        The archive holds all that the log of the family is: entries with their ids, versions, times,
+        salts and digests, forks, views, acts, receipts, requests, artifacts that callers added. Erased
+        texts are gone from it, too. The indexes of artifacts and searches and embeddings are left out:
+        they are made again. Deleted and purged contexts are part of it.
+
+        Read all pages in one transaction that is repeatable read, so that they belong together; an
+        archive is complete with the page that is empty.
+
+        Returns rows: line, a JSON object. The first one says what follows. Pass a line on as the text
+        that it is: another program may print its numbers in another way.
+
+        Parameters
+        ----------
+        context_id : any member of the family; it may be deleted.
+        after : the last line of the previous page; null for the first.
+        max_rows : 1 to 1,000; a page ends behind 4 MB, too.
+
+        Raises
+        ------
+        ContextNotFoundError, InvalidArgumentError.
+
+        Cost: O(contexts of the family + rows) per page, and for the first line O(family).
+        """
+        return self._run(statements.EXPORT_FAMILY, (context_id, after, max_rows))
+
+    def import_family(self, lines: Iterable[str]) -> ImportFamilyRow:
+        """Imports a fork family from its archive, with the ids, versions, times, salts and digests of it.
+
+        With the last line the family is verified as kata.verify does it: digests are computed again,
+        views folded again. A family that does not verify is refused. Where the family exists, equal in
+        all that is history, nothing happens; one that differs is refused. Pass the lines in their
+        order, in one transaction, in as many calls as you like; a transaction that ends before the last
+        line is refused. Other sessions see the family when it is committed.
+
+        The tokenizers of the family have to be registered, and its tenant is the caller's. Digests show
+        every change by a hand that cannot compute them again; who may have computed them again is for a
+        signature of the file to say.
+
+        Returns one row: family_id, is_new (whether the database lacks the family; else lines are
+        compared), missing (how many lines are still to come).
+
+        Parameters
+        ----------
+        lines : an array of at most 10,000 lines of kata.export_family; the first line of an archive
+            begins a call.
+
+        Raises
+        ------
+        InvalidPolicyError a policy, InvalidArgumentError, OtherShardError.
+
+        Locks: the key of the family, for which another import of it waits.
+        Cost: O(lines), and with the last line O(length of the paths).
+        """
+        return self._run(statements.IMPORT_FAMILY, (lines,))[0]
+
     def build_embedding_index(
         self,
         model: str,
@@ -3843,6 +3905,13 @@ class Context(Handle):
         See Kata.purges.
         """
         return self.database.purges(self.id)
+
+    def export_family(self, after: str | None = None, *, max_rows: int = 1000) -> list[ExportFamilyRow]:
+        """Lists the lines of the archive of a fork family, from which kata.import_family makes it again.
+
+        See Kata.export_family.
+        """
+        return self.database.export_family(self.id, after, max_rows=max_rows)
 
     def index_search(self, max_messages: int | None = None) -> int:
         """Indexes the messages of a context, inherited ones included, for kata.search and kata.recall.

@@ -37,11 +37,13 @@ __all__ = [
     "EraseMessageRow",
     "ErasureRow",
     "ExplainWindowRow",
+    "ExportFamilyRow",
     "FailingCompactionRow",
     "ForkRow",
     "FoundOrCreatedRow",
     "HeadRow",
     "HistoryRow",
+    "ImportFamilyRow",
     "KeyResultRow",
     "MessageRow",
     "PendingEmbeddingRow",
@@ -587,6 +589,22 @@ class PurgeRow:
     cause_id: UUID
     removed: int
     kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFamilyRow:
+    """A row of export_family."""
+
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportFamilyRow:
+    """A row of import_family."""
+
+    family_id: UUID
+    is_new: bool
+    missing: int
 
 
 @dataclass(frozen=True, slots=True)

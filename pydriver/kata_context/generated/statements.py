@@ -51,11 +51,13 @@ from kata_context.generated.rows import (
     EraseMessageRow,
     ErasureRow,
     ExplainWindowRow,
+    ExportFamilyRow,
     FailingCompactionRow,
     ForkRow,
     FoundOrCreatedRow,
     HeadRow,
     HistoryRow,
+    ImportFamilyRow,
     KeyResultRow,
     MessageRow,
     PendingEmbeddingRow,
@@ -883,6 +885,21 @@ PURGES: Call[PurgeRow] = Call(
     record(PurgeRow),
     (("context_id", as_context),),
     reads=True,
+)
+EXPORT_FAMILY: Call[ExportFamilyRow] = Call(
+    "export_family",
+    b"select r.line from kata.export_family(context_id => %s::uuid, after => %s::text, max_rows => "
+    b"%s::integer) r",
+    record(ExportFamilyRow),
+    (("context_id", as_context), ("after", as_text), ("max_rows", as_integer)),
+    reads=True,
+)
+IMPORT_FAMILY: Call[ImportFamilyRow] = Call(
+    "import_family",
+    b"select r.family_id, r.is_new, r.missing from kata.import_family(lines => ('[' || "
+    b"array_to_string(%s::text[], ',') || ']')::jsonb) r",
+    record(ImportFamilyRow),
+    (("lines", as_texts),),
 )
 BUILD_EMBEDDING_INDEX: Call[BuildEmbeddingIndexRow] = Call(
     "build_embedding_index",

@@ -19,12 +19,13 @@ from uuid import UUID
 import click
 import psycopg
 
-from kata_context import Kata
+from kata_context import Kata, config
 from kata_context.adapters import from_openai
-from kata_context.cli.database import log_pages, open_kata
+from kata_context.cli.database import connect, log_pages, open_kata
 from kata_context.cli.exit_codes import FAILED
 from kata_context.cli.parameters import parse_json
 from kata_context.cli.problems import Problem, explain
+from kata_context.cli.settings import settings
 from kata_context.cli.terminal import json_option, print_json
 from kata_context.cli.text import one_line
 from kata_context.database_errors import NameTakenError
@@ -59,6 +60,7 @@ class Summary:
     refused : lines that are wrong, or that the database refused
     compactions : those that files record
     skipped : records that do not become messages, by kind
+    families : those that archives hold
     """
 
     added: int = 0
@@ -67,6 +69,7 @@ class Summary:
     refused: list[Refusal] = field(default_factory=list)
     compactions: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
+    families: int = 0
 
     def enter(self, messages: int | None) -> None:
         """Count a conversation: imported with so many messages, or None for one that existed."""
@@ -91,14 +94,22 @@ def import_files(
     Known are the chat forms of OpenAI, Anthropic and Gemini, and what Claude Code, Codex, ADK and ChatGPT
     write. Branches become forks, recorded compactions become compactions. In a file with a JSON object
     {"name": …, "messages": […]} per line, and optional "metadata", each becomes a context of that name.
+    An archive of kata export gives back its families as they were, all of them or none.
     Existing conversations are skipped, so a second run adds nothing. A wrong line is reported by its number
     and not imported, and the exit code is 1.
     """
+    from kata_context.archive import is_archive, read_archive
+
     summary = Summary()
     with open_kata(ctx, CONNECTIONS) as kata:
         try:
             for file in files:
-                if form or not has_named_lines(file):
+                if not form and is_archive(file):
+                    with connect(config.resolve(settings(ctx).dsn).dsn) as connection:
+                        found = read_archive(kata, connection, file)
+                    summary.families += len(found.added)
+                    summary.present += len(found.present)
+                elif form or not has_named_lines(file):
                     import_other(kata, Path(name_of(file)), form, tokenizer, summary)
                 else:
                     import_lines(kata, file, tokenizer, summary)
@@ -180,6 +191,7 @@ def report(summary: Summary, as_json: bool, several: bool) -> None:
         print_json(summary)
         return
     present = f"; {summary.present:,} existed" if summary.present else ""
+    present = f"; {summary.families:,} families of archives added{present}" if summary.families else present
     refused = f"; {len(summary.refused):,} refused" if summary.refused else ""
     compactions = f", {summary.compactions:,} compactions" if summary.compactions else ""
     added = f"{summary.added:,} conversations added, {summary.messages:,} messages{compactions}"

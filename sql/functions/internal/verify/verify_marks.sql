@@ -22,11 +22,11 @@ begin
       select from kata_data.message m
       where m.segment_id = c.segment_id
         and m.version = c.version)
-    -- A purge leaves the copies of what it removes.
-    and not exists (
+    -- A purge leaves the copies of what it removes. The family of an original need not be where that of a copy was imported.
+    and exists (
       select from kata_data.context p
       where p.context_id = c.segment_id
-        and p.purged_at is not null)
+        and p.purged_at is null)
   order by o.version;
 end
 $$;

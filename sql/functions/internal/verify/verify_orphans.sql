@@ -10,7 +10,8 @@ begin
   perform set_config('kata.tenant', '*', true);
   return query select m.segment_id, m.version, 'orphan row', 'No context''s lineage reaches this message.' from kata_data.orphan_messages() m;
   return query select o.segment_id, o.version, 'orphan row', o.detail from kata_data.rows_without_context() o;
-  return query select o.segment_id, o.version, 'orphan row', o.detail from kata_data.rows_without_entry() o;
+  return query select o.segment_id, o.version, 'orphan row', o.detail from kata_data.rows_without_entry(
+    '00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff') o;
   return query select o.segment_id, o.version, 'orphan row', o.detail from kata_data.artifacts_without_context() o;
   return query select o.segment_id, o.version, 'orphan row', o.detail from kata_data.search_rows_without_context() o;
   return query select o.segment_id, o.version, 'orphan row', o.detail from kata_data.embeddings_without_context() o;
@@ -79,20 +80,22 @@ as $$
 $$;
 comment on function kata_data.rows_without_context() is 'Rows that belong to no context, except messages and artifacts.';
 
-create or replace function kata_data.rows_without_entry() returns table (segment_id uuid, version bigint, detail text)
+create or replace function kata_data.rows_without_entry(low uuid, high uuid) returns table (segment_id uuid, version bigint, detail text)
 language sql stable rows 10
 as $$
   select t.segment_id, t.version, format('A token count in %s belongs to no message.', t.tokenizer)
   from kata_data.token_count t
-  where not exists (select from kata_data.message m where m.segment_id = t.segment_id and m.version = t.version)
+  where t.segment_id between low and high
+    and not exists (select from kata_data.message m where m.segment_id = t.segment_id and m.version = t.version)
   union all
   select i.segment_id, i.version, format('The external id "%s" belongs to no entry.', left(i.external_id, 100))
   from kata_data.entry_id i
-  where not exists (
-    select from kata_data.message m
-    where m.segment_id = i.segment_id
-      and m.version = i.version
-      and m.external_id = i.external_id)
+  where i.segment_id between low and high
+    and not exists (
+      select from kata_data.message m
+      where m.segment_id = i.segment_id
+        and m.version = i.version
+        and m.external_id = i.external_id)
     and not exists (
       select from kata_data.record r
       where r.segment_id = i.segment_id
@@ -101,29 +104,34 @@ as $$
   union all
   select r.segment_id, r.version, 'A record belongs to no view change.'
   from kata_data.record r
-  where not exists (
-    select from kata_data.view_change v where v.segment_id = r.segment_id and v.version = r.version and v.kind = 'record')
+  where r.segment_id between low and high
+    and not exists (
+      select from kata_data.view_change v where v.segment_id = r.segment_id and v.version = r.version and v.kind = 'record')
   union all
   select y.segment_id, y.version, 'A summary belongs to no compaction.'
   from kata_data.summary y
-  where not exists (select from kata_data.view_change v where v.segment_id = y.segment_id and v.version = y.version)
+  where y.segment_id between low and high
+    and not exists (select from kata_data.view_change v where v.segment_id = y.segment_id and v.version = y.version)
   union all
   select s.segment_id, s.version, 'A stub belongs to no message, or to no elision.'
   from kata_data.stub s
-  where not exists (
-      select from kata_data.message m where m.segment_id = s.segment_id and m.version = s.version and m.group_version = s.group_version)
-    or not exists (select from kata_data.view_change v where v.change_id = s.change_id and v.kind = 'elision')
+  where s.segment_id between low and high
+    and (not exists (
+        select from kata_data.message m where m.segment_id = s.segment_id and m.version = s.version and m.group_version = s.group_version)
+      or not exists (select from kata_data.view_change v where v.change_id = s.change_id and v.kind = 'elision'))
   union all
   select a.segment_id, a.version, 'Words of an amendment belong to no message, or to no amendment.'
   from kata_data.amendment a
-  where not exists (
-      select from kata_data.message m where m.segment_id = a.segment_id and m.version = a.version and m.group_version = a.group_version)
-      and not exists (select from kata_data.summary y where y.segment_id = a.segment_id and y.version = a.version)
-    or not exists (select from kata_data.view_change v where v.change_id = a.change_id and v.kind = 'amendment')
+  where a.segment_id between low and high
+    and (not exists (
+          select from kata_data.message m where m.segment_id = a.segment_id and m.version = a.version and m.group_version = a.group_version)
+        and not exists (select from kata_data.summary y where y.segment_id = a.segment_id and y.version = a.version)
+      or not exists (select from kata_data.view_change v where v.change_id = a.change_id and v.kind = 'amendment'))
   union all
   select e.segment_id, e.version, 'An erasure belongs to no message.'
   from kata_data.erasure e
-  where not exists (select from kata_data.message m where m.segment_id = e.segment_id and m.version = e.version)
+  where e.segment_id between low and high
+    and not exists (select from kata_data.message m where m.segment_id = e.segment_id and m.version = e.version)
     and not exists (select from kata_data.summary y where y.segment_id = e.segment_id and y.version = e.version)
     and not exists (select from kata_data.record r where r.segment_id = e.segment_id and r.version = e.version)
     and not exists (
@@ -132,10 +140,12 @@ as $$
   -- A purge leaves the origins that lead to copies.
   select o.segment_id, o.version, 'An origin belongs to no message.'
   from kata_data.merge_origin o
-  where not exists (select from kata_data.message m where m.segment_id = o.segment_id and m.version = o.version)
+  where o.segment_id between low and high
+    and not exists (select from kata_data.message m where m.segment_id = o.segment_id and m.version = o.version)
     and not exists (select from kata_data.context c where c.context_id = o.segment_id and c.purged_at is not null)
 $$;
-comment on function kata_data.rows_without_entry() is 'Rows about a message, summary or view change that does not exist.';
+comment on function kata_data.rows_without_entry(uuid, uuid) is
+'Rows about a message, summary or view change that does not exist, of the segments from one id to another.';
 
 create or replace function kata_data.artifacts_without_context() returns table (segment_id uuid, version bigint, detail text)
 language sql stable rows 10
