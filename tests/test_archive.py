@@ -64,6 +64,7 @@ DERIVED = {
 }  # fmt: skip
 OF_THE_DATABASE = {
     "attachment", "bucket_range", "contract", "environment", "family_import", "function_file", "migration",
+    "name_claim",
     "tenant_role", "tokenizer",
 }  # fmt: skip
 # Columns whose number means something in one database only, and the tenant, which the first line has.
