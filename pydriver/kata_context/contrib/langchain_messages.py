@@ -5,6 +5,7 @@ other fields are metadata, under the key `langchain`.
 """
 
 import json
+import re
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any
@@ -39,6 +40,11 @@ except ImportError as error:
     ) from error
 
 Fields = dict[str, Any]
+# Types that `append` takes for calls and results, which are not parts.
+REFUSED = re.compile(
+    "tool[-_](use|call|result)|function_response"
+    "|(function|custom_tool|computer|local_shell|shell|apply_patch)_call(_output)?"
+)
 OWN = "langchain"  # in the metadata of a message: its other fields
 LONGEST = 255  # characters of an external id
 ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool"}
@@ -135,11 +141,34 @@ def _parts(content: list[Any], ids: list[str]) -> tuple[list[Fields], Fields, di
             # The arguments are the call's, unless a stream left them in pieces.
             parsed = isinstance(block.get(CALLS[kind]), dict)
             blocks[id] = {key: value for key, value in block.items() if not parsed or key != CALLS[kind]}
-        elif isinstance(kind, str) and "_call" not in kind and not kind.startswith(("tool_", "function_")):
-            parts.append(block)
+        elif isinstance(kind, str) and not REFUSED.fullmatch(kind):
+            parts.append(_medium(block))
         else:
             parts.append({"type": OWN, "block": block})
     return parts, blocks, before
+
+
+def _medium(block: Fields) -> Fields:
+    """Return a standard block of an image or a file as a part that prompts translate; any other as it is."""
+    form = {"image": "image", "file": "document"}.get(block["type"])
+    where = next((key for key in ("base64", "url") if isinstance(block.get(key), str)), None)
+    if form is None or where is None:
+        return block
+    source = {"type": where, "url": block[where]}
+    if where == "base64":
+        source = {"type": where, "media_type": block.get("mime_type"), "data": block[where]}
+    return {"type": form, "source": source, OWN: {k: v for k, v in block.items() if k != where}}
+
+
+def _block(part: Fields) -> Fields:
+    """Return the block of content that a part came from."""
+    if part["type"] == OWN:
+        block: Fields = part["block"]
+        return block
+    if OWN not in part:
+        return part
+    kind = part["source"]["type"]
+    return {**part[OWN], kind: part["source"]["data" if kind == "base64" else "url"]}
 
 
 def from_kata(rows: Iterable[WindowRow | MessageRow]) -> list[BaseMessage]:
@@ -202,5 +231,5 @@ def _content(parts: list[Fields], calls: list[Fields], blocks: Fields) -> list[F
             key = CALLS[block["type"]]
             content.append(block if key in block else {**block, key: _call(call)["args"]})
         if part is not None:
-            content.append(part["block"] if part.get("type") == OWN else part)
+            content.append(_block(part))
     return content

@@ -320,6 +320,26 @@ def test_windows_compaction_search_and_forks_work_on_a_session(own: KataSessionS
     assert own.kata.verify(context.id) == []
 
 
+def test_an_erased_event_is_left_out_and_an_amended_one_stays_as_it_was(own: KataSessionService) -> None:
+    session = create(own, "s1")
+    said = event("My PIN is 1234.", author="user")
+    results = event(result("c1", a=1), result("c2", a=2), author="user")
+    append(own, session, said, event(call("c1"), call("c2")), results, delta(n=1), event("teh end"))
+    context = own.context(session)
+    amended = context.find_message(session.events[-1].id)
+    assert amended
+    context.amend(amended, {"content": "the end"})
+    assert get(own, "s1").events == session.events
+    assert context.window(1000)[-1].content == "the end"
+    for given in session.events:
+        version = context.find_message(given.id)
+        assert version
+        context.erase_message(version, "private")
+        assert given.id not in [left.id for left in get(own, "s1").events]
+    append(own, session, event("On we go."))
+    assert [left.id for left in get(own, "s1").events] == [session.events[-1].id]
+
+
 def test_a_result_that_comes_later_again_is_kept(own: KataSessionService) -> None:
     session = create(own, "s1")
     events = [

@@ -452,6 +452,26 @@ def test_messages_come_back_as_they_were(context: Context) -> None:
     assert context.usage().raw_tokens > 2 * 85
 
 
+@pytest.mark.parametrize("form", ["openai", "responses", "anthropic", "gemini"])
+def test_prompts_of_every_form_take_what_the_adapter_wrote(context: Context, form: Any) -> None:
+    context.append(to_kata([message for message in MESSAGES if message.id != "a3"]))
+    prompt = str(context.prompt(100000, form))
+    assert PNG in prompt
+    assert "langchain" not in prompt
+    assert "dash" in prompt
+
+
+def test_erased_words_are_gone_and_the_agent_goes_on(kata: Kata, context: Context) -> None:
+    fake = model(calls(("c1", {"place": "safe 1234"}), text="I look."), "Nothing at 1234.", "Fine.")
+    agent = create_agent(fake, [look], middleware=[KataMiddleware(kata)], checkpointer=InMemorySaver())
+    turn(agent, "The PIN is 1234.")
+    for version in range(1, 5):
+        context.erase_message(version, "private")
+    turn(agent, "Thanks.")
+    assert "1234" not in str(fake.seen[-1])
+    assert len(log(context)) == 6
+
+
 def test_what_other_clients_wrote_is_read(context: Context) -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": ""}}
     custom = {"id": "c2", "type": "custom", "custom": {"name": "sql", "input": "select 1"}}

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timezone
 from itertools import pairwise
 from pathlib import Path
@@ -337,6 +338,32 @@ def test_messages_come_back_as_they_were(context: Context) -> None:
     assert from_kata(context.messages()) == messages
     assert from_kata(context.window(100000)) == messages
     assert len({row.group_version for row in context.messages()[2:7]}) == 1
+
+
+@pytest.mark.parametrize("form", ["openai", "responses", "anthropic", "gemini"])
+def test_prompts_of_every_form_take_what_the_capability_wrote(context: Context, form: Any) -> None:
+    opaque = (FilePart, NativeToolCallPart)
+    messages = [
+        replace(message, parts=[part for part in message.parts if not isinstance(part, opaque)])
+        for message in MESSAGES[1:]
+    ]
+    said = UserPromptPart(["See.", IMAGE, ImageUrl("https://example.com/a.png")])
+    context.append(to_kata([ModelRequest([said]), *messages]))
+    prompt = str(context.prompt(100000, form))
+    assert IMAGE.base64 in prompt
+    assert "pydantic_ai" not in prompt
+    assert "dash" in prompt
+
+
+def test_erased_words_are_gone_and_the_agent_goes_on(kata: Kata, context: Context) -> None:
+    fake = Model([TextPart("I look."), *calls(("c1", {"place": "safe 1234"}))], "Nothing at 1234.", "Fine.")
+    agent = fake.agent(kata, tools=[look])
+    history = agent.run_sync("The PIN is 1234.", conversation_id=CHAT).all_messages()
+    for version in range(1, 5):
+        context.erase_message(version, "private")
+    agent.run_sync("Thanks.", message_history=history)
+    assert "1234" not in str(fake.seen[-1])
+    assert len(log(context)) == 6
 
 
 def test_what_other_clients_wrote_is_read(context: Context) -> None:
