@@ -311,18 +311,23 @@ declare
   v_versions bigint[];
   v_undone bigint[];
 begin
-  select array_agg(distinct c.change_id order by c.change_id), array_agg(distinct c.version order by c.version)
+  -- One of them may shorten several messages.
+  select array_agg(e.change_id order by e.change_id), array_agg(e.version order by e.change_id)
   into v_changes, v_versions
-  from kata_data.path_messages(elisions_of.context_id, versions) m
-  join kata_data.stub s on s.segment_id = m.segment_id and s.group_version = m.group_version and s.version = m.version
-  join kata_data.view_change c on c.change_id = s.change_id
-  join kata_data.segments(elisions_of.context_id, 1, before - 1) g
-    on g.segment_id = c.segment_id and c.version between g.first_version and g.last_version
-  where not elisions_of.rewound @> c.version;
+  from (
+    select distinct c.change_id, c.version
+    from kata_data.path_messages(elisions_of.context_id, versions) m
+    join kata_data.stub s on s.segment_id = m.segment_id and s.group_version = m.group_version and s.version = m.version
+    join kata_data.view_change c on c.change_id = s.change_id
+    join kata_data.segments(elisions_of.context_id, 1, before - 1) g
+      on g.segment_id = c.segment_id and c.version between g.first_version and g.last_version
+    where not elisions_of.rewound @> c.version
+  ) e;
   if v_changes is null then
     return '{}'::bigint[];
   end if;
-  v_undone := kata_data.undone_versions(context_id, v_versions[1], newest, rewound, undone_version);
+  v_undone := kata_data.undone_versions(
+    context_id, (select min(v.version) from unnest(v_versions) v(version)), newest, rewound, undone_version);
   return array(
     select e.change_id from unnest(v_changes, v_versions) e(change_id, version) where e.version <> all (v_undone) order by e.change_id);
 end
