@@ -471,7 +471,7 @@ def test_the_cost_of_a_request_does_not_grow_with_their_number(conn: psycopg.Con
         for name, call in calls.items():
             for _ in range(3):
                 with conn.transaction(force_rollback=True):
-                    values = {"context": context_id, "number": number}
+                    values = {"id": context_id, "number": number}
                     found[name] = cost(conn, call, **values)[0]
         return found
 
