@@ -31,15 +31,19 @@ declare
   v_system text := replace(c ->> 'system', case form when 'gemini' then 'native' else '-' end, 'wrapped');
   v_thinking text := c ->> 'thinking';
   v_hidden int8multirange := c ->> 'hidden';
+  v_sent text;
   v_detail text;
 begin
   v_rows := array(select r from jsonb_populate_recordset(null::kata_data.prompt_row, c -> 'rows') r);
-  return case form
+  v_sent := case form
     when 'openai' then kata_data.openai_1(v_rows, v_system, v_thinking, v_hidden)
     when 'responses' then kata_data.responses_1(v_rows, v_system, v_thinking, v_hidden)
     when 'anthropic' then kata_data.anthropic_1(v_rows, v_system, v_thinking, v_hidden)
     when 'gemini' then kata_data.gemini_1(v_rows, v_system, v_thinking, v_hidden)
   end::text;
+  -- A body has it as text.
+  assert form <> 'openai' or v_sent = kata_data.openai_text_1(v_rows, v_system, v_thinking, v_hidden, null);
+  return v_sent;
 exception when others then
   get stacked diagnostics v_detail = pg_exception_detail;
   return sqlstate || ' ' || v_detail;
@@ -123,12 +127,14 @@ def test_renderers_call_nothing_but_each_other_and_postgres(conn: psycopg.Connec
         assert set(re.findall(r"kata_data\.(\w+)\s*\(", body)) <= own, name
         assert set(re.findall(r"kata_data\.(\w+)\b(?!\s*\()", body)) <= {"prompt_row"}, name
         assert not re.search(LEAKS, body), name
+        # Columns of a row that a prompt does not depend on.
+        assert not re.search(r"\b[a-z]\w*\.(reason|token_count)\b", body), name
         assert (volatility in "is", settings, is_definer) == (True, None, False), name
         # Parsers of numbers and times, orders and classes of characters that a setting or a locale moves.
         assert not re.search(
             r"::(date|time|timestamp|interval|money|float|double|real)|to_date|to_timestamp|initcap", body
         ), name
-    entries = {f"{form}_{number}" for form in FORMS for number in NUMBERS}
+    entries = {f"{form}_{number}" for form in FORMS for number in NUMBERS} | {"openai_text_1"}
     assert {name: volatility for name, _, volatility, *_ in found if name in entries} == dict.fromkeys(
         entries, "i"
     )
@@ -148,8 +154,19 @@ BODIES = {
 @pytest.mark.parametrize("form", FORMS)
 def test_a_body_is_laid_out_around_its_prompt(conn: psycopg.Connection, form: str) -> None:
     prompt, expected = BODIES[form]
-    body: LiteralString = "select kata_data.body_1(%s, %s, %s, %s, %s::jsonb)"
-    row = conn.execute(body, [form, 'a "b"', ' {"b": 1.0, "a":{ }} ', '[ {"z":1,"a":2} ]', prompt]).fetchone()
+    body: LiteralString = """
+    select case %(form)s
+      when 'openai' then kata_data.openai_body_1(%(model)s, %(options)s, %(tools)s, %(prompt)s)
+      else kata_data.body_1(%(form)s, %(model)s, %(options)s, %(tools)s, %(prompt)s::jsonb)
+    end"""
+    asked = {
+        "form": form,
+        "model": 'a "b"',
+        "options": ' {"b": 1.0, "a":{ }} ',
+        "tools": '[ {"z":1,"a":2} ]',
+        "prompt": prompt,
+    }
+    row = conn.execute(body, asked).fetchone()
     model = "" if form == "gemini" else r'"model": "a \"b\"", '
     assert row == (f'{{{model}"b": 1.0, "a":{{ }}, "tools": [ {{"z":1,"a":2}} ], {expected}}}',)
 

@@ -56,7 +56,7 @@ begin
   if recall is not null or recall_budget is not null then
     v_recall_budget := kata_data.recall_room(context_id, recall, recall_budget, v_budget, v_context.at);
   end if;
-  v_plan := case when v_profile.cache is not null then kata_data.plan_of(context_id, v_context.at, v_profile, v_step) end;
+  v_plan := case when v_profile.cache is not null then kata_data.plan_of(context_id, v_context.at, v_view, v_profile, v_step) end;
   v_fitted := kata_data.fitted_rows(
     context_id, v_context.at, v_context.preamble_end, v_context.tokenizer, v_view, greatest(v_budget, 1), v_profile.format, v_step,
     v_profile.tokenizer, recall, v_recall_budget, v_plan);
@@ -71,7 +71,7 @@ begin
   v_request.token_count := v_request.token_count + v_profile.tools_tokens;
   v_request.salt := kata_data.new_salt();
   v_request.hidden_thinking := case when v_profile.format = 'anthropic' or v_profile.thinking is not null
-    then kata_data.hidden_thinking(v_request, v_profile) end;
+    then kata_data.hidden_thinking(v_request, v_profile, v_view) end;
   v_request.bridge := case when v_plan.until is not null then kata_data.bridge_of(v_plan, v_request, v_profile, v_fitted.rows) end;
   select b.body, case when b.stops_thinking then '{"thinking_off": true}'::jsonb else '{}' end into strict body, notes
   from kata_data.request_body(v_request, v_profile, v_tools, v_fitted.rows, v_fitted.kind) b;

@@ -33,14 +33,21 @@ as $$
 $$;
 comment on function kata_data.policy_fields() is 'The fields of a policy: type, default and range or choices.';
 
+create or replace function kata_data.default_policy() returns jsonb
+language sql immutable
+as $$
+  select jsonb_object_agg(f.name, f.fallback) from kata_data.policy_fields() f
+$$;
+comment on function kata_data.default_policy() is
+'The defaults of all fields of a policy.
+
+Immutable without parameters, so a plan holds it as a constant.';
+
 create or replace function kata_data.policy_value(policy jsonb, field text) returns jsonb
 language plpgsql immutable
 as $$
 begin
-  if policy ? field then
-    return policy -> field;
-  end if;
-  return (select f.fallback from kata_data.policy_fields() f where f.name = field);
+  return coalesce(policy -> field, kata_data.default_policy() -> field);
 end
 $$;
 comment on function kata_data.policy_value(jsonb, text) is 'The value of a field of a stored policy, or else its default.';

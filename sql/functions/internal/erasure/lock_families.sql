@@ -41,14 +41,19 @@ Call it before a head is locked.';
 create or replace function kata_data.share_family(context_id uuid, waits boolean) returns boolean
 language plpgsql volatile
 as $$
-declare
-  v_family_id uuid;
 begin
-  v_family_id := (select c.family_id from kata_data.context c where c.context_id = share_family.context_id);
   if waits then
-    perform from kata_data.lineage l where l.context_id = v_family_id and l.first_version = 1 for key share;
+    perform
+    from kata_data.context c
+    join kata_data.lineage l on l.context_id = c.family_id and l.first_version = 1
+    where c.context_id = share_family.context_id
+    for key share of l;
   else
-    perform from kata_data.lineage l where l.context_id = v_family_id and l.first_version = 1 for key share skip locked;
+    perform
+    from kata_data.context c
+    join kata_data.lineage l on l.context_id = c.family_id and l.first_version = 1
+    where c.context_id = share_family.context_id
+    for key share of l skip locked;
   end if;
   return found;
 end

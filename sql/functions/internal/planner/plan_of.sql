@@ -1,19 +1,19 @@
 -- Where a request starts, and whether the cache still has what the one before it sent. A plan that takes a warm cache for cold writes
 -- everything again; one that takes a cold cache for warm pays nothing extra. So the whole time to live counts.
 
-create or replace function kata_data.plan_of(context_id uuid, at bigint, profile kata_data.request_profile, stable_step integer) returns kata_data.plan
+create or replace function kata_data.plan_of(
+  context_id uuid, at bigint, view kata_data.view, profile kata_data.request_profile, stable_step integer
+) returns kata_data.plan
 language plpgsql stable
 as $$
 declare
   v_plan kata_data.plan;
-  v_view kata_data.view;
   v_request kata_data.request;
 begin
   if profile.cache is null then
     return null;
   end if;
-  v_view := kata_data.view_at(context_id, at);
-  v_request := kata_data.previous_request(context_id, at, v_view, profile.prefix_digest);
+  v_request := kata_data.previous_request(context_id, at, view, profile.prefix_digest);
   v_plan.keep_tokens := (
     select (kata_data.policy_value(c.policy, 'keep_tokens'))::integer
     from kata_data.context c
@@ -24,13 +24,13 @@ begin
   v_plan.until := v_request.at;
   v_plan.is_cold := v_request.at is null
     or kata_data.clock() > v_request.created_at + kata_data.time_to_live(profile.cache, v_request.long_ttl)
-    or not kata_data.is_still_shown(context_id, at, v_view, v_request);
+    or not kata_data.is_still_shown(context_id, at, view, v_request);
   return v_plan;
 end
 $$;
-comment on function kata_data.plan_of(uuid, bigint, kata_data.request_profile, integer) is
+comment on function kata_data.plan_of(uuid, bigint, kata_data.view, kata_data.request_profile, integer) is
 'The plan of a request as of a version, from the one before it; null without a cache. With a
-stable step its start is not planned.';
+stable step its start is not planned. view: as of the version.';
 
 create or replace function kata_data.time_to_live(cache text, is_long boolean) returns interval
 language sql immutable

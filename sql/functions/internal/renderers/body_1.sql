@@ -11,7 +11,6 @@ begin
     nullif(kata_data.object_members(options), '') || ', ',
     '"tools": ' || tools || ', ',
     case format
-      when 'openai' then '"messages": ' || prompt::text
       when 'responses' then concat(
         '"instructions": ' || nullif((prompt -> 'instructions')::text, 'null') || ', ', '"input": ', (prompt -> 'input')::text)
       when 'anthropic' then concat('"system": ' || nullif((prompt -> 'system')::text, '""') || ', ', '"messages": ', (prompt -> 'messages')::text)
@@ -21,7 +20,25 @@ begin
 end
 $$;
 comment on function kata_data.body_1(text, text, text, text, jsonb) is
-'The body of a request of the renderers 1: model, options, tools, system, messages. prompt: as the renderer of the form makes it.';
+'The body of a request of the renderers 1, other than that of openai: model, options, tools, system, messages.
+
+prompt: as the renderer of the form makes it.';
+
+create or replace function kata_data.openai_body_1(model text, options text, tools text, messages text) returns text
+language plpgsql immutable
+as $$
+begin
+  return concat(
+    '{',
+    '"model": ' || to_json(model)::text || ', ',
+    nullif(kata_data.object_members(options), '') || ', ',
+    '"tools": ' || tools || ', ',
+    '"messages": ', messages,
+    '}');
+end
+$$;
+comment on function kata_data.openai_body_1(text, text, text, text) is
+'The body of a request in the OpenAI chat form, as body_1 makes the others. messages: as openai_text_1 makes them.';
 
 create or replace function kata_data.options_without_thinking_1(options json) returns text
 language sql immutable

@@ -9,7 +9,7 @@ declare
   v_kind text := coalesce(kind, kata_data.usual_kind(rows, 'openai'));
 begin
   if v_kind <> 'general' and system <> 'joined' then
-    return kata_data.usual_openai_prompt(rows, v_kind);
+    return kata_data.usual_openai_text(rows, v_kind)::jsonb;
   end if;
   return kata_data.openai_prompt(kata_data.prepared_rows(
     rows, 'openai', case when thinking = 'drop' then '{(,)}'::int8multirange else hidden end), system);
@@ -20,6 +20,24 @@ comment on function kata_data.openai_1(kata_data.prompt_row[], text, text, int8m
 
 hidden: versions whose thinking does not go out; null for none. kind: what usual_kind has for these rows, or for others that they are some
 groups of; null to look.';
+
+create or replace function kata_data.openai_text_1(
+  rows kata_data.prompt_row[], system text, thinking text, hidden int8multirange, kind text
+) returns text
+language plpgsql immutable
+as $$
+declare
+  v_kind text := coalesce(kind, kata_data.usual_kind(rows, 'openai'));
+begin
+  -- A body is text: its messages need not become jsonb first.
+  if v_kind <> 'general' and system <> 'joined' then
+    return kata_data.usual_openai_text(rows, v_kind);
+  end if;
+  return kata_data.openai_1(rows, system, thinking, hidden, v_kind)::text;
+end
+$$;
+comment on function kata_data.openai_text_1(kata_data.prompt_row[], text, text, int8multirange, text) is
+'What openai_1 makes, as text.';
 
 create or replace function kata_data.openai_prompt(rows kata_data.prompt_row[], system text) returns jsonb
 language plpgsql stable

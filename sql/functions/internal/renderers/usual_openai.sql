@@ -1,6 +1,6 @@
 -- The short way to a prompt in the forms of OpenAI (usual_rows.sql).
 
-create or replace function kata_data.usual_openai_prompt(rows kata_data.prompt_row[], kind text) returns jsonb
+create or replace function kata_data.usual_openai_text(rows kata_data.prompt_row[], kind text) returns text
 language plpgsql stable
 as $$
 declare
@@ -11,19 +11,22 @@ begin
     v_renamed := kata_data.renamed_calls(rows, 'openai');
     v_renamed_groups := kata_data.renamed_groups(v_renamed);
   end if;
+  -- In the layout of jsonb, because a body has it as it is.
   return (
-    select coalesce(jsonb_agg(
-        case
-          when r.tool_calls is not null then jsonb_build_object('role', r.role, 'content', case when not r.is_blank then r.content end, 'tool_calls',
-            case when r.group_version <> all (v_renamed_groups) then r.tool_calls else (
-              select jsonb_agg(jsonb_set(c.call, '{id}', coalesce(v_renamed -> (r.group_version || ' ' || (c.call ->> 'id')), c.call -> 'id')) order by c.ordinality)
-              from jsonb_array_elements(r.tool_calls) with ordinality c(call, ordinality)) end)
-          when r.tool_call_id is not null
-            then jsonb_build_object('role', r.role, 'content', case when r.is_blank then '[empty]' else r.content end, 'tool_call_id',
-              case when r.group_version <> all (v_renamed_groups) then r.tool_call_id else coalesce(v_renamed ->> (r.group_version || ' ' || r.tool_call_id), r.tool_call_id) end)
-          when r.kind = 'summary' then jsonb_build_object('role', r.role, 'content', kata_data.summary_text(r.role, r.content))
-          else jsonb_build_object('role', r.role, 'content', r.content)
-        end order by r.place, r.version), '[]')
+    select concat('[', string_agg(concat(
+        '{"role": "', r.role, '", "content": ', case
+          when r.kind = 'summary' then to_json(kata_data.summary_text(r.role, r.content))
+          when not r.is_blank then to_json(r.content)
+          when r.tool_call_id is null then 'null'
+          else '"[empty]"'
+        end,
+        ', "tool_calls": ' || case when r.group_version <> all (v_renamed_groups) then r.tool_calls else (
+          select jsonb_agg(jsonb_set(c.call, '{id}', coalesce(v_renamed -> (r.group_version || ' ' || (c.call ->> 'id')), c.call -> 'id')) order by c.ordinality)
+          from jsonb_array_elements(r.tool_calls) with ordinality c(call, ordinality)) end::text,
+        ', "tool_call_id": ' || to_json(case
+          when r.group_version <> all (v_renamed_groups) then r.tool_call_id
+          else coalesce(v_renamed ->> (r.group_version || ' ' || r.tool_call_id), r.tool_call_id) end)::text,
+        '}'), ', ' order by r.place, r.version), ']')
     from (
       select r.place, r.version, r.kind, r.role, r.content, r.tool_calls, r.tool_call_id, r.group_version, kata_data.is_blank(r.content) as is_blank
       from unnest(rows) r
@@ -34,7 +37,7 @@ begin
       or r.tool_call_id is not null);
 end
 $$;
-comment on function kata_data.usual_openai_prompt(kata_data.prompt_row[], text) is
+comment on function kata_data.usual_openai_text(kata_data.prompt_row[], text) is
 'The prompt of usual rows in the OpenAI chat form. kind: as usual_kind has it.';
 
 create or replace function kata_data.usual_responses_prompt(rows kata_data.prompt_row[], kind text) returns jsonb

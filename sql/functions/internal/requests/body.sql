@@ -12,7 +12,11 @@ declare
   v_prompt jsonb;
 begin
   stops_thinking := request.hidden_thinking is not null and kata_data.must_not_think(request, profile, rows);
-  if stops_thinking then
+  if profile.format = 'openai' then
+    body := kata_data.openai_body_1(profile.model, v_options, tools, kata_data.rendered_text(
+      rows, profile.format, profile.system, profile.thinking, null, profile.renderer, kind));
+    return;
+  elsif stops_thinking then
     v_options := kata_data.options_without_thinking_1(profile.options::json);
   end if;
   -- The recipe says which thinking is hidden.

@@ -1,11 +1,12 @@
 -- Which thinking a request leaves out. Newest first: the newest answer that is valid was made with what its request showed, and all
 -- before it is the same now, so one comparison decides for the whole window.
 
-create or replace function kata_data.hidden_thinking(request kata_data.request, profile kata_data.request_profile) returns int8multirange
+create or replace function kata_data.hidden_thinking(
+  request kata_data.request, profile kata_data.request_profile, view kata_data.view
+) returns int8multirange
 language plpgsql stable
 as $$
 declare
-  v_view kata_data.view;
   v_shown int8multirange;
   v_turn bigint;
   v_answer record;
@@ -16,8 +17,7 @@ begin
   if profile.format <> 'anthropic' or profile.thinking in ('keep', 'drop') then
     return case profile.thinking when 'drop' then int8multirange(int8range(1, request.at + 1)) end;
   end if;
-  v_view := kata_data.view_at(request.context_id, request.at);
-  v_shown := kata_data.shown_by(request, v_view);
+  v_shown := kata_data.shown_by(request, view);
   for v_answer in
     select a.version, a.segment_id, a.request_id, a.model, a.is_copy
     from kata_data.answers_with_thinking(request.context_id, v_shown) a
@@ -25,10 +25,10 @@ begin
     v_is_recorded := v_is_recorded or v_answer.request_id is not null;
     if v_answer.request_id is not null then
       v_hidden := kata_data.hidden_before_recorded(
-        request, profile, v_view, v_shown, v_answer.segment_id, v_answer.version, v_answer.request_id, v_answer.model);
+        request, profile, view, v_shown, v_answer.segment_id, v_answer.version, v_answer.request_id, v_answer.model);
     elsif not v_is_recorded and not v_answer.is_copy then
       v_turn := coalesce(v_turn, kata_data.turn_at(request.context_id, request.at));
-      v_hidden := kata_data.hidden_before_unrecorded(request, profile, v_view, v_shown, v_turn, v_answer.version, v_answer.model);
+      v_hidden := kata_data.hidden_before_unrecorded(request, profile, view, v_shown, v_turn, v_answer.version, v_answer.model);
     end if;
     if v_hidden is not null then
       v_hidden := v_hidden + case
@@ -42,17 +42,17 @@ begin
   if v_hidden is null and v_newest is not null then
     v_hidden := int8multirange(int8range(1, request.at + 1));
   end if;
-  if v_view.amended_from is not null then
+  if view.amended_from is not null then
     -- Their signatures are of other words.
-    v_hidden := coalesce(v_hidden, '{}') + kata_data.amended_answers(request.context_id, request.at, v_view, v_shown);
+    v_hidden := coalesce(v_hidden, '{}') + kata_data.amended_answers(request.context_id, request.at, view, v_shown);
   end if;
   return nullif(v_hidden, '{}');
 end
 $$;
-comment on function kata_data.hidden_thinking(kata_data.request, kata_data.request_profile) is
+comment on function kata_data.hidden_thinking(kata_data.request, kata_data.request_profile, kata_data.view) is
 'The versions of answers whose thinking a request leaves out, as wide ranges; null for none.
 
-request: its recipe. Only the Anthropic form has thinking that depends on what comes before it.
+request: its recipe. view: as of the request. Only the Anthropic form has thinking that depends on what comes before it.
 Cost: O(pieces + rows since the newest answer); after a break once that for each answer.';
 
 create or replace function kata_data.amended_answers(context_id uuid, at bigint, view kata_data.view, shown int8multirange)

@@ -22,6 +22,21 @@ comment on function kata_data.rendered(kata_data.prompt_row[], text, text, text,
 hidden: versions whose thinking does not go out; null for none. kind: what usual_kind has for these rows, or for others that they are some
 groups of; null to look.';
 
+create or replace function kata_data.rendered_text(
+  rows kata_data.prompt_row[], format text, system text, thinking text, hidden int8multirange, renderer integer, kind text
+) returns text
+language plpgsql stable
+as $$
+begin
+  return case
+    when renderer = 1 and format = 'openai' then kata_data.openai_text_1(rows, system, thinking, hidden, kind)
+    else kata_data.rendered(rows, format, system, thinking, hidden, renderer, kind)::text
+  end;
+end
+$$;
+comment on function kata_data.rendered_text(kata_data.prompt_row[], text, text, text, int8multirange, integer, text) is
+'What rendered makes, as text.';
+
 create or replace function kata_data.newest_renderer(format text) returns integer
 language sql immutable
 as $$
