@@ -878,6 +878,7 @@ def copy_context(conn: psycopg.Connection, context_id: uuid.UUID, times: int) ->
     conn.execute("drop table copied")
 
 
+@pytest.mark.usefixtures("halfvec")
 def test_lists_of_what_is_to_be_indexed_do_not_look_at_contexts_of_other_tenants(database: str) -> None:
     pending = {
         "words": "select count(*) from kata.pending_search()",
@@ -971,8 +972,9 @@ def test_no_plan_of_a_change_goes_through_the_log(
                 measured.append(cost(conn, CHANGES[name], **values)[0])
         costs.append(min(measured))
     few, many = costs
-    # A merge and an elision look at each message, an undo takes two versions; an index may have a level more.
-    assert many <= few + 40
+    # A merge and an elision look at each message, an undo takes two versions; an index may have a level more,
+    # which before PostgreSQL 17 costs a buffer for each element of an array that is looked up.
+    assert many <= few + (40 if conn.info.server_version >= 170000 else 80)
 
 
 @pytest.mark.parametrize("planner", ["as it is", "misled"])

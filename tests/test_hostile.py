@@ -309,6 +309,7 @@ def _spelled(name: str) -> str:
     return short.get(base, base) + name.removeprefix(base)
 
 
+@pytest.mark.usefixtures("halfvec")
 def test_nothing_that_a_caller_keeps_in_pg_temp_is_taken_for_a_type_or_a_table_of_the_server(
     conn: psycopg.Connection, calls: Calls
 ) -> None:
@@ -343,6 +344,7 @@ def test_nothing_that_a_caller_keeps_in_pg_temp_is_taken_for_a_type_or_a_table_o
         assert not isinstance(outcome, psycopg.Error), f"{function}: {outcome}"
 
 
+@pytest.mark.usefixtures("halfvec")
 def test_an_odd_argument_is_refused_by_name_or_means_something(
     conn: psycopg.Connection, calls: Calls
 ) -> None:

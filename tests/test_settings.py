@@ -20,6 +20,7 @@ LEFT = {
     "default_transaction_read_only": "the scenario writes",
     "exit_on_error": "the scenario meets errors",
     "row_security": "off refuses each call, by 42501",
+    "transaction_deferrable": "before PostgreSQL 17 no connection starts with it; its default is flipped",
     "transaction_isolation": "as its default",
     "transaction_read_only": "as its default",
 }

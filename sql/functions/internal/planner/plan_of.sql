@@ -15,7 +15,7 @@ begin
   end if;
   v_request := kata_data.previous_request(context_id, at, view, profile.prefix_digest);
   v_plan.keep_tokens := (
-    select (kata_data.policy_value(c.policy, 'keep_tokens'))::integer
+    select (kata_data.policy_value(c.policy, 'keep_tokens') #>> '{}')::integer
     from kata_data.context c
     where c.context_id = plan_of.context_id);
   if stable_step = 0 then
