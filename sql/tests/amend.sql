@@ -1,7 +1,7 @@
 -- Amendments: other words for a message, in its place.
 
 begin;
-select plan(168);
+select plan(169);
 
 create function pg_temp.shown(context text, at bigint default null) returns text
 language sql stable
@@ -117,6 +117,7 @@ from (values
   (2, '{"content": "\u00a0"}', '(KC004,"It would be blank.")', 'nor to white space'),
   (2, '{"content": null}', '(KC004,"It has no content, and neither tool_calls nor parts.")', 'nor away'),
   (2, '{"parts": [{"type": "text", "text": " "}]}', '(KC004,"It would be blank.")', 'nor to blank parts'),
+  (6, '{"parts": [{"type": "thinking", "thinking": "x"}]}', '(KC004,"It would be blank.")', 'nor to thinking, which is not sent'),
   (2, '{"token_count": -1}', '(KC004,"Its token_count is -1, not an integer from 0 to 2147483647.")', 'a count is a number of tokens'),
   (3, '{"tool_calls": [{"id": "a", "type": "function", "function": {"name": "search", "arguments": "{}"}}]}',
     '(KC004,"Its calls have other ids or names; an amendment may change their arguments only.")', 'calls stay'),

@@ -772,9 +772,11 @@ def _text_of(parts: list[Draft] | None) -> str | None:
 
 def _is_blank(message: Message) -> bool:
     """Return whether there is nothing to send (P4)."""
-    texts = [part.get("text") for part in message.parts or [] if part["type"] == "text"]
-    other = [part for part in message.parts or [] if part["type"] != "text"]
-    said = texts if message.parts else [message.content]
+    thinking = ("thinking", "redacted_thinking", "reasoning")
+    parts = [part for part in message.parts or [] if part["type"] not in thinking]
+    texts = [part.get("text") for part in parts if part["type"] == "text"]
+    other = [part for part in parts if part["type"] != "text"]
+    said = texts if parts else [message.content]
     return not message.tool_calls and not other and not any(text and text.strip() for text in said)
 
 

@@ -262,7 +262,9 @@ begin
     case
       when kata_data.named_calls(amended.tool_calls) <> kata_data.named_calls(shown.tool_calls)
         then 'Its calls have other ids or names; an amendment may change their arguments only.'
-      when not kata_data.has_elements(amended.tool_calls) and kata_data.says_nothing(amended.content, amended.parts)
+      -- Its own thinking is not sent: it was given for other words.
+      when not kata_data.has_elements(amended.tool_calls)
+        and kata_data.says_nothing(amended.content, kata_data.without_own_thinking(amended.parts))
         then 'It would be blank.'
     end);
 end
