@@ -26,6 +26,7 @@ from kata_context.types import Message
 
 try:
     from agents.memory import SessionSettings
+    from agents.memory.session_settings import coerce_session_settings
 except ImportError as error:
     raise KataError(
         "openai-agents is not installed", hint="run: pip install 'kata-context[openai-agents]'"
@@ -56,7 +57,7 @@ class KataSession:
         session_id: str,
         kata: Kata,
         *,
-        session_settings: SessionSettings | None = None,
+        session_settings: SessionSettings | dict[str, Any] | None = None,
         budget: int | None = None,
         summarize: Callable[[Any], str] | None = None,
     ) -> None:
@@ -65,9 +66,10 @@ class KataSession:
                 f"kata is {type(kata).__name__}, not Kata", hint="pass a Kata, also in a coroutine"
             )
         self.session_id = session_id
-        self.session_settings: SessionSettings | None = session_settings or SessionSettings()
+        self.session_settings: SessionSettings | None = coerce_session_settings(session_settings or {})
         self.budget = budget
         self._kata = kata
+        self._name = session_id  # of the context
         self._summarize = summarize
         self._id: UUID | None = None
 
@@ -138,12 +140,12 @@ class KataSession:
 
     def _found(self) -> UUID | None:
         if self._id is None:
-            self._id = self._kata.find_context(self.session_id)
+            self._id = self._kata.find_context(self._name)
         return self._id
 
     def _made(self) -> UUID:
         if self._id is None:
-            made = self._kata.get_or_create_context(self.session_id, policy={"strict": False})
+            made = self._kata.get_or_create_context(self._name, policy={"strict": False})
             self._id = made.context_id
         return self._id
 
