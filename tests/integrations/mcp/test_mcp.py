@@ -185,9 +185,9 @@ def test_the_password_of_the_database_is_shown_nowhere(database: str) -> None:
 
 def test_the_example_runs(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    listed, found = run_example("MCP", database, tmp_path).splitlines()
+    listed, found = run_example("mcp", database, tmp_path).splitlines()
     assert set(listed.split()) == TOOLS
     assert [row["version"] for row in json.loads(found)["rows"]] == [1]
-    page = (ROOT / "docs" / "integrations.md").read_text("utf-8").partition("\n## MCP\n")[2]
+    page = (ROOT / "docs" / "integrations.md").read_text("utf-8").partition("\n## mcp\n")[2]
     entry = json.loads(page.partition("```json\n")[2].partition("\n```")[0])
     assert entry["mcpServers"]["history"]["args"] == ["--tenant", "acme", "mcp", "support-4711"]
