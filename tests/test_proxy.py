@@ -16,6 +16,7 @@ from kata_context.errors import KataError
 from kata_context.proxy import shards
 from kata_context.proxy.functions import Function, proxy_sql, read_functions
 from kata_context.proxy.routes import route_of
+from support.commands import kata as command
 from support.proxies import LOGIN, Proxy
 
 SIGNATURES = """
@@ -104,6 +105,36 @@ def test_the_functions_have_the_signatures_comments_and_grants_of_a_shard(proxy:
     of_proxy, of_shard = found
     assert {name: row for name, row in of_shard.items() if of_proxy.get(name) != row} == {}
     assert of_proxy.keys() == of_shard.keys()
+
+
+def test_kata_proxy_prints_the_functions_that_follow_from_a_shard(
+    proxy: Proxy, functions: list[Function]
+) -> None:
+    shard = proxy.behind.url("shard_0")
+    assert command("proxy", "sql", dsn=shard).stdout.strip() == proxy_sql(functions).strip()
+    assert "is not a proxy" in command("shard", "list", dsn=shard, code=1).stderr
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [((0, 1), "2048 are missing, 0 come twice"), ((0, 1, 2, 2), "1024 are missing, 1024 come twice")],
+)
+def test_shards_that_do_not_have_every_bucket_once_are_refused(
+    proxy: Proxy, numbers: tuple[int, ...], said: str
+) -> None:
+    given = [option for number in numbers for option in ("--shard", proxy.dsns[number])]
+    assert said in command("proxy", "init", *given, dsn=proxy.server.url("proxy"), code=1).stderr
+
+
+def test_an_upgrade_keeps_the_map_and_the_tenants(proxy: Proxy) -> None:
+    front = proxy.server.url("proxy")
+    with proxy.connect("chief") as chief:
+        chief.execute("select kata.assign_tenant('ann', 'a team')")
+        shown = command("proxy", "init", dsn=front).stdout
+        assert shown == command("proxy", "status", dsn=front).stdout
+        with proxy.connect("ann") as ann:
+            assert one(ann, "kata.current_tenant()") == "a team"
+        chief.execute("select kata.assign_tenant('ann', 'ann')")
 
 
 def test_the_map_is_what_the_shards_say(proxy: Proxy) -> None:

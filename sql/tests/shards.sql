@@ -1,7 +1,7 @@
 -- A database of several behind a proxy holds its buckets only, and believes a proxy, and no other role, for whom it acts.
 
 begin;
-select plan(23);
+select plan(25);
 
 create role test_proxy;
 create role test_server;
@@ -82,6 +82,13 @@ select throws_ok(
 select set_config('kata.tenant', 'acme', true);
 select lives_ok(
   format('select kata.usage(%L)', fixture.id('mine')), 'one that is found is not looked for');
+
+select is(
+  array(select v.problem from kata.verify(fixture.id('mine')) v), array['foreign bucket'],
+  'a context whose bucket is on another shard is reported');
+delete from kata_data.bucket_range;
+select is_empty(
+  format('select v.problem from kata.verify(%L) v', fixture.id('mine')), 'unless the database is the only one');
 
 select * from finish();
 rollback;

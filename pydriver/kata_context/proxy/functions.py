@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg.rows import tuple_row
 
 from kata_context.migrate.files import sql_root
 from kata_context.proxy.routes import Route, route_of
@@ -84,7 +85,7 @@ class Function:
 def read_functions(connection: psycopg.Connection[Any]) -> list[Function]:
     """Return the functions of a shard, by name."""
     found = []
-    for row in connection.execute(CATALOG):
+    for row in connection.cursor(row_factory=tuple_row).execute(CATALOG):
         facts, (names, modes, types, comment, roles) = row[:8], row[8:]
         named = [*names, *[""] * (len(types) - len(names))]
         parameters = tuple(map(Parameter, named, modes, types, range(1, len(types) + 1)))

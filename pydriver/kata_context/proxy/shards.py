@@ -1,5 +1,6 @@
 """The map of shards: which database has which buckets. Each says so itself; a proxy has a copy."""
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -139,12 +140,11 @@ def _ranges(dsns: list[str]) -> list[list[tuple[int, int]]]:
         found = [[(first, after - 1)] for first, after in pairwise(edges)]
         for dsn, ranges in zip(dsns, found, strict=True):
             _take(dsn, ranges)
-    buckets = [b for ranges in found for first, last in ranges for b in range(first, last + 1)]
-    if sorted(buckets) != list(range(BUCKETS)):
-        missing = sorted(set(range(BUCKETS)) - set(buckets))
-        twice = sorted({b for b in buckets if buckets.count(b) > 1}) if len(buckets) > BUCKETS else []
+    held = Counter(b for ranges in found for first, last in ranges for b in range(first, last + 1))
+    if set(held.values()) != {1} or len(held) != BUCKETS:
+        missing, twice = BUCKETS - len(held), sum(times > 1 for times in held.values())
         raise KataError(
-            f"the shards do not have every bucket once: {len(missing)} are missing, {len(twice)} come twice",
+            f"the shards do not have every bucket once: {missing} are missing, {twice} come twice",
             hint="name every shard; kata_data.bucket_range of each says which buckets it has",
         )
     return found

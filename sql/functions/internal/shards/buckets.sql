@@ -53,3 +53,17 @@ begin
 end
 $$;
 comment on function kata_data.check_bucket(integer) is 'Refuses a bucket that is on another shard. KC024.';
+
+create or replace function kata_data.verify_bucket(context_id uuid) returns setof kata_data.finding
+language plpgsql stable rows 1
+as $$
+begin
+  if kata_data.has_bucket(kata_data.bucket(context_id)) then
+    return;
+  end if;
+  return query
+  select null::bigint, 'foreign bucket',
+    format('Its bucket is %s, which is on another shard: no proxy finds it here.', kata_data.bucket(verify_bucket.context_id));
+end
+$$;
+comment on function kata_data.verify_bucket(uuid) is 'A finding where the bucket of a context is on another shard.';

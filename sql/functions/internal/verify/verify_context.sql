@@ -4,6 +4,7 @@ create or replace function kata_data.verify_context(context kata_data.context) r
 language plpgsql stable rows 10
 as $$
 begin
+  return query select f.version, f.problem, f.detail from kata_data.verify_bucket(context.context_id) f;
   return query select f.version, f.problem, f.detail from kata_data.verify_lineage(context.context_id) f;
   return query select f.version, f.problem, f.detail from kata_data.verify_acts(context) f;
   return query select f.version, f.problem, f.detail from kata_data.verify_compactions(context.context_id) f;
