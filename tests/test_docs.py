@@ -151,6 +151,21 @@ def test_what_is_said_of_requests_runs(environment: dict[str, str], folder: Path
     assert (folder / "body.json").read_text() in printed
 
 
+def test_what_is_said_of_archives_runs(
+    environment: dict[str, str], folder: Path, create_database: CreateDatabase, template: str
+) -> None:
+    dsn = create_database(template)
+    environment |= {"DATABASE_URL": dsn, "RESTORED_URL": create_database(template)}
+    printed = ""
+    for language, text in blocks(ROOT / "docs" / "archive.md"):
+        if language == "text":
+            assert printed.endswith(text)
+        else:
+            printed += run(language, text, dsn, environment, folder)
+    assert "1 families of archives added" in printed
+    assert "1 existed" in printed
+
+
 def test_the_runbook_runs(
     environment: dict[str, str], folder: Path, database: str, server: TestServer
 ) -> None:

@@ -10,6 +10,7 @@ all before it; `kata.import_family` makes the families again. Neither side holds
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -75,8 +76,7 @@ def write_archive(kata: Kata, connection: Connection, file: BinaryIO, context: U
     the number of families
     """
     digest, lines, families = sha256(), 0, 0
-    connection.isolation_level, connection.read_only = IsolationLevel.REPEATABLE_READ, True
-    with connection.transaction():
+    with snapshot(connection):
         transaction = kata.using(connection)
         for root in [context] if context else roots(transaction):
             families += 1
@@ -88,6 +88,19 @@ def write_archive(kata: Kata, connection: Connection, file: BinaryIO, context: U
     end = {"families": families, "lines": lines, "sha256": digest.hexdigest()}
     file.write(END + f": {json.dumps(end)}}}\n".encode())
     return families
+
+
+@contextmanager
+def snapshot(connection: Connection) -> Iterator[None]:
+    """Open a transaction in which all statements see one moment; afterwards the connection is as it was."""
+    before = connection.isolation_level, connection.read_only
+    connection.isolation_level, connection.read_only = IsolationLevel.REPEATABLE_READ, True
+    try:
+        with connection.transaction():
+            yield
+    finally:
+        if not connection.closed:
+            connection.isolation_level, connection.read_only = before
 
 
 def roots(transaction: Transaction) -> Iterator[UUID]:
