@@ -52,7 +52,7 @@ EXPECTED = {
             "get_items_session_settings_limit_skips_corrupt_rows",
         )
     },
-    "test_session::test_sqlite_session_closed_rejects_empty_add_items": "closes a session; its client is shared",
+    "test_session::test_sqlite_session_closed_rejects_empty_add_items": "closes a session",
     **{
         f"test_run_impl_resume_paths::test_handoff_resume_after_cancelled_compaction_commits[{case}]": PRIVATE
         for case in ("run-live", "run-json", "streamed-live", "streamed-json")
