@@ -179,6 +179,12 @@ def test_the_server_does_not_run_as_root(embedded: Server) -> None:
     assert embedded.data.stat().st_uid != 0
 
 
+def test_sessions_keep_the_memory_that_calls_free(embedded: Server) -> None:
+    embedded.start()
+    given = Path(f"/proc/{postmaster(embedded)}/environ").read_bytes()
+    assert b"MALLOC_TRIM_THRESHOLD_=8388608" in given.split(b"\0")
+
+
 def test_the_server_is_reachable_through_a_private_socket_only(embedded: Server) -> None:
     with psycopg.connect(embedded.start()) as conn:
         row = conn.execute("select current_setting('listen_addresses'), current_setting('fsync')").fetchone()

@@ -92,6 +92,8 @@ def as_account(account: Account | None, command: list[str]) -> list[str]:
 def child_environment() -> dict[str, str]:
     """Return our environment without libpq's variables and in plain English, for the programs of Postgres."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    # glibc returns freed memory to the kernel from 128 kB on, and each large prompt would fault it in again.
+    kept.setdefault("MALLOC_TRIM_THRESHOLD_", str(8 * 2**20))
     return kept | {"LC_ALL": "C"}
 
 
