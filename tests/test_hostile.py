@@ -269,6 +269,11 @@ Calls = dict[str, tuple[dict[str, str], dict[str, str | None]]]
 @pytest.fixture
 def calls(conn: psycopg.Connection) -> Calls:
     """Of each function the parameters with their types, and arguments with which a call succeeds."""
+    return usual_calls(conn)
+
+
+def usual_calls(conn: psycopg.Connection) -> Calls:
+    """Make WORLD in the transaction, and return usual calls in it."""
     conn.execute(WORLD)
     ids = {name: str(value) for name, value in conn.execute("select name, id from world").fetchall()}
     (ids["archive"],) = conn.execute(

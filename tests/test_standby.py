@@ -14,7 +14,7 @@ from kata_context.proxy import shards
 from support.commands import kata as command
 from support.proxies import LOGIN, Proxy
 from support.standby import DATABASE, SHARD, Pair, pair  # noqa: F401  fixture
-from test_hostile import FUNCTIONS, USUAL, WORLD, call
+from test_hostile import call, usual_calls
 
 # Volatile, and with these arguments they change nothing.
 CHANGE_NOTHING = {"build_embedding_index", "drop_embedding_index", "get_or_create_context"}
@@ -22,10 +22,8 @@ CHANGE_NOTHING = {"build_embedding_index", "drop_embedding_index", "get_or_creat
 
 def test_a_standby_answers_every_function_that_reads_and_refuses_every_other(pair: Pair) -> None:  # noqa: F811
     with closing(psycopg.connect(pair.primary.url(DATABASE))) as connection:
-        connection.execute(WORLD)
-        world = connection.execute("select name, id from world").fetchall()
+        calls = usual_calls(connection)
         connection.commit()
-    ids = {name: str(value) for name, value in world}
     pair.wait()
     with closing(psycopg.connect(pair.standby.url(DATABASE))) as connection:
         volatile = {
@@ -35,9 +33,8 @@ def test_a_standby_answers_every_function_that_reads_and_refuses_every_other(pai
             )
         }
         states: dict[str, Any] = {}
-        for function, names, types in connection.execute(FUNCTIONS).fetchall():
-            arguments: dict[str, str | None] = {n: v.format(**ids) for n, v in USUAL[function].items()}
-            found = call(connection, function, dict(zip(names, types, strict=True)), arguments)
+        for function, (types, arguments) in calls.items():
+            found = call(connection, function, types, arguments)
             states[function] = found.sqlstate if isinstance(found, psycopg.Error) else None
     refused = {name for name, state in states.items() if state == "25006"}
     assert volatile - refused == CHANGE_NOTHING
