@@ -27,6 +27,7 @@ from harness import BARE, Bench, own_server, real_messages, scalar
 from kata_context import __version__
 from measure import Result, as_json, machine
 from probe import retention
+from proxied import proxied
 from recall import recall
 from recorded import requests
 from sizes import sizes
@@ -46,6 +47,7 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[Result]]] = {
     "requests": requests,
     "tokenizers": windows_in_another_tokenizer,
     "driver": driver,
+    "proxy": proxied,
     "concurrency": concurrency,
     "sizes": sizes,
     "compactions": compactions,
