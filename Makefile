@@ -26,7 +26,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-long test-pg16 test-integrations test-integrity $(SUITES) coverage check-plpgsql lint generate size migrate bench bench-peers bench-docs eval-recall eval-minilm sql clean
+.PHONY: help setup demo test test-fast test-long test-pg16 test-integrations test-integrity $(SUITES) coverage check-plpgsql lint generate size migrate bench bench-peers bench-langgraph bench-docs eval-recall eval-minilm sql clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do \
@@ -119,6 +119,9 @@ bench: $(READY) ## Run the benchmarks; OPTIONS=--help lists the options
 
 bench-peers: $(PEERS)/ready ## Run other stores' benchmarks beside ours, in an environment of its own
 	@PYTHONPATH=pydriver:bench:bench/peers $(PEERS)/bin/python bench/peers/run_peers.py --json build/bench/peers.jsonl $(OPTIONS)
+
+bench-langgraph: $(PEERS)/ready ## Run a graph over 100 turns on our checkpointer and on LangGraph's own
+	@PYTHONPATH=pydriver:bench:bench/peers $(PEERS)/bin/python bench/peers/checkpoints.py --json build/bench/langgraph.jsonl $(OPTIONS)
 
 # A package that cannot be installed is left out, and the benchmark reports it.
 $(PEERS)/ready: bench/peers/requirements.txt | $(READY)

@@ -23,7 +23,6 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -95,8 +94,8 @@ def plain(value: Any) -> Any:
         return escape(value)
     if value is None or type(value) is bool:
         return value
-    # Postgres writes larger numbers without an exponent, and Python reads an integer then.
-    if (type(value) is int or (type(value) is float and math.isfinite(value))) and abs(value) < 1e15:
+    # Postgres writes larger floats without an exponent, and Python reads an integer then.
+    if (type(value) is float and abs(value) < 1e15) or (type(value) is int and abs(value) < 1 << 10_000):
         return value
     if type(value) is list:
         return [plain(inner) for inner in value]
@@ -235,6 +234,7 @@ def to_message(row: Json, serde: Any) -> BaseMessage:
     if whole := beside.get("whole"):
         revived: BaseMessage = serde.loads_typed((whole[0], base64.b64decode(whole[1])))
         return revived
+    calls = row.get("tool_calls") or beside.get("tool_calls")
     row, beside = unescape(row), unescape(beside)
     name = beside.get("class") or CLASSES[row["role"]]
     fields: Json = dict(beside.get("fields", {}))
@@ -242,8 +242,8 @@ def to_message(row: Json, serde: Any) -> BaseMessage:
     fields["id"] = beside["id"] if "id" in beside else row.get("external_id")
     if row.get("name") is not None:
         fields["name"] = row["name"]
-    if calls := row.get("tool_calls") or beside.get("tool_calls"):
-        fields["tool_calls"] = [made_call(call) for call in calls]
+    if calls:  # escaped texts inside of JSON
+        fields["tool_calls"] = [unescape(made_call(call)) for call in calls]
     if row["role"] == "tool":
         fields["tool_call_id"] = row.get("tool_call_id") or ""
     made: BaseMessage = getattr(messages_module, name)(**fields)
@@ -277,6 +277,28 @@ def equal(one: BaseMessage, other: BaseMessage) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
+def copied(message: BaseMessage) -> BaseMessage:
+    """Return a copy of a message that shares nothing with it which could be changed in place."""
+    made = message.model_copy()
+    fields = made.__dict__
+    for name, value in fields.items():
+        if value.__class__ is not str and value is not None:
+            fields[name] = copied_value(value)
+    return made
+
+
+def copied_value(value: Any) -> Any:
+    """Return a copy of a value; copy.deepcopy takes ten times as long for what messages mostly have."""
+    kind = value.__class__
+    if kind in (str, int, float, bool) or value is None:
+        return value
+    if kind is dict:
+        return {name: copied_value(inner) for name, inner in value.items()}
+    if kind is list:
+        return [copied_value(inner) for inner in value]
+    return copy.deepcopy(value)
+
+
 def is_list_of_messages(value: Any) -> bool:
     """Whether a value is a list of messages, and of nothing else."""
     return (
@@ -289,31 +311,34 @@ def is_list_of_messages(value: Any) -> bool:
 # A saver knows versions, and sends and reads values.
 
 
-@dataclass
 class Known:
-    """The versions of messages in the context of a thread.
+    """The messages of the context of a thread that were stored or read.
 
     Parameters
     ----------
     context_id : the context
-    versions : by id of a message, or its external id, a copy of the message and its version
+    stamp : of the words in the log when they were read; it changes with an erasure
     """
 
-    context_id: UUID
-    versions: dict[str, tuple[BaseMessage, int]] = field(default_factory=dict)
+    def __init__(self, context_id: UUID, stamp: str | None = None) -> None:
+        self.context_id = context_id
+        self.stamp = stamp
+        self.messages: dict[int, BaseMessage] = {}
+        self.versions: dict[str, int] = {}
 
     def version(self, message: BaseMessage) -> int | None:
         """Return the version of a message; None if it is not known, or had other words then."""
-        found = self.versions.get(message.id) if message.id else None
-        return found[1] if found and equal(found[0], message) else None
+        version = self.versions.get(message.id) if message.id else None
+        found = None if version is None else self.messages.get(version)
+        return version if found is not None and equal(found, message) else None
 
     def learn(self, message: BaseMessage, version: int) -> None:
-        """Remember the version of a message, which may be changed in place later."""
+        """Remember a message, which nothing else changes."""
+        if len(self.messages) >= MESSAGES:
+            self.messages, self.versions = {}, {}
+        self.messages[version] = message
         if message.id:
-            self.versions.pop(message.id, None)
-            self.versions[message.id] = (message.model_copy(deep=True), version)
-            while len(self.versions) > MESSAGES:
-                del self.versions[next(iter(self.versions))]
+            self.versions[message.id] = version
 
 
 class Outgoing:
@@ -422,7 +447,7 @@ class Outgoing:
         draft = to_draft(message, self.serde)
         digest = digest_of(draft)
         self.drafts[digest] = draft
-        return {MARK: ["draft", *self.where, digest, message.id, form]}
+        return {MARK: ["draft", *self.where, digest, message.id and escape(message.id), form]}
 
     def kept(self) -> Jsonb:
         """Return the messages that values name."""
@@ -438,9 +463,14 @@ class Incoming:
     rows : of kata_langgraph.checkpoints, of one context
     """
 
-    def __init__(self, serde: Any, rows: Sequence[Any]) -> None:
+    def __init__(self, serde: Any, rows: Sequence[Any], known: Known | None) -> None:
         self.serde = serde
         self.rows = rows
+        is_current = known is not None and (known.context_id, known.stamp) == (
+            rows[0].context_id,
+            rows[0].stamp,
+        )
+        self.known = known if known is not None and is_current else Known(rows[0].context_id, rows[0].stamp)
         self.values = [
             [
                 serde.loads_typed((kind, data)) if data is not None else None
@@ -479,12 +509,21 @@ class Incoming:
 
     def wanted(self) -> tuple[list[int], Jsonb] | None:
         """Return the spans and drafts to read; None if there are none."""
-        spans = [pair for spans in self.spans for pair in spans] + [(one, one) for one in sorted(self.named)]
-        if not spans and not self.names:
+        wanted = {
+            version for spans in self.spans for first, last in spans for version in range(first, last + 1)
+        }
+        wanted |= self.named
+        known = self.known.messages
+        self.versions = {version: known[version] for version in wanted if version in known}
+        missing: list[int] = []
+        for version in sorted(wanted - self.versions.keys()):
+            if missing and missing[-1] == version - 1:
+                missing[-1] = version
+            else:
+                missing += [version, version]
+        if not missing and not self.names:
             return None
-        return [number for pair in spans for number in pair], Jsonb(
-            [list(name) for name in sorted(self.names)]
-        )
+        return missing, Jsonb([list(name) for name in sorted(self.names)])
 
     def read(self, contents: Iterable[Any]) -> None:
         """Take the messages that were read."""
@@ -500,9 +539,7 @@ class Incoming:
 
     def messages(self, spans: list[tuple[int, int]]) -> list[BaseMessage]:
         """Return the messages of spans, copies that a caller may change."""
-        return [
-            self.versions[version].model_copy() for first, last in spans for version in range(first, last + 1)
-        ]
+        return [copied(self.versions[version]) for first, last in spans for version in range(first, last + 1)]
 
     def decoded(self, value: Any) -> Any:
         """Return a value with messages in place of references."""
@@ -524,17 +561,15 @@ class Incoming:
         if kind == "literal":
             return {name: self.decoded(one) for name, one in rest[0].items()}
         if kind == "version":
-            return self.versions[rest[0]].model_copy()
+            return copied(self.versions[rest[0]])
         *name, own_id, form = rest
         message = self.drafts[tuple(name)]
         if form is None:
-            return message.model_copy(update={"id": own_id})
+            made = copied(message)
+            made.id = unescape(own_id)
+            return made
         pair = (form[1], message.content)
-        return (
-            dict(zip(("role", "content"), pair, strict=True))
-            if form[0] == "dict"
-            else {"tuple": tuple, "list": list}[form[0]](pair)
-        )
+        return dict(zip(("role", "content"), pair, strict=True)) if form[0] == "dict" else list(pair)
 
 
 def pairs(text: str) -> list[tuple[int, int]]:
@@ -704,15 +739,19 @@ class _Saver(BaseCheckpointSaver[int]):
         with self._lock:
             return self._known.get(name)
 
-    def _learn(self, name: str, context_id: UUID, messages: Iterable[tuple[BaseMessage, int]]) -> None:
-        """Remember versions of messages of a thread."""
+    def _learn(self, name: str, known: Known, messages: Iterable[tuple[BaseMessage, int]]) -> None:
+        """Remember messages of a thread."""
         with self._lock:
-            known = self._known.pop(name, None)
-            if known is None or known.context_id != context_id:
-                known = Known(context_id)
+            found = self._known.pop(name, None)
+            if (
+                found is None
+                or found.context_id != known.context_id
+                or known.stamp not in (None, found.stamp)
+            ):
+                found = known
             for message, version in messages:
-                known.learn(message, version)
-            self._known[name] = known
+                found.learn(message, version)
+            self._known[name] = found
             while len(self._known) > THREADS:
                 del self._known[next(iter(self._known))]
 
@@ -804,9 +843,12 @@ class _Saver(BaseCheckpointSaver[int]):
 
     def _page(self, rows: Sequence[Any]) -> list[Incoming]:
         """Return the values of rows, by context."""
-        contexts = list(dict.fromkeys(row.context_id for row in rows))
+        contexts: dict[UUID, list[Any]] = {}
+        for row in rows:
+            contexts.setdefault(row.context_id, []).append(row)
         return [
-            Incoming(self.serde, [row for row in rows if row.context_id == context]) for context in contexts
+            Incoming(self.serde, found, self._known_of(context_name(unescape(found[0].thread_id))))
+            for found in contexts.values()
         ]
 
     def _tuples(self, incoming: Incoming) -> list[CheckpointTuple]:
@@ -814,8 +856,12 @@ class _Saver(BaseCheckpointSaver[int]):
         rows = incoming.rows
         values = iter(incoming.values)
         made = [self._tuple(row, incoming, next(values), next(values)) for row in rows]
-        learned = [(message, version) for version, message in sorted(incoming.versions.items())]
-        self._learn(context_name(unescape(rows[0].thread_id)), rows[0].context_id, learned)
+        learned = [
+            (message, version)
+            for version, message in sorted(incoming.versions.items())
+            if incoming.known.messages.get(version) is not message
+        ]
+        self._learn(context_name(unescape(rows[0].thread_id)), incoming.known, learned)
         return made
 
     # The calls, as the statements that they send in one transaction; each receives the rows.
@@ -831,7 +877,8 @@ class _Saver(BaseCheckpointSaver[int]):
             statement, outgoing = make(None)
             rows = yield statement
         if outgoing.messages:
-            self._learn(name, rows[0].context_id, zip(outgoing.messages, rows[0].versions, strict=True))
+            known = Known(rows[0].context_id)
+            self._learn(name, known, zip(map(copied, outgoing.messages), rows[0].versions, strict=True))
 
     def _reading(self, arguments: list[Any]) -> "Flow[tuple[list[CheckpointTuple], Any]]":
         """Return a page of checkpoints, and its last row."""

@@ -130,7 +130,18 @@ create policy thread_of_tenant on kata_langgraph.thread
   using ((select kata.current_tenant()) = any (array[tenant, '*']))
   with check ((select kata.current_tenant()) = any (array[tenant, '*']));
 
-create or replace function kata_langgraph.span_set(spans bigint[]) returns int8multirange
+-- Functions are made anew, whatever their parameters were.
+do $$
+declare
+  v_function regprocedure;
+begin
+  for v_function in select p.oid from pg_proc p where p.pronamespace = 'kata_langgraph'::regnamespace loop
+    execute format('drop function %s', v_function);
+  end loop;
+end
+$$;
+
+create function kata_langgraph.span_set(spans bigint[]) returns int8multirange
 language sql immutable
 as $$
   select coalesce(range_agg(int8range(spans[2 * i - 1], spans[2 * i], '[]')), '{}')
@@ -138,7 +149,7 @@ as $$
 $$;
 comment on function kata_langgraph.span_set(bigint[]) is 'The versions of spans, as a set.';
 
-create or replace function kata_langgraph.open_thread(name text, thread_id text) returns uuid
+create function kata_langgraph.open_thread(name text, thread_id text) returns uuid
 language plpgsql volatile
 as $$
 declare
@@ -162,7 +173,7 @@ $$;
 comment on function kata_langgraph.open_thread(text, text) is
 'The context of a thread, made where there is none, and locked. Its calls may be unanswered: states of graphs are.';
 
-create or replace function kata_langgraph.find_thread(name text) returns uuid
+create function kata_langgraph.find_thread(name text) returns uuid
 language plpgsql stable
 as $$
 begin
@@ -174,7 +185,7 @@ end
 $$;
 comment on function kata_langgraph.find_thread(text) is 'The context of a thread; null where there is none.';
 
-create or replace function kata_langgraph.without_open_calls(context_id uuid, messages jsonb) returns jsonb
+create function kata_langgraph.without_open_calls(context_id uuid, messages jsonb) returns jsonb
 language plpgsql stable
 as $$
 declare
@@ -210,33 +221,62 @@ $$;
 comment on function kata_langgraph.without_open_calls(uuid, jsonb) is
 'Messages of which those that repeat an open call have their calls in provider: a log has one open call of an id.';
 
-create or replace function kata_langgraph.place_drafts(context_id uuid, drafts jsonb) returns bigint[]
+create function kata_langgraph.is_at(context_id uuid, version bigint, message jsonb) returns boolean
+language plpgsql stable
+as $$
+begin
+  return exists (
+    select
+    from kata.get_message(context_id, version) m
+    where m.role = message ->> 'role'
+      and m.content is not distinct from message ->> 'content'
+      and m.tool_call_id is not distinct from message ->> 'tool_call_id'
+      and m.tool_calls is not distinct from message -> 'tool_calls'
+      and m.parts is not distinct from message -> 'parts'
+      and m.provider is not distinct from message -> 'provider');
+end
+$$;
+comment on function kata_langgraph.is_at(uuid, bigint, jsonb) is 'Whether a message of the log is the same as one that is to be appended.';
+
+create function kata_langgraph.find_drafts(context_id uuid, drafts jsonb) returns bigint[]
+language sql stable
+as $$
+  select coalesce(array_agg(
+    case
+      when f.version is null then null
+      when kata_langgraph.is_at(find_drafts.context_id, f.version, d.draft -> 'message') then f.version
+    end order by d.place), '{}')
+  from jsonb_array_elements(drafts) with ordinality d(draft, place)
+  cross join lateral kata.find_message(find_drafts.context_id, d.draft #>> '{message,external_id}') f(version)
+$$;
+comment on function kata_langgraph.find_drafts(uuid, jsonb) is
+'The version of each message, null for one that is not in the log, or has other words there.
+
+drafts: objects with message, as kata.append takes it.';
+
+create function kata_langgraph.place_drafts(context_id uuid, drafts jsonb, present bigint[]) returns bigint[]
 language plpgsql volatile
 as $$
 declare
   v_is_exact boolean := (select h.tokenizer = 'o200k_base' from kata_data.head h where h.context_id = place_drafts.context_id);
-  v_versions bigint[] := '{}';
+  v_versions bigint[] := present;
   v_new jsonb := '[]';
   v_places integer[] := '{}';
   v_message jsonb;
   v_place integer;
   v_version bigint;
-  v_id text;
 begin
   for v_message, v_place in
-    select d.draft -> 'message', d.place from jsonb_array_elements(drafts) with ordinality d(draft, place) order by d.place
+    select d.draft -> 'message', d.place
+    from jsonb_array_elements(drafts) with ordinality d(draft, place)
+    where present[d.place] is null
+    order by d.place
   loop
-    v_id := v_message ->> 'external_id';
-    v_version := kata.find_message(context_id, v_id);
-    if v_version is not null then
-      if kata_langgraph.is_at(context_id, v_version, v_message) then
-        v_versions[v_place] := v_version;
-        continue;
-      end if;
+    if kata.find_message(context_id, v_message ->> 'external_id') is not null then
       -- Other words under the id: a message of its own, which keeps the id beside.
       v_message := jsonb_set(
         v_message - 'external_id' || jsonb_build_object('provider', coalesce(v_message -> 'provider', '{}')), '{provider,langgraph}',
-        jsonb_build_object('id', v_id) || coalesce(v_message #> '{provider,langgraph}', '{}'));
+        jsonb_build_object('id', v_message ->> 'external_id') || coalesce(v_message #> '{provider,langgraph}', '{}'));
     end if;
     v_new := v_new || jsonb_build_array(case when v_is_exact then v_message else v_message - 'token_count' - 'token_source' end);
     v_places := v_places || v_place;
@@ -255,29 +295,12 @@ begin
   return v_versions;
 end
 $$;
-comment on function kata_langgraph.place_drafts(uuid, jsonb) is
+comment on function kata_langgraph.place_drafts(uuid, jsonb, bigint[]) is
 'Appends the messages that are not in the log, and returns the version of each. The caller holds the lock of the head.
 
-drafts: objects with message, as kata.append takes it, its tokens counted in o200k_base.';
+drafts: objects with message, as kata.append takes it, its tokens counted in o200k_base. present: of find_drafts.';
 
-create or replace function kata_langgraph.is_at(context_id uuid, version bigint, message jsonb) returns boolean
-language plpgsql stable
-as $$
-begin
-  return exists (
-    select
-    from kata.get_message(context_id, version) m
-    where m.role = message ->> 'role'
-      and m.content is not distinct from message ->> 'content'
-      and m.tool_call_id is not distinct from message ->> 'tool_call_id'
-      and m.tool_calls is not distinct from message -> 'tool_calls'
-      and m.parts is not distinct from message -> 'parts'
-      and m.provider is not distinct from message -> 'provider');
-end
-$$;
-comment on function kata_langgraph.is_at(uuid, bigint, jsonb) is 'Whether a message of the log is the same as one that is to be appended.';
-
-create or replace function kata_langgraph.go_back(context_id uuid, to_version bigint) returns void
+create function kata_langgraph.go_back(context_id uuid, to_version bigint) returns void
 language plpgsql volatile
 as $$
 begin
@@ -288,7 +311,7 @@ end
 $$;
 comment on function kata_langgraph.go_back(uuid, bigint) is 'Rewinds the view to a version, unless it is there.';
 
-create or replace function kata_langgraph.take_from_view(context_id uuid, removed int8multirange, kept int8multirange) returns void
+create function kata_langgraph.take_from_view(context_id uuid, removed int8multirange, kept int8multirange) returns void
 language plpgsql volatile
 as $$
 declare
@@ -313,37 +336,57 @@ $$;
 comment on function kata_langgraph.take_from_view(uuid, int8multirange, int8multirange) is
 'Takes messages from the view that a list does not have any more: the end of the list by a rewind, others by deletion.';
 
-create or replace function kata_langgraph.follow(context_id uuid, parent_id text, channel text, kept bigint[]) returns void
+create function kata_langgraph.go_to_branch(context_id uuid, parent_id text, named bigint[]) returns boolean
 language plpgsql volatile
 as $$
 declare
   v_thread kata_langgraph.thread;
-  v_parent record;
+  v_back bigint;
 begin
-  select t.* into strict v_thread from kata_langgraph.thread t where t.context_id = follow.context_id;
-  select c.version, kata_langgraph.span_set(b.spans) as spans into v_parent
-  from kata_langgraph.checkpoint c
-  left join kata_langgraph.blob b on b.context_id = c.context_id and b.ns = '' and b.channel = follow.channel
-    and b.version = c.channels ->> follow.channel
-  where c.context_id = follow.context_id
-    and c.ns = ''
-    and c.checkpoint_id = follow.parent_id;
+  select t.* into strict v_thread from kata_langgraph.thread t where t.context_id = go_to_branch.context_id;
   if v_thread.shown_id is not null and v_thread.shown_id is distinct from parent_id then
     -- A parent that was pruned leaves the view as it is.
-    perform kata_langgraph.go_back(context_id, case when parent_id is null then v_thread.start_version else v_parent.version end);
+    v_back := case
+      when parent_id is null then v_thread.start_version
+      else (
+        select c.version
+        from kata_langgraph.checkpoint c
+        where c.context_id = go_to_branch.context_id and c.ns = '' and c.checkpoint_id = go_to_branch.parent_id)
+    end;
+    if upper(kata_langgraph.span_set(named)) - 1 > v_back then
+      return false;
+    end if;
+    perform kata_langgraph.go_back(context_id, v_back);
   end if;
-  if kept is not null and v_parent.spans is not null then
-    perform kata_langgraph.take_from_view(
-      context_id, v_parent.spans - kata_langgraph.span_set(kept), kata_langgraph.span_set(kept));
-  end if;
+  return true;
 end
 $$;
-comment on function kata_langgraph.follow(uuid, text, text, bigint[]) is
-'Has the view show the messages that the next checkpoint of the root graph keeps of its parent.
+comment on function kata_langgraph.go_to_branch(uuid, text, bigint[]) is
+'Has the view show the state of the checkpoint that the next one continues.
 
-channel: the one whose messages the view shows; kept: the messages of its list that are in the log, null where the list does not change.';
+named: versions of the messages that the next one has. Returns false, and changes nothing, if some of them are of another branch: hidden after the
+rewind, they have to be appended again.';
 
-create or replace function kata_langgraph.list_spans(items jsonb, versions bigint[]) returns bigint[]
+create function kata_langgraph.leave_out(context_id uuid, parent_id text, channel text, kept int8multirange) returns void
+language plpgsql volatile
+as $$
+declare
+  v_spans bigint[];
+begin
+  select b.spans into v_spans
+  from kata_langgraph.checkpoint c
+  join kata_langgraph.blob b on b.context_id = c.context_id and b.ns = '' and b.channel = leave_out.channel
+    and b.version = c.channels ->> leave_out.channel
+  where c.context_id = leave_out.context_id
+    and c.ns = ''
+    and c.checkpoint_id = leave_out.parent_id;
+  perform kata_langgraph.take_from_view(context_id, kata_langgraph.span_set(v_spans) - kept, kept);
+end
+$$;
+comment on function kata_langgraph.leave_out(uuid, text, text, int8multirange) is
+'Takes messages from the view that a list has in the parent of the next checkpoint, and not in that one.';
+
+create function kata_langgraph.list_spans(items jsonb, versions bigint[]) returns bigint[]
 language plpgsql immutable
 as $$
 declare
@@ -360,6 +403,7 @@ begin
       v_first := versions[v_item::integer + 1];
       v_last := v_first;
     end if;
+    continue when v_first is null;
     if v_first = v_spans[cardinality(v_spans)] + 1 then
       v_spans[cardinality(v_spans)] := v_last;
     else
@@ -370,9 +414,10 @@ begin
 end
 $$;
 comment on function kata_langgraph.list_spans(jsonb, bigint[]) is
-'The spans of a list. items: arrays of a first and a last version, and numbers, the places of drafts in versions, from 0.';
+'The spans of a list. items: arrays of a first and a last version, and numbers, the places of drafts in versions, from 0;
+a place without a version is left out.';
 
-create or replace function kata_langgraph.keep_drafts(context_id uuid, ns text, checkpoint_id text, drafts jsonb) returns void
+create function kata_langgraph.keep_drafts(context_id uuid, ns text, checkpoint_id text, drafts jsonb) returns void
 language sql volatile
 as $$
   insert into kata_langgraph.draft (context_id, ns, checkpoint_id, digest, message)
@@ -384,7 +429,7 @@ $$;
 comment on function kata_langgraph.keep_drafts(uuid, text, text, jsonb) is
 'Keeps messages that values of a checkpoint name, until they are in the log.';
 
-create or replace function kata_langgraph.put_checkpoint(
+create function kata_langgraph.put_checkpoint(
   name text, thread_id text, known uuid, ns text, checkpoint_id text, parent_id text, type text, body bytea, channels jsonb, metadata jsonb,
   blob_channels text[], blob_types text[], blob_data bytea[], lists jsonb, placed jsonb, drafts jsonb,
   out context_id uuid, out versions bigint[]
@@ -393,21 +438,22 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_main jsonb := lists -> 'messages';
-  v_kept bigint[];
+  v_found bigint[];
 begin
   context_id := kata_langgraph.open_thread(name, thread_id);
-  if known <> context_id then
+  if known <> context_id or (
+    ns = '' and not kata_langgraph.go_to_branch(
+      context_id, parent_id,
+      kata_langgraph.list_spans(jsonb_path_query_array(v_main, 'strict $.items[*] ? (@.type() == "array")'), '{}'))) then
     return;
   end if;
-  if ns = '' then
-    if v_main is not null then
-      v_kept := kata_langgraph.list_spans(jsonb_path_query_array(v_main -> 'items', 'strict $[*] ? (@.type() == "array")'), '{}');
-    elsif blob_channels @> array['messages'] or not channels ? 'messages' then
-      v_kept := '{}';
-    end if;
-    perform kata_langgraph.follow(context_id, parent_id, 'messages', v_kept);
+  v_found := kata_langgraph.find_drafts(context_id, placed);
+  if ns = '' and (v_main is not null or blob_channels @> array['messages'] or not channels ? 'messages') then
+    perform kata_langgraph.leave_out(
+      context_id, parent_id, 'messages',
+      kata_langgraph.span_set(kata_langgraph.list_spans(coalesce(v_main -> 'items', '[]'), v_found)));
   end if;
-  versions := kata_langgraph.place_drafts(context_id, placed);
+  versions := kata_langgraph.place_drafts(context_id, placed, v_found);
 
   insert into kata_langgraph.checkpoint as c (context_id, ns, checkpoint_id, parent_id, version, type, body, channels, metadata)
   values (
@@ -452,9 +498,10 @@ comment on function kata_langgraph.put_checkpoint(
 known: the context whose versions the lists name, null if they name none. lists: by channel the type and the items of a list of messages.
 placed: messages for the log, named by items from 0; drafts: messages that values name. Both are objects with digest and message.
 
-Returns the context, and the versions of what was placed; null where the thread is another context than known, and nothing was stored.';
+Returns the context, and the versions of what was placed; null if the call has to name no versions: they are of another context, or of another
+branch. Then nothing was stored.';
 
-create or replace function kata_langgraph.put_writes(
+create function kata_langgraph.put_writes(
   name text, thread_id text, known uuid, ns text, checkpoint_id text, task_id text, task_path text, indexes integer[], channels text[],
   types text[], data bytea[], drafts jsonb, replaces boolean
 ) returns boolean
@@ -488,11 +535,22 @@ comment on function kata_langgraph.put_writes(
 
 Returns whether the thread is the context known; if not, nothing was stored.';
 
-create or replace function kata_langgraph.checkpoints(
+create function kata_langgraph.stamp(context_id uuid) returns text
+language sql stable
+as $$
+  select count(*)::text
+  from kata_data.lineage l
+  join kata_data.erasure e on e.segment_id = l.segment_id
+  where l.context_id = stamp.context_id
+$$;
+comment on function kata_langgraph.stamp(uuid) is
+'A text that changes whenever words of the log do: with an erasure.';
+
+create function kata_langgraph.checkpoints(
   name text, ns text, checkpoint_id text, before text, filter jsonb, max_rows integer, after_id text default null, after_context uuid default null,
   after_ns text default null
 ) returns table (
-  thread_id text, context_id uuid, checkpoint_ns text, id text, parent_id text, type text, body bytea, metadata jsonb,
+  thread_id text, context_id uuid, stamp text, checkpoint_ns text, id text, parent_id text, type text, body bytea, metadata jsonb,
   blob_channels text[], blob_types text[], blob_data bytea[], blob_spans text[],
   write_tasks text[], write_channels text[], write_types text[], write_data bytea[]
 )
@@ -510,7 +568,7 @@ begin
       where c.deleted_at is null)
   end;
   return query
-  select t.thread_id, p.context_id, p.ns, p.checkpoint_id, p.parent_id, p.type, p.body, p.metadata, b.channels, b.types, b.data, b.spans, w.tasks,
+  select t.thread_id, p.context_id, kata_langgraph.stamp(p.context_id), p.ns, p.checkpoint_id, p.parent_id, p.type, p.body, p.metadata, b.channels, b.types, b.data, b.spans, w.tasks,
     w.channels, w.types, w.data
   from (
     select c.*
@@ -546,7 +604,7 @@ comment on function kata_langgraph.checkpoints(text, text, text, text, jsonb, in
 name: of a thread, null for all live threads of the tenant. ns, checkpoint_id: null for all. before: only ids below this one. filter: contained in the
 metadata. after_id, after_context, after_ns: the last row of the page before.';
 
-create or replace function kata_langgraph.contents(context_id uuid, spans bigint[], drafts jsonb)
+create function kata_langgraph.contents(context_id uuid, spans bigint[], drafts jsonb)
 returns table (version bigint, draft jsonb, message jsonb)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
@@ -561,7 +619,8 @@ begin
       and d.ns = n.name ->> 0 and d.checkpoint_id = n.name ->> 1 and d.digest = n.name ->> 2
   ),
   wanted as (
-    select unnest(kata_langgraph.span_set(spans) + coalesce((select range_agg(int8range(n.version, n.version, '[]')) from named n), '{}')) as versions
+    select unnest(kata_langgraph.span_set(spans) + coalesce((
+      select range_agg(int8range(n.version, n.version, '[]')) from named n where n.version is not null), '{}')) as versions
   )
   select m.version, null::jsonb, jsonb_strip_nulls(jsonb_build_object(
       'role', m.role, 'content', m.content, 'tool_call_id', m.tool_call_id, 'tool_name', m.tool_name, 'tool_calls', m.tool_calls, 'name', m.name,
@@ -581,7 +640,7 @@ comment on function kata_langgraph.contents(uuid, bigint[], jsonb) is
 
 Returns rows: version and message of the log; draft and its version, or its message while it is not in the log.';
 
-create or replace function kata_langgraph.sweep(context_id uuid) returns void
+create function kata_langgraph.sweep(context_id uuid) returns void
 language sql volatile
 as $$
   with used as (
@@ -606,7 +665,7 @@ as $$
 $$;
 comment on function kata_langgraph.sweep(uuid) is 'Removes what belonged to checkpoints of a thread that were removed.';
 
-create or replace function kata_langgraph.delete_for_runs(run_ids text[]) returns void
+create function kata_langgraph.delete_for_runs(run_ids text[]) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -632,7 +691,7 @@ $$;
 comment on function kata_langgraph.delete_for_runs(text[]) is
 'Removes the checkpoints of runs, with their writes. Their messages stay in the log.';
 
-create or replace function kata_langgraph.kept_checkpoints(context_id uuid) returns table (ns text, checkpoint_id text)
+create function kata_langgraph.kept_checkpoints(context_id uuid) returns table (ns text, checkpoint_id text)
 language sql stable
 as $$
   -- The values of delta channels are made from the writes of ancestors, back to one that has values of all of them.
@@ -662,7 +721,7 @@ $$;
 comment on function kata_langgraph.kept_checkpoints(uuid) is
 'The newest checkpoint of each namespace, and the ancestors that its delta channels are made from.';
 
-create or replace function kata_langgraph.prune(names text[], strategy text) returns void
+create function kata_langgraph.prune(names text[], strategy text) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -687,7 +746,7 @@ $$;
 comment on function kata_langgraph.prune(text[], text) is
 'Removes checkpoints of threads. strategy: keep_latest keeps the newest of each namespace, delete keeps none. Messages stay in the log.';
 
-create or replace function kata_langgraph.copy_thread(source text, target text, target_id text) returns uuid
+create function kata_langgraph.copy_thread(source text, target text, target_id text) returns uuid
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
