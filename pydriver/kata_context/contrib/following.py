@@ -66,8 +66,8 @@ class Follower:
     Parameters
     ----------
     kata : a client
-    context : a name, an id, a handle, or a function that gets the run and returns one; None for the name of
-        the thread; a name without a context makes one
+    context : a name, an id, a handle, or a function that gets the run and returns one; None for a
+        name from the thread; a name without a context makes one
     budget : most tokens that the model gets, instructions and tools included; None for the policy's
     reserve : tokens of the budget to leave free besides
     stable_step : as of window
@@ -90,14 +90,14 @@ class Follower:
         self.stable_step = stable_step
         self.own = own
 
-    def context(self, run: Any, thread: str | None) -> Context:
-        """Return the context of a run."""
+    def context(self, run: Any, default: str | None) -> Context:
+        """Return the context of a run; default: its name where none was chosen."""
         chosen = self.chosen(run) if callable(self.chosen) else self.chosen
         if isinstance(chosen, Context):
             return chosen
         if isinstance(chosen, UUID):
             return self.kata.context(chosen)
-        name = chosen if chosen is not None else thread
+        name = chosen if chosen is not None else default
         if name is None:
             raise KataError("the run has no thread_id", hint="configure one, or give the adapter a context")
         return self.kata.get_or_create(name, POLICY)

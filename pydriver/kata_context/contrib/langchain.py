@@ -37,8 +37,8 @@ class KataMiddleware(AgentMiddleware):
     Parameters
     ----------
     kata : a client; its calls run in threads where the agent is asynchronous
-    context : a name, an id, a handle, or a function that gets the runtime and returns one; None for the
-        name of the thread; a name without a context makes one
+    context : a name, an id, a handle, or a function that gets the runtime and returns one; None for
+        langchain/<thread_id>; a name without a context makes one
     budget : most tokens that the model gets, system prompt and tools included; None for the policy's
     reserve : tokens of the budget to leave free besides
     stable_step : as of window
@@ -83,7 +83,8 @@ class KataMiddleware(AgentMiddleware):
     def _append(self, messages: Sequence[BaseMessage], runtime: Any) -> Context:
         """Append what is new behind the newest message that the log has, and return the context."""
         thread, run = runtime.execution_info.thread_id, runtime.execution_info.run_id
-        context = self.follower.context(runtime, thread)
+        # A checkpointer that is ours has the context with the name of the thread.
+        context = self.follower.context(runtime, thread and f"langchain/{thread}")
         messages = [message for message in messages if not isinstance(message, RemoveMessage)]
         for message in messages:
             message.id = message.id or str(uuid4())  # as the state would give it one

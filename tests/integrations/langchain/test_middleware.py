@@ -29,6 +29,7 @@ from kata_context.contrib.langchain import KataMiddleware, from_kata, to_kata
 from kata_context.database_errors import BudgetTooSmallError
 from kata_context.errors import KataError
 
+CHAT = "langchain/support-4711"
 THREAD: RunnableConfig = {"configurable": {"thread_id": "support-4711"}}
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
@@ -85,7 +86,7 @@ def log(context: Context, visibility: Any = "raw") -> list[tuple[str, str | None
 @pytest.fixture
 def context(kata: Kata) -> Context:
     """The context of the thread."""
-    return kata.get_or_create("support-4711")
+    return kata.get_or_create(CHAT)
 
 
 def test_the_log_has_every_message_and_the_state_stays_as_it_is(kata: Kata, context: Context) -> None:
@@ -177,7 +178,7 @@ def test_earlier_words_are_found_again_and_a_fork_goes_its_own_way(kata: Kata, c
 
 def test_without_a_checkpointer_the_log_is_the_memory(kata: Kata, context: Context) -> None:
     fake = model("Hello Ann.", "Ann.")
-    agent = create_agent(fake, middleware=[KataMiddleware(kata, "support-4711")])
+    agent = create_agent(fake, middleware=[KataMiddleware(kata, CHAT)])
     turn(agent, "I am Ann.", {})
     assert turn(agent, "Who am I?", {}) == "Ann."
     assert shown(fake.seen[-1]) == [("human", "I am Ann."), ("ai", "Hello Ann."), ("human", "Who am I?")]
@@ -239,7 +240,7 @@ def test_an_answer_that_is_made_again_takes_the_place_of_the_old_one(kata: Kata,
 def test_two_agents_take_part_in_one_context(kata: Kata, context: Context) -> None:
     first, second = model("I am first.", "Again first."), model("I am second.", "I am second.")
     agents = [
-        create_agent(fake, middleware=[KataMiddleware(kata, "support-4711")], checkpointer=InMemorySaver())
+        create_agent(fake, middleware=[KataMiddleware(kata, CHAT)], checkpointer=InMemorySaver())
         for fake in (first, second)
     ]
     threads: list[RunnableConfig] = [{"configurable": {"thread_id": name}} for name in ("a", "b")]
@@ -300,7 +301,7 @@ def test_a_run_that_broke_off_leaves_a_call_that_the_next_one_closes(kata: Kata,
 
     answer = AIMessage("", tool_calls=[{"name": "broken", "args": {"place": "lock"}, "id": "c1"}])
     fake = model(answer, "Sorry.")
-    agent = create_agent(fake, [broken], middleware=[KataMiddleware(kata, "support-4711")])
+    agent = create_agent(fake, [broken], middleware=[KataMiddleware(kata, CHAT)])
     with pytest.raises(KeyboardInterrupt):
         turn(agent, "Where?", {})
     assert context.get_context().open_calls == ["c1"]
