@@ -24,6 +24,7 @@ pytestmark = pytest.mark.slow
 ROUNDS = 3
 ROUNDS_LONG = int(os.environ.get("KATA_CRASH_ROUNDS", "300"))
 WRITERS = 4
+CALLS_BEFORE = 120  # at most so many calls before a kill
 # The log of the server wraps while the rounds last, so that some recoveries begin at a checkpoint of its own.
 SETTINGS = (*DURABLE, "max_wal_size=32MB", "checkpoint_timeout=30s")
 
@@ -125,6 +126,7 @@ class Crashes:
 
     def __init__(self, server: TestServer, seed: int) -> None:
         self.server = server
+        self.seed = seed
         self.random = Random(seed)
         self.done: Counter[str] = Counter()
         server.execute("create database app")
@@ -137,13 +139,18 @@ class Crashes:
             ((root,),) = rows(conn, CREATE, f"{number}")
             rows(conn, CALLS["append"], root, Jsonb([{"role": "user", "content": "x"}] * 5), "opening")
         writers = [
-            Writer(psycopg.connect(self.dsn, autocommit=True), f"{number}:{place}", Random(place), [root])
-            for place in range(WRITERS)
+            Writer(psycopg.connect(self.dsn, autocommit=True), name, Random(f"{self.seed}:{name}"), [root])
+            for name in (f"{number}:{place}" for place in range(WRITERS))
         ]
         # The death of one session ends all others: the server cannot know what it left in shared memory.
         with ThreadPoolExecutor(WRITERS) as pool:
             running = [pool.submit(writer.run) for writer in writers]
-            sleep(self.random.uniform(0.02, 0.25))
+            # A number of calls, not a time: a busy machine would kill sessions that have hardly begun.
+            wanted = self.random.randint(1, CALLS_BEFORE)
+            while not any(future.done() for future in running):
+                if sum(len(writer.calls) for writer in writers) >= wanted:
+                    break
+                sleep(0.001)
             self.kill(("everything", "session", "server")[number % 3], writers)
             for future in running:
                 future.result(PATIENCE)
