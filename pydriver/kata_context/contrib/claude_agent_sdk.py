@@ -217,10 +217,15 @@ def _fold(transaction: Transaction, id: UUID, key: Any, new: list[Fields]) -> No
         return  # it grew too long
     before = unescape(own.get("summary"))
     session = {"session_id": key["session_id"], "mtime": 0, "data": before} if before else None
-    data = fold_session_summary(session, key, new)["data"]
+    try:
+        data = fold_session_summary(session, key, [entry for entry in new if isinstance(entry, dict)])["data"]
+    except Exception:  # of an entry that the SDK does not expect: it reads the session instead
+        data = None
     if data != before:
-        kept = {name: escape(value) if isinstance(value, str) else value for name, value in data.items()}
-        fits = len(json.dumps(kept)) <= LONGEST_SUMMARY
+        kept = {
+            name: escape(value) if isinstance(value, str) else value for name, value in (data or {}).items()
+        }
+        fits = data is not None and len(json.dumps(kept)) <= LONGEST_SUMMARY
         transaction.update_context(id, metadata=metadata | {OWN: own | {"summary": kept if fits else None}})
 
 

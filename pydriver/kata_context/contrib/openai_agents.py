@@ -16,10 +16,14 @@ from kata_context import Compactor, Context, Kata, MessageRow, Transaction
 from kata_context.contrib.changes import changed
 from kata_context.contrib.openai_agents_items import Item, from_kata, items_of, rename_open, to_kata
 from kata_context.database_errors import (
+    BusyError,
     CompactionInProgressError,
+    ContextClosedError,
+    ContextNotFoundError,
     InvalidMessageError,
     NoGainError,
     NothingToCompactError,
+    StaleCompactionError,
 )
 from kata_context.errors import KataError
 from kata_context.types import Message
@@ -35,6 +39,8 @@ except ImportError as error:
 T = TypeVar("T")
 PAGE = 1000
 BATCH = 10_000  # most messages of an append
+# Another worker is at it, or there is nothing to gain.
+UNNEEDED = (BusyError, CompactionInProgressError, NoGainError, NothingToCompactError, StaleCompactionError)
 
 
 class KataSession:
@@ -87,7 +93,8 @@ class KataSession:
         """
         if limit is None and self.session_settings is not None:
             limit = self.session_settings.limit
-        return await asyncio.to_thread(self._items, None if limit is None or limit < 0 else limit)
+        newest = None if limit is None or limit < 0 else limit
+        return await asyncio.to_thread(self._again, lambda: self._items(newest))
 
     async def add_items(self, items: list[Any]) -> None:
         """Append items: all of them or none.
@@ -99,18 +106,18 @@ class KataSession:
         """
         if items:
             messages = to_kata(items)
-            await _finished(lambda: self._append(messages))
+            await _finished(lambda: self._again(lambda: self._append(messages)))
 
     async def pop_item(self) -> Any | None:
         """Take back the newest item and return it; None if there is none.
 
         The log keeps it: `context.rewind` brings it back.
         """
-        return await _finished(self._pop)
+        return await _finished(lambda: self._again(self._pop))
 
     async def clear_session(self) -> None:
         """Take back all items. The log keeps them, and `context.undo` brings them back at once."""
-        await _finished(self._clear)
+        await _finished(lambda: self._again(self._clear))
 
     async def run_compaction(self, args: Any = None) -> None:
         """Compact the context if it is due by its policy; the SDK calls this after a turn.
@@ -119,7 +126,7 @@ class KataSession:
         ----------
         args : `force` has it compacted although it is not due; the ids of responses are of no use here
         """
-        await _finished(lambda: self._compact(bool((args or {}).get("force"))))
+        await _finished(lambda: self._again(lambda: self._compact(bool((args or {}).get("force")))))
 
     async def fork(self, session_id: str, at: int | str | None = None) -> "KataSession":
         """Return a session that has the items of this one, and goes on by itself.
@@ -148,6 +155,16 @@ class KataSession:
             made = self._kata.get_or_create_context(self._name, policy={"strict": False})
             self._id = made.context_id
         return self._id
+
+    def _again(self, call: Callable[[], T]) -> T:
+        """Make a call, and once more if the context was deleted: another one may have its name."""
+        try:
+            return call()
+        except (ContextClosedError, ContextNotFoundError):
+            if self._id is None:
+                raise
+            self._id = None
+            return call()
 
     def _items(self, limit: int | None) -> list[Item]:
         id = self._found()
@@ -214,7 +231,7 @@ class KataSession:
                 Compactor(self._kata, self._summarize).compact(id, force=force)
             else:
                 self._kata.compact(id, force=force)
-        except (NothingToCompactError, CompactionInProgressError, NoGainError):
+        except UNNEEDED:
             pass
 
 

@@ -72,7 +72,7 @@ TURN = [
     entry("user", [result("t2", [text("print(1)")], is_error=False)], "u6"),
     answered(text("There is main.py."), uuid="u7", id="msg_2"),
 ]
-KINDS: list[Entry] = [
+KINDS: list[Any] = [
     *TURN,
     {"type": "summary", "summary": "Files", "leafUuid": "u7"},
     {"type": "custom-title", "customTitle": "Files of Ann", "sessionId": "x"},
@@ -106,6 +106,10 @@ KINDS: list[Entry] = [
     {"type": "attachment", "uuid": "w3", "data": "x" * 1_200_000},
     {"type": "deep", "uuid": "w4", "data": json.loads("[" * 150 + "]" * 150)},
     {"type": "big", "data": 10**400},
+    "a text",
+    [1],
+    None,
+    {"no": "type"},
 ]  # fmt: skip
 
 
@@ -114,8 +118,12 @@ def store(kata: Kata) -> KataSessionStore:
     return KataSessionStore(kata)
 
 
-def ids(entries: list[Entry]) -> list[Any]:
-    return [one.get("uuid") for one in entries]
+def uuid_of(entry: Any) -> Any:
+    return entry.get("uuid") if isinstance(entry, dict) else None
+
+
+def ids(entries: list[Any]) -> list[Any]:
+    return [uuid_of(one) for one in entries]
 
 
 def test_the_conformance_suite_of_the_sdk_passes_whole(kata: Kata) -> None:
@@ -174,7 +182,7 @@ def test_windows_forks_search_artifacts_and_compaction_work_on_a_session(store: 
 
 
 def test_an_entry_enters_once_however_batches_overlap(store: KataSessionStore) -> None:
-    named = [one for one in KINDS if isinstance(one.get("uuid"), str)]
+    named = [one for one in KINDS if isinstance(uuid_of(one), str)]
     run(store.append(KEY, named[:20]), store.append(KEY, named[10:] + named[:5]), store.append(KEY, named))
     assert run(store.load(KEY)) == named
     title = {"type": "custom-title", "customTitle": "again"}
@@ -214,13 +222,24 @@ def test_a_transcript_is_a_list_of_entries_without_those_of_a_uuid_that_it_has(
         batch = [KINDS[place] for place in places]
         run(store.append(keys[where], batch))
         for one in batch:
-            id = one.get("uuid")
+            id = uuid_of(one)
             if not (isinstance(id, str) and id) or id not in ids(model[where]):
                 model[where].append(one)
     for where, key in keys.items():
         assert json.dumps(run(store.load(key))) is not None
         assert run(store.load(key)) == (model[where] or None)
     assert run(store.list_subkeys(keys["main"])) == (["subagents/agent-1"] if model["agent"] else [])
+
+
+def test_an_entry_that_the_summary_cannot_hold_loses_no_batch(store: KataSessionStore) -> None:
+    odd = [
+        asked("x", "u1") | {"timestamp": "0001-01-01T00:00:00"},
+        "a text",
+        asked("x", "u2") | {"cwd": ["a"]},
+    ]
+    run(store.append(KEY, odd), store.append(KEY, [asked("y", "u3")]))
+    assert run(store.load(KEY)) == [*odd, asked("y", "u3")]
+    run(store.list_session_summaries(KEY["project_key"]))
 
 
 def test_writers_at_once_lose_no_entry_and_fold_one_summary(store: KataSessionStore) -> None:

@@ -28,7 +28,7 @@ from integrations import run_example
 from kata_context import AsyncKata, Kata
 from kata_context.contrib.openai_agents import KataSession
 from kata_context.contrib.openai_agents_items import OWN, from_kata, to_kata
-from kata_context.database_errors import InvalidMessageError
+from kata_context.database_errors import ContextClosedError, InvalidMessageError
 from kata_context.errors import KataError
 
 Item = dict[str, Any]
@@ -380,6 +380,18 @@ def test_a_session_outlives_its_connections(session: KataSession, database: str)
     assert run(session.pop_item()) == user("2")
     end()
     assert run(session.get_items()) == [user("1")]
+
+
+def test_a_session_whose_context_was_deleted_begins_anew(session: KataSession, kata: Kata) -> None:
+    for call_again in (session.get_items, session.pop_item, session.clear_session):
+        run(session.add_items([user("old")]))
+        kata.delete_context("support-4711")
+        assert not run(call_again())
+    run(session.add_items([user("new")]))
+    kata.archive_context("support-4711")
+    assert run(session.get_items()) == [user("new")]
+    with pytest.raises(ContextClosedError):
+        run(session.add_items([user("more")]))
 
 
 def test_a_session_of_another_tenant_is_another_one(kata: Kata) -> None:
