@@ -116,7 +116,7 @@ def roots(transaction: Transaction) -> Iterator[UUID]:
 def family_lines(transaction: Transaction, context: UUID) -> Iterator[str]:
     """Yield the lines of a family."""
     after: str | None = None
-    while page := transaction.export_family(context, after):
+    while page := transaction.export_family(context, after, max_rows=MOST_LINES):
         for row in page:
             yield row.line
         after = page[-1].line

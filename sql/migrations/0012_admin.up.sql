@@ -53,6 +53,10 @@ comment on column kata_data.family_import.depth is 'The depth of its context.';
 comment on column kata_data.family_import.context_id is 'Its context.';
 comment on column kata_data.family_import.version is 'The first number of its key; 0 for none.';
 
+alter table kata_data.family_import
+  alter column tenant set statistics 0,
+  alter column missing set statistics 0;
+
 create function kata_data.refuse_open_import() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
