@@ -80,7 +80,8 @@ def test_a_shard_that_has_died_is_a_lost_connection_until_its_standby_takes_its_
         with pytest.raises(OutcomeUnknownError):
             kata.append_message(gone, "user", "x")
         assert kata.append_message(here, "user", "x") == 1
-        assert kata.claim_due_compaction("worker") is None
+        # A claim begins with a random shard.
+        assert [kata.claim_due_compaction("worker") for _ in range(8)] == [None] * 8
         found = json.loads(command("shard", "list", "--json", dsn=front, code=1).stdout)
         assert [shard["problem"] is None for shard in found] == [True, False]
 
@@ -90,7 +91,8 @@ def test_a_shard_that_has_died_is_a_lost_connection_until_its_standby_takes_its_
         assert "has buckets" in command("shard", "move", "0", new, dsn=front, code=1).stderr
         command("shard", "move", "1", new, dsn=front)
         assert [row.content for row in kata.messages(gone)] == ["before"]
-        assert kata.append_message(gone, "user", "after") == 2
+        # A session of the proxy may find only now that its connection to the old server is gone.
+        assert kata.append_message(gone, "user", "after", idempotency_key="after") == 2
         assert {row.context_id for row in kata.list_contexts()} == set(made)
     assert command("proxy", "status", dsn=front).stdout.count("ok") == 2
     proxy.behind.execute("drop database lone_0 with (force)")
