@@ -27,7 +27,7 @@ DATA = ROOT / "tests" / "data" / "conversations"
 AIRLINE = DATA / "airline.jsonl"
 Load = Callable[..., Any]
 
-NOTHING: dict[str, Any] = {"refused": [], "compactions": 0, "skipped": {}}
+NOTHING: dict[str, Any] = {"refused": [], "compactions": 0, "skipped": {}, "families": 0}
 USER = {"role": "user", "content": "hi"}
 CALL = {
     "role": "assistant",
