@@ -1,7 +1,7 @@
 -- Artifacts that messages name are found as of any version and on any fork: tools, files, URLs, identifiers, and those of callers.
 
 begin;
-select plan(184);
+select plan(187);
 
 create function pg_temp.say(context text, content text, role text default 'user') returns bigint
 language sql
@@ -497,6 +497,16 @@ select is_empty(format($$select a.ref from kata_data.artifact a where a.ref = 's
 select kata_data.trim_artifacts(:'reworded_fork', 7), kata_data.extract_artifacts(:'reworded_fork', 8);
 select is(pg_temp.named('reworded fork'), '{"read 6-6 1","src/both.py 4-4 1","src/fork.py 8-8 1","src/late.py 7-7 1","src/other.py 6-6 1"}',
   'what is trimmed can be parsed again');
+select fixture.context('undone') as undone \gset
+select pg_temp.say('undone', 'Look at src/first.py.');
+select pg_temp.say('undone', 'And at src/second.py.');
+select kata.amend(:'undone', 1, '{"content": "See https://undone.example/ and src/first.py."}');
+select kata.undo(:'undone', 3);
+select is(pg_temp.named('undone'), '{"src/first.py 1-1 1","src/second.py 2-2 1"}', 'where no amendment is in force, one that is undone names nothing');
+select kata.amend(:'undone', 2, '{"content": "And at src/third.py."}');
+select is(pg_temp.named('undone'), '{"src/first.py 1-1 1","src/third.py 5-5 1"}', 'nor does it before those that are in force');
+select kata_data.extract_artifacts(:'undone', 5);
+select is(pg_temp.named('undone'), '{"src/first.py 1-1 1","src/third.py 5-5 1"}', 'parsed neither');
 
 -- Damage
 

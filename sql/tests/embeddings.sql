@@ -1,7 +1,7 @@
 -- Embeddings find messages by meaning, beside their words, and go with the texts that they are made of.
 
 begin;
-select plan(116);
+select plan(118);
 
 create function pg_temp.say(context text, content text, role text default 'user', name text default null) returns bigint
 language sql
@@ -271,6 +271,15 @@ select is(
     format($$insert into kata_data.embedding select segment_id, model_id, 4, embedding from kata_data.embedding
       where segment_id = %L and version = 1$$, :'edited'), 'edited'),
   '{embedding at 4}', 'one that is left is found');
+select fixture.context('edited twice') as twice \gset
+select pg_temp.say('edited twice', c.content) from (values ('The sea.'), ('The bread.'), ('The city.')) c(content);
+select kata.amend(:'twice', 1, '{"content": "The moon."}');
+select kata.put_embeddings(:'twice', 'toy', '{1,2,3,4}', '{{1,0,0},{0,1,0},{0,0.6,0.8},{0,0,1}}');
+select kata.undo(:'twice', 4);
+select kata.amend(:'twice', 2, '{"content": "The wine."}');
+select is(pg_temp.recalled('edited twice', null, '{0.8,0,0.6}'), '{1,3}'::bigint[],
+  'a message whose amendment was undone before the oldest in force has its own embedding');
+select is(pg_temp.recalled('edited twice', null, '{0,0,1}'), '{3,1}'::bigint[], 'and not that of the amendment');
 
 -- Prewarm
 

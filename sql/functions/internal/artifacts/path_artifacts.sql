@@ -85,19 +85,22 @@ create or replace function kata_data.said_versions(
 language plpgsql stable
 as $$
 declare
-  v_undone bigint[];
+  v_undone bigint[] := '{}'::bigint[];
   v_late int8multirange;
 begin
   through := up_to;
   silent := view.rewound;
-  if view.amended_from is null then
+  if view.version = 0 then
     return;
   end if;
-  v_undone := kata_data.undone_versions(context_id, view.amended_from, view_at, view.rewound);
+  if view.amended_from is not null then
+    v_undone := kata_data.undone_versions(context_id, view.amended_from, view_at, view.rewound);
+  end if;
+  -- Amendments that are undone have words, too: all are read, those before the oldest in force as undone.
   with amendment as materialized (
     select c.version, lower(c.versions) as target,
-      c.version = max(c.version) filter (where c.version <> all (v_undone)) over (partition by c.versions) as in_force
-    from kata_data.segments(said_versions.context_id, view.amended_from, view_at) s
+      c.version = max(c.version) filter (where c.version >= view.amended_from and c.version <> all (v_undone)) over (partition by c.versions) as in_force
+    from kata_data.segments(said_versions.context_id, 1, view_at) s
     cross join lateral (
       select c.version, c.versions
       from kata_data.view_change c
@@ -127,7 +130,7 @@ comment on function kata_data.said_versions(uuid, bigint, kata_data.view, bigint
 view, view_at: as path_artifacts takes them.
 
 silent: what is rewound, messages with other words in force, and amendments that are not in force. through: up_to, or the last amendment of
-these messages. Cost: O(view changes since the first amendment).';
+these messages. Cost: O(log n) per ancestor, O(amendments), and O(undos since the oldest amendment in force).';
 
 create or replace function kata_data.indexed_on_line(segment_id uuid, up_to bigint, silent int8multirange)
 returns table (kind text, ref text, first_version bigint, last_version bigint, mentions bigint, detail_version bigint, detail jsonb)

@@ -119,7 +119,9 @@ begin
       (a.message).version, a.version, v_view.amended_from is not null and a.is_on_line
         and a.change_id = max(a.change_id) filter (where a.is_on_line) over (partition by (a.message).version))::kata_data.amended_embedding
     from (
-      select a.version, a.change_id, a.message, a.version <> all (v_undone) and not v_view.rewound @> a.version as is_on_line
+      -- Older ones are undone or rewound, and their undos are not read.
+      select a.version, a.change_id, a.message,
+        a.version >= v_view.amended_from and a.version <> all (v_undone) and not v_view.rewound @> a.version as is_on_line
       from kata_data.amended_words(amended_embeddings.context_id, 1, at) a
     ) a);
 end
