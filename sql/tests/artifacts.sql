@@ -502,7 +502,8 @@ select pg_temp.say('undone', 'Look at src/first.py.');
 select pg_temp.say('undone', 'And at src/second.py.');
 select kata.amend(:'undone', 1, '{"content": "See https://undone.example/ and src/first.py."}');
 select kata.undo(:'undone', 3);
-select is(pg_temp.named('undone'), '{"src/first.py 1-1 1","src/second.py 2-2 1"}', 'where no amendment is in force, one that is undone names nothing');
+select is(pg_temp.named('undone'), '{"src/first.py 1-1 1","src/second.py 2-2 1"}',
+  'where no amendment is in force, one that is undone names nothing');
 select kata.amend(:'undone', 2, '{"content": "And at src/third.py."}');
 select is(pg_temp.named('undone'), '{"src/first.py 1-1 1","src/third.py 5-5 1"}', 'nor does it before those that are in force');
 select kata_data.extract_artifacts(:'undone', 5);
