@@ -128,6 +128,7 @@ grant execute on function
   kata_data.amendment_target,
   kata_data.amendments_from,
   kata_data.ancestors,
+  kata_data.are_of_one_tenant,
   kata_data.are_tools_used,
   kata_data.blank_acts,
   kata_data.blank_own_acts,

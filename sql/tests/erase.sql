@@ -1,7 +1,7 @@
 -- An erasure redacts a message for every reader and nothing else: versions, totals, groups and the chain hold.
 
 begin;
-select plan(108);
+select plan(113);
 
 create function pg_temp.erase(context text, version bigint, reason text default 'by request') returns text[]
 language sql volatile
@@ -352,6 +352,32 @@ select is(
         where e.segment_id = %L and e.version = 2$$,
       :'trunk')),
   '{orphan row at 99,receipt at 99}', 'a record of no message, too');
+
+-- Origins that no merge records: an import may store them
+
+savepoint forged;
+select set_config('kata.tenant', 'a', true);
+select kata.create_context() as ours \gset
+select kata.append(:'ours', fixture.drafts('user 1, user 2, user 3'));
+select set_config('kata.tenant', 'b', true);
+select kata.create_context() as theirs \gset
+select kata.append(:'theirs', fixture.drafts('user 1'));
+insert into kata_data.merge_origin (segment_id, version, source_segment_id, source_version, origin_segment_id, origin_version)
+values
+  (:'ours', 1, :'theirs', 1, :'theirs', 1), (:'ours', 2, :'ours', 3, :'ours', 3), (:'ours', 3, :'ours', 2, :'ours', 3);
+select is(kata_data.copy_segments(:'theirs', 1), '{}', 'the family of another tenant is not locked');
+select results_eq(
+  format($$select e.segment_id, e.what from kata.erase_message(%L, 1, 'a secret of b') e$$, :'theirs'),
+  format($$values (%L::uuid, 'message')$$, :'theirs'), 'an erasure does not reach a message of another tenant');
+select set_config('kata.tenant', 'a', true);
+select is_empty(format('select from kata.erasures(%L)', :'ours'), 'nor does its reason');
+select results_eq(
+  format($$select e.version, e.what from kata.erase_message(%L, 1, 'ours') e$$, :'ours'),
+  $$values (1::bigint, 'message')$$, 'nor is an original of another tenant named');
+select results_eq(
+  format($$select e.version, e.what from kata.erase_message(%L, 2, 'ours') e$$, :'ours'),
+  $$values (2::bigint, 'message'), (3, 'copy'), (3, 'original')$$, 'of two messages that name each other both are erased, once');
+rollback to forged;
 
 select * from finish();
 rollback;

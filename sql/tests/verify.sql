@@ -1,7 +1,7 @@
 -- Damage does not stay hidden: verify finds every kind of it, says which, and finds nothing where nothing is wrong.
 
 begin;
-select plan(246);
+select plan(252);
 
 -- Sound data of every kind
 
@@ -284,11 +284,29 @@ from (values
   ('insert into kata_data.merge_origin values (%L, 1, %L, 99, %2$L, 6)',
     '{dangling origin at 1,digest at 1}', 'a copy of nothing is found'),
   (
-    'insert into kata_data.merge_origin values (%L, 1, %L, 6, %2$L, 99)', '{dangling origin at 1,digest at 1}',
+    'insert into kata_data.merge_origin values (%L, 1, %L, 6, %2$L, 99)', '{dangling origin at 1,digest at 1,wrong origin at 1}',
     'a copy that goes back to nothing is found'),
   (
     'delete from kata_data.message where segment_id = %2$L and version = 6', '{dangling origin at 2}',
     'a copy whose source is gone is found'),
+  (
+    'insert into kata_data.merge_origin values (%L, 1, %L, 6, %2$L, 7)', '{digest at 1,wrong origin at 1}',
+    'a copy that goes back to another message is found'),
+  (
+    'insert into kata_data.merge_origin values (%1$L, 1, %1$L, 2, %2$L, 7)', '{digest at 1,wrong origin at 1}',
+    'a copy of a copy that goes back to another one, too'),
+  (
+    'insert into kata_data.merge_origin values (%1$L, 1, %1$L, 1, %1$L, 1)', '{digest at 1,wrong origin at 1}',
+    'a copy of itself is found'),
+  (
+    'insert into kata_data.merge_origin values (%2$L, 6, %1$L, 2, %2$L, 6)', '{wrong origin at 2}',
+    'also by way of another one'),
+  (
+    'update kata_data.head set tenant = ''other'' where context_id = %2$L', '{wrong origin at 2,wrong origin at 3}',
+    'a copy of a message of another tenant is found'),
+  (
+    'insert into kata_data.merge_origin values (%L, 1, %L, 6, %2$L, 6)', '{digest at 1,wrong origin at 1}',
+    'a copy with other words is found'),
   (
     'delete from kata_data.message where segment_id = %2$L and version = 6; update kata_data.context set deleted_at = now(), '
       'purged_at = now() where context_id = %2$L',

@@ -1,6 +1,19 @@
 -- Merges copy messages. merge_origin leads from a copy to the message that it was copied from, its source, and to the first in a chain of
 -- copies, its origin.
 
+create or replace function kata_data.are_of_one_tenant(context_id uuid, other_id uuid) returns boolean
+language plpgsql stable
+as $$
+begin
+  return (select h.tenant from kata_data.head h where h.context_id = are_of_one_tenant.context_id)
+    = (select h.tenant from kata_data.head h where h.context_id = other_id);
+end
+$$;
+comment on function kata_data.are_of_one_tenant(uuid, uuid) is
+'Whether two contexts are of one tenant; null where one is not there.
+
+An import can store an origin that names a context of another tenant, whose family comes later. Heads show all tenants.';
+
 create or replace function kata_data.copies_of(source_segment_id uuid, source_version bigint)
 returns table (segment_id uuid, version bigint)
 language plpgsql stable rows 1
@@ -20,11 +33,12 @@ begin
     and c.origin_version = coalesce(v_origin_version, copies_of.source_version)
     and c.source_segment_id = copies_of.source_segment_id
     and c.source_version = copies_of.source_version
+    and kata_data.are_of_one_tenant(c.segment_id, copies_of.source_segment_id)
   order by c.segment_id, c.version;
 end
 $$;
 comment on function kata_data.copies_of(uuid, bigint) is
-'The copies made of a message itself, without the copies of these, by segment and version.
+'The copies made of a message itself, without the copies of these, by segment and version; only those of its tenant.
 
 Cost: O(copies of the same origin).';
 
@@ -36,7 +50,8 @@ as $$
     from kata_data.merge_origin o
     where o.segment_id = originals_of.segment_id
       and o.version = originals_of.version
-    union all
+    -- Without duplicates: a chain that an import has closed ends.
+    union
     -- A source that was purged: what it was copied from.
     select o.source_segment_id, o.source_version
     from source s
@@ -62,8 +77,10 @@ as $$
       and m.version = s.source_version
     offset 0
   ) m
+  where kata_data.are_of_one_tenant(s.source_segment_id, originals_of.segment_id)
 $$;
-comment on function kata_data.originals_of(uuid, bigint) is 'The message that a copy was made from, past copies that were purged.';
+comment on function kata_data.originals_of(uuid, bigint) is
+'The message of the tenant that a copy was made from, past copies that were purged.';
 
 create or replace function kata_data.path_amendment(context_id uuid, version bigint) returns kata_data.amendment
 language plpgsql volatile
@@ -97,8 +114,9 @@ begin
       where c.origin_segment_id = coalesce(o.origin_segment_id, s.segment_id)
         and c.origin_version = coalesce(o.origin_version, s.first_version)
       offset 0
-    ) c);
+    ) c
+    where kata_data.are_of_one_tenant(c.segment_id, copy_segments.context_id));
 end
 $$;
 comment on function kata_data.copy_segments(uuid, bigint) is
-'The segments with copies that go back to the same origin as an entry of a context. Cost: O(copies).';
+'The segments of the tenant with copies that go back to the same origin as an entry of a context. Cost: O(copies).';

@@ -9,27 +9,32 @@ returns setof kata_data.concerned_entry
 language plpgsql volatile rows 10
 as $$
 declare
-  v_copy record;
+  -- Those to erase, the next one last: copies of copies can be many deep.
+  v_entries kata_data.concerned_entry[] := array[row(segment_id, version, what)::kata_data.concerned_entry];
+  v_entry kata_data.concerned_entry;
 begin
-  perform kata_data.lock_families(array[erase_entry.segment_id]);
-  if not kata_data.is_erased(segment_id, version) then
-    perform kata_data.end_compactions(erase_entry.segment_id, erase_entry.version, receipt);
-    perform kata_data.blank_acts(erase_entry.segment_id, erase_entry.version, receipt);
-  end if;
-  -- A copy may have been purged, and copies of it may remain.
-  if kata_data.redact_message(segment_id, version, what, receipt) then
-    return query select erase_entry.segment_id, erase_entry.version, erase_entry.what;
-    return query
-    select a.segment_id, a.version, a.what
-    from kata_data.erase_amendments(erase_entry.segment_id, erase_entry.version, erase_entry.receipt) a;
-    return query select s.segment_id, s.version, s.what from kata_data.summaries_of(erase_entry.segment_id, erase_entry.version) s;
-  end if;
-  for v_copy in
-    select c.segment_id, c.version from kata_data.copies_of(erase_entry.segment_id, erase_entry.version) c
-  loop
-    return query
-    select e.segment_id, e.version, e.what
-    from kata_data.erase_entry(v_copy.segment_id, v_copy.version, 'copy', erase_entry.receipt) e;
+  while v_entries <> '{}' loop
+    v_entry := v_entries[cardinality(v_entries)];
+    v_entries := trim_array(v_entries, 1);
+    perform kata_data.lock_families(array[v_entry.segment_id]);
+    if not kata_data.is_erased(v_entry.segment_id, v_entry.version) then
+      perform kata_data.end_compactions(v_entry.segment_id, v_entry.version, receipt);
+      perform kata_data.blank_acts(v_entry.segment_id, v_entry.version, receipt);
+    end if;
+    -- A copy may have been purged, and copies of it may remain.
+    if kata_data.redact_message(v_entry.segment_id, v_entry.version, v_entry.what, receipt) then
+      return query select v_entry.segment_id, v_entry.version, v_entry.what;
+      return query
+      select a.segment_id, a.version, a.what
+      from kata_data.erase_amendments(v_entry.segment_id, v_entry.version, erase_entry.receipt) a;
+      return query select s.segment_id, s.version, s.what from kata_data.summaries_of(v_entry.segment_id, v_entry.version) s;
+    end if;
+    -- A copy has one source, so a circle that an import has closed comes back to the first entry, and to no other.
+    v_entries := v_entries || array(
+      select row(c.segment_id, c.version, 'copy')::kata_data.concerned_entry
+      from kata_data.copies_of(v_entry.segment_id, v_entry.version) c
+      where (c.segment_id, c.version) <> (erase_entry.segment_id, erase_entry.version)
+      order by c.segment_id desc, c.version desc);
   end loop;
 end
 $$;
