@@ -24,6 +24,7 @@ from support.commands import Run
 from support.commands import kata as command
 from test_cli import complaint
 from test_evidence import HONEST, House
+from test_growth import connect, cost
 
 # Statements beside those of test_evidence.py; the heads do not show all of them.
 MORE = (
@@ -277,6 +278,28 @@ def test_the_memory_of_the_client_does_not_grow_with_the_file(
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
     assert peaks[2] < 1.3 * peaks[1], peaks
+
+
+def test_the_export_of_a_family_costs_the_same_however_many_others_there_are(database: str) -> None:
+    fill = """
+        do $$ declare v_id uuid; begin
+          for i in 1..%s loop
+            v_id := kata.create_context();
+            perform kata.set_tools(v_id, '[{"name": "a"}]'), kata.append_message(v_id, 'user', 'hi');
+            perform kata.request(v_id, 10000, 'openai', 'gpt');
+          end loop;
+        end $$"""
+    found: list[int] = []
+    with closing(connect(database)) as conn:
+        for others in (10, 290):
+            conn.execute((fill % others).encode())
+            conn.execute("vacuum analyze")
+            first = conn.execute("select h.context_id from kata.heads(max_rows => 1) h").fetchone()
+            assert first is not None
+            export = "select * from kata.export_family(%(context)s)"
+            found.append(min(cost(conn, export, context=first[0])[0] for _ in range(3)))
+    # The indexes are a level deeper.
+    assert found[1] < 1.5 * found[0], found
 
 
 def test_a_line_without_an_end_is_not_read_into_memory(another: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,9 +65,10 @@ create or replace function kata_data.export_contexts(part record) returns text
 language plpgsql stable
 as $$
 begin
+  -- Subqueries with a limit, which the planner runs for each context: a join would make a view for all families.
   return format(
     'select f.context_id from kata_data.family_contexts($1) f
-    where ($2 is null or (f.depth, f.context_id) >= ($2, $3)) and exists (select from kata_data.%I t where t.%I = f.context_id)
+    where ($2 is null or (f.depth, f.context_id) >= ($2, $3)) and (select true from kata_data.%I t where t.%I = f.context_id limit 1)
     order by f.depth, f.context_id',
     part.source, part.owner);
 end
@@ -140,7 +141,8 @@ declare
 begin
   for v_part in select p.* from kata_data.archive_parts() p loop
     execute format(
-      'select count(*) from kata_data.family_contexts($1) f join kata_data.%I t on t.%I = f.context_id', v_part.source, v_part.owner)
+      'select coalesce(sum(l.lines), 0) from kata_data.family_contexts($1) f
+      cross join lateral (select count(*) as lines from kata_data.%I t where t.%I = f.context_id offset 0) l', v_part.source, v_part.owner)
     into strict v_count using family_id;
     if v_count > 0 then
       v_counts := v_counts || jsonb_build_object(v_part.part, v_count);
