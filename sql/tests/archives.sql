@@ -1,7 +1,7 @@
 -- A family comes out of its archive as it went in, and an archive that is not as it was written is refused.
 
 begin;
-select plan(71);
+select plan(82);
 
 select fixture.context('whole', '{"min_interval_seconds": 0, "preserve_recent_count": 0, "min_gain_tokens": 0}') as whole \gset
 select fixture.talk('whole',
@@ -245,6 +245,22 @@ select is(
 select is(
   pg_temp.attempt(pg_temp.changed('amendment', 'saved_tokens', '7')) ~ '^KC017: Context .*amendment', true,
   'an amendment that does not fit');
+select is(
+  pg_temp.attempt(pg_temp.changed(c.part, c.key, v.value)), 'KC017: ' || c.problem, format('%s of %s that is %s', c.key, c.part, c.value))
+from (values
+  ('amendment', 'parts', '{"type": 1}', 'Its parts are not an array of objects with a type.'),
+  ('amendment', 'content', '" "', 'It would be blank.'),
+  ('amendment', 'name', 'null', 'A key of it is null: what it has not is left out.'),
+  ('summary', 'content', '" "', 'It is blank.'),
+  ('summary', 'role', '"tool"', 'It is a tool message without tool_call_id.'),
+  ('summary', 'metadata', '[]', 'Its metadata and provider must be objects.'),
+  ('message', 'metadata', 'null', 'A key of it is null: what it has not is left out.'),
+  ('message', 'created_at', '"infinity"', 'Its created_at is infinity, which is not a time until now.'),
+  ('head', 'last_at', '"2290-01-01"', 'Its last_at is 2290-01-01, which is not a time until now.'),
+  ('act', 'acted_at', '"-infinity"', 'Its acted_at is -infinity, which is not a time until now.'),
+  ('head', 'due_at', '"infinity"', 'Its due_at is infinity, which is not a time until now.')
+) c(part, key, value, problem)
+cross join lateral (select c.value::jsonb) v(value);
 select is(
   pg_temp.attempt(pg_temp.changed('tool_list', 'content', '"[]"')), 'KC017: Its digest is not that of the tools.',
   'tools under the digest of others');

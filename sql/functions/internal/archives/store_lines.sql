@@ -57,7 +57,7 @@ begin
         'change_id', kata_data.change_of_version(v_context_id, line -> 'change_version'),
         'amendment_id', kata_data.change_of_version(v_context_id, line -> 'amendment_version'));
     when 'amendment' then
-      return kata_data.line_on_path(number, v_context_id, line) || jsonb_build_object(
+      return kata_data.amendment_of_line(number, v_context_id, line) || jsonb_build_object(
         'change_id', kata_data.change_of_version(v_context_id, line -> 'change_version'),
         'base_change_id', kata_data.change_of_version(v_context_id, line -> 'base_version'));
     when 'request' then
@@ -120,6 +120,32 @@ end
 $$;
 comment on function kata_data.line_on_path(bigint, uuid, jsonb) is 'The line of a stub or an amendment. Refuses a message that is not on the path of its context. KC017.';
 
+create or replace function kata_data.amendment_of_line(number bigint, context_id uuid, line jsonb) returns jsonb
+language plpgsql volatile
+as $$
+declare
+  v_amendment kata_data.amendment := jsonb_populate_record(null::kata_data.amendment, line);
+  v_said kata_data.message;
+  v_problem text;
+begin
+  perform kata_data.line_on_path(number, context_id, line);
+  if not kata_data.holds_messages(context_id, int8multirange(int8range(v_amendment.version, v_amendment.version, '[]'))) then
+    v_problem := 'What it amends is not a message or a summary.';
+  elsif v_amendment.salt is not null then
+    v_said := kata_data.said_at(context_id, v_amendment.version);
+    -- Set, or it would be taken for none.
+    v_amendment.change_id := 0;
+    v_problem := kata_data.amended_problem(v_said, kata_data.amended(v_said, v_amendment));
+  end if;
+  if v_problem is not null then
+    perform kata_data.refuse_archive(number, v_problem);
+  end if;
+  return line;
+end
+$$;
+comment on function kata_data.amendment_of_line(bigint, uuid, jsonb) is
+'The line of an amendment. Refuses one that is not on the path of its context, or that kata.amend would refuse for its words. KC017.';
+
 create or replace function kata_data.tools_of_line(number bigint, line jsonb) returns jsonb
 language plpgsql stable
 as $$
@@ -165,6 +191,15 @@ begin
     return format('Its key %s is unknown.', left(jsonb_path_query_first(line - columns, '$.keyvalue().key')::text, 100));
   elsif length(line ->> 'external_id') not between 1 and 255 then
     return format('Its external_id has %s characters, not 1 to 255.', length(line ->> 'external_id'));
+  elsif kata_data.time_problem(line, columns) is not null then
+    return kata_data.time_problem(line, columns);
+  elsif part in ('message', 'amendment', 'summary') and jsonb_path_exists(line, '$.* ? (@ == null)') then
+    return 'A key of it is null: what it has not is left out.';
+  elsif part = 'summary' and line ? 'salt' then
+    return case
+      when kata_data.is_blank(line ->> 'content') then 'It is blank.'
+      else kata_data.message_problem(jsonb_populate_record(null::kata_data.message, line - 'token_source'))
+    end;
   elsif part = 'message' and line ? 'salt' then
     return case
       when not kata_data.is_moment(line ->> 'occurred_at') then 'Its occurred_at is not a moment.'
@@ -184,3 +219,27 @@ end
 $$;
 comment on function kata_data.line_problem(text, jsonb, text[]) is
 'A sentence on what is wrong with a line of a part by itself; null if nothing is. columns: those of its source. KC013, KC017.';
+
+create or replace function kata_data.time_problem(line jsonb, columns text[]) returns text
+language plpgsql stable
+as $$
+begin
+  -- A caller says when a message occurred, and a context may be due at any time to come.
+  return (
+    select format('Its %s is %s, which is not a time until now.', t.name, left(t.value, 100))
+    from (
+      select c.name, line ->> c.name as value,
+        case when pg_input_is_valid(line ->> c.name, 'timestamptz') then (line ->> c.name)::timestamptz end as moment
+      from unnest(columns) c(name)
+      where right(c.name, 3) = '_at'
+        and c.name <> 'occurred_at'
+    ) t
+    where not isfinite(t.moment) and (t.name, t.value) <> ('last_at', '-infinity')
+      -- Clocks differ, and a lease ends within a day.
+      or t.name <> 'due_at' and t.moment > kata_data.clock() + interval '2 days'
+    limit 1);
+end
+$$;
+comment on function kata_data.time_problem(jsonb, text[]) is
+'A sentence on a time of a line that is infinite or to come, beyond what clocks differ in; null for none. A context''s entries never go back in
+time, so one of the future would hold all that follow.';
