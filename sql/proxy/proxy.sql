@@ -151,7 +151,7 @@ begin
   raise exception using
     errcode = 'KC017',
     message = format('a proxy does not call kata.%s', function_name),
-    detail = 'Each shard has its own.',
+    detail = 'Each shard has its own part, and each call of a proxy is a transaction of its own there.',
     hint = 'Connect to a shard and call it there.';
 end
 $$;

@@ -35,8 +35,9 @@ ON_ALL = (
 )  # fmt: skip
 # Answered by the proxy itself, as a shard would.
 LOCAL = ("version",)
-# Each shard has its own part, and is called for it directly.
-REFUSED = ("build_embedding_index", "drop_embedding_index", "import_family")
+# Each shard has its own part, and is called for it directly; and what belongs to one transaction, which each
+# call on a shard is by itself: the batches of an import, the pages of an export.
+REFUSED = ("build_embedding_index", "drop_embedding_index", "export_family", "import_family")
 BODIES = "proxy/bodies"
 
 
