@@ -28,7 +28,7 @@ EXPECTED = {
     # The check runs on PostgreSQL 15, which has no IS JSON; inlined, the test is in its callers.
     **{
         (function, 'syntax error at or near "json"'): "PostgreSQL 16 has it"
-        for function in ("is_json_object", "prompt_sums", "usual_added_tokens", "usual_turns")
+        for function in ("is_json_object", "prompt_sums", "usual_tokens", "usual_turns")
     },
     ("open_compaction", COMPOSITE.format("compaction")): "its fields are set one by one",
     ("open_compaction", COMPOSITE.format("head")): "its fields are set one by one",

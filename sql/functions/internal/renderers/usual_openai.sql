@@ -5,7 +5,7 @@ language plpgsql stable
 as $$
 declare
   v_renamed jsonb;
-  v_renamed_groups bigint[] := '{}';
+  v_renamed_groups bigint[] := '{}'::bigint[];
 begin
   if kind = 'renamed' then
     v_renamed := kata_data.renamed_calls(rows, 'openai');
