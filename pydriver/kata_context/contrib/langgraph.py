@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import random
+import secrets
 from collections.abc import (
     AsyncIterator,
     Callable,
@@ -66,6 +67,9 @@ CLASSES = {role: name for name, role in ROLES.items()} | {"developer": "SystemMe
 # The log has columns for these; the rest is stored beside, in provider.
 COLUMNS = frozenset(("content", "id", "name", "tool_call_id", "tool_calls", "type"))
 CALL_BLOCKS = ("tool_use", "tool_call", "function_call")
+# Of calls in a dict: as in LangChain, or as in OpenAI, their arguments with or without spaces.
+CALL_FORMS = ("dict", "openai", "compact")
+SECRET = secrets.token_bytes(32)  # of the process, and stored nowhere
 
 INSTALLED = "select obj_description(to_regnamespace('kata_langgraph'), 'pg_namespace')"
 PUT = f"select * from kata_langgraph.put_checkpoint({', '.join(['%s'] * 16)})"
@@ -359,7 +363,7 @@ class Outgoing:
         self.placed: list[Json] = []
         self.places: dict[str, int] = {}
         self.messages: list[BaseMessage] = []
-        self.drafts: dict[str, Json] = {}
+        self.drafts: dict[int, Json] = {}
 
     @property
     def context_id(self) -> UUID | None:
@@ -406,17 +410,21 @@ class Outgoing:
         self.messages.append(message)
         return len(self.placed) - 1
 
-    def encoded(self, value: Any) -> Any:
-        """Return a value with references in place of messages."""
+    def encoded(self, value: Any, channel: Any = None) -> Any:
+        """Return a value with references in place of messages; a text in the channel `messages` is one."""
         if isinstance(value, BaseMessage) and not isinstance(value, RemoveMessage):
             return self.reference(value, None)
+        if type(value) is str:
+            return self.turn(value) if channel == "messages" else value
         if type(value) is dict:
-            inner = {name: self.encoded(one) for name, one in value.items()}
+            if found := self.turn(value):
+                return found
+            inner = {name: self.encoded(one, name) for name, one in value.items()}
             return {MARK: ["literal", inner]} if MARK in inner else inner
         if type(value) is list:
-            return [self.turn(one) or self.encoded(one) for one in value]
+            return [self.turn(one) or self.encoded(one, channel) for one in value]
         if type(value) is tuple:
-            return tuple(self.encoded(one) for one in value)
+            return self.turn(value) or tuple(self.encoded(one, channel) for one in value)
         if isinstance(value, SendProtocol) and hasattr(value, "arg"):
             sent = copy.copy(value)
             sent.arg = self.encoded(value.arg)
@@ -425,33 +433,76 @@ class Outgoing:
 
     def turn(self, value: Any) -> Any:
         """Return a reference for a message in one of the short forms of LangChain, or None."""
-        if type(value) is dict and value.keys() == {"role", "content"}:
-            role, content, form = value["role"], value["content"], "dict"
-        elif type(value) in (tuple, list) and len(value) == 2:
-            (role, content), form = value, type(value).__name__
+        if type(value) is dict:
+            if "content" not in value or not value.keys() & {"role", "type"}:
+                return None
+            forms = [[kind, *(form_item(*item) for item in value.items())] for kind in CALL_FORMS]
+        elif type(value) in (tuple, list) and len(value) == 2 and type(value[0]) is str:
+            forms, value = [["pair", value[0]]], list(value)
+        elif type(value) is str:
+            forms = [["text"]]
         else:
             return None
-        if not isinstance(role, str) or type(content) is not str:
-            return None
         try:
-            (message,) = convert_to_messages([(role, content)])
-        except (KeyError, NotImplementedError, TypeError, ValueError):
+            (message,) = convert_to_messages([value])
+            form = next(form for form in forms if in_form(message, form) == value)
+        except (ArithmeticError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError):
             return None
-        return self.reference(message, [form, role])
+        except (NotPlainError, StopIteration):  # a form that a message does not give back
+            return None
+        return None if isinstance(message, RemoveMessage) else self.reference(message, form)
 
-    def reference(self, message: BaseMessage, form: list[str] | None) -> Json:
+    def reference(self, message: BaseMessage, form: list[Any] | None) -> Json:
         """Return what names a message in a value."""
-        version = self.version(message) if form is None else None
+        version = self.version(message)
         if version is not None:
-            return {MARK: ["version", version]}
+            return {MARK: ["version", version, form]}
         draft = to_draft(message, self.serde)
         digest = digest_of(draft)
-        self.drafts[digest] = draft
-        return {MARK: ["draft", *self.where, digest, message.id and escape(message.id), form]}
+        id = draft_id(digest)
+        self.drafts[id] = {"id": id, "digest": digest, "message": draft}
+        return {MARK: ["draft", *self.where, id, message.id and escape(message.id), form]}
 
     def kept(self) -> Jsonb:
         """Return the messages that values name."""
-        return Jsonb([{"digest": digest, "message": draft} for digest, draft in self.drafts.items()])
+        return Jsonb(list(self.drafts.values()))
+
+
+def draft_id(digest: str) -> int:
+    """Return the id of a draft: nothing confirms a guess of its words once the process has ended."""
+    made = hashlib.blake2b(digest.encode(), digest_size=8, key=SECRET).digest()
+    return int.from_bytes(made, "big", signed=True)
+
+
+def form_item(name: str, value: Any) -> list[Any]:
+    """Return a key of a dict that is a message, with the value where that is none of its words."""
+    return [name, value] if name in ("role", "type", "id") or value is None else [name]
+
+
+def in_form(message: BaseMessage, form: list[Any]) -> Any:
+    """Return a message in the short form that a value had."""
+    kind, *rest = form
+    if kind == "text":
+        return message.content
+    if kind == "pair":
+        return [rest[0], message.content]
+    return {name: given[0] if given else field_of(message, name, kind) for name, *given in rest}
+
+
+def field_of(message: BaseMessage, name: str, calls: str) -> Any:
+    """Return a field of a message, its calls in one of CALL_FORMS."""
+    if name == "tool_calls" and calls != "dict":
+        made = [unescape(call_of(call)) for call in getattr(message, name, ())]
+        if calls == "compact":
+            for call in made:
+                arguments = json.loads(call["function"]["arguments"])
+                call["function"]["arguments"] = json.dumps(
+                    arguments, ensure_ascii=False, separators=(",", ":")
+                )
+        return made
+    if name in type(message).model_fields:
+        return getattr(message, name)
+    return message.additional_kwargs.get(name)
 
 
 class Incoming:
@@ -483,9 +534,9 @@ class Incoming:
             )
         ]
         self.spans = [pairs(text) for row in rows for text in row.blob_spans or () if text is not None]
-        self.names: set[tuple[str, ...]] = set()
+        self.names: set[tuple[Any, ...]] = set()
         self.versions: dict[int, BaseMessage] = {}
-        self.drafts: dict[tuple[str, ...], BaseMessage] = {}
+        self.drafts: dict[tuple[Any, ...], BaseMessage] = {}
         self.named: set[int] = set()
         self.find(self.values)
 
@@ -561,15 +612,13 @@ class Incoming:
         if kind == "literal":
             return {name: self.decoded(one) for name, one in rest[0].items()}
         if kind == "version":
-            return copied(self.versions[rest[0]])
-        *name, own_id, form = rest
-        message = self.drafts[tuple(name)]
-        if form is None:
-            made = copied(message)
+            version, form = rest
+            made = copied(self.versions[version])
+        else:
+            *name, own_id, form = rest
+            made = copied(self.drafts[tuple(name)])
             made.id = unescape(own_id)
-            return made
-        pair = (form[1], message.content)
-        return dict(zip(("role", "content"), pair, strict=True)) if form[0] == "dict" else list(pair)
+        return made if form is None else in_form(made, form)
 
 
 def pairs(text: str) -> list[tuple[int, int]]:
@@ -779,7 +828,8 @@ class _Saver(BaseCheckpointSaver[int]):
             else:
                 blobs.append((channel, value))
         encoded = [
-            (escape(channel), *self.serde.dumps_typed(outgoing.encoded(value))) for channel, value in blobs
+            (escape(channel), *self.serde.dumps_typed(outgoing.encoded(value, channel)))
+            for channel, value in blobs
         ]
         versions = given.checkpoint["channel_versions"]
         channels = {escape(name): str(versions[name]) for name in values if name in versions}
@@ -799,7 +849,9 @@ class _Saver(BaseCheckpointSaver[int]):
         thread, namespace = thread_of(given.config), escape(configurable.get("checkpoint_ns", ""))
         checkpoint_id = escape(configurable["checkpoint_id"])
         outgoing = Outgoing(self.serde, known, (namespace, checkpoint_id))
-        encoded = [self.serde.dumps_typed(outgoing.encoded(value)) for _, value in given.writes]
+        encoded = [
+            self.serde.dumps_typed(outgoing.encoded(value, channel)) for channel, value in given.writes
+        ]
         channels = [channel for channel, _ in given.writes]
         arguments = [
             context_name(thread), escape(thread), outgoing.context_id, namespace, checkpoint_id,

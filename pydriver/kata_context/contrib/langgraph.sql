@@ -17,7 +17,8 @@ create table if not exists kata_langgraph.thread (
   tenant text not null,
   thread_id text not null,
   start_version bigint not null,
-  shown_id text collate "C"
+  shown_id text collate "C",
+  salt bytea not null default uuid_send(gen_random_uuid())
 );
 comment on table kata_langgraph.thread is 'One row per thread, which is a context.';
 comment on column kata_langgraph.thread.context_id is 'The context.';
@@ -25,6 +26,7 @@ comment on column kata_langgraph.thread.tenant is 'The tenant of the context.';
 comment on column kata_langgraph.thread.thread_id is 'The id of the thread; the name of the context, where it can be one.';
 comment on column kata_langgraph.thread.start_version is 'The version of the context before its first checkpoint.';
 comment on column kata_langgraph.thread.shown_id is 'The checkpoint of the root graph whose messages the view shows.';
+comment on column kata_langgraph.thread.salt is 'What the ids of messages without an id are made with: words that were erased cannot be guessed by them.';
 
 create table if not exists kata_langgraph.checkpoint (
   context_id uuid constraint checkpoint_thread_fkey references kata_langgraph.thread on delete cascade,
@@ -101,18 +103,20 @@ create table if not exists kata_langgraph.draft (
   context_id uuid constraint draft_thread_fkey references kata_langgraph.thread on delete cascade,
   ns text collate "C",
   checkpoint_id text collate "C",
-  digest text collate "C",
+  id bigint,
   version bigint,
+  digest text collate "C",
   message jsonb,
-  constraint draft_pkey primary key (context_id, ns, checkpoint_id, digest),
-  constraint draft_is_one check ((version is null) <> (message is null))
+  constraint draft_pkey primary key (context_id, ns, checkpoint_id, id),
+  constraint draft_is_one check ((version is null) <> (message is null) and (digest is null) = (message is null))
 );
 comment on table kata_langgraph.draft is 'One row per message that a write or a value names before it is in the log.';
 comment on column kata_langgraph.draft.context_id is 'The context of the thread.';
 comment on column kata_langgraph.draft.ns is 'The namespace.';
 comment on column kata_langgraph.draft.checkpoint_id is 'The checkpoint of the write or value.';
-comment on column kata_langgraph.draft.digest is 'A digest of the message without its id.';
+comment on column kata_langgraph.draft.id is 'The id by which values name it, made with a secret of the process that stored it.';
 comment on column kata_langgraph.draft.version is 'Its version in the log; null before it is there.';
+comment on column kata_langgraph.draft.digest is 'A digest of the message without its id; null since it is in the log.';
 comment on column kata_langgraph.draft.message is 'The message; null since it is in the log.';
 
 -- Statistics would keep what an erasure or a purge removes.
@@ -210,7 +214,7 @@ begin
       case when exists (
         select from jsonb_array_elements(m.message -> 'tool_calls') c(call) where c.call ->> 'id' = any (v_taken))
       then m.message - 'tool_calls' || jsonb_build_object(
-        'content', coalesce(m.message -> 'content', '""'),
+        'content', coalesce(nullif(m.message -> 'content', 'null'), '""'),
         'provider', jsonb_set(
           coalesce(m.message -> 'provider', '{}'), '{langgraph}',
           coalesce(m.message #> '{provider,langgraph}', '{}') || jsonb_build_object('tool_calls', m.message -> 'tool_calls')))
@@ -233,10 +237,31 @@ begin
       and m.tool_call_id is not distinct from message ->> 'tool_call_id'
       and m.tool_calls is not distinct from message -> 'tool_calls'
       and m.parts is not distinct from message -> 'parts'
-      and m.provider is not distinct from message -> 'provider');
+      and nullif(m.provider #- '{langgraph,id}', '{"langgraph": {}}') is not distinct from
+        nullif(message -> 'provider' #- '{langgraph,id}', '{"langgraph": {}}'));
 end
 $$;
-comment on function kata_langgraph.is_at(uuid, bigint, jsonb) is 'Whether a message of the log is the same as one that is to be appended.';
+comment on function kata_langgraph.is_at(uuid, bigint, jsonb) is 'Whether a message of the log is the same as another one, whatever their ids.';
+
+create function kata_langgraph.with_salt(context_id uuid, drafts jsonb) returns jsonb
+language plpgsql stable
+as $$
+begin
+  if not drafts @? '$[*].message.external_id ? (@ starts with "#")' then
+    return drafts;
+  end if;
+  return (
+    select jsonb_agg(
+      case when d.draft #>> '{message,external_id}' like '#%' then jsonb_set(
+        d.draft, '{message,external_id}',
+        to_jsonb('#' || left(encode(sha256(t.salt || convert_to(d.draft #>> '{message,external_id}', 'UTF8')), 'hex'), 32)))
+      else d.draft end order by d.place)
+    from jsonb_array_elements(drafts) with ordinality d(draft, place)
+    join kata_langgraph.thread t on t.context_id = with_salt.context_id);
+end
+$$;
+comment on function kata_langgraph.with_salt(uuid, jsonb) is
+'Messages of which those without an id have one from their digest and the salt of the thread, in place of the digest.';
 
 create function kata_langgraph.find_drafts(context_id uuid, drafts jsonb) returns bigint[]
 language sql stable
@@ -420,14 +445,42 @@ a place without a version is left out.';
 create function kata_langgraph.keep_drafts(context_id uuid, ns text, checkpoint_id text, drafts jsonb) returns void
 language sql volatile
 as $$
-  insert into kata_langgraph.draft (context_id, ns, checkpoint_id, digest, message)
-  select distinct on (d.draft ->> 'digest')
-    keep_drafts.context_id, keep_drafts.ns, keep_drafts.checkpoint_id, d.draft ->> 'digest', d.draft -> 'message'
+  insert into kata_langgraph.draft (context_id, ns, checkpoint_id, id, digest, message)
+  select keep_drafts.context_id, keep_drafts.ns, keep_drafts.checkpoint_id, (d.draft ->> 'id')::bigint, d.draft ->> 'digest', d.draft -> 'message'
   from jsonb_array_elements(drafts) d(draft)
   on conflict on constraint draft_pkey do nothing
 $$;
 comment on function kata_langgraph.keep_drafts(uuid, text, text, jsonb) is
 'Keeps messages that values of a checkpoint name, until they are in the log.';
+
+create function kata_langgraph.link_late(context_id uuid, ns text, checkpoint_id text) returns void
+language sql volatile
+as $$
+  update kata_langgraph.draft d
+  set version = f.version, digest = null, message = null
+  from (
+    select w.id, min(v.version) as version
+    from kata_langgraph.checkpoint c
+    cross join lateral (
+      select max(n.version) as version
+      from kata_langgraph.checkpoint n
+      where n.context_id = c.context_id and n.ns = c.ns and n.checkpoint_id > c.checkpoint_id and n.parent_id = c.checkpoint_id
+    ) n
+    cross join generate_series(c.version + 1, n.version) v(version)
+    join kata_langgraph.draft w on w.context_id = c.context_id and w.ns = c.ns and w.checkpoint_id = c.checkpoint_id and w.message is not null
+    where c.context_id = link_late.context_id
+      and c.ns = link_late.ns
+      and c.checkpoint_id = link_late.checkpoint_id
+      and kata_langgraph.is_at(c.context_id, v.version, w.message)
+    group by w.id
+  ) f
+  where d.context_id = link_late.context_id
+    and d.ns = link_late.ns
+    and d.checkpoint_id = link_late.checkpoint_id
+    and d.id = f.id
+$$;
+comment on function kata_langgraph.link_late(uuid, text, text) is
+'Replaces messages by their versions that writes name, where the next checkpoint was faster than the writes, and has appended them.';
 
 create function kata_langgraph.put_checkpoint(
   name text, thread_id text, known uuid, ns text, checkpoint_id text, parent_id text, type text, body bytea, channels jsonb, metadata jsonb,
@@ -439,16 +492,21 @@ as $$
 declare
   v_main jsonb := lists -> 'messages';
   v_found bigint[];
+  v_moves boolean;
 begin
   context_id := kata_langgraph.open_thread(name, thread_id);
+  -- The view shows a checkpoint already that is put again.
+  v_moves := ns = '' and not exists (
+    select from kata_langgraph.thread t where t.context_id = put_checkpoint.context_id and t.shown_id = put_checkpoint.checkpoint_id);
   if known <> context_id or (
-    ns = '' and not kata_langgraph.go_to_branch(
+    v_moves and not kata_langgraph.go_to_branch(
       context_id, parent_id,
       kata_langgraph.list_spans(jsonb_path_query_array(v_main, 'strict $.items[*] ? (@.type() == "array")'), '{}'))) then
     return;
   end if;
+  placed := kata_langgraph.with_salt(context_id, placed);
   v_found := kata_langgraph.find_drafts(context_id, placed);
-  if ns = '' and (v_main is not null or blob_channels @> array['messages'] or not channels ? 'messages') then
+  if v_moves and (v_main is not null or blob_channels @> array['messages'] or not channels ? 'messages') then
     perform kata_langgraph.leave_out(
       context_id, parent_id, 'messages',
       kata_langgraph.span_set(kata_langgraph.list_spans(coalesce(v_main -> 'items', '[]'), v_found)));
@@ -475,7 +533,7 @@ begin
 
   perform kata_langgraph.keep_drafts(context_id, ns, checkpoint_id, drafts);
   update kata_langgraph.draft d
-  set version = p.version, message = null
+  set version = p.version, digest = null, message = null
   from (
     select p.draft ->> 'digest' as digest, min(versions[p.place]) as version
     from jsonb_array_elements(placed) with ordinality p(draft, place)
@@ -486,7 +544,7 @@ begin
     and d.checkpoint_id in (put_checkpoint.checkpoint_id, put_checkpoint.parent_id)
     and d.digest = p.digest
     and d.message is not null;
-  if ns = '' then
+  if v_moves then
     update kata_langgraph.thread t set shown_id = put_checkpoint.checkpoint_id where t.context_id = put_checkpoint.context_id;
   end if;
 end
@@ -496,7 +554,7 @@ comment on function kata_langgraph.put_checkpoint(
 'Stores a checkpoint, and appends the messages that its lists bring.
 
 known: the context whose versions the lists name, null if they name none. lists: by channel the type and the items of a list of messages.
-placed: messages for the log, named by items from 0; drafts: messages that values name. Both are objects with digest and message.
+placed: messages for the log, named by items from 0; drafts: messages that values name. Both are objects with digest and message, drafts with id.
 
 Returns the context, and the versions of what was placed; null if the call has to name no versions: they are of another context, or of another
 branch. Then nothing was stored.';
@@ -526,6 +584,9 @@ begin
   from unnest(indexes, channels, types, put_writes.data) w(idx, channel, type, data)
   on conflict on constraint write_pkey do nothing;
   perform kata_langgraph.keep_drafts(v_context_id, ns, checkpoint_id, drafts);
+  if drafts <> '[]' then
+    perform kata_langgraph.link_late(v_context_id, ns, checkpoint_id);
+  end if;
   return true;
 end
 $$;
@@ -616,7 +677,7 @@ begin
     select n.name, d.version, d.message
     from jsonb_array_elements(drafts) n(name)
     join kata_langgraph.draft d on d.context_id = contents.context_id
-      and d.ns = n.name ->> 0 and d.checkpoint_id = n.name ->> 1 and d.digest = n.name ->> 2
+      and d.ns = n.name ->> 0 and d.checkpoint_id = n.name ->> 1 and d.id = (n.name ->> 2)::bigint
   ),
   wanted as (
     select unnest(kata_langgraph.span_set(spans) + coalesce((
@@ -636,7 +697,7 @@ begin
 end
 $$;
 comment on function kata_langgraph.contents(uuid, bigint[], jsonb) is
-'Reads messages: by version, and drafts by the array of namespace, checkpoint and digest.
+'Reads messages: by version, and drafts by the array of namespace, checkpoint and id.
 
 Returns rows: version and message of the log; draft and its version, or its message while it is not in the log.';
 
@@ -760,8 +821,8 @@ begin
   perform kata_data.lock_context(v_source, 'read');
   v_copy := kata.fork(v_source, name => target);
   insert into kata_data.attachment (context_id) values (v_copy);
-  insert into kata_langgraph.thread (context_id, tenant, thread_id, start_version, shown_id)
-  select v_copy, t.tenant, target_id, t.start_version, t.shown_id from kata_langgraph.thread t where t.context_id = v_source;
+  insert into kata_langgraph.thread (context_id, tenant, thread_id, start_version, shown_id, salt)
+  select v_copy, t.tenant, target_id, t.start_version, t.shown_id, t.salt from kata_langgraph.thread t where t.context_id = v_source;
   insert into kata_langgraph.checkpoint (context_id, ns, checkpoint_id, parent_id, version, type, body, channels, metadata)
   select v_copy, c.ns, c.checkpoint_id, c.parent_id, c.version, c.type, c.body, c.channels, c.metadata
   from kata_langgraph.checkpoint c where c.context_id = v_source;
@@ -771,8 +832,8 @@ begin
   insert into kata_langgraph.write (context_id, ns, checkpoint_id, task_id, idx, task_path, channel, type, data)
   select v_copy, w.ns, w.checkpoint_id, w.task_id, w.idx, w.task_path, w.channel, w.type, w.data
   from kata_langgraph.write w where w.context_id = v_source;
-  insert into kata_langgraph.draft (context_id, ns, checkpoint_id, digest, version, message)
-  select v_copy, d.ns, d.checkpoint_id, d.digest, d.version, d.message
+  insert into kata_langgraph.draft (context_id, ns, checkpoint_id, id, version, digest, message)
+  select v_copy, d.ns, d.checkpoint_id, d.id, d.version, d.digest, d.message
   from kata_langgraph.draft d where d.context_id = v_source;
   return v_copy;
 end

@@ -2,6 +2,7 @@
 
 import asyncio
 import operator
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -17,7 +18,7 @@ from langgraph.types import Command, Send, interrupt
 
 from integrations import run_example
 from kata_context import AsyncKata, Kata
-from kata_context.contrib.langgraph import AsyncKataSaver, KataSaver
+from kata_context.contrib.langgraph import AsyncKataSaver, KataSaver, digest_of, to_draft
 
 Config = dict[str, Any]
 
@@ -263,27 +264,79 @@ def test_a_graph_resumes_after_a_compaction_and_recall_finds_what_it_covers(
     assert kata.verify() == []
 
 
+def made_call(arguments: str) -> dict[str, Any]:
+    """Return a call in the form of OpenAI."""
+    return {"id": "c1", "type": "function", "function": {"name": "f", "arguments": arguments}}
+
+
+FORMS: list[Any] = [
+    [HumanMessage("my PIN is mellon", id="h2")],
+    [HumanMessage("my PIN is mellon")],
+    [{"role": "user", "content": "PIN mellon"}],
+    [{"role": "user", "content": [{"type": "text", "text": "PIN mellon"}]}],
+    [{"role": "user", "content": "PIN mellon", "id": "h2"}],
+    [{"role": "user", "content": "PIN mellon", "name": "ann"}],
+    [{"type": "human", "content": "PIN mellon", "response_metadata": {"x": "mellon"}}],
+    {"role": "human", "content": "PIN mellon", "more": "mellon"},
+    [{"role": "assistant", "content": None, "tool_calls": [made_call('{"pin": "mellon"}')]}],
+    [{"role": "assistant", "content": "", "tool_calls": [made_call('{"pin":["mellon",1]}')]}],
+    "PIN mellon",
+    ["PIN mellon"],
+    ("user", "PIN mellon"),
+    [("user", "PIN mellon")],
+    [("user", [{"type": "text", "text": "PIN mellon"}])],
+]
+
+
 def test_an_erased_message_is_blank_in_every_checkpoint_and_nowhere_in_the_tables(
     saver: KataSaver, kata: Kata
 ) -> None:
-    graph = chat(saver)
-    graph.invoke({"messages": [HumanMessage("my PIN is 4711", id="h1")]}, of("t"))
-    graph.invoke({"messages": [{"role": "user", "content": "PIN 4711 again"}]}, of("t"))
-    for version in range(1, 5):
-        kata.erase_message("t", version, "asked for")
-    history = list(graph.get_state_history(of("t")))
-    assert {text for state in history for text in said(state.values.get("messages", []))} == {""}
-    assert not [state for state in history if "4711" in str(state)]
+    for number, given in enumerate(FORMS):
+        thread = of(f"t{number}")
+        graph = chat(saver)
+        graph.invoke({"messages": [HumanMessage("first", id="h1")]}, thread)
+        for _ in range(2):  # the second time some are known
+            graph.invoke({"messages": given}, thread)
+        for row in kata.messages(f"t{number}", visibility="all"):
+            kata.erase_message(f"t{number}", row.version, "asked for")
+        history = list(graph.get_state_history(thread))
+        assert {text for state in history for text in said(state.values.get("messages", []))} == {""}
+        found = [re.findall(".{60}mellon.{20}", str(state)) for state in history]
+        assert [one for one in found if one] == [], given
+        state = chat(KataSaver(kata)).invoke({"messages": [HumanMessage("next", id="h3")]}, thread)
+        assert said(state["messages"])[-3:] == ["", "next", "next?"]
     with kata.transaction() as tx:
-        tables = ["thread", "checkpoint", "blob", "write", "draft"]
-        for table in tables:
-            rows = tx.connection.execute(f"select to_jsonb(t)::text from kata_langgraph.{table} t").fetchall()
-            for (row,) in rows:
-                assert "4711" not in row
-                assert b"4711".hex() not in row
-    state = chat(KataSaver(kata)).invoke({"messages": [HumanMessage("next", id="h3")]}, of("t"))
-    assert said(state["messages"]) == ["", "", "", "", "next", "next?"]
-    assert len(kata.messages("t", visibility="all")) == 6
+        for table in ("thread", "checkpoint", "blob", "write", "draft"):
+            rows = tx.connection.execute(
+                f"select to_jsonb(t)::text from kata_langgraph.{table} t".encode()
+            ).fetchall()
+            assert [row for (row,) in rows if "mellon" in row or b"mellon".hex() in row] == []
+
+
+def test_no_digest_of_an_erased_message_confirms_a_guess(saver: KataSaver, kata: Kata) -> None:
+    class State(TypedDict):
+        said: Annotated[list[BaseMessage], operator.add]
+
+    builder = StateGraph(State)
+    builder.add_node("answer", lambda _: {"said": [AIMessage("mellon too")]})
+    builder.add_edge(START, "answer")
+    graph: Any = builder.compile(checkpointer=saver)
+    texts = []
+    for thread in ("t", "u"):
+        graph.invoke({"said": [HumanMessage("mellon")]}, of(thread))
+        for row in kata.messages(thread, visibility="all"):
+            texts.append(row.external_id)
+            kata.erase_message(thread, row.version, "asked for")
+    assert len(set(texts)) == 4  # the same words have another id in another thread
+    guesses = [
+        digest_of(to_draft(guess, saver.serde)) for guess in (HumanMessage("mellon"), AIMessage("mellon too"))
+    ]
+    with kata.transaction() as tx:
+        tables = [f"kata_langgraph.{name}" for name in ("thread", "checkpoint", "blob", "write", "draft")]
+        for table in [*tables, "kata_data.message"]:
+            rows = tx.connection.execute(f"select to_jsonb(t)::text from {table} t".encode()).fetchall()
+            for guess in guesses:
+                assert [row for (row,) in rows if guess in row or guess.encode().hex() in row] == []
 
 
 def test_a_deleted_thread_is_gone_and_its_id_begins_anew(saver: KataSaver, kata: Kata, database: str) -> None:

@@ -33,6 +33,11 @@ from kata_context.errors import MisuseError
 PLAIN = "NUL \x00, the mark \u241a0000, and \U0001f9ed"
 BAD = "NUL \x00, half a pair \ud800, the mark \u241a0000, and \U0001f9ed"
 CALL = {"name": "f", "args": {"x": [1, 2.5, None, {"y": BAD}]}, "id": "c1", "type": "tool_call"}
+CALL_OF_OPENAI = {
+    "id": "c1",
+    "type": "function",
+    "function": {"name": "f", "arguments": '{"x": ["\u00e9",1]}'},
+}
 HOSTILE: list[BaseMessage] = [
     HumanMessage(BAD, id="1", name="ann"),
     HumanMessage("", id="2"),
@@ -140,6 +145,20 @@ def test_values_that_are_not_messages_come_back_as_they_were(saver: KataSaver) -
             {"role": "user", "content": "hi"},
             ("a", 1),
         ],
+        "dicts": [
+            {"role": "user", "content": [{"type": "text", "text": PLAIN}], "id": "1", "more": {"x": [1]}},
+            {"type": "human", "content": "typed", "name": "ann", "id": None},
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [CALL_OF_OPENAI],
+                "additional_kwargs": {"a": 1},
+            },
+            {"role": "tool", "content": "r", "tool_call_id": "c1", "artifact": {"x": 1}, "status": "error"},
+            {"role": "remove", "content": "", "id": "1"},
+            {"role": "user", "content": 5},
+        ],
+        "messages": ["text", PLAIN, {"role": "user", "content": "hi", MARK: 1}, ["user", "hi"], 1],
         "send": Send("node", {"messages": [HumanMessage("sent", id="s")], "tuple": (1, "x")}),
         "keys": {1: "int", None: "none"},
         "": "a channel without a name",
@@ -241,6 +260,39 @@ def test_stores_that_bring_the_same_message_store_it_once(saver: KataSaver, kata
     assert shown(kata) == ["same", "no id"]
     assert len(kata.messages("t", visibility="all")) == 2
     assert all(len(values_of(saver, one)["messages"]) == 2 for one in stored[1:])
+
+
+def test_a_checkpoint_that_is_put_again_changes_no_view(saver: KataSaver, kata: Kata) -> None:
+    start, again = HumanMessage("start", id="1"), HumanMessage("again", id="2")
+    first = put(saver, of("t"), messages=[start])
+    second = put(saver, first, messages=[start, again])
+    stored = saver.get_tuple(second)
+    assert stored is not None
+    # One saver knows the versions of the messages, the other does not.
+    for other in (saver, KataSaver(kata)):
+        before = kata.get_context("t").version
+        versions = stored.checkpoint["channel_versions"]
+        assert other.put(first, stored.checkpoint, stored.metadata, versions) == second
+        assert kata.get_context("t").version == before
+    assert shown(kata) == ["start", "again"]
+    assert values_of(saver, second)["messages"] == [start, again]
+
+
+def test_writes_that_come_after_the_next_checkpoint_name_its_messages(saver: KataSaver, kata: Kata) -> None:
+    first = put(saver, of("t"), messages=[HumanMessage("start", id="1")])
+    put(
+        saver,
+        first,
+        messages=[HumanMessage("start", id="1"), AIMessage("with", id="2"), AIMessage("without", id="3")],
+    )
+    late = [AIMessage("with", id="2"), AIMessage("without")]
+    KataSaver(kata).put_writes(first, [("messages", late)], task_id="t")
+    found = saver.get_tuple(first)
+    assert found is not None
+    assert found.pending_writes == [("t", "messages", late)]
+    with kata.transaction() as tx:
+        counts = tx.connection.execute("select count(version), count(message) from kata_langgraph.draft")
+        assert counts.fetchone() == (2, 0)
 
 
 def shown(kata: Kata) -> list[str | None]:
