@@ -5,7 +5,7 @@ import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg
@@ -485,7 +485,7 @@ def test_a_claim_without_a_key_runs_out(proxy: Proxy, superuser: Connection, con
     for dsn in proxy.dsns:
         with psycopg.connect(dsn, autocommit=True) as shard:
             shard.execute(
-                "update kata_data.name_claim set pending_until = now() - interval '1 s' "
+                "update kata_data.name_claim set claimed_at = claimed_at - interval '31 s' "
                 "where token = 'a token'"
             )
     late = f"select {MAKE}".replace("+ interval '20 s'", "- interval '1 s'")
@@ -523,6 +523,121 @@ def test_a_name_that_was_given_up_is_free_at_once(conn: Connection) -> None:
         == one(conn, "kata.resolve_context(%s)", str(made)[:20])
         == made
     )
+
+
+def elsewhere(connection: Connection, context: uuid.UUID) -> uuid.UUID:
+    """Make a context on another shard than that of this one."""
+    while True:
+        made: uuid.UUID = one(connection, "kata.create_context()")
+        if shard_of(made) != shard_of(context):
+            return made
+
+
+RENAME = (
+    "kata_px.update_context(kata_proxy.who(null, clock_timestamp() + %s), kata_proxy.shard_of(%s), %s, %s, "
+    "null, false)"
+)
+RENAMING = "kata_proxy.token_of(%s, 'rename', %s::text)"
+
+
+@contextmanager
+def waiting(
+    proxy: Proxy, context: uuid.UUID, connection: Connection, statement: str, *arguments: object
+) -> Iterator[list[Any]]:
+    """Run a statement that waits for the lock of a context; its SQLSTATE comes after the block."""
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(refusal(connection, statement, *arguments)[0]))
+    address = proxy.dsns[shard_of(context)].replace(f"//{LOGIN}@", "//postgres@")
+    with psycopg.connect(address) as shard, psycopg.connect(address, autocommit=True) as observer:
+        shard.execute("select from kata_data.head where context_id = %s for update", (context,))
+        thread.start()
+        blocked = "select from pg_stat_activity where %s = any (pg_blocking_pids(pid))"
+        while thread.is_alive() and not observer.execute(blocked, (shard.info.backend_pid,)).fetchall():
+            thread.join(0.01)
+        yield found
+        shard.rollback()
+        thread.join()
+
+
+@pytest.mark.parametrize("way", ["renamed", "deleted"])
+def test_a_context_that_takes_its_old_name_again_holds_it_meanwhile(
+    proxy: Proxy, conn: Connection, connect: Callable[..., Connection], way: str
+) -> None:
+    first = one(conn, "kata.create_context('a')")
+    second = elsewhere(conn, first)
+    if way == "renamed":
+        for name in "bab":
+            conn.execute("select kata.update_context(%s, %s)", (first, name))
+        again = "select kata.update_context(%s, 'a')"
+    else:
+        conn.execute("select kata.delete_context(%s)", (first,))
+        again = "select kata.restore_context(%s)"
+    rename = "select kata.update_context(%s, 'a')"
+    with waiting(proxy, first, connect(), again, first) as found:
+        assert refusal(conn, rename, second)[0] == "KC007"
+    assert found == [None]
+    assert one(conn, "kata.find_context('a')") == first
+    conn.execute("select kata.delete_context(%s)", (first,))
+    conn.execute(rename.encode(), (second,))
+    assert refusal(conn, "select kata.restore_context(%s)", first)[0] == "KC007"
+
+
+def test_a_call_that_is_refused_gives_up_its_own_claim_only(superuser: Connection, conn: Connection) -> None:
+    first = one(conn, "kata.create_context('a')")
+    second = elsewhere(conn, first)
+    # The context has the name already: the entry stays.
+    assert refusal(conn, "select kata.update_context(%s, 'a', '[]')", first)[0] == "KC017"
+    assert one(conn, "kata.find_context('a')") == first
+    # Of two requests with one key, one is still on its way; then both have ended.
+    id_ = one(superuser, "kata_proxy.new_id(kata_proxy.bucket_for('key', 'b'))")
+    token = one(superuser, "kata_proxy.token_of(%s, 'tenant', 'key')", id_)
+    assert one(superuser, CLAIM, "b", id_, token) is None
+    repetition = "select kata.create_context('b', policy => '{\"budget\": -1}', idempotency_key => 'key')"
+    assert refusal(conn, repetition)[0] == "KC013"
+    assert refusal(conn, "select kata.update_context(%s, 'b')", second)[0] == "KC007"
+    one(superuser, "kata_proxy.release_name('b', %s)", token)
+    conn.execute("select kata.update_context(%s, 'b')", (second,))
+
+
+def test_a_name_kept_by_one_request_is_held_for_its_repetition(
+    superuser: Connection, conn: Connection
+) -> None:
+    first = one(conn, "kata.create_context('a')")
+    second = elsewhere(conn, first)
+    token = one(superuser, RENAMING, first, first)
+    assert one(superuser, CLAIM, "b", first, token) is None
+    conn.execute("select kata.update_context(%s, 'b')", (first,))
+    conn.execute("select kata.update_context(%s, 'c')", (first,))
+    assert refusal(conn, "select kata.update_context(%s, 'b')", second)[0] == "KC007"
+    superuser.execute(f"select {RENAME}".encode(), ("20 s", first, first, "b"))
+    assert one(conn, "kata.find_context('b')") == first
+
+
+def test_a_name_is_taken_over_as_it_was_seen(superuser: Connection, conn: Connection) -> None:
+    """Between the look at the context and the taking over it may have got the name again."""
+    first = one(conn, "kata.create_context('a')")
+    conn.execute("select kata.update_context(%s, 'b')", (first,))
+    claim = (
+        "select * from kata_px.claim_name(kata_proxy.name_shard('a'), kata_proxy.tenant(), 'a', %s, 'x', %s)"
+    )
+    id_ = uuid.uuid4()
+    seen = superuser.execute(claim, (id_, None)).fetchone()
+    assert seen is not None
+    assert (seen["holder"], seen["is_pending"]) == (first, False)
+    conn.execute("select kata.update_context(%s, 'a')", (first,))
+    refused = superuser.execute(claim, (id_, seen["claimed_at"])).fetchone()
+    assert refused is not None
+    assert refused["holder"] == first
+
+
+def test_a_call_that_waited_past_its_deadline_changes_nothing(
+    proxy: Proxy, superuser: Connection, conn: Connection
+) -> None:
+    made = one(conn, "kata.create_context('a')")
+    with waiting(proxy, made, superuser, f"select {RENAME}", "1 s", made, made, "b") as found:
+        conn.execute("select pg_sleep(1)")
+    assert found == ["KC025"]
+    assert one(conn, "kata.find_context('a')") == made
 
 
 def test_a_purge_removes_the_name_from_the_directory(proxy: Proxy, conn: Connection) -> None:

@@ -231,6 +231,7 @@ grant execute on function
   kata_data.enter,
   kata_data.forget_names,
   kata_data.is_in_time,
+  kata_data.is_pending,
   kata_data.keep_name,
   kata_data.name_holder,
   kata_data.release_name

@@ -6,7 +6,7 @@
 -- Members of kata_proxy write it. No function takes a lock of it.
 --
 -- name_claim has one row per name of a tenant whose hash is one of the buckets here: which context has it, on whatever shard. claim_name
--- inserts it or takes it over, keep_name confirms it, release_name deletes it, as
+-- inserts it or takes it over, keep_name confirms it, release_name deletes one that is new, as
 -- forget_names does after a purge. A row may name a context that has the name no longer.
 
 create table kata_data.bucket_range (
@@ -24,7 +24,9 @@ create table kata_data.name_claim (
   name text,
   context_id uuid not null,
   token text not null,
-  pending_until timestamptz not null,
+  claimed_at timestamptz not null,
+  calls integer not null,
+  is_new boolean not null,
   constraint name_claim_pkey primary key (tenant, name)
 );
 comment on table kata_data.name_claim is 'One row per name of a tenant that hashes to a bucket of this database.';
@@ -32,7 +34,9 @@ comment on column kata_data.name_claim.tenant is 'The tenant.';
 comment on column kata_data.name_claim.name is 'The name of the context.';
 comment on column kata_data.name_claim.context_id is 'The context that has the name, or is being made with it.';
 comment on column kata_data.name_claim.token is 'A hash of the request that claimed it, by which its repetitions are known.';
-comment on column kata_data.name_claim.pending_until is 'The end of the claim while the context is being made; -infinity after that.';
+comment on column kata_data.name_claim.claimed_at is 'The time of the last claim; a call has 20 seconds from then.';
+comment on column kata_data.name_claim.calls is 'The number of calls that have claimed it and have not said how they ended.';
+comment on column kata_data.name_claim.is_new is 'Whether one call alone has claimed it, and has not ended.';
 create index name_claim_context on kata_data.name_claim (context_id);
 comment on index kata_data.name_claim_context is 'The names of contexts that a purge removes.';
 

@@ -1,10 +1,11 @@
 -- The directory of names, on the shard that tenant and name hash to: kata_data.claim_name and its siblings there.
 
-create function kata_px.claim_name(shard_ integer, a1 text, a2 text, a3 uuid, a4 text, a5 uuid) returns table (holder uuid, is_pending boolean)
+create function kata_px.claim_name(shard_ integer, a1 text, a2 text, a3 uuid, a4 text, a5 timestamptz)
+returns table (holder uuid, is_pending boolean, claimed_at timestamptz)
 language plproxy
 as $$
   cluster 'kata'; run on shard_;
-  select r.holder, r.is_pending from kata_data.claim_name($2, $3, $4, $5, $6) r;
+  select r.holder, r.is_pending, r.claimed_at from kata_data.claim_name($2, $3, $4, $5, $6) r;
 $$;
 
 create function kata_px.keep_name(shard_ integer, a1 text, a2 text, a3 uuid, a4 text) returns void
@@ -35,7 +36,7 @@ as $$
   select 1 from kata_data.forget_names($1) r;
 $$;
 
--- Returns the context that has the name; null where this call has it now, or where the same request had it before.
+-- Returns the context that has the name; null where this call has claimed it, and is to keep or to release it.
 create function kata_proxy.claim_name(name text, context_id uuid, token text) returns uuid
 language plpgsql volatile
 as $$
@@ -43,12 +44,17 @@ declare
   v_tenant text := kata_proxy.tenant();
   v_shard integer := kata_proxy.name_shard(name);
   v_claim record;
+  v_found uuid;
 begin
-  select c.holder, c.is_pending into strict v_claim from kata_px.claim_name(v_shard, v_tenant, name, context_id, token, null) c;
-  if v_claim.holder is not null and not v_claim.is_pending
-    and kata_px.find_context(kata_proxy.who(), kata_proxy.shard_of(v_claim.holder), name) is distinct from v_claim.holder then
-    select c.holder, c.is_pending into strict v_claim
-    from kata_px.claim_name(v_shard, v_tenant, name, context_id, token, v_claim.holder) c;
+  select c.holder, c.is_pending, c.claimed_at into strict v_claim
+  from kata_px.claim_name(v_shard, v_tenant, name, context_id, token, null) c;
+  if v_claim.holder is not null and not v_claim.is_pending then
+    -- Repetitions of a request have other ids, but one shard.
+    v_found := kata_px.find_context(kata_proxy.who(), kata_proxy.shard_of(v_claim.holder), name);
+    if v_found is null or v_found = context_id then
+      select c.holder, c.is_pending, c.claimed_at into strict v_claim
+      from kata_px.claim_name(v_shard, v_tenant, name, context_id, token, v_claim.claimed_at) c;
+    end if;
   end if;
   return v_claim.holder;
 end
@@ -84,9 +90,6 @@ as $$
 declare
   v_holder uuid := kata_px.name_holder(kata_proxy.name_shard(name), kata_proxy.tenant(), name);
 begin
-  if v_holder is not null and kata_px.find_context(kata_proxy.who(), kata_proxy.shard_of(v_holder), name) = v_holder then
-    return v_holder;
-  end if;
-  return null;
+  return case when v_holder is not null then kata_px.find_context(kata_proxy.who(), kata_proxy.shard_of(v_holder), name) end;
 end
 $$;

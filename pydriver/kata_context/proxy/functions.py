@@ -171,6 +171,11 @@ def _remote(function: Function, *, on_all: bool) -> str:
     else:
         result = f"setof {function.type}" if on_all else function.type
         query = f"select {call} from {ENTER} where e"
+    if "claim_name" in function.route.text:
+        # Again after the work, which may have waited for a lock.
+        if not function.returns_set:
+            query = f"select r.made from (select {call} as made from {ENTER} where e offset 0) r"
+        query += " where kata_data.is_in_time(($1)[5]::timestamptz)"
     name = f"{function.name}_on_all" if on_all else function.name
     parameters = ", ".join(["who_ text[]", *([] if on_all else ["shard_ integer"]), *given])
     target = "all" if on_all else "shard_"

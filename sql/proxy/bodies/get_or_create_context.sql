@@ -12,7 +12,7 @@ begin
     v_holder := case when kata_proxy.can_be_claimed(name) then kata_proxy.claim_name(name, v_id, v_token) end;
     v_claims := v_holder is null and kata_proxy.can_be_claimed(name);
     exit when v_holder is null;
-    if kata_proxy.find_name(name) = v_holder then
+    if kata_proxy.find_name(name) is not null then
       begin
         return query
         select x.context_id, x.created

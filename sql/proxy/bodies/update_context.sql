@@ -1,12 +1,12 @@
 declare
   v_shard integer := kata_proxy.shard_of(context_id);
-  v_token text := kata_proxy.token_of(context_id, null, null);
+  v_token text := kata_proxy.token_of(context_id, 'rename', context_id::text);
   v_claims boolean := kata_proxy.can_be_claimed(name) and context_id is not null;
   v_holder uuid;
 begin
   v_holder := case when v_claims then kata_proxy.claim_name(name, context_id, v_token) end;
   v_claims := v_claims and v_holder is null;
-  if v_holder <> context_id then
+  if v_holder is not null then
     perform kata_proxy.refuse_name(name);
   end if;
   perform {call v_shard | kata_proxy.who(null, case when v_claims then clock_timestamp() + interval '20 seconds' end)};

@@ -10,7 +10,7 @@ as $$
     and set_config('kata.caller', caller, true) is not null
     and set_config('kata.caller_administers', is_administrator::text, true) is not null
     and set_config('kata.new_id', coalesce(new_id::text, ''), true) is not null
-    and (deadline is null or kata_data.is_in_time(deadline))
+    and kata_data.is_in_time(deadline)
 $$;
 comment on function kata_data.enter(text, text, boolean, uuid, timestamptz) is
 'Lets the rest of a proxy''s transaction act for a tenant and in the name of a role, which this cluster need not have. Always true, so that
@@ -23,7 +23,7 @@ create or replace function kata_data.is_in_time(deadline timestamptz) returns bo
 language plpgsql volatile
 as $$
 begin
-  if clock_timestamp() <= deadline then
+  if clock_timestamp() <= deadline or deadline is null then
     return true;
   end if;
   raise exception using
@@ -33,4 +33,4 @@ begin
     hint = 'Call again; if it happens often, compare the clocks of the proxy and of the shards.';
 end
 $$;
-comment on function kata_data.is_in_time(timestamptz) is 'Whether a deadline has not passed. KC025.';
+comment on function kata_data.is_in_time(timestamptz) is 'Whether a deadline, if there is one, has not passed. KC025.';
