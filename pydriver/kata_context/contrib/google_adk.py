@@ -54,6 +54,7 @@ VALUE = "google_adk.state"  # the kind of a record
 POLICY = {"strict": False}
 SMALL = 256  # characters of JSON; a larger value of the state is a record of its own
 PAGE = 1000
+KEPT = 180  # characters of a name that is too long
 
 
 class KataSessionService(BaseSessionService):
@@ -148,8 +149,12 @@ class KataSessionService(BaseSessionService):
 
     def _list(self, app_name: str, user_id: str | None) -> ListSessionsResponse:
         wanted = {"app_name": app_name} | ({} if user_id is None else {"user_id": user_id})
+        # Longer names keep so much of their beginning.
+        prefix = (_name(*wanted.values()) + "/")[:KEPT]
         sessions, shared, after = [], dict[str, Fields](), None
-        while rows := self.kata.list_contexts(after, max_rows=PAGE, metadata={OWN: escaped(wanted)}):
+        while rows := self.kata.list_contexts(
+            after, max_rows=PAGE, metadata={OWN: escaped(wanted)}, name_prefix=prefix
+        ):
             for row in rows:
                 user = unescape(row.metadata[OWN]["user_id"])
                 if user not in shared:
@@ -254,7 +259,7 @@ class KataSessionService(BaseSessionService):
 def _name(*keys: str) -> str:
     """Return the name of the context of a session, or of what an app or a user shares."""
     name = "/".join(["adk", *(quote(key.encode("utf-8", "surrogatepass"), safe="") for key in keys)])
-    return name if len(name) <= 255 else f"{name[:180]}~{sha256(name.encode()).hexdigest()}"
+    return name if len(name) <= 255 else f"{name[:KEPT]}~{sha256(name.encode()).hexdigest()}"
 
 
 def _shared(transaction: Transaction, *keys: str) -> UUID:

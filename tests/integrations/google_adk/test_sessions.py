@@ -354,6 +354,31 @@ def test_a_result_that_comes_later_again_is_kept(own: KataSessionService) -> Non
     assert "done" in str(own.context(session).prompt(1000, "gemini"))
 
 
+def test_a_list_passes_over_no_other_context_and_finds_long_names(
+    own: KataSessionService, kata: Kata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apps = ["a", "a/b", "ab", "é" * 25, "x" * 170, "x" * 175, "x" * 176, "x" * 400]
+    for app in apps:
+        for user in ("ann", "u" * 300):
+            run(own.create_session(app_name=app, user_id=user, session_id="s"))
+    listed: list[int] = []
+    list_contexts = kata.list_contexts
+
+    def counting(*args: Any, **options: Any) -> Any:
+        # A list looks at all contexts with the prefix, whatever their metadata.
+        looked_at = list_contexts(max_rows=1000, name_prefix=options["name_prefix"])
+        listed.append(len(looked_at))
+        return list_contexts(*args, **options)
+
+    monkeypatch.setattr(own.kata, "list_contexts", counting)
+    for app in apps:
+        found = run(own.list_sessions(app_name=app)).sessions
+        assert {session.user_id for session in found} == {"ann", "u" * 300}
+        for user in ("ann", "u" * 300):
+            assert len(run(own.list_sessions(app_name=app, user_id=user)).sessions) == 1
+    assert max(listed[:12]) <= 4  # two sessions, and the states of two users
+
+
 def test_a_deleted_session_is_not_found_and_tenants_are_apart(own: KataSessionService, kata: Kata) -> None:
     session = create(own, "s1", state={"app:x": 1})
     other = KataSessionService(kata.as_tenant("other"))
