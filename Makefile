@@ -58,7 +58,7 @@ test-fast: $(READY) ## Run the tests that take little time
 
 test-long: $(READY) ## Explore with far more examples and steps; SEED=N repeats a run
 	@echo "make test-long SEED=$(SEED)"
-	@$(PYTEST) --hypothesis-profile=long --hypothesis-seed=$(SEED) tests/test_model.py tests/test_properties.py tests/test_purge_properties.py tests/test_prompt_validity.py tests/test_soak.py tests/test_crashes.py tests/test_lists.py tests/test_requests.py tests/test_renderers.py tests/test_thinking.py tests/test_planner.py
+	@$(PYTEST) --hypothesis-profile=long --hypothesis-seed=$(SEED) tests/test_model.py tests/test_properties.py tests/test_purge_properties.py tests/test_prompt_validity.py tests/test_soak.py tests/test_crashes.py tests/test_lists.py tests/test_requests.py tests/test_renderers.py tests/test_thinking.py tests/test_planner.py tests/test_archive.py
 
 coverage: COVERAGE := --cov --cov-report=term:skip-covered
 coverage: test ## Run all tests, and hold how much of the Python package they reach

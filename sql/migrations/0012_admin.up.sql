@@ -30,6 +30,16 @@ comment on column kata_data.environment.label is 'The environment, production fo
 comment on column kata_data.environment.set_at is 'The time when it was set.';
 comment on column kata_data.environment.set_by is 'The role that set it.';
 
+create type kata_data.archive_part as (
+  place integer,
+  part text,
+  source text,
+  owner text,
+  keys text[],
+  is_compared boolean
+);
+comment on type kata_data.archive_part is 'A part of an archive, as kata_data.archive_parts lists them.';
+
 create table kata_data.family_import (
   family_id uuid constraint family_import_pkey primary key,
   tenant text not null,

@@ -5,7 +5,7 @@
 -- either: a model makes them again. A test compares the list with the tables.
 
 create or replace function kata_data.archive_parts()
-returns table (place integer, part text, source text, owner text, keys text[], is_compared boolean)
+returns setof kata_data.archive_part
 language sql immutable rows 22
 as $$
   values

@@ -5,7 +5,8 @@ create or replace function kata_data.export_page(family_id uuid, after jsonb, ma
 language plpgsql stable
 as $$
 declare
-  v_part record;
+  v_part kata_data.archive_part;
+  v_is_begun boolean;
   v_after record;
   v_context_id uuid;
   v_line text;
@@ -21,17 +22,18 @@ begin
     perform kata_data.refuse_line(after);
   end if;
   for v_part in
-    select p.place, p.part, p.source, p.owner, p.keys, p.place is not distinct from v_after.place as is_begun
+    select p.*
     from kata_data.archive_parts() p
     where p.place >= coalesce(v_after.place, 1)
     order by p.place
   loop
+    v_is_begun := v_part.place is not distinct from v_after.place;
     for v_context_id in
       execute kata_data.export_contexts(v_part)
-      using family_id, case when v_part.is_begun then v_after.depth end, case when v_part.is_begun then v_after.context_id end
+      using family_id, case when v_is_begun then v_after.depth end, case when v_is_begun then v_after.context_id end
     loop
       for v_line in
-        execute kata_data.export_lines(v_part, v_part.is_begun and v_context_id = v_after.context_id)
+        execute kata_data.export_lines(v_part, v_is_begun and v_context_id = v_after.context_id)
         using v_context_id, v_after.value, max_rows - v_rows
       loop
         return next v_line;
@@ -48,7 +50,7 @@ $$;
 comment on function kata_data.export_page(uuid, jsonb, integer) is
 'A page of the lines of a family, behind a line: at most so many, and none behind 4 MB. KC017.';
 
-create or replace function kata_data.names_key(part record, line jsonb) returns boolean
+create or replace function kata_data.names_key(part kata_data.archive_part, line jsonb) returns boolean
 language plpgsql stable
 as $$
 begin
@@ -59,9 +61,9 @@ begin
     where pg_input_is_valid(line ->> k.name, c.type) is not true);
 end
 $$;
-comment on function kata_data.names_key(record, jsonb) is 'Whether a JSON object has a value of the right type for each column of the key of a part.';
+comment on function kata_data.names_key(kata_data.archive_part, jsonb) is 'Whether a JSON object has a value of the right type for each column of the key of a part.';
 
-create or replace function kata_data.export_contexts(part record) returns text
+create or replace function kata_data.export_contexts(part kata_data.archive_part) returns text
 language plpgsql stable
 as $$
 begin
@@ -73,10 +75,10 @@ begin
     part.source, part.owner);
 end
 $$;
-comment on function kata_data.export_contexts(record) is
+comment on function kata_data.export_contexts(kata_data.archive_part) is
 'The query of the contexts of family $1 that have lines of a part, from context $3 of depth $2 on, where these are not null.';
 
-create or replace function kata_data.export_lines(part record, is_rest boolean) returns text
+create or replace function kata_data.export_lines(part kata_data.archive_part, is_rest boolean) returns text
 language plpgsql stable
 as $$
 declare
@@ -88,7 +90,7 @@ begin
     case when is_rest then format('and (%s) > (%s)', v_key, kata_data.archive_key(part.source, part.owner, part.keys, '$2')) end, v_key);
 end
 $$;
-comment on function kata_data.export_lines(record, boolean) is
+comment on function kata_data.export_lines(kata_data.archive_part, boolean) is
 'The query of the lines that context $1 has of a part, at most $3; is_rest: of those behind the key of $2.';
 
 create or replace function kata_data.refuse_line(line jsonb) returns void
@@ -135,7 +137,7 @@ create or replace function kata_data.archive_counts(family_id uuid) returns json
 language plpgsql stable
 as $$
 declare
-  v_part record;
+  v_part kata_data.archive_part;
   v_count bigint;
   v_counts jsonb := '{}'::jsonb;
 begin

@@ -58,7 +58,7 @@ end
 $$;
 comment on function kata_data.compare_counts(uuid, jsonb) is 'Refuses an archive with other numbers of rows than a family that exists. KC017.';
 
-create or replace function kata_data.compare_lines(import kata_data.family_import, part record) returns void
+create or replace function kata_data.compare_lines(import kata_data.family_import, part kata_data.archive_part, lines jsonb) returns void
 language plpgsql stable
 as $$
 declare
@@ -71,7 +71,7 @@ begin
     order by l.place limit 1',
     kata_data.archive_line(part.part, part.source), part.source, kata_data.archive_key(part.source, part.owner, part.keys),
     kata_data.archive_key(part.source, part.owner, part.keys, 'l.line'), part.part)
-  into v_line using part.lines;
+  into v_line using lines;
   if v_line is not null then
     perform kata_data.refuse_difference(import.family_id, format('A row of %s is another one: %s.', part.part, (
       select string_agg(k.name || ' ' || left(v_line ->> k.name, 100), ', ' order by k.place)
@@ -79,7 +79,7 @@ begin
   end if;
 end
 $$;
-comment on function kata_data.compare_lines(kata_data.family_import, record) is
+comment on function kata_data.compare_lines(kata_data.family_import, kata_data.archive_part, jsonb) is
 'Refuses lines of a part that differ from the rows of a family that exists. KC017.';
 
 create or replace function kata_data.refuse_difference(family_id uuid, difference text) returns void

@@ -97,7 +97,8 @@ declare
   v_import kata_data.family_import := import;
   v_parts text[];
   v_names text[];
-  v_part record;
+  v_found record;
+  v_part kata_data.archive_part;
   v_wrong record;
 begin
   v_parts := array(select p.part from kata_data.archive_parts() p);
@@ -108,16 +109,17 @@ begin
   if found then
     perform kata_data.refuse_archive(import.lines + v_wrong.place, 'It is not an object with the name of a part as its one key.');
   end if;
-  for v_part in
-    select p.*, jsonb_agg(l.line -> p.part order by l.place) as lines, array_agg(l.place order by l.place) as numbers
+  for v_found in
+    select p as part, jsonb_agg(l.line -> p.part order by l.place) as lines, array_agg(l.place order by l.place) as numbers
     from jsonb_array_elements(lines) with ordinality l(line, place)
     join kata_data.archive_parts() p on l.line ? p.part
-    group by p.place, p.part, p.source, p.owner, p.keys, p.is_compared
+    group by p, p.place
     order by p.place
   loop
+    v_part := v_found.part;
     v_names := kata_data.archive_names(v_part.source);
-    select v_part.numbers[l.place] as place, p.problem into v_wrong
-    from jsonb_array_elements(v_part.lines) with ordinality l(line, place)
+    select v_found.numbers[l.place] as place, p.problem into v_wrong
+    from jsonb_array_elements(v_found.lines) with ordinality l(line, place)
     cross join lateral kata_data.line_problem(v_part.part, l.line, v_names) p(problem)
     where p.problem is not null
     order by l.place
@@ -126,11 +128,11 @@ begin
       perform kata_data.refuse_archive(import.lines + v_wrong.place, v_wrong.problem);
     end if;
     if import.is_new then
-      perform kata_data.store_lines(import, v_part);
+      perform kata_data.store_lines(import, v_part, v_found.lines, v_found.numbers);
     elsif v_part.is_compared then
-      perform kata_data.compare_lines(import, v_part);
+      perform kata_data.compare_lines(import, v_part, v_found.lines);
     end if;
-    v_import.missing := kata_data.missing_after(v_import, v_part.part, cardinality(v_part.numbers));
+    v_import.missing := kata_data.missing_after(v_import, v_part.part, cardinality(v_found.numbers));
   end loop;
   return kata_data.place_after(v_import, lines);
 end

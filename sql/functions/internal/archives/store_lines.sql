@@ -1,7 +1,7 @@
 -- Lines of an archive become rows. Numbers of this database are looked up; a line that no caller could have stored, or
 -- that names another family, is refused. Whether the rows are a history is for finish_import to verify.
 
-create or replace function kata_data.store_lines(import kata_data.family_import, part record) returns void
+create or replace function kata_data.store_lines(import kata_data.family_import, part kata_data.archive_part, lines jsonb, numbers bigint[]) returns void
 language plpgsql volatile
 as $$
 declare
@@ -17,11 +17,11 @@ begin
         string_agg(case when c.is_json then format('l.line -> %L', c.name) else format('r.%I', c.name) end, ', '))
     from kata_data.archive_columns(part.part) c);
   if part.part = part.source then
-    execute v_insert using part.lines;
+    execute v_insert using lines;
   else
     -- One by one: a view change may name those before it.
-    for v_line in select l.line, l.place from jsonb_array_elements(part.lines) with ordinality l(line, place) order by l.place loop
-      v_row := kata_data.row_of_line(import, import.lines + part.numbers[v_line.place], part.part, v_line.line);
+    for v_line in select l.line, l.place from jsonb_array_elements(lines) with ordinality l(line, place) order by l.place loop
+      v_row := kata_data.row_of_line(import, import.lines + numbers[v_line.place], part.part, v_line.line);
       if v_row is not null then
         execute v_insert using jsonb_build_array(v_row);
       end if;
@@ -30,13 +30,13 @@ begin
   if part.part in ('message', 'record') then
     insert into kata_data.entry_id (segment_id, external_id, version)
     select (l.line ->> 'segment_id')::uuid, l.line ->> 'external_id', (l.line ->> 'version')::bigint
-    from jsonb_array_elements(part.lines) l(line)
+    from jsonb_array_elements(lines) l(line)
     where l.line ->> 'external_id' is not null;
   end if;
 end
 $$;
-comment on function kata_data.store_lines(kata_data.family_import, record) is
-'Stores lines of a part, which has them without its name, and their numbers. KC017.';
+comment on function kata_data.store_lines(kata_data.family_import, kata_data.archive_part, jsonb, bigint[]) is
+'Stores lines of a part, without its name. numbers: of these lines in the batch. KC017.';
 
 create or replace function kata_data.row_of_line(import kata_data.family_import, number bigint, part text, line jsonb) returns jsonb
 language plpgsql volatile
@@ -70,7 +70,8 @@ begin
       return line || jsonb_build_object('scope', 'context:' || v_context_id);
     when 'tool_list' then
       return kata_data.tools_of_line(number, line || jsonb_build_object('tenant', import.tenant));
-    when 'request_profile' then
+    else
+      -- A profile.
       return kata_data.profile_of_line(number, line || jsonb_build_object('tenant', import.tenant));
   end case;
 end
