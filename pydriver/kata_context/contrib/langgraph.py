@@ -756,7 +756,9 @@ def schema_statements() -> tuple[str, str]:
     text = SCHEMA.read_text("utf-8")
     mark = f"Checkpoints of LangGraph, {hashlib.sha256(text.encode()).hexdigest()}"
     opening = """
-select pg_advisory_xact_lock(hashtextextended('kata_langgraph', 0));
+set local role kata_owner;
+lock table kata_data.migration in share row exclusive mode;
+reset role;
 create schema if not exists kata_langgraph authorization kata_owner;
 set local role kata_owner;
 """
