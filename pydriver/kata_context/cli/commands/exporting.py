@@ -43,7 +43,7 @@ def export(
     from kata_context.archive import write_archive
 
     if (context is None) == (scope == "family"):
-        raise click.UsageError("name a CONTEXT, or pass --tenant")
+        raise click.UsageError("name either a CONTEXT or --tenant, not both")
     with open_kata(ctx) as kata:
         context_id = resolve(kata, context, deleted=form is None) if context else None
         if form and context_id:
@@ -59,4 +59,4 @@ def export(
             with part.open("wb") as file:
                 families = write_archive(kata, connection, file, context_id)
             part.replace(output)
-    click.echo(f"wrote {output}: {families:,} families")
+    click.echo(f"wrote {output}: {families:,} {'family' if families == 1 else 'families'}")
