@@ -72,6 +72,13 @@ as $$
   select kata_px.release_name(kata_proxy.name_shard(name), kata_proxy.tenant(), name, token)
 $$;
 
+-- Until when a call that has claimed a name may make what it names: before the claim can be taken over.
+create function kata_proxy.deadline_of_name(is_claimed boolean) returns timestamptz
+language sql volatile
+as $$
+  select case when is_claimed then clock_timestamp() + interval '20 seconds' end
+$$;
+
 create function kata_proxy.refuse_name(name text) returns void
 language plpgsql stable
 as $$

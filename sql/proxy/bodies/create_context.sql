@@ -5,7 +5,6 @@ declare
   v_shard integer := kata_proxy.shard_of(v_id);
   v_token text := kata_proxy.token_of(v_id, 'tenant', idempotency_key);
   v_claims boolean := kata_proxy.can_be_claimed(name);
-  v_deadline timestamptz;
   v_made uuid;
 begin
   perform kata_proxy.keep_tenant();
@@ -13,8 +12,7 @@ begin
     v_id := '00000000-0000-0000-0000-000000000000';
     v_claims := false;
   end if;
-  v_deadline := case when v_claims then clock_timestamp() + interval '20 seconds' end;
-  v_made := {call v_shard | kata_proxy.who(v_id, v_deadline)};
+  v_made := {call v_shard | kata_proxy.who(v_id, kata_proxy.deadline_of_name(v_claims))};
   if v_claims then
     perform kata_proxy.keep_name(name, v_made, v_token);
   end if;

@@ -4,7 +4,6 @@ declare
   v_id uuid := kata_proxy.new_id(kata_proxy.bucket_for(null, name));
   v_token text := kata_proxy.token_of(v_id, 'tenant', idempotency_key);
   v_claims boolean := false;
-  v_deadline timestamptz;
   v_holder uuid;
 begin
   perform kata_proxy.keep_tenant();
@@ -24,9 +23,8 @@ begin
     end if;
     perform pg_sleep(0.02);
   end loop;
-  v_deadline := case when v_claims then clock_timestamp() + interval '20 seconds' end;
   select x.context_id, x.created into strict context_id, created
-  from {call kata_proxy.shard_of(v_id) | kata_proxy.who(v_id, v_deadline)} x;
+  from {call kata_proxy.shard_of(v_id) | kata_proxy.who(v_id, kata_proxy.deadline_of_name(v_claims))} x;
   if v_claims then
     perform kata_proxy.keep_name(name, context_id, v_token);
   end if;

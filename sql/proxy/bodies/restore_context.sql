@@ -14,7 +14,7 @@ begin
       detail = 'Another live context of the tenant has the name.',
       hint = 'Rename or delete that one first; kata.find_context finds it.';
   end if;
-  perform {call v_shard | kata_proxy.who(null, case when v_claims then clock_timestamp() + interval '20 seconds' end)};
+  perform {call v_shard | kata_proxy.who(null, kata_proxy.deadline_of_name(v_claims))};
   if v_claims then
     perform kata_proxy.keep_name(v_name, context_id, v_token);
   end if;

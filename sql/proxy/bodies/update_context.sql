@@ -9,7 +9,7 @@ begin
   if v_holder is not null then
     perform kata_proxy.refuse_name(name);
   end if;
-  perform {call v_shard | kata_proxy.who(null, case when v_claims then clock_timestamp() + interval '20 seconds' end)};
+  perform {call v_shard | kata_proxy.who(null, kata_proxy.deadline_of_name(v_claims))};
   if v_claims then
     perform kata_proxy.keep_name(name, context_id, v_token);
   end if;
