@@ -15,7 +15,8 @@ from hashlib import sha256
 from typing import Any, TypeAlias, cast
 
 from kata_context import MessageRow, RecordRow
-from kata_context.adapters import escape, from_anthropic, unescape
+from kata_context.adapters import from_anthropic, unescape
+from kata_context.contrib.escaping import escaped
 from kata_context.errors import KataError
 from kata_context.types import Message
 
@@ -115,7 +116,7 @@ def _messages(entry: Any, id: str | None) -> list[Message]:
     if len(messages) > 1:
         own["parts"] = len(messages)
     if is_escaped:
-        own["entry"] = _escaped(own["entry"])
+        own["entry"] = escaped(own["entry"])
         own["escaped"] = True
     return cast("list[Message]", messages)
 
@@ -123,7 +124,7 @@ def _messages(entry: Any, id: str | None) -> list[Message]:
 def _note_form(messages: list[Fields], content: Any, is_escaped: bool) -> None:
     """Keep what makes the content of the messages what it was."""
     own = messages[0]["metadata"][OWN]
-    wanted = _escaped(content) if is_escaped else content
+    wanted = escaped(content) if is_escaped else content
     lists = iter(
         block["content"]
         for block in wanted
@@ -214,13 +215,3 @@ def _is_flat(value: Any, depth: int = 0) -> bool:
     if isinstance(value, list):
         return depth < 90 and all(_is_flat(inner, depth + 1) for inner in value)
     return not isinstance(value, (int, float)) or abs(value) < 1e300
-
-
-def _escaped(value: Any) -> Any:
-    if isinstance(value, str):
-        return escape(value)
-    if isinstance(value, list):
-        return [_escaped(inner) for inner in value]
-    if isinstance(value, dict):
-        return {escape(name): _escaped(inner) for name, inner in value.items()}
-    return value

@@ -18,10 +18,10 @@ from uuid import UUID, uuid4
 
 from kata_context import Context, ContextRow, Kata, MessageRow, Transaction
 from kata_context.adapters import escape, unescape
+from kata_context.contrib.escaping import escaped
 from kata_context.contrib.google_adk_events import (
     EVENT,
     OWN,
-    escaped,
     event_of,
     own_fields,
     parts_of,

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from kata_context import MessageRow, Transaction
 from kata_context.adapters import escape, from_gemini, unescape
+from kata_context.contrib.escaping import escaped
 from kata_context.errors import KataError
 
 try:
@@ -28,17 +29,6 @@ OWN = "google_adk"  # in the metadata of contexts and messages
 EVENT = "google_adk.event"  # the kind of a record
 # Fields of a call that are not those of its part.
 OF_CALL = {"partialArgs", "willContinue"}
-
-
-def escaped(value: Any) -> Any:
-    """Return a value whose texts Postgres stores; `unescape` gives it back."""
-    if isinstance(value, str):
-        return escape(value)
-    if isinstance(value, list):
-        return [escaped(inner) for inner in value]
-    if isinstance(value, dict):
-        return {escape(key): escaped(inner) for key, inner in value.items()}
-    return value
 
 
 def write_event(transaction: Transaction, context_id: UUID, event: Event, delta: Fields) -> None:

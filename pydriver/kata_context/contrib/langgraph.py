@@ -35,6 +35,7 @@ from psycopg.types.json import Jsonb
 
 from kata_context import AsyncKata, Kata
 from kata_context.adapters import escape, unescape
+from kata_context.contrib.escaping import escaped
 from kata_context.errors import KataError, MisuseError
 from kata_context.tokens import count_of
 
@@ -676,15 +677,6 @@ def context_name(thread: str) -> str:
     if 0 < len(thread) <= 255 and thread.isprintable() and escape(thread) == thread:
         return thread
     return f"langgraph-{hashlib.sha256(thread.encode(errors='surrogatepass')).hexdigest()}"
-
-
-def escaped(value: Any) -> Any:
-    """Return JSON with the texts escaped that Postgres does not store."""
-    if isinstance(value, str):
-        return escape(value)
-    if isinstance(value, Mapping):
-        return {escaped(name): escaped(inner) for name, inner in value.items()}
-    return list(map(escaped, value)) if isinstance(value, (list, tuple)) else value
 
 
 def arguments_of_get(config: Any) -> list[Any]:

@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from typing import Any, TypeAlias, cast
 
 from kata_context import MessageRow, WindowRow
-from kata_context.adapters import escape, from_responses, unescape
+from kata_context.adapters import from_responses, unescape
+from kata_context.contrib.escaping import escaped
 from kata_context.types import Message
 
 Item: TypeAlias = dict[str, Any]
@@ -125,7 +126,7 @@ def _note(message: Item, items: list[Item], is_escaped: bool) -> None:
     message.pop("metadata", None)
     row = _row(message)
     rebuilt = _rebuilt(row.role, row.content, row.parts, row.tool_calls, row.tool_call_id, row.provider)
-    wanted = cast("list[Item]", _escaped(items)) if is_escaped else items
+    wanted = cast("list[Item]", escaped(items)) if is_escaped else items
     if len(rebuilt) != len(wanted):
         rebuilt = [{}] * len(wanted)
     fits = [_fit(before, after) for before, after in zip(rebuilt, wanted, strict=True)]
@@ -217,16 +218,6 @@ def _call(call: Item) -> Item:
     except ValueError:
         asked = None
     return {"call_id": call["id"], **(asked if isinstance(asked, dict) else {}), **own}
-
-
-def _escaped(value: Any) -> Any:
-    if isinstance(value, str):
-        return escape(value)
-    if isinstance(value, list):
-        return [_escaped(inner) for inner in value]
-    if isinstance(value, dict):
-        return {escape(name): _escaped(inner) for name, inner in value.items()}
-    return value
 
 
 class _Shown:
