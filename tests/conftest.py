@@ -11,8 +11,9 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, Protocol
 
 import psycopg
@@ -33,7 +34,7 @@ from kata_context.embedded import (
 from support import guard, pgtap
 from support.commands import read, run  # noqa: F401  fixtures
 from support.driver import kata  # noqa: F401  fixture
-from support.interleaving import observer, start  # noqa: F401  fixtures
+from support.interleaving import PATIENCE, observer, start  # noqa: F401  fixtures
 from support.locales import foreign  # noqa: F401  fixture
 from support.proxies import proxy  # noqa: F401  fixture
 
@@ -71,6 +72,8 @@ class TestServer(Postgresql):
     """
 
     __test__ = False
+    # The last checkpoint may take long on a busy machine.
+    DEFAULT_KILL_TIMEOUT = PATIENCE
 
     def __init__(
         self, folder: Path, binaries: Path, account: Account | None, settings: tuple[str, ...]
@@ -115,6 +118,27 @@ class TestServer(Postgresql):
 
     def poststart(self) -> None:
         """Nothing is made in a new server."""
+
+    def crash(self) -> None:
+        """Kill every process of the server at once, as a crash of the machine would."""
+        with closing(psycopg.connect(self.url())) as conn:
+            sessions = conn.execute("select pid from pg_stat_activity").fetchall()
+            for pid in (self.server_pid, *(pid for (pid,) in sessions)):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        self.terminate(signal.SIGKILL)
+
+    def recover(self) -> None:
+        """Start again after a crash, and return once the server answers."""
+        give_up = monotonic() + PATIENCE
+        while True:
+            # A killed process may take a moment to let go of what a new server needs.
+            with suppress(RuntimeError):
+                self.start()
+                if self.is_server_available():
+                    return
+            assert monotonic() < give_up, "the server does not come back"
+            sleep(0.02)
 
     def execute(self, statement: str) -> None:
         """Run a statement of administration in the database postgres."""

@@ -339,14 +339,7 @@ def test_what_is_said_to_have_entered_survives_a_crash(launch_server: LaunchServ
     dsn = server.url("postgres")
     kata("migrate", dsn=dsn)
     assert json.loads(kata("import", str(AIRLINE), "--json", dsn=dsn).stdout)["added"] == 100
-    pid = int((server.folder / "data" / "postmaster.pid").read_text().split()[0])
-    with psycopg.connect(dsn) as conn:
-        others = [row[0] for row in conn.execute("select pid from pg_stat_activity")]
-    for process in (pid, *others):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
-    server.child_process.wait()
-    server.child_process = None
-    server.start()
+    server.crash()
+    server.recover()
     assert json.loads(kata("import", str(AIRLINE), "--json", dsn=dsn).stdout)["present"] == 100
     kata("verify", dsn=dsn)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from random import Random
-from time import monotonic, sleep
+from time import sleep
 from typing import Any
 
 import psycopg
@@ -154,7 +154,7 @@ class Crashes:
             self.kill(("everything", "session", "server")[number % 3], writers)
             for future in running:
                 future.result(PATIENCE)
-        self.start()
+        self.server.recover()
         with closing(psycopg.connect(self.dsn, autocommit=True)) as conn:
             for writer in writers:
                 writer.conn.close()
@@ -170,24 +170,7 @@ class Crashes:
         elif what == "server":
             self.server.terminate(signal.SIGQUIT)
         else:
-            with closing(psycopg.connect(self.server.url())) as conn:
-                processes = [pid for (pid,) in rows(conn, "select pid from pg_stat_activity")]
-                for pid in [self.server.server_pid, *processes]:
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
-            self.server.terminate(signal.SIGKILL)
-
-    def start(self) -> None:
-        """Return once the server has recovered."""
-        give_up = monotonic() + PATIENCE
-        while True:
-            # A killed process may take a moment to let go of what a new server needs.
-            with suppress(RuntimeError):
-                self.server.start()
-                if self.server.is_server_available():
-                    return
-            assert monotonic() < give_up, "the server does not come back"
-            sleep(0.02)
+            self.server.crash()
 
     def look(self, conn: psycopg.Connection, writer: Writer) -> None:
         """Send again the calls without an answer, and assert that each call took effect once, and whole."""

@@ -22,6 +22,7 @@ import pytest
 from kata_context import config, migrate
 from kata_context.embedded import Server, as_account, find_account, find_binaries, usable_binaries
 from kata_context.errors import KataError
+from support.driver import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -45,6 +46,16 @@ def kata(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 def postmaster(server: Server) -> int:
     return int((server.data / "postmaster.pid").read_text().split()[0])
+
+
+def kill(server: Server, *children: int) -> int:
+    """Kill the server and processes of it, and return the number that it had once it no longer listens."""
+    pid = postmaster(server)
+    for process in (pid, *children):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    wait_until(lambda: not server.is_running())
+    return pid
 
 
 def started_at(server: Server) -> object:
@@ -98,7 +109,7 @@ def test_stopping_a_stopped_server_is_not_an_error(embedded: Server) -> None:
 def test_it_starts_again_after_a_kill(embedded: Server) -> None:
     embedded.start()
     write_row(embedded)
-    os.kill(postmaster(embedded), signal.SIGKILL)
+    kill(embedded)
     embedded.start()
     assert read_row(embedded) == (42,)
 
@@ -110,9 +121,7 @@ def test_what_was_acknowledged_survives_a_kill_of_every_process(embedded: Server
         for number in range(50):
             conn.execute("select kata.append_message(%s, 'user', %s)", (context_id, str(number)))
         children = conn.execute("select pid from pg_stat_activity").fetchall()
-        for pid in (postmaster(embedded), *(pid for (pid,) in children)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        kill(embedded, *(pid for (pid,) in children))
     shown = kata("usage", "c", "--json")
     assert (shown.returncode, json.loads(shown.stdout)["version"]) == (0, 50)
     assert kata("verify").returncode == 0
@@ -148,8 +157,7 @@ def test_the_wait_for_a_client_that_hangs_in_a_transaction_ends(embedded: Server
 
 def test_it_starts_when_another_process_has_the_number_of_the_killed_one(embedded: Server) -> None:
     embedded.start()
-    pid = postmaster(embedded)
-    os.kill(pid, signal.SIGKILL)
+    pid = kill(embedded)
     account = find_account(embedded.data)
     sleeper = subprocess.Popen(as_account(account, [shutil.which("sleep") or "/bin/sleep", "60"]))
     try:
