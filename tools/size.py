@@ -33,7 +33,7 @@ PARTS = {
             "__init__.py", "config.py", "database_errors.py", "errors.py", "tokens.py",
             "types.py", "driver/*.py",
         ),
-        2200,
+        2240,
     ),
     # Messages of providers, in the form of append.
     "adapters": Part(("adapters/*.py",), 900),
@@ -41,7 +41,7 @@ PARTS = {
     "content parts": Part(("parts.py",), 150),
     # Recorded requests: what a program of an agent gets back and answers.
     "requests": Part(("requests.py",), 250),
-    "command line": Part(("cli/**/*.py",), 4000),
+    "command line": Part(("cli/**/*.py",), 4100),
     "compaction by a model": Part(("compaction/*.py",), 1200),
     "recall": Part(("recall/*.py",), 350),
     # How programs of the user are started.
