@@ -234,5 +234,6 @@ grant execute on function
   kata_data.is_pending,
   kata_data.keep_name,
   kata_data.name_holder,
-  kata_data.release_name
+  kata_data.release_name,
+  kata_data.takes_writes
 to kata_proxy;

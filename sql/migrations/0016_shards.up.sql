@@ -3,6 +3,7 @@
 -- bucket_range has one row per range of buckets that this database holds, and none where it is the only one. kata.create_context draws
 -- the bucket of a root from these ranges; where a context is not found, its bucket is
 -- looked for in them, so that a proxy with a wrong map gets KC024.
+-- While the database moves to another server its ranges are paused: writes that come through a proxy are refused, and wait there.
 -- Members of kata_proxy write it. No function takes a lock of it.
 --
 -- name_claim has one row per name of a tenant whose hash is one of the buckets here: which context has it, on whatever shard. claim_name
@@ -11,12 +12,15 @@
 
 create table kata_data.bucket_range (
   buckets int4range not null,
+  is_paused boolean not null default false,
   constraint bucket_range_known check (not isempty(buckets) and buckets <@ int4range(0, 4096)),
   constraint bucket_range_apart exclude using gist (buckets with &&)
 );
 comment on table kata_data.bucket_range is
 'One row per range of buckets that this database holds; none where it is not one of several behind a proxy.';
 comment on column kata_data.bucket_range.buckets is 'The buckets, 0 to 4095; no two ranges have one in common.';
+comment on column kata_data.bucket_range.is_paused is
+'Whether the database is about to move, and takes no writes through proxies; the same in all its rows.';
 comment on index kata_data.bucket_range_apart is 'The ranges; it refuses one that overlaps another.';
 
 create table kata_data.name_claim (
@@ -44,5 +48,5 @@ comment on index kata_data.name_claim_context is 'The names of contexts that a p
 alter table kata_data.name_claim alter column name set statistics 0, alter column token set statistics 0;
 
 grant select, insert, update, delete on kata_data.name_claim to kata_proxy;
-grant select, insert, delete on kata_data.bucket_range to kata_proxy;
+grant select, insert, update, delete on kata_data.bucket_range to kata_proxy;
 grant select on kata_data.bucket_range to kata_eraser;

@@ -205,10 +205,20 @@ class AsyncKata(AsyncDatabase):
 
         The end of the block commits it; an exception that leaves the block rolls it back. Inside the block a
         call on this Kata or a handle of it raises MisuseError: it would not be part of the transaction, and
-        could wait for its locks.
+        could wait for its locks. A proxy in front of several databases has no transactions.
+
+        Raises
+        ------
+        MisuseError : the database is a proxy
         """
         self._refuse_inside()
         pool = await self._pool.opened()
+        if self._pool.is_proxy:
+            raise MisuseError(
+                "a proxy has no transactions: each call commits by itself, on a shard",
+                hint="call the methods of this object, and make writes safe with idempotency_key and "
+                "expected_version; or connect to the shard",
+            )
         connection = await self._pool.take(pool)
         stage = "begin"
         transaction = AsyncTransaction(connection, None, self._counts, self._tokenizers, self._pool)
@@ -236,7 +246,8 @@ class AsyncKata(AsyncDatabase):
 
         Parameters
         ----------
-        connection : to the same database; the driver commits and closes nothing on it
+        connection : to the same database; the driver commits and closes nothing on it. If that is a proxy,
+            each call commits by itself all the same
         """
         return AsyncTransaction(connection, self._tenant, self._counts, self._tokenizers)
 

@@ -58,6 +58,8 @@ class AsyncPool:
         self._route: Route | None = None
         # Whether sessions are not ours alone, so that each call has to name its tenant.
         self.is_shared = False
+        # Whether each call commits by itself, on a shard, and notifications stay there.
+        self.is_proxy = False
         self._closed = False
         self._opening = AsyncLock()
         if True:  # ASYNC
@@ -94,12 +96,12 @@ class AsyncPool:
             await pool.putconn(connection)
 
     async def listen(self, dsn: str | None) -> Connection | None:
-        """Return a connection of its own that receives notifications; None behind a pooler without a DSN."""
+        """Return a connection of its own that receives notifications; None where none arrive."""
         await self.opened()
         route = self._route
         if dsn is not None:
             route = await blocking_async(find_route, dsn, self._given[1], False, self._given[3])
-        elif self.is_shared:
+        elif self.is_shared or self.is_proxy:
             return None
         assert route is not None
         try:
@@ -177,7 +179,8 @@ class AsyncPool:
                 async with await psycopg.AsyncConnection.connect(
                     **route.connect_arguments(pooler=pooler)
                 ) as first:
-                    found = route.examined(first, await (await first.execute(EXAMINE)).fetchone())
+                    row = await (await first.execute(EXAMINE)).fetchone()
+                    found, self.is_proxy = route.examined(first, row)
                     # A tenant never becomes a setting of a session that may be another client's next.
                     obeys = route.pooler is not None and route.tenant is None
                     pooler = bool(route.pooler) if obeys else found or bool(route.pooler)

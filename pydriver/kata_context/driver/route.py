@@ -23,11 +23,12 @@ from kata_context.errors import (
     UnsafeConnectionError,
 )
 
-# One round trip: is a pooler in between (it greets with a process id of its own), and which release of Kata
-# Context is there? Read from the catalog, where no privilege is needed. A proxy may be one release older.
+# One round trip: is a pooler in between (it greets with a process id of its own), is this a proxy in front of
+# several databases, and which release of Kata Context is there? Read from the catalog, where no privilege is
+# needed.
 EXAMINE = b"""
-select pg_backend_pid(), current_setting('server_version_num')::integer / 10000
-  + (to_regnamespace('kata_proxy') is not null)::integer, (
+select pg_backend_pid(), current_setting('server_version_num')::integer / 10000,
+  to_regnamespace('kata_proxy') is not null, (
   select split_part(p.prosrc, '''', 2)
   from pg_catalog.pg_proc p
   join pg_catalog.pg_namespace n on n.oid = p.pronamespace
@@ -84,14 +85,18 @@ class Route:
 
     def examined(
         self, connection: "psycopg.Connection[Any] | psycopg.AsyncConnection[Any]", row: Any
-    ) -> bool:
-        """Refuse an unsafe connection and a database without Kata Context; return whether it is pooled."""
+    ) -> tuple[bool, bool]:
+        """Refuse an unsafe connection and a database without Kata Context.
+
+        Return whether a pooler is in between, and whether the database is a proxy.
+        """
         in_plain_text = not connection.pgconn.ssl_in_use and not is_local({"host": connection.info.hostaddr})
         if self.must_encrypt and in_plain_text:
             raise UnsafeConnectionError(f"the connection to {self.description} is not encrypted", CERTIFY)
-        process, version, installed = row
-        if version < OLDEST_SERVER:
-            raise UnreachableError(f"PostgreSQL {version} is too old: {OLDEST_SERVER} or newer is needed")
+        process, version, is_proxy, installed = row
+        # PL/Proxy has packages for one release more.
+        if version < (oldest := OLDEST_SERVER - is_proxy):
+            raise UnreachableError(f"PostgreSQL {version} is too old: {oldest} or newer is needed")
         migrate = "run: kata migrate up"
         if not installed:
             raise NotInstalledError(f"Kata Context is not installed in {self.description}", hint=migrate)
@@ -102,7 +107,7 @@ class Route:
                 f"the package, {__version__}",
                 hint=migrate if ahead > 0 else "upgrade the package kata-context",
             )
-        return bool(process != connection.info.backend_pid)
+        return process != connection.info.backend_pid, is_proxy
 
     def unreachable(self, error: psycopg.Error) -> KataError:
         """Return the error that says why the database cannot be reached."""

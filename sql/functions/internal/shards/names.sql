@@ -17,6 +17,7 @@ create or replace function kata_data.claim_name(
 language plpgsql volatile
 as $$
 begin
+  perform kata_data.takes_writes();
   loop
     insert into kata_data.name_claim as c (tenant, name, context_id, token, claimed_at, calls, is_new)
     values (claim_name.tenant, claim_name.name, claim_name.context_id, claim_name.token, clock_timestamp(), 1, true)
@@ -43,7 +44,7 @@ comment on function kata_data.claim_name(text, text, uuid, text, timestamptz) is
 context that has the name, whether a call for it is on its way, and when it was claimed.
 
 token: of the request, the same for its repetitions. instead_of: when a claim was made that may be taken over, because its context has the
-name no longer.';
+name no longer. KC024 the shard is paused.';
 
 create or replace function kata_data.keep_name(tenant text, name text, context_id uuid, token text) returns void
 language plpgsql volatile
@@ -87,7 +88,8 @@ create or replace function kata_data.forget_names(contexts uuid[]) returns void
 language plpgsql volatile
 as $$
 begin
-  delete from kata_data.name_claim c where c.context_id = any (contexts);
+  delete from kata_data.name_claim c where c.context_id = any (contexts) and not kata_data.is_pending(c);
 end
 $$;
-comment on function kata_data.forget_names(uuid[]) is 'Removes the names of purged contexts from the directory.';
+comment on function kata_data.forget_names(uuid[]) is 
+'Removes the names of purged contexts from the directory, except those that a call is about to give to another context.';
