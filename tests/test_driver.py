@@ -434,6 +434,24 @@ def test_calls_join_a_transaction_of_the_callers(kata: Kata, connect: Connect) -
     assert kata.usage(context.id).version == 1
 
 
+def test_a_select_of_the_callers_runs_as_methods_do(kata: Kata) -> None:
+    create, text = "select kata.create_context(name => %s), 17", "select %s::text, %s::integer"
+    theirs = kata.as_tenant("other")
+    ((made, number),) = theirs.select(create, "mine")
+    assert (theirs.find_context("mine"), kata.find_context("mine"), number) == (made, None, 17)
+    assert kata.select(text, "x", None, reads=True) == [("x", None)]
+    with contextlib.suppress(ZeroDivisionError), kata.transaction() as tx:
+        tx.select(create, "gone")
+        with pytest.raises(MisuseError, match="would not be part of it"):
+            kata.select(text, "x", 1)
+        _ = 1 / 0
+    assert kata.find_context("gone") is None
+    with pytest.raises(NameTakenError):
+        theirs.select(create, "mine")
+    with pytest.raises(InvalidInputError, match=r'a value of select .* "y"'):
+        kata.select(text, "x", "y")
+
+
 # Tenants
 
 

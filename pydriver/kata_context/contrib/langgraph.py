@@ -25,12 +25,12 @@ from collections.abc import (
 )
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from itertools import starmap
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from psycopg.rows import namedtuple_row
 from psycopg.types.json import Jsonb
 
 from kata_context import AsyncKata, Kata
@@ -628,11 +628,56 @@ def pairs(text: str) -> list[tuple[int, int]]:
     return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
+class Stored(NamedTuple):
+    """The row of kata_langgraph.put_checkpoint."""
+
+    context_id: UUID
+    versions: list[int] | None
+
+
+class Found(NamedTuple):
+    """A row of kata_langgraph.checkpoints."""
+
+    thread_id: str
+    context_id: UUID
+    stamp: str
+    checkpoint_ns: str
+    id: str
+    parent_id: str | None
+    type: str
+    body: bytes
+    metadata: Json
+    blob_channels: list[str] | None
+    blob_types: list[str] | None
+    blob_data: list[bytes | None] | None
+    blob_spans: list[str | None] | None
+    write_tasks: list[str] | None
+    write_channels: list[str] | None
+    write_types: list[str] | None
+    write_data: list[bytes] | None
+
+
+class Content(NamedTuple):
+    """A row of kata_langgraph.contents."""
+
+    version: int | None
+    draft: list[Any] | None
+    message: Json | None
+
+
+class Single(NamedTuple):
+    """A row with one value."""
+
+    value: Any
+
+
 class Statement(NamedTuple):
-    """A statement and its arguments."""
+    """A statement, its arguments, and what its rows are; each is a transaction of its own."""
 
     text: str
-    arguments: Sequence[Any] | None
+    arguments: Sequence[Any]
+    row: Callable[..., Any] = Single
+    reads: bool = False
 
 
 # A call: yields statements, receives their rows, returns its result.
@@ -835,7 +880,7 @@ class _Saver(BaseCheckpointSaver[int]):
             *([one[place] for one in encoded] for place in range(3)),
             Jsonb(lists), Jsonb(outgoing.placed), outgoing.kept(),
         ]  # fmt: skip
-        return Statement(PUT, arguments), outgoing
+        return Statement(PUT, arguments, Stored), outgoing
 
     def _put_writes(self, given: "PutWrites", known: Known | None) -> tuple[Statement, Outgoing]:
         """Return the statement that stores writes."""
@@ -910,7 +955,7 @@ class _Saver(BaseCheckpointSaver[int]):
         self._learn(context_name(unescape(rows[0].thread_id)), incoming.known, learned)
         return made
 
-    # The calls, as the statements that they send in one transaction; each receives the rows.
+    # The calls, as the statements that they send; each receives the rows.
 
     def _storing(
         self, make: Callable[[Known | None], tuple[Statement, Outgoing]], config: Any
@@ -928,20 +973,15 @@ class _Saver(BaseCheckpointSaver[int]):
 
     def _reading(self, arguments: list[Any]) -> "Flow[tuple[list[CheckpointTuple], Any]]":
         """Return a page of checkpoints, and its last row."""
-        rows = yield Statement(CHECKPOINTS, arguments)
+        rows = yield Statement(CHECKPOINTS, arguments, Found, reads=True)
         found: dict[tuple[Any, ...], CheckpointTuple] = {}
         for incoming in self._page(rows):
             if wanted := incoming.wanted():
-                incoming.read((yield Statement(CONTENTS, (incoming.rows[0].context_id, *wanted))))
+                context_id = incoming.rows[0].context_id
+                incoming.read((yield Statement(CONTENTS, (context_id, *wanted), Content, reads=True)))
             made = self._tuples(incoming)
             found.update(zip(map(place_of, incoming.rows), made, strict=True))
         return [found[place_of(row)] for row in rows], rows[-1] if len(rows) == arguments[5] else None
-
-    def _setting_up(self) -> "Flow[None]":
-        text, mark = schema_statements()
-        rows = yield Statement(INSTALLED, ())
-        if rows[0][0] != mark:
-            yield Statement(text, None)
 
 
 class KataSaver(_Saver):
@@ -968,7 +1008,10 @@ class KataSaver(_Saver):
 
     def setup(self) -> None:
         """Create the tables, or bring them up to date; the role is one that migrates the database."""
-        self._run(self._setting_up())
+        text, mark = schema_statements()
+        with self.kata.transaction() as transaction:
+            if transaction.select(INSTALLED) != [(mark,)]:
+                transaction.connection.execute(text.encode())
 
     def get_tuple(self, config: Any) -> CheckpointTuple | None:
         """Return the checkpoint that a config names, or the newest of its thread."""
@@ -1013,18 +1056,15 @@ class KataSaver(_Saver):
         self._run(sending(PRUNE, *prune_arguments(thread_ids, strategy)))
 
     def _run(self, flow: "Flow[T]") -> T:
-        """Send the statements of a call, in one transaction."""
-        with self.kata.transaction() as transaction:
-            cursor = transaction.connection.cursor(row_factory=namedtuple_row)
-            rows = None
-            while True:
-                try:
-                    statement = flow.send(rows)
-                except StopIteration as ended:
-                    result: T = ended.value
-                    return result
-                cursor.execute(*statement, binary=statement.arguments is not None)
-                rows = cursor.fetchall() if cursor.description else []
+        """Send the statements of a call."""
+        rows = None
+        while True:
+            try:
+                text, arguments, row, reads = flow.send(rows)
+            except StopIteration as ended:
+                result: T = ended.value
+                return result
+            rows = list(starmap(row, self.kata.select(text, *arguments, reads=reads)))
 
     async def aget_tuple(self, config: Any) -> CheckpointTuple | None:
         """Return the checkpoint that a config names, or the newest of its thread."""
@@ -1094,7 +1134,10 @@ class AsyncKataSaver(_Saver):
 
     async def setup(self) -> None:
         """Create the tables, or bring them up to date; the role is one that migrates the database."""
-        await self._run(self._setting_up())
+        text, mark = schema_statements()
+        async with self.kata.transaction() as transaction:
+            if await transaction.select(INSTALLED) != [(mark,)]:
+                await transaction.connection.execute(text.encode())
 
     async def aget_tuple(self, config: Any) -> CheckpointTuple | None:
         """Return the checkpoint that a config names, or the newest of its thread."""
@@ -1140,19 +1183,16 @@ class AsyncKataSaver(_Saver):
         await self._run(sending(PRUNE, *prune_arguments(thread_ids, strategy)))
 
     async def _run(self, flow: "Flow[T]") -> T:
-        """Send the statements of a call, in one transaction."""
-        async with self.kata.transaction() as transaction:
-            self._loop = asyncio.get_running_loop()
-            cursor = transaction.connection.cursor(row_factory=namedtuple_row)
-            rows = None
-            while True:
-                try:
-                    statement = flow.send(rows)
-                except StopIteration as ended:
-                    result: T = ended.value
-                    return result
-                await cursor.execute(*statement, binary=statement.arguments is not None)
-                rows = await cursor.fetchall() if cursor.description else []
+        """Send the statements of a call."""
+        self._loop = asyncio.get_running_loop()
+        rows = None
+        while True:
+            try:
+                text, arguments, row, reads = flow.send(rows)
+            except StopIteration as ended:
+                result: T = ended.value
+                return result
+            rows = list(starmap(row, await self.kata.select(text, *arguments, reads=reads)))
 
     # From other threads than that of the loop.
 

@@ -88,6 +88,7 @@ def _instances(kind: type[Any], wanted: str) -> Adapter:
 as_text = _instances(str, "a str")
 as_boolean = _instances(bool, "True or False")
 as_interval = _instances(timedelta, "a timedelta")
+as_value = _instances(object, "a value")
 
 
 def as_integer(name: str, value: Any, wanted: str = "an int") -> int:

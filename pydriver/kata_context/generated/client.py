@@ -26,7 +26,7 @@ from kata_context.driver.route import (
     refuse_tenant,
 )
 from kata_context.driver.transport import checked_tenant
-from kata_context.driver.values import ContextId, as_context, as_integer, as_number
+from kata_context.driver.values import ContextId, as_context, as_integer, as_number, as_value
 from kata_context.errors import KataError, MisuseError
 from kata_context.generated import statements
 from kata_context.generated.methods import Context, Methods
@@ -59,6 +59,17 @@ class Database(Methods):
         """
         found = as_context("context", context)
         return Context(self, self._find(found) if isinstance(found, str) else found)
+
+    def select(self, sql: str, *values: Any, reads: bool = False) -> list[tuple[Any, ...]]:
+        """Run a SELECT of the caller's as methods run theirs, in one round trip.
+
+        Parameters
+        ----------
+        sql : with %s in place of each value; functions that it calls may write
+        reads : whether it changes nothing, so it is sent again where the connection is lost
+        """
+        named = (("a value", as_value),) * len(values)
+        return self._run(Call("select", sql.encode(), tuple, named, reads=reads), values)
 
     def _find(self, name: str) -> UUID:
         """Return the id of the context of a name."""
