@@ -1,7 +1,7 @@
 -- Amendments: other words for a message, in its place.
 
 begin;
-select plan(169);
+select plan(174);
 
 create function pg_temp.shown(context text, at bigint default null) returns text
 language sql stable
@@ -427,6 +427,24 @@ from (values
     where c.change_id = a.change_id and c.segment_id = %L and c.version = 10', 'amendment at 10', 'and words that are gone'),
   ('update kata_data.view_change c set amendments = ''{}'' where c.segment_id = %L and c.version = 10', 'view at 10',
     'an amendment that a view does not list is found')) d(change, problem, what);
+
+-- An erasure follows what words were taken from: digests cover that, too.
+select fixture.context('based'), fixture.context('taken');
+select fixture.talk('based', 'user 5');
+select kata.amend(fixture.id('based'), 1, '{"content": "secret", "token_count": 5}');
+select kata.amend(fixture.id('based'), 1, '{"name": "ann"}');
+select kata.merge(fixture.id('taken'), fixture.id('based'));
+select is(pg_temp.problems(c), '{}', 'words that were taken on are sound: ' || c) from unnest('{based,taken}'::text[]) c;
+select is(fixture.damage(format(d.change, fixture.id(d.context)), d.context) @> array[d.problem], true, d.what)
+from (values
+  ('based', 'update kata_data.amendment a set base_change_id = null from kata_data.view_change c
+    where c.change_id = a.change_id and c.segment_id = %L and c.version = 3', 'digest at 3',
+    'an amendment that no longer names the one whose words it took is found'),
+  ('based', 'update kata_data.amendment a set base_change_id = 0 from kata_data.view_change c
+    where c.change_id = a.change_id and c.segment_id = %L and c.version = 3', 'digest at 3', 'and one that names another'),
+  ('taken', 'alter table kata_data.merge_origin disable trigger all;
+    update kata_data.merge_origin set amendment_segment_id = null, amendment_version = null where segment_id = %L', 'digest at 1',
+    'and a copy that does not name the amendment whose words it has')) d(context, change, problem, what);
 
 -- Messages in other words are counted one by one, the others by running totals
 

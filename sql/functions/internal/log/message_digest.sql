@@ -148,9 +148,15 @@ create or replace function kata_data.origin_mark(origin kata_data.merge_origin) 
 language sql immutable
 as $$
   select jsonb_build_array(origin.source_segment_id, origin.source_version, origin.origin_segment_id, origin.origin_version)
+    || case
+      when num_nonnulls(origin.amendment_segment_id, origin.amendment_version) > 0
+        then jsonb_build_array(origin.amendment_segment_id, origin.amendment_version)
+      else '[]'
+    end
 $$;
 comment on function kata_data.origin_mark(kata_data.merge_origin) is
-'The origin of a merged copy as its frame has it: the message that was copied, and the one that all copies go back to.';
+'The origin of a merged copy as its frame has it: the message that was copied, the one that all copies go back to, and the amendment that its
+words are of, if any.';
 
 create or replace function kata_data.first_digest(family_id uuid) returns bytea
 language sql immutable

@@ -19,7 +19,10 @@ as $$
         'role', summary.role, 'token_count', summary.token_count, 'token_source', summary.token_source) end,
       'record', case when record.kind is not null then jsonb_build_object('kind', record.kind, 'external_id', record.external_id) end,
       'amendment', case when amendment.version is not null then jsonb_build_object(
-        'token_count', amendment.token_count, 'token_source', amendment.token_source) end,
+        'token_count', amendment.token_count, 'token_source', amendment.token_source, 'base', case
+          when amendment.base_change_id is not null
+            then coalesce((select b.version from kata_data.view_change b where b.change_id = amendment.base_change_id), 0)
+        end) end,
       'tools', case when change.kind = 'tools' and change.tools_digest is not null then jsonb_build_object(
         'digest', encode(change.tools_digest, 'hex'), 'token_count', change.tools_tokens) end,
       'stubs', (
