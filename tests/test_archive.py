@@ -73,7 +73,8 @@ NAMED_OTHERWISE = {
     "amendment": {"change_id", "base_change_id"},
     "idempotency": {"scope"},
     "request": {"profile_id"},
-    "request_profile": {"profile_id", "tenant"},
+    # tools_tokens is counted again.
+    "request_profile": {"profile_id", "tenant", "tools_tokens"},
     "stub": {"change_id", "amendment_id"},
     "tool_list": {"list_id", "tenant"},
     "view_change": {"change_id"},

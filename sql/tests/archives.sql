@@ -1,7 +1,7 @@
 -- A family comes out of its archive as it went in, and an archive that is not as it was written is refused.
 
 begin;
-select plan(82);
+select plan(84);
 
 select fixture.context('whole', '{"min_interval_seconds": 0, "preserve_recent_count": 0, "min_gain_tokens": 0}') as whole \gset
 select fixture.talk('whole',
@@ -257,6 +257,7 @@ from (values
   ('message', 'metadata', 'null', 'A key of it is null: what it has not is left out.'),
   ('message', 'created_at', '"infinity"', 'Its created_at is infinity, which is not a time until now.'),
   ('head', 'last_at', '"2290-01-01"', 'Its last_at is 2290-01-01, which is not a time until now.'),
+  ('message', 'created_at', '"0001-01-01 BC"', 'Its created_at is 0001-01-01 BC, which is not a time until now.'),
   ('act', 'acted_at', '"-infinity"', 'Its acted_at is -infinity, which is not a time until now.'),
   ('head', 'due_at', '"infinity"', 'Its due_at is infinity, which is not a time until now.')
 ) c(part, key, value, problem)
@@ -267,6 +268,9 @@ select is(
 select is(
   pg_temp.attempt(pg_temp.changed('request_profile', 'model', '"other"')), 'KC017: Its digest is not that of the profile.',
   'a profile under the digest of another one');
+select matches(
+  pg_temp.attempt(pg_temp.changed('request_profile', 'tools_tokens', '2000000000')), '^KC017: Its key "tools_tokens" is unknown',
+  'a number of tokens of tools, which other families would take for theirs');
 select is(pg_temp.attempt(pg_temp.changed('token_count', 'version', '0')) ~ '^KC017: Context .*orphan row', true, 'a count of no message');
 select is(pg_temp.attempt(pg_temp.changed('erasure', 'version', '8')) ~ '^KC017', true, 'a receipt of another message');
 select is(

@@ -50,7 +50,7 @@ join kata_data.request_profile p on p.profile_id = r.profile_id;
 comment on view kata_data.archived_request is 'Requests as an archive has them: with the digest of their profile.';
 
 create or replace view kata_data.archived_profile as
-select distinct on (f.family_id, p.digest) f.family_id as context_id, p.renderer, p.tools_tokens, p.created_at, p.format, p.system, p.thinking,
+select distinct on (f.family_id, p.digest) f.family_id as context_id, p.renderer, p.created_at, p.format, p.system, p.thinking,
   p.tokenizer, p.model, p.cache, p.digest, p.prefix_digest, p.tools_digest, p.options
 from kata_data.context f
 cross join lateral kata_data.family_contexts(f.context_id) c

@@ -169,14 +169,18 @@ language plpgsql stable
 as $$
 declare
   v_profile kata_data.request_profile := jsonb_populate_record(null::kata_data.request_profile, line);
+  v_tools text;
 begin
   perform kata_data.check_options(v_profile.options);
   if (v_profile.digest, v_profile.prefix_digest)
     is distinct from (kata_data.profile_digest(v_profile), kata_data.prefix_digest(v_profile)) then
     perform kata_data.refuse_archive(number, 'Its digest is not that of the profile.');
   end if;
+  v_tools := kata_data.tool_text(v_profile.tenant, v_profile.tools_digest);
   return case
-    when not exists (select from kata_data.request_profile p where p.tenant = v_profile.tenant and p.digest = v_profile.digest) then line
+    -- The tenant's other families come to use it, too: what it counts is not for an archive to say.
+    when not exists (select from kata_data.request_profile p where p.tenant = v_profile.tenant and p.digest = v_profile.digest)
+      then line || jsonb_build_object('tools_tokens', case when v_tools is null then 0 else kata_data.estimate_tokens(v_tools) end)
   end;
 end
 $$;
@@ -236,6 +240,8 @@ begin
         and c.name <> 'occurred_at'
     ) t
     where not isfinite(t.moment) and (t.name, t.value) <> ('last_at', '-infinity')
+      -- Clients have no year before 1.
+      or t.moment < '0001-01-02'::timestamptz and isfinite(t.moment)
       -- Clocks differ, and a lease ends within a day.
       or t.name <> 'due_at' and t.moment > kata_data.clock() + interval '2 days'
     limit 1);
