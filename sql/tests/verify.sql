@@ -1,7 +1,7 @@
 -- Damage does not stay hidden: verify finds every kind of it, says which, and finds nothing where nothing is wrong.
 
 begin;
-select plan(252);
+select plan(256);
 
 -- Sound data of every kind
 
@@ -105,6 +105,7 @@ from (values
   ('occurred_at = now()', 5, 'digest at 5', 'a time of the caller that was added is found'),
   ('digest = sha256(digest)', 5, 'digest at 5', 'a digest that was changed is found'),
   ('digest = sha256(digest)', 9, 'digest at 9', 'the last digest that was changed is found'),
+  ('tool_calls = tool_calls || ''["x"]''', 3, 'unreadable', 'a row that cannot be read is found'),
   ('created_at = created_at - interval ''1 day''', 8, 'time at 8', 'time that runs back is found'),
   ('created_at = created_at + interval ''1 us''', 2, 'digest at 2', 'a time that was changed is found'),
   ('pinned = true', 2, 'digest at 2', 'a pin that was put is found'),
@@ -267,6 +268,11 @@ select is(
 select is(
   fixture.damage(format('delete from kata_data.context where context_id = %L', :'trunk'), 'branch') @> '{broken parent}', true,
   'a parent that is gone is found');
+set local statement_timeout = '10s';
+select is(
+  fixture.damage(
+    format('update kata_data.head set version = 1::bigint << 60 where context_id = %L', :'sound'), 'sound') @> '{row gone at 10}', true, 'a head that is far beyond the log is found at once');
+reset statement_timeout;
 select is(
   fixture.damage(format('delete from kata_data.head where context_id = %L', :'branch'), 'twig') @> '{broken parent}', true,
   'a parent without head is found');
@@ -414,6 +420,8 @@ from (values
   ('kind = ''pin''', 11, 'view at 11', 'another kind is found'),
   ('kind = ''unpin''', 12, 'digest at 12', 'its digest differs, too'),
   ('undone_version = 10', 13, 'view at 13', 'an undo of something else is found'),
+  ('undone_version = 13', 13, 'view at 13', 'an undo of itself is found'),
+  ('undone_version = 15', 13, 'view at 13', 'an undo of what comes later is found'),
   ('view_tokens = view_tokens + 1', 14, 'running total at 14', 'a total of the view that is off is found'),
   ('raw_tokens = raw_tokens - 1', 12, 'running total at 12', 'a total of the log that is off is found'),
   ('message_count = message_count - 1', 15, 'running total at 15', 'a count that is off is found'),

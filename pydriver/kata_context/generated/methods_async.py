@@ -3142,8 +3142,10 @@ class AsyncMethods(ABC):
         at rows that belong to no context.
 
         Recomputes versions, totals, groups, open calls and digests from the log and compares, and
-        follows every reference to a version. Returns one row per problem: context_id, version (null
-        where it is not about one), problem (a short name), detail (a sentence).
+        follows every reference to a version. Where damage keeps Postgres from reading a context, its
+        problem is "unreadable", and the others are verified all the same. Returns one row per problem:
+        context_id, version (null where it is not about one), problem (a short name), detail (a
+        sentence).
 
         Parameters
         ----------

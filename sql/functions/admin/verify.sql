@@ -49,7 +49,13 @@ begin
       return query select v_last, null::bigint, 'cursor', 'Pass this context_id as after: there are more contexts.';
       return;
     end if;
-    return query select v_context.context_id, f.version, f.problem, f.detail from kata_data.verify_context(v_context) f;
+    begin
+      return query select v_context.context_id, f.version, f.problem, f.detail from kata_data.verify_context(v_context) f;
+    exception
+      -- Damage may be such that a row or a page cannot be read: other contexts are verified all the same.
+      when data_exception or internal_error then
+        return query select v_context.context_id, null::bigint, 'unreadable', format('Postgres says: %s (%s).', rtrim(left(sqlerrm, 500), '.'), sqlstate);
+    end;
     v_contexts := v_contexts + 1;
     v_last := v_context.context_id;
   end loop;
@@ -70,5 +76,6 @@ last row has the problem "cursor" and the context_id to pass as after. The step 
 at rows that belong to no context.
 
 Recomputes versions, totals, groups, open calls and digests from the log and compares, and follows every reference to a version.
+Where damage keeps Postgres from reading a context, its problem is "unreadable", and the others are verified all the same.
 Returns one row per problem: context_id, version (null where it is not about one), problem (a short name), detail (a sentence).
 Errors: KC001, KC017. Cost: O(length of the paths verified); reads only, takes no lock.';

@@ -118,7 +118,8 @@ declare
   v_change kata_data.view_change := change;
   v_is_redo boolean := false;
 begin
-  while v_change.kind = 'undo' loop
+  -- In damaged tables an undo may name itself, or a later one.
+  while v_change.undone_version < v_change.version loop
     select c.* into strict v_change
     from kata_data.path_changes(moved_by_undo.context_id, v_change.undone_version, v_change.undone_version) c;
     v_is_redo := not v_is_redo;

@@ -11,6 +11,10 @@ declare
   v_content_version bigint;
   v_view_tokens bigint;
 begin
+  if change.undone_version >= change.version then
+    return next row(change.version, 'view', 'It undoes a change that is not before it.')::kata_data.finding;
+    return;
+  end if;
   v_folded := kata_data.fold(context_id, view, change);
   select y.* into v_summary from kata_data.summary y where y.segment_id = change.segment_id and y.version = change.version;
   if (v_summary.version is not null) <> change.is_summarized then

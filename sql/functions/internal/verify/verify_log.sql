@@ -135,13 +135,24 @@ as $$
   cross join lateral (
     -- The last one has no end: it takes what lies beyond the head.
     select l.low, lead(l.low - 1, 1, s.last_version) over (order by l.low) as high
-    from generate_series(s.first_version, greatest(s.first_version, least(s.last_version, log_pages.head_version)), 1000) l(low)
+    from generate_series(
+      s.first_version, greatest(s.first_version, least(s.last_version, log_pages.head_version, kata_data.newest_entry(s.segment_id))), 1000) l(low)
     offset 0
   ) p
 $$;
 comment on function kata_data.log_pages(uuid, bigint) is
 'The path of a context in ranges of 1,000 versions, clipped to the segments that hold them, and the erased versions of each. A page is sorted in
 memory, however long the log. is_first: it begins a segment, whose requests are another context''s than those before.';
+
+create or replace function kata_data.newest_entry(segment_id uuid) returns bigint
+language sql stable
+as $$
+  select greatest(
+    (select m.version from kata_data.message m where m.segment_id = newest_entry.segment_id order by m.version desc limit 1),
+    (select v.version from kata_data.view_change v where v.segment_id = newest_entry.segment_id order by v.version desc limit 1),
+    0)
+$$;
+comment on function kata_data.newest_entry(uuid) is 'The newest version of a segment that is there, whatever a head says; 0 for none.';
 
 create or replace function kata_data.row_added(version bigint, head_version bigint) returns kata_data.finding
 language sql stable

@@ -277,8 +277,8 @@ begin
   while v_change.kind = 'undo' loop
     select c.* into v_undone
     from kata_data.path_changes(root_change.context_id, v_change.undone_version, v_change.undone_version) c;
-    -- In damaged tables it may be gone, which kata.verify reports.
-    exit when not found;
+    -- In damaged tables it may be gone, or not be before it, which kata.verify reports.
+    exit when not found or v_undone.version >= v_change.version;
     v_change := v_undone;
   end loop;
   return v_change;
