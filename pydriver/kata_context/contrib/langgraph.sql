@@ -1,9 +1,12 @@
 -- Checkpoints of LangGraph, in the schema kata_langgraph. KataSaver.setup() runs this file, as a role that may act as kata_owner.
 --
 -- thread has one row per thread of LangGraph, which is a context: the context's name is the id of the thread. checkpoint has one row per
--- checkpoint: its own fields, and by channel the version of the value. blob has one row per channel and version, with the value; where the value
--- is a list of messages, it has their versions in the log (spans), and no text. write has one row per pending write.
--- draft has one row per message that a value names before it is in the log; the checkpoint that brings it there replaces its text by its version.
+-- checkpoint: its own fields, and the values of channels that it brings; of a value that an earlier checkpoint has brought it names that one. A list
+-- of messages is a text of their versions in the log, and holds no word of them. write has one row per task and checkpoint, with its pending writes.
+-- A value may name a message before it is in the log: then the message waits in drafts of its row. The checkpoint that brings it to the log replaces
+-- it by its version. A checkpoint that is removed while others need its values has no body any more.
+--
+-- Ids are packed: 01 and the bytes of a UUID, or 00 and the UTF-8 of any other text. UUIDs that ascend with time do so packed.
 --
 -- Functions check access and lock as kata.append does: the head of the context first. All rows go with the purge of the context, by the foreign
 -- key on kata_data.attachment. Deleting a context leaves them, so that kata.restore_context brings the thread back whole.
@@ -17,7 +20,7 @@ create table if not exists kata_langgraph.thread (
   tenant text not null,
   thread_id text not null,
   start_version bigint not null,
-  shown_id text collate "C",
+  shown_id bytea,
   salt bytea not null default uuid_send(gen_random_uuid())
 );
 comment on table kata_langgraph.thread is 'One row per thread, which is a context.';
@@ -31,100 +34,74 @@ comment on column kata_langgraph.thread.salt is 'What the ids of messages withou
 create table if not exists kata_langgraph.checkpoint (
   context_id uuid constraint checkpoint_thread_fkey references kata_langgraph.thread on delete cascade,
   ns text collate "C",
-  checkpoint_id text collate "C",
-  parent_id text collate "C",
+  checkpoint_id bytea,
+  parent_id bytea,
   version bigint not null,
-  type text not null,
-  body bytea not null,
-  channels jsonb not null,
+  type text,
+  body bytea,
   metadata jsonb not null,
+  channels text[] collate "C",
+  versions bigint[],
+  types text[],
+  data bytea[],
+  sources bytea[],
+  drafts jsonb,
   constraint checkpoint_pkey primary key (context_id, ns, checkpoint_id)
 );
 comment on table kata_langgraph.checkpoint is 'One row per checkpoint.';
 comment on column kata_langgraph.checkpoint.context_id is 'The context of the thread.';
 comment on column kata_langgraph.checkpoint.ns is 'The namespace: empty for the root graph.';
-comment on column kata_langgraph.checkpoint.checkpoint_id is 'The id of the checkpoint; ids ascend with time.';
+comment on column kata_langgraph.checkpoint.checkpoint_id is 'The id of the checkpoint, packed; ids ascend with time.';
 comment on column kata_langgraph.checkpoint.parent_id is 'The checkpoint that it continues; null for the first one.';
 comment on column kata_langgraph.checkpoint.version is 'The version of the context when it was stored.';
 comment on column kata_langgraph.checkpoint.type is 'The type of body, as the serializer names it.';
-comment on column kata_langgraph.checkpoint.body is 'The checkpoint without the values of channels, serialized.';
-comment on column kata_langgraph.checkpoint.channels is 'By channel the version of its value in blob.';
+comment on column kata_langgraph.checkpoint.body is
+'The checkpoint without its id and the values of channels, serialized; null for one that was removed and has values that others need.';
 comment on column kata_langgraph.checkpoint.metadata is 'The metadata, which list filters by.';
+comment on column kata_langgraph.checkpoint.channels is 'The channels that have a value.';
+comment on column kata_langgraph.checkpoint.versions is 'By channel its version, or a digest of one that is not a number.';
+comment on column kata_langgraph.checkpoint.types is
+'By channel the type of data, as the serializer names it; messages or snapshot for a list of messages; null for a value of another checkpoint.';
+comment on column kata_langgraph.checkpoint.data is
+'By channel the value, serialized; of a list of messages the first and last version of each run of versions, in the order of the list.';
+comment on column kata_langgraph.checkpoint.sources is
+'By channel the checkpoint that has the value, null for this one; empty for a value that only others need. Null if all values are of this one.';
+comment on column kata_langgraph.checkpoint.drafts is
+'Messages that values name before they are in the log, by the key in the value: digest, id and message; a version once it is there.';
 
 create index if not exists checkpoint_run on kata_langgraph.checkpoint ((metadata ->> 'run_id')) where metadata ? 'run_id';
 comment on index kata_langgraph.checkpoint_run is 'delete_for_runs.';
 
-create table if not exists kata_langgraph.blob (
-  context_id uuid constraint blob_thread_fkey references kata_langgraph.thread on delete cascade,
-  ns text collate "C",
-  channel text collate "C",
-  version text collate "C",
-  checkpoint_id text not null collate "C",
-  type text not null,
-  data bytea,
-  spans bigint[],
-  constraint blob_pkey primary key (context_id, ns, channel, version)
-);
-comment on table kata_langgraph.blob is 'One row per value of a channel.';
-comment on column kata_langgraph.blob.context_id is 'The context of the thread.';
-comment on column kata_langgraph.blob.ns is 'The namespace.';
-comment on column kata_langgraph.blob.channel is 'The channel.';
-comment on column kata_langgraph.blob.version is 'The version of the channel.';
-comment on column kata_langgraph.blob.checkpoint_id is 'The checkpoint that brought the value.';
-comment on column kata_langgraph.blob.type is 'The type of data, as the serializer names it; messages or snapshot where the value is in spans.';
-comment on column kata_langgraph.blob.data is 'The value, serialized.';
-comment on column kata_langgraph.blob.spans is
-'A list of messages: the first and last version of each run of versions, in the order of the list.';
-
 create table if not exists kata_langgraph.write (
   context_id uuid constraint write_thread_fkey references kata_langgraph.thread on delete cascade,
   ns text collate "C",
-  checkpoint_id text collate "C",
-  task_id text collate "C",
-  idx integer,
+  checkpoint_id bytea,
+  task_id bytea,
   task_path text not null collate "C",
-  channel text not null,
-  type text not null,
-  data bytea not null,
-  constraint write_pkey primary key (context_id, ns, checkpoint_id, task_id, idx)
+  indexes integer[] not null,
+  channels text[] not null collate "C",
+  types text[] not null,
+  data bytea[] not null,
+  drafts jsonb,
+  constraint write_pkey primary key (context_id, ns, checkpoint_id, task_id)
 );
-comment on table kata_langgraph.write is 'One row per write of a task after a checkpoint.';
+comment on table kata_langgraph.write is 'One row per task that has written after a checkpoint.';
 comment on column kata_langgraph.write.context_id is 'The context of the thread.';
 comment on column kata_langgraph.write.ns is 'The namespace.';
-comment on column kata_langgraph.write.checkpoint_id is 'The checkpoint that the task started from.';
-comment on column kata_langgraph.write.task_id is 'The task.';
-comment on column kata_langgraph.write.idx is 'The place of the write in its task; below zero for errors and interrupts.';
+comment on column kata_langgraph.write.checkpoint_id is 'The checkpoint that the task started from, packed.';
+comment on column kata_langgraph.write.task_id is 'The task, packed.';
 comment on column kata_langgraph.write.task_path is 'The path of the task, which orders tasks of one step.';
-comment on column kata_langgraph.write.channel is 'The channel.';
-comment on column kata_langgraph.write.type is 'The type of data, as the serializer names it.';
-comment on column kata_langgraph.write.data is 'The value, serialized.';
-
-create table if not exists kata_langgraph.draft (
-  context_id uuid constraint draft_thread_fkey references kata_langgraph.thread on delete cascade,
-  ns text collate "C",
-  checkpoint_id text collate "C",
-  id bigint,
-  version bigint,
-  digest text collate "C",
-  message jsonb,
-  constraint draft_pkey primary key (context_id, ns, checkpoint_id, id),
-  constraint draft_is_one check ((version is null) <> (message is null) and (digest is null) = (message is null))
-);
-comment on table kata_langgraph.draft is 'One row per message that a write or a value names before it is in the log.';
-comment on column kata_langgraph.draft.context_id is 'The context of the thread.';
-comment on column kata_langgraph.draft.ns is 'The namespace.';
-comment on column kata_langgraph.draft.checkpoint_id is 'The checkpoint of the write or value.';
-comment on column kata_langgraph.draft.id is 'The id by which values name it, made with a secret of the process that stored it.';
-comment on column kata_langgraph.draft.version is 'Its version in the log; null before it is there.';
-comment on column kata_langgraph.draft.digest is 'A digest of the message without its id; null since it is in the log.';
-comment on column kata_langgraph.draft.message is 'The message; null since it is in the log.';
+comment on column kata_langgraph.write.indexes is 'By write its place in the task; below zero for errors and interrupts.';
+comment on column kata_langgraph.write.channels is 'By write the channel.';
+comment on column kata_langgraph.write.types is 'By write the type of data, as the serializer names it.';
+comment on column kata_langgraph.write.data is 'By write the value, serialized.';
+comment on column kata_langgraph.write.drafts is 'As in checkpoint.';
 
 -- Statistics would keep what an erasure or a purge removes.
 alter table kata_langgraph.thread alter column thread_id set statistics 0;
-alter table kata_langgraph.checkpoint alter column body set statistics 0, alter column metadata set statistics 0;
-alter table kata_langgraph.blob alter column data set statistics 0;
-alter table kata_langgraph.write alter column data set statistics 0;
-alter table kata_langgraph.draft alter column message set statistics 0, alter column digest set statistics 0;
+alter table kata_langgraph.checkpoint
+  alter column body set statistics 0, alter column metadata set statistics 0, alter column data set statistics 0, alter column drafts set statistics 0;
+alter table kata_langgraph.write alter column data set statistics 0, alter column drafts set statistics 0;
 
 -- Defense in depth, as in kata_data: no role has a privilege on a table, and rows of another tenant stay invisible.
 alter table kata_langgraph.thread enable row level security;
@@ -361,7 +338,7 @@ $$;
 comment on function kata_langgraph.take_from_view(uuid, int8multirange, int8multirange) is
 'Takes messages from the view that a list does not have any more: the end of the list by a rewind, others by deletion.';
 
-create function kata_langgraph.go_to_branch(context_id uuid, parent_id text, named bigint[]) returns boolean
+create function kata_langgraph.go_to_branch(context_id uuid, parent_id bytea, named bigint[]) returns boolean
 language plpgsql volatile
 as $$
 declare
@@ -376,7 +353,7 @@ begin
       else (
         select c.version
         from kata_langgraph.checkpoint c
-        where c.context_id = go_to_branch.context_id and c.ns = '' and c.checkpoint_id = go_to_branch.parent_id)
+        where c.context_id = go_to_branch.context_id and c.ns = '' and c.checkpoint_id = go_to_branch.parent_id and c.body is not null)
     end;
     if upper(kata_langgraph.span_set(named)) - 1 > v_back then
       return false;
@@ -386,29 +363,47 @@ begin
   return true;
 end
 $$;
-comment on function kata_langgraph.go_to_branch(uuid, text, bigint[]) is
+comment on function kata_langgraph.go_to_branch(uuid, bytea, bigint[]) is
 'Has the view show the state of the checkpoint that the next one continues.
 
 named: versions of the messages that the next one has. Returns false, and changes nothing, if some of them are of another branch: hidden after the
 rewind, they have to be appended again.';
 
-create function kata_langgraph.leave_out(context_id uuid, parent_id text, channel text, kept int8multirange) returns void
+create function kata_langgraph.values_of(context_id uuid, ns text, checkpoint_id bytea)
+returns table (channel text, type text, data bytea, drafts jsonb)
+language sql stable
+as $$
+  select v.channel, coalesce(v.type, s.type), coalesce(v.data, s.data), case when v.type is null then s.drafts else c.drafts end
+  from kata_langgraph.checkpoint c
+  cross join lateral unnest(c.channels, c.versions, c.types, c.data, c.sources) v(channel, version, type, data, source)
+  left join lateral (
+    select x.type, x.data, h.drafts
+    from kata_langgraph.checkpoint h
+    cross join lateral unnest(h.channels, h.versions, h.types, h.data) x(channel, version, type, data)
+    where h.context_id = c.context_id and h.ns = c.ns and h.checkpoint_id = v.source
+      and x.channel = v.channel and x.version = v.version and x.type is not null
+  ) s on v.type is null
+  where c.context_id = values_of.context_id
+    and c.ns = values_of.ns
+    and c.checkpoint_id = values_of.checkpoint_id
+    and v.source is distinct from ''
+$$;
+comment on function kata_langgraph.values_of(uuid, text, bytea) is 'The values of a checkpoint, those of earlier checkpoints included.';
+
+create function kata_langgraph.leave_out(context_id uuid, parent_id bytea, channel text, kept int8multirange) returns void
 language plpgsql volatile
 as $$
 declare
   v_spans bigint[];
 begin
-  select b.spans into v_spans
-  from kata_langgraph.checkpoint c
-  join kata_langgraph.blob b on b.context_id = c.context_id and b.ns = '' and b.channel = leave_out.channel
-    and b.version = c.channels ->> leave_out.channel
-  where c.context_id = leave_out.context_id
-    and c.ns = ''
-    and c.checkpoint_id = leave_out.parent_id;
+  select string_to_array(convert_from(v.data, 'UTF8'), ' ')::bigint[] into v_spans
+  from kata_langgraph.values_of(context_id, '', parent_id) v
+  where v.channel = leave_out.channel
+    and v.type in ('messages', 'snapshot');
   perform kata_langgraph.take_from_view(context_id, kata_langgraph.span_set(v_spans) - kept, kept);
 end
 $$;
-comment on function kata_langgraph.leave_out(uuid, text, text, int8multirange) is
+comment on function kata_langgraph.leave_out(uuid, bytea, text, int8multirange) is
 'Takes messages from the view that a list has in the parent of the next checkpoint, and not in that one.';
 
 create function kata_langgraph.list_spans(items jsonb, versions bigint[]) returns bigint[]
@@ -442,57 +437,158 @@ comment on function kata_langgraph.list_spans(jsonb, bigint[]) is
 'The spans of a list. items: arrays of a first and a last version, and numbers, the places of drafts in versions, from 0;
 a place without a version is left out.';
 
-create function kata_langgraph.keep_drafts(context_id uuid, ns text, checkpoint_id text, drafts jsonb) returns void
-language sql volatile
+create function kata_langgraph.link(drafts jsonb, placed jsonb, versions bigint[]) returns jsonb
+language sql immutable
 as $$
-  insert into kata_langgraph.draft (context_id, ns, checkpoint_id, id, digest, message)
-  select keep_drafts.context_id, keep_drafts.ns, keep_drafts.checkpoint_id, (d.draft ->> 'id')::bigint, d.draft ->> 'digest', d.draft -> 'message'
-  from jsonb_array_elements(drafts) d(draft)
-  on conflict on constraint draft_pkey do nothing
+  select jsonb_object_agg(
+    d.key, case
+      when p.version is null then d.value
+      when d.value ->> 'id' is null or d.value ->> 'id' = p.id then to_jsonb(p.version)
+      else jsonb_build_object('version', p.version, 'id', d.value -> 'id')
+    end)
+  from jsonb_each(drafts) d
+  left join lateral (
+    select versions[p.place] as version, p.draft ->> 'id' as id
+    from jsonb_array_elements(placed) with ordinality p(draft, place)
+    where p.draft ->> 'digest' = d.value ->> 'digest'
+    order by p.draft ->> 'id' = d.value ->> 'id' desc nulls last, p.place
+    limit 1
+  ) p on true
 $$;
-comment on function kata_langgraph.keep_drafts(uuid, text, text, jsonb) is
-'Keeps messages that values of a checkpoint name, until they are in the log.';
+comment on function kata_langgraph.link(jsonb, jsonb, bigint[]) is
+'Drafts with the versions of those that were placed; id stays where the message of the log has another one.';
 
-create function kata_langgraph.link_late(context_id uuid, ns text, checkpoint_id text) returns void
+create function kata_langgraph.link_all(context_id uuid, ns text, checkpoint_ids bytea[], placed jsonb, versions bigint[]) returns void
 language sql volatile
 as $$
-  update kata_langgraph.draft d
-  set version = f.version, digest = null, message = null
-  from (
-    select w.id, min(v.version) as version
-    from kata_langgraph.checkpoint c
-    cross join lateral (
-      select max(n.version) as version
-      from kata_langgraph.checkpoint n
-      where n.context_id = c.context_id and n.ns = c.ns and n.checkpoint_id > c.checkpoint_id and n.parent_id = c.checkpoint_id
-    ) n
-    cross join generate_series(c.version + 1, n.version) v(version)
-    join kata_langgraph.draft w on w.context_id = c.context_id and w.ns = c.ns and w.checkpoint_id = c.checkpoint_id and w.message is not null
-    where c.context_id = link_late.context_id
-      and c.ns = link_late.ns
-      and c.checkpoint_id = link_late.checkpoint_id
-      and kata_langgraph.is_at(c.context_id, v.version, w.message)
-    group by w.id
-  ) f
-  where d.context_id = link_late.context_id
-    and d.ns = link_late.ns
-    and d.checkpoint_id = link_late.checkpoint_id
-    and d.id = f.id
+  update kata_langgraph.checkpoint c
+  set drafts = kata_langgraph.link(c.drafts, placed, link_all.versions)
+  where c.context_id = link_all.context_id
+    and c.ns = link_all.ns
+    and c.checkpoint_id = any (checkpoint_ids)
+    and c.drafts @? '$.*.message';
+  update kata_langgraph.write w
+  set drafts = kata_langgraph.link(w.drafts, placed, link_all.versions)
+  where w.context_id = link_all.context_id
+    and w.ns = link_all.ns
+    and w.checkpoint_id = any (checkpoint_ids)
+    and w.drafts @? '$.*.message';
 $$;
-comment on function kata_langgraph.link_late(uuid, text, text) is
-'Replaces messages by their versions that writes name, where the next checkpoint was faster than the writes, and has appended them.';
+comment on function kata_langgraph.link_all(uuid, text, bytea[], jsonb, bigint[]) is
+'Replaces messages that values and writes name by the versions that they have in the log now.';
+
+create function kata_langgraph.link_late(context_id uuid, ns text, checkpoint_id bytea, drafts jsonb) returns jsonb
+language plpgsql stable
+as $$
+declare
+  v_first bigint;
+  v_last bigint;
+begin
+  select c.version + 1, n.version into v_first, v_last
+  from kata_langgraph.checkpoint c
+  cross join lateral (
+    select max(n.version) as version
+    from kata_langgraph.checkpoint n
+    where n.context_id = c.context_id and n.ns = c.ns and n.checkpoint_id > c.checkpoint_id and n.parent_id = c.checkpoint_id
+  ) n
+  where c.context_id = link_late.context_id
+    and c.ns = link_late.ns
+    and c.checkpoint_id = link_late.checkpoint_id;
+  if v_first is null or v_last is null or v_first > v_last then
+    return drafts;
+  end if;
+  return (
+    select jsonb_object_agg(
+      d.key, case
+        when f.version is null then d.value
+        when d.value ->> 'id' is null then to_jsonb(f.version)
+        else jsonb_build_object('version', f.version, 'id', d.value -> 'id')
+      end)
+    from jsonb_each(drafts) d
+    left join lateral (
+      select min(v.version) as version
+      from generate_series(v_first, v_last) v(version)
+      where kata_langgraph.is_at(link_late.context_id, v.version, d.value -> 'message')
+    ) f on true);
+end
+$$;
+comment on function kata_langgraph.link_late(uuid, text, bytea, jsonb) is
+'Drafts of writes with the versions of those that the next checkpoint, faster than the writes, has appended.';
+
+create function kata_langgraph.find_sources(
+  context_id uuid, ns text, parent_id bytea, channels text[], versions bigint[], types text[]
+) returns bytea[]
+language plpgsql stable
+as $$
+begin
+  if array_position(types, null) is null then
+    return null;
+  end if;
+  return (
+    select array_agg(case when v.type is null then coalesce(f.source, a.source, '') end order by v.place)
+    from unnest(channels, find_sources.versions, types) with ordinality v(channel, version, type, place)
+    left join lateral (
+      select case when x.type is null then x.source else c.checkpoint_id end as source
+      from kata_langgraph.checkpoint c
+      cross join lateral unnest(c.channels, c.versions, c.types, c.sources) x(channel, version, type, source)
+      where c.context_id = find_sources.context_id and c.ns = find_sources.ns and c.checkpoint_id = find_sources.parent_id
+        and x.channel = v.channel and x.version = v.version and (x.type is not null or x.source > '')
+    ) f on v.type is null
+    -- Copied by hand from a checkpoint that is not the parent.
+    left join lateral (
+      select case when x.type is null then x.source else c.checkpoint_id end as source
+      from kata_langgraph.checkpoint c
+      cross join lateral unnest(c.channels, c.versions, c.types, c.sources) x(channel, version, type, source)
+      where c.context_id = find_sources.context_id and c.ns = find_sources.ns
+        and x.channel = v.channel and x.version = v.version and (x.type is not null or x.source > '')
+      order by c.checkpoint_id desc
+      limit 1
+    ) a on v.type is null and f.source is null);
+end
+$$;
+comment on function kata_langgraph.find_sources(uuid, text, bytea, text[], bigint[], text[]) is
+'By channel the checkpoint that has the value of a version, where a checkpoint does not bring it itself; empty where none has it.';
+
+create function kata_langgraph.put_again(old kata_langgraph.checkpoint, new kata_langgraph.checkpoint) returns void
+language sql volatile
+as $$
+  update kata_langgraph.checkpoint c
+  set type = new.type, body = new.body, metadata = new.metadata, version = new.version, drafts = coalesce(old.drafts || new.drafts, old.drafts, new.drafts),
+    (channels, versions, types, data, sources) = (
+      select array_agg(v.channel), array_agg(v.version), array_agg(v.type), array_agg(v.data), array_agg(v.source)
+      from (
+        select n.channel, n.version, coalesce(o.type, n.type) as type, coalesce(o.data, n.data) as data, case when o.type is null then n.source end as source
+        from unnest(new.channels, new.versions, new.types, new.data, new.sources) n(channel, version, type, data, source)
+        left join unnest(old.channels, old.versions, old.types, old.data) o(channel, version, type, data)
+          on o.channel = n.channel and o.version = n.version and o.type is not null
+        union all
+        select o.channel, o.version, o.type, o.data, ''
+        from unnest(old.channels, old.versions, old.types, old.data) o(channel, version, type, data)
+        where o.type is not null
+          and not exists (
+            select from unnest(new.channels, new.versions) n(channel, version) where n.channel = o.channel and n.version = o.version)
+      ) v)
+  where c.context_id = old.context_id
+    and c.ns = old.ns
+    and c.checkpoint_id = old.checkpoint_id
+$$;
+comment on function kata_langgraph.put_again(kata_langgraph.checkpoint, kata_langgraph.checkpoint) is
+'Stores a checkpoint that is there. Values that it has stay, also those that only others need now.';
 
 create function kata_langgraph.put_checkpoint(
-  name text, thread_id text, known uuid, ns text, checkpoint_id text, parent_id text, type text, body bytea, channels jsonb, metadata jsonb,
-  blob_channels text[], blob_types text[], blob_data bytea[], lists jsonb, placed jsonb, drafts jsonb,
+  name text, thread_id text, known uuid, ns text, checkpoint_id bytea, parent_id bytea, type text, body bytea, metadata jsonb,
+  channels text[], channel_versions bigint[], types text[], data bytea[], lists jsonb, placed jsonb, drafts jsonb,
   out context_id uuid, out versions bigint[]
 ) returns record
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 declare
   v_main jsonb := lists -> 'messages';
-  v_found bigint[];
+  v_place integer := array_position(channels, 'messages');
+  v_found bigint[] := '{}';
   v_moves boolean;
+  v_old kata_langgraph.checkpoint;
+  v_new kata_langgraph.checkpoint;
 begin
   context_id := kata_langgraph.open_thread(name, thread_id);
   -- The view shows a checkpoint already that is put again.
@@ -500,67 +596,57 @@ begin
     select from kata_langgraph.thread t where t.context_id = put_checkpoint.context_id and t.shown_id = put_checkpoint.checkpoint_id);
   if known <> context_id or (
     v_moves and not kata_langgraph.go_to_branch(
-      context_id, parent_id,
-      kata_langgraph.list_spans(jsonb_path_query_array(v_main, 'strict $.items[*] ? (@.type() == "array")'), '{}'))) then
+      context_id, parent_id, kata_langgraph.list_spans(jsonb_path_query_array(v_main, 'strict $[*] ? (@.type() == "array")'), '{}'))) then
     return;
   end if;
-  placed := kata_langgraph.with_salt(context_id, placed);
-  v_found := kata_langgraph.find_drafts(context_id, placed);
-  if v_moves and (v_main is not null or blob_channels @> array['messages'] or not channels ? 'messages') then
-    perform kata_langgraph.leave_out(
-      context_id, parent_id, 'messages',
-      kata_langgraph.span_set(kata_langgraph.list_spans(coalesce(v_main -> 'items', '[]'), v_found)));
+  if placed <> '[]' then
+    placed := kata_langgraph.with_salt(context_id, placed);
+    v_found := kata_langgraph.find_drafts(context_id, placed);
   end if;
-  versions := kata_langgraph.place_drafts(context_id, placed, v_found);
+  if v_moves and (v_place is null or types[v_place] is not null) then
+    perform kata_langgraph.leave_out(
+      context_id, parent_id, 'messages', kata_langgraph.span_set(kata_langgraph.list_spans(coalesce(v_main, '[]'), v_found)));
+  end if;
+  versions := case when placed = '[]' then '{}' else kata_langgraph.place_drafts(context_id, placed, v_found) end;
+  for v_number in 1 .. cardinality(channels) loop
+    if lists ? channels[v_number] then
+      data[v_number] := convert_to(array_to_string(kata_langgraph.list_spans(lists -> channels[v_number], versions), ' '), 'UTF8');
+    end if;
+  end loop;
 
-  insert into kata_langgraph.checkpoint as c (context_id, ns, checkpoint_id, parent_id, version, type, body, channels, metadata)
-  values (
-    put_checkpoint.context_id, put_checkpoint.ns, put_checkpoint.checkpoint_id, put_checkpoint.parent_id,
-    (select h.version from kata_data.head h where h.context_id = put_checkpoint.context_id), put_checkpoint.type, put_checkpoint.body, put_checkpoint.channels,
-    put_checkpoint.metadata)
-  on conflict on constraint checkpoint_pkey do update
-  set type = excluded.type, body = excluded.body, channels = excluded.channels, metadata = excluded.metadata, version = excluded.version;
-  insert into kata_langgraph.blob (context_id, ns, channel, version, checkpoint_id, type, data, spans)
-  select put_checkpoint.context_id, put_checkpoint.ns, b.channel, put_checkpoint.channels ->> b.channel, put_checkpoint.checkpoint_id, b.type, b.data, b.spans
-  from (
-    select b.channel, b.type, b.data, null::bigint[] as spans
-    from unnest(blob_channels, blob_types, blob_data) b(channel, type, data)
-    union all
-    select l.key, l.value ->> 'type', null, kata_langgraph.list_spans(l.value -> 'items', versions)
-    from jsonb_each(lists) l
-  ) b
-  on conflict on constraint blob_pkey do nothing;
-
-  perform kata_langgraph.keep_drafts(context_id, ns, checkpoint_id, drafts);
-  update kata_langgraph.draft d
-  set version = p.version, digest = null, message = null
-  from (
-    select p.draft ->> 'digest' as digest, min(versions[p.place]) as version
-    from jsonb_array_elements(placed) with ordinality p(draft, place)
-    group by 1
-  ) p
-  where d.context_id = put_checkpoint.context_id
-    and d.ns = put_checkpoint.ns
-    and d.checkpoint_id in (put_checkpoint.checkpoint_id, put_checkpoint.parent_id)
-    and d.digest = p.digest
-    and d.message is not null;
+  v_new := (
+    context_id, ns, checkpoint_id, parent_id, (select h.version from kata_data.head h where h.context_id = put_checkpoint.context_id), type, body, metadata,
+    channels, channel_versions, types, data, kata_langgraph.find_sources(context_id, ns, parent_id, channels, channel_versions, types),
+    kata_langgraph.link(nullif(drafts, '{}'), placed, versions));
+  select c.* into v_old
+  from kata_langgraph.checkpoint c
+  where c.context_id = put_checkpoint.context_id and c.ns = put_checkpoint.ns and c.checkpoint_id = put_checkpoint.checkpoint_id;
+  if found then
+    perform kata_langgraph.put_again(v_old, v_new);
+  else
+    insert into kata_langgraph.checkpoint select v_new.*;
+  end if;
+  if placed <> '[]' then
+    perform kata_langgraph.link_all(context_id, ns, array[checkpoint_id, parent_id], placed, versions);
+  end if;
   if v_moves then
     update kata_langgraph.thread t set shown_id = put_checkpoint.checkpoint_id where t.context_id = put_checkpoint.context_id;
   end if;
 end
 $$;
 comment on function kata_langgraph.put_checkpoint(
-  text, text, uuid, text, text, text, text, bytea, jsonb, jsonb, text[], text[], bytea[], jsonb, jsonb, jsonb) is
+  text, text, uuid, text, bytea, bytea, text, bytea, jsonb, text[], bigint[], text[], bytea[], jsonb, jsonb, jsonb) is
 'Stores a checkpoint, and appends the messages that its lists bring.
 
-known: the context whose versions the lists name, null if they name none. lists: by channel the type and the items of a list of messages.
-placed: messages for the log, named by items from 0; drafts: messages that values name. Both are objects with digest and message, drafts with id.
+known: the context whose versions the lists name, null if they name none. types, data: by channel the value; null for one that is stored, messages or
+snapshot and null for one of lists. lists: by channel the items of a list of messages.
+placed: messages for the log, named by items from 0; drafts: messages that values name, by key. Both are objects with digest, id and message.
 
 Returns the context, and the versions of what was placed; null if the call has to name no versions: they are of another context, or of another
 branch. Then nothing was stored.';
 
 create function kata_langgraph.put_writes(
-  name text, thread_id text, known uuid, ns text, checkpoint_id text, task_id text, task_path text, indexes integer[], channels text[],
+  name text, thread_id text, known uuid, ns text, checkpoint_id bytea, task_id bytea, task_path text, indexes integer[], channels text[],
   types text[], data bytea[], drafts jsonb, replaces boolean
 ) returns boolean
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
@@ -571,27 +657,32 @@ begin
   if known <> v_context_id then
     return false;
   end if;
-  if replaces then
-    delete from kata_langgraph.write w
-    where w.context_id = v_context_id
-      and w.ns = put_writes.ns
-      and w.checkpoint_id = put_writes.checkpoint_id
-      and w.task_id = put_writes.task_id
-      and w.idx = any (indexes);
-  end if;
-  insert into kata_langgraph.write (context_id, ns, checkpoint_id, task_id, idx, task_path, channel, type, data)
-  select v_context_id, put_writes.ns, put_writes.checkpoint_id, put_writes.task_id, w.idx, put_writes.task_path, w.channel, w.type, w.data
-  from unnest(indexes, channels, types, put_writes.data) w(idx, channel, type, data)
-  on conflict on constraint write_pkey do nothing;
-  perform kata_langgraph.keep_drafts(v_context_id, ns, checkpoint_id, drafts);
-  if drafts <> '[]' then
-    perform kata_langgraph.link_late(v_context_id, ns, checkpoint_id);
-  end if;
+  insert into kata_langgraph.write as w (context_id, ns, checkpoint_id, task_id, task_path, indexes, channels, types, data, drafts)
+  values (
+    v_context_id, put_writes.ns, put_writes.checkpoint_id, put_writes.task_id, put_writes.task_path, put_writes.indexes, put_writes.channels,
+    put_writes.types, put_writes.data,
+    case when put_writes.drafts <> '{}' then kata_langgraph.link_late(v_context_id, put_writes.ns, put_writes.checkpoint_id, put_writes.drafts) end)
+  on conflict on constraint write_pkey do update
+  set drafts = coalesce(w.drafts || excluded.drafts, w.drafts, excluded.drafts),
+    (indexes, channels, types, data) = (
+      select array_agg(m.place order by m.place), array_agg(m.channel order by m.place), array_agg(m.type order by m.place),
+        array_agg(m.data order by m.place)
+      from (
+        select distinct on (b.place) b.place, b.channel, b.type, b.data
+        from (
+          select o.place, o.channel, o.type, o.data, false as is_new
+          from unnest(w.indexes, w.channels, w.types, w.data) o(place, channel, type, data)
+          union all
+          select n.place, n.channel, n.type, n.data, true
+          from unnest(excluded.indexes, excluded.channels, excluded.types, excluded.data) n(place, channel, type, data)
+        ) b
+        order by b.place, b.is_new = replaces desc
+      ) m);
   return true;
 end
 $$;
 comment on function kata_langgraph.put_writes(
-  text, text, uuid, text, text, text, text, integer[], text[], text[], bytea[], jsonb, boolean) is
+  text, text, uuid, text, bytea, bytea, text, integer[], text[], text[], bytea[], jsonb, boolean) is
 'Stores writes of a task. known and drafts: as in put_checkpoint; replaces: whether writes of the same index are replaced, else kept.
 
 Returns whether the thread is the context known; if not, nothing was stored.';
@@ -608,12 +699,12 @@ comment on function kata_langgraph.stamp(uuid) is
 'A text that changes whenever words of the log do: with an erasure.';
 
 create function kata_langgraph.checkpoints(
-  name text, ns text, checkpoint_id text, before text, filter jsonb, max_rows integer, after_id text default null, after_context uuid default null,
+  name text, ns text, checkpoint_id bytea, before bytea, filter jsonb, max_rows integer, after_id bytea default null, after_context uuid default null,
   after_ns text default null
 ) returns table (
-  thread_id text, context_id uuid, stamp text, checkpoint_ns text, id text, parent_id text, type text, body bytea, metadata jsonb,
-  blob_channels text[], blob_types text[], blob_data bytea[], blob_spans text[],
-  write_tasks text[], write_channels text[], write_types text[], write_data bytea[]
+  thread_id text, context_id uuid, stamp text, checkpoint_ns text, id bytea, parent_id bytea, type text, body bytea, metadata jsonb,
+  channels text[], types text[], data bytea[], drafts jsonb[],
+  write_tasks bytea[], write_channels text[], write_types text[], write_data bytea[], write_drafts jsonb[]
 )
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -629,12 +720,13 @@ begin
       where c.deleted_at is null)
   end;
   return query
-  select t.thread_id, p.context_id, kata_langgraph.stamp(p.context_id), p.ns, p.checkpoint_id, p.parent_id, p.type, p.body, p.metadata, b.channels, b.types, b.data, b.spans, w.tasks,
-    w.channels, w.types, w.data
+  select t.thread_id, p.context_id, kata_langgraph.stamp(p.context_id), p.ns, p.checkpoint_id, p.parent_id, p.type, p.body, p.metadata,
+    b.channels, b.types, b.data, b.drafts, w.tasks, w.channels, w.types, w.data, w.drafts
   from (
     select c.*
     from kata_langgraph.checkpoint c
     where c.context_id = any (v_contexts)
+      and c.body is not null
       and (checkpoints.ns is null or c.ns = checkpoints.ns)
       and (checkpoints.checkpoint_id is null or c.checkpoint_id = checkpoints.checkpoint_id)
       and (before is null or c.checkpoint_id < before)
@@ -645,86 +737,79 @@ begin
   ) p
   join kata_langgraph.thread t on t.context_id = p.context_id
   cross join lateral (
-    select array_agg(b.channel::text) as channels, array_agg(b.type) as types, array_agg(b.data) as data, array_agg(array_to_string(b.spans, ' ')) as spans
-    from jsonb_each_text(p.channels) v
-    join kata_langgraph.blob b
-      on b.context_id = p.context_id and b.ns = p.ns and b.channel = v.key collate "C" and b.version = v.value collate "C"
+    select array_agg(v.channel) as channels, array_agg(v.type) as types, array_agg(v.data) as data, array_agg(v.drafts) as drafts
+    from kata_langgraph.values_of(p.context_id, p.ns, p.checkpoint_id) v
   ) b
   cross join lateral (
-    select array_agg(w.task_id::text order by w.task_path, w.task_id, w.idx) as tasks, array_agg(w.channel order by w.task_path, w.task_id, w.idx) as channels,
-      array_agg(w.type order by w.task_path, w.task_id, w.idx) as types, array_agg(w.data order by w.task_path, w.task_id, w.idx) as data
+    select array_agg(w.task_id order by w.task_path, w.task_id, x.place) as tasks, array_agg(x.channel order by w.task_path, w.task_id, x.place) as channels,
+      array_agg(x.type order by w.task_path, w.task_id, x.place) as types, array_agg(x.data order by w.task_path, w.task_id, x.place) as data,
+      array_agg(w.drafts order by w.task_path, w.task_id, x.place) as drafts
     from kata_langgraph.write w
+    cross join lateral unnest(w.indexes, w.channels, w.types, w.data) x(place, channel, type, data)
     where w.context_id = p.context_id and w.ns = p.ns and w.checkpoint_id = p.checkpoint_id
   ) w
   order by p.checkpoint_id desc, p.context_id desc, p.ns desc;
 end
 $$;
-comment on function kata_langgraph.checkpoints(text, text, text, text, jsonb, integer, text, uuid, text) is
+comment on function kata_langgraph.checkpoints(text, text, bytea, bytea, jsonb, integer, bytea, uuid, text) is
 'Lists checkpoints, newest first, with their values and writes.
 
 name: of a thread, null for all live threads of the tenant. ns, checkpoint_id: null for all. before: only ids below this one. filter: contained in the
 metadata. after_id, after_context, after_ns: the last row of the page before.';
 
-create function kata_langgraph.contents(context_id uuid, spans bigint[], drafts jsonb)
-returns table (version bigint, draft jsonb, message jsonb)
+create function kata_langgraph.contents(context_id uuid, spans bigint[]) returns table (version bigint, message jsonb)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
-declare
-  v_context record := kata_data.open_context(context_id);
 begin
   return query
-  with named as materialized (
-    select n.name, d.version, d.message
-    from jsonb_array_elements(drafts) n(name)
-    join kata_langgraph.draft d on d.context_id = contents.context_id
-      and d.ns = n.name ->> 0 and d.checkpoint_id = n.name ->> 1 and d.id = (n.name ->> 2)::bigint
-  ),
-  wanted as (
-    select unnest(kata_langgraph.span_set(spans) + coalesce((
-      select range_agg(int8range(n.version, n.version, '[]')) from named n where n.version is not null), '{}')) as versions
-  )
-  select m.version, null::jsonb, jsonb_strip_nulls(jsonb_build_object(
+  select m.version, jsonb_strip_nulls(jsonb_build_object(
       'role', m.role, 'content', m.content, 'tool_call_id', m.tool_call_id, 'tool_name', m.tool_name, 'tool_calls', m.tool_calls, 'name', m.name,
       'parts', m.parts, 'external_id', m.external_id)) || jsonb_build_object('provider', m.provider)
-  from wanted w
+  from unnest(kata_langgraph.span_set(spans)) w(versions)
   cross join generate_series(lower(w.versions), upper(w.versions) - 1, 1000) p(first)
   cross join lateral kata.messages(
     contents.context_id, p.first - 1, least(1000, upper(w.versions) - p.first)::integer, visibility => 'all') m
-  where m.version < upper(w.versions)
-  union all
-  select n.version, n.name, n.message
-  from named n;
+  where m.version < upper(w.versions);
 end
 $$;
-comment on function kata_langgraph.contents(uuid, bigint[], jsonb) is
-'Reads messages: by version, and drafts by the array of namespace, checkpoint and id.
-
-Returns rows: version and message of the log; draft and its version, or its message while it is not in the log.';
+comment on function kata_langgraph.contents(uuid, bigint[]) is 'Reads messages of the log by their versions.';
 
 create function kata_langgraph.sweep(context_id uuid) returns void
 language sql volatile
 as $$
   with used as (
-    select distinct c.ns, v.key as channel, v.value as version
+    select distinct c.ns, x.source, x.channel, x.version
     from kata_langgraph.checkpoint c
-    cross join jsonb_each_text(c.channels) v
+    cross join lateral unnest(c.channels, c.versions, c.sources) x(channel, version, source)
     where c.context_id = sweep.context_id
+      and c.body is not null
+      and x.source > ''
+  ),
+  gone as (
+    delete from kata_langgraph.checkpoint c
+    where c.context_id = sweep.context_id
+      and c.body is null
+      and not exists (select from used u where u.ns = c.ns and u.source = c.checkpoint_id)
   )
-  delete from kata_langgraph.blob b
-  where b.context_id = sweep.context_id
-    and not exists (select from used u where u.ns = b.ns and u.channel = b.channel and u.version = b.version);
+  update kata_langgraph.checkpoint c
+  set type = null, metadata = '{}', parent_id = null,
+    (channels, versions, types, data, sources) = (
+      select array_agg(x.channel), array_agg(x.version), array_agg(x.type), array_agg(x.data), array_agg(''::bytea)
+      from unnest(c.channels, c.versions, c.types, c.data) x(channel, version, type, data)
+      join used u on u.ns = c.ns and u.source = c.checkpoint_id and u.channel = x.channel and u.version = x.version
+      where x.type is not null)
+  where c.context_id = sweep.context_id
+    and c.body is null
+    and exists (select from used u where u.ns = c.ns and u.source = c.checkpoint_id);
   delete from kata_langgraph.write w
   where w.context_id = sweep.context_id
     and not exists (
-      select from kata_langgraph.checkpoint c where c.context_id = w.context_id and c.ns = w.ns and c.checkpoint_id = w.checkpoint_id);
-  delete from kata_langgraph.draft d
-  where d.context_id = sweep.context_id
-    and not exists (
-      select from kata_langgraph.checkpoint c where c.context_id = d.context_id and c.ns = d.ns and c.checkpoint_id = d.checkpoint_id)
-    and not exists (
-      select from kata_langgraph.blob b where b.context_id = d.context_id and b.ns = d.ns and b.checkpoint_id = d.checkpoint_id);
+      select
+      from kata_langgraph.checkpoint c
+      where c.context_id = w.context_id and c.ns = w.ns and c.checkpoint_id = w.checkpoint_id and c.body is not null);
 $$;
-comment on function kata_langgraph.sweep(uuid) is 'Removes what belonged to checkpoints of a thread that were removed.';
+comment on function kata_langgraph.sweep(uuid) is
+'Removes the checkpoints of a thread whose body was removed, except values that others need, and what belonged to them.';
 
 create function kata_langgraph.delete_for_runs(run_ids text[]) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -741,7 +826,8 @@ begin
     order by c.context_id
   loop
     perform kata_data.lock_context(v_context_id, 'any');
-    delete from kata_langgraph.checkpoint c
+    update kata_langgraph.checkpoint c
+    set body = null
     where c.context_id = v_context_id
       and c.metadata ? 'run_id'
       and c.metadata ->> 'run_id' = any (run_ids);
@@ -752,32 +838,31 @@ $$;
 comment on function kata_langgraph.delete_for_runs(text[]) is
 'Removes the checkpoints of runs, with their writes. Their messages stay in the log.';
 
-create function kata_langgraph.kept_checkpoints(context_id uuid) returns table (ns text, checkpoint_id text)
+create function kata_langgraph.kept_checkpoints(context_id uuid) returns table (ns text, checkpoint_id bytea)
 language sql stable
 as $$
   -- The values of delta channels are made from the writes of ancestors, back to one that has values of all of them.
   with recursive kept as (
-    select c.ns, c.checkpoint_id, c.parent_id, c.channels, c.metadata -> 'counters_since_delta_snapshot' as deltas
+    select c.ns, c.checkpoint_id, c.parent_id, c.channels, c.sources, c.metadata -> 'counters_since_delta_snapshot' as deltas
     from (
-      select c.ns, max(c.checkpoint_id) as newest
+      select distinct on (c.ns) c.ns, c.checkpoint_id as newest
       from kata_langgraph.checkpoint c
-      where c.context_id = kept_checkpoints.context_id
-      group by c.ns
+      where c.context_id = kept_checkpoints.context_id and c.body is not null
+      order by c.ns, c.checkpoint_id desc
     ) n
     join kata_langgraph.checkpoint c on c.context_id = kept_checkpoints.context_id and c.ns = n.ns and c.checkpoint_id = n.newest
     union all
-    select c.ns, c.checkpoint_id, c.parent_id, c.channels, k.deltas
+    select c.ns, c.checkpoint_id, c.parent_id, c.channels, c.sources, k.deltas
     from kept k
     join kata_langgraph.checkpoint c on c.context_id = kept_checkpoints.context_id and c.ns = k.ns and c.checkpoint_id = k.parent_id
-    where exists (
-      select
-      from jsonb_object_keys(k.deltas) d(channel)
-      where not exists (
+    where c.body is not null
+      and exists (
         select
-        from kata_langgraph.blob b
-        where b.context_id = kept_checkpoints.context_id and b.ns = k.ns and b.channel = d.channel and b.version = k.channels ->> d.channel))
+        from jsonb_object_keys(k.deltas) d(channel)
+        where not exists (
+          select from unnest(k.channels, k.sources) x(channel, source) where x.channel = d.channel and x.source is distinct from ''))
   )
-  select k.ns::text, k.checkpoint_id::text from kept k
+  select k.ns::text, k.checkpoint_id from kept k
 $$;
 comment on function kata_langgraph.kept_checkpoints(uuid) is
 'The newest checkpoint of each namespace, and the ancestors that its delta channels are made from.';
@@ -796,7 +881,8 @@ begin
     order by t.context_id
   loop
     perform kata_data.lock_context(v_context_id);
-    delete from kata_langgraph.checkpoint c
+    update kata_langgraph.checkpoint c
+    set body = null
     where c.context_id = v_context_id
       and (strategy = 'delete' or (c.ns, c.checkpoint_id) not in (
         select k.ns, k.checkpoint_id from kata_langgraph.kept_checkpoints(v_context_id) k));
@@ -823,18 +909,13 @@ begin
   insert into kata_data.attachment (context_id) values (v_copy);
   insert into kata_langgraph.thread (context_id, tenant, thread_id, start_version, shown_id, salt)
   select v_copy, t.tenant, target_id, t.start_version, t.shown_id, t.salt from kata_langgraph.thread t where t.context_id = v_source;
-  insert into kata_langgraph.checkpoint (context_id, ns, checkpoint_id, parent_id, version, type, body, channels, metadata)
-  select v_copy, c.ns, c.checkpoint_id, c.parent_id, c.version, c.type, c.body, c.channels, c.metadata
+  insert into kata_langgraph.checkpoint (
+    context_id, ns, checkpoint_id, parent_id, version, type, body, metadata, channels, versions, types, data, sources, drafts)
+  select v_copy, c.ns, c.checkpoint_id, c.parent_id, c.version, c.type, c.body, c.metadata, c.channels, c.versions, c.types, c.data, c.sources, c.drafts
   from kata_langgraph.checkpoint c where c.context_id = v_source;
-  insert into kata_langgraph.blob (context_id, ns, channel, version, checkpoint_id, type, data, spans)
-  select v_copy, b.ns, b.channel, b.version, b.checkpoint_id, b.type, b.data, b.spans
-  from kata_langgraph.blob b where b.context_id = v_source;
-  insert into kata_langgraph.write (context_id, ns, checkpoint_id, task_id, idx, task_path, channel, type, data)
-  select v_copy, w.ns, w.checkpoint_id, w.task_id, w.idx, w.task_path, w.channel, w.type, w.data
+  insert into kata_langgraph.write (context_id, ns, checkpoint_id, task_id, task_path, indexes, channels, types, data, drafts)
+  select v_copy, w.ns, w.checkpoint_id, w.task_id, w.task_path, w.indexes, w.channels, w.types, w.data, w.drafts
   from kata_langgraph.write w where w.context_id = v_source;
-  insert into kata_langgraph.draft (context_id, ns, checkpoint_id, id, version, digest, message)
-  select v_copy, d.ns, d.checkpoint_id, d.id, d.version, d.digest, d.message
-  from kata_langgraph.draft d where d.context_id = v_source;
   return v_copy;
 end
 $$;

@@ -18,7 +18,8 @@ from langgraph.types import Command, Send, interrupt
 
 from integrations import run_example
 from kata_context import AsyncKata, Kata
-from kata_context.contrib.langgraph import AsyncKataSaver, KataSaver, digest_of, to_draft
+from kata_context.contrib.langgraph import AsyncKataSaver, KataSaver
+from kata_context.contrib.langgraph_messages import digest_of, to_draft
 
 Config = dict[str, Any]
 
@@ -306,7 +307,7 @@ def test_an_erased_message_is_blank_in_every_checkpoint_and_nowhere_in_the_table
         state = chat(KataSaver(kata)).invoke({"messages": [HumanMessage("next", id="h3")]}, thread)
         assert said(state["messages"])[-3:] == ["", "next", "next?"]
     with kata.transaction() as tx:
-        for table in ("thread", "checkpoint", "blob", "write", "draft"):
+        for table in ("thread", "checkpoint", "write"):
             rows = tx.connection.execute(
                 f"select to_jsonb(t)::text from kata_langgraph.{table} t".encode()
             ).fetchall()
@@ -332,7 +333,7 @@ def test_no_digest_of_an_erased_message_confirms_a_guess(saver: KataSaver, kata:
         digest_of(to_draft(guess, saver.serde)) for guess in (HumanMessage("mellon"), AIMessage("mellon too"))
     ]
     with kata.transaction() as tx:
-        tables = [f"kata_langgraph.{name}" for name in ("thread", "checkpoint", "blob", "write", "draft")]
+        tables = [f"kata_langgraph.{name}" for name in ("thread", "checkpoint", "write")]
         for table in [*tables, "kata_data.message"]:
             rows = tx.connection.execute(f"select to_jsonb(t)::text from {table} t".encode()).fetchall()
             for guess in guesses:
@@ -420,11 +421,27 @@ def test_what_a_turn_stores_does_not_grow(saver: KataSaver, tables: Any) -> None
         sizes.append(
             tables(
                 "select (select sum(pg_column_size(t.*)) from kata_langgraph.checkpoint t)"
-                " + (select sum(pg_column_size(t.*)) from kata_langgraph.blob t)"
                 " + (select sum(pg_column_size(t.*)) from kata_langgraph.write t)"
-                " + (select sum(pg_column_size(t.*)) from kata_langgraph.draft t)"
                 " + (select sum(pg_column_size(t.*)) from kata_data.message t)"
             )
         )
     steps = [after - before for before, after in pairwise(sizes)]
     assert max(steps[12:]) <= 1.05 * max(steps[:12])
+    # Three checkpoints, two rows of writes, two short messages: what their columns take.
+    assert max(steps) < 3200
+
+
+def test_each_call_of_a_turn_is_one_statement(saver: KataSaver, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = []
+    select = saver.kata.select
+
+    def noted(sql: str, *values: Any, **options: Any) -> Any:
+        sent.append(sql.partition("kata_langgraph.")[2].partition("(")[0])
+        return select(sql, *values, **options)
+
+    monkeypatch.setattr(saver.kata, "select", noted)
+    graph = chat(saver)
+    for text in ("one", "two", "three"):  # the second one reads the messages of the first
+        sent.clear()
+        graph.invoke({"messages": [HumanMessage(text, id=text)]}, of("t"))
+    assert sorted(sent) == ["checkpoints"] + 3 * ["put_checkpoint"] + 2 * ["put_writes"]

@@ -25,7 +25,8 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Send
 
 from kata_context import Kata
-from kata_context.contrib.langgraph import MARK, KataSaver
+from kata_context.contrib.langgraph import KataSaver
+from kata_context.contrib.langgraph_values import MARK
 from kata_context.database_errors import InvalidMessageError
 from kata_context.errors import MisuseError
 
@@ -290,9 +291,13 @@ def test_writes_that_come_after_the_next_checkpoint_name_its_messages(saver: Kat
     found = saver.get_tuple(first)
     assert found is not None
     assert found.pending_writes == [("t", "messages", late)]
+    assert found.pending_writes[0][2][1].id is None
     with kata.transaction() as tx:
-        counts = tx.connection.execute("select count(version), count(message) from kata_langgraph.draft")
-        assert counts.fetchone() == (2, 0)
+        counts = tx.connection.execute(
+            "select count(d.value -> 'version'), count(d.value -> 'message')"
+            " from kata_langgraph.write w, jsonb_each(w.drafts) d"
+        )
+        assert counts.fetchone() == (1, 0)
 
 
 def shown(kata: Kata) -> list[str | None]:
@@ -328,7 +333,7 @@ def test_a_tenant_sees_and_reaches_nothing_of_another(
     assert [m.content for m in values_of(two, of("t"))["messages"]] == ["of two"]
     context = kata.as_tenant("one").find_context("t")
     with kata.as_tenant("two").transaction() as tx, pytest.raises(psycopg.Error, match="not found"):
-        tx.connection.execute("select * from kata_langgraph.contents(%s, '{1,1}', '[]')", (context,))
+        tx.connection.execute("select * from kata_langgraph.contents(%s, '{1,1}')", (context,))
 
 
 def test_roles_have_functions_and_no_table(
@@ -340,7 +345,7 @@ def test_roles_have_functions_and_no_table(
     conn.execute(f"create role {role} in role kata_writer".encode())
     try:
         conn.execute(f"set role {role}".encode())
-        for table in ("thread", "checkpoint", "blob", "write", "draft"):
+        for table in ("thread", "checkpoint", "write"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 conn.execute(f"select from kata_langgraph.{table}".encode())
         for function in ("open_thread('t', 't')", "place_drafts(null, '[]', null)", "sweep(null)"):
@@ -384,10 +389,84 @@ def test_prune_and_runs_take_what_belongs_to_them(saver: KataSaver) -> None:
     assert kept.pending_writes == [("t", "x", HumanMessage("w"))]
     with saver.kata.transaction() as tx:
         counts = tx.connection.execute(
-            "select (select count(*) from kata_langgraph.blob), (select count(*) from kata_langgraph.write),"
-            " (select count(*) from kata_langgraph.draft)"
+            "select (select count(*) from kata_langgraph.checkpoint),"
+            " (select count(*) from kata_langgraph.write),"
+            " (select count(*) from kata_langgraph.write w, jsonb_each(w.drafts))"
         ).fetchone()
-    assert counts == (2, 1, 1)
+    assert counts == (1, 1, 1)
+
+
+def test_values_of_removed_checkpoints_stay_while_others_need_them(saver: KataSaver) -> None:
+    def rows() -> Any:
+        with saver.kata.transaction() as tx:
+            return tx.connection.execute(
+                "select array_agg(cardinality(channels) order by checkpoint_id)"
+                " from kata_langgraph.checkpoint"
+            ).fetchone()
+
+    def step(config: Any, values: dict[str, Any], versions: dict[str, Any], *new: str) -> Any:
+        checkpoint = empty_checkpoint() | {
+            "id": str(uuid6()),
+            "channel_values": values,
+            "channel_versions": versions,
+        }
+        return saver.put(config, checkpoint, {"step": 0}, {channel: versions[channel] for channel in new})
+
+    message = HumanMessage("kept", id="1")
+    values: dict[str, Any] = {"kept": {"said": message, "n": 1}, "list": [message], "gone": 0}
+    versions: dict[str, Any] = {"kept": 1, "list": "1.5", "gone": 1}
+    first = step(of("t"), values, versions, *versions)
+    del values["gone"]
+    second = step(first, values, versions)
+    # A sibling, as LangGraph copies a checkpoint: its values are not those of its parent.
+    copy = step(of("t"), values | {"new": 2}, versions | {"new": 1}, "new")
+    for config in (first, second, copy):
+        found = values_of(saver, config)
+        assert {name: found[name] for name in values} == values
+    saver.prune(["t"])
+    for count in ((3, 2), (2, 3)):
+        (kept,) = saver.list(of("t"))
+        assert kept.checkpoint["channel_values"] == values | {"new": 2}
+        saver.prune(["t"])
+        assert rows() == ([2, 3],), count
+    # Again, with a value less, which the next one has.
+    third = step(copy, values | {"new": 2}, versions | {"new": 1})
+    again = saver.get_tuple(copy)
+    assert again is not None
+    again.checkpoint["channel_values"] = {"other": 5}
+    again.checkpoint["channel_versions"] = {"other": 1}
+    saver.put(of("t"), again.checkpoint, again.metadata, {"other": 1})
+    assert values_of(saver, copy) == {"other": 5}
+    assert values_of(saver, third) == values | {"new": 2}
+    saver.prune(["t"], strategy="delete")
+    assert rows() == (None,)
+
+
+def test_a_task_that_writes_twice_has_the_writes_of_both(saver: KataSaver) -> None:
+    config = put(saver, of("t"), x=0)
+    own = [HumanMessage("one", id="1"), HumanMessage("two", id="2")]
+    saver.put_writes(config, [("x", [own[0]]), ("y", 1)], task_id="t")
+    saver.put_writes(config, [("x", "late"), ("y", 2), ("z", own[1])], task_id="t")
+    saver.put_writes(config, [("__interrupt__", "first")], task_id="t")
+    saver.put_writes(config, [("__interrupt__", own)], task_id="t")
+    found = saver.get_tuple(config)
+    assert found is not None
+    assert found.pending_writes == [
+        ("t", "__interrupt__", own),
+        ("t", "x", [own[0]]),
+        ("t", "y", 1),
+        ("t", "z", own[1]),
+    ]
+
+
+def test_ids_of_any_form_are_listed_newest_first(saver: KataSaver) -> None:
+    ids = ["", "1", "10", "2", "a\x00b", "f" * 300, str(uuid6()), str(uuid6())]
+    for id in ids:
+        checkpoint = empty_checkpoint() | {"id": id}
+        saver.put(of("t"), checkpoint, {"step": 0}, {})
+    assert [one.checkpoint["id"] for one in saver.list(of("t"))] == ids[::-1]
+    before = of("t", checkpoint_id="10")
+    assert [one.checkpoint["id"] for one in saver.list(of("t"), before=before)] == ["1", ""]
 
 
 def test_a_delta_channel_survives_a_prune(saver: KataSaver) -> None:
