@@ -244,7 +244,9 @@ class UntranslatableError(KataDatabaseError, code="KC022", title="content cannot
 class NotReplayableError(KataDatabaseError, code="KC023", title="cannot be replayed", status=409):
     """A request showed an entry that was erased since; `detail` names its version and the time."""
 
-class OtherShardError(KataDatabaseError, code="KC024", title="bucket on another shard, or shard that moves", status=421):
+class OtherShardError(
+    KataDatabaseError, code="KC024", title="bucket on another shard, or shard that moves", status=421
+):
     """The database is one of several behind a proxy, and not the one that holds the context."""
 
 class BusyError(KataDatabaseError, code="KC025", title="locked by another session", status=409):

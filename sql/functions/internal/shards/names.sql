@@ -91,5 +91,5 @@ begin
   delete from kata_data.name_claim c where c.context_id = any (contexts) and not kata_data.is_pending(c);
 end
 $$;
-comment on function kata_data.forget_names(uuid[]) is 
+comment on function kata_data.forget_names(uuid[]) is
 'Removes the names of purged contexts from the directory, except those that a call is about to give to another context.';
