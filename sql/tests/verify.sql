@@ -271,7 +271,8 @@ select is(
 set local statement_timeout = '10s';
 select is(
   fixture.damage(
-    format('update kata_data.head set version = 1::bigint << 60 where context_id = %L', :'sound'), 'sound') @> '{row gone at 10}', true, 'a head that is far beyond the log is found at once');
+    format('update kata_data.head set version = 1::bigint << 60 where context_id = %L', :'sound'), 'sound') @> '{row gone at 10}', true,
+  'a head that is far beyond the log is found at once');
 reset statement_timeout;
 select is(
   fixture.damage(format('delete from kata_data.head where context_id = %L', :'branch'), 'twig') @> '{broken parent}', true,
