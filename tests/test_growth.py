@@ -926,6 +926,84 @@ def test_lists_of_what_is_to_be_indexed_do_not_look_at_contexts_of_other_tenants
     assert all(many[name] <= few[name] + 20 for name in pending), (few, many)
 
 
+OF_A_TENANT = {
+    "stats": "select kata.stats()",
+    "a step of verify": "select count(*) from kata.verify(after => %(first)s, max_contexts => 3)",
+    "archive_inactive": "select count(*) from kata.archive_inactive('0', dry_run => true)",
+    "purge_deleted": "select count(*) from kata.purge_deleted('0', dry_run => true)",
+    "resolve_context": "select kata.resolve_context(left(%(first)s::text, 35))",
+    "the heads": "select count(*) from kata.heads()",
+}
+
+
+def test_what_a_tenant_asks_for_does_not_look_at_contexts_of_other_tenants(database: str) -> None:
+    with closing(connect(database)) as conn:
+
+        def make(tenant: str) -> tuple[uuid.UUID, uuid.UUID, uuid.UUID]:
+            """Create a root with a fork, and a deleted root: return root, deleted root, fork."""
+            conn.execute("select set_config('kata.tenant', %s, false)", [tenant])
+            root_id, deleted_id = create_two(conn)
+            (fork_id,) = conn.execute("select kata.fork(%s)", [root_id]).fetchone() or ()
+            conn.execute("select kata.delete_context(%s)", [deleted_id])
+            return root_id, deleted_id, fork_id
+
+        def costs(conn: psycopg.Connection) -> dict[str, int]:
+            conn.execute("set kata.tenant = 'ours'")
+            return {
+                name: min(cost(conn, read, first=first)[0] for _ in range(3))
+                for name, read in OF_A_TENANT.items()
+            }
+
+        def copy_all(times: int) -> None:
+            """Copy root and deleted root, and give each copy of the root a fork."""
+            copy_context(conn, root_id, times)
+            copy_context(conn, deleted_id, times)
+            conn.execute(
+                """insert into kata_data.context
+                   select f.*
+                   from kata_data.context p
+                   cross join kata_data.context c
+                   cross join jsonb_populate_record(c, jsonb_build_object(
+                     'context_id', gen_random_uuid(), 'parent_id', p.context_id, 'family_id', p.context_id)) f
+                   where p.tenant = 'theirs' and p.parent_id is null and p.deleted_at is null
+                     and c.context_id = %s and not exists (
+                       select from kata_data.context o where o.parent_id = p.context_id)""",
+                [fork_id],
+            )
+            conn.execute(
+                """insert into kata_data.head
+                   select n.*
+                   from kata_data.context c
+                   cross join kata_data.head h
+                   cross join jsonb_populate_record(h, jsonb_build_object('context_id', c.context_id)) n
+                   where h.context_id = %s and c.parent_id is not null
+                   on conflict do nothing""",
+                [root_id],
+            )
+
+        first, _, _ = make("ours")
+        root_id, deleted_id, fork_id = make("theirs")
+        make("ours")
+        # So many that no index is a single page.
+        copy_all(300)
+        with closing(connect(database)) as early:
+            for _ in range(3):
+                few = costs(early)
+            copy_all(4_000)
+            found = {"planned when there were few": costs(early), "with old statistics": costs(conn)}
+            conn.execute("vacuum analyze")
+            with closing(connect(database)) as late:
+                found["with statistics"] = costs(late)
+    grown = {
+        (planned, name): (few[name], many[name])
+        for planned, many in found.items()
+        for name in few
+        # Planning looks at the ends of indexes, and two contexts are purged, at a dozen look-ups each.
+        if many[name] > few[name] + 35
+    }
+    assert not grown
+
+
 def test_a_fork_of_the_recent_past_costs_the_same_however_long_ago_a_call_was_abandoned(
     database: str,
 ) -> None:

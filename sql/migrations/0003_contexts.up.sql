@@ -75,7 +75,13 @@ comment on index kata_data.context_parent is 'kata.forks; the foreign key.';
 create index context_family on kata_data.context (family_id) where parent_id is not null;
 comment on index kata_data.context_family is 'kata.tree.';
 create index context_deleted on kata_data.context (deleted_at) where deleted_at is not null and purged_at is null;
-comment on index kata_data.context_deleted is 'kata.purge_deleted: the contexts that were deleted first.';
+comment on index kata_data.context_deleted is 'kata.purge_deleted for all tenants: the contexts that were deleted first.';
+create index context_deleted_of_tenant on kata_data.context (tenant, deleted_at) where deleted_at is not null and purged_at is null;
+comment on index kata_data.context_deleted_of_tenant is 'kata.purge_deleted: of a tenant, the contexts that were deleted first.';
+-- By created_at, which never changes, and not by the time of the last change: a change of the policy or of metadata stays HOT.
+create index context_open_fork on kata_data.context (tenant, created_at)
+  where parent_id is not null and deleted_at is null and archived_at is null;
+comment on index kata_data.context_open_fork is 'kata.archive_inactive: the forks that are old enough to be idle.';
 
 -- Defense in depth: row-level security, forced so that it binds the owner, too. The policy is a function file, row_security.sql;
 -- without it no row is visible. head has none: it holds no text, and a second check would cost every append.

@@ -313,8 +313,9 @@ def reads(function: Function) -> set[str]:
             found |= names(query)
     for variable in variables(function):
         found |= names(variable.initial)
-    # RETURN of a variable has no expression in the tree.
-    found |= {word for (before, word) in pairwise(tokens(function.body)) if before in ("return", "next")}
+    # RETURN of a variable and FETCH from a cursor have no expression in the tree.
+    verbs = ("return", "next", "fetch")
+    found |= {word for (before, word) in pairwise(tokens(function.body)) if before in verbs}
     return found
 
 

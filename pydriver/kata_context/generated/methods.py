@@ -132,7 +132,7 @@ class Methods(ABC):
         InvalidArgumentError.
 
         Locks: the heads of the forks that it archives, by id ascending.
-        Cost: O(forks of the tenant).
+        Cost: O(forks of the tenant that are older than idle and not archived).
         """
         return self._run(statements.ARCHIVE_INACTIVE, (idle, dry_run))
 

@@ -7,32 +7,13 @@ returns table (
 )
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
-declare
-  v_tenant text;
-  v_after uuid := coalesce(after, '00000000-0000-0000-0000-000000000000');
 begin
-  v_tenant := kata_data.current_tenant();
   perform kata_data.check_max_rows(max_rows);
-  if v_tenant = '*' then
-    return query
-    select h.context_id, h.version, h.digest, h.last_digest, h.acts, h.act_digest, h.requests
-    from (select c.context_id from kata_data.context c where c.context_id > v_after order by c.context_id limit max_rows) c
-    cross join lateral kata_data.head_digests(c.context_id) h
-    order by c.context_id;
-  else
-    return query
-    select h.context_id, h.version, h.digest, h.last_digest, h.acts, h.act_digest, h.requests
-    from (
-      select c.context_id
-      from kata_data.context c
-      where c.tenant = v_tenant
-        and c.context_id > v_after
-      order by c.tenant, c.context_id
-      limit max_rows
-    ) c
-    cross join lateral kata_data.head_digests(c.context_id) h
-    order by c.context_id;
-  end if;
+  return query
+  select h.context_id, h.version, h.digest, h.last_digest, h.acts, h.act_digest, h.requests
+  from kata_data.contexts_after(kata_data.current_tenant(), after, null, max_rows) c(context_id)
+  cross join lateral kata_data.head_digests(c.context_id) h
+  order by c.context_id;
 end
 $$;
 comment on function kata.heads(uuid, integer) is

@@ -38,12 +38,9 @@ begin
   end if;
   for v_context in
     select c.*
-    from kata_data.context c
-    where v_tenant in (c.tenant, '*')
-      and (verify.context_id is null or c.context_id = verify.context_id)
-      and (verify.after is null or c.context_id > verify.after)
+    from kata_data.contexts_after(v_tenant, verify.after, verify.context_id, verify.max_contexts::bigint + 1) i(context_id)
+    cross join lateral (select c.* from kata_data.context c where c.context_id = i.context_id offset 0) c
     order by c.context_id
-    limit verify.max_contexts::bigint + 1
   loop
     if v_contexts = max_contexts then
       return query select v_last, null::bigint, 'cursor', 'Pass this context_id as after: there are more contexts.';

@@ -34,9 +34,12 @@ begin
     v_chosen := kata_data.choose_deleted(v_tenant, v_before, v_passed, dry_run is false);
     for context_id in
       select c.context_id
-      from kata_data.context c
-      where c.context_id = any (v_chosen)
-        and c.deleted_at < v_before
+      from unnest(v_chosen) i(context_id)
+      -- By key: with conditions beside the ids a session that planned early reads the index of all deleted ones.
+      cross join lateral (
+        select c.context_id, c.depth, c.deleted_at, c.purged_at from kata_data.context c where c.context_id = i.context_id offset 0
+      ) c
+      where c.deleted_at < v_before
         and c.purged_at is null
       order by c.depth desc, c.context_id
     loop

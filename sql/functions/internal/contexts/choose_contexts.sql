@@ -99,3 +99,26 @@ end
 $$;
 comment on function kata_data.matching_contexts(text, boolean, jsonb, text, boolean) is
 'All contexts that pass the filters. A name that begins with the prefix is found by a range of an index.';
+
+create or replace function kata_data.contexts_after(tenant text, after uuid, context_id uuid, max_rows bigint) returns setof uuid
+language plpgsql stable
+as $$
+declare
+  v_after uuid := coalesce(after, '00000000-0000-0000-0000-000000000000');
+begin
+  -- As above: each case reads its page from one index.
+  if context_id is not null then
+    return query select contexts_after.context_id where contexts_after.context_id > v_after;
+  elsif tenant = '*' then
+    return query
+    select c.context_id from kata_data.context c where c.context_id > v_after order by c.context_id limit max_rows;
+  else
+    return query
+    select c.context_id from kata_data.context c
+    where c.tenant = contexts_after.tenant and c.context_id > v_after
+    order by c.tenant, c.context_id limit max_rows;
+  end if;
+end
+$$;
+comment on function kata_data.contexts_after(text, uuid, uuid, bigint) is
+'The contexts of a tenant, * for all, above an id, oldest first, deleted ones included; or one alone. max_rows: null for all.';

@@ -5,20 +5,28 @@ create or replace function kata_data.choose_deleted(tenant text, before timestam
 language plpgsql volatile
 as $$
 declare
+  v_contexts refcursor;
   v_context record;
   v_chosen uuid[] := '{}'::uuid[];
   v_entries bigint := 0;
 begin
-  for v_context in
-    select c.context_id, h.version - coalesce(c.fork_version, 0) as entries
-    from kata_data.context c
-    join kata_data.head h on h.context_id = c.context_id
-    where choose_deleted.tenant in (c.tenant, '*')
-      and c.deleted_at < choose_deleted.before
-      and c.purged_at is null
-    order by c.deleted_at
+  -- Each case reads an index that holds only what it asks for.
+  if tenant = '*' then
+    open v_contexts for
+      select c.context_id, kata_data.own_entries(c) as entries
+      from kata_data.context c
+      where c.deleted_at < choose_deleted.before and c.purged_at is null
+      order by c.deleted_at;
+  else
+    open v_contexts for
+      select c.context_id, kata_data.own_entries(c) as entries
+      from kata_data.context c
+      where c.tenant = choose_deleted.tenant and c.deleted_at < choose_deleted.before and c.purged_at is null
+      order by c.tenant, c.deleted_at;
+  end if;
   loop
-    exit when v_entries >= 100000 or cardinality(v_chosen) = 1000;
+    fetch v_contexts into v_context;
+    exit when not found or v_entries >= 100000 or cardinality(v_chosen) = 1000;
     continue when v_context.context_id = any (passed);
     if locks then
       continue when not kata_data.try_lock_removal(v_context.context_id);
@@ -26,6 +34,7 @@ begin
     v_chosen := v_chosen || v_context.context_id;
     v_entries := v_entries + v_context.entries;
   end loop;
+  close v_contexts;
   return v_chosen;
 end
 $$;
@@ -35,3 +44,12 @@ hold 100,000 entries together, the first however long it is.
 
 passed: contexts to leave out. locks: choose only those that try_lock_removal locks. A context that is left out does not count toward the limits.
 Cost: O(contexts chosen and left out).';
+
+create or replace function kata_data.own_entries(context kata_data.context) returns bigint
+language plpgsql stable
+as $$
+begin
+  return (select h.version - coalesce(context.fork_version, 0) from kata_data.head h where h.context_id = context.context_id);
+end
+$$;
+comment on function kata_data.own_entries(kata_data.context) is 'How many entries of its log a context has written itself.';
