@@ -13,12 +13,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any, Protocol
 
 import psycopg
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from testing.postgresql import Postgresql
 
 from kata_context.embedded import (
@@ -33,15 +32,21 @@ from kata_context.embedded import (
 )
 from support import guard, pgtap
 from support.commands import read, run  # noqa: F401  fixtures
-from support.driver import kata  # noqa: F401  fixture
-from support.interleaving import PATIENCE, observer, start  # noqa: F401  fixtures
+from support.driver import PATIENCE, kata, wait_until  # noqa: F401  fixture
+from support.interleaving import observer, start  # noqa: F401  fixtures
 from support.locales import foreign  # noqa: F401  fixture
 from support.proxies import proxy  # noqa: F401  fixture
 
 ROOT = Path(__file__).parent.parent
 # The standard profile has the same examples in each run; `make test-long` explores, by a seed that it prints.
-settings.register_profile("standard", database=None, deadline=None, derandomize=True, max_examples=50)
-settings.register_profile("long", database=None, deadline=None, max_examples=2000, print_blob=True)
+# How long examples take is no reason to refuse them: that depends on the machine.
+AT_EASE = [HealthCheck.too_slow]
+settings.register_profile(
+    "standard", database=None, deadline=None, derandomize=True, max_examples=50, suppress_health_check=AT_EASE
+)
+settings.register_profile(
+    "long", database=None, deadline=None, max_examples=2000, print_blob=True, suppress_health_check=AT_EASE
+)
 settings.load_profile("standard")
 
 TEMPLATE = "kata_template"
@@ -87,7 +92,7 @@ class TestServer(Postgresql):
             postgres=str(binaries / "postgres"),
             postgres_args=" ".join(f"-c {setting}" for setting in settings),
             port=5432,
-            boot_timeout=60,
+            boot_timeout=PATIENCE,
         )
 
     def initialize_database(self) -> None:
@@ -126,19 +131,19 @@ class TestServer(Postgresql):
             for pid in (self.server_pid, *(pid for (pid,) in sessions)):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-        self.terminate(signal.SIGKILL)
+        self.terminate()
 
     def recover(self) -> None:
         """Start again after a crash, and return once the server answers."""
-        give_up = monotonic() + PATIENCE
-        while True:
+
+        def is_back() -> bool:
             # A killed process may take a moment to let go of what a new server needs.
             with suppress(RuntimeError):
                 self.start()
-                if self.is_server_available():
-                    return
-            assert monotonic() < give_up, "the server does not come back"
-            sleep(0.02)
+                return self.is_server_available()
+            return False
+
+        wait_until(is_back)
 
     def execute(self, statement: str) -> None:
         """Run a statement of administration in the database postgres."""

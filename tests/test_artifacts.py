@@ -15,6 +15,7 @@ import pytest
 from psycopg import errors
 from psycopg.types.json import Jsonb
 
+from support.driver import PATIENCE
 from test_conversations import import_messages, recorded
 
 pytestmark = pytest.mark.slow
@@ -27,7 +28,6 @@ Shown = dict[tuple[str, str], tuple[Any, int, int, int]]
 ALL = 2**63 - 1
 EXTRACT = f"select kata_data.extract_artifacts(%s, {ALL})"
 WRITERS = 6
-PATIENCE = 60  # seconds
 
 
 def value(conn: psycopg.Connection, statement: str, *arguments: Any) -> Any:

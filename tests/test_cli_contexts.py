@@ -16,6 +16,7 @@ from psycopg import sql
 from conftest import ROOT, TestServer
 from kata_context.cli.main import cli
 from support.commands import Query, Run, kata
+from support.driver import PATIENCE
 from test_cli import KATA, as_user, complaint, program
 from test_driver import RELAY, relay
 
@@ -230,7 +231,7 @@ def test_text_that_is_not_utf8_is_refused(run: Run, database: str) -> None:
     given = subprocess.run(
         [os.fsencode(KATA), b"--dsn", database.encode(), b"append", b"c", b"caf\xe9"],
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert (given.returncode, given.stderr.splitlines()[-2]) == (1, b"kata: an argument is not UTF-8")
     message, _ = complaint(run("append", "c", input=b"a\0b", code=1))

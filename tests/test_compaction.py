@@ -7,10 +7,9 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from support.driver import tool_call
+from support.driver import PATIENCE, tool_call
 from support.interleaving import (
     APPEND,
-    PATIENCE,
     WRITERS,
     Connect,
     Start,

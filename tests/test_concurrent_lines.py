@@ -16,10 +16,9 @@ import pytest
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from support.driver import tool_call
+from support.driver import PATIENCE, tool_call
 from support.interleaving import (
     APPEND,
-    PATIENCE,
     Connect,
     Start,
     append,

@@ -17,7 +17,8 @@ from psycopg.types.json import Jsonb
 
 from conftest import DURABLE, LaunchServer, TestServer
 from kata_context import migrate
-from support.interleaving import PATIENCE, outcome, rows
+from support.driver import PATIENCE
+from support.interleaving import outcome, rows
 
 pytestmark = pytest.mark.slow
 
@@ -168,7 +169,8 @@ class Crashes:
         if what == "session":
             os.kill(self.random.choice(sessions), signal.SIGKILL)
         elif what == "server":
-            self.server.terminate(signal.SIGQUIT)
+            os.kill(self.server.server_pid, signal.SIGQUIT)
+            self.server.terminate()
         else:
             self.server.crash()
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from support.driver import PATIENCE
+
 pytestmark = pytest.mark.slow
 
 KATA = Path(sys.executable).parent / "kata"
@@ -21,7 +23,7 @@ def folder(scratch: Path) -> Iterator[Path]:
     (place / ".venv").mkdir(parents=True)
     (place / ".venv" / "bin").symlink_to(KATA.parent)
     yield place
-    subprocess.run([KATA, "down"], env=environment(place), capture_output=True, timeout=120)
+    subprocess.run([KATA, "down"], env=environment(place), capture_output=True, timeout=PATIENCE)
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -33,7 +35,7 @@ def shell(folder: Path, command: str, stdin: str = "") -> str:
     """Run a line of a shell in the folder, and return what it prints."""
     done = subprocess.run(
         command, shell=True, cwd=folder, env=environment(folder), input=stdin,
-        capture_output=True, text=True, timeout=300,
+        capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -15,6 +15,7 @@ import pytest
 
 from conftest import ROOT, CreateDatabase, TestServer
 from kata_context.embedded import Server, find_binaries
+from support.driver import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +51,7 @@ def run(language: str, text: str, dsn: str, environment: dict[str, str], folder:
     }[language]
     given = text if language == "sql" else ""
     done = subprocess.run(
-        command, input=given, capture_output=True, text=True, cwd=folder, env=environment, timeout=300
+        command, input=given, capture_output=True, text=True, cwd=folder, env=environment, timeout=PATIENCE
     )
     assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr
@@ -77,7 +78,7 @@ def embedded(scratch: Path, environment: dict[str, str]) -> Iterator[str]:
     server = Server(scratch / "docs")
     environment["KATA_HOME"] = str(server.home)
     try:
-        up = subprocess.run(["kata", "up"], capture_output=True, text=True, env=environment, timeout=300)
+        up = subprocess.run(["kata", "up"], capture_output=True, text=True, env=environment, timeout=PATIENCE)
         assert up.returncode == 0, up.stderr
         yield up.stdout.strip()
     finally:

@@ -8,7 +8,8 @@ import pytest
 
 from kata_context import AsyncKata, AsyncTransaction, Kata
 from kata_context.errors import KataError, MisuseError
-from support.interleaving import PATIENCE, Connect
+from support.driver import PATIENCE
+from support.interleaving import Connect
 
 
 @pytest.fixture

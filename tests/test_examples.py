@@ -18,7 +18,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from conftest import ROOT, TestServer
-from support.driver import wait_until
+from support.driver import PATIENCE, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +69,7 @@ def run(environment: dict[str, str], *arguments: str) -> str:
         cwd=EXAMPLES,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -145,7 +145,7 @@ def test_an_agent_that_is_killed_at_any_round_trip_loses_and_doubles_nothing(
     killed = 0
     for left in range(trips // 5, trips, trips // 5):
         command = [sys.executable, "-c", KILLED, str(left), *ASKED]
-        done = subprocess.run(command, env=environment, capture_output=True, timeout=60)
+        done = subprocess.run(command, env=environment, capture_output=True, timeout=PATIENCE)
         killed += done.returncode == -signal.SIGKILL
     assert killed > 2
     assert run(environment, "agent.py", *ASKED).startswith("Done.")
@@ -178,7 +178,7 @@ def listening() -> Iterator[socket.socket]:
 def request(listening: socket.socket, method: str, path: str, body: Any = None) -> tuple[int, Any]:
     """Send a request and return status and answer."""
     headers, port = {"content-type": "application/json"}, listening.getsockname()[1]
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as connection:
         connection.request(method, path, None if body is None else json.dumps(body), headers)
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
@@ -215,7 +215,7 @@ def test_a_service_that_is_killed_in_the_middle_of_a_call_answers_after_its_rest
     finally:
         process.kill()
         process.wait()
-        client.join(60)
+        client.join(PATIENCE)
     assert len(lost) == 1
     process = serve()
     try:

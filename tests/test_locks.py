@@ -7,7 +7,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from support.interleaving import PATIENCE, Connect, Start, append, outcome, rows, wait_until_blocked
+from support.driver import PATIENCE
+from support.interleaving import Connect, Start, append, outcome, rows, wait_until_blocked
 
 pytestmark = pytest.mark.slow
 

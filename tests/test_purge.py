@@ -10,18 +10,8 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from support.driver import tool_call
-from support.interleaving import (
-    APPEND,
-    PATIENCE,
-    Connect,
-    Start,
-    append,
-    batch,
-    outcome,
-    rows,
-    wait_until_blocked,
-)
+from support.driver import PATIENCE, tool_call
+from support.interleaving import APPEND, Connect, Start, append, batch, outcome, rows, wait_until_blocked
 
 pytestmark = pytest.mark.slow
 

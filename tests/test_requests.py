@@ -18,8 +18,9 @@ from conftest import ROOT
 from kata_context import AsyncKata, Kata
 from kata_context.database_errors import InvalidInputError
 from kata_context.types import Message
+from support.driver import PATIENCE
 from support.hostile_histories import ATTEMPT, LONG, History
-from support.interleaving import PATIENCE, Connect, Start, wait_until_blocked
+from support.interleaving import Connect, Start, wait_until_blocked
 from test_conversations import recorded
 from test_growth import cost
 from validator.published import PUBLISHED, mismatch

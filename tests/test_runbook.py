@@ -25,7 +25,7 @@ from kata_context.embedded import (
     initdb_options,
     usable_binaries,
 )
-from support.driver import wait_until
+from support.driver import PATIENCE, wait_until
 from test_contract import DIGESTS
 from test_docs import PRELUDE, blocks
 from test_worker import due, story, working
@@ -53,7 +53,7 @@ class Cluster(NamedTuple):
         """Run commands, as the account of the server if it is given, and return what they printed."""
         command = as_account(account, ["/bin/bash", "-c", PRELUDE + text])
         done = subprocess.run(
-            command, capture_output=True, text=True, cwd=self.folder, env=self.environment, timeout=120
+            command, capture_output=True, text=True, cwd=self.folder, env=self.environment, timeout=PATIENCE
         )
         assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
         return done.stdout

@@ -8,7 +8,8 @@ from random import Random
 import psycopg
 import pytest
 
-from support.interleaving import APPEND, PATIENCE, Connect, batch, rows
+from support.driver import PATIENCE
+from support.interleaving import APPEND, Connect, batch, rows
 
 pytestmark = pytest.mark.slow
 

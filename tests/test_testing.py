@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from kata_context import AsyncKata, Kata, KataError, testing
 from kata_context.testing import TemporaryDatabase, TemporaryServer
+from support.driver import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -136,7 +137,9 @@ def test_the_fixtures_of_the_documentation_work_and_leave_nothing(tmp_path: Path
         "        file.write(database.dsn)\n"
     )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     assert done.returncode == 0, done.stdout
     folder = Path(str(conninfo_to_dict((tmp_path / "dsn").read_text())["host"]))
     assert folder.name == "run"

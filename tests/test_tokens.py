@@ -17,6 +17,7 @@ from kata_context import AsyncKata, Kata, Transaction, tokens
 from kata_context.database_errors import ContextNotFoundError, InvalidMessageError
 from kata_context.errors import KataError
 from kata_context.types import Message
+from support.driver import PATIENCE
 
 DATA = Path(__file__).parent / "data"
 CALLS = [
@@ -290,5 +291,5 @@ def test_nothing_is_fetched_and_no_file_is_written(tmp_path: Path) -> None:
         "assert count_tokens('hello world', 'o200k_base') == count_tokens('hello world', 'cl100k_base') == 2"
     )
     environment = {"TMPDIR": str(tmp_path), "HOME": str(tmp_path), "TIKTOKEN_CACHE_DIR": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", script], check=True, env=environment, timeout=60)
+    subprocess.run([sys.executable, "-c", script], check=True, env=environment, timeout=PATIENCE)
     assert list(tmp_path.iterdir()) == []

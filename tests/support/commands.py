@@ -1,7 +1,9 @@
 """The command line in this process, and fixtures that run it on a database of a test's own."""
 
 import json
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -19,6 +21,16 @@ def kata(*arguments: str, code: int = 0, dsn: str | None = None, **options: Any)
     result = CliRunner().invoke(cli, [*given, *arguments], prog_name="kata", **options)
     assert result.exit_code == code, (result.exit_code, result.stdout, result.stderr)
     return result
+
+
+def read_terminal(primary: int) -> bytes:
+    """Return what is shown at a pseudo-terminal until the last program has closed it, and close it."""
+    shown = b""
+    with suppress(OSError):  # the end of a terminal
+        while chunk := os.read(primary, 10_000):
+            shown += chunk
+    os.close(primary)
+    return shown
 
 
 @pytest.fixture

@@ -7,15 +7,15 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from time import monotonic
 from typing import Any, Protocol
 
 import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from support.driver import PATIENCE, wait_until
+
 WRITERS = 8
-PATIENCE = 60  # seconds
 
 Connect = Callable[..., psycopg.Connection]
 
@@ -72,10 +72,9 @@ def append(conn: psycopg.Connection, context_id: uuid.UUID, size: int) -> list[i
 
 def wait_until_blocked(observer: psycopg.Connection, *waiting: psycopg.Connection) -> None:
     """Return once each of the connections waits for a lock."""
-    give_up = monotonic() + PATIENCE
-    for conn in waiting:
-        while not rows(observer, "select pg_blocking_pids(%s)", conn.info.backend_pid)[0][0]:
-            assert monotonic() < give_up, "no session waits"
+    pids = [conn.info.backend_pid for conn in waiting]
+    blocked = "select bool_and(cardinality(pg_blocking_pids(pid)) > 0) from unnest(%s::integer[]) pid"
+    wait_until(lambda: rows(observer, blocked, pids) == [(True,)])
 
 
 def at_once(connect: Connect, work: Callable[[psycopg.Connection, int], Any]) -> list[Any]:

@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from kata_context.embedded import Account, as_account, child_environment
+from support.driver import PATIENCE, wait_until
 from support.pgtap import cache_folder
 
 PORT = 6432
@@ -113,15 +113,13 @@ def pgbouncer(
             command, env=child_environment() | {"LD_LIBRARY_PATH": str(folder)}, stdout=log, stderr=log
         )
     try:
-        deadline = time.monotonic() + 30
-        while not _listens(folder / f".s.PGSQL.{PORT}"):
-            if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"PgBouncer did not start: {(folder / 'log').read_text()}", pytrace=False)
-            time.sleep(0.02)
+        wait_until(lambda: process.poll() is not None or _listens(folder / f".s.PGSQL.{PORT}"))
+        if process.poll() is not None:
+            pytest.fail(f"PgBouncer did not start: {(folder / 'log').read_text()}", pytrace=False)
         yield f"postgresql://{user}@/{database}?host={quote(str(folder))}&port={PORT}"
     finally:
         process.kill()
-        process.wait(30)
+        process.wait(PATIENCE)
 
 
 def _listens(address: Path) -> bool:

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import pytest
 
 from kata_context.embedded import as_account, child_environment, find_account, usable_binaries
 from support import pgtap
+from support.driver import wait_until
 
 if TYPE_CHECKING:
     from conftest import LaunchServer, TestServer
@@ -34,11 +34,9 @@ class Pair:
         """Wait until the standby has replayed what the primary has written."""
         with closing(psycopg.connect(self.primary.url())) as connection:
             row = connection.execute("select pg_current_wal_insert_lsn()").fetchone()
-        deadline = time.monotonic() + 60
+        replayed = "select pg_last_wal_replay_lsn() >= %s"
         with closing(psycopg.connect(self.standby.url(), autocommit=True)) as connection:
-            while connection.execute("select pg_last_wal_replay_lsn() >= %s", row).fetchone() != (True,):
-                assert time.monotonic() < deadline, "the standby does not catch up"
-                time.sleep(0.02)
+            wait_until(lambda: connection.execute(replayed, row).fetchone() == (True,))
 
 
 @pytest.fixture(scope="module")
