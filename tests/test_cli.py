@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,17 @@ from psycopg import sql
 from conftest import FAST, LaunchServer, TestServer
 from kata_context import __version__
 from kata_context.cli.main import COMMANDS
-from support.commands import Run, kata
+from support.commands import Run, kata, read_terminal
+from support.driver import PATIENCE, insist, wait_until
 
 KATA = Path(sys.executable).parent / "kata"
 
 
 def program(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
     """Run the program itself."""
-    return subprocess.run([str(KATA), *arguments], capture_output=True, text=True, timeout=120, **options)
+    return subprocess.run(
+        [str(KATA), *arguments], capture_output=True, text=True, timeout=PATIENCE, **options
+    )
 
 
 def complaint(result: Any) -> tuple[str, str]:
@@ -78,7 +80,7 @@ light = {f"kata_context.cli{name}" for name in ("", ".exit_codes", ".main", ".se
 ours = {name for name in sys.modules if name.startswith("kata_context.")} - light
 print(sorted((heavy & sys.modules.keys()) | ours), file=sys.stderr)
 """
-    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE)
     assert found.stderr == "[]\n"
 
 
@@ -316,11 +318,10 @@ def test_a_terminal_is_asked_for_the_label(database: str) -> None:
             text=True,
         )
         os.write(primary, answer.encode())
-        assert clear.wait(60) == code
-        said = os.read(primary, 10_000).decode()
-        assert 'This database is labeled "production". Type the label to go on' in said
-        os.close(primary)
+        assert clear.wait(PATIENCE) == code
         os.close(secondary)
+        said = read_terminal(primary).decode()
+        assert 'This database is labeled "production". Type the label to go on' in said
         assert clear.stdout
         clear.stdout.close()
 
@@ -385,8 +386,10 @@ def test_a_wrong_password_is_not_repeated(command: tuple[str, ...], locked: Test
 def test_a_server_without_a_free_connection_is_named(command: tuple[str, ...], locked: TestServer) -> None:
     locked.execute("create role crowd login")
     try:
-        crowd = [psycopg.connect(locked.url("postgres", "crowd")) for _ in range(4)]
-        message, hint = complaint(kata(*command, dsn=locked.url("postgres", "crowd"), code=3))
+        # The sessions of the test before may be there for a moment yet.
+        dsn = locked.url("postgres", "crowd")
+        crowd = [insist(lambda: psycopg.connect(dsn), psycopg.OperationalError) for _ in range(4)]
+        message, hint = complaint(kata(*command, dsn=dsn, code=3))
         assert "connection slots" in message
         assert hint == "close other clients, or raise max_connections"
     finally:
@@ -446,13 +449,13 @@ def test_a_reader_that_leaves_is_not_a_failure(database: str) -> None:
         ],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert run.stderr == ""
     reading, writing = os.pipe()
     os.close(reading)
     closed = subprocess.run(
-        [str(KATA), "migrate", "bundle"], stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60
+        [str(KATA), "migrate", "bundle"], stdout=writing, stderr=subprocess.PIPE, text=True, timeout=PATIENCE
     )
     os.close(writing)
     assert (closed.returncode, closed.stderr) == (141, "")
@@ -461,7 +464,7 @@ def test_a_reader_that_leaves_is_not_a_failure(database: str) -> None:
 def test_a_full_disk_is_one_line() -> None:
     with Path("/dev/full").open("w") as full:
         run = subprocess.run(
-            [str(KATA), "migrate", "bundle"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+            [str(KATA), "migrate", "bundle"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE
         )
     assert run.returncode == 1
     assert run.stderr == "kata: No space left on device\n"
@@ -471,7 +474,7 @@ def test_closed_streams_are_not_a_failure(database: str) -> None:
     command = f"'{KATA}' --dsn '{database}' doctor --json"
     for closed in (">&-", "2>&-", "<&-", "<&- >&- 2>&-"):
         run = subprocess.run(
-            ["/bin/sh", "-c", f"{command} {closed}"], capture_output=True, text=True, timeout=60
+            ["/bin/sh", "-c", f"{command} {closed}"], capture_output=True, text=True, timeout=PATIENCE
         )
         assert run.returncode == 0, closed
         assert "Traceback" not in run.stderr
@@ -486,13 +489,10 @@ def test_an_interrupt_is_one_line(database: str) -> None:
             stderr=subprocess.PIPE,
             text=True,
         )
-        deadline = time.monotonic() + 30
-        while not conn.execute(
-            "select from pg_locks where not granted and relation = 'kata_data.environment'::regclass"
-        ).fetchall():
-            assert time.monotonic() < deadline
+        waits = "select from pg_locks where not granted and relation = 'kata_data.environment'::regclass"
+        wait_until(lambda: conn.execute(waits).fetchall())
         waiting.send_signal(signal.SIGINT)
-        _, said = waiting.communicate(timeout=30)
+        _, said = waiting.communicate(timeout=PATIENCE)
     assert waiting.returncode == 130
     assert said.splitlines()[-1] == "kata: interrupted"
     assert "Traceback" not in said

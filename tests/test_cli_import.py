@@ -1,11 +1,9 @@
 """`kata import`: what is in a file enters once, and what is wrong in it does not."""
 
-import contextlib
 import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,8 +15,8 @@ from click.testing import Result
 
 from conftest import ROOT, LaunchServer, TestServer
 from kata_context.tokens import count_tokens
-from support.commands import kata
-from support.driver import tool_call
+from support.commands import kata, read_terminal
+from support.driver import PATIENCE, tool_call, wait_until
 from test_cli import KATA, as_user, complaint, program
 
 pytestmark = pytest.mark.slow
@@ -124,9 +122,7 @@ def test_an_import_that_was_killed_is_completed_by_the_next(database: str, query
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 60
-    while counts(query)[0] < 5:
-        assert time.monotonic() < deadline
+    wait_until(lambda: counts(query)[0] >= 5)
     running.kill()
     running.wait()
     assert counts(query)[0] > 0
@@ -150,12 +146,10 @@ def test_an_interrupted_import_reports_what_was_added(database: str, query: Load
         assert running.stdin
         running.stdin.write(b"".join(line(f"c{number}", USER) for number in range(20)))
         running.stdin.flush()
-        deadline = time.monotonic() + 60
-        while conn.execute("select count(*) from kata_data.context").fetchone() != (20,):
-            conn.rollback()
-            assert time.monotonic() < deadline
+        conn.autocommit = True
+        wait_until(lambda: conn.execute("select count(*) from kata_data.context").fetchone() == (20,))
     running.send_signal(signal.SIGINT)
-    out, said = running.communicate(timeout=60)
+    out, said = running.communicate(timeout=PATIENCE)
     assert running.returncode == 130
     assert json.loads(out)["added"] == 20
     assert said.splitlines()[-1] == b"kata: interrupted"
@@ -314,12 +308,8 @@ def test_progress_is_shown_at_a_terminal_only(database: str) -> None:
         [str(KATA), "--dsn", database, "import", str(AIRLINE)], stdout=subprocess.PIPE, stderr=secondary
     )
     os.close(secondary)
-    said = b""
-    with contextlib.suppress(OSError):  # the end of a terminal
-        while chunk := os.read(primary, 10_000):
-            said += chunk
-    os.close(primary)
-    out, _ = running.communicate(timeout=120)
+    said = read_terminal(primary)
+    out, _ = running.communicate(timeout=PATIENCE)
     assert running.returncode == 0
     assert out == b"0 conversations added, 0 messages; 100 existed\n"
     assert b"importing" in said

@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from kata_context import Kata
-from support.commands import Query, Run
+from support.commands import Query, Run, read_terminal
+from support.driver import PATIENCE
 
 # Control characters that JSON leaves as they are, and a character of four bytes.
 TEXT = "hello \x9b31m \u202e \x7f \U0001f600"
@@ -66,10 +67,9 @@ def test_a_replay_prints_the_bytes_that_were_sent(run: Run, bodies: list[str], t
 def test_a_terminal_gets_control_characters_of_a_replay_escaped(bodies: list[str], database: str) -> None:
     command = [str(Path(sys.executable).parent / "kata"), "--dsn", database, "replay", "talk", "1"]
     primary, secondary = os.openpty()
-    subprocess.run(command, stdout=secondary, stderr=subprocess.PIPE, check=True, timeout=60)
-    shown = os.read(primary, 10_000).decode()
-    os.close(primary)
+    subprocess.run(command, stdout=secondary, stderr=subprocess.PIPE, check=True, timeout=PATIENCE)
     os.close(secondary)
+    shown = read_terminal(primary).decode()
     assert "\\u009b31m \\u202e \\u007f \U0001f600" in shown
     assert json.loads(shown) == json.loads(bodies[0])
 
