@@ -1,13 +1,13 @@
 """Claims of compactions: tenants in turn, bounded work, and failures that stay with their context."""
 
 import uuid
-from time import monotonic
 
 import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from support.interleaving import PATIENCE, Connect, Start, append, rows, wait_until_blocked
+from support.driver import PATIENCE, TooSlowError, in_time, wait_until
+from support.interleaving import Connect, Start, append, outcome, rows, wait_until_blocked
 from test_compaction import CLAIM, POLICY, is_sound, make
 
 STORY = "select status, error from kata.compactions(%s)"
@@ -107,40 +107,60 @@ def test_a_context_that_raises_is_its_own_failure(connect: Connect, observer: ps
 def test_a_context_that_exceeds_statement_timeout_is_its_own_failure(
     connect: Connect, observer: psycopg.Connection
 ) -> None:
-    gainless = rows(
-        observer, "select kata.create_context(policy => %s)", Jsonb(POLICY | {"min_gain_tokens": 9})
-    )
-    append(observer, gainless[0][0], 10)
-    slow, sound = make(observer), make(observer)
-    hold_up(observer, slow, "pg_sleep(600)")
     worker = connect(autocommit=True)
-    worker.execute("set statement_timeout = '300ms'")
-    assert claimed(worker) == []
-    assert rows(observer, STORY, slow) == [("failed", "Planning took longer than statement_timeout, 300ms.")]
-    assert [status for status, _ in rows(observer, STORY, gainless[0][0])] == ["failed"]
-    worker.execute("set statement_timeout = 0")
-    assert claimed(worker) == [sound]
-    observer.execute(f"drop function public.hold_{slow.hex} cascade".encode())  # verify reports it
+
+    def attempt(seconds: float) -> None:
+        setting = f"{1000 * seconds:.0f}ms"
+        created = rows(
+            observer, "select kata.create_context(policy => %s)", Jsonb(POLICY | {"min_gain_tokens": 9})
+        )
+        gainless = created[0][0]
+        append(observer, gainless, 10)
+        slow, sound = make(observer), make(observer)
+        hold_up(observer, slow, "pg_sleep(3600)")
+        worker.execute(f"set statement_timeout = '{setting}'".encode())
+        found = outcome(worker, CLAIM, "worker")
+        worker.execute("set statement_timeout = 0")
+        observer.execute(f"drop function public.hold_{slow.hex} cascade".encode())  # verify reports it
+        if not rows(observer, STORY, slow):
+            rows(observer, "select kata.delete_context(c) from unnest(%s) c", [gainless, slow, sound])
+            raise TooSlowError
+        assert found == []
+        reason = f"Planning took longer than statement_timeout, {setting}."
+        assert rows(observer, STORY, slow) == [("failed", reason)]
+        assert [status for status, _ in rows(observer, STORY, gainless)] == ["failed"]
+        assert claimed(worker) == [sound]
+
+    in_time(attempt, 0.3)
     assert is_sound(observer)
 
 
 def test_a_context_that_exceeds_statement_timeout_fails_although_it_grows(
     connect: Connect, observer: psycopg.Connection, start: Start
 ) -> None:
-    slow, sound = make(observer), make(observer)
-    hold_up(observer, slow, "pg_sleep(600)")
     worker = connect(autocommit=True)
-    worker.execute("set statement_timeout = '2s'")
-    later = start(worker, CLAIM, "worker")
-    asleep = "select wait_event = 'PgSleep' from pg_stat_activity where pid = %s"
-    give_up = monotonic() + PATIENCE
-    while rows(observer, asleep, worker.info.backend_pid) != [(True,)]:
-        assert monotonic() < give_up, "the claim never slept"
-    append(observer, slow, 10)
-    assert later.result(PATIENCE) == []
-    assert [status for status, _ in rows(observer, STORY, slow)] == ["failed"]
-    worker.execute("set statement_timeout = 0")
-    assert claimed(worker) == [sound]
+    state = "select state = 'active', wait_event = 'PgSleep' from pg_stat_activity where pid = %s"
+
+    def attempt(seconds: float) -> None:
+        slow, sound = make(observer), make(observer)
+        hold_up(observer, slow, "pg_sleep(3600)")
+        worker.execute(f"set statement_timeout = {1000 * seconds:.0f}".encode())
+        later = start(worker, CLAIM, "worker")
+        wait_until(lambda: later.done() or rows(observer, state, worker.info.backend_pid) == [(True, True)])
+        append(observer, slow, 10)
+        # Whether the messages came while it slept.
+        has_grown = rows(observer, state, worker.info.backend_pid) == [(True, True)]
+        error = later.exception(PATIENCE)
+        worker.execute("set statement_timeout = 0")
+        if not has_grown:
+            rows(observer, "select kata.delete_context(c) from unnest(%s) c", [slow, sound])
+            raise TooSlowError
+        assert error is None
+        assert later.result() == []
+        assert [status for status, _ in rows(observer, STORY, slow)] == ["failed"]
+        assert claimed(worker) == [sound]
+
+    in_time(attempt, 0.5)
 
 
 @pytest.mark.parametrize(

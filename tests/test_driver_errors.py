@@ -7,7 +7,6 @@ import sys
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from time import monotonic, sleep
 from typing import Any
 
 import psycopg
@@ -36,7 +35,8 @@ from kata_context.errors import (
     OutcomeUnknownError,
     PoolTimeoutError,
 )
-from support.interleaving import PATIENCE, Connect
+from support.driver import PATIENCE, insist, wait_until
+from support.interleaving import Connect
 
 # Connections of the driver that wait for a lock.
 WAITING = """select count(*) from pg_stat_activity
@@ -51,17 +51,15 @@ def options(dsn: str, **settings: object) -> str:
 
 def wait_until_waiting(observer: psycopg.Connection, sessions: int = 1) -> None:
     """Return once so many sessions of the driver wait for a lock."""
-    give_up = monotonic() + PATIENCE
-    while observer.execute(WAITING).fetchone() != (sessions,):
-        assert monotonic() < give_up, "no session waits"
-        sleep(0.01)
+    wait_until(lambda: observer.execute(WAITING).fetchone() == (sessions,))
 
 
 def terminate(observer: psycopg.Connection) -> None:
     """End every session of the driver, as an administrator would."""
     observer.execute(
-        """select pg_terminate_backend(pid, 5000) from pg_stat_activity
-        where datname = current_database() and application_name = 'kata-context'"""
+        """select pg_terminate_backend(pid, %s) from pg_stat_activity
+        where datname = current_database() and application_name = 'kata-context'""",
+        [PATIENCE * 1000],
     )
 
 
@@ -178,7 +176,7 @@ def test_a_wait_for_a_lock_ends_with_an_error_of_the_driver(
     database: str, connect: Connect, setting: str, expected: type[PostgresError]
 ) -> None:
     with Kata(options(database, **{setting: "100ms"})) as kata:
-        context = kata.create()
+        context = insist(kata.create, CanceledError)
         holder = connect()
         holder.execute("select kata.append_message(%s, 'user', 'x')", [context.id])
         with pytest.raises(expected) as caught:
@@ -332,7 +330,7 @@ def test_a_lost_connection_of_the_caller_is_one_of_the_driver(kata: Kata, connec
         connection = connect(autocommit=autocommit)
         connection.execute("select 1")
         connect(autocommit=True).execute(
-            "select pg_terminate_backend(%s, 5000)", [connection.info.backend_pid]
+            "select pg_terminate_backend(%s, %s)", [connection.info.backend_pid, PATIENCE * 1000]
         )
         with pytest.raises(expected):
             call(kata.using(connection))  # type: ignore[arg-type]
@@ -345,7 +343,7 @@ def test_a_pool_without_connections_never_hides_that_a_call_was_sent(
 ) -> None:
     name = observer.info.dbname
     with Kata(database, max_size=1, wait=1) as kata, ThreadPoolExecutor(1) as thread:
-        context = kata.create()
+        context = insist(kata.create, PoolTimeoutError)
         holder = connect()
         holder.execute("select kata.append_message(%s, 'user', 'x')", [context.id])
         append = thread.submit(context.append_message, "user", "sent", 5, idempotency_key="k")

@@ -22,12 +22,10 @@ from kata_context.database_errors import ContextNotFoundError, InvalidArgumentEr
 from kata_context.driver.route import is_passing
 from kata_context.embedded import find_account
 from kata_context.errors import KataError, UnreachableError
-from support.driver import wait_until
+from support.driver import PATIENCE, TooSlowError, in_time, wait_until
 from support.pgbouncer import pgbouncer
 
 pytestmark = pytest.mark.slow
-
-PATIENCE = 60  # seconds
 
 Connect = Callable[..., psycopg.Connection]
 
@@ -142,13 +140,15 @@ kata.append_message(sys.argv[2], "user", "of the killed", 5)
 def test_the_lock_of_a_killed_client_is_gone_with_it(database: str, observer: psycopg.Connection) -> None:
     with Kata(database, max_size=1, max_idle=0.1) as kata, ThreadPoolExecutor(1) as thread:
         context = kata.create()
-        with client(HOLD, database, context.id) as process:
+        # The server ends no session for being idle.
+        patient = f"{database}&options=-c%20idle_in_transaction_session_timeout%3D0"
+        with client(HOLD, patient, context.id) as process:
             assert output(process) == "holds"
             append = thread.submit(context.append_message, "user", "of the living", 5)
             wait_until(lambda: sessions(observer, waiting=True) == 1)
             process.kill()
-            assert append.result(5) == 1
-    wait_until(lambda: sessions(observer) == 0, 5)
+            assert append.result(PATIENCE) == 1
+    wait_until(lambda: sessions(observer) == 0)
 
 
 # Suspended clients, and those that keep a transaction open
@@ -163,40 +163,53 @@ print("idles", flush=True)
 sys.stdin.read()
 """
 
-# In place of the minute that the driver asks for.
-IMPATIENT = "&options=" + quote(
-    "-c idle_session_timeout=3000 -c idle_in_transaction_session_timeout=3000", safe=""
-)
+
+def impatient(dsn: str, seconds: float) -> str:
+    """Return a DSN with some seconds in place of the minute that the driver asks for."""
+    milliseconds = f"{1000 * seconds:.0f}"
+    settings = f"-c idle_session_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds}"
+    return f"{dsn}&options={quote(settings, safe='')}"
 
 
 @pytest.mark.parametrize(("script", "word", "kept"), [(IDLE, "idles", 2), (HOLD, "holds", 1)])
 def test_a_suspended_client_loses_its_connection_and_its_lock_within_the_bound(
     database: str, observer: psycopg.Connection, script: str, word: str, kept: int
 ) -> None:
-    with Kata(database) as kata:
-        context_id = kata.create_context()
-    wait_until(lambda: sessions(observer) == 0)
-    with client(script, database + IMPATIENT, context_id) as process:
-        assert output(process) == word
-        process.send_signal(signal.SIGSTOP)
-        assert sessions(observer) > 0
-        observer.execute("select kata.append_message(%s, 'user', 'of the others')", [context_id])
+    def attempt(seconds: float) -> None:
+        with Kata(database) as kata:
+            context_id = kata.create_context()
         wait_until(lambda: sessions(observer) == 0)
-        assert process.poll() is None
-    assert observer.execute("select version from kata.usage(%s)", [context_id]).fetchone() == (kept,)
+        with client(script, impatient(database, seconds), context_id) as process:
+            said = output(process)
+            process.send_signal(signal.SIGSTOP)
+            if said != word or sessions(observer) == 0:
+                raise TooSlowError
+            observer.execute("select kata.append_message(%s, 'user', 'of the others')", [context_id])
+            wait_until(lambda: sessions(observer) == 0)
+            assert process.poll() is None
+        assert observer.execute("select version from kata.usage(%s)", [context_id]).fetchone() == (kept,)
+
+    in_time(attempt, 1)
 
 
 def test_a_transaction_that_is_kept_open_between_requests_ends_without_a_trace_and_says_so(
     database: str, observer: psycopg.Connection
 ) -> None:
-    with Kata(database + IMPATIENT) as kata:
-        context = kata.create()
-        with pytest.raises(KataError), kata.transaction() as tx:  # noqa: PT012
-            tx.append_message(context.id, "user", "before a model answers")
-            wait_until(lambda: idle_in_transaction(observer) == 0)
-            observer.execute("select kata.append_message(%s, 'user', 'of the others')", [context.id])
-            tx.append_message(context.id, "assistant", "the answer")
-        assert [row.content for row in context.messages()] == ["of the others"]
+    def attempt(seconds: float) -> None:
+        has_appended = False
+        with Kata(impatient(database, seconds)) as kata:
+            context = kata.create()
+            with pytest.raises(KataError), kata.transaction() as tx:  # noqa: PT012
+                tx.append_message(context.id, "user", "before a model answers")
+                has_appended = True
+                wait_until(lambda: idle_in_transaction(observer) == 0)
+                observer.execute("select kata.append_message(%s, 'user', 'of the others')", [context.id])
+                tx.append_message(context.id, "assistant", "the answer")
+            if not has_appended:
+                raise TooSlowError
+            assert [row.content for row in context.messages()] == ["of the others"]
+
+    in_time(attempt, 0.5)
 
 
 def idle_in_transaction(observer: psycopg.Connection) -> int:
@@ -220,12 +233,13 @@ def test_the_server_gives_up_a_call_whose_client_was_killed(
         context_id = kata.create_context()
     holder = connect()
     holder.execute("select kata.append_message(%s, 'user', 'x')", [context_id])
-    dsn = f"{database}&options=-c%20client_connection_check_interval%3D100"
+    # The call waits for the lock until then.
+    dsn = f"{database}&options=-c%20client_connection_check_interval%3D100%20-c%20lock_timeout%3D1h"
     with client(WAIT, dsn, context_id) as process:
         assert output(process) == "appends"
         wait_until(lambda: sessions(observer, waiting=True) == 1)
         process.kill()
-        wait_until(lambda: sessions(observer) == 0, 5)
+        wait_until(lambda: sessions(observer) == 0)
     holder.commit()
     assert observer.execute("select version from kata.usage(%s)", [context_id]).fetchone() == (1,)
 
@@ -239,7 +253,7 @@ def test_a_restart_of_the_server_loses_and_doubles_nothing(launch_server: Launch
     dsn = server.url("app")
     migrate.up(dsn)
     marks = [f"{worker}:{step}" for worker in range(4) for step in range(100)]
-    with Kata(dsn, wait=30) as kata, ThreadPoolExecutor(4) as threads:
+    with Kata(dsn, wait=PATIENCE) as kata, ThreadPoolExecutor(4) as threads:
         context = kata.create()
 
         def work(worker: int) -> None:
@@ -278,7 +292,7 @@ import json, sys, threading
 from kata_context import Kata
 from kata_context.errors import PoolTimeoutError
 
-kata = Kata(sys.argv[1], wait=30)
+kata = Kata(sys.argv[1], wait=60)
 done, timed_out = [], []
 
 def work(thread):
@@ -317,7 +331,7 @@ def test_many_threads_of_many_processes_share_a_server_with_few_slots(launch_ser
     ]  # fmt: skip
     done: list[str] = []
     for process in processes:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, err
         assert "Exception in thread" not in err, err
         finished, timed_out = json.loads(out)

@@ -17,6 +17,7 @@ from kata_context import AsyncKata, Kata, KataError, config, migrate
 from kata_context.cli.main import cli
 from kata_context.driver.route import find_route
 from kata_context.errors import PoolTimeoutError
+from support.driver import PATIENCE, insist
 
 PASSWORD = "S3cretpw"
 HERE = f"u:{PASSWORD}@127.0.0.1:1/db"
@@ -169,12 +170,14 @@ def test_a_pool_that_is_exhausted_or_loses_its_connections_does_not_show_it(
     dsn = psycopg.conninfo.make_conninfo(database, user="my_locked", password=PASSWORD)
     with psycopg.connect(database, autocommit=True) as admin, Kata(dsn, max_size=1, wait=0.3) as kata:
         admin.execute("grant kata_writer to my_locked")
+        insist(kata.version, PoolTimeoutError)
         with ThreadPoolExecutor(1) as other, kata.transaction() as transaction:
             transaction.list_contexts()
             with pytest.raises(PoolTimeoutError) as exhausted:
                 other.submit(kata.list_contexts).result()
             admin.execute(
-                "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'my_locked'"
+                "select pg_terminate_backend(pid, %s) from pg_stat_activity where usename = 'my_locked'",
+                [PATIENCE * 1000],
             )
             with pytest.raises(KataError) as lost:
                 transaction.create_context()
