@@ -20,6 +20,7 @@ from kata_context.recall.batches import EmbedderError
 from kata_context.recall.program import EmbedderProgram
 from kata_context.recall.vector_index import build
 from support.commands import Query, Run
+from support.driver import PATIENCE, wait_until
 from support.interleaving import Connect, rows
 
 # A model with three directions: water, bread, anything.
@@ -298,7 +299,7 @@ def test_a_build_that_is_ended_leaves_no_index(
             wait_for_build(observer, statement="drop index concurrently%")
             blocker.rollback()
             with pytest.raises((KataError, psycopg.Error), match=r"cancel|terminat"):
-                building.result(60)
+                building.result(PATIENCE)
         assert kata.embedding_models()[0].index_state is None
 
 
@@ -322,15 +323,8 @@ def test_the_index_waits_a_bounded_time_for_other_sessions_and_names_them(
 
 def wait_for_build(observer: psycopg.Connection, statement: str = "%create index concurrently%") -> int:
     """Wait until another session waits for a lock with a statement, and return its process."""
-    for _ in range(1000):
-        found = rows(
-            observer,
-            """select a.pid from pg_stat_activity a
-               where a.query like %s and a.wait_event_type = 'Lock' and a.pid <> pg_backend_pid()
-                 and a.datname = current_database()""",
-            statement,
-        )
-        if found:
-            return int(found[0][0])
-        observer.execute("select pg_sleep(0.02)")
-    raise AssertionError("no build waits")
+    waiting = """select a.pid from pg_stat_activity a
+        where a.query like %s and a.wait_event_type = 'Lock' and a.pid <> pg_backend_pid()
+          and a.datname = current_database()"""
+    wait_until(lambda: rows(observer, waiting, statement))
+    return int(rows(observer, waiting, statement)[0][0])

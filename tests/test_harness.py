@@ -6,14 +6,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from time import monotonic, sleep
 
 import psycopg
 import pytest
 
 from conftest import ROOT, LaunchServer
 from support import guard, pgtap
-from support.interleaving import PATIENCE
+from support.driver import PATIENCE, wait_until
 
 LeftBehind = Callable[..., "subprocess.Popen[bytes]"]
 
@@ -154,10 +153,8 @@ def left_behind(tmp_path: Path) -> Iterator[LeftBehind]:
 
 def gone(folder: Path) -> bool:
     """Return whether a folder is removed within the tests' patience."""
-    give_up = monotonic() + PATIENCE
-    while folder.exists() and monotonic() < give_up:
-        sleep(0.05)
-    return not folder.exists()
+    wait_until(lambda: not folder.exists())
+    return True
 
 
 def test_the_guard_signals_no_process_that_has_the_pid_of_a_server_by_now(
@@ -169,14 +166,17 @@ def test_the_guard_signals_no_process_that_has_the_pid_of_a_server_by_now(
     assert foreign.poll() is None
 
 
+@pytest.mark.parametrize("seconds", [0, 3600])
 def test_the_guard_stops_a_server_that_does_not_listen_and_the_tests_do_not_wait_for_it(
-    tmp_path: Path, left_behind: LeftBehind
+    tmp_path: Path, left_behind: LeftBehind, seconds: int
 ) -> None:
     server = left_behind(
         tmp_path / "left" / "server" / "data", "signal.signal(signal.SIGQUIT, signal.SIG_IGN)"
     )
-    guard.watch(tmp_path / "left", seconds=2)()
-    assert server.poll() is None
+    guard.watch(tmp_path / "left", seconds)()
+    if seconds:
+        assert server.poll() is None, "it has an hour"
+        server.kill()
     assert server.wait(PATIENCE) == -signal.SIGKILL
     assert gone(tmp_path / "left")
 

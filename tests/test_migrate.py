@@ -21,6 +21,7 @@ from kata_context.embedded import find_account, find_binaries
 from kata_context.errors import KataError
 from kata_context.migrate import session
 from kata_context.migrate.files import split_statements
+from support.driver import PATIENCE
 from support.pgbouncer import pgbouncer
 
 pytestmark = pytest.mark.slow
@@ -183,7 +184,7 @@ def test_twenty_processes_started_at_once_all_succeed_and_one_applies(empty_data
         subprocess.Popen([sys.executable, "-c", script, empty_database], stdout=subprocess.PIPE, text=True)
         for _ in range(20)
     ]
-    answers = [process.communicate(timeout=120)[0].strip() for process in processes]
+    answers = [process.communicate(timeout=PATIENCE)[0].strip() for process in processes]
     assert sorted(answers) == ["False"] * 19 + ["True"]
     assert migrate.status(empty_database).up_to_date
 
@@ -192,7 +193,8 @@ def test_a_second_runner_waits_for_a_bounded_time_and_names_the_first(
     empty_database: str, files: Files
 ) -> None:
     with session.connect_runner(empty_database, wait=1), psycopg.connect(empty_database) as conn:
-        ask = "select pid from pg_stat_activity where application_name = 'kata migrate: guard'"
+        ask = """select pid from pg_stat_activity
+            where datname = current_database() and application_name = 'kata migrate: guard'"""
         ((pid,),) = conn.execute(ask).fetchall()
         said = refusal(migrate.up, empty_database, root=files.root, wait=0.2)
         assert f"another migration is running (process {pid}" in said
@@ -642,7 +644,7 @@ def test_databases_of_one_cluster_may_be_migrated_at_the_same_time(launch_server
         subprocess.Popen([sys.executable, "-c", script, server.url(f"d{number}", "admin")])
         for number in range(4)
     ]
-    assert [process.wait(60) for process in processes] == [0] * 4
+    assert [process.wait(PATIENCE) for process in processes] == [0] * 4
 
 
 def test_a_role_without_the_rights_is_refused_by_name(

@@ -462,7 +462,7 @@ def superuser(proxy: Proxy, tenant: str) -> Iterator[Connection]:
 
 CLAIM = "kata_proxy.claim_name(%s, %s, %s)"
 MAKE = (
-    "kata_px.create_context(kata_proxy.who(%s, now() + interval '20 s'), kata_proxy.shard_of(%s), %s, null, "
+    "kata_px.create_context(kata_proxy.who(%s, now() + interval '1 h'), kata_proxy.shard_of(%s), %s, null, "
     "'{}', 'o200k_base', null, %s)"
 )
 
@@ -488,7 +488,7 @@ def test_a_claim_without_a_key_runs_out(proxy: Proxy, superuser: Connection, con
                 "update kata_data.name_claim set claimed_at = claimed_at - interval '31 s' "
                 "where token = 'a token'"
             )
-    late = f"select {MAKE}".replace("+ interval '20 s'", "- interval '1 s'")
+    late = f"select {MAKE}".replace("+ interval '1 h'", "- interval '1 s'")
     assert refusal(superuser, late, id_, id_, "a", None)[0] == "KC025"
     made = one(conn, "kata.create_context('a')")
     assert one(conn, "kata.find_context('a')") == made
@@ -609,7 +609,7 @@ def test_a_name_kept_by_one_request_is_held_for_its_repetition(
     conn.execute("select kata.update_context(%s, 'b')", (first,))
     conn.execute("select kata.update_context(%s, 'c')", (first,))
     assert refusal(conn, "select kata.update_context(%s, 'b')", second)[0] == "KC007"
-    superuser.execute(f"select {RENAME}".encode(), ("20 s", first, first, "b"))
+    superuser.execute(f"select {RENAME}".encode(), ("1 h", first, first, "b"))
     assert one(conn, "kata.find_context('b')") == first
 
 
@@ -634,8 +634,8 @@ def test_a_call_that_waited_past_its_deadline_changes_nothing(
     proxy: Proxy, superuser: Connection, conn: Connection
 ) -> None:
     made = one(conn, "kata.create_context('a')")
-    with waiting(proxy, made, superuser, f"select {RENAME}", "1 s", made, made, "b") as found:
-        conn.execute("select pg_sleep(1)")
+    with waiting(proxy, made, superuser, f"select {RENAME}", "0.1 s", made, made, "b") as found:
+        conn.execute("select pg_sleep(0.1)")
     assert found == ["KC025"]
     assert one(conn, "kata.find_context('a')") == made
 
