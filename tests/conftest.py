@@ -39,7 +39,7 @@ from support.proxies import proxy  # noqa: F401  fixture
 
 ROOT = Path(__file__).parent.parent
 # The standard profile has the same examples in each run; `make test-long` explores, by a seed that it prints.
-# How long examples take is no reason to refuse them: that depends on the machine.
+# Examples that take long are not refused: their time depends on the machine.
 AT_EASE = [HealthCheck.too_slow]
 settings.register_profile(
     "standard", database=None, deadline=None, derandomize=True, max_examples=50, suppress_health_check=AT_EASE
