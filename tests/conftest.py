@@ -195,6 +195,8 @@ def scratch() -> Iterator[Path]:
 
     No test meets a database of the user's: what the environment says of one is forgotten.
     """
+    # The account of the servers has to reach what is made here, whatever the shell says.
+    os.umask(0o022)
     folder = Path(tempfile.mkdtemp(prefix="kata-test-"))
     folder.chmod(0o711)
     stop_watching = guard.watch(folder)

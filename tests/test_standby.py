@@ -70,8 +70,10 @@ def test_a_shard_that_has_died_is_a_lost_connection_until_its_standby_takes_its_
     dsns = [proxy.behind.url("lone_0", LOGIN), pair.primary.url(SHARD, LOGIN)]
     shards.init(front, dsns)
     with Kata(proxy.server.url("lone", "server_role"), tenant="acme") as kata:
-        made = [kata.create_context() for _ in range(16)]
-        here, gone = (next(c for c in made if (c.int >> 64 & 0xFFF) // 2048 == n) for n in (0, 1))
+        made = [kata.create_context()]
+        while len(of_shard := {(c.int >> 64 & 0xFFF) // 2048: c for c in made}) < 2:
+            made.append(kata.create_context())
+        here, gone = of_shard[0], of_shard[1]
         kata.append_message(gone, "user", "before")
         pair.wait()
         pair.primary.stop(signal.SIGINT)
