@@ -118,7 +118,7 @@ def _ranges(dsns: list[str]) -> list[list[tuple[int, int]]]:
     for dsn in dsns:
         with _connect(dsn) as shard:
             if (
-                _value(shard, "select to_regprocedure('kata_data.enter(text,text,boolean,uuid,timestamptz)')")
+                _value(shard, "select to_regprocedure('kata_data.enter(text,text,boolean,uuid,timestamptz,boolean)')")
                 is None
             ):
                 raise KataError(
