@@ -243,7 +243,7 @@ ERRORS = {
     "KC007": "select kata.create_context('known')",
     "KC010": "select kata.compact('{context}')",
     "KC013": "select kata.create_context(policy => '{{\"budget\": -1}}')",
-    "KC014": "select kata.resolve_version('{context}', 'none')",
+    "KC014": "select kata.resolve_version('{context}', 'none REMOTE FATAL: none')",
     "KC017": "select kata.list_contexts(max_rows => -1)",
     "KC018": "select kata.set_environment('other')",
     "KC019": "select kata.create_context('different', idempotency_key => 'a key')",

@@ -205,7 +205,8 @@ create or replace function kata_proxy.refuse(state text, message text, detail te
 language plpgsql stable
 as $$
 begin
-  if state = 'XX000' and message ~ '^PL/Proxy function ' or message ~ 'REMOTE (FATAL|PANIC): ' then
+  -- At the beginning: a message may quote what a caller wrote.
+  if state = 'XX000' and message ~ '^PL/Proxy function ' or message ~ E'^\\S+\\(\\d+\\): \\[[^]]*\\] REMOTE (FATAL|PANIC): ' then
     raise exception using
       errcode = case when message ~ 'PQconnectPoll|PQstatus|connect timeout|PQconnectStart' then '08001' else '08006' end,
       message = 'a shard does not answer',
