@@ -51,7 +51,8 @@ settings.load_profile("standard")
 
 TEMPLATE = "kata_template"
 SHARED = "kata_shared"
-DURABLE = ("listen_addresses=", "max_connections=100")
+# initdb takes the time zone of this machine.
+DURABLE = ("listen_addresses=", "max_connections=100", "timezone=UTC")
 # For a server whose data may be lost.
 FAST = (
     *DURABLE,

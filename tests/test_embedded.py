@@ -21,6 +21,7 @@ import pytest
 from kata_context import config, migrate
 from kata_context.embedded import Server, as_account, find_account, find_binaries, usable_binaries
 from kata_context.errors import KataError
+from support.commands import kata as command
 from support.driver import PATIENCE, wait_until
 
 pytestmark = pytest.mark.slow
@@ -398,8 +399,7 @@ class TestWhichDatabase:
         ],
     )
     def test_a_malformed_string_is_one_line_without_the_password(self, dsn: str) -> None:
-        run = kata("--dsn", dsn, "psql")
-        assert run.returncode == 1
+        run = command("--dsn", dsn, "psql", code=1)
         assert re.fullmatch(r"kata: the connection string in --dsn is .+\nhint: .+\n", run.stderr)
         assert "secret" not in run.stderr
 
@@ -412,8 +412,7 @@ class TestWhichDatabase:
         ],
     )
     def test_a_password_that_is_not_escaped_is_not_taken_for_a_host(self, dsn: str) -> None:
-        run = kata("--dsn", dsn, "status")
-        assert run.returncode == 1
+        run = command("--dsn", dsn, "status", code=1)
         assert run.stderr == (
             "kata: the connection string in --dsn is malformed\n"
             "hint: write @ as %40, / as %2F and : as %3A in a password\n"
