@@ -562,8 +562,8 @@ def test_a_read_after_a_thousand_compactions_costs_25_buffers_more_than_without(
     long: Log, compacted: Log, open_on: OpenOn, name: str
 ) -> None:
     without, after = (settled(log, open_on(log), READS[name]) for log in (long, compacted))
-    # A look-up in an index with a level more reads a page more: 20. Where the pages end depends on the ids and on
-    # what other tests have written: a read may meet a few more of them.
+    # A look-up in an index with a level more reads a page more: 20. Where the pages end depends on the ids
+    # and on what other tests have written: a read may meet a few more of them.
     assert mean(after) <= mean(without) + descents(open_on(long), 25), f"{without} grew to {after}"
     assert max(after) <= max(without) + 30, f"{without} grew to {after}"
 
