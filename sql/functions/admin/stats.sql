@@ -25,11 +25,25 @@ begin
         count(l.context_id) as leases,
         count(g.context_id) as failing,
         count(*) filter (where h.open_calls <> '{}') as with_open_calls
-      from kata_data.context c
-      join kata_data.head h on h.context_id = c.context_id
-      left join kata_data.compaction l on l.context_id = c.context_id and l.status = 'running'
-      left join kata_data.compaction_guard g on g.context_id = c.context_id and g.failures > 0
-      where v_tenant in (c.tenant, '*')
+      from (
+        select c.context_id, c.tenant, c.parent_id, c.fork_version, c.updated_at, c.archived_at, c.deleted_at, c.purged_at
+        from kata_data.context c
+        where v_tenant = '*'
+        union all
+        -- Not one condition for both: a session that serves many tenants keeps a plan that reads all contexts for each. No tenant is "*".
+        select c.context_id, c.tenant, c.parent_id, c.fork_version, c.updated_at, c.archived_at, c.deleted_at, c.purged_at
+        from kata_data.context c
+        where c.tenant = v_tenant
+      ) c
+      cross join lateral (
+        select h.version, h.last_at, h.due_at, h.summarizes, h.open_calls from kata_data.head h where h.context_id = c.context_id offset 0
+      ) h
+      left join lateral (
+        select l.context_id from kata_data.compaction l where l.context_id = c.context_id and l.status = 'running' offset 0
+      ) l on true
+      left join lateral (
+        select g.context_id from kata_data.compaction_guard g where g.context_id = c.context_id and g.failures > 0 offset 0
+      ) g on true
       group by c.tenant
     ) s);
 end
