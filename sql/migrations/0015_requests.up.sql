@@ -167,25 +167,29 @@ alter table kata_data.request
   alter column salt set statistics 0,
   alter column error set statistics 0;
 
-create function kata_data.refuse_request_change() returns trigger
+create function kata_data.refuse_second_completion() returns trigger
 language plpgsql
 as $$
-declare
-  v_completed kata_data.request;
 begin
-  if current_user <> 'kata_eraser' and tg_op = 'UPDATE' then
-    v_completed := old;
-    v_completed.answer_version := coalesce(old.answer_version, new.answer_version);
-    v_completed.framed_from := coalesce(old.framed_from, new.framed_from);
-    v_completed.duration := coalesce(old.duration, new.duration);
-    v_completed.input_tokens := coalesce(old.input_tokens, new.input_tokens);
-    v_completed.cached_tokens := coalesce(old.cached_tokens, new.cached_tokens);
-    v_completed.written_tokens := coalesce(old.written_tokens, new.written_tokens);
-    v_completed.output_tokens := coalesce(old.output_tokens, new.output_tokens);
-    v_completed.error := coalesce(old.error, new.error);
+  -- The usual case, evaluated at every answer: null tests cost a fourth of comparisons.
+  if old.answer_version is null and old.framed_from is null and old.duration is null and old.input_tokens is null
+    and old.cached_tokens is null and old.written_tokens is null and old.output_tokens is null and old.error is null
+    and (new.answer_version is not null or new.duration is not null or new.input_tokens is not null or new.cached_tokens is not null
+      or new.written_tokens is not null or new.output_tokens is not null or new.error is not null)
+  then
+    return new;
   end if;
-  if current_user = 'kata_eraser' or (tg_op = 'UPDATE' and new is distinct from old and new is not distinct from v_completed) then
-    return case tg_op when 'DELETE' then old else new end;
+  if current_user = 'kata_eraser' or (new is distinct from old
+    and (old.answer_version is null or old.answer_version = new.answer_version) is true
+    and (old.framed_from is null or old.framed_from = new.framed_from) is true
+    and (old.duration is null or old.duration = new.duration) is true
+    and (old.input_tokens is null or old.input_tokens = new.input_tokens) is true
+    and (old.cached_tokens is null or old.cached_tokens = new.cached_tokens) is true
+    and (old.written_tokens is null or old.written_tokens = new.written_tokens) is true
+    and (old.output_tokens is null or old.output_tokens = new.output_tokens) is true
+    and (old.error is null or old.error = new.error) is true)
+  then
+    return new;
   end if;
   raise exception using
     errcode = 'KC015',
@@ -194,8 +198,8 @@ begin
     hint = 'Complete a request with kata.append or kata.complete_request.';
 end
 $$;
-comment on function kata_data.refuse_request_change() is
-'Trigger: refuses every change of a request, except the first answer, usage and error, and those by kata_eraser.';
+comment on function kata_data.refuse_second_completion() is
+'Trigger: refuses every change of the answer, the usage and the error of a request, except the first, and those by kata_eraser.';
 
 create trigger tool_list_is_immutable before update or delete on kata_data.tool_list
   for each row execute function kata_data.refuse_change();
@@ -205,8 +209,14 @@ create trigger request_profile_is_immutable before update or delete on kata_data
   for each row execute function kata_data.refuse_change();
 create trigger request_profile_is_immutable_as_a_whole before update or delete or truncate on kata_data.request_profile
   for each statement execute function kata_data.refuse_change();
-create trigger request_is_immutable before update or delete on kata_data.request
-  for each row execute function kata_data.refuse_request_change();
+-- Each column is in one of the first two.
+create trigger request_is_immutable before delete or update of
+  context_id, request_id, at, created_at, preamble_end, start_version, profile_id, bridge, recall_place, turn_version, budget, stable_step,
+  token_count, message_count, long_ttl, open_end, body_digest, salt, shown, hidden_thinking, recalled on kata_data.request
+  for each row execute function kata_data.refuse_change();
+create trigger request_is_completed_once before update of
+  answer_version, framed_from, duration, input_tokens, cached_tokens, written_tokens, output_tokens, error on kata_data.request
+  for each row execute function kata_data.refuse_second_completion();
 create trigger request_is_immutable_as_a_whole before delete or truncate on kata_data.request
   for each statement execute function kata_data.refuse_change();
 alter table kata_data.tool_list enable always trigger tool_list_is_immutable;
@@ -214,6 +224,7 @@ alter table kata_data.tool_list enable always trigger tool_list_is_immutable_as_
 alter table kata_data.request_profile enable always trigger request_profile_is_immutable;
 alter table kata_data.request_profile enable always trigger request_profile_is_immutable_as_a_whole;
 alter table kata_data.request enable always trigger request_is_immutable;
+alter table kata_data.request enable always trigger request_is_completed_once;
 alter table kata_data.request enable always trigger request_is_immutable_as_a_whole;
 
 -- A purge removes rows; an erasure blanks what would let its text be guessed.

@@ -326,7 +326,8 @@ select is(
 alter table kata_data.message
   enable always trigger message_is_immutable, enable always trigger message_is_immutable_as_a_whole;
 alter table kata_data.request
-  enable always trigger request_is_immutable, enable always trigger request_is_immutable_as_a_whole;
+  enable always trigger request_is_immutable, enable always trigger request_is_completed_once,
+  enable always trigger request_is_immutable_as_a_whole;
 alter table kata_data.request_profile
   enable always trigger request_profile_is_immutable, enable always trigger request_profile_is_immutable_as_a_whole;
 alter table kata_data.tool_list

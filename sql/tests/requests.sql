@@ -1,7 +1,7 @@
 -- Requests: the recipe of every body, and the same bytes from it again.
 
 begin;
-select plan(79);
+select plan(80);
 
 select fixture.context('asked') as asked \gset
 select fixture.talk('asked', 'system 10, user 5, assistant 5');
@@ -34,6 +34,13 @@ select is(o.found, o.state, o.what) from outcome o;
 select is(
   (select row(r.answer_version, r.input_tokens, r.output_tokens, r.error)::text from kata_data.request r where r.context_id = :'asked'),
   '(3,7,2,overloaded)', 'the first values stay');
+select is(
+  (select array_agg(k.attnum order by k.attnum)
+   from pg_trigger t cross join lateral unnest(t.tgattr::smallint[]) k(attnum)
+   where t.tgrelid = 'kata_data.request'::regclass and t.tgattr <> ''),
+  (select array_agg(a.attnum order by a.attnum)
+   from pg_attribute a where a.attrelid = 'kata_data.request'::regclass and a.attnum > 0 and not a.attisdropped),
+  'each column of a request is immutable or completed once');
 select throws_ok('delete from kata_data.request', 'KC015', null, 'no request is deleted');
 select throws_ok('truncate kata_data.request', 'KC015', null, 'nor are all');
 select throws_ok('update kata_data.' || t.name || ' set created_at = now()', 'KC015', null, t.name || ' is immutable')

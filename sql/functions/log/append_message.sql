@@ -45,7 +45,7 @@ declare
   v_open_groups jsonb;
   v_marks jsonb;
   v_framed bigint;
-  v_requests text;
+  v_answer kata_data.answer;
   v_source text;
   v_messages jsonb;
 begin
@@ -62,8 +62,8 @@ begin
     and greatest(octet_length(name), octet_length(model)) > 65536 is not true
   then
     select h.version + 1, h.raw_tokens + append_message.token_count, h.last_at, h.last_digest,
-      case when append_message.role = 'user' then h.version + 1 else h.turn_version end, h.oldest_open_group, h.ctid
-    into v_version, v_tokens_through, v_at, v_last_digest, v_turn, v_oldest_open_group, v_place
+      case when append_message.role = 'user' then h.version + 1 else h.turn_version end, h.oldest_open_group, h.framed_request, h.ctid
+    into v_version, v_tokens_through, v_at, v_last_digest, v_turn, v_oldest_open_group, v_framed, v_place
     from kata_data.head h
     where h.context_id >= append_message.context_id and h.context_id <= append_message.context_id
       and h.tenant = kata_data.current_tenant()
@@ -78,8 +78,8 @@ begin
   then
     if role = 'tool' and tool_calls is null and tool_call_id <> '' and kata_data.is_plain('user', content, token_count) then
       select h.version + 1, h.raw_tokens + append_message.token_count, h.last_at, h.last_digest, h.turn_version, h.oldest_open_group,
-        (h.open_groups -> h.oldest_open_group::text)::bigint + append_message.token_count, h.ctid
-      into v_version, v_tokens_through, v_at, v_last_digest, v_turn, v_group, v_group_tokens, v_place
+        (h.open_groups -> h.oldest_open_group::text)::bigint + append_message.token_count, h.framed_request, h.ctid
+      into v_version, v_tokens_through, v_at, v_last_digest, v_turn, v_group, v_group_tokens, v_framed, v_place
       from kata_data.head h
       where h.context_id >= append_message.context_id and h.context_id <= append_message.context_id
         and h.tenant = kata_data.current_tenant()
@@ -97,8 +97,9 @@ begin
     elsif role = 'assistant' and tool_call_id is null and kata_data.is_plain('assistant', coalesce(content, ''), token_count)
       and kata_data.is_single_function_call(tool_calls)
     then
-      select h.version + 1, h.raw_tokens + append_message.token_count, h.last_at, h.last_digest, h.turn_version, h.version + 1, h.ctid
-      into v_version, v_tokens_through, v_at, v_last_digest, v_turn, v_oldest_open_group, v_place
+      select h.version + 1, h.raw_tokens + append_message.token_count, h.last_at, h.last_digest, h.turn_version, h.version + 1,
+        h.framed_request, h.ctid
+      into v_version, v_tokens_through, v_at, v_last_digest, v_turn, v_oldest_open_group, v_framed, v_place
       from kata_data.head h
       where h.context_id >= append_message.context_id and h.context_id <= append_message.context_id
         and h.tenant = kata_data.current_tenant()
@@ -127,9 +128,14 @@ begin
   end if;
 
   if request_id is not null or usage is not null then
-    select a.framed, a.requests into strict v_framed, v_requests
-    from kata_data.message_answer(v_place, context_id, request_id, usage, role, v_version) a;
-    v_marks := coalesce(v_marks, '{}') || jsonb_build_object('requests', v_requests);
+    if request_id is null then
+      perform kata_data.check_usage(request_id);
+    elsif role <> 'assistant' then
+      perform kata_data.refuse_no_answer(request_id);
+    end if;
+    v_answer := kata_data.tie_answer(context_id, request_id, usage, v_version, v_framed);
+    v_framed := v_answer.framed;
+    v_marks := coalesce(v_marks, '{}') || jsonb_build_object('requests', v_answer.requests);
   end if;
   v_at := kata_data.batch_time(v_at);
   v_salt := kata_data.new_salt();
@@ -149,7 +155,7 @@ begin
         last_at = v_at,
         last_digest = v_last_digest,
         turn_version = v_turn,
-        framed_request = coalesce(v_framed, h.framed_request)
+        framed_request = v_framed
     where h.ctid = v_place;
   else
     update kata_data.head h
@@ -164,7 +170,7 @@ begin
         open_calls = v_open_calls,
         open_groups = v_open_groups,
         oldest_open_group = v_oldest_open_group,
-        framed_request = coalesce(v_framed, h.framed_request)
+        framed_request = v_framed
     where h.ctid = v_place;
   end if;
   insert into kata_data.message (

@@ -41,25 +41,6 @@ ids: null where no message has an external id.
 
 Returns the answer among the new messages; null where it is not one of them, and tied already. KC017, KC019.';
 
-create or replace function kata_data.message_answer(
-  place tid, context_id uuid, request_id bigint, usage jsonb, role text, version bigint
-) returns kata_data.answer
-language plpgsql volatile
-as $$
-begin
-  if request_id is null then
-    perform kata_data.check_usage(request_id);
-  end if;
-  if role <> 'assistant' then
-    perform kata_data.refuse_no_answer(request_id);
-  end if;
-  return kata_data.tie_answer(
-    context_id, request_id, usage, version, (select h.framed_request from kata_data.head h where h.ctid = place));
-end
-$$;
-comment on function kata_data.message_answer(tid, uuid, bigint, jsonb, text, bigint) is
-'Ties the one message of a batch to its request. place: of the row of the head, which is locked. KC017, KC019.';
-
 create or replace function kata_data.refuse_no_answer(request_id bigint) returns void
 language plpgsql immutable
 as $$

@@ -7,19 +7,39 @@ as $$
   select format('1|request|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s',
     request.context_id, request.request_id, (extract(epoch from request.created_at) * 1000000)::bigint, request.at, encode(profile_digest, 'hex'),
     request.preamble_end, request.start_version, request.budget, request.stable_step, request.token_count, request.message_count,
-    request.long_ttl, request.open_end, encode(request.body_digest, 'hex'), nullif(jsonb_strip_nulls(jsonb_build_object(
-      'bridge', request.bridge, 'shown', request.shown, 'hidden_thinking', request.hidden_thinking, 'recalled', request.recalled,
-      'recall_place', request.recall_place, 'turn_version', request.turn_version)), '{}'))
+    request.long_ttl, request.open_end, encode(request.body_digest, 'hex'), case
+      when request.bridge is not null or request.shown is not null or request.hidden_thinking is not null or request.recalled is not null
+        or request.recall_place is not null or request.turn_version is not null then kata_data.request_marks(request)
+    end)
 $$;
 comment on function kata_data.request_frame(kata_data.request, bytea) is
 'What the digest of an answer covers of a request: all that never changes, the profile by its digest.';
+
+create or replace function kata_data.request_marks(request kata_data.request) returns jsonb
+language plpgsql stable
+as $$
+begin
+  -- Apart, because an expression prepares all of its branches, and most requests have none of these.
+  return jsonb_strip_nulls(jsonb_build_object(
+    'bridge', request.bridge, 'shown', request.shown, 'hidden_thinking', request.hidden_thinking, 'recalled', request.recalled,
+    'recall_place', request.recall_place, 'turn_version', request.turn_version));
+end
+$$;
+comment on function kata_data.request_marks(kata_data.request) is 'The fields of a frame that few requests have.';
+
+create or replace function kata_data.frames_digest(frames text) returns text
+language sql stable
+as $$
+  select encode(sha256(convert_to(frames, 'UTF8')), 'hex')
+$$;
+comment on function kata_data.frames_digest(text) is 'SHA-256 over the frames of some requests, in hexadecimal.';
 
 create or replace function kata_data.requests_digest(context_id uuid, first_request bigint, last_request bigint) returns text
 language plpgsql stable
 as $$
 begin
   return (
-    select encode(sha256(convert_to(string_agg(kata_data.request_frame(r, p.digest), E'\n' order by r.request_id), 'UTF8')), 'hex')
+    select kata_data.frames_digest(string_agg(kata_data.request_frame(r, p.digest), E'\n' order by r.request_id))
     from kata_data.request r
     left join lateral (
       select p.digest from kata_data.request_profile p where p.profile_id = r.profile_id offset 0

@@ -8,9 +8,8 @@ language plpgsql volatile
 as $$
 declare
   v_given kata_data.request;
-  v_request kata_data.request;
-  v_profile_digest bytea;
-  v_requests text;
+  v_framed_from bigint;
+  v_answer kata_data.answer;
 begin
   if usage is not null then
     perform kata_data.check_usage(request_id);
@@ -27,21 +26,27 @@ begin
   where r.context_id = tie_answer.context_id
     and r.request_id = tie_answer.request_id
     and r.answer_version is null
-  returning r.* into v_request;
+  returning
+    r.framed_from,
+    -- The usual case, as requests_digest makes it: another statement would be a tenth of the price of an answer.
+    case when r.framed_from = r.request_id then kata_data.frames_digest(kata_data.request_frame(
+      r, (select p.digest from kata_data.request_profile p where p.profile_id = r.profile_id))) end
+  into v_framed_from, v_answer.requests;
   if not found then
     perform kata_data.refuse_answer(context_id, request_id);
   end if;
   if usage is not null then
-    perform kata_data.check_completion(v_request, v_given);
+    perform kata_data.check_completion(r, v_given)
+    from kata_data.request r
+    where r.context_id = tie_answer.context_id
+      and r.request_id = tie_answer.request_id;
   end if;
-  if v_request.framed_from = request_id then
-    -- The usual case, as requests_digest makes it: without a query over requests a tenth of the price of an answer less.
-    v_profile_digest := (select p.digest from kata_data.request_profile p where p.profile_id = v_request.profile_id);
-    v_requests := encode(sha256(convert_to(kata_data.request_frame(v_request, v_profile_digest), 'UTF8')), 'hex');
-  else
-    v_requests := kata_data.requests_digest(context_id, v_request.framed_from, request_id);
+  v_answer.request_id := request_id;
+  v_answer.framed := greatest(framed, request_id);
+  if v_answer.requests is null then
+    v_answer.requests := kata_data.requests_digest(context_id, v_framed_from, request_id);
   end if;
-  return row(null::bigint, request_id, greatest(framed, request_id), v_requests);
+  return v_answer;
 end
 $$;
 comment on function kata_data.tie_answer(uuid, bigint, jsonb, bigint, bigint) is
