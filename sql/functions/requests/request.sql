@@ -25,6 +25,7 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_bitmapscan = off set enable_memoize = off
 as $$
 declare
+  v_asking record;
   v_context record;
   v_budget integer;
   v_step integer := coalesce(stable_step, 0);
@@ -37,14 +38,14 @@ declare
   v_request kata_data.request;
 begin
   -- Against an erasure at this moment: it waits, and finds the request; or it is waited for, and seen.
-  perform kata_data.share_family(context_id, true);
+  v_asking := kata_data.share_asking(context_id);
   v_context := kata_data.open_context(context_id, at, 'write');
   v_budget := case when reserve = 0 and v_step >= 0 and v_step < budget then budget
     else kata_data.messages_budget(context_id, budget, reserve, v_step) end;
   v_view := kata_data.view_of(context_id, v_context.at, v_context.view_version);
   v_tools := case when tools is null then kata_data.tools_in_force(context_id, v_view) else kata_data.tools_text(tools) end;
   v_profile := kata_data.profile_of(kata_data.asked_profile(
-    context_id, format, coalesce(system, 'wrapped'), thinking, model, tokenizer, cache, options, reserve, v_context.tokenizer
+    v_asking.tenant, v_asking.policy, format, coalesce(system, 'wrapped'), thinking, model, tokenizer, cache, options, reserve, v_context.tokenizer
   ), v_tools);
   if tools is null and v_profile.tokenizer = v_context.tokenizer then
     v_profile.tools_tokens := coalesce(v_view.tools_tokens, 0);

@@ -171,6 +171,7 @@ declare
   v_profile kata_data.request_profile := jsonb_populate_record(null::kata_data.request_profile, line);
   v_tools text;
 begin
+  perform kata_data.check_profile(v_profile);
   perform kata_data.check_options(v_profile.options);
   if (v_profile.digest, v_profile.prefix_digest)
     is distinct from (kata_data.profile_digest(v_profile), kata_data.prefix_digest(v_profile)) then

@@ -61,3 +61,17 @@ $$;
 comment on function kata_data.share_family(uuid, boolean) is
 'Keeps removals out of the family of a context, until the end of the transaction. Returns whether it did: where it must not wait, a removal
 may be at work. Call it before a head is locked.';
+
+create or replace function kata_data.share_asking(context_id uuid, out tenant text, out policy jsonb)
+language plpgsql volatile
+as $$
+begin
+  select c.tenant, c.policy into tenant, policy
+  from kata_data.context c
+  join kata_data.lineage l on l.context_id = c.family_id and l.first_version = 1
+  where c.context_id = share_asking.context_id
+  for key share of l;
+end
+$$;
+comment on function kata_data.share_asking(uuid) is
+'share_family that waits, and in the same statement the columns of the context that a request reads; null where the context is missing.';

@@ -1,33 +1,32 @@
--- The way to ask: form, renderer, model, tools, options. It stays the same from turn to turn and is stored once. Tools and options
--- are checked where a profile is stored: one that is found was checked before.
+-- The way to ask: form, renderer, model, tools, options. It stays the same from turn to turn and is stored once. Model, cache, tools and
+-- options are checked where a profile is stored: one that is found was checked before.
 
 create or replace function kata_data.asked_profile(
-  context_id uuid, format text, system text, thinking text, model text, tokenizer text, cache text, options json, reserve integer,
+  tenant text, policy jsonb, format text, system text, thinking text, model text, tokenizer text, cache text, options json, reserve integer,
   own_tokenizer text
 ) returns kata_data.request_profile
 language plpgsql stable
 as $$
 declare
   v_profile kata_data.request_profile;
-  v_policy jsonb;
   v_max_tokens text;
 begin
-  if format is null or model is null or cache is null then
-    v_policy := (select c.policy from kata_data.context c where c.context_id = asked_profile.context_id);
-  end if;
-  v_profile.format := coalesce(format, kata_data.policy_value(v_policy, 'format') #>> '{}');
+  v_profile.tenant := tenant;
+  v_profile.format := coalesce(format, kata_data.policy_value(policy, 'format') #>> '{}');
   v_profile.system := system;
   v_profile.thinking := thinking;
   perform kata_data.check_prompt_options(v_profile.format, system, thinking);
   v_profile.renderer := kata_data.newest_renderer(v_profile.format);
-  v_profile.model := coalesce(model, kata_data.policy_value(v_policy, 'model') #>> '{}');
-  v_profile.tokenizer := case
-    when tokenizer is null or tokenizer = own_tokenizer then own_tokenizer
-    else kata_data.tokenizer_of(tokenizer)
-  end;
-  v_profile.cache := nullif(coalesce(cache, kata_data.policy_value(v_policy, 'cache') #>> '{}'), 'none');
+  v_profile.model := coalesce(model, kata_data.policy_value(policy, 'model') #>> '{}');
+  v_profile.tokenizer := own_tokenizer;
+  if tokenizer <> own_tokenizer then
+    v_profile.tokenizer := kata_data.tokenizer_of(tokenizer);
+    if v_profile.tokenizer is null then
+      perform kata_data.refuse_tokenizer(tokenizer);
+    end if;
+  end if;
+  v_profile.cache := nullif(coalesce(cache, kata_data.policy_value(policy, 'cache') #>> '{}'), 'none');
   v_profile.options := options::text;
-  perform kata_data.check_profile(v_profile, tokenizer);
   if v_profile.format = 'anthropic' and coalesce(json_typeof(options), 'object') = 'object' then
     if position(E'\\u' in v_profile.options) > 0 then
       -- An escape that PostgreSQL cannot store would be an error of another code.
@@ -47,18 +46,16 @@ begin
   return v_profile;
 end
 $$;
-comment on function kata_data.asked_profile(uuid, text, text, text, text, text, text, json, integer, text) is
+comment on function kata_data.asked_profile(text, jsonb, text, text, text, text, text, text, json, integer, text) is
 'The profile of a request as it is asked for, what is null taken from the policy. KC017.
 
-own_tokenizer: that of the context. Tools, digests and number are not in it.';
+tenant, policy, own_tokenizer: those of the context. Tools, digests and number are not in it.';
 
-create or replace function kata_data.check_profile(profile kata_data.request_profile, tokenizer text) returns void
-language plpgsql stable
+create or replace function kata_data.check_profile(profile kata_data.request_profile) returns void
+language plpgsql immutable
 as $$
 begin
-  if profile.tokenizer is null then
-    perform kata_data.refuse_tokenizer(tokenizer);
-  elsif profile.cache not in ('anthropic', 'openai') then
+  if profile.cache not in ('anthropic', 'openai') then
     raise exception using
       errcode = 'KC017',
       message = format('cache "%s" is unknown', left(profile.cache, 100)),
@@ -73,8 +70,7 @@ begin
   end if;
 end
 $$;
-comment on function kata_data.check_profile(kata_data.request_profile, text) is
-'Refuses a profile without a model or with an unknown tokenizer or cache. tokenizer: as the caller named it. KC017.';
+comment on function kata_data.check_profile(kata_data.request_profile) is 'Refuses a profile without a model or with an unknown cache. KC017.';
 
 create or replace function kata_data.profile_of(profile kata_data.request_profile, tools text) returns kata_data.request_profile
 language plpgsql volatile
@@ -84,7 +80,6 @@ declare
   v_stored kata_data.request_profile;
 begin
   v_profile.tools_digest := sha256(convert_to(tools, 'UTF8'));
-  v_profile.tenant := kata_data.current_tenant();
   v_profile.digest := kata_data.profile_digest(v_profile);
   -- Held against a purge; one that is being purged is stored once more.
   select p.* into v_stored
@@ -113,6 +108,7 @@ as $$
 declare
   v_profile kata_data.request_profile := profile;
 begin
+  perform kata_data.check_profile(profile);
   perform kata_data.check_tools(tools);
   perform kata_data.check_options(profile.options);
   v_profile.created_at := kata_data.clock();

@@ -10,31 +10,35 @@ declare
   v_request kata_data.request;
   v_facts record;
   v_plain int8multirange;
+  v_summaries bigint;
 begin
   v_request.context_id := context_id;
   v_request.at := at;
   v_request.preamble_end := least(coalesce(preamble_end, at), at);
+  -- Few aggregates: each costs as much as a hundred rows.
   select
     min(r.version) filter (where r.reason = 'request') as request,
     min(r.version) filter (where r.is_message and r.version > v_request.preamble_end and r.reason <> 'request') as rest,
-    count(*) filter (where r.is_message) as messages, count(*) filter (where r.kind = 'summary') as summaries,
-    bool_or(r.reason = 'covered') as has_covered, bool_or(r.reason = 'recalled') as has_recalled,
-    coalesce(sum(r.token_count), 0) as tokens, min(r.version) filter (where r.is_message and r.version > v_request.preamble_end) as start,
+    count(*) filter (where r.is_message) as messages, count(*) filter (where r.reason = 'recalled') as recalled,
+    bool_or(r.reason = 'covered') as has_covered, coalesce(sum(r.token_count), 0) as tokens,
     max(r.place) filter (where r.reason <> 'recalled') as last_group, max(r.place) as last_place,
-    max(r.place) filter (where r.is_message and r.role = 'assistant' and not r.has_calls) as last_answer,
+    max(array[r.place, kata_data.ends_openly(r.content, r.parts)::integer]) filter (where r.is_message and r.role = 'assistant' and not r.has_calls)
+      as last_answer,
     bool_or(r.has_calls and r.reason <> 'recalled') as has_calls
   into v_facts
   from (
     select (u.r).version, (u.r).role, (u.r).kind, (u.r).reason, (u.r).token_count, (u.r).place, (u.r).tool_calls is not null as has_calls,
+      (u.r).content, (u.r).parts,
       (u.r).kind not in ('summary', 'recalled') as is_message
     -- In a select list: a function in FROM copies each row, words and all.
     from (select unnest(rows) as r) u
     offset 0
   ) r;
-  if v_facts.messages + v_facts.summaries = 0 then
+  v_summaries := cardinality(rows) - v_facts.messages - v_facts.recalled;
+  if v_facts.messages + v_summaries = 0 then
     perform kata_data.refuse_empty_request(context_id, at);
   end if;
-  v_request.start_version := coalesce(v_facts.start, at + 1);
+  v_request.start_version := coalesce(least(v_facts.request, v_facts.rest), at + 1);
   if v_facts.request < v_facts.rest - 1 then
     v_request.turn_version := v_facts.request;
     v_request.start_version := v_facts.rest;
@@ -43,14 +47,14 @@ begin
   if view.version > 0 or v_facts.has_covered or v_facts.messages
     <> v_request.preamble_end + at + 1 - v_request.start_version + (v_request.turn_version is not null)::integer then
     v_plain := kata_data.plainly_shown(view, at, v_request.preamble_end, v_request.start_version, v_request.turn_version);
-    if view.version = 0 or v_facts.has_covered or v_facts.summaries <> cardinality(view.replacements)
+    if view.version = 0 or v_facts.has_covered or v_summaries <> cardinality(view.replacements)
       or v_facts.messages <> kata_data.message_total(context_id, v_plain) then
       v_request.turn_version := null;
-      v_request.start_version := coalesce(kata_data.rest_start(rows), v_facts.start, at + 1);
+      v_request.start_version := coalesce(kata_data.rest_start(rows), least(v_facts.request, v_facts.rest), at + 1);
       v_request.shown := kata_data.versions_shown(context_id, view, v_plain, v_request.start_version, rows);
     end if;
   end if;
-  if v_facts.has_recalled then
+  if v_facts.recalled > 0 then
     select range_agg(int8range(r.version, r.version, '[]')), min(r.place) into v_request.recalled, v_request.recall_place
     from unnest(rows) r
     where r.reason = 'recalled';
@@ -59,7 +63,7 @@ begin
   v_request.message_count := cardinality(rows);
   v_request.long_ttl := false;
   v_request.open_end := v_facts.has_calls and kata_data.is_open_group(rows, v_facts.last_group)
-    or coalesce(v_facts.last_answer = v_facts.last_place, false) and kata_data.is_open_answer(rows, v_facts.last_answer);
+    or coalesce(v_facts.last_answer = array[v_facts.last_place, 1], false);
   return v_request;
 end
 $$;
@@ -130,12 +134,15 @@ comment on function kata_data.versions_shown(uuid, kata_data.view, int8multirang
 'The versions of the messages and summaries of a window, and of changes between them that show nothing.';
 
 create or replace function kata_data.is_open_group(rows kata_data.prompt_row[], group_version bigint) returns boolean
-language sql immutable
+language plpgsql immutable
 as $$
-  select coalesce(sum(jsonb_array_length(r.tool_calls)), 0) > count(*) filter (where r.role = 'tool')
-  from unnest(rows) r
-  where r.group_version = is_open_group.group_version
-    and r.kind not in ('summary', 'recalled')
+begin
+  return (
+    select coalesce(sum(jsonb_array_length(r.tool_calls)), 0) > count(*) filter (where r.role = 'tool')
+    from unnest(rows) r
+    where r.group_version = is_open_group.group_version
+      and r.kind not in ('summary', 'recalled'));
+end
 $$;
 comment on function kata_data.is_open_group(kata_data.prompt_row[], bigint) is 'Whether a call of a group has no result among the rows of a window.';
 
@@ -158,7 +165,9 @@ as $$
 declare
   v_request_id bigint;
 begin
-  perform kata_data.share_shown(request);
+  if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+    perform kata_data.share_shown(request);
+  end if;
   loop
     -- Where another session has taken the number, this one waits until it commits, and looks again.
     insert into kata_data.request as r (
@@ -187,9 +196,6 @@ declare
   v_view kata_data.view;
   v_versions int8multirange;
 begin
-  if current_setting('transaction_isolation') in ('read committed', 'read uncommitted') then
-    return;
-  end if;
   perform from kata_data.head h where h.context_id = request.context_id for key share;
   v_view := kata_data.view_at(request.context_id, request.at);
   v_versions := kata_data.recipe_versions(request, v_view) + coalesce(request.recalled, '{}');
