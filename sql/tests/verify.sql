@@ -1,7 +1,7 @@
 -- Damage does not stay hidden: verify finds every kind of it, says which, and finds nothing where nothing is wrong.
 
 begin;
-select plan(256);
+select plan(259);
 
 -- Sound data of every kind
 
@@ -245,17 +245,24 @@ from (values
 select is(
   fixture.damage(format('delete from kata_data.lineage where context_id = %L', :'empty'), 'empty') @> '{lineage gap}', true,
   'an empty context without lineage is found');
+set local statement_timeout = '10s';
 select is(
   fixture.damage(format('update kata_data.context set %s where context_id = %L', d.changes, :'twig'), 'twig') @> '{broken parent}', true,
   d.description)
 from (values
   (format('parent_id = %L', :'trunk'), 'another parent is found'),
   (format('parent_id = %L', :'sound'), 'a parent of another family is found'),
+  (format('parent_id = %L', :'twig'), 'a context that is its own parent is found'),
+  (format('parent_id = %L, purged_at = now(), deleted_at = now()', :'twig'), 'so is one that is purged'),
   ('parent_id = ''00000000-0000-7000-8000-000000000000''', 'a parent that does not exist is found'),
   ('fork_version = 99', 'a fork beyond the parent''s head is found'),
   ('depth = 5', 'another depth is found'),
   (format('family_id = %L', :'sound'), 'another family is found')
 ) d(changes, description);
+select is(
+  fixture.damage(
+    format('update kata_data.context set parent_id = %L where context_id = %L', :'twig', :'branch'), 'branch') @> '{broken parent}', true,
+  'a circle of parents is found');
 select is(
   fixture.damage(format('update kata_data.context set fork_version = 4 where context_id = %L', :'twig'), 'twig'),
   '{act,act at 4,lineage gap}', 'another fork version is found');
@@ -268,7 +275,6 @@ select is(
 select is(
   fixture.damage(format('delete from kata_data.context where context_id = %L', :'trunk'), 'branch') @> '{broken parent}', true,
   'a parent that is gone is found');
-set local statement_timeout = '10s';
 select is(
   fixture.damage(
     format('update kata_data.head set version = 1::bigint << 60 where context_id = %L', :'sound'), 'sound') @> '{row gone at 10}', true,

@@ -8,17 +8,19 @@ as $$
 begin
   return query
   with recursive ancestor as (
-    select c.parent_id, 1 as distance, c.fork_version as reach
+    select c.parent_id, 1 as distance, c.fork_version as reach, c.depth
     from kata_data.context c
     where c.context_id = ancestors.context_id
       and c.parent_id is not null
     union all
-    select c.parent_id, a.distance + 1, least(a.reach, c.fork_version)
+    select c.parent_id, a.distance + 1, least(a.reach, c.fork_version), c.depth
     from ancestor a
     cross join lateral (
-      select c.parent_id, c.fork_version
+      select c.parent_id, c.fork_version, c.depth
       from kata_data.context c
       where c.context_id = a.parent_id
+        -- Parents that damage has put in a circle end, and kata.verify reports them.
+        and c.depth < a.depth
       offset 0
     ) c
     where c.parent_id is not null

@@ -6,17 +6,19 @@ language plpgsql stable
 as $$
 begin
   return (
-    with recursive reader(context_id, reach, is_purged) as (
-      select c.context_id, 9223372036854775807, c.purged_at is not null or c.context_id = any (assumed)
+    with recursive reader(context_id, depth, reach, is_purged) as (
+      select c.context_id, c.depth, 9223372036854775807, c.purged_at is not null or c.context_id = any (assumed)
       from kata_data.context c
       where c.context_id = segment_reach.segment_id
       union all
-      select c.context_id, least(r.reach, c.fork_version), c.purged_at is not null or c.context_id = any (assumed)
+      select c.context_id, c.depth, least(r.reach, c.fork_version), c.purged_at is not null or c.context_id = any (assumed)
       from reader r
       cross join lateral (
-        select c.context_id, c.fork_version, c.purged_at
+        select c.context_id, c.depth, c.fork_version, c.purged_at
         from kata_data.context c
         where c.parent_id = r.context_id
+          -- Forks that damage has put in a circle end.
+          and c.depth > r.depth
         offset 0
       ) c
       where r.is_purged
