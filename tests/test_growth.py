@@ -20,6 +20,9 @@ pytestmark = pytest.mark.slow
 
 SHORT, LONG = 1_000, 100_000
 BATCH = 1_000
+# By how much the WAL of two hundred calls may differ: two splits of pages more are a tenth of it, and how
+# many there are is up to what other tests have written.
+SPLITS = 0.15
 
 # Ten messages of a conversation, 1,600 tokens, over and over: a window looks the same wherever it lies.
 CALL = [tool_call()]
@@ -340,7 +343,7 @@ def test_appending_costs_the_same_however_long_the_log(
         assert found.buffers <= new_in_large.buffers + noise
         assert found.buffers <= new_in_small.buffers + noise + levels
         for new in (new_in_large, new_in_small):
-            assert 0.9 * new.wal_bytes <= found.wal_bytes <= 1.1 * new.wal_bytes
+            assert abs(found.wal_bytes - new.wal_bytes) <= SPLITS * new.wal_bytes
 
 
 @pytest.mark.parametrize("size", [1, 100])
@@ -393,8 +396,8 @@ def test_a_fork_costs_the_same_however_long_the_log(
 ) -> None:
     """Except for indexes that are a level higher."""
     (few, little), (many, much) = (forking(log, open_on(log), FORKS[name]) for log in (short, long))
-    assert many <= few + 10
-    assert 0.9 * little <= much <= 1.1 * little
+    assert many <= few + 15
+    assert abs(much - little) <= SPLITS * little
 
 
 def test_a_difference_costs_the_same_however_much_is_shared(short: Log, long: Log, open_on: OpenOn) -> None:
@@ -636,7 +639,7 @@ def test_appending_costs_the_same_whatever_the_policy(
     without, with_policy = policed({"enabled": False}), policed(policy)
     # A look-up would be two buffers or more; where pages split, two averages differ by almost one.
     assert with_policy.buffers <= without.buffers + 1.5
-    assert 0.9 * without.wal_bytes <= with_policy.wal_bytes <= 1.1 * without.wal_bytes
+    assert abs(with_policy.wal_bytes - without.wal_bytes) <= SPLITS * without.wal_bytes
 
 
 @pytest.mark.parametrize("statistics_are", ["missing", "of a tiny database"])
