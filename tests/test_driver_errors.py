@@ -342,7 +342,7 @@ def test_a_pool_without_connections_never_hides_that_a_call_was_sent(
     database: str, connect: Connect, server: TestServer, observer: psycopg.Connection
 ) -> None:
     name = observer.info.dbname
-    with Kata(database, max_size=1, wait=1) as kata, ThreadPoolExecutor(1) as thread:
+    with Kata(database, max_size=1, wait=0.3) as kata, ThreadPoolExecutor(1) as thread:
         context = insist(kata.create, PoolTimeoutError)
         holder = connect()
         holder.execute("select kata.append_message(%s, 'user', 'x')", [context.id])

@@ -37,7 +37,9 @@ def embedded(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]
     monkeypatch.setenv("KATA_HOME", str(server.home))
     monkeypatch.delenv("DATABASE_URL", raising=False)
     yield server
-    server.stop()
+    if server.is_running():  # at once: its data go with it
+        os.kill(postmaster(server), signal.SIGQUIT)
+        wait_until(lambda: not server.is_running())
 
 
 def kata(*arguments: str) -> "subprocess.CompletedProcess[str]":
