@@ -596,7 +596,7 @@ def test_a_call_that_is_refused_gives_up_its_own_claim_only(superuser: Connectio
     repetition = "select kata.create_context('b', policy => '{\"budget\": -1}', idempotency_key => 'key')"
     assert refusal(conn, repetition)[0] == "KC013"
     assert refusal(conn, "select kata.update_context(%s, 'b')", second)[0] == "KC007"
-    one(superuser, "kata_proxy.release_name('b', %s)", token)
+    one(superuser, "kata_proxy.release_name(true, 'b', %s, 'KC013', '')", token)
     conn.execute("select kata.update_context(%s, 'b')", (second,))
 
 

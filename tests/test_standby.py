@@ -10,10 +10,10 @@ import pytest
 
 from kata_context import Kata
 from kata_context.errors import ConnectionLostError, KataError, OutcomeUnknownError
-from kata_context.proxy import shards
 from support.commands import kata as command
 from support.proxies import LOGIN, Proxy
 from support.standby import DATABASE, SHARD, Pair, pair  # noqa: F401  fixture
+from support.traffic import Moving, is_on_second, traffic
 from test_hostile import call, usual_calls
 
 # Volatile, and with these arguments they change nothing.
@@ -58,24 +58,17 @@ def test_a_version_that_was_written_shows_whether_a_standby_has_it(pair: Pair) -
         assert [row.content for row in replica.window(context, 1000, at=version)] == ["hello"]
 
 
-def test_a_shard_that_has_died_is_a_lost_connection_until_its_standby_takes_its_place(
+def test_a_shard_that_has_died_is_a_lost_connection_until_it_is_back(
     proxy: Proxy,
     pair: Pair,  # noqa: F811
 ) -> None:
-    proxy.behind.execute("create database lone_0 template kata_template strategy file_copy")
-    proxy.server.execute("create database lone")
-    pair.primary.execute(f"create role {LOGIN} login")
-    pair.primary.execute(f"grant kata_proxy to {LOGIN}")
-    front = proxy.server.url("lone")
-    dsns = [proxy.behind.url("lone_0", LOGIN), pair.primary.url(SHARD, LOGIN)]
-    shards.init(front, dsns)
-    with Kata(proxy.server.url("lone", "server_role"), tenant="acme") as kata:
-        made = [kata.create_context()]
-        while len(of_shard := {(c.int >> 64 & 0xFFF) // 2048: c for c in made}) < 2:
-            made.append(kata.create_context())
-        here, gone = of_shard[0], of_shard[1]
+    pair.primary.execute(f"create database died template {SHARD} strategy file_copy")
+    moving = Moving(proxy, pair.primary.url("died", LOGIN))
+    gone = moving.kept
+    with Kata(proxy.server.url(moving.name, "server_role"), tenant="acme") as kata:
+        made = {row.context_id for row in kata.list_contexts()}
+        here = next(id_ for id_ in made if not is_on_second(id_))
         kata.append_message(gone, "user", "before")
-        pair.wait()
         pair.primary.stop(signal.SIGINT)
         with pytest.raises(ConnectionLostError):
             kata.usage(gone)
@@ -84,17 +77,31 @@ def test_a_shard_that_has_died_is_a_lost_connection_until_its_standby_takes_its_
         assert kata.append_message(here, "user", "x") == 1
         # A claim begins with a random shard.
         assert [kata.claim_due_compaction("worker") for _ in range(8)] == [None] * 8
-        found = json.loads(command("shard", "list", "--json", dsn=front, code=1).stdout)
+        found = json.loads(command("shard", "list", "--json", dsn=moving.front, code=1).stdout)
         assert [shard["problem"] is None for shard in found] == [True, False]
+        pair.primary.start()
+        assert [row.content for row in kata.messages(gone)] == ["hello", "before"]
+        # A session of the proxy may find only now that its connection is gone.
+        assert kata.append_message(gone, "user", "after", idempotency_key="after") == 3
+        assert {row.context_id for row in kata.list_contexts()} == made
+    moving.drop()
 
-        new = pair.standby.url(SHARD, LOGIN)
-        assert "standby" in command("shard", "move", "1", new, dsn=front, code=1).stderr
+
+def test_a_shard_moves_to_a_standby_that_is_promoted(proxy: Proxy, pair: Pair) -> None:  # noqa: F811
+    """The last test of the pair: its primary stays down."""
+    pair.primary.execute(f"create database moving template {SHARD} strategy file_copy")
+    moving = Moving(proxy, pair.primary.url("moving", LOGIN))
+    new = pair.standby.url("moving", LOGIN)
+    with traffic(moving.connect, moving.contexts) as done:
+        done.go_on()
+        pair.wait()
+        assert "standby" in command("shard", "move", "1", new, dsn=moving.front, code=1).stderr
+        command("shard", "pause", "1", dsn=moving.front)
+        pair.primary.stop(signal.SIGINT)
         pair.standby.execute("select pg_promote()")
-        assert "has buckets" in command("shard", "move", "0", new, dsn=front, code=1).stderr
-        command("shard", "move", "1", new, dsn=front)
-        assert [row.content for row in kata.messages(gone)] == ["before"]
-        # A session of the proxy may find only now that its connection to the old server is gone.
-        assert kata.append_message(gone, "user", "after", idempotency_key="after") == 2
-        assert {row.context_id for row in kata.list_contexts()} == set(made)
-    assert command("proxy", "status", dsn=front).stdout.count("ok") == 2
-    proxy.behind.execute("drop database lone_0 with (force)")
+        assert "has buckets" in command("shard", "move", "0", new, dsn=moving.front, code=1).stderr
+        command("shard", "move", "1", new, dsn=moving.front)
+        done.go_on()
+    moving.check(done)
+    assert command("proxy", "status", dsn=moving.front).stdout.count("ok") == 2
+    moving.drop()

@@ -244,10 +244,10 @@ class UntranslatableError(KataDatabaseError, code="KC022", title="content cannot
 class NotReplayableError(KataDatabaseError, code="KC023", title="cannot be replayed", status=409):
     """A request showed an entry that was erased since; `detail` names its version and the time."""
 
-class OtherShardError(
-    KataDatabaseError, code="KC024", title="bucket on another shard, or shard that moves", status=421
-):
-    """The database is one of several behind a proxy, and not the one that holds the context."""
+class OtherShardError(KataDatabaseError, code="KC024", title="elsewhere, or about to move", status=421):
+    """The database is one of several behind a proxy, and not the one that holds the context; or it moves."""
+
+    may_retry = True
 
 class BusyError(KataDatabaseError, code="KC025", title="locked by another session", status=409):
     """An erasure or a purge waited too long for a lock; `detail` names the sessions that hold it."""

@@ -60,16 +60,36 @@ begin
 end
 $$;
 
-create function kata_proxy.keep_name(name text, context_id uuid, token text) returns void
-language sql volatile
+-- After the call, which has succeeded even if the shard of the name does not answer: the claim ends by itself, and the context is found before that.
+create function kata_proxy.keep_name(is_claimed boolean, name text, context_id uuid, token text) returns void
+language plpgsql volatile
 as $$
-  select kata_px.keep_name(kata_proxy.name_shard(name), kata_proxy.tenant(), name, context_id, token)
+begin
+  if is_claimed then
+    perform kata_px.keep_name(kata_proxy.name_shard(name), kata_proxy.tenant(), name, context_id, token);
+  end if;
+exception
+  when others then
+    if kata_proxy.state_of(sqlstate, sqlerrm) not in ('08001', '08006') then
+      raise;
+    end if;
+end
 $$;
 
-create function kata_proxy.release_name(name text, token text) returns void
-language sql volatile
+-- After an error, where that says that nothing was changed.
+create function kata_proxy.release_name(is_claimed boolean, name text, token text, state text, message text) returns void
+language plpgsql volatile
 as $$
-  select kata_px.release_name(kata_proxy.name_shard(name), kata_proxy.tenant(), name, token)
+begin
+  if is_claimed and (state like 'KC%' or kata_proxy.state_of(state, message) = '08001') then
+    perform kata_px.release_name(kata_proxy.name_shard(name), kata_proxy.tenant(), name, token);
+  end if;
+exception
+  when others then
+    if kata_proxy.state_of(sqlstate, sqlerrm) not in ('08001', '08006') then
+      raise;
+    end if;
+end
 $$;
 
 -- Until when a call that has claimed a name may make what it names: before the claim can be taken over.

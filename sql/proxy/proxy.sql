@@ -31,10 +31,13 @@ grant usage on schema kata to kata_reader;
 create table if not exists kata_proxy.bucket_range (
   buckets int4range not null,
   shard integer not null,
+  waits_until timestamptz,
   constraint bucket_range_known check (not isempty(buckets) and buckets <@ int4range(0, 4096)),
   constraint bucket_range_apart exclude using gist (buckets with &&)
 );
 comment on table kata_proxy.bucket_range is 'The map: one row per range of buckets and the number of the shard that holds it.';
+comment on column kata_proxy.bucket_range.waits_until is
+'Until when calls that the shard does not take wait for its new address: infinity while it is about to move, and a moment beyond the move.';
 create table if not exists kata_proxy.tenant_role (
   role_name name constraint tenant_role_pkey primary key,
   role regrole not null,
@@ -96,7 +99,8 @@ as $$
 $$;
 comment on function kata_proxy.who(uuid, timestamptz) is 'What kata_data.enter of a shard takes.';
 
--- Which shard. A null id, and a bucket outside the map, goes to the first one, which refuses it.
+-- Which shard. A null id, and a bucket outside the map, goes to the first one, which refuses it. VOLATILE, because a call that waits for a shard
+-- has to see the map as it is now, in a function that is STABLE, too.
 
 create or replace function kata_proxy.shards() returns setof integer
 language sql stable
@@ -105,10 +109,12 @@ as $$
 $$;
 
 create or replace function kata_proxy.shard_of_bucket(bucket integer) returns integer
-language sql stable
+language plpgsql volatile
 as $$
-  select coalesce(
-    (select r.shard from kata_proxy.bucket_range r where r.buckets @> bucket), (select min(r.shard) from kata_proxy.bucket_range r))
+begin
+  return coalesce(
+    (select r.shard from kata_proxy.bucket_range r where r.buckets @> bucket), (select min(r.shard) from kata_proxy.bucket_range r));
+end
 $$;
 
 create or replace function kata_proxy.bucket(id uuid) returns integer
@@ -118,7 +124,7 @@ as $$
 $$;
 
 create or replace function kata_proxy.shard_of(id uuid) returns integer
-language sql stable
+language sql volatile
 as $$
   select kata_proxy.shard_of_bucket(kata_proxy.bucket(id))
 $$;
@@ -181,7 +187,7 @@ as $$
 $$;
 
 create or replace function kata_proxy.name_shard(name text) returns integer
-language sql stable
+language sql volatile
 as $$
   select kata_proxy.shard_of_bucket(kata_proxy.bucket_of(kata_proxy.tenant(), name))
 $$;
@@ -201,14 +207,27 @@ comment on function kata_proxy.can_be_claimed(text) is 'Whether a shard would ta
 
 -- Errors: those of a shard, without what PL/Proxy puts before them; a shard that does not answer is a lost connection.
 
+create or replace function kata_proxy.state_of(state text, message text) returns text
+language sql immutable
+as $$
+  select case
+    -- At the beginning: a message may quote what a caller wrote.
+    when not (state = 'XX000' and message ~ '^PL/Proxy function ' or message ~ E'^\\S+\\(\\d+\\): \\[[^]]*\\] REMOTE (FATAL|PANIC): ')
+      then state
+    when message ~ 'PQconnectPoll|PQstatus|connect timeout|PQconnectStart' then '08001'
+    else '08006'
+  end
+$$;
+comment on function kata_proxy.state_of(text, text) is
+'The SQLSTATE of an error: 08001 where a shard took no connection, so that the call was not sent, and 08006 where it was lost on its way.';
+
 create or replace function kata_proxy.refuse(state text, message text, detail text, hint text) returns void
 language plpgsql stable
 as $$
 begin
-  -- At the beginning: a message may quote what a caller wrote.
-  if state = 'XX000' and message ~ '^PL/Proxy function ' or message ~ E'^\\S+\\(\\d+\\): \\[[^]]*\\] REMOTE (FATAL|PANIC): ' then
+  if kata_proxy.state_of(state, message) in ('08001', '08006') then
     raise exception using
-      errcode = case when message ~ 'PQconnectPoll|PQstatus|connect timeout|PQconnectStart' then '08001' else '08006' end,
+      errcode = kata_proxy.state_of(state, message),
       message = 'a shard does not answer',
       detail = format('%s.', rtrim(regexp_replace(message, '^(PL/Proxy function )?[^:]*: ', ''), E'.\n')),
       hint = 'Other shards go on. See that its server runs, and that the proxy has its address: kata shard list.';
@@ -220,3 +239,47 @@ begin
     hint = regexp_replace(coalesce(hint, ''), '^Remote hint: ', '');
 end
 $$;
+
+-- A shard that moves to another server refuses writes (KC024), and then does not answer. Such calls wait and are sent again, with the map as it is
+-- then: all that surely changed nothing. A write whose connection was lost is one if its shard takes no writes.
+
+-- A session hears of a new address when it takes a lock that it does not have.
+create or replace function kata_proxy.see_changes() returns void
+language plpgsql volatile
+as $$
+begin
+  lock table kata_proxy.bucket_range in row share mode;
+  raise sqlstate 'KC000';
+exception
+  when sqlstate 'KC000' then null; -- and the lock is gone
+end
+$$;
+
+create or replace function kata_proxy.wait_or_refuse(
+  since timestamptz, can_wait boolean, reads boolean, shard integer, state text, message text, detail text, hint text
+) returns timestamptz
+language plpgsql volatile
+as $$
+declare
+  v_state text := kata_proxy.state_of(state, message);
+  v_since timestamptz := coalesce(since, clock_timestamp());
+  v_limit interval := coalesce(nullif(current_setting('kata.move_wait', true), ''), '10 s');
+begin
+  if can_wait and v_since + v_limit > clock_timestamp() and (
+    v_state = 'KC024'
+    or v_state in ('08001', '08006') and exists (
+      select from kata_proxy.bucket_range r
+      where r.waits_until > clock_timestamp()
+        and (v_state = '08001' or reads or r.shard = wait_or_refuse.shard and r.waits_until = 'infinity'))
+  ) then
+    perform pg_sleep(0.02);
+    perform kata_proxy.see_changes();
+    return v_since;
+  end if;
+  perform kata_proxy.refuse(state, message, detail, hint);
+end
+$$;
+comment on function kata_proxy.wait_or_refuse(timestamptz, boolean, boolean, integer, text, text, text, text) is
+'Returns after a moment where a call is to be sent again, with the time of its first error, and otherwise raises the error that a client sees.
+
+since: what the previous error of the call returned. shard: where the call went, if it went to one.';

@@ -1,7 +1,7 @@
 -- A database of several behind a proxy holds its buckets only, and believes a proxy, and no other role, for whom it acts.
 
 begin;
-select plan(25);
+select plan(30);
 
 create role test_proxy;
 create role test_server;
@@ -86,6 +86,22 @@ select lives_ok(
 select is(
   array(select v.problem from kata.verify(fixture.id('mine')) v), array['foreign bucket'],
   'a context whose bucket is on another shard is reported');
+
+-- A shard that is about to move
+
+select lives_ok($$select kata_data.claim_name('acme', 'pending', fixture.id('mine'), 'a token')$$, 'a proxy claims a name');
+select fixture.as_role('test_proxy', 'update kata_data.bucket_range set is_paused = true returning 1');
+select ok(kata_data.enter('acme', 'ann'), 'a shard that is about to move is read');
+select throws_ok(
+  $$select kata_data.enter('acme', 'ann', writes => true)$$, 'KC024', 'the shard moves to another server',
+  'and refuses writes of proxies');
+select throws_ok(
+  $$select kata_data.claim_name('acme', 'other', fixture.id('mine'), 'a token')$$, 'KC024', null, 'and claims of names');
+select kata_data.forget_names(array[fixture.id('mine')]);
+select is(
+  kata_data.name_holder('acme', 'pending'), fixture.id('mine'),
+  'a name that a call is about to give is not forgotten with a purged context');
+
 delete from kata_data.bucket_range;
 select is_empty(
   format('select v.problem from kata.verify(%L) v', fixture.id('mine')), 'unless the database is the only one');

@@ -14,12 +14,13 @@ import pytest
 from kata_context.embedded import as_account, child_environment, find_account, usable_binaries
 from support import pgtap
 from support.driver import wait_until
+from support.proxies import LOGIN
 
 if TYPE_CHECKING:
     from conftest import LaunchServer, TestServer
 
 DATABASE = "reads"
-SHARD = "shard_1"
+SHARD = "shard"  # a template of shards, without contexts
 FIXTURES = Path(__file__).parents[2] / "sql" / "tests" / "_fixtures.sql"
 
 
@@ -50,6 +51,8 @@ def pair(launch_server: "LaunchServer", scratch: Path, psql: Path) -> Iterator[P
     migrate.up(primary.url(DATABASE))
     assert pgtap.execute(psql, primary.url(DATABASE), FIXTURES.read_text()).returncode == 0
     primary.execute(f"create database {SHARD} template {DATABASE} strategy file_copy")
+    primary.execute(f"create role {LOGIN} login")
+    primary.execute(f"grant kata_proxy to {LOGIN}")
 
     class Standby(TestServer):
         """A copy of the primary, which follows it."""

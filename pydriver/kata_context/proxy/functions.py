@@ -31,7 +31,7 @@ where p.pronamespace = 'kata'::regnamespace
 order by p.proname"""
 VOLATILITY = {"i": "immutable", "s": "stable", "v": "volatile"}
 # Sent with the tenant and the caller, and read again by the shard before anything else.
-ENTER = "kata_data.enter(($1)[1], ($1)[2], ($1)[3]::boolean, ($1)[4]::uuid, ($1)[5]::timestamptz) e"
+ENTER = "kata_data.enter(($1)[1], ($1)[2], ($1)[3]::boolean, ($1)[4]::uuid, ($1)[5]::timestamptz, {writes}) e"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,10 @@ class Function:
     @property
     def columns(self) -> list[Parameter]:
         return [p for p in self.parameters if p.mode in "obt"]
+
+    @property
+    def writes(self) -> bool:
+        return self.volatility == "v"
 
     @property
     def route(self) -> Route:
@@ -158,23 +162,24 @@ def _remote(function: Function, *, on_all: bool) -> str:
         for number, p in enumerate(function.given, first)
     )
     call = f'kata."{function.name}"({sent})'
+    enter = ENTER.format(writes=str(function.writes).lower())
     if function.columns and function.returns_set:
         result = f"table ({', '.join(f'{p.quoted} {p.wire}' for p in function.columns)})"
         shown = ", ".join(_as_wire("r", p) for p in function.columns)
         # The condition comes first in every plan: a function that starts before it has no tenant.
         query = (
-            f"select {shown} from {ENTER} cross join lateral (select f.* from {call} f where e offset 0) r"
+            f"select {shown} from {enter} cross join lateral (select f.* from {call} f where e offset 0) r"
         )
     elif on_all and function.type == "void":
         result = "setof integer"
-        query = f"select 1 from {ENTER} cross join lateral (select {call} where e offset 0) r"
+        query = f"select 1 from {enter} cross join lateral (select {call} where e offset 0) r"
     else:
         result = f"setof {function.type}" if on_all else function.type
-        query = f"select {call} from {ENTER} where e"
+        query = f"select {call} from {enter} where e"
     if "claim_name" in function.route.text:
         # Again after the work, which may have waited for a lock.
         if not function.returns_set:
-            query = f"select r.made from (select {call} as made from {ENTER} where e offset 0) r"
+            query = f"select r.made from (select {call} as made from {enter} where e offset 0) r"
         query += " where kata_data.is_in_time(($1)[5]::timestamptz)"
     name = f"{function.name}_on_all" if on_all else function.name
     parameters = ", ".join(["who_ text[]", *([] if on_all else ["shard_ integer"]), *given])
@@ -193,7 +198,7 @@ def _public(function: Function, route: Route) -> str:
         f"language {language} {VOLATILITY[function.volatility]} security definer "
         "set search_path = pg_catalog, pg_temp"
     )
-    body = function.source if route.kind == "local" else _guarded(_statements(function, route))
+    body = function.source if route.kind == "local" else _guarded(function, route)
     identity = f'kata."{function.name}"({function.identity})'
     parts = [f"{head} as $kata${body}$kata$;"]
     if function.comment:
@@ -203,22 +208,34 @@ def _public(function: Function, route: Route) -> str:
     return "\n".join([*parts, ""])
 
 
-def _guarded(statements: str) -> str:
+def _guarded(function: Function, route: Route) -> str:
+    """Return the body of a public function: its statements, again while a shard moves.
+
+    A write on all shards is not sent again, because some may have done it: the first rows would be lost.
+    """
+    can_wait = not (function.writes and route.on_all)
+    shard = "kata_proxy.shard_of($1)" if route.kind == "id" else "null"
+    facts = f"{can_wait}, {not function.writes}, {shard}".lower()
     return f"""
 #variable_conflict use_variable
 declare
+  v_since timestamptz;
   v_state text;
   v_message text;
   v_detail text;
   v_hint text;
 begin
-{statements}
-exception
-  when others then
-    get stacked diagnostics
-      v_state = returned_sqlstate, v_message = message_text,
-      v_detail = pg_exception_detail, v_hint = pg_exception_hint;
-    perform kata_proxy.refuse(v_state, v_message, v_detail, v_hint);
+  loop
+    begin
+{_statements(function, route)}
+    exception
+      when others then
+        get stacked diagnostics
+          v_state = returned_sqlstate, v_message = message_text,
+          v_detail = pg_exception_detail, v_hint = pg_exception_hint;
+        v_since := kata_proxy.wait_or_refuse(v_since, {facts}, v_state, v_message, v_detail, v_hint);
+    end;
+  end loop;
 end
 """
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
+from time import monotonic, sleep
 from typing import Any
 
 import psycopg
@@ -15,7 +16,18 @@ from kata_context.errors import KataError
 from kata_context.proxy.functions import proxy_sql, read_functions
 
 BUCKETS = 4096
-SERVER = "kata"
+PAUSE_SHARD = "update kata_data.bucket_range set is_paused = %s"
+# A call that the old server has just refused may look only after the move.
+PAUSE_ROUTE = """
+update kata_proxy.bucket_range
+set waits_until = case when %s then 'infinity' else clock_timestamp() + interval '10 s' end
+where shard = %s"""
+# Transactions that may have been let in before a shard was paused. Proxies have one role, which sees its own.
+OLDER = """
+select a.pid from pg_stat_activity a
+where a.datname = current_database() and a.pid <> pg_backend_pid() and a.xact_start <= %s
+limit 1"""
+PATIENCE = 5.0  # seconds for them to end; writes wait meanwhile
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -71,14 +83,12 @@ def move(proxy: str, number: int, dsn: str) -> list[Shard]:
     ------
     KataError : the database there is not writable, or has not the buckets of the shard
     """
+    with _connect(dsn) as shard:
+        if _value(shard, "select pg_is_in_recovery()"):
+            raise KataError("the database is a standby", hint="promote it first: pg_ctl promote")
+        found = _own_ranges(shard)
     with _connect(proxy) as connection, connection.transaction():
-        addresses = _addresses(connection, with_user=True)
-        if not 0 <= number < len(addresses):
-            raise KataError(f"shard {number} is not in the map", hint="kata shard list shows those that are")
-        with _connect(dsn) as shard:
-            if _value(shard, "select pg_is_in_recovery()"):
-                raise KataError("the database is a standby", hint="promote it first: pg_ctl promote")
-            found = _own_ranges(shard)
+        _dsn_of(connection, number)
         known = _map(connection)[number]
         if found != known:
             raise KataError(
@@ -89,7 +99,54 @@ def move(proxy: str, number: int, dsn: str) -> list[Shard]:
             sql.Identifier(f"p{number}"), sql.Literal(_address(dsn))
         )
         connection.execute(option)
+        connection.execute(PAUSE_ROUTE, (False, number))
+        with _connect(dsn) as shard:
+            shard.execute(PAUSE_SHARD, (False,))
     return listed(proxy)
+
+
+def pause(proxy: str, number: int, *, is_paused: bool = True) -> list[Shard]:
+    """Have writes of a shard wait until it has moved, or go on without a move; return the map.
+
+    Returns once the writes that were on their way have ended.
+
+    Raises
+    ------
+    KataError : one does not end; the shard goes on
+    """
+    with _connect(proxy) as connection:
+        dsn = _dsn_of(connection, number)
+        with _connect(dsn) as shard:
+            shard.execute(PAUSE_SHARD, (is_paused,))
+            is_quiet = not is_paused or _is_quiet(shard)
+            if not is_quiet:
+                shard.execute(PAUSE_SHARD, (False,))
+        connection.execute(PAUSE_ROUTE, (is_paused and is_quiet, number))
+    if not is_quiet:
+        raise KataError(
+            f"a call on shard {number} does not end",
+            hint="wait for it, or cancel it: pg_stat_activity of the shard shows it",
+        )
+    return listed(proxy)
+
+
+def _dsn_of(connection: Connection, number: int) -> str:
+    """Return the connection string of a shard."""
+    dsns = _addresses(connection, with_user=True)
+    if not 0 <= number < len(dsns):
+        raise KataError(f"shard {number} is not in the map", hint="kata shard list shows those that are")
+    return dsns[number]
+
+
+def _is_quiet(shard: Connection) -> bool:
+    """Wait until the calls of proxies that began before now have ended; return whether they have."""
+    (now,) = shard.execute("select clock_timestamp()").fetchone() or (None,)
+    deadline = monotonic() + PATIENCE
+    while shard.execute(OLDER, (now,)).fetchone():
+        if monotonic() > deadline:
+            return False
+        sleep(0.02)
+    return True
 
 
 def listed(proxy: str) -> list[Shard]:
@@ -118,7 +175,10 @@ def _ranges(dsns: list[str]) -> list[list[tuple[int, int]]]:
     for dsn in dsns:
         with _connect(dsn) as shard:
             if (
-                _value(shard, "select to_regprocedure('kata_data.enter(text,text,boolean,uuid,timestamptz,boolean)')")
+                _value(
+                    shard,
+                    "select to_regprocedure('kata_data.enter(text,text,boolean,uuid,timestamptz,boolean)')",
+                )
                 is None
             ):
                 raise KataError(

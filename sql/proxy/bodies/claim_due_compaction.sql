@@ -1,5 +1,5 @@
--- One shard after the other, in random order, until one has work: a call on all would take a lease on each. One that does not answer is passed
--- over while another one does.
+-- One shard after the other, in random order, until one has work: a call on all would take a lease on each. One that does not answer, or
+-- that moves, is passed over while another one does.
 declare
   v_shards integer[] := array(select s.shard from kata_proxy.shards() s(shard) order by random());
   v_shard integer;
@@ -10,7 +10,7 @@ begin
       return query {select} from {call v_shard} x;
       exit when found;
     exception
-      when sqlstate 'XX000' or sqlstate '57P01' or sqlstate '57P02' or sqlstate '57P03' then
+      when sqlstate 'KC024' or sqlstate 'XX000' or sqlstate '57P01' or sqlstate '57P02' or sqlstate '57P03' then
         v_silent := v_silent + 1;
         if v_silent = cardinality(v_shards) then
           raise;

@@ -10,14 +10,10 @@ begin
     v_claims := false;
   end if;
   v_made := {call v_shard | kata_proxy.who(v_id, kata_proxy.deadline_of_name(v_claims))};
-  if v_claims then
-    perform kata_proxy.keep_name(name, v_made, v_token);
-  end if;
+  perform kata_proxy.keep_name(v_claims, name, v_made, v_token);
   return v_made;
 exception
   when others then
-    if v_claims and sqlstate like 'KC%' then
-      perform kata_proxy.release_name(name, v_token);
-    end if;
+    perform kata_proxy.release_name(v_claims, name, v_token, sqlstate, sqlerrm);
     raise;
 end;

@@ -25,15 +25,11 @@ begin
   end loop;
   select x.context_id, x.created into strict context_id, created
   from {call kata_proxy.shard_of(v_id) | kata_proxy.who(v_id, kata_proxy.deadline_of_name(v_claims))} x;
-  if v_claims then
-    perform kata_proxy.keep_name(name, context_id, v_token);
-  end if;
+  perform kata_proxy.keep_name(v_claims, name, context_id, v_token);
   return next;
   return;
 exception
   when others then
-    if v_claims and sqlstate like 'KC%' then
-      perform kata_proxy.release_name(name, v_token);
-    end if;
+    perform kata_proxy.release_name(v_claims, name, v_token, sqlstate, sqlerrm);
     raise;
 end;

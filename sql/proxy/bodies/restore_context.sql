@@ -15,14 +15,10 @@ begin
       hint = 'Rename or delete that one first; kata.find_context finds it.';
   end if;
   perform {call v_shard | kata_proxy.who(null, kata_proxy.deadline_of_name(v_claims))};
-  if v_claims then
-    perform kata_proxy.keep_name(v_name, context_id, v_token);
-  end if;
+  perform kata_proxy.keep_name(v_claims, v_name, context_id, v_token);
   return;
 exception
   when others then
-    if v_claims and sqlstate like 'KC%' then
-      perform kata_proxy.release_name(v_name, v_token);
-    end if;
+    perform kata_proxy.release_name(v_claims, v_name, v_token, sqlstate, sqlerrm);
     raise;
 end;

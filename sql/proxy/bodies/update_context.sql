@@ -10,14 +10,10 @@ begin
     perform kata_proxy.refuse_name(name);
   end if;
   perform {call v_shard | kata_proxy.who(null, kata_proxy.deadline_of_name(v_claims))};
-  if v_claims then
-    perform kata_proxy.keep_name(name, context_id, v_token);
-  end if;
+  perform kata_proxy.keep_name(v_claims, name, context_id, v_token);
   return;
 exception
   when others then
-    if v_claims and sqlstate like 'KC%' then
-      perform kata_proxy.release_name(name, v_token);
-    end if;
+    perform kata_proxy.release_name(v_claims, name, v_token, sqlstate, sqlerrm);
     raise;
 end;

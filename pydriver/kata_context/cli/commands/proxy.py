@@ -67,10 +67,24 @@ def list_shards(ctx: click.Context, as_json: bool) -> None:
 def move(ctx: click.Context, number: int, dsn: str, as_json: bool) -> None:
     """Send the calls for shard NUMBER to DSN, where the whole database is now.
 
-    Run it on every proxy, after the standby was promoted or the dump was restored, and the old server was
-    stopped.
+    Run it on every proxy, after the standby was promoted or the dump was restored. Writes that waited since
+    `kata shard pause` go on there.
     """
     _show(shards.move(announce(ctx).dsn, number, dsn), as_json)
+
+
+@shard.command()
+@click.argument("number", type=int)
+@click.option("--resume", is_flag=True, help="Let the writes of a paused shard go on where it is.")
+@json_option
+@click.pass_context
+def pause(ctx: click.Context, number: int, resume: bool, as_json: bool) -> None:
+    """Have writes for shard NUMBER wait until `kata shard move`.
+
+    It returns once the calls that were on their way have ended. Run it on every proxy. A write waits for at
+    most 10 seconds, or the time in the setting kata.move_wait of the proxy; then it fails with KC024.
+    """
+    _show(shards.pause(announce(ctx).dsn, number, is_paused=not resume), as_json)
 
 
 def _show(found: Sequence[shards.Shard], as_json: bool) -> None:
