@@ -29,14 +29,16 @@ class Proxy:
     Parameters
     ----------
     dsns : of the shards, as the login role of proxies
+    database : of the proxy
     """
 
     server: "TestServer"
     behind: "TestServer"
     dsns: list[str]
+    database: str = "proxy"
 
     def dsn(self, user: str = "server_role") -> str:
-        return self.server.url("proxy", user)
+        return self.server.url(self.database, user)
 
     def connect(self, user: str = "server_role", tenant: str | None = None) -> psycopg.Connection[Any]:
         """Connect to the proxy, for a tenant where the role may choose it."""
