@@ -1,4 +1,4 @@
-"""PgBouncer between a proxy and its shards: calls go through it, and an error keeps the session of the shard."""
+"""PgBouncer between a proxy and its shards: calls go through it, and errors keep the session of the shard."""
 
 import uuid
 from collections.abc import Iterator
@@ -69,7 +69,7 @@ def test_errors_in_a_row_cost_a_new_session_of_the_shard_without_pgbouncer_only(
         kept = sessions_used(bounced, conn, "^bounced_")
     with closing(proxy.connect(tenant=f"tenant {uuid.uuid4().hex[:8]}")) as conn:
         opened = sessions_used(proxy, conn, "^shard_")
-    # PL/Proxy drops its connection after each; PgBouncer closes a session whose answer was not read to the end.
+    # PL/Proxy drops its connection after each; PgBouncer closes a session whose answer was not read up.
     assert kept < ERRORS <= opened
 
 
