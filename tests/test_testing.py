@@ -18,7 +18,7 @@ from support.driver import PATIENCE
 
 pytestmark = pytest.mark.slow
 
-NOON = datetime(2030, 1, 1, 12, tzinfo=timezone.utc)
+NOON = datetime(2099, 1, 1, 12, tzinfo=timezone.utc)
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +84,8 @@ def test_a_released_clock_shows_the_real_time(temporary: TemporaryDatabase) -> N
         assert kata.get_context(kata.create_context("frozen")).created_at == NOON
         temporary.clock.release()
         now = datetime.now(timezone.utc)
-        assert abs(kata.get_context(kata.create_context("real")).created_at - now) < timedelta(minutes=1)
-        assert abs(temporary.clock.now - now) < timedelta(minutes=1)
+        assert abs(kata.get_context(kata.create_context("real")).created_at - now) < timedelta(hours=1)
+        assert abs(temporary.clock.now - now) < timedelta(hours=1)
 
 
 def test_an_expired_lease_is_taken_over_without_waiting(temporary: TemporaryDatabase) -> None:
