@@ -233,6 +233,44 @@ def test_a_caller_is_an_administrator_only_where_the_proxy_says_so(
     assert seen[1] != []
 
 
+# What is there before the errors: a call that returns an id, its name in later ones, and those.
+NOTHING_KEPT = """'{{"preserve_recent_count": 0, "min_gain_tokens": 0}}'"""
+STATES = {
+    "context": ("kata.create_context()", "select kata.append_message('{context}', 'user', 'x')"),
+    "deleted": ("kata.create_context()", "select kata.delete_context('{deleted}')"),
+    "parent": ("""kata.create_context(policy => '{{"max_fork_depth": 1}}')""", "select 1"),
+    "deep": ("kata.fork('{parent}')", "select 1"),
+    "busy": (
+        f"kata.create_context(policy => {NOTHING_KEPT})",
+        "select kata.append_message('{busy}', role, 'x', 9) from unnest('{{user,assistant}}'::text[]) role",
+    ),
+    "lease": ("(kata.begin_compaction('{busy}', force => true)).compaction_id", "select 1"),
+    "gone": (
+        f"kata.create_context(policy => {NOTHING_KEPT})",
+        "select kata.append_message('{gone}', role, 'x', 9) from unnest('{{user,assistant}}'::text[]) role",
+    ),
+    "ended": (
+        "(kata.begin_compaction('{gone}', force => true)).compaction_id",
+        "select kata.abort_compaction('{ended}')",
+    ),
+    "free": (
+        """kata.create_context(policy => '{{"preserve_recent_count": 1, "min_gain_tokens": 0}}')""",
+        "select kata.append_message('{free}', role, 'x', 0) from unnest('{{user,assistant,user}}'::text[]) role",
+    ),
+    "keys": (
+        "kata.create_context()",
+        "select kata.append_message('{keys}', 'user', 'x', idempotency_key => 'k'), kata.rewind('{keys}', 0)",
+    ),
+    "strange": (
+        "kata.create_context()",
+        """select kata.append('{strange}', '[{{"role": "user", "parts": [{{"type": "hologram"}}]}}]')""",
+    ),
+    "asked": (
+        """kata.create_context(policy => '{{"model": "m"}}')""",
+        "select kata.append_message('{asked}', 'user', 'x'), kata.request('{asked}'), "
+        "kata.erase_message('{asked}', 1, 'asked to')",
+    ),
+}
 ERRORS = {
     "KC001": "select kata.usage('00000000-0000-7000-8000-000000000000')",
     "KC002": "select kata.usage('{context}', 99)",
@@ -241,13 +279,20 @@ ERRORS = {
     "KC005": "select kata.append_message('{context}', 'tool', 'x', tool_call_id => 'none')",
     "KC006": "select kata.usage('{deleted}')",
     "KC007": "select kata.create_context('known')",
+    "KC008": "select kata.fork('{deep}')",
+    "KC009": "select kata.begin_compaction('{busy}', force => true)",
     "KC010": "select kata.compact('{context}')",
+    "KC011": "select kata.renew_compaction('{ended}')",
+    "KC012": "select kata.compact('{free}', 'drop', true)",
     "KC013": "select kata.create_context(policy => '{{\"budget\": -1}}')",
     "KC014": "select kata.resolve_version('{context}', 'none REMOTE FATAL: none')",
     "KC017": "select kata.list_contexts(max_rows => -1)",
     "KC018": "select kata.set_environment('other')",
     "KC019": "select kata.create_context('different', idempotency_key => 'a key')",
     "KC020": "select kata.prompt('{context}', 1)",
+    "KC021": "select kata.append_message('{keys}', 'user', 'x', idempotency_key => 'k')",
+    "KC022": "select kata.prompt('{strange}', 1000)",
+    "KC023": "select kata.replay('{asked}', 1)",
     "22P02": "select kata.usage('x')",
     "42883": "select kata.usage(1, 2, 3)",
 }
@@ -268,9 +313,10 @@ def test_an_error_is_the_same_with_and_without_a_proxy(
             for connection in (single, chief):
                 one(connection, "kata.create_context('known', idempotency_key => 'a key')")
                 one(connection, "kata.set_environment('test')")
-                ids = {name: str(one(connection, "kata.create_context()")) for name in ("context", "deleted")}
-                connection.execute("select kata.append_message(%s, 'user', 'x')", (ids["context"],))
-                connection.execute("select kata.delete_context(%s)", (ids["deleted"],))
+                ids: dict[str, str] = {}
+                for name, (make, then) in STATES.items():
+                    ids[name] = str(one(connection, make.format(**ids)))
+                    connection.execute(then.format(**ids).encode())
                 texts = {state: refusal(connection, call.format(**ids)) for state, call in ERRORS.items()}
                 plain = json.dumps(texts)
                 for name, value in ids.items():
@@ -283,8 +329,8 @@ def test_an_error_is_the_same_with_and_without_a_proxy(
             admin.execute("drop role chief")
     direct, through = said
     for texts in said:
-        for text in (texts["KC006"], texts["KC019"]):
-            text[2] = text[2][:20]  # a time follows
+        for state in ("KC006", "KC009", "KC019", "KC023"):
+            texts[state][2] = texts[state][2][:20]  # a time follows
     assert through == direct
     assert {state: text[0] for state, text in through.items()} == {state: state for state in ERRORS}
 
