@@ -1,7 +1,7 @@
 -- A family comes out of its archive as it went in, and an archive that is not as it was written is refused.
 
 begin;
-select plan(84);
+select plan(85);
 
 select fixture.context('whole', '{"min_interval_seconds": 0, "preserve_recent_count": 0, "min_gain_tokens": 0}') as whole \gset
 select fixture.talk('whole',
@@ -268,6 +268,9 @@ select is(
 select is(
   pg_temp.attempt(pg_temp.changed('request_profile', 'model', '"other"')), 'KC017: Its digest is not that of the profile.',
   'a profile under the digest of another one');
+select is(
+  pg_temp.attempt(pg_temp.changed('request_profile', 'model', '""')), 'KC017: It is "", and the policy names none.',
+  'a profile that kata.request refuses');
 select matches(
   pg_temp.attempt(pg_temp.changed('request_profile', 'tools_tokens', '2000000000')), '^KC017: Its key "tools_tokens" is unknown',
   'a number of tokens of tools, which other families would take for theirs');
