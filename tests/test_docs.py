@@ -149,6 +149,7 @@ def test_what_is_said_of_requests_runs(environment: dict[str, str], folder: Path
         printed += run(language, text, database, environment, folder)
     assert re.search(r"^ 2 .* 900 in, 12 out ", printed, re.MULTILINE)
     assert re.search(r"^ 1 .* overloaded$", printed, re.MULTILINE)
+    assert "\n4 tokens out\n" in f"\n{printed}"
     assert (folder / "body.json").read_text() in printed
 
 
