@@ -255,7 +255,8 @@ STATES = {
     ),
     "free": (
         """kata.create_context(policy => '{{"preserve_recent_count": 1, "min_gain_tokens": 0}}')""",
-        "select kata.append_message('{free}', role, 'x', 0) from unnest('{{user,assistant,user}}'::text[]) role",
+        "select kata.append_message('{free}', role, 'x', 0) "
+        "from unnest('{{user,assistant,user}}'::text[]) role",
     ),
     "keys": (
         "kata.create_context()",
@@ -694,3 +695,35 @@ def test_a_purge_removes_the_name_from_the_directory(proxy: Proxy, conn: Connect
     for dsn in proxy.dsns:
         with psycopg.connect(dsn) as shard:
             assert shard.execute("select from kata_data.name_claim where name = 'secret'").fetchall() == []
+
+
+def test_a_name_that_was_given_at_a_shard_is_entered_by_an_update(
+    proxy: Proxy, conn: Connection, tenant: str
+) -> None:
+    """Documented in docs/scale.md for import_family, which a shard takes by itself."""
+    other = one(conn, "kata.create_context('twice')")
+    made: dict[str, uuid.UUID] = {}
+    address = proxy.behind.url(f"shard_{(shard_of(other) + 1) % 4}")
+    with closing(psycopg.connect(address, autocommit=True)) as shard:
+        shard.execute("select set_config('kata.tenant', %s, false)", (tenant,))
+        for name in ("mine", "twice"):
+            made[name] = one(shard, "kata.create_context(%s)", name)
+    assert one(conn, "kata.find_context('mine')") is None
+    rename = "select kata.update_context(%s, %s)"
+    conn.execute(rename.encode(), (made["mine"], "mine"))
+    assert one(conn, "kata.find_context('mine')") == made["mine"]
+    assert refusal(conn, "select kata.create_context('mine')")[0] == "KC007"
+    assert refusal(conn, rename, made["twice"], "twice")[0] == "KC007"
+    assert one(conn, "kata.find_context('twice')") == other
+
+
+@pytest.mark.parametrize(
+    "name", ["Ünï\u200dcode", "''; drop schema kata --", 'a\\b\t"$kata$', "\U0001f600", "%s $1 {x}"]
+)
+def test_a_name_is_only_a_text(conn: Connection, connect: Callable[..., Connection], name: str) -> None:
+    made = one(conn, "kata.create_context(%s, idempotency_key => %s)", name, name)
+    assert one(conn, "kata.find_context(%s)", name) == one(conn, "kata.resolve_context(%s)", name) == made
+    other = connect(tenant=name)
+    assert one(other, "kata.find_context(%s)", name) is None
+    found = one(other, "(kata.get_or_create_context(%s)).context_id", name)
+    assert one(other, "kata.find_context(%s)", name) == found != made
