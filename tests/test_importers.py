@@ -1,6 +1,7 @@
 """Conversations of other programs: every record is imported or counted, and nothing enters twice."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from kata_context import Kata
+from kata_context import Kata, Transaction
 from kata_context.contrib import importers
 from kata_context.contrib.importers import registry
 from kata_context.contrib.importers.conversation import Conversation, Source
@@ -201,6 +202,41 @@ def test_a_resumed_session_enters_once_as_a_fork(database: str, write: Write, in
         with psycopg.connect(database) as conn:
             stored = conn.execute("select external_id from kata_data.message").fetchall()
         assert len(stored) == len(set(stored)) == 11
+
+
+def test_branches_are_placed_without_looking_into_each_other(
+    database: str, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: Counter[str] = Counter()
+
+    def counted(name: str) -> Any:
+        method = getattr(Transaction, name)
+
+        def call(*given: Any, **options: Any) -> Any:
+            asked[name] += 1
+            return method(*given, **options)
+
+        return call
+
+    for name in ("list_contexts", "find_message"):
+        monkeypatch.setattr(Transaction, name, counted(name))
+    looks = []
+    with Kata(database) as kata:
+        for count in (8, 16):
+            asked.clear()
+            trunk = [
+                cc(f"{count} {number}", f"{count} {number - 1}" if number else None, "user", "Go on.")
+                for number in range(count)
+            ]
+            others = [
+                cc(f"{count} {number}b", f"{count} {number}", "user", "Not so.") for number in range(count)
+            ]
+            records = [record | {"sessionId": f"s-{count}"} for record in (*trunk, *others)]
+            (loaded,) = load(kata, write(*records, name=f"{count}.jsonl"))
+            assert loaded.contexts == count
+            assert asked["list_contexts"] == 1
+            looks.append(asked["find_message"] / count)
+        assert looks[1] <= looks[0] + 2  # one more for the depth, however many branches there are
 
 
 def test_sessions_without_ids_are_conversations_of_their_own(database: str, write: Write) -> None:

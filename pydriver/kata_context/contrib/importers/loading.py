@@ -7,7 +7,7 @@ records of another one: its context is a fork. A recorded compaction becomes one
 from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
@@ -69,8 +69,9 @@ def load(kata: Kata, conversation: Conversation, tokenizer: str = "o200k_base") 
     loaded = Loaded(conversation.name[:NAME])
     seen: set[str] = set()
     with kata.transaction() as transaction:
+        begun = _Begun(transaction)
         for path in paths(conversation):
-            _Path(transaction, conversation, path, loaded, tokenizer).write(seen)
+            _Path(transaction, conversation, path, loaded, tokenizer, begun).write(seen)
             seen.update(entry.id for entry in path)
     return loaded
 
@@ -93,6 +94,27 @@ def paths(conversation: Conversation) -> list[list[Entry]]:
     return found
 
 
+class _Begun:
+    """The contexts in which a path may have begun: listed once, and those made since."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self.transaction = transaction
+        self.listed: dict[str, list[UUID]] = {}
+        self.made: dict[UUID, list[Entry]] = {}
+
+    def of(self, first: str) -> list[UUID]:
+        """Return the contexts of a first entry, newest first."""
+        if first not in self.listed:
+            rows = self.transaction.list_contexts(max_rows=OTHERS, metadata={"first": first})
+            self.listed[first] = [row.context_id for row in rows]
+        return self.listed[first]
+
+    def add(self, context_id: UUID, path: list[Entry]) -> None:
+        """Note a context that was made for a path."""
+        self.listed.setdefault(path[0].id, []).insert(0, context_id)
+        self.made[context_id] = path
+
+
 class _Path:
     """A path of a conversation on its way into a context."""
 
@@ -103,12 +125,14 @@ class _Path:
         path: list[Entry],
         loaded: Loaded,
         tokenizer: str,
+        begun: _Begun,
     ) -> None:
         self.transaction = transaction
         self.conversation = conversation
         self.path = path
         self.loaded = loaded
         self.tokenizer = tokenizer
+        self.begun = begun
 
     def write(self, seen: set[str]) -> None:
         """Find the context of the path, or make one, and append what it does not have."""
@@ -146,22 +170,36 @@ class _Path:
         parent, count : a context, None for none, and how many entries of the path it has
         """
         if self.conversation.unique:
-            first = {"first": self.path[0].id}
-            for other in self.transaction.list_contexts(max_rows=OTHERS, metadata=first):
-                if (present := self.present(other.context_id)) > count:
-                    parent, count = other.context_id, present
+            for other in self.begun.of(self.path[0].id):
+                if (present := self.shared(other)) > count:
+                    parent, count = other, present
         if parent is not None and count == len(self.path):
             return parent, count
         metadata = self.conversation.metadata | {"imported": True}
         if self.conversation.unique:
-            metadata |= first
+            metadata["first"] = self.path[0].id
         self.loaded.contexts += 1
         if parent is not None and count > 0:
             at = self.version(parent, self.path[count - 1])
-            return self.transaction.fork(parent, at, name=name[:NAME], metadata=metadata), count
-        return self.transaction.create_context(
-            name[:NAME], policy=POLICY, metadata=metadata, tokenizer=self.tokenizer
-        ), 0
+            made = self.transaction.fork(parent, at, name=name[:NAME], metadata=metadata)
+        else:
+            count = 0
+            made = self.transaction.create_context(
+                name[:NAME], policy=POLICY, metadata=metadata, tokenizer=self.tokenizer
+            )
+        if self.conversation.unique:
+            self.begun.add(made, self.path)
+        return made, count
+
+    def shared(self, context_id: UUID) -> int:
+        """Return how many entries of the path are in a context; one that was made here is not asked."""
+        if context_id not in self.begun.made:
+            return self.present(context_id)
+        pairs = zip(self.path, self.begun.made[context_id], strict=False)
+        count = sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], pairs))
+        while count and not ids(self.path[count - 1]):  # nothing of it is in the log
+            count -= 1
+        return count
 
     def present(self, context_id: UUID) -> int:
         """Return how many entries of the path are in a context; they are the first ones."""
