@@ -264,7 +264,7 @@ set local role kata_owner;
     return f"{opening}{text}\ncomment on schema kata_langgraph is '{mark}';\nreset role;", mark
 
 
-class _Saver(BaseCheckpointSaver[int]):
+class _Saver(BaseCheckpointSaver[Any]):
     """What the savers share: which statements they send, and what they make of the rows."""
 
     def __init__(self, *, serde: Any = None) -> None:
@@ -278,11 +278,14 @@ class _Saver(BaseCheckpointSaver[int]):
         self._known: dict[str, Known] = {}
         self._lock = Lock()
 
-    def get_next_version(self, current: Any, channel: None) -> int:
-        """Return the next version of a channel, another one on each branch of a thread."""
-        now = (
-            0 if current is None else int(current.split(".")[0]) if isinstance(current, str) else int(current)
-        )
+    def get_next_version(self, current: Any, channel: None) -> Any:
+        """Return the next version of a channel, another one on each branch of a thread.
+
+        It is of the type of the current one: threads that another checkpointer began may have texts.
+        """
+        if isinstance(current, str):
+            return f"{int(current.split('.')[0]) + 1:032}.{random.random():016}"
+        now = 0 if current is None else int(current)
         return (((now >> 32) if now >= 1 << 32 else now) + 1 << 32) + random.getrandbits(32)
 
     def _known_of(self, name: str) -> Known | None:

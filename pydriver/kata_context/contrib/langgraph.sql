@@ -210,11 +210,12 @@ begin
     select
     from kata.get_message(context_id, version) m
     where m.role = message ->> 'role'
-      and m.content is not distinct from message ->> 'content'
+      and coalesce(m.content, '') = coalesce(message ->> 'content', '')
       and m.tool_call_id is not distinct from message ->> 'tool_call_id'
-      and m.tool_calls is not distinct from message -> 'tool_calls'
+      -- As without_open_calls may have left it.
+      and coalesce(m.tool_calls, m.provider #> '{langgraph,tool_calls}') is not distinct from message -> 'tool_calls'
       and m.parts is not distinct from message -> 'parts'
-      and nullif(m.provider #- '{langgraph,id}', '{"langgraph": {}}') is not distinct from
+      and nullif(m.provider #- '{langgraph,id}' #- '{langgraph,tool_calls}', '{"langgraph": {}}') is not distinct from
         nullif(message -> 'provider' #- '{langgraph,id}', '{"langgraph": {}}'));
 end
 $$;

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kata_context.adapters import escape, unescape
+from kata_context.contrib.langchain_messages import REFUSED
 from kata_context.errors import KataError
 
 try:
@@ -23,6 +24,9 @@ CLASSES = {role: name for name, role in ROLES.items()} | {"developer": "SystemMe
 # The log has columns for these; the rest is stored beside, in provider.
 COLUMNS = frozenset(("content", "id", "name", "tool_call_id", "tool_calls", "type"))
 CALL_BLOCKS = ("tool_use", "tool_call", "function_call")
+TEXTS = ("text", "input_text", "output_text")
+# What the log takes: levels of JSON less those around it, bytes of names and ids, calls of a message.
+DEEPEST, LONGEST, MOST = 90, 1 << 16, 1000
 
 Json = dict[str, Any]
 
@@ -31,19 +35,19 @@ class NotPlainError(Exception):
     """A value is not one that JSON gives back equal."""
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any, depth: int = 0) -> Any:
     """Return a value as JSON that Postgres gives back equal, its texts escaped, or raise NotPlainError."""
     if isinstance(value, str) and type(value) is str:
         return escape(value)
     if value is None or type(value) is bool:
         return value
     # Postgres writes larger floats without an exponent, and Python reads an integer then.
-    if (type(value) is float and abs(value) < 1e15) or (type(value) is int and abs(value) < 1 << 10_000):
+    if (type(value) is float and abs(value) < 1e15) or (type(value) is int and abs(value) < 1 << 1000):
         return value
-    if type(value) is list:
-        return [plain(inner) for inner in value]
-    if type(value) is dict and all(type(name) is str for name in value):
-        return {escape(name): plain(inner) for name, inner in value.items()}
+    if depth < DEEPEST and type(value) is list:
+        return [plain(inner, depth + 1) for inner in value]
+    if depth < DEEPEST and type(value) is dict and all(type(name) is str for name in value):
+        return {escape(name): plain(inner, depth + 1) for name, inner in value.items()}
     raise NotPlainError(type(value).__name__)
 
 
@@ -51,7 +55,7 @@ def to_draft(message: BaseMessage, serde: Any) -> Json:
     """Return a message of LangChain as one that kata.append takes."""
     try:
         draft = usual_draft(message)
-        if equal(to_message(draft, serde), message):
+        if fits(draft) and equal(to_message(draft, serde), message):
             return draft
     except (NotPlainError, KeyError, TypeError, ValueError):
         pass
@@ -63,6 +67,23 @@ def to_draft(message: BaseMessage, serde: Any) -> Json:
         "content": escape(str(message.text)),
         "provider": {"langgraph": {"whole": [kind, base64.b64encode(data).decode("ascii")]}},
     }
+
+
+def fits(draft: Json) -> bool:
+    """Whether the log takes the calls, parts and names of a message."""
+    calls, parts = draft.get("tool_calls", ()), draft.get("parts", ())
+    needed = [
+        draft.get("tool_call_id", "none"),
+        *(name for call in calls for name in (call["id"], call["function"]["name"])),
+    ]
+    names = [*needed, draft.get("name") or "", draft.get("model") or ""]
+    return (
+        len(calls) <= MOST
+        and all(needed)
+        and all(len(name.encode()) <= LONGEST for name in names)
+        and not any(REFUSED.fullmatch(part["type"]) for part in parts)
+        and all(isinstance(part.get("text"), str) for part in parts if part["type"] in TEXTS)
+    )
 
 
 def usual_draft(message: BaseMessage) -> Json:

@@ -1,5 +1,6 @@
 """Values, names and neighbors that a checkpointer does not expect."""
 
+import json
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -88,6 +89,13 @@ HOSTILE: list[BaseMessage] = [
     ChatMessage("chat", role="critic", id="16"),
     FunctionMessage("function", name="f", id="17"),
     HumanMessage("extra", id="18", something={"else": [1]}),
+    # What the log has rules for.
+    HumanMessage([{"type": "tool_result", "tool_use_id": "c9", "content": "r"}, {"type": "text"}], id="20"),
+    AIMessage("", id="21", tool_calls=[{"name": "", "args": {}, "id": "c9", "type": "tool_call"}]),
+    AIMessage("", id="22", tool_calls=[{"name": "f", "args": {}, "id": "", "type": "tool_call"}]),
+    ToolMessage("r", tool_call_id="", id="23"),
+    HumanMessage("names", id="24", name="n" * 70_000),
+    HumanMessage("deep", id="25", additional_kwargs={"n": json.loads("[" * 120 + "]" * 120)}),
 ]
 
 
@@ -280,13 +288,12 @@ def test_a_checkpoint_that_is_put_again_changes_no_view(saver: KataSaver, kata: 
 
 
 def test_writes_that_come_after_the_next_checkpoint_name_its_messages(saver: KataSaver, kata: Kata) -> None:
-    first = put(saver, of("t"), messages=[HumanMessage("start", id="1")])
-    put(
-        saver,
-        first,
-        messages=[HumanMessage("start", id="1"), AIMessage("with", id="2"), AIMessage("without", id="3")],
-    )
-    late = [AIMessage("with", id="2"), AIMessage("without")]
+    call = {"name": "f", "args": {}, "id": "c1", "type": "tool_call"}
+    start = [HumanMessage("start", id="1"), AIMessage("", id="2", tool_calls=[call])]
+    first = put(saver, of("t"), messages=start)
+    # The call is open, so the log has the second one beside the message.
+    late = [AIMessage("with", id="3"), AIMessage("without"), AIMessage("", id="5", tool_calls=[call])]
+    put(saver, first, messages=[*start, late[0], AIMessage("without", id="4"), late[2]])
     KataSaver(kata).put_writes(first, [("messages", late)], task_id="t")
     found = saver.get_tuple(first)
     assert found is not None
@@ -294,10 +301,10 @@ def test_writes_that_come_after_the_next_checkpoint_name_its_messages(saver: Kat
     assert found.pending_writes[0][2][1].id is None
     with kata.transaction() as tx:
         counts = tx.connection.execute(
-            "select count(d.value -> 'version'), count(d.value -> 'message')"
+            "select count(d.value -> 'version'), count(*) filter (where d.value ? 'message')"
             " from kata_langgraph.write w, jsonb_each(w.drafts) d"
         )
-        assert counts.fetchone() == (1, 0)
+        assert counts.fetchone() == (2, 0)
 
 
 def shown(kata: Kata) -> list[str | None]:
