@@ -25,7 +25,7 @@ CLASSES = {role: name for name, role in ROLES.items()} | {"developer": "SystemMe
 COLUMNS = frozenset(("content", "id", "name", "tool_call_id", "tool_calls", "type"))
 CALL_BLOCKS = ("tool_use", "tool_call", "function_call")
 TEXTS = ("text", "input_text", "output_text")
-# What the log takes: levels of JSON less those around it, bytes of names and ids, calls of a message.
+# Limits of the log: levels of JSON less those around it, bytes of names and ids, calls of a message.
 DEEPEST, LONGEST, MOST = 90, 1 << 16, 1000
 
 Json = dict[str, Any]

@@ -89,7 +89,7 @@ HOSTILE: list[BaseMessage] = [
     ChatMessage("chat", role="critic", id="16"),
     FunctionMessage("function", name="f", id="17"),
     HumanMessage("extra", id="18", something={"else": [1]}),
-    # What the log has rules for.
+    # Calls, parts, names and values that the log refuses.
     HumanMessage([{"type": "tool_result", "tool_use_id": "c9", "content": "r"}, {"type": "text"}], id="20"),
     AIMessage("", id="21", tool_calls=[{"name": "", "args": {}, "id": "c9", "type": "tool_call"}]),
     AIMessage("", id="22", tool_calls=[{"name": "f", "args": {}, "id": "", "type": "tool_call"}]),
