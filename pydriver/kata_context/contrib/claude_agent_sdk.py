@@ -8,6 +8,8 @@ search and forks of the context do not change what `load` returns.
 
 import json
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
 from hashlib import sha256
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -18,6 +20,7 @@ from kata_context.adapters import escape, unescape
 from kata_context.contrib.changes import changed
 from kata_context.contrib.claude_agent_sdk_entries import OWN, Draft, Fields, draft, entries
 from kata_context.database_errors import (
+    ContextClosedError,
     InvalidArgumentError,
     InvalidInputError,
     InvalidMessageError,
@@ -37,6 +40,9 @@ T = TypeVar("T")
 PAGE = 1000
 BATCH = 5_000  # messages of an append
 LONGEST_SUMMARY = 50_000  # bytes of JSON in the metadata of a context, which hold 64 kB
+ERASURES = (
+    "select c.id, count(*) from unnest(%s::uuid[]) c(id) cross join lateral kata.erasures(c.id) group by c.id"
+)
 # Most characters of project, session and subpath in a name, which has 255 with the prefix.
 PARTS = (90, 60, 85)
 
@@ -89,14 +95,10 @@ class KataSessionStore(SessionStore):
     async def list_session_summaries(self, project_key: str) -> list[Any]:
         """Return the summaries of a project's sessions.
 
-        One that grew too long is left out; the SDK loads that session instead.
+        One that grew too long is left out, or may have words of an entry that was erased since; the SDK loads
+        that session instead.
         """
-        found = []
-        for row in await run_sync(self._sessions, project_key):
-            data = unescape(row.metadata[OWN].get("summary"))
-            if data:
-                found.append({"session_id": _key(row)["session_id"], "mtime": _mtime(row), "data": data})
-        return found
+        return await run_sync(self._summaries, project_key)
 
     async def delete(self, key: Any) -> None:
         """Delete a session with its subagents, or one subagent.
@@ -141,10 +143,7 @@ class KataSessionStore(SessionStore):
         id = self._kata.find_context(_name(key))
         if id is None:
             return None
-        at = self._kata.usage(id).version
-        rows = _pages(lambda after: self._kata.messages(id, after, max_rows=PAGE, visibility="raw", at=at))
-        records = _pages(lambda after: self._kata.records(id, OWN, after=after, max_rows=PAGE, at=at))
-        return entries(rows, records) or None
+        return _entries(self._kata, id) or None
 
     def _delete(self, key: Any) -> None:
         def delete(transaction: Transaction) -> None:
@@ -158,6 +157,22 @@ class KataSessionStore(SessionStore):
     def _sessions(self, project_key: str) -> list[ContextRow]:
         own = {"project_key": escape(project_key), "subpath": None}
         return self._contexts(_name({"project_key": project_key}) + "/", own)
+
+    def _summaries(self, project_key: str) -> list[Any]:
+        rows = self._sessions(project_key)
+        try:
+            erased = dict(self._kata.select(ERASURES, [row.context_id for row in rows], reads=True))
+        except ContextClosedError:  # deleted in between
+            return self._summaries(project_key)
+        found = []
+        for row in rows:
+            own = row.metadata[OWN]
+            if own.get("erasures", 0) != erased.get(row.context_id, 0):
+                with suppress(KataDatabaseError):  # an archived one stays as it is
+                    changed(self._kata, partial(_fold_anew, row))
+            elif data := unescape(own.get("summary")):
+                found.append({"session_id": _key(row)["session_id"], "mtime": _mtime(row), "data": data})
+        return found
 
     def _subkeys(self, key: Any, kata: Kata | Transaction | None = None) -> list[ContextRow]:
         key = {"project_key": key["project_key"], "session_id": key["session_id"]}
@@ -209,6 +224,18 @@ def _append_records(transaction: Transaction, id: UUID, one: Draft) -> list[Fiel
     return [one.entry]
 
 
+def _entries(kata: Kata | Transaction, id: UUID) -> list[Any]:
+    at = kata.usage(id).version
+    rows = _pages(lambda after: kata.messages(id, after, max_rows=PAGE, visibility="raw", at=at))
+    records = _pages(lambda after: kata.records(id, OWN, after=after, max_rows=PAGE, at=at))
+    return entries(rows, records)
+
+
+def _fold_anew(row: ContextRow, transaction: Transaction) -> None:
+    transaction.update_context(row.context_id)  # for its lock
+    _fold(transaction, row.context_id, _key(row), [])
+
+
 def _fold(transaction: Transaction, id: UUID, key: Any, new: list[Fields]) -> None:
     """Bring the summary of a session up to date; the lock of the append keeps others from it."""
     metadata = transaction.get_context(id).metadata
@@ -216,6 +243,10 @@ def _fold(transaction: Transaction, id: UUID, key: Any, new: list[Fields]) -> No
     if own.get("summary", {}) is None:
         return  # it grew too long
     before = unescape(own.get("summary"))
+    erasures = len(transaction.erasures(id))
+    if own.get("erasures", 0) != erasures:  # it may have words of what was erased
+        before, new = None, _entries(transaction, id)
+        own |= {"erasures": erasures, "summary": {}}
     session = {"session_id": key["session_id"], "mtime": 0, "data": before} if before else None
     try:
         data = fold_session_summary(session, key, [entry for entry in new if isinstance(entry, dict)])["data"]

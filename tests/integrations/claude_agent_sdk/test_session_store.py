@@ -284,6 +284,24 @@ def test_the_functions_of_the_sdk_read_and_change_sessions(store: KataSessionSto
     ]
 
 
+def test_a_summary_has_no_words_of_an_erased_entry(store: KataSessionStore, kata: Kata) -> None:
+    ann, ben = (KEY | {"session_id": name} for name in ("ann", "ben"))
+    for key in (ann, ben):
+        first = asked("the secret prompt", f"{key['session_id']}-1") | {"lastPrompt": "the secret prompt"}
+        run(store.append(key, [first, asked("the second prompt", f"{key['session_id']}-2")]))
+        context = store.context(key)
+        context.erase_message(context.find_message(f"{key['session_id']}-1") or 0, "asked for")
+    run(store.append(ben, [asked("the third prompt", "ben-3")]))
+    (summary,) = run(store.list_session_summaries(KEY["project_key"]))
+    assert summary["session_id"] == "ben"
+    summaries = run(store.list_session_summaries(KEY["project_key"]))
+    assert {one["session_id"]: one["data"]["first_prompt"] for one in summaries} == {
+        "ann": "the second prompt",
+        "ben": "the second prompt",
+    }
+    assert "secret" not in str(kata.list_contexts())
+
+
 def test_a_summary_that_grows_too_long_is_left_to_the_sdk(store: KataSessionStore) -> None:
     long = asked("hello", "u1") | {"lastPrompt": "x\x00" * 40_000}
     run(
