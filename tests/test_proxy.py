@@ -233,7 +233,7 @@ def test_a_caller_is_an_administrator_only_where_the_proxy_says_so(
     assert seen[1] != []
 
 
-# What is there before the errors: a call that returns an id, its name in later ones, and those.
+# The contexts that the errors need: a call that returns an id, its name in later calls, and the next one.
 NOTHING_KEPT = """'{{"preserve_recent_count": 0, "min_gain_tokens": 0}}'"""
 STATES = {
     "context": ("kata.create_context()", "select kata.append_message('{context}', 'user', 'x')"),
