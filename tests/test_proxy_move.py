@@ -66,6 +66,8 @@ def test_writes_of_a_paused_shard_wait_and_nothing_else_does(
     proxy: Proxy, conn: Connection, context: uuid.UUID, paused: Callable[..., None]
 ) -> None:
     found: list[Any] = []
+    listed = command("shard", "list", dsn=proxy.server.url("proxy")).stdout.splitlines()
+    assert [line.endswith("paused") for line in listed] == [n == shard_of(context) for n in range(4)]
     with closing(proxy.connect(tenant=one(conn, "kata.current_tenant()"))) as writer:
         thread = threading.Thread(
             target=lambda: found.append(writer.execute(APPEND.encode(), (context,)).fetchone())

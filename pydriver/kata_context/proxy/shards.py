@@ -22,6 +22,7 @@ PAUSE_ROUTE = """
 update kata_proxy.bucket_range
 set waits_until = case when %s then 'infinity' else clock_timestamp() + interval '10 s' end
 where shard = %s"""
+PAUSED = "select shard from kata_proxy.bucket_range where waits_until = 'infinity'"
 # Transactions that may have been let in before a shard was paused. Proxies have one role, which sees its own.
 OLDER = """
 select a.pid from pg_stat_activity a
@@ -41,12 +42,14 @@ class Shard:
     address : its connection string, without user and password
     buckets : its ranges, first and last of each
     problem : what is wrong with it; None if the shard says what the map says
+    is_paused : whether its writes wait until it has moved
     """
 
     number: int
     address: str
     buckets: tuple[tuple[int, int], ...]
     problem: str | None = None
+    is_paused: bool = False
 
 
 def init(proxy: str, shards: Sequence[str]) -> list[Shard]:
@@ -154,8 +157,15 @@ def listed(proxy: str) -> list[Shard]:
     with _connect(proxy) as connection:
         known = _map(connection)
         dsns = _addresses(connection, with_user=True)
+        paused = {number for (number,) in connection.execute(PAUSED)}
     return [
-        Shard(number, _address(dsn), tuple(known.get(number, [])), _problem(dsn, known.get(number, [])))
+        Shard(
+            number,
+            _address(dsn),
+            tuple(known.get(number, [])),
+            _problem(dsn, known.get(number, [])),
+            number in paused,
+        )
         for number, dsn in enumerate(dsns)
     ]
 

@@ -92,7 +92,8 @@ def _show(found: Sequence[shards.Shard], as_json: bool) -> None:
         print_json([asdict(one) for one in found])
     else:
         for one in found:
+            state = "paused" if one.is_paused else "ok"
             buckets = ", ".join(f"{first}-{last}" for first, last in one.buckets)
-            click.echo(f"{one.number}  {buckets:<12} {one.address}  {one.problem or 'ok'}")
+            click.echo(f"{one.number}  {buckets:<12} {one.address}  {one.problem or state}")
     if any(one.problem for one in found):
         raise SystemExit(FAILED)
