@@ -44,9 +44,8 @@ begin
     else kata_data.messages_budget(context_id, budget, reserve, v_step) end;
   v_view := kata_data.view_of(context_id, v_context.at, v_context.view_version);
   v_tools := case when tools is null then kata_data.tools_in_force(context_id, v_view) else kata_data.tools_text(tools) end;
-  v_profile := kata_data.profile_of(kata_data.asked_profile(
-    v_asking.tenant, v_asking.policy, format, coalesce(system, 'wrapped'), thinking, model, tokenizer, cache, options, reserve, v_context.tokenizer
-  ), v_tools);
+  v_profile := kata_data.profile_of(kata_data.asked_profile(v_asking.tenant, v_asking.policy, format, coalesce(system, 'wrapped'),
+    thinking, model, tokenizer, cache, options, reserve, v_context.tokenizer), v_tools);
   if tools is null and v_profile.tokenizer = v_context.tokenizer then
     v_profile.tools_tokens := coalesce(v_view.tools_tokens, 0);
   end if;
