@@ -100,6 +100,7 @@ ONE_ROW_OR_NULL: dict[str, str] = {
     "find_checkpoint": "no checkpoint of that name: the caller asks whether the result is null",
     "first_request": "a history without a request has none",
     "newest_message": "a view without a message has no newest one",
+    "share_asking": "open_context comes next, and refuses a context that is not there",
     "share_context": "check_access refuses a head that is null",
     "shared_history": "contexts of different families share nothing: the result is null",
 }
