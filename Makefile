@@ -26,7 +26,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-long test-pg16 test-integrations test-integrity $(SUITES) coverage check-plpgsql lint generate size migrate bench bench-peers bench-langgraph bench-docs eval-recall eval-minilm sql clean
+.PHONY: help setup demo test test-fast test-long test-pg16 test-integrations test-integrity $(SUITES) coverage check-plpgsql lint generate size migrate bench bench-peers bench-langgraph bench-scale bench-docs eval-recall eval-minilm sql clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do \
@@ -122,6 +122,9 @@ bench-peers: $(PEERS)/ready ## Run other stores' benchmarks beside ours, in an e
 
 bench-langgraph: $(PEERS)/ready ## Run a graph over 100 turns on our checkpointer and on LangGraph's own
 	@PYTHONPATH=pydriver:bench:bench/peers $(PEERS)/bin/python bench/peers/checkpoints.py --json build/bench/langgraph.jsonl $(OPTIONS)
+
+bench-scale: $(READY) ## Measure a million contexts against ten thousand; OPTIONS=--help lists the options
+	@$(BIN)/python bench/scale.py --json build/bench/scale.jsonl $(OPTIONS)
 
 # A package that cannot be installed is left out, and the benchmark reports it.
 $(PEERS)/ready: bench/peers/requirements.txt | $(READY)

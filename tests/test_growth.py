@@ -930,6 +930,17 @@ def test_lists_of_what_is_to_be_indexed_do_not_look_at_contexts_of_other_tenants
     assert all(many[name] <= few[name] + 20 for name in pending), (few, many)
 
 
+def test_short_contexts_cost_the_list_of_what_is_to_be_indexed_a_look_up_each(database: str) -> None:
+    with closing(connect(database)) as conn:
+        context_id, _ = create_two(conn)
+        conn.execute(APPEND, {"context": context_id, "batch": Jsonb(MESSAGES[:3])})
+        copy_context(conn, context_id, 2_000)
+        conn.execute("vacuum analyze")
+        buffers = min(cost(conn, "select count(*) from kata.pending_search()")[0] for _ in range(3))
+    # Two levels of the index of heads, the head, and the context.
+    assert buffers <= 5 * 2_000, buffers
+
+
 OF_A_TENANT = {
     "stats": "select kata.stats()",
     "a step of verify": "select count(*) from kata.verify(after => %(first)s, max_contexts => 3)",

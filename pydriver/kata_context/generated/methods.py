@@ -2824,7 +2824,7 @@ class Methods(ABC):
         ------
         InvalidArgumentError.
 
-        Cost: O(contexts of the tenant).
+        Cost: O(contexts of the tenant), of which those with fewer versions take a look-up each.
         """
         return self._run(statements.PENDING_SEARCH, (max_rows,))
 

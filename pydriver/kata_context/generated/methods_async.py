@@ -2859,7 +2859,7 @@ class AsyncMethods(ABC):
         ------
         InvalidArgumentError.
 
-        Cost: O(contexts of the tenant).
+        Cost: O(contexts of the tenant), of which those with fewer versions take a look-up each.
         """
         return await self._run(statements.PENDING_SEARCH, (max_rows,))
 
