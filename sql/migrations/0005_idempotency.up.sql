@@ -37,5 +37,9 @@ alter table kata_data.idempotency
 
 create index idempotency_age on kata_data.idempotency (created_at);
 comment on index kata_data.idempotency_age is 'The expired keys, which a call that adds a key deletes a few at a time.';
+create index idempotency_context on kata_data.idempotency ((coalesce(result ->> 'context_id', result #>> '{}')))
+  where function_name in ('create_context', 'get_or_create_context', 'fork');
+alter index kata_data.idempotency_context alter column 1 set statistics 0;
+comment on index kata_data.idempotency_context is 'The requests that created a context or found it by name, which its purge forgets.';
 
 grant select, update (salt, request), delete on kata_data.idempotency to kata_eraser;

@@ -24,13 +24,14 @@ begin
   delete from kata_data.idempotency i where i.scope = 'context:' || purged.context_id;
   update kata_data.idempotency i
   set salt = null, request = null
-  where i.scope in ('tenant:' || purged.tenant, 'context:' || purged.parent_id)
-    and i.request is not null
-    and (i.result = to_jsonb(purged.context_id) or i.result -> 'context_id' = to_jsonb(purged.context_id));
+  where coalesce(i.result ->> 'context_id', i.result #>> '{}') = purged.context_id::text
+    and i.function_name in ('create_context', 'get_or_create_context', 'fork')
+    and i.scope in ('tenant:' || purged.tenant, 'context:' || purged.parent_id)
+    and i.request is not null;
 end
 $$;
 comment on function kata_data.forget_keys(kata_data.context) is
 'Removes the keys of a purged context, and the digests of the requests that created it or found it by name.
 
 Such a request holds name, policy and metadata. Its key answers the id to any request from then on, so a retry does not create it again.
-Cost: O(keys of the tenant and of the parent).';
+Cost: O(log keys + keys of the context).';
