@@ -9,7 +9,7 @@ declare
   v_kind text := coalesce(kind, kata_data.usual_kind(rows, 'openai'));
 begin
   if v_kind <> 'general' and system <> 'joined' then
-    return kata_data.usual_openai_text(rows, v_kind)::jsonb;
+    return kata_data.usual_openai_prompt(rows, v_kind);
   end if;
   return kata_data.openai_prompt(kata_data.prepared_rows(
     rows, 'openai', case when thinking = 'drop' then '{(,)}'::int8multirange else hidden end), system);
