@@ -4,16 +4,9 @@ They are fetched from its source distribution and run unchanged; `sdk_plugin` pu
 import SQLiteSession. Those that fail are listed with a reason, and each of them has to fail.
 """
 
-import os
-import subprocess
-import sys
-import tarfile
-from collections import Counter
-from importlib.metadata import version
 from pathlib import Path
-from xml.etree import ElementTree as Xml
 
-from integrations import FETCHED
+from integrations import run_fetched
 
 FILES = (
     "tests/memory/test_session.py",
@@ -60,39 +53,7 @@ EXPECTED = {
 }
 
 
-def fetched() -> Path:
-    """Return the folder of the SDK's source distribution, fetched where it is not there."""
-    name = f"openai_agents-{version('openai-agents')}"
-    if not (FETCHED / name / "tests").exists():
-        arguments = ["download", "-q", "--no-deps", "--no-binary", ":all:", "-d", str(FETCHED)]
-        wanted = f"openai-agents=={version('openai-agents')}"
-        subprocess.run([sys.executable, "-m", "pip", *arguments, wanted], check=True)
-        with tarfile.open(FETCHED / f"{name}.tar.gz") as archive:
-            archive.extractall(FETCHED, filter="data")
-    return FETCHED / name
-
-
 def test_the_tests_of_the_sdk_pass_but_those_with_a_reason(database: str, tmp_path: Path) -> None:
-    report = tmp_path / "report.xml"
-    ours = [str(Path(__file__).parent), *sys.path]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "sdk_plugin", "-p", "no:cacheprovider",
-         "-W", "ignore", f"--junit-xml={report}", *FILES],
-        cwd=fetched(),
-        env={**os.environ, "DATABASE_URL": database, "PYTHONPATH": os.pathsep.join(ours)},
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )  # fmt: skip
-    assert report.exists(), done.stdout + done.stderr
-    counts: Counter[str] = Counter()
-    failed = set()
-    for case in Xml.parse(report).iter("testcase"):
-        outcome = next(
-            (child.tag for child in case if child.tag in ("failure", "error", "skipped")), "passed"
-        )
-        counts[outcome] += 1
-        if outcome in ("failure", "error"):
-            failed.add(f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name')}")
-    print(dict(counts))
-    assert failed == EXPECTED.keys(), done.stdout[-20_000:]
+    plugin, report = Path(__file__).with_name("sdk_plugin.py"), tmp_path / "report.xml"
+    _, failed, printed = run_fetched("openai-agents", plugin, FILES, dsn=database, report=report)
+    assert failed == EXPECTED.keys(), printed[-20_000:]
