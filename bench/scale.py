@@ -101,7 +101,7 @@ ONE = {
 LISTS = {
     "list_contexts": "select * from kata.list_contexts()",
     "list_contexts, a later page": "select * from kata.list_contexts(%(long)s)",
-    "list_contexts, a name's beginning": "select * from kata.list_contexts(name_prefix => %(name)s)",
+    "list_contexts, a name's beginning": "select * from kata.list_contexts(name_prefix => %(name)s || '.')",
     "heads, a page": "select * from kata.heads(max_rows => 100)",
     "claim_due_compaction": "select * from kata.claim_due_compaction('bench')",
     "failing_compactions": "select * from kata.failing_compactions()",

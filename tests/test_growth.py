@@ -774,7 +774,7 @@ def test_a_window_among_records_shows_and_costs_what_it_does_without(database: s
         _, more = window(600, record=True)
     assert among == without
     # The changes of the window are one range of an index.
-    assert many <= few + 25, costs
+    assert many <= few + 25
     assert more <= many + 10
 
 
@@ -947,8 +947,10 @@ def test_a_purge_costs_the_same_however_many_contexts_the_tenant_created_with_a_
         for keys in (100, 3_000):
             conn.execute(
                 """
-                insert into kata_data.idempotency (scope, key, function_name, salt, request, result, created_at)
-                select 'tenant:' || kata.current_tenant(), n::text, 'create_context', '', '', to_jsonb(gen_random_uuid()), now()
+                insert into kata_data.idempotency (
+                  scope, key, function_name, salt, request, result, created_at)
+                select 'tenant:' || kata.current_tenant(), n::text, 'create_context', '', '',
+                  to_jsonb(gen_random_uuid()), now()
                 from generate_series(1, %s) n
                 on conflict do nothing""",
                 [keys],
@@ -956,19 +958,19 @@ def test_a_purge_costs_the_same_however_many_contexts_the_tenant_created_with_a_
             conn.execute("analyze")
             rounds = []
             for _ in range(8):
-                (context_id,) = conn.execute(
-                    "select kata.create_context(idempotency_key => gen_random_uuid()::text)"
-                ).fetchone() or ()
+                create = "select kata.create_context(idempotency_key => gen_random_uuid()::text)"
+                (context_id,) = conn.execute(create).fetchone() or ()
                 conn.execute("select kata.delete_context(%s)", [context_id])
                 rounds.append(cost(conn, "select kata.purge_context(%(id)s)", id=context_id)[0])
                 forgotten = conn.execute(
-                    "select count(*) from kata_data.idempotency where result = to_jsonb(%s) and request is null",
+                    """select count(*) from kata_data.idempotency
+                       where result = to_jsonb(%s) and request is null""",
                     [context_id],
                 ).fetchone()
                 assert forgotten == (1,)
             costs.append(min(rounds))
     few, many = costs
-    assert many <= few + 25, costs; print(costs)
+    assert many <= few + 25, costs
 
 
 OF_A_TENANT = {
