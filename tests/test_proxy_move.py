@@ -116,6 +116,33 @@ def created(connection: Connection, name: str | None = None) -> Any:
         return one(connection, "kata.create_context(%s)", name)
 
 
+@pytest.mark.parametrize("statement", [APPEND, "select version from kata.usage(%s)"], ids=["write", "read"])
+def test_a_call_that_met_an_old_map_follows_the_new_one(
+    proxy: Proxy, conn: Connection, context: uuid.UUID, statement: str
+) -> None:
+    own = shard_of(context)
+    redraw = b"update kata_proxy.bucket_range set shard = %s where buckets @> %s::integer"
+    found: list[Any] = []
+    with (
+        closing(proxy.connect("postgres")) as superuser,
+        closing(proxy.connect(tenant=one(conn, "kata.current_tenant()"))) as caller,
+    ):
+        superuser.execute(redraw, ((own + 1) % 4, own * 1024))
+        try:
+            conn.execute("set kata.move_wait = '0'")
+            with pytest.raises(OtherShardError, match="is on another shard"):
+                conn.execute(statement.encode(), (context,))
+            thread = threading.Thread(
+                target=lambda: found.append(caller.execute(statement.encode(), (context,)).fetchone())
+            )
+            thread.start()
+            wait_until(lambda: waits(proxy, caller))
+        finally:
+            superuser.execute(redraw, (own, own * 1024))
+        thread.join()
+    assert [list(row.values()) for row in found] == [[1 if statement == APPEND else 0]]
+
+
 def test_a_shard_whose_calls_do_not_end_is_not_paused(
     proxy: Proxy, conn: Connection, context: uuid.UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
