@@ -181,6 +181,24 @@ def test_a_start_that_was_killed_leaves_nothing_in_the_way(embedded: Server) -> 
     assert kata("up").returncode == 0
 
 
+def test_it_waits_for_a_server_that_does_not_listen_yet(embedded: Server) -> None:
+    embedded.start()
+    pid = kill(embedded)
+    command = as_account(find_account(embedded.data), [shutil.which("sleep") or "/bin/sleep", "600"])
+    starting = subprocess.Popen(command, cwd=embedded.data)
+    pid_file = embedded.data / "postmaster.pid"
+    pid_file.write_text(pid_file.read_text().replace(str(pid), str(starting.pid), 1))
+    with ThreadPoolExecutor(1) as pool:
+        started = pool.submit(embedded.start)
+        try:
+            wait_until(lambda: 'lock file "postmaster.pid" already exists' in embedded.log.read_text())
+        finally:
+            starting.kill()
+            starting.wait()
+        assert started.result(PATIENCE) == embedded.dsn()
+    assert pid_file.read_text().split()[0] != str(starting.pid)
+
+
 def test_the_server_does_not_run_as_root(embedded: Server) -> None:
     embedded.start()
     # Postgres starts only as the owner of its data.

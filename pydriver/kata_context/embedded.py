@@ -384,9 +384,12 @@ class Server:
                 self._run(account, command)
             except KataError:
                 said = self.log.read_bytes()[logged:].decode(errors="replace")
-                # The workers of a server that was killed need a moment to notice.
-                if "shared memory block" in said and time.monotonic() < deadline:
+                # The workers of a server that was killed need a moment to notice, and one whose `kata up` was
+                # killed needs one to listen.
+                if re.search("shared memory block|lock file", said) and time.monotonic() < deadline:
                     time.sleep(0.1)
+                    if self.is_running():
+                        return
                     continue
                 fatal = re.findall(r"FATAL: +(.+)", said) or ["no reason given"]
                 raise KataError(
