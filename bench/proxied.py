@@ -3,22 +3,26 @@
 import itertools
 import os
 import re
+import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from harness import APPEND, WINDOW, Bench, as_row, connect, scalar
-from kata_context.embedded import as_account, child_environment, find_account
+from kata_context.embedded import Account, as_account, child_environment, find_account
 from kata_context.proxy import shards
 from measure import Result, compare
 
 PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 LOGIN = "bench_proxy"
+PORT = 6432
 CALLS = {
     "append_message": APPEND,
     "usage": "select * from kata.usage(%s)",
@@ -34,8 +38,9 @@ def proxied(bench: Bench) -> Iterator[Result]:
         return
     with closing(psycopg.connect(bench.dsn, autocommit=True)) as connection:
         connection.execute(f"create role {LOGIN} login in role kata_proxy".encode())
+    shard = re.sub(r"//\w+@", f"//{LOGIN}@", bench.dsn)
     with _front() as front:
-        shards.init(front, [re.sub(r"//\w+@", f"//{LOGIN}@", bench.dsn)])
+        shards.init(front, [shard])
         with connect(bench.dsn, durable=True) as direct, connect(front, durable=True) as through:
             context = scalar(direct, "select kata.create_context()")
             rows = itertools.cycle([as_row(message) for message in bench.messages])
@@ -44,11 +49,21 @@ def proxied(bench: Bench) -> Iterator[Result]:
                     f"proxy: {name}", _run(through, statement, context, rows), "the same, without a proxy",
                     _run(direct, statement, context, rows), pairs=bench.pairs, calls=100, target=None,
                 )  # fmt: skip
+            refused = "proxy: a refused call and the next one"
             yield compare(
-                "proxy: a refused call and the next one", _refused(through, context),
-                "the same, without a proxy", _refused(direct, context),
+                refused, _refused(through, context), "the same, without a proxy", _refused(direct, context),
                 pairs=bench.pairs, calls=30, target=None,
             )  # fmt: skip
+            if not (program := shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")):
+                print("proxy: left out with PgBouncer, which is missing: apt-get install pgbouncer")
+                return
+            with _bouncer(program, shard) as dsn:
+                shards.move(front, 0, dsn)
+                yield compare(
+                    f"{refused}, PgBouncer between", _refused(through, context),
+                    "the same, without a proxy", _refused(direct, context),
+                    pairs=bench.pairs, calls=30, target=None,
+                )  # fmt: skip
 
 
 def _run(
@@ -71,22 +86,49 @@ def _refused(connection: psycopg.Connection, context: object) -> Callable[[int],
 
 
 @contextmanager
-def _front() -> Iterator[str]:
-    """Run a server of PostgreSQL 15 and yield the connection string of its database."""
+def _folder() -> Iterator[tuple[Path, Account | None]]:
+    """Make a folder that belongs to the account of servers, and yield both."""
     account = find_account()
     with tempfile.TemporaryDirectory(prefix="kata-bench-proxy-") as name:
-        folder = Path(name)
         if account:
-            os.chown(folder, account.uid, account.gid)
+            os.chown(name, account.uid, account.gid)
+        yield Path(name), account
+
+
+@contextmanager
+def _front() -> Iterator[str]:
+    """Run a server of PostgreSQL 15 and yield the connection string of its database."""
+    with _folder() as (folder, account):
 
         def run(program: str, *arguments: str) -> None:
             command = as_account(account, [str(PROGRAMS / program), *arguments])
             subprocess.run(command, env=child_environment(), stdout=subprocess.DEVNULL, check=True)
 
-        run("initdb", "-D", f"{name}/data", "-U", "postgres", "-A", "trust", "--no-sync")
-        options = f"-c listen_addresses= -k {name}"
-        run("pg_ctl", "start", "-w", "-D", f"{name}/data", "-l", f"{name}/log", "-o", options)
+        run("initdb", "-D", f"{folder}/data", "-U", "postgres", "-A", "trust", "--no-sync")
+        options = f"-c listen_addresses= -k {folder}"
+        run("pg_ctl", "start", "-w", "-D", f"{folder}/data", "-l", f"{folder}/log", "-o", options)
         try:
-            yield f"postgresql://postgres@/postgres?host={name}"
+            yield f"postgresql://postgres@/postgres?host={folder}"
         finally:
-            run("pg_ctl", "stop", "-w", "-m", "fast", "-D", f"{name}/data")
+            run("pg_ctl", "stop", "-w", "-m", "fast", "-D", f"{folder}/data")
+
+
+@contextmanager
+def _bouncer(program: str, dsn: str) -> Iterator[str]:
+    """Run PgBouncer in front of a database and yield the connection string through it."""
+    behind = conninfo_to_dict(dsn)
+    with _folder() as (folder, account):
+        (folder / "users").write_text(f'"{LOGIN}" ""\n')
+        (folder / "configuration").write_text(
+            f"[databases]\n* = host={behind['host']} port={behind.get('port', 5432)}\n[pgbouncer]\n"
+            f"unix_socket_dir = {folder}\nlisten_port = {PORT}\nlogfile = {folder}/log\n"
+            f"pool_mode = transaction\nauth_type = trust\nauth_file = {folder}/users\n"
+        )
+        command = as_account(account, [program, "-q", str(folder / "configuration")])
+        with subprocess.Popen(command, env=child_environment()) as process:
+            try:
+                while not (folder / f".s.PGSQL.{PORT}").exists() and process.poll() is None:
+                    time.sleep(0.01)
+                yield f"postgresql://{LOGIN}@/{behind['dbname']}?host={folder}&port={PORT}"
+            finally:
+                process.terminate()

@@ -195,3 +195,42 @@ def restore(proxy: Proxy, old: str, new: str) -> None:
     load = [str(programs / "pg_restore"), "--dbname", proxy.behind.url(new), "--exit-on-error"]
     found = subprocess.run(dump, env=child_environment(), check=True, capture_output=True)
     subprocess.run(load, env=child_environment(), check=True, input=found.stdout)
+
+
+@pytest.fixture
+def growing(proxy: Proxy) -> Iterator[Proxy]:
+    """A proxy of two shards, and a database that may become the third."""
+    proxy.server.execute("create database growing")
+    for number in range(3):
+        proxy.behind.execute(f"create database growing_{number} template kata_template strategy file_copy")
+    dsns = [proxy.behind.url(f"growing_{number}", LOGIN) for number in range(3)]
+    shards.init(proxy.server.url("growing"), dsns[:2])
+    yield Proxy(proxy.server, proxy.behind, dsns, "growing")
+    proxy.server.execute("drop database growing with (force)")
+    for number in range(3):
+        proxy.behind.execute(f"drop database growing_{number} with (force)")
+
+
+def test_a_shard_is_added_while_there_are_no_contexts(growing: Proxy) -> None:
+    front = growing.server.url("growing")
+    added = command("shard", "add", growing.dsns[2], dsn=front).stdout
+    assert added == command("shard", "list", dsn=front).stdout
+    assert [line.split()[1] for line in added.splitlines()] == ["0-1364", "1365-2729", "2730-4095"]
+    assert "paused" not in added
+    with closing(growing.connect(tenant="acme")) as conn:
+        made = [one(conn, "kata.create_context(%s)", f"name {number}") for number in range(40)]
+        assert len({int(str(context)[15:18], 16) // 1365 for context in made}) == 3
+        assert [one(conn, "kata.find_context(%s)", f"name {number}") for number in range(40)] == made
+    again = command("shard", "add", growing.dsns[2], dsn=front, code=1).stderr
+    assert "growing_2" in again
+    assert "is a shard already" in again
+
+
+def test_no_shard_is_added_once_there_is_a_context_even_a_deleted_one(growing: Proxy) -> None:
+    front = growing.server.url("growing")
+    with closing(growing.connect(tenant="acme")) as conn:
+        one(conn, "kata.delete_context(%s)", one(conn, "kata.create_context()"))
+        before = shards.listed(front)
+        assert "has contexts already" in command("shard", "add", growing.dsns[2], dsn=front, code=1).stderr
+        assert shards.listed(front) == before
+        assert one(conn, "kata.create_context()")

@@ -51,7 +51,7 @@ PARTS = {
     # A family or a tenant in a file, and back.
     "archive": Part(("archive.py",), 350),
     # The generator of a proxy in front of several databases, its map of shards.
-    "proxy": Part(("proxy/*.py",), 700),
+    "proxy": Part(("proxy/*.py",), 750),
     "migrations": Part(("migrate/*.py",), 2000),
     "embedded server": Part(("embedded.py",), 500),
     "testing": Part(("testing.py",), 200),

@@ -28,6 +28,9 @@ OLDER = """
 select a.pid from pg_stat_activity a
 where a.datname = current_database() and a.pid <> pg_backend_pid() and a.xact_start <= %s
 limit 1"""
+HAS_CONTEXTS = """
+select exists (select from kata.list_contexts(max_rows => 1, include_deleted => true))
+  or exists (select from kata_data.name_claim)"""
 PATIENCE = 5.0  # seconds for them to end; writes wait meanwhile
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -76,6 +79,40 @@ def init(proxy: str, shards: Sequence[str]) -> list[Shard]:
         connection.execute(proxy_sql(functions).encode())
         _write_map(connection, ranges)
         connection.execute("grant usage on foreign server kata to kata_owner")
+    return listed(proxy)
+
+
+def add(proxy: str, dsn: str) -> list[Shard]:
+    """Add a shard while none has contexts, share the buckets equally anew, and return the map.
+
+    Writes wait meanwhile. Where it fails after the first change, they go on waiting until it is called again.
+
+    Raises
+    ------
+    KataError : a shard has contexts, which stay where they are; the database is a shard already; as for init
+    """
+    with _connect(proxy) as connection:
+        known = len(_map(connection))
+        dsns = [*_addresses(connection, with_user=True), dsn]
+    with _connect(dsn) as shard:
+        if _value(shard, "select exists (select from kata_data.bucket_range where not is_paused)"):
+            raise KataError(f"{_address(dsn)} is a shard already", hint="add an empty database")
+    for number in range(known):
+        pause(proxy, number)
+    try:
+        for each in dsns:
+            _refuse_contexts(each)
+    except KataError:
+        for number in range(known):
+            pause(proxy, number, is_paused=False)
+        raise
+    for each, ranges in zip(dsns, _equal_ranges(len(dsns)), strict=True):
+        with _connect(each) as shard, shard.transaction():
+            shard.execute("delete from kata_data.bucket_range")
+            _write_ranges(shard, ranges, is_paused=True)
+    init(proxy, dsns)
+    for number in range(len(dsns)):
+        pause(proxy, number, is_paused=False)
     return listed(proxy)
 
 
@@ -206,10 +243,12 @@ def _ranges(dsns: list[str]) -> list[list[tuple[int, int]]]:
             f"the shards have releases {' and '.join(sorted(releases))}", hint="migrate all of them"
         )
     if not any(found):
-        edges = [BUCKETS * number // len(dsns) for number in range(len(dsns) + 1)]
-        found = [[(first, after - 1)] for first, after in pairwise(edges)]
+        found = _equal_ranges(len(dsns))
         for dsn, ranges in zip(dsns, found, strict=True):
-            _take(dsn, ranges)
+            if len(dsns) > 1:
+                _refuse_contexts(dsn)
+            with _connect(dsn) as shard:
+                _write_ranges(shard, ranges)
     held = Counter(b for ranges in found for first, last in ranges for b in range(first, last + 1))
     if set(held.values()) != {1} or len(held) != BUCKETS:
         missing, twice = BUCKETS - len(held), sum(times > 1 for times in held.values())
@@ -220,19 +259,28 @@ def _ranges(dsns: list[str]) -> list[list[tuple[int, int]]]:
     return found
 
 
-def _take(dsn: str, ranges: list[tuple[int, int]]) -> None:
-    """Give a new database its buckets."""
+def _equal_ranges(count: int) -> list[list[tuple[int, int]]]:
+    """Return the ranges of so many shards that share the buckets equally."""
+    edges = [BUCKETS * number // count for number in range(count + 1)]
+    return [[(first, after - 1)] for first, after in pairwise(edges)]
+
+
+def _refuse_contexts(dsn: str) -> None:
+    """Refuse a database that has contexts, or is about to."""
     with _connect(dsn) as shard:
         shard.execute("set kata.tenant = '*'")
-        if len(ranges) != 1 or ranges[0] != (0, BUCKETS - 1):
-            held = shard.execute("select context_id from kata.list_contexts(max_rows => 1)").fetchone()
-            if held:
-                raise KataError(
-                    f"{_address(dsn)} has contexts already, of any bucket",
-                    hint="shards start empty; a database with contexts can be the only shard",
-                )
-        for first, last in ranges:
-            shard.execute("insert into kata_data.bucket_range values (int4range(%s, %s))", (first, last + 1))
+        if _value(shard, HAS_CONTEXTS):
+            raise KataError(
+                f"{_address(dsn)} has contexts already, of any bucket",
+                hint="shards start empty; a database with contexts can be the only shard",
+            )
+
+
+def _write_ranges(shard: Connection, ranges: list[tuple[int, int]], *, is_paused: bool = False) -> None:
+    for first, last in ranges:
+        shard.execute(
+            "insert into kata_data.bucket_range values (int4range(%s, %s), %s)", (first, last + 1, is_paused)
+        )
 
 
 def _make_server(connection: Connection, dsns: list[str]) -> None:

@@ -48,7 +48,7 @@ def status(ctx: click.Context, as_json: bool) -> None:
 
 @click.group()
 def shard() -> None:
-    """List the shards of a proxy, and move one to another server."""
+    """List the shards of a proxy, add one, and move one to another server."""
 
 
 @shard.command("list")
@@ -57,6 +57,18 @@ def shard() -> None:
 def list_shards(ctx: click.Context, as_json: bool) -> None:
     """List the shards of the proxy, with their buckets; exit 1 if one differs or does not answer."""
     _show(shards.listed(announce(ctx).dsn), as_json)
+
+
+@shard.command()
+@click.argument("dsn")
+@json_option
+@click.pass_context
+def add(ctx: click.Context, dsn: str, as_json: bool) -> None:
+    """Add the database DSN as a shard, while no shard has contexts.
+
+    All shards share the buckets equally anew. On other proxies run `kata proxy init` with all shards.
+    """
+    _show(shards.add(announce(ctx).dsn, dsn), as_json)
 
 
 @shard.command()
