@@ -382,8 +382,10 @@ as $$
     from kata_langgraph.checkpoint h
     cross join lateral unnest(h.channels, h.versions, h.types, h.data) x(channel, version, type, data)
     where h.context_id = c.context_id and h.ns = c.ns and h.checkpoint_id = v.source
-      and x.channel = v.channel and x.version = v.version and x.type is not null
-  ) s on v.type is null
+      and v.type is null and x.channel = v.channel and x.version = v.version and x.type is not null
+    -- Looked up by its key: a join would read the whole thread.
+    limit 1
+  ) s on true
   where c.context_id = values_of.context_id
     and c.ns = values_of.ns
     and c.checkpoint_id = values_of.checkpoint_id
@@ -533,18 +535,20 @@ begin
       from kata_langgraph.checkpoint c
       cross join lateral unnest(c.channels, c.versions, c.types, c.sources) x(channel, version, type, source)
       where c.context_id = find_sources.context_id and c.ns = find_sources.ns and c.checkpoint_id = find_sources.parent_id
-        and x.channel = v.channel and x.version = v.version and (x.type is not null or x.source > '')
-    ) f on v.type is null
+        and v.type is null and x.channel = v.channel and x.version = v.version and (x.type is not null or x.source > '')
+      limit 1
+    ) f on true
     -- Copied by hand from a checkpoint that is not the parent.
     left join lateral (
       select case when x.type is null then x.source else c.checkpoint_id end as source
       from kata_langgraph.checkpoint c
       cross join lateral unnest(c.channels, c.versions, c.types, c.sources) x(channel, version, type, source)
       where c.context_id = find_sources.context_id and c.ns = find_sources.ns
+        and v.type is null and f.source is null
         and x.channel = v.channel and x.version = v.version and (x.type is not null or x.source > '')
       order by c.checkpoint_id desc
       limit 1
-    ) a on v.type is null and f.source is null);
+    ) a on true);
 end
 $$;
 comment on function kata_langgraph.find_sources(uuid, text, bytea, text[], bigint[], text[]) is
@@ -581,7 +585,7 @@ create function kata_langgraph.put_checkpoint(
   channels text[], channel_versions bigint[], types text[], data bytea[], lists jsonb, placed jsonb, drafts jsonb,
   out context_id uuid, out versions bigint[]
 ) returns record
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
   v_main jsonb := lists -> 'messages';
@@ -650,7 +654,7 @@ create function kata_langgraph.put_writes(
   name text, thread_id text, known uuid, ns text, checkpoint_id bytea, task_id bytea, task_path text, indexes integer[], channels text[],
   types text[], data bytea[], drafts jsonb, replaces boolean
 ) returns boolean
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
   v_context_id uuid := kata_langgraph.open_thread(name, thread_id);
@@ -707,10 +711,11 @@ create function kata_langgraph.checkpoints(
   channels text[], types text[], data bytea[], drafts jsonb[],
   write_tasks bytea[], write_channels text[], write_types text[], write_data bytea[], write_drafts jsonb[]
 )
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_bitmapscan = off
 as $$
 declare
   v_contexts uuid[];
+  v_page kata_langgraph.checkpoint[];
 begin
   v_contexts := case
     when name is not null then array[kata_langgraph.find_thread(name)]
@@ -720,22 +725,36 @@ begin
       join kata_data.context c on c.context_id = t.context_id
       where c.deleted_at is null)
   end;
+  if name is not null and ns is not null then
+    -- In the order of the index, from where the page begins. Packed ids are below 02.
+    v_page := array(
+      select c
+      from kata_langgraph.checkpoint c
+      where c.context_id = v_contexts[1] and c.ns = checkpoints.ns
+        and c.checkpoint_id between coalesce(checkpoints.checkpoint_id, '\x00') and coalesce(checkpoints.checkpoint_id, '\x02')
+        and c.checkpoint_id < least(before, after_id, '\x02')
+        and c.body is not null
+        and (filter is null or c.metadata @> filter)
+      order by c.checkpoint_id desc
+      limit max_rows);
+  else
+    v_page := array(
+      select c
+      from kata_langgraph.checkpoint c
+      where c.context_id = any (v_contexts)
+        and (checkpoints.ns is null or c.ns = checkpoints.ns)
+        and (checkpoints.checkpoint_id is null or c.checkpoint_id = checkpoints.checkpoint_id)
+        and (before is null or c.checkpoint_id < before)
+        and (after_id is null or (c.checkpoint_id, c.context_id, c.ns) < (after_id, after_context, after_ns))
+        and c.body is not null
+        and (filter is null or c.metadata @> filter)
+      order by c.checkpoint_id desc, c.context_id desc, c.ns desc
+      limit max_rows);
+  end if;
   return query
   select t.thread_id, p.context_id, kata_langgraph.stamp(p.context_id), p.ns, p.checkpoint_id, p.parent_id, p.type, p.body, p.metadata,
     b.channels, b.types, b.data, b.drafts, w.tasks, w.channels, w.types, w.data, w.drafts
-  from (
-    select c.*
-    from kata_langgraph.checkpoint c
-    where c.context_id = any (v_contexts)
-      and c.body is not null
-      and (checkpoints.ns is null or c.ns = checkpoints.ns)
-      and (checkpoints.checkpoint_id is null or c.checkpoint_id = checkpoints.checkpoint_id)
-      and (before is null or c.checkpoint_id < before)
-      and (after_id is null or (c.checkpoint_id, c.context_id, c.ns) < (after_id, after_context, after_ns))
-      and (filter is null or c.metadata @> filter)
-    order by c.checkpoint_id desc, c.context_id desc, c.ns desc
-    limit max_rows
-  ) p
+  from unnest(v_page) p
   join kata_langgraph.thread t on t.context_id = p.context_id
   cross join lateral (
     select array_agg(v.channel) as channels, array_agg(v.type) as types, array_agg(v.data) as data, array_agg(v.drafts) as drafts

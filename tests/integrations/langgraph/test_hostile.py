@@ -449,6 +449,28 @@ def test_values_of_removed_checkpoints_stay_while_others_need_them(saver: KataSa
     assert rows() == (None,)
 
 
+NEWEST = "select * from kata_langgraph.checkpoints('t', '', null, null, null, 1)"
+
+
+def test_a_value_of_long_ago_costs_as_much_in_a_long_thread(saver: KataSaver) -> None:
+    versions: dict[str, Any] = {"kept": 1, "messages": 1}
+    values = {"kept": "value", "messages": [HumanMessage("hello", id="1")]}
+    config, found = of("t"), []
+    for number in range(200):
+        checkpoint = empty_checkpoint() | {
+            "id": str(uuid6()), "channel_values": values, "channel_versions": versions,
+        }  # fmt: skip
+        config = saver.put(config, checkpoint, {"step": number}, {} if number else versions)
+        if number in (19, 199):
+            with saver.kata.transaction() as tx:
+                explained = f"explain (analyze, buffers, format json) {NEWEST}"
+                for _ in range(2):  # the first one also reads the catalog
+                    ((((plan,),),),) = [tx.connection.execute(explained.encode()).fetchall()]
+                found.append(plan["Plan"]["Shared Hit Blocks"])
+    # A level of an index, and pages that another plan would not read.
+    assert found[1] < found[0] + 10, found
+
+
 def test_a_task_that_writes_twice_has_the_writes_of_both(saver: KataSaver) -> None:
     config = put(saver, of("t"), x=0)
     own = [HumanMessage("one", id="1"), HumanMessage("two", id="2")]
