@@ -29,8 +29,8 @@ STEPS = {
     "purge deleted": "select context_id from kata.purge_deleted(interval '1 second')",
 }
 WEIGHTS = dict.fromkeys(STEPS, 4) | {"append": 12, "fork": 8, "merge": 6, "purge deleted": 1}
-# No such version, deleted or purged, too deep, not deleted: another worker was faster. Busy: a removal that met
-# another change in a deadlock ends, has changed nothing, and is to be called again.
+# No such version, deleted or purged, too deep, not deleted: another worker was faster. Busy: a removal that
+# met another change in a deadlock ends, has changed nothing, and is to be called again.
 REFUSALS = {"KC002", "KC006", "KC008", "KC017", "KC025"}
 
 
