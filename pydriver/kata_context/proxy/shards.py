@@ -98,13 +98,13 @@ def add(proxy: str, dsn: str) -> list[Shard]:
         if _value(shard, "select exists (select from kata_data.bucket_range where not is_paused)"):
             raise KataError(f"{_address(dsn)} is a shard already", hint="add an empty database")
     for number in range(known):
-        pause(proxy, number)
+        _pause(proxy, number, is_paused=True)
     try:
         for each in dsns:
             _refuse_contexts(each)
     except KataError:
         for number in range(known):
-            pause(proxy, number, is_paused=False)
+            _pause(proxy, number, is_paused=False)
         raise
     for each, ranges in zip(dsns, _equal_ranges(len(dsns)), strict=True):
         with _connect(each) as shard, shard.transaction():
@@ -112,7 +112,7 @@ def add(proxy: str, dsn: str) -> list[Shard]:
             _write_ranges(shard, ranges, is_paused=True)
     init(proxy, dsns)
     for number in range(len(dsns)):
-        pause(proxy, number, is_paused=False)
+        _pause(proxy, number, is_paused=False)
     return listed(proxy)
 
 
@@ -154,6 +154,11 @@ def pause(proxy: str, number: int, *, is_paused: bool = True) -> list[Shard]:
     ------
     KataError : one does not end; the shard goes on
     """
+    _pause(proxy, number, is_paused=is_paused)
+    return listed(proxy)
+
+
+def _pause(proxy: str, number: int, *, is_paused: bool) -> None:
     with _connect(proxy) as connection:
         dsn = _dsn_of(connection, number)
         with _connect(dsn) as shard:
@@ -167,7 +172,6 @@ def pause(proxy: str, number: int, *, is_paused: bool = True) -> list[Shard]:
             f"a call on shard {number} does not end",
             hint="wait for it, or cancel it: pg_stat_activity of the shard shows it",
         )
-    return listed(proxy)
 
 
 def _dsn_of(connection: Connection, number: int) -> str:
