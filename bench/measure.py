@@ -132,6 +132,12 @@ def as_json(section: str, result: Result) -> str:
     return json.dumps({"section": section, "kind": kind, **asdict(result), "met": result.met})
 
 
+def write_lines(file: Path, lines: Sequence[str]) -> None:
+    """Write lines of JSON to a file, and make its folder."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(line + "\n" for line in lines), "utf-8")
+
+
 def seconds(run: Callable[[], object]) -> float:
     """Time one call."""
     start = time.perf_counter()

@@ -25,7 +25,7 @@ from forks import forks
 from growth import growth
 from harness import BARE, Bench, own_server, real_messages, scalar
 from kata_context import __version__
-from measure import Result, as_json, machine
+from measure import Result, as_json, machine, write_lines
 from probe import retention
 from proxied import proxied
 from recall import recall
@@ -92,8 +92,7 @@ def main() -> None:
                 lines.append(as_json(section, result))
                 print(result.show(), flush=True)
             if options.json:
-                options.json.parent.mkdir(parents=True, exist_ok=True)
-                options.json.write_text("".join(line + "\n" for line in lines))
+                write_lines(options.json, lines)
 
 
 if __name__ == "__main__":

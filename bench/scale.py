@@ -24,7 +24,7 @@ import psycopg
 from harness import DATA, ROOT, scalar
 from kata_context import __version__, migrate
 from kata_context.embedded import Server, find_binaries
-from measure import Finding, Result, as_json, machine, seconds
+from measure import Finding, Result, as_json, machine, seconds, write_lines
 
 LOADER = ROOT / "bench" / "scale.sql"
 CHUNK = 1_000  # contexts that functions write, a tenth of all, in one call of the loader
@@ -347,8 +347,7 @@ def main() -> None:
                 lines.append(as_json(section, result))
                 print(result.show(), flush=True)
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text("".join(line + "\n" for line in lines))
+        write_lines(options.json, lines)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from harness import own_server, real_messages
 from kata_context import AsyncKata
 from kata_context import __version__ as own_version
 from kata_context.contrib.langgraph import AsyncKataSaver
-from measure import machine
+from measure import machine, write_lines
 
 TURNS = 100
 LAST = 10  # turns at the end of which the median is taken
@@ -203,8 +203,7 @@ def main() -> None:
             f"AsyncPostgresSaver {line['theirs']:>10,.2f}   ratio {line['ratio']:.2f}{target}"
         )
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+        write_lines(options.json, [json.dumps(line) for line in lines])
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import psycopg
 
 from crowd import crowd
 from harness import connect, own_server, plain, real_messages, scalar, table_bytes, undisturbed, wal_position
-from measure import interval, machine
+from measure import interval, machine, write_lines
 from stores import STORES, Conversation, Message, Store
 
 WORKLOADS = ("bytes", "append", "append 100", "window", "past", "fork", "clients", "cold")
@@ -375,8 +375,7 @@ def main() -> None:
     with own_server() as (_, dsn):
         lines = asyncio.run(measure(dsn, options))
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        write_lines(options.json, [json.dumps(line) for line in lines])
 
 
 if __name__ == "__main__":
